@@ -1,0 +1,84 @@
+"""sktrain: leakage-safe training of classifiers on market bars and news, as scikit-learn objects.
+
+Every public name is here and is loaded on first use, so ``import sktrain`` costs little and loads no torch, optuna,
+transformers or matplotlib.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_ROOMS = {
+    "_history": ("with_history",),
+    "compression": ("CompressedClassifier", "ModelPruner", "ModelQuantizer", "export_onnx"),
+    "drift": ("DriftDetector", "DriftGuard", "DriftReport", "monitor"),
+    "evaluation": (
+        "corrected_mean_interval",
+        "deflated_sharpe_ratio",
+        "effective_number_of_trials",
+        "minimum_track_record_length",
+        "null_calibration",
+        "per_regime_scores",
+        "probabilistic_sharpe_ratio",
+        "probability_of_backtest_overfitting",
+        "profit_and_loss",
+        "sharpe_ratio",
+        "to_positions",
+        "walk_forward_predict",
+    ),
+    "features": ("BarFeatures", "MarketRegime", "RegimeDetector", "SlidingWindow", "WindowedArray"),
+    "labels": ("AdaptiveLabeler", "TripleBarrierLabeler", "average_uniqueness", "sequential_bootstrap", "time_decay_weights"),
+    "leakage": ("LeakageReport", "LeakageValidator"),
+    "nets": (
+        "ClassWeightedSampler",
+        "DropoutSchedule",
+        "EnhancedDropout",
+        "EnhancedEarlyStopping",
+        "FocalLoss",
+        "GRUClassifier",
+        "GradientClip",
+        "GradientRegularizer",
+        "LSTMClassifier",
+        "MLPNetClassifier",
+        "TCNClassifier",
+        "TrainingCheckpoint",
+        "TransformerClassifier",
+        "WeightDecaySchedule",
+        "WeightDecayScheduler",
+    ),
+    "news": ("NewsAligner", "NewsArticle", "PretrainedNewsEncoder"),
+    "persistence": ("load", "save"),
+    "plotting": (
+        "CompressionDisplay",
+        "DriftDisplay",
+        "LabelDisplay",
+        "LearningCurveDisplay",
+        "RegimeDisplay",
+        "SearchDisplay",
+        "WalkForwardDisplay",
+    ),
+    "reproducibility": ("DeterministicTrainingConfig",),
+    "resample": ("WindowSMOTE", "apply_smote"),
+    "search": ("BayesianHyperparameterOptimizer", "HyperparameterSearchSpace", "OptunaSearchCV"),
+    "splits": ("CombinatorialPurgedCV", "EnhancedWalkForwardCV", "TemporalSplitter"),
+    "trainer": ("EnhancedTrainer", "EnhancedTrainingConfig"),
+}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+_MODULES = ("datasets", "exceptions", "testing", *(room for room in _ROOMS if not room.startswith("_")))
+
+__all__ = sorted([*_HOME, "__version__"])
+
+
+def __getattr__(name):
+    if name in _HOME:
+        value = getattr(import_module(f"sktrain.{_HOME[name]}"), name)
+    elif name in _MODULES:
+        value = import_module(f"sktrain.{name}")
+    else:
+        raise AttributeError(f"module 'sktrain' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__, *_MODULES})

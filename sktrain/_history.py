@@ -1,0 +1,358 @@
+"""The handle that lets a slice of rows remember what came before.
+
+What enters is a full frame of rows, sorted by symbol and time; what leaves is the same frame with a light handle in
+``attrs["history"]``. pandas copies attrs through slicing, so a fold of rows still knows the rows before it. A causal
+transformer asks :func:`recall` (the handle) or :func:`prepend_tail` (what ``fit`` remembered) for the frame to compute on and the
+places of its own rows in it; it may use rows up to the one being computed, never a later one.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from uuid import uuid4
+import warnings
+
+import numpy as np
+import pandas as pd
+
+from .exceptions import ColdStartWarning, InvalidBarsError, StaleHistoryWarning
+
+__all__ = ["Context", "History", "get_history", "prepend_tail", "recall", "remember_tail", "segment_starts", "with_history"]
+
+_KEPT_RESULTS = 8  # results cached per handle
+_KEPT_HANDLES = 8  # handles per process whose results are cached
+_results = OrderedDict()  # uid -> OrderedDict(key -> result); shared by all copies of a handle in this process
+
+
+class History(dict):
+    """An empty dict that carries a frame: pandas may copy it, compare it and write it as JSON at no cost.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        All rows known to the handle, sorted by (symbol, time), without attrs.
+    """
+
+    __slots__ = ("_frame", "_uid")
+    __hash__ = object.__hash__
+
+    def __init__(self, frame, uid=None):
+        super().__init__()
+        if frame.attrs:
+            frame = frame.copy(deep=False)
+            frame.attrs = {}
+        self._frame = frame
+        self._uid = uid or uuid4().hex
+
+    @property
+    def frame(self):
+        return self._frame
+
+    def __eq__(self, other):
+        return isinstance(other, History) and self._uid == other._uid
+
+    def __ne__(self, other):
+        return not self == other
+
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __reduce__(self):
+        return History, (self._frame, self._uid)
+
+    def __repr__(self):
+        return f"History({len(self._frame)} rows)"
+
+    def cached(self, key, compute):
+        """``compute(frame)``, remembered under ``key`` for every copy of this handle in this process."""
+        results = _results.setdefault(self._uid, OrderedDict())
+        _results.move_to_end(self._uid)
+        while len(_results) > _KEPT_HANDLES:
+            _results.popitem(last=False)
+        if key not in results:
+            results[key] = compute(self._frame)
+            while len(results) > _KEPT_RESULTS:
+                results.popitem(last=False)
+        results.move_to_end(key)
+        return results[key]
+
+    def locate(self, index):
+        """Positions of ``index`` in the frame, or None when a row is not there."""
+        own = self._frame.index
+        if index is own or (len(index) == len(own) and index.equals(own)):
+            return np.arange(len(own))
+        if type(index) is not type(own) or getattr(index, "tz", None) != getattr(own, "tz", None):
+            return None
+        positions = own.get_indexer(index)
+        return None if (positions < 0).any() else positions
+
+
+def get_history(X):
+    """The handle that ``X`` carries, or None."""
+    handle = getattr(X, "attrs", {}).get("history")
+    return handle if isinstance(handle, History) else None
+
+
+def with_history(frame):
+    """Return ``frame`` with a handle on all its rows, so that any later slice of it remembers what came before.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows indexed by a ``DatetimeIndex``, or by a ``MultiIndex`` (symbol, time); every row stands once.
+
+    Returns
+    -------
+    DataFrame
+        A shallow copy. Transformers that look back (``BarFeatures``, ``SlidingWindow``, ``RegimeDetector``) compute any
+        slice of it exactly as they would the whole.
+
+    Raises
+    ------
+    InvalidBarsError
+        When the index holds no times, or a row stands twice.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sktrain import with_history
+    >>> frame = with_history(pd.DataFrame({"x": range(5)}, pd.date_range("2020", periods=5)))
+    >>> frame.iloc[3:].attrs["history"]
+    History(5 rows)
+    """
+    if not isinstance(frame, pd.DataFrame) or not isinstance(frame.index, (pd.DatetimeIndex, pd.MultiIndex)):
+        raise InvalidBarsError(f"with_history needs a DataFrame indexed by time, or by (symbol, time); got {type(frame).__name__}.")
+    if frame.index.has_duplicates:
+        row = int(np.argmax(frame.index.duplicated()))
+        raise InvalidBarsError(f"with_history needs every row once: row {row} ({frame.index[row]}) stands twice.")
+    out = frame.copy(deep=False)
+    out.attrs = {key: value for key, value in frame.attrs.items() if key != "history"}
+    whole = out if out.index.is_monotonic_increasing else _sorted(out)
+    out.attrs["history"] = History(whole)
+    return out
+
+
+def _sorted(frame):
+    if isinstance(frame.index, pd.MultiIndex) and _segments_sorted(frame.index):
+        return frame
+    return frame.sort_index()
+
+
+def _segments_sorted(index):
+    """Whether each symbol's rows stand together and in order of time, whatever the order of the symbols."""
+    codes, times = np.asarray(index.codes[0]), index.levels[1].asi8[index.codes[1]] if isinstance(index.levels[1], pd.DatetimeIndex) else None
+    if times is None:
+        return False
+    same = codes[1:] == codes[:-1]
+    return bool((times[1:] > times[:-1])[same].all()) and len(np.unique(codes)) == int((~same).sum()) + 1
+
+
+def segment_starts(index):
+    """Positions where a new symbol begins in a frame whose symbols stand together; ``[0]`` for one instrument.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> segment_starts(pd.MultiIndex.from_tuples([("A", 1), ("A", 2), ("B", 1)]))
+    array([0, 2])
+    """
+    if not isinstance(index, pd.MultiIndex):
+        return np.zeros(1, dtype=np.intp)
+    codes = np.asarray(index.codes[0])
+    return np.concatenate([[0], np.flatnonzero(codes[1:] != codes[:-1]) + 1]).astype(np.intp)
+
+
+@dataclass(frozen=True)
+class Context:
+    """The rows to compute on, and where the caller's rows stand among them.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        Sorted by (symbol, time); symbols stand together.
+    rows : ndarray of intp
+        Positions in ``frame`` of the caller's rows, in the caller's order.
+    history : History or None
+        The handle ``frame`` comes from; results on the whole of it may be cached there.
+    """
+
+    frame: pd.DataFrame
+    rows: np.ndarray
+    history: History | None
+
+
+def _agrees(X, history, positions, columns):
+    frame = history.frame
+    if positions is None:
+        return "rows that it does not hold"
+    for name in columns:
+        if name not in frame.columns:
+            return f"a column {name!r} that it does not hold"
+        mine, theirs = X[name].to_numpy(), frame[name].to_numpy()
+        theirs = theirs if len(positions) == len(theirs) and X.index is frame.index else theirs[positions]
+        if mine is theirs:
+            continue
+        equal = mine == theirs
+        if equal is False or not np.all(equal | (pd.isna(mine) & pd.isna(theirs))):
+            return f"other values in column {name!r}"
+    return None
+
+
+def recall(X, *, columns=None, caller="transform"):
+    """Find the rows of ``X`` in the history they carry.
+
+    Parameters
+    ----------
+    X : DataFrame
+        Rows in any order, indexed by time or (symbol, time).
+    columns : sequence of str, optional
+        Columns of ``X`` the caller reads; default all of them.
+    caller : str
+        Name for the warning.
+
+    Returns
+    -------
+    Context or None
+        None without a handle, and when the handle disagrees with the rows that carry it (a ``StaleHistoryWarning``).
+    """
+    history = get_history(X)
+    if history is None:
+        return None
+    positions = history.locate(X.index)
+    clash = _agrees(X, history, positions, X.columns if columns is None else columns)
+    if clash is None:
+        return Context(history.frame, positions, history)
+    warnings.warn(
+        f"{caller} ignored the remembered history: the rows have {clash}. Renew it with with_history(df) after changing rows or columns.",
+        StaleHistoryWarning,
+        stacklevel=4,
+    )
+    return None
+
+
+def prepend_tail(X, tail=None, *, caller="transform", first_seen=None):
+    """Put what ``fit`` remembered before rows that carry no history.
+
+    ``tail`` (from :func:`remember_tail`) stands before ``X`` when X follows it directly: the gap is at most twice the largest
+    spacing within the tail, per symbol. Else rows start cold, with a ``ColdStartWarning``.
+
+    Parameters
+    ----------
+    X : DataFrame
+        Rows sorted by time within each symbol, symbols together.
+    tail : DataFrame, optional
+        What the caller remembered in ``fit``; the same columns as ``X``.
+    caller : str
+        Name for the warning.
+    first_seen : dict, optional
+        First time of each symbol's rows in ``fit``: rows that start there have nothing before them to miss.
+
+    Returns
+    -------
+    Context
+    """
+    own = X.copy(deep=False)
+    own.attrs = {}
+    before = _before(own, tail, caller, first_seen or {})
+    if before is None:
+        return Context(own, np.arange(len(own)), None)
+    frame = pd.concat([before[list(own.columns)], own])
+    if isinstance(frame.index, pd.MultiIndex):
+        order = np.argsort(np.asarray(frame.index.codes[0]), kind="stable")  # each symbol's tail, then its rows
+        rows = np.empty(len(order), dtype=np.intp)
+        rows[order] = np.arange(len(order))
+        return Context(frame.iloc[order], rows[len(before) :], None)
+    return Context(frame, np.arange(len(before), len(frame)), None)
+
+
+def _before(X, tail, caller, first_seen):
+    """The part of ``tail`` that ends directly before ``X``, per symbol; None when there is none."""
+    parts, cold = [], []
+    panel = isinstance(X.index, pd.MultiIndex)
+    usable = tail is not None and isinstance(tail.index, pd.MultiIndex) == panel and set(tail.columns) == set(X.columns)
+    starts = segment_starts(X.index)
+    for start in starts:
+        symbol = X.index[start][0] if panel else None
+        first = X.index[start][1] if panel else X.index[start]
+        part = _tail_of(tail, symbol) if usable else None
+        kept = None if part is None else _directly_before(part, first)
+        if kept is not None:
+            parts.append(kept)
+        elif first_seen.get(symbol) != first:
+            cold.append(symbol)
+    if cold:
+        who = f" for {', '.join(map(str, cold[:5]))}" if panel else ""
+        warnings.warn(
+            f"{caller} knows no rows before {X.index[0]}{who}: values that look further back are missing. "
+            "Pass more past rows, or a frame from with_history.",
+            ColdStartWarning,
+            stacklevel=5,
+        )
+    return pd.concat(parts) if parts else None
+
+
+def _tail_of(tail, symbol):
+    if symbol is None:
+        return tail
+    return tail[tail.index.get_level_values(0) == symbol]
+
+
+def _directly_before(part, first):
+    times = part.index.get_level_values(-1)
+    if (times.tz is None) != (first.tzinfo is None):
+        return None
+    past = times < first
+    if past.sum() < 2:
+        return None
+    kept, known = part[past], times[past]
+    spacing = (known[1:] - known[:-1]).max()
+    return kept if first - known[-1] <= 2 * spacing else None
+
+
+def remember_tail(X, lookback, *, columns=None):
+    """What ``fit`` keeps so that fresh rows without a handle have context.
+
+    Per symbol the last ``lookback`` rows up to the last row of ``X``, and up to ``lookback`` rows after it where the handle
+    knows them (rows a labeler dropped because their outcome is unknown). A later row is only ever used for rows after it.
+
+    Parameters
+    ----------
+    X : DataFrame
+        The rows of ``fit``.
+    lookback : int
+        Rows a value may look back on.
+    columns : sequence of str, optional
+        Columns to keep; default all of ``X``.
+
+    Returns
+    -------
+    tail : DataFrame without attrs
+    first_seen : dict
+        First time per symbol (under None for one instrument).
+    """
+    columns = list(X.columns if columns is None else columns)
+    history = get_history(X)
+    positions = None if history is None else history.locate(X.index)
+    frame = X if positions is None else history.frame
+    positions = np.arange(len(X)) if positions is None else positions
+    if any(name not in frame.columns for name in columns):
+        frame, positions = X, np.arange(len(X))
+    starts = segment_starts(frame.index)
+    ends = np.append(starts[1:], len(frame))
+    owner = np.searchsorted(starts, positions, side="right") - 1
+    pieces, first_seen = [], {}
+    panel = isinstance(frame.index, pd.MultiIndex)
+    for segment in np.unique(owner):
+        own = positions[owner == segment]
+        low = max(int(own.max()) + 1 - lookback, int(starts[segment]))
+        high = min(int(own.max()) + 1 + lookback, int(ends[segment]))
+        pieces.append(np.arange(low, high))
+        label = frame.index[int(own.min())]
+        first_seen[label[0] if panel else None] = label[1] if panel else label
+    tail = frame[columns].iloc[np.concatenate(pieces)].copy()
+    tail.attrs = {}
+    if panel:
+        tail.index = tail.index.remove_unused_levels()
+    return tail, first_seen
