@@ -37,7 +37,7 @@ class History(dict):
 
     def __init__(self, frame, uid=None):
         super().__init__()
-        if frame.attrs:
+        if uid is None:  # a new handle owns its frame: no attrs, so no circle back to itself
             frame = frame.copy(deep=False)
             frame.attrs = {}
         self._frame = frame
