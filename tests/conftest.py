@@ -1,0 +1,26 @@
+"""What every test shares: one thread, no network, and the bundled bars loaded once."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def sp500():
+    """The bundled S&P 500 bars, with their history."""
+    from sktrain.datasets import load_sp500
+
+    return load_sp500()
+
+
+@pytest.fixture(scope="session")
+def us_stocks():
+    """The bundled uneven panel of five stocks, with its history."""
+    from sktrain.datasets import load_us_stocks
+
+    return load_us_stocks()
