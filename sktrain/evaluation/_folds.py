@@ -1,0 +1,211 @@
+"""A real fit and score per fold, beside baselines: an estimator, rows in order of time and a splitter enter, a table leaves.
+
+Nothing is assumed about time here: the splitter decides what may train. Probabilities are compared over all classes of ``y``; a
+class that a training fold never saw has probability zero, clipped to 1e-15 in the log loss.
+"""
+
+from dataclasses import dataclass, field
+import time
+import warnings
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, log_loss, recall_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import _safe_indexing
+from sklearn.utils.parallel import Parallel, delayed
+
+from .._validation import labelled_mask
+from ..exceptions import NotEnoughDataError
+
+__all__ = ["FoldScores", "baselines", "classification_scores", "fold_scores"]
+
+METRICS = ("accuracy", "balanced_accuracy", "log_loss")
+
+
+@dataclass(frozen=True)
+class FoldScores:
+    """What every estimator scored in every fold.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row per fold: the splitter's own summary (dates, sizes, purged, embargoed, regimes) where it gives one, then one
+        column ``<estimator>_<metric>`` per estimator and metric.
+    n_train, n_test : ndarray of int, shape (n_folds,)
+        Rows used.
+    names : tuple of str
+        The estimators, the first is the one in question.
+    seconds : ndarray of float, shape (n_folds,)
+        Time to fit and score all estimators of a fold.
+    """
+
+    table: pd.DataFrame
+    n_train: np.ndarray
+    n_test: np.ndarray
+    names: tuple
+    seconds: np.ndarray = field(repr=False)
+
+    def scores(self, metric="balanced_accuracy", name=None):
+        """Scores per fold of one estimator, shape (n_folds,)."""
+        return self.table[f"{name or self.names[0]}_{metric}"].to_numpy()
+
+    def interval(self, metric="balanced_accuracy", name=None, *, confidence=0.95):
+        """Mean over folds and its corrected confidence interval (Nadeau and Bengio 2003)."""
+        from . import corrected_mean_interval
+
+        return corrected_mean_interval(self.scores(metric, name), n_train=self.n_train, n_test=self.n_test, confidence=confidence)
+
+    def difference(self, other, metric="balanced_accuracy", *, confidence=0.95):
+        """Interval of the mean fold-wise difference between the first estimator and ``other``."""
+        from . import corrected_mean_interval
+
+        gap = self.scores(metric) - self.scores(metric, other)
+        return corrected_mean_interval(gap, n_train=self.n_train, n_test=self.n_test, confidence=confidence)
+
+    def summary(self):
+        """One line per estimator: mean of each metric over the folds, with the interval of the balanced accuracy."""
+        lines = []
+        for name in self.names:
+            means = ", ".join(f"{metric.replace('_', ' ')} {np.nanmean(self.scores(metric, name)):.3f}" for metric in METRICS)
+            bounds = self.interval(name=name)
+            lines.append(f"{name}: {means}; balanced accuracy 95 % interval [{bounds.low:.3f}, {bounds.high:.3f}]")
+        return "\n".join(lines)
+
+
+def classification_scores(y_true, probabilities, classes):
+    """Accuracy, balanced accuracy and log loss of predicted probabilities.
+
+    Parameters
+    ----------
+    y_true : array of shape (n,)
+    probabilities : array of shape (n, n_classes)
+    classes : array of shape (n_classes,)
+        Sorted; the class of each column.
+
+    Returns
+    -------
+    dict
+        ``accuracy``; ``balanced_accuracy``, the mean recall of the classes present in ``y_true``; ``log_loss`` in nats.
+
+    Examples
+    --------
+    >>> classification_scores([0, 1], [[0.8, 0.2], [0.4, 0.6]], [0, 1])["accuracy"]
+    1.0
+    """
+    classes, y_true = np.asarray(classes), np.asarray(y_true)
+    probabilities = np.asarray(probabilities, dtype=np.float64)
+    predicted = classes[probabilities.argmax(axis=1)]
+    safe = np.clip(probabilities, 1e-15, None)
+    return {
+        "accuracy": float(accuracy_score(y_true, predicted)),
+        "balanced_accuracy": float(recall_score(y_true, predicted, average="macro", labels=np.unique(y_true), zero_division=0)),
+        "log_loss": float(log_loss(y_true, safe / safe.sum(axis=1, keepdims=True), labels=classes)),
+    }
+
+
+def baselines(features=None):
+    """What any model has to beat: the majority class, and a logistic regression on the same features.
+
+    Parameters
+    ----------
+    features : transformer, optional
+        Turns rows into features before the logistic regression; cloned.
+    """
+    steps = [SimpleImputer(keep_empty_features=True), StandardScaler(), LogisticRegression(max_iter=1000)]
+    return {
+        "majority": DummyClassifier(strategy="prior"),
+        "logistic": make_pipeline(*([clone(features)] if features is not None else []), *steps),
+    }
+
+
+def all_class_probabilities(estimator, X, classes):
+    """``predict_proba`` over ``classes``; zero for a class the estimator never saw."""
+    out = np.zeros((len(X), len(classes)))
+    out[:, np.searchsorted(classes, estimator.classes_)] = estimator.predict_proba(X)
+    return out
+
+
+def fold_scores(estimators, X, y, cv, *, groups=None, label_end_times=None, n_jobs=None, on_fold=None):
+    """Fit and score every estimator in every fold.
+
+    Parameters
+    ----------
+    estimators : dict of str to classifier, or classifier
+        Each is cloned per fold. The first is the one in question; the others are what it is compared with.
+    X : DataFrame, array or WindowedArray of n rows
+    y : array-like of shape (n,)
+        Integer or string classes; rows with a missing label are in no fold.
+    cv : splitter
+        Gives (train, test) positions; a ``summary`` method adds its columns to the table.
+    groups, label_end_times : array-like of shape (n,), optional
+        Handed to ``cv.split``.
+    n_jobs : int, optional
+        Folds fitted at once, through joblib (so its Dask backend works); the same scores for any value.
+    on_fold : callable, optional
+        Called as ``on_fold(number, row)`` after each fold, in order.
+
+    Returns
+    -------
+    FoldScores
+
+    Raises
+    ------
+    NotEnoughDataError
+        When the splitter yields no fold.
+
+    Examples
+    --------
+    >>> from sktrain import AdaptiveLabeler, BarFeatures, EnhancedWalkForwardCV
+    >>> from sktrain.datasets import load_sp500
+    >>> from sktrain.evaluation import baselines, fold_scores
+    >>> bars, y = AdaptiveLabeler(base_threshold=0.5, scaling="sigma").fit_resample(load_sp500().iloc[:800])
+    >>> result = fold_scores(baselines(BarFeatures()), bars, y, EnhancedWalkForwardCV(n_splits=3, ensure_regime_coverage=False))
+    >>> result.table.shape[0], result.names
+    (3, ('majority', 'logistic'))
+    """
+    if not isinstance(estimators, dict):
+        estimators = {"model": estimators}
+    extra = {} if label_end_times is None else {"label_end_times": label_end_times}
+    folds = list(cv.split(X, y, groups, **extra) if groups is not None else cv.split(X, y, **extra))
+    if not folds:
+        raise NotEnoughDataError("cv yields no fold.")
+    classes = np.unique(np.asarray(y)[labelled_mask(y, len(X))])
+    jobs = (delayed(_score_fold)(estimators, X, y, train, test, classes) for train, test in folds)
+    rows, times = [], []
+    for number, (row, seconds) in enumerate(Parallel(n_jobs=n_jobs, return_as="generator")(jobs)):
+        rows.append(row)
+        times.append(seconds)
+        if on_fold is not None:
+            on_fold(number, row)
+    table = pd.DataFrame(rows, index=pd.RangeIndex(len(rows), name="fold"))
+    described = _describe(cv, X, y, groups, extra)
+    if described is not None and len(described) == len(table):
+        table = pd.concat([described.set_axis(table.index), table], axis=1)
+    sizes = np.array([[len(train), len(test)] for train, test in folds])
+    return FoldScores(table, sizes[:, 0], sizes[:, 1], tuple(estimators), np.array(times))
+
+
+def _describe(cv, X, y, groups, extra):
+    if not hasattr(cv, "summary"):
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # split has said them already
+        return cv.summary(X, y, **({} if groups is None else {"groups": groups}), **extra)
+
+
+def _score_fold(estimators, X, y, train, test, classes):
+    start = time.perf_counter()
+    train_X, train_y = _safe_indexing(X, train), _safe_indexing(y, train)
+    test_X, test_y = _safe_indexing(X, test), np.asarray(_safe_indexing(y, test))
+    row = {}
+    for name, estimator in estimators.items():
+        fitted = clone(estimator).fit(train_X, train_y)
+        scores = classification_scores(test_y, all_class_probabilities(fitted, test_X, classes), classes)
+        row.update({f"{name}_{metric}": value for metric, value in scores.items()})
+    return row, time.perf_counter() - start

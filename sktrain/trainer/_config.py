@@ -1,0 +1,311 @@
+"""Every switch of a training run, with the original's names and defaults: a plain record, checked, written as JSON or TOML."""
+
+from dataclasses import asdict, dataclass, fields
+import difflib
+import json
+from pathlib import Path
+import tomllib
+
+from sklearn.utils._param_validation import StrOptions, validate_parameter_constraints
+
+from .._validation import Count, Number
+from ..exceptions import SktrainError
+
+__all__ = ["EnhancedTrainingConfig"]
+
+MODELS = ("lstm", "gru", "tcn", "transformer", "mlp")
+
+_SHARE = [Number(0, 1, closed="left")]
+_CONSTRAINTS = {
+    "train_ratio": [Number(0, 1, closed="neither")],
+    "val_ratio": [Number(0, 1, closed="neither")],
+    "test_ratio": [Number(0, 1, closed="neither")],
+    "embargo_bars": [Count(0)],
+    "dropout_rate": _SHARE,
+    "dropout_schedule": [StrOptions({"linear", "cosine"})],
+    "weight_decay": [Number(0)],
+    "weight_decay_schedule": [StrOptions({"linear", "cosine"})],
+    "gradient_clip_value": [Number(0, closed="neither"), None],
+    "max_gradient_norm": [Number(0, closed="neither"), None],
+    "use_focal_loss": ["boolean"],
+    "focal_loss_gamma": [Number(0)],
+    "focal_loss_alpha": [Number(0, closed="neither"), StrOptions({"balanced", "effective"}), list, tuple, None],
+    "use_smote": ["boolean"],
+    "smote_k_neighbors": [Count(1)],
+    "adaptive_labels": ["boolean"],
+    "base_label_threshold": [Number(0, closed="neither")],
+    "volatility_adjusted_labels": ["boolean"],
+    "label_scaling": [StrOptions({"affine", "sigma"})],
+    "use_walk_forward": ["boolean"],
+    "wf_folds": [Count(2)],
+    "wf_min_samples_per_fold": [Count(1)],
+    "ensure_regime_coverage": ["boolean"],
+    "use_drift_detection": ["boolean"],
+    "drift_psi_threshold": [Number(0, closed="neither")],
+    "drift_mean_shift_threshold": [Number(0, closed="neither")],
+    "use_gradient_checkpointing": ["boolean"],
+    "use_mixed_precision": ["boolean"],
+    "prune_after_training": ["boolean"],
+    "pruning_sparsity": _SHARE,
+    "quantize_model": ["boolean"],
+    "quantization_bits": [Count(1)],
+    "use_hpo": ["boolean"],
+    "hpo_n_trials": [Count(1)],
+    "hpo_direction": [StrOptions({"maximize", "minimize"})],
+    "use_pretrained_embeddings": ["boolean"],
+    "embedding_model": [str],
+    "news": [str, Path, None],
+    "deterministic_training": ["boolean"],
+    "training_seed": [Count(0)],
+    "early_stopping_patience": [Count(1)],
+    "early_stopping_min_epochs": [Count(0)],
+    "early_stopping_max_epochs": [Count(1)],
+    "batch_size": [Count(1), None],
+    "models": [list, tuple],
+    "lookback": [Count(1)],
+    "hidden_size": [Count(1)],
+    "n_layers": [Count(1)],
+    "leakage_audit": ["boolean"],
+    "skip_scaler_fit": ["boolean"],
+}
+
+
+@dataclass
+class EnhancedTrainingConfig:
+    """What an :class:`EnhancedTrainer` does, field by field.
+
+    The first fields carry the names and defaults of the original trainer; the last block is new.
+
+    Attributes
+    ----------
+    train_ratio, val_ratio, test_ratio : float, default=0.7, 0.15, 0.15
+        Shares of the unique times; they sum to 1.
+    embargo_bars : int, default=10
+        Unique times kept free before every validated or tested block.
+    dropout_rate, dropout_schedule : float, "linear" or "cosine", default=0.3, "linear"
+        Dropout at the first epoch and how it falls.
+    weight_decay, weight_decay_schedule : float, "linear" or "cosine", default=1e-4, "cosine"
+        Decoupled weight decay at the first epoch and how it rises (to ten times as much).
+    gradient_clip_value, max_gradient_norm : float or None, default=1.0, 5.0
+        Bounds of each gradient entry and of their joint norm.
+    use_focal_loss, focal_loss_gamma, focal_loss_alpha : default=True, 2.0, 0.25
+        Focal loss, or cross-entropy.
+    use_smote, smote_k_neighbors : default=False, 5
+        Oversampling of whole windows, inside the training rows only.
+    adaptive_labels, base_label_threshold, volatility_adjusted_labels : default=True, 0.03, True
+        Thresholds that follow volatility, or fixed ones.
+    use_walk_forward, wf_folds, wf_min_samples_per_fold, ensure_regime_coverage : default=True, 5, 100, True
+        A real fit and score per fold.
+    use_drift_detection, drift_psi_threshold, drift_mean_shift_threshold : default=True, 0.1, 0.15
+        A reference kept with the model, and a check of the test block against it.
+    use_gradient_checkpointing, use_mixed_precision : bool, default=True, True
+        Less memory; bfloat16 arithmetic where the processor has it.
+    prune_after_training, quantize_model, quantization_bits : default=True, False, 8
+        Compression of the saved model.
+    use_hpo, hpo_n_trials, hpo_direction : default=False, 30, "maximize"
+        Search before training: ``"maximize"`` balanced accuracy or ``"minimize"`` log loss.
+    use_pretrained_embeddings, embedding_model : default=False, "bert-base-chinese"
+        News embeddings beside the bar features; needs ``news``.
+    deterministic_training, training_seed : default=False, 42
+        One seed, one result.
+    early_stopping_patience, early_stopping_min_epochs, early_stopping_max_epochs : int, default=15, 20, 500
+        When training ends.
+    batch_size : int or None, default=None
+        Overrides ``train(batch_size=...)`` when set.
+    models : tuple of {"lstm", "gru", "tcn", "transformer", "mlp"}, default=("lstm", "gru", "tcn", "transformer")
+        Nets to train; more than one vote with their mean probability.
+    label_scaling : {"affine", "sigma"}, default="affine"
+        How thresholds follow volatility; with ``"sigma"`` the base threshold counts standard deviations.
+    lookback, hidden_size, n_layers : int, default=30, 32, 1
+        Bars in a window; width and depth of the nets.
+    pruning_sparsity : float, default=0.5
+        Share of weights pruned when ``prune_after_training``.
+    news : path or None, default=None
+        CSV, JSONL or Parquet file of articles.
+    leakage_audit : bool, default=True
+        Audit the splits and the pipeline before training.
+    skip_scaler_fit : bool, default=False
+        Incremental training keeps the fitted scaling of the inputs.
+
+    Raises
+    ------
+    InvalidParameterError
+        A value outside its range, naming the field.
+    SktrainError
+        An unknown field, with the nearest valid name; ratios that do not sum to 1; fields that contradict each other.
+
+    Examples
+    --------
+    >>> from sktrain import EnhancedTrainingConfig
+    >>> config = EnhancedTrainingConfig(models=["gru"], use_hpo=False)
+    >>> EnhancedTrainingConfig.from_json(config.to_json()) == config
+    True
+    """
+
+    train_ratio: float = 0.7
+    val_ratio: float = 0.15
+    test_ratio: float = 0.15
+    embargo_bars: int = 10
+    dropout_rate: float = 0.3
+    dropout_schedule: str = "linear"
+    weight_decay: float = 1e-4
+    weight_decay_schedule: str = "cosine"
+    gradient_clip_value: float | None = 1.0
+    max_gradient_norm: float | None = 5.0
+    use_focal_loss: bool = True
+    focal_loss_gamma: float = 2.0
+    focal_loss_alpha: float | str | list | None = 0.25
+    use_smote: bool = False
+    smote_k_neighbors: int = 5
+    adaptive_labels: bool = True
+    base_label_threshold: float = 0.03
+    volatility_adjusted_labels: bool = True
+    use_walk_forward: bool = True
+    wf_folds: int = 5
+    wf_min_samples_per_fold: int = 100
+    ensure_regime_coverage: bool = True
+    use_drift_detection: bool = True
+    drift_psi_threshold: float = 0.1
+    drift_mean_shift_threshold: float = 0.15
+    use_gradient_checkpointing: bool = True
+    use_mixed_precision: bool = True
+    prune_after_training: bool = True
+    quantize_model: bool = False
+    quantization_bits: int = 8
+    use_hpo: bool = False
+    hpo_n_trials: int = 30
+    hpo_direction: str = "maximize"
+    use_pretrained_embeddings: bool = False
+    embedding_model: str = "bert-base-chinese"
+    deterministic_training: bool = False
+    training_seed: int = 42
+    early_stopping_patience: int = 15
+    early_stopping_min_epochs: int = 20
+    early_stopping_max_epochs: int = 500
+    batch_size: int | None = None
+    models: tuple = ("lstm", "gru", "tcn", "transformer")
+    label_scaling: str = "affine"
+    lookback: int = 30
+    hidden_size: int = 32
+    n_layers: int = 1
+    pruning_sparsity: float = 0.5
+    news: str | None = None
+    leakage_audit: bool = True
+    skip_scaler_fit: bool = False
+
+    def __post_init__(self):
+        if isinstance(self.models, str):
+            self.models = tuple(name.strip() for name in self.models.split(","))
+        elif isinstance(self.models, list):
+            self.models = tuple(self.models)
+        if isinstance(self.news, Path):
+            self.news = str(self.news)
+        self.validate()
+
+    def validate(self):
+        """Check every field again, as ``train`` does; a config may be changed after it was made."""
+        unknown = sorted(set(vars(self)) - set(_CONSTRAINTS))
+        if unknown:
+            raise SktrainError(_unknown(unknown[0]))
+        validate_parameter_constraints(_CONSTRAINTS, vars(self), caller_name=type(self).__name__)
+        total = self.train_ratio + self.val_ratio + self.test_ratio
+        if abs(total - 1) > 1e-9:
+            raise SktrainError(
+                f"train_ratio, val_ratio and test_ratio must sum to 1, got {self.train_ratio} + {self.val_ratio} + {self.test_ratio} = {total:g}."
+            )
+        self._check_models()
+        if self.early_stopping_min_epochs > self.early_stopping_max_epochs:
+            raise SktrainError(
+                f"early_stopping_min_epochs={self.early_stopping_min_epochs} is larger than "
+                f"early_stopping_max_epochs={self.early_stopping_max_epochs}."
+            )
+        if self.use_pretrained_embeddings and self.news is None:
+            raise SktrainError("use_pretrained_embeddings=True needs articles: set news to a CSV, JSONL or Parquet file.")
+
+    def _check_models(self):
+        if not self.models:
+            raise SktrainError(f"models is empty; choose from {', '.join(MODELS)}.")
+        for name in self.models:
+            if name not in MODELS:
+                near = difflib.get_close_matches(str(name), MODELS, n=1)
+                hint = f" Did you mean {near[0]!r}?" if near else ""
+                raise SktrainError(f"models holds {name!r}; choose from {', '.join(MODELS)}.{hint}")
+        if len(set(self.models)) < len(self.models):
+            raise SktrainError(f"models names a net twice: {list(self.models)}.")
+
+    def to_dict(self):
+        """A plain dict of every field, ready for JSON."""
+        return {**asdict(self), "models": list(self.models)}
+
+    @classmethod
+    def from_dict(cls, values):
+        """Build from a mapping; an unknown field is named with the nearest valid one."""
+        return cls(**values)
+
+    def to_json(self, path=None):
+        """JSON text; also written to ``path`` when given."""
+        return _write(json.dumps(self.to_dict(), indent=2) + "\n", path)
+
+    @classmethod
+    def from_json(cls, source):
+        """Read JSON text or a file."""
+        return cls.from_dict(_parse(source, json.loads, "JSON"))
+
+    def to_toml(self, path=None):
+        """TOML text; None, which TOML lacks, is written ``"none"``. Also written to ``path`` when given."""
+        lines = [f"{name} = {json.dumps('none' if value is None else value)}" for name, value in self.to_dict().items()]
+        return _write("\n".join(lines) + "\n", path)
+
+    @classmethod
+    def from_toml(cls, source):
+        """Read TOML text or a file; fields left out keep their defaults, ``"none"`` means None."""
+        values = _parse(source, tomllib.loads, "TOML")
+        return cls.from_dict({name: None if value == "none" else value for name, value in values.items()})
+
+
+def _unknown(name):
+    near = difflib.get_close_matches(name, list(_CONSTRAINTS), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"EnhancedTrainingConfig has no field {name!r}.{hint}"
+
+
+def _named(init):
+    """Let an unknown keyword be answered with the nearest valid field."""
+    names = {field.name for field in fields(EnhancedTrainingConfig)}
+
+    def __init__(self, *args, **kwargs):
+        for name in kwargs:
+            if name not in names:
+                raise SktrainError(_unknown(name))
+        init(self, *args, **kwargs)
+
+    __init__.__wrapped__ = init
+    return __init__
+
+
+EnhancedTrainingConfig.__init__ = _named(EnhancedTrainingConfig.__init__)
+
+
+def _write(text, path):
+    if path is not None:
+        from .._io import atomic_write
+
+        atomic_write(path, text.encode())
+    return text
+
+
+def _parse(source, loads, kind):
+    is_file = isinstance(source, Path) or (isinstance(source, str) and "\n" not in source and source.strip()[:1] not in ("{", "["))
+    text = source
+    if is_file:
+        path = Path(source)
+        if not path.is_file():
+            raise SktrainError(f"config file {path} does not exist.")
+        text = path.read_text(encoding="utf-8")
+    try:
+        values = loads(text)
+    except ValueError as error:
+        raise SktrainError(f"{'config file ' + str(source) if is_file else 'config'} is not valid {kind}: {error}") from error
+    if not isinstance(values, dict):
+        raise SktrainError(f"a config is a table of fields, got {type(values).__name__}.")
+    return values

@@ -1,0 +1,180 @@
+"""Where bars come from: whatever names a source of bars enters, checked bars with their history leave.
+
+A source is a path (file or folder), a DataFrame, a dict of frames, a callable ``(symbol, interval) -> DataFrame`` or None (the
+bundled data). Symbols that a source does not have are reported, not hidden.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+import os
+
+import numpy as np
+import pandas as pd
+
+from .._history import get_history, with_history
+from .._validation import check_bars
+from ..exceptions import InvalidBarsError, SktrainError
+
+__all__ = ["Source", "open_source"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Bars ready for training, and what was asked for but is not there.
+
+    Attributes
+    ----------
+    bars : DataFrame
+        Checked bars with a history handle: one instrument, or a (symbol, time) panel.
+    missing : dict
+        Reason by symbol, for symbols that were asked for and could not be had.
+    name : str
+        What the bars are, for reports.
+    """
+
+    bars: pd.DataFrame
+    missing: dict
+    name: str
+
+
+def open_source(data=None, stocks=None, interval="1d"):
+    """Read bars for ``stocks`` from ``data``.
+
+    Parameters
+    ----------
+    data : None, path, DataFrame, dict of DataFrame or callable, default=None
+        None means the bundled data: the S&P 500 without ``stocks``, the bundled US stocks with them. A callable is called as
+        ``data(symbol, interval)``, which is how an online source plugs in.
+    stocks : sequence of str or str, optional
+        Symbols to use; all that the source has by default (a callable needs them).
+    interval : str, default="1d"
+        Spacing of the bars, handed to a callable and used to refuse sources that mix spacings.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    SktrainError
+        When nothing that was asked for can be had; the message names what there is.
+
+    Examples
+    --------
+    >>> from sktrain.trainer._sources import open_source
+    >>> source = open_source(stocks=["AAPL", "NOPE"])
+    >>> sorted(source.bars.index.unique("symbol")), list(source.missing)
+    (['AAPL'], ['NOPE'])
+    """
+    stocks = _symbols(stocks)
+    if data is None:
+        data, name = _bundled(stocks)
+    elif isinstance(data, (str, os.PathLike)):
+        from ..datasets import read_bars
+
+        data, name = read_bars(data), os.fspath(data)
+    else:
+        name = getattr(data, "__name__", type(data).__name__)
+    missing = {}
+    if isinstance(data, pd.DataFrame):
+        bars = _choose(data, stocks, missing)
+    elif isinstance(data, Mapping):
+        bars = _join(_from_mapping(data, stocks, missing))
+    elif isinstance(data, Callable):
+        bars = _join(_from_callable(data, stocks, interval, missing))
+    else:
+        raise SktrainError(
+            f"data must be a path, a DataFrame, a dict of DataFrames or a callable (symbol, interval) -> DataFrame, got {type(data).__name__}."
+        )
+    bars = check_bars(bars)
+    _refuse_mixed_spacing(bars)
+    return Source(bars if get_history(bars) is not None else with_history(bars), missing, name)
+
+
+def _symbols(stocks):
+    if stocks is None:
+        return None
+    stocks = [stocks] if isinstance(stocks, str) else list(stocks)
+    if not stocks or not all(isinstance(name, str) and name for name in stocks):
+        raise SktrainError(f"stocks must be a list of symbols, got {stocks!r}.")
+    return list(dict.fromkeys(stocks))
+
+
+def _bundled(stocks):
+    from ..datasets import load_sp500, load_us_stocks
+
+    if stocks is None:
+        return load_sp500(), "bundled S&P 500"
+    return load_us_stocks(), "bundled US stocks"
+
+
+def _choose(bars, stocks, missing):
+    if stocks is None:
+        return bars
+    if not isinstance(bars.index, pd.MultiIndex):
+        if len(stocks) == 1:
+            return bars
+        raise SktrainError(f"stocks={stocks} were asked for, but data holds one instrument without a symbol level.")
+    present = list(bars.index.unique(0))
+    kept = [name for name in stocks if name in present]
+    missing.update({name: f"not among {', '.join(map(str, present))}" for name in stocks if name not in present})
+    if not kept:
+        raise SktrainError(f"None of the stocks {', '.join(stocks)} is in the data, which has {', '.join(map(str, present))}.")
+    return bars if len(kept) == len(present) else with_history(bars[bars.index.get_level_values(0).isin(kept)])
+
+
+def _from_mapping(frames, stocks, missing):
+    if not frames:
+        raise SktrainError("data is an empty dict: no frames.")
+    wanted = list(frames) if stocks is None else stocks
+    missing.update({name: f"not among {', '.join(map(str, frames))}" for name in wanted if name not in frames})
+    return {name: frames[name] for name in wanted if name in frames} or _nothing(wanted, missing)
+
+
+def _from_callable(source, stocks, interval, missing):
+    if stocks is None:
+        raise SktrainError("data is a callable, so stocks must name the symbols to ask it for.")
+    frames = {}
+    for name in stocks:
+        try:
+            frame = source(name, interval)
+        except (OSError, LookupError, ValueError) as error:  # an online source that has no such symbol, or no connection
+            missing[name] = f"{type(error).__name__}: {error}"
+            continue
+        if frame is None or not len(frame):
+            missing[name] = "the source returned no rows"
+        else:
+            frames[name] = frame
+    return frames or _nothing(stocks, missing)
+
+
+def _nothing(wanted, missing):
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
+    raise SktrainError(f"None of the stocks {', '.join(map(str, wanted))} could be had. {reasons}.")
+
+
+def _join(frames):
+    checked = {}
+    for name, frame in frames.items():
+        try:
+            checked[name] = check_bars(frame, warn=False)
+        except InvalidBarsError as error:
+            raise InvalidBarsError(f"bars of {name}: {error}") from error
+        checked[name].attrs = {}
+    panel = pd.concat(checked, names=["symbol", "time"])
+    return with_history(panel)
+
+
+def _refuse_mixed_spacing(bars):
+    if not isinstance(bars.index, pd.MultiIndex):
+        return
+    spacing = {}
+    for name, part in bars.groupby(level=0, sort=False):
+        times = part.index.get_level_values(1)
+        if len(times) > 2:
+            spacing[name] = pd.Timedelta(np.median(np.diff(times.as_unit("ns").asi8)), "ns")
+    if spacing and max(spacing.values()) >= 2 * min(spacing.values()):
+        slow, fast = max(spacing, key=spacing.get), min(spacing, key=spacing.get)
+        raise InvalidBarsError(
+            f"The bars mix intervals: {slow} has one every {spacing[slow]}, {fast} one every {spacing[fast]}. Train on one interval."
+        )
