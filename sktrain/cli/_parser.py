@@ -1,0 +1,140 @@
+"""The arguments of every command; heavy libraries are imported only when a command runs."""
+
+import argparse
+
+from .. import __version__
+
+__all__ = ["build_parser"]
+
+DATASETS = ("sp500", "nasdaq", "us_stocks")
+MODELS = ("lstm", "gru", "tcn", "transformer", "mlp")
+
+_EPILOG = """examples:
+  sktrain train                                    train a GRU on the bundled S&P 500 bars
+  sktrain train --data bars.csv --model gru lstm   your own bars, two nets that vote
+  sktrain predict runs/latest --data bars.csv      what the model says about the newest bar
+  sktrain audit --data bars.csv                    look for leaks before believing a score
+exit status: 0 fine, 1 a check failed, 2 bad input, 130 interrupted"""
+
+
+def build_parser():
+    """The parser of the command ``sktrain``."""
+    parser = argparse.ArgumentParser(
+        prog="sktrain",
+        description="Leakage-safe training of classifiers on market bars and news.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"sktrain {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for add in (_train, _predict, _audit, _drift, _report, _search):
+        add(commands)
+    return parser
+
+
+def _command(commands, name, summary, description=None):
+    parser = commands.add_parser(name, help=summary, description=description or summary)
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--json", action="store_true", help="print one JSON document on stdout, nothing else")
+    shown.add_argument("--quiet", action="store_true", help="no progress; only the result")
+    parser.add_argument("--traceback", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+def _bars(parser, *, required=False):
+    source = parser.add_mutually_exclusive_group(required=required)
+    source.add_argument("--data", metavar="PATH", help="CSV or Parquet file of bars, or a folder with one file per symbol")
+    source.add_argument("--dataset", choices=DATASETS, help="bundled bars (default: sp500, or us_stocks with --stocks)")
+    parser.add_argument("--stocks", nargs="+", metavar="SYMBOL", help="use only these symbols")
+
+
+def _labels(parser):
+    parser.add_argument("--horizon", type=int, default=3, metavar="N", help="bars a label looks ahead (default: %(default)s)")
+    parser.add_argument(
+        "--label-scaling",
+        choices=("sigma", "affine"),
+        default=None,
+        help="thresholds in standard deviations, or the original's affine rule (default: sigma; affine with --config)",
+    )
+    parser.add_argument("--threshold", type=float, metavar="X", help="base threshold (default: 0.5 sigmas, or 0.03 with affine)")
+
+
+def _training(parser):
+    parser.add_argument("--model", nargs="+", choices=MODELS, metavar="NET", help=f"nets to train, several vote: {', '.join(MODELS)} (default: gru)")
+    parser.add_argument("--epochs", type=int, default=100, metavar="N", help="most epochs per fit; early stopping may end sooner (default: %(default)s)")
+    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--learning-rate", type=float, default=1e-3, metavar="X", help="(default: %(default)s)")
+    parser.add_argument("--interval", default="1d", help="spacing of the bars (default: %(default)s)")
+    parser.add_argument("--config", metavar="FILE", help="JSON or TOML file of EnhancedTrainingConfig fields; flags override it")
+    parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="override config fields, e.g. --set use_smote=true lookback=60")
+    parser.add_argument("--seed", type=int, metavar="N", help="random seed (default: 42)")
+
+
+def _train(commands):
+    parser = _command(
+        commands,
+        "train",
+        "train, validate and save a model",
+        "Checks and labels bars, audits the pipeline for leaks, scores it walk-forward beside baselines, trains with early "
+        "stopping, scores the untouched test block, compresses and saves the fitted pipeline.",
+    )
+    _bars(parser)
+    _labels(parser)
+    _training(parser)
+    parser.add_argument("--out", metavar="DIR", default="runs/latest", help="folder for the model, the result and the report (default: %(default)s)")
+    parser.add_argument("--news", metavar="FILE", help="articles (CSV, JSONL or Parquet) whose embeddings join the features")
+    parser.add_argument("--embedding-model", metavar="NAME", help="name or folder of the language model for --news")
+    parser.add_argument("--hpo", type=int, metavar="TRIALS", help="search hyperparameters first, this many trials")
+    parser.add_argument("--deterministic", action="store_true", help="one seed, one result, bit for bit")
+    parser.add_argument("--incremental", action="store_true", help="continue the model in --out on newer bars, if drift allows")
+    parser.add_argument("--resume", action="store_true", help="take up a run in --out that was killed")
+
+
+def _predict(commands):
+    parser = _command(commands, "predict", "predict the newest bars with a saved model")
+    parser.add_argument("model", metavar="MODEL", help="a model file, or the folder of a run")
+    _bars(parser)
+    parser.add_argument("--last", type=int, default=1, metavar="N", help="newest bars of each symbol to predict (default: %(default)s)")
+    parser.add_argument("--out", metavar="FILE", help="write a CSV instead of printing")
+
+
+def _audit(commands):
+    parser = _command(
+        commands,
+        "audit",
+        "look for leakage in the pipeline on your bars",
+        "Audits the splits, the transformers and the estimator. Exit status: 0 pass, 1 leak, 2 inconclusive.",
+    )
+    _bars(parser)
+    _labels(parser)
+    parser.add_argument("--estimator", metavar="FILE", help="a saved estimator to audit instead of the default pipeline (joblib or .sktrain; joblib runs code)")
+    parser.add_argument("--folds", type=int, default=5, metavar="N", help="walk-forward folds (default: %(default)s)")
+
+
+def _drift(commands):
+    parser = _command(
+        commands,
+        "drift",
+        "compare new bars with what a model was trained on",
+        "Prints drift per feature. Exit status: 0 no drift, 1 drift, 2 bad input.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a model file, or the folder of a run")
+    _bars(parser, required=True)
+    parser.add_argument("--last", type=int, metavar="N", help="newest bars of each symbol to compare (default: all of them)")
+
+
+def _report(commands):
+    parser = _command(commands, "report", "write the HTML report of a run")
+    parser.add_argument("run", metavar="RUN", nargs="?", default="runs/latest", help="the folder of a run (default: %(default)s)")
+    parser.add_argument("--out", metavar="FILE", help="where to write (default: report.html in the folder)")
+
+
+def _search(commands):
+    parser = _command(commands, "search", "search hyperparameters, resumable, and say what the best score is worth")
+    _bars(parser)
+    _labels(parser)
+    _training(parser)
+    parser.add_argument("--trials", type=int, default=30, metavar="N", help="trials in total, resumed ones included (default: %(default)s)")
+    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="stop starting trials after this long")
+    parser.add_argument("--storage", metavar="FILE", help="SQLite file: a killed search resumes from it")
+    parser.add_argument("--folds", type=int, default=3, metavar="N", help="inner walk-forward folds (default: %(default)s)")

@@ -1,0 +1,223 @@
+"""Displays of models: learning curves, drift, search, compression. Each holds numbers; ``.plot`` draws them."""
+
+import numpy as np
+import pandas as pd
+
+from ._canvas import PALETTE, axes, grid_of_axes
+
+__all__ = ["CompressionDisplay", "DriftDisplay", "LearningCurveDisplay", "SearchDisplay"]
+
+
+class LearningCurveDisplay:
+    """Training and validation loss per epoch.
+
+    Parameters
+    ----------
+    curves : dict of str to DataFrame
+        By net: columns ``train_loss`` and, where there was validation, ``valid_loss``, indexed by epoch from 1.
+    best_epochs : dict of str to int, optional
+        The epoch whose weights were kept.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sktrain import LearningCurveDisplay
+    >>> LearningCurveDisplay({"gru": pd.DataFrame({"train_loss": [1.0, 0.8]}, index=[1, 2])}).curves["gru"].shape
+    (2, 1)
+    """
+
+    def __init__(self, curves, best_epochs=None):
+        self.curves, self.best_epochs = curves, best_epochs or {}
+
+    @classmethod
+    def from_estimator(cls, estimator, name="net"):
+        """Read the history of a fitted net, of the last step of a pipeline, or of every net of a voting ensemble."""
+        net = estimator[-1] if hasattr(estimator, "steps") else estimator
+        nets = dict(getattr(net, "named_estimators_", {})) or {name: net}
+        curves, best = {}, {}
+        for key, one in nets.items():
+            one = getattr(one, "estimator", one)  # inside a FrozenEstimator
+            one = one[-1] if hasattr(one, "steps") else one
+            if not getattr(one, "history_", None):
+                continue
+            curves[key] = history_frame(one.history_)
+            valid = curves[key].get("valid_loss", curves[key]["train_loss"])
+            best[key] = int(valid.idxmin())
+        if not curves:
+            raise ValueError(f"{type(net).__name__} keeps no training history; pass a fitted sktrain net, pipeline or ensemble.")
+        return cls(curves, best)
+
+    def plot(self, ax=None):
+        """Draw; returns self."""
+        ax = axes(ax, "LearningCurveDisplay")
+        for number, (name, curve) in enumerate(self.curves.items()):
+            colour = f"C{number}"
+            ax.plot(curve.index, curve["train_loss"], color=colour, linestyle="--", label=f"{name}, training")
+            if "valid_loss" in curve:
+                ax.plot(curve.index, curve["valid_loss"], color=colour, label=f"{name}, validation")
+            if name in self.best_epochs:
+                ax.axvline(self.best_epochs[name], color=colour, linewidth=0.6)
+        ax.set(xlabel="epoch", ylabel="loss")
+        ax.legend(fontsize="small")
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+def history_frame(history):
+    """Losses per epoch of a skorch history, as a DataFrame indexed by epoch."""
+    rows = [{key: row[key] for key in ("train_loss", "valid_loss", "valid_acc") if key in row} for row in history]
+    return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="epoch"))
+
+
+class DriftDisplay:
+    """Drift of every feature, at one check or over time.
+
+    Parameters
+    ----------
+    psi : DataFrame, shape (n_checks, n_features)
+        Population stability index by check and feature.
+    threshold : float
+        The value from which an effect counts.
+    report : DriftReport, optional
+        The last check; its histograms are drawn when there is only one.
+
+    Examples
+    --------
+    >>> from sktrain import BarFeatures, DriftDetector, DriftDisplay
+    >>> from sktrain.datasets import load_sp500
+    >>> features = BarFeatures().fit_transform(load_sp500()).dropna()
+    >>> report = DriftDetector().fit(features.iloc[:2000]).check(features.iloc[2000:2500])
+    >>> DriftDisplay.from_reports(report).psi.shape[0]
+    1
+    """
+
+    def __init__(self, psi, threshold, report=None):
+        self.psi, self.threshold, self.report = psi, threshold, report
+
+    @classmethod
+    def from_reports(cls, reports, *, threshold=0.1, index=None):
+        """Collect one report, or a sequence of them over time."""
+        reports = [reports] if hasattr(reports, "per_feature") else list(reports)
+        if not reports:
+            raise ValueError("reports is empty: nothing to draw.")
+        psi = pd.DataFrame([one["per_feature"]["psi"] for one in reports])
+        psi.index = pd.RangeIndex(len(reports), name="check") if index is None else index
+        return cls(psi, threshold, reports[-1])
+
+    def plot(self, ax=None):
+        """Draw bars for one check, a heat map for several; returns self."""
+        many = len(self.psi) > 1
+        ax = axes(ax, "DriftDisplay", figsize=(9, 0.22 * self.psi.shape[1] + 1.5))
+        if many:
+            image = ax.imshow(self.psi.T.to_numpy(dtype=float), aspect="auto", cmap="magma_r", vmin=0, vmax=5 * self.threshold, interpolation="nearest")
+            ax.figure.colorbar(image, ax=ax, label="PSI")
+            ax.set(yticks=range(self.psi.shape[1]), yticklabels=self.psi.columns, xlabel=str(self.psi.index.name or "check"))
+        else:
+            values = self.psi.iloc[0].sort_values()
+            drifted = self.report["per_feature"]["drifted"].reindex(values.index).to_numpy(dtype=bool) if self.report is not None else values > self.threshold
+            ax.barh(values.index.astype(str), values.to_numpy(dtype=float), color=np.where(drifted, PALETTE["other"], PALETTE["line"]))
+            ax.axvline(self.threshold, color=PALETTE["price"], linewidth=0.8, linestyle="--", label=f"threshold {self.threshold:g}")
+            ax.set(xlabel="population stability index")
+            ax.legend(fontsize="small")
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+class SearchDisplay:
+    """Scores of the trials of a search in the order they were made, and the best so far.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n_trials,)
+        Mean score; NaN for pruned and failed trials.
+    states : ndarray of str, shape (n_trials,)
+        State of each trial.
+    luck : float, optional
+        The best score expected from luck alone.
+
+    Examples
+    --------
+    >>> from sktrain import SearchDisplay
+    >>> SearchDisplay([0.5, 0.6], ["complete", "complete"]).best.tolist()
+    [0.5, 0.6]
+    """
+
+    def __init__(self, scores, states, luck=None):
+        self.scores, self.states, self.luck = np.asarray(scores, dtype=float), np.asarray(states), luck
+
+    @property
+    def best(self):
+        """Best score up to each trial."""
+        return np.fmax.accumulate(self.scores)
+
+    @classmethod
+    def from_estimator(cls, search):
+        """Read a fitted search."""
+        results = search.cv_results_
+        scores = results.get("mean_test_score")
+        if scores is None:
+            scores = results[f"mean_test_{search.refit}" if isinstance(search.refit, str) else next(k for k in results if k.startswith("mean_test_"))]
+        states = results.get("state", np.full(len(scores), "complete"))
+        return cls(scores, states, getattr(getattr(search, "overfit_report_", None), "expected_best_under_luck", None))
+
+    def plot(self, ax=None):
+        """Draw; returns self."""
+        ax = axes(ax, "SearchDisplay")
+        number = np.arange(1, len(self.scores) + 1)
+        ax.scatter(number, self.scores, s=14, color=PALETTE["line"], label="trial")
+        ax.step(number, self.best, where="post", color=PALETTE["price"], label="best so far")
+        lost = np.isnan(self.scores)
+        if lost.any():
+            floor = np.nanmin(self.scores) if not lost.all() else 0.0
+            ax.scatter(number[lost], np.full(lost.sum(), floor), marker="x", color=PALETTE["purged"], label="pruned or failed")
+        if self.luck is not None and np.isfinite(self.luck):
+            ax.axhline(self.luck, color=PALETTE["other"], linestyle="--", label="best expected from luck")
+        ax.set(xlabel="trial", ylabel="score")
+        ax.legend(fontsize="small")
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+class CompressionDisplay:
+    """Size, latency and score before and after compression.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``before`` and ``after``; rows such as ``size_bytes``, ``latency_ms`` and ``score``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sktrain import CompressionDisplay
+    >>> display = CompressionDisplay(pd.DataFrame({"before": [100.0], "after": [25.0]}, index=["size_bytes"]))
+    >>> float(display.ratios["size_bytes"])
+    0.25
+    """
+
+    def __init__(self, table):
+        self.table = table
+
+    @property
+    def ratios(self):
+        """After divided by before, by row."""
+        return self.table["after"] / self.table["before"]
+
+    @classmethod
+    def from_report(cls, report):
+        """Read a mapping with ``<figure>_before`` and ``<figure>_after`` entries, or with ``before`` and ``after`` mappings."""
+        report = report if isinstance(report, dict) else dict(report)
+        if "before" in report and "after" in report:
+            return cls(pd.DataFrame({"before": report["before"], "after": report["after"]}).dropna())
+        names = [key[: -len("_before")] for key in report if key.endswith("_before") and f"{key[: -len('_before')]}_after" in report]
+        rows = {name: {"before": report[f"{name}_before"], "after": report[f"{name}_after"]} for name in names}
+        return cls(pd.DataFrame.from_dict(rows, orient="index").apply(pd.to_numeric, errors="coerce").dropna())
+
+    def plot(self, ax=None):
+        """Draw one pair of bars per figure; returns self."""
+        grid = grid_of_axes(ax, len(self.table), "CompressionDisplay", sharex=False, figsize=(9, 1.2 * len(self.table) + 0.6))
+        for one, (name, row) in zip(grid, self.table.iterrows()):
+            one.barh(["after", "before"], [row["after"], row["before"]], color=[PALETTE["other"], PALETTE["line"]])
+            one.set_title(f"{name.replace('_', ' ')}: {row['before']:.4g} → {row['after']:.4g}", fontsize="small", loc="left")
+        self.ax_, self.figure_ = grid, grid[0].figure
+        return self
