@@ -1,0 +1,133 @@
+"""How sure a mean of fold scores is, and how many discoveries are false.
+
+What enters is one score per fold (or one p-value per hypothesis); what leaves is an interval (or adjusted p-values). Folds are
+taken to share training rows, as the folds of a walk-forward do: their scores are correlated, and the plain t interval lies.
+"""
+
+from dataclasses import dataclass
+import math
+
+import numpy as np
+from scipy import stats
+
+from ..exceptions import NotEnoughDataError, SktrainError
+from ._sharpe import _finite
+
+__all__ = ["MeanInterval", "corrected_mean_interval", "false_discovery_rate"]
+
+
+@dataclass(frozen=True)
+class MeanInterval:
+    """A mean of fold scores and the interval that holds its true value with the stated confidence.
+
+    Attributes
+    ----------
+    mean, low, high : float
+        In the unit of the scores.
+    standard_error : float
+        Corrected for the rows that folds share.
+    confidence : float
+        Two-sided.
+    n_folds : int
+        Scores it was computed from.
+    """
+
+    mean: float
+    low: float
+    high: float
+    standard_error: float
+    confidence: float
+    n_folds: int
+
+    def __contains__(self, value):
+        return self.low <= value <= self.high
+
+    def __iter__(self):
+        return iter((self.low, self.high))
+
+    def summary(self):
+        """One line: mean, interval, folds."""
+        return f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}] at {self.confidence:.0%}, {self.n_folds} folds"
+
+
+def corrected_mean_interval(scores, n_train, n_test, *, confidence=0.95):
+    """Interval for the mean of fold scores by the corrected resampled t statistic.
+
+    The variance of the mean is taken as (1/k + n_test/n_train) s², not s²/k, because folds share training rows; k − 1 degrees
+    of freedom. Nadeau & Bengio (2003), "Inference for the Generalization Error", Machine Learning 52.
+
+    Parameters
+    ----------
+    scores : array-like of shape (k,)
+        One finite score per fold, at least two.
+    n_train, n_test : int or array-like of shape (k,)
+        Training and test rows of each fold. Where they differ (an expanding window), the mean of the ratios is used.
+    confidence : float, default=0.95
+        Two-sided, strictly between 0 and 1.
+
+    Returns
+    -------
+    MeanInterval
+        ``mean``, ``low``, ``high``; unpacks as ``low, high``.
+
+    Raises
+    ------
+    NotEnoughDataError
+        With fewer than two scores.
+
+    Examples
+    --------
+    >>> from sktrain.evaluation import corrected_mean_interval
+    >>> corrected_mean_interval([0.40, 0.44, 0.36, 0.40], n_train=800, n_test=200).summary()
+    '0.4 [0.3265, 0.4735] at 95%, 4 folds'
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    if values.ndim != 1 or values.size < 2:
+        raise NotEnoughDataError(f"An interval for the mean needs one score from each of at least 2 folds, got shape {values.shape}.")
+    if not np.isfinite(values).all():
+        fold = int(np.argmin(np.isfinite(values)))
+        raise SktrainError(f"scores: fold {fold} is {values[fold]}. A fold that failed has no place in a mean.")
+    level = _finite("confidence", confidence)
+    if not 0 < level < 1:
+        raise SktrainError(f"confidence must lie strictly between 0 and 1, got {confidence!r}.")
+    ratio = float(np.mean(_sizes("n_test", n_test, values.size) / _sizes("n_train", n_train, values.size)))
+    error = math.sqrt((1 / values.size + ratio) * float(values.var(ddof=1)))
+    reach = float(stats.t.ppf(0.5 + level / 2, values.size - 1)) * error
+    mean = float(values.mean())
+    return MeanInterval(mean, mean - reach, mean + reach, error, level, values.size)
+
+
+def _sizes(name, rows, folds):
+    values = np.asarray(rows)
+    if values.dtype.kind not in "iu" or values.ndim > 1 or values.size not in (1, folds) or (values < 1).any():
+        raise SktrainError(f"{name} must be one number of rows, or one for each of {folds} folds, all at least 1; got {rows!r}.")
+    return np.broadcast_to(values.astype(np.float64), folds)
+
+
+def false_discovery_rate(p_values, *, dependent=False):
+    """Adjusted p-values: declaring those up to q keeps the expected share of false discoveries at q.
+
+    Benjamini & Hochberg (1995); with ``dependent=True``, Benjamini & Yekutieli (2001), for any dependence. BH holds for
+    independent and positively dependent tests, such as several pipelines on one market.
+
+    Parameters
+    ----------
+    p_values : array-like of shape (n,)
+        One per hypothesis that was tested, also the disappointing ones.
+    dependent : bool, default=False
+        Whether to guard against arbitrary dependence.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+
+    Examples
+    --------
+    >>> from sktrain.evaluation import false_discovery_rate
+    >>> false_discovery_rate([0.01, 0.04, 0.03, 0.5]).round(4)
+    array([0.04  , 0.0533, 0.0533, 0.5   ])
+    """
+    values = np.asarray(p_values, dtype=np.float64)
+    if values.ndim != 1 or not values.size or not ((values >= 0) & (values <= 1)).all():
+        raise SktrainError(f"p_values must be one number in [0, 1] per hypothesis, got {p_values!r}.")
+    return stats.false_discovery_control(values, method="by" if dependent else "bh")
