@@ -6,10 +6,11 @@ both ends, ``[start, end]``: two spans that touch in a single instant overlap. A
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from .exceptions import SktrainError
+from .exceptions import InvalidSplitError, SktrainError
 
 __all__ = ["Cut", "Spans", "concurrency", "cut_blocks", "overlaps"]
 
@@ -35,7 +36,13 @@ class Spans:
 
     @classmethod
     def from_times(cls, start, end):
-        """Build spans from int64 times; the axis is the sorted unique starts."""
+        """Build spans from int64 times; the axis is the sorted unique starts.
+
+        Raises
+        ------
+        SktrainError
+            When the shapes differ, or a span ends before it starts.
+        """
         start = np.asarray(start, dtype=np.int64)
         end = np.asarray(end, dtype=np.int64)
         if start.shape != end.shape or start.ndim != 1:
@@ -51,10 +58,53 @@ class Spans:
         axis, codes = np.unique(start, return_inverse=True)
         return cls(start, end, axis, codes.reshape(-1))
 
+    @cached_property
+    def order(self):
+        """Permutation that sorts the rows by time, or None when they are in order."""
+        return None if (self.codes[1:] >= self.codes[:-1]).all() else np.argsort(self.codes, kind="stable")
+
+    def in_order(self, values):
+        """``values`` (one per row) in order of time."""
+        return values if self.order is None else values[self.order]
+
+    def in_rows(self, values):
+        """``values`` (in order of time) put back into the order of the rows."""
+        if self.order is None:
+            return values
+        out = np.empty_like(values)
+        out[self.order] = values
+        return out
+
+    @cached_property
+    def _sorted(self):
+        return self.in_order(self.codes), self.in_order(self.end)
+
+    def within(self, first, last):
+        """Rows decided at the positions ``first`` to ``last`` of the axis, both included.
+
+        Returns
+        -------
+        ndarray of intp
+            Row numbers, ascending.
+        """
+        codes, _ = self._sorted
+        low, high = np.searchsorted(codes, [first, last + 1])
+        return np.arange(low, high) if self.order is None else np.sort(self.order[low:high])
+
 
 @dataclass(frozen=True)
 class Cut:
-    """Three disjoint masks over the rows, whose union is the candidate mask that was given."""
+    """Three disjoint masks over the rows; together they are the candidates that stand outside every block.
+
+    Attributes
+    ----------
+    train : ndarray of bool, shape (n,)
+        Rows that may train.
+    purged : ndarray of bool, shape (n,)
+        Rows whose label span overlaps a tested one.
+    embargoed : ndarray of bool, shape (n,)
+        Rows without overlap, but nearer than the embargo.
+    """
 
     train: np.ndarray
     purged: np.ndarray
@@ -76,7 +126,7 @@ def overlaps(start, end, low, high):
 def cut_blocks(spans, blocks, candidate, known=None, *, embargo=0):
     """Which candidate rows may train when the rows of ``blocks`` are tested.
 
-    A row before a block stays when its label is known strictly before the block's first time, and at least ``embargo`` whole
+    A row before a block stays when its label is known strictly before the first tested time, and at least ``embargo`` whole
     unique times before it. A row after a block stays when it starts strictly after the block's latest label was known, and
     at least ``embargo`` whole unique times after that (Lopez de Prado 2018, ch. 7).
 
@@ -89,7 +139,7 @@ def cut_blocks(spans, blocks, candidate, known=None, *, embargo=0):
     candidate : ndarray of bool, shape (n,)
         Rows to choose from. Rows inside a block are never chosen.
     known : ndarray of bool, shape (n,), optional
-        Rows with a label; only those have an outcome that can reach past a block. Default all.
+        Rows with a label; only those are tested, and only their outcomes reach past a block. Default all.
     embargo : int, default=0
         Whole unique times between training labels and tested rows.
 
@@ -97,27 +147,55 @@ def cut_blocks(spans, blocks, candidate, known=None, *, embargo=0):
     -------
     Cut
         Masks ``train``, ``purged`` (overlap) and ``embargoed`` (no overlap, but too near).
+
+    Raises
+    ------
+    InvalidSplitError
+        When the embargo is negative.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> days = np.arange(10)
+    >>> spans = Spans.from_times(days, days + 2)
+    >>> np.flatnonzero(cut_blocks(spans, [(0, 4)], np.ones(10, bool)).train)
+    array([7, 8, 9])
     """
-    axis = spans.axis
-    inside = np.zeros(len(spans.start), dtype=bool)
-    clash = np.zeros_like(inside)
-    near = np.zeros_like(inside)
+    if embargo < 0:
+        raise InvalidSplitError(f"embargo must be 0 or more, got {embargo}.")
+    codes, ends = spans._sorted
+    free = spans.in_order(candidate).copy()
+    labelled = None if known is None else spans.in_order(known)
+    clash, near = np.zeros_like(free), np.zeros_like(free)
     for first, last in blocks:
-        within = (spans.codes >= first) & (spans.codes <= last)
-        inside |= within
-        before = spans.codes < first
-        clash |= before & (spans.end >= axis[first])
-        if embargo:
-            near |= before & (spans.end > axis[first - embargo]) if first >= embargo else before
-        tested = within if known is None else within & known
-        latest = spans.end[tested].max() if tested.any() else axis[last]
-        after = spans.codes > last
-        clash |= after & (spans.start <= latest)
-        near |= after & (spans.codes < np.searchsorted(axis, latest, side="left") + embargo)
-    free = candidate & ~inside
+        low, high = np.searchsorted(codes, [first, last + 1])
+        free[low:high] = False
+        tested = slice(low, high) if labelled is None else low + np.flatnonzero(labelled[low:high])
+        if not len(codes[tested]):  # nothing is tested here, so nothing can leak
+            continue
+        _reject_before(spans.axis, ends[:low], codes[tested][0], embargo, clash[:low], near[:low])
+        over, soon = _reach_after(spans.axis, codes, ends[tested].max(), embargo)
+        clash[high:over] = True
+        near[high:soon] = True
     purged = free & clash
     embargoed = free & near & ~clash
-    return Cut(free & ~purged & ~embargoed, purged, embargoed)
+    return Cut(*(spans.in_rows(mask) for mask in (free & ~(clash | near), purged, embargoed)))
+
+
+def _reject_before(axis, ends, first, embargo, clash, near):
+    """Mark rows before a block whose outcome reaches the first tested position, or comes too near."""
+    clash |= ends >= axis[first]
+    if embargo > first:
+        near[:] = True
+    elif embargo:
+        near |= ends > axis[first - embargo]
+
+
+def _reach_after(axis, codes, latest, embargo):
+    """How many rows, in order of time, start no later than ``latest``, and how many before the embargo after it is over."""
+    touching = np.searchsorted(axis, latest, side="right")
+    waiting = np.searchsorted(axis, latest, side="left") + embargo
+    return np.searchsorted(codes, [touching, max(waiting, touching)])
 
 
 def concurrency(first, last, n_bars):
@@ -125,7 +203,7 @@ def concurrency(first, last, n_bars):
 
     Parameters
     ----------
-    first, last : ndarray of int, shape (n_labels,)
+    first, last : array-like of int, shape (n_labels,)
         Closed ranges of bar positions, ``0 <= first <= last < n_bars``.
     n_bars : int
         Number of bars.

@@ -4,8 +4,8 @@ What enters is what a user has in hand; what leaves is normalised (lower-case co
 that names the first bad row or the parameter. Nothing here changes its input.
 """
 
-import math
 from dataclasses import dataclass
+import math
 from numbers import Integral, Real
 import warnings
 
@@ -413,6 +413,7 @@ def label_spans(X, y=None, *, horizon=None, label_end_times=None, caller="split"
             stacklevel=3,
         )
         bars = 0
-    if bars >= len(np.unique(axis.times)) and bars > 0:
-        raise NotEnoughDataError(f"horizon={bars} is longer than the data: {len(np.unique(axis.times))} unique times.")
-    return Spans.from_times(axis.times, _ends_from_horizon(X, axis, bars)), axis
+    spans = Spans.from_times(axis.times, _ends_from_horizon(X, axis, bars))
+    if bars >= len(spans.axis) and bars > 0:
+        raise NotEnoughDataError(f"horizon={bars} is longer than the data: {len(spans.axis)} unique times.")
+    return spans, axis

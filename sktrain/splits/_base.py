@@ -1,0 +1,217 @@
+"""What every splitter shares: rows with times and label spans enter, a checked plan of folds leaves, cut by the one kernel.
+
+A plan names, for each fold, the unique times that are tested and the unique times that may train; it is complete and checked
+before the first fold is handed out. Rows are cut between unique times, never inside one; rows without a label are in no fold.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils.metadata_routing import UNUSED
+
+from .._spans import Spans, cut_blocks
+from .._validation import TimeAxis, label_spans, labelled_mask
+from ..exceptions import NotEnoughDataError
+
+__all__ = ["Fold", "Plan", "Rows", "SpanSplitter", "fold_facts", "read_rows"]
+
+_MOST_CLASSES = 20  # more distinct labels than this are no class balance
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a splitter needs to know about the rows.
+
+    Attributes
+    ----------
+    spans : Spans
+        Label span of every row.
+    axis : TimeAxis
+        Time and symbol of every row.
+    known : ndarray of bool, shape (n,)
+        Rows with a label.
+    """
+
+    spans: Spans
+    axis: TimeAxis
+    known: np.ndarray
+
+    @cached_property
+    def last(self):
+        """Position on the axis of the last time that has a label."""
+        return int(self.spans.codes[self.known].max())
+
+    @cached_property
+    def labels_until(self):
+        """How many of the first k unique times have a label, for k = 0 .. n_times."""
+        has = np.zeros(len(self.spans.axis), dtype=np.int64)
+        has[self.spans.codes[self.known]] = 1
+        return np.concatenate([[0], np.cumsum(has)])
+
+    def timestamp(self, position):
+        """The time at a position of the axis as the user wrote it; the row number where rows carry no time."""
+        value = self.spans.axis[position]
+        if self.axis.index is None:
+            return int(value)
+        level = self.axis.index.levels[1] if isinstance(self.axis.index, pd.MultiIndex) else self.axis.index
+        return pd.Timestamp(value, unit="ns", tz="UTC").tz_convert(level.tz) if level.tz is not None else pd.Timestamp(value, unit="ns")
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Positions on the axis: what is tested, and from where to where a row may train.
+
+    Attributes
+    ----------
+    blocks : tuple of (int, int)
+        Closed ranges of positions that are tested.
+    low, high : int
+        Training rows stand at ``low <= position < high``, before purge and embargo; ``high=None`` means no limit.
+    """
+
+    blocks: tuple
+    low: int = 0
+    high: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Checked folds over rows; iterating gives ``(train, test)`` row numbers."""
+
+    rows: Rows
+    folds: tuple
+    embargo: int
+
+    def cut(self, fold):
+        """The kernel's masks for one fold."""
+        codes = self.rows.spans.codes
+        candidate = self.rows.known
+        if fold.high is not None:
+            candidate = candidate & (codes < fold.high)
+        if fold.low:
+            candidate = candidate & (codes >= fold.low)
+        return cut_blocks(self.rows.spans, fold.blocks, candidate, self.rows.known, embargo=self.embargo)
+
+    def test(self, fold):
+        """Row numbers that are tested, ascending."""
+        inside = [self.rows.spans.within(*block) for block in fold.blocks]
+        inside = inside[0] if len(inside) == 1 else np.sort(np.concatenate(inside))
+        return inside if self.rows.known.all() else inside[self.rows.known[inside]]
+
+    def training_times(self, fold):
+        """Positions on the axis of the unique times that train in one fold, ascending."""
+        present = np.bincount(self.rows.spans.codes[self.cut(fold).train], minlength=len(self.rows.spans.axis))
+        return np.flatnonzero(present)
+
+    def __iter__(self):
+        return ((np.flatnonzero(self.cut(fold).train), self.test(fold)) for fold in self.folds)
+
+
+def read_rows(X, y, horizon, label_end_times, caller):
+    """Times, label spans and labelled rows of ``X``, checked.
+
+    Raises
+    ------
+    NotEnoughDataError
+        When no row has a label.
+    """
+    spans, axis = label_spans(X, y, horizon=horizon, label_end_times=label_end_times, caller=caller)
+    known = labelled_mask(y, len(spans.start))
+    if not known.any():
+        raise NotEnoughDataError(f"{caller}: none of the {len(known)} rows has a label.")
+    return Rows(spans, axis, known)
+
+
+class SpanSplitter(BaseEstimator, BaseCrossValidator):
+    """Template of a splitter that purges by label spans: a subclass says which unique times are tested, in ``_plan``."""
+
+    __metadata_request__split = {"groups": UNUSED, "label_end_times": True}
+
+    def split(self, X, y=None, groups=None, label_end_times=None):
+        """Row numbers of every fold; everything is checked in this call, before the first fold is asked for.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of length n
+            Indexed by time or (symbol, time), rows in any order; else the row order is the order of time.
+        y : array-like of length n, optional
+            Labels; rows where it is NaN are in no fold. ``y.attrs["label_horizon"]`` tells how far labels look ahead.
+        groups : ignored
+        label_end_times : array-like of length n, optional
+            Time at which each label was known (row numbers where rows carry no time); goes before any horizon.
+
+        Returns
+        -------
+        iterator of (train, test)
+            Ascending row numbers, ndarrays of intp.
+
+        Raises
+        ------
+        InvalidSplitError
+            When rows, labels and times do not fit together.
+        NotEnoughDataError
+            When a fold cannot be filled; the message says how much is needed.
+        """
+        return iter(self._plan(X, y, groups, label_end_times))
+
+    def summary(self, X, y=None, groups=None, label_end_times=None):
+        """What each fold holds.
+
+        Parameters
+        ----------
+        X, y, groups, label_end_times
+            As for ``split``.
+
+        Returns
+        -------
+        DataFrame, one row per fold
+            ``train_start``, ``train_end``, ``test_start``, ``test_end`` (times of the first and last row),
+            ``train_size``, ``test_size``, ``purged``, ``embargoed`` (rows), ``train_times``, ``test_times`` (unique times), and
+            for up to 20 classes ``train_share_<class>`` and ``test_share_<class>``.
+        """
+        plan = self._plan(X, y, groups, label_end_times)
+        return pd.DataFrame([fold_facts(plan, fold, y) for fold in plan.folds], index=pd.RangeIndex(len(plan.folds), name="fold"))
+
+    @abstractmethod
+    def _plan(self, X, y, groups, label_end_times):
+        """Return a checked :class:`Plan`."""
+
+
+def fold_facts(plan, fold, y):
+    """One row of ``summary``."""
+    codes = plan.rows.spans.codes
+    cut, test = plan.cut(fold), plan.test(fold)
+    train = np.flatnonzero(cut.train)
+    facts = {}
+    for name, rows in (("train", train), ("test", test)):
+        facts[f"{name}_start"] = plan.rows.timestamp(codes[rows].min())
+        facts[f"{name}_end"] = plan.rows.timestamp(codes[rows].max())
+    facts |= {"train_size": len(train), "test_size": len(test)}
+    facts |= {"train_times": len(np.unique(codes[train])), "test_times": len(np.unique(codes[test]))}
+    facts |= {"purged": int(cut.purged.sum()), "embargoed": int(cut.embargoed.sum())}
+    return facts | _class_shares(y, plan.rows.known, train, test)
+
+
+def _class_shares(y, known, train, test):
+    if y is None or np.ndim(y) != 1:
+        return {}
+    values = np.asarray(y)
+    classes, codes = np.unique(values[known], return_inverse=True)
+    if len(classes) > _MOST_CLASSES:
+        return {}
+    of_row = np.full(len(values), -1)
+    of_row[known] = codes
+    shares = {}
+    for name, rows in (("train", train), ("test", test)):
+        counts = np.bincount(of_row[rows], minlength=len(classes)) / len(rows)
+        shares |= {f"{name}_share_{_plain(label)}": share for label, share in zip(classes, counts)}
+    return shares
+
+
+def _plain(label):
+    return int(label) if isinstance(label, float) and label.is_integer() else label

@@ -1,0 +1,140 @@
+"""One ordered split: rows with times and label spans enter, one purged and embargoed (train, test) pair of row numbers leaves."""
+
+from dataclasses import replace
+import math
+
+import numpy as np
+from sklearn.utils._param_validation import StrOptions
+
+from .._spans import cut_blocks
+from .._validation import Count, Number
+from ..exceptions import InvalidSplitError, NotEnoughDataError
+from ._base import Fold, Plan, SpanSplitter, read_rows
+
+__all__ = ["TemporalSplitter"]
+
+_ROUNDING = 1e-9  # 0.7 of 10 times is 7, whatever floating point says
+
+
+class TemporalSplitter(SpanSplitter):
+    """Train on the oldest unique times, validate on the next, test on the last.
+
+    Training rows whose label is not known before the first validated row, or less than ``embargo_bars`` unique times before
+    it, are left out; validation rows are cut against the test block in the same way.
+
+    Parameters
+    ----------
+    train_ratio, val_ratio, test_ratio : float, default=0.7, 0.15, 0.15
+        Shares of the unique times; they must sum to 1.
+    embargo_bars : int, default=10
+        Whole unique times between the last training label and the first tested row.
+    horizon : int, optional
+        Bars a label looks ahead, for labels that do not say so themselves.
+    evaluate : {"val", "test"}, default="val"
+        What ``split`` hands out: (train, validation), or (everything before the test block, test).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrain import TemporalSplitter
+    >>> train, val, test = TemporalSplitter(horizon=3, embargo_bars=0).three_way(np.zeros((100, 1)))
+    >>> train[-1], val[0], val[-1], test[0], test[-1]
+    (np.int64(66), np.int64(70), np.int64(81), np.int64(85), np.int64(99))
+    """
+
+    _parameter_constraints = {
+        "train_ratio": [Number(0, 1, closed="neither")],
+        "val_ratio": [Number(0, 1, closed="left")],
+        "test_ratio": [Number(0, 1, closed="left")],
+        "embargo_bars": [Count(0)],
+        "horizon": [Count(0), None],
+        "evaluate": [StrOptions({"val", "test"})],
+    }
+
+    def __init__(self, train_ratio=0.7, val_ratio=0.15, test_ratio=0.15, embargo_bars=10, horizon=None, evaluate="val"):
+        self.train_ratio = train_ratio
+        self.val_ratio = val_ratio
+        self.test_ratio = test_ratio
+        self.embargo_bars = embargo_bars
+        self.horizon = horizon
+        self.evaluate = evaluate
+
+    def get_n_splits(self, X=None, y=None, groups=None, label_end_times=None):
+        """Always 1; everything given is ignored."""
+        return 1
+
+    def three_way(self, X, y=None, *, label_end_times=None):
+        """Row numbers of the three blocks.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of length n
+            Indexed by time or (symbol, time); else the row order is the order of time.
+        y : array-like of length n, optional
+            Labels; rows where it is NaN are in no block.
+        label_end_times : array-like of length n, optional
+            Time at which each label was known.
+
+        Returns
+        -------
+        train, val, test : ndarrays of intp
+            Ascending; training purged and embargoed against validation, validation against test.
+
+        Raises
+        ------
+        InvalidSplitError
+            When the ratios do not sum to 1, or validation or test has no share.
+        NotEnoughDataError
+            When a block stays empty.
+        """
+        self._validate_params()
+        if not self.val_ratio or not self.test_ratio:
+            raise InvalidSplitError(f"three_way needs val_ratio > 0 and test_ratio > 0, got {self.val_ratio!r} and {self.test_ratio!r}.")
+        rows = self._read(X, y, label_end_times)
+        (train, val), (_, test) = *self._cut(rows, "val"), *self._cut(rows, "test")
+        return train, val, test
+
+    def _read(self, X, y, label_end_times):
+        total = self.train_ratio + self.val_ratio + self.test_ratio
+        if not math.isclose(total, 1, abs_tol=1e-9):
+            raise InvalidSplitError(
+                f"train_ratio + val_ratio + test_ratio must be 1, got {self.train_ratio} + {self.val_ratio} + {self.test_ratio} = {total:g}."
+            )
+        return read_rows(X, y, self.horizon, label_end_times, type(self).__name__)
+
+    def _plan(self, X, y, groups, label_end_times):
+        self._validate_params()
+        if not (self.val_ratio if self.evaluate == "val" else self.test_ratio):
+            raise InvalidSplitError(f"evaluate={self.evaluate!r} needs {self.evaluate}_ratio > 0, got {getattr(self, self.evaluate + '_ratio')!r}.")
+        return self._cut(self._read(X, y, label_end_times), self.evaluate)
+
+    def _cut(self, rows, evaluate):
+        n = len(rows.spans.axis)
+        first_val = math.floor(n * self.train_ratio + _ROUNDING)
+        first_test = math.floor(n * (self.train_ratio + self.val_ratio) + _ROUNDING) if self.test_ratio else n
+        if evaluate == "test":
+            plan = Plan(rows, (Fold(((first_test, n - 1),), high=first_test),), self.embargo_bars)
+        else:
+            if first_test < n:
+                rows = self._cut_validation(rows, first_val, first_test, n)
+            plan = Plan(rows, (Fold(((first_val, first_test - 1),), high=first_val),), self.embargo_bars)
+        train, test = next(iter(plan))
+        for rows_left, name in ((train, "training"), (test, "validation" if evaluate == "val" else "test")):
+            if not len(rows_left):
+                raise NotEnoughDataError(self._too_short(rows, name, n))
+        return plan
+
+    def _cut_validation(self, rows, first_val, first_test, n):
+        """The rows, without the validation labels that reach into the test block or come too near to it."""
+        inside = (rows.spans.codes >= first_val) & (rows.spans.codes < first_test)
+        cut = cut_blocks(rows.spans, [(first_test, n - 1)], rows.known & inside, rows.known, embargo=self.embargo_bars)
+        return replace(rows, known=rows.known & (cut.train | ~inside))
+
+    def _too_short(self, rows, name, n):
+        reach = np.searchsorted(rows.spans.axis, rows.spans.end[rows.known]) - rows.spans.codes[rows.known]
+        lost = int(reach.max(initial=0)) + self.embargo_bars
+        shares = [ratio for ratio in (self.train_ratio, self.val_ratio, self.test_ratio) if ratio]
+        return (
+            f"The {name} block stays empty: {n} unique times leave nothing after purging labels and embargo_bars={self.embargo_bars}. "
+            f"About {math.ceil((lost + 1) / min(shares))} unique times are needed; or shorten the embargo or the horizon."
+        )

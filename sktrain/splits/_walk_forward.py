@@ -1,0 +1,208 @@
+"""Walk-forward cross-validation: rows with times and label spans enter, folds that train on the past and test on what follows leave.
+
+Test folds are adjacent, in order of time, and end at the last labelled time. With regime coverage on, the boundaries between
+them move so that test regimes were seen in training and as many regimes as possible are tested.
+"""
+
+import numpy as np
+import pandas as pd
+from sklearn.utils._param_validation import HasMethods, StrOptions
+
+from .._validation import Count, check_count
+from ..exceptions import InvalidSplitError, NotEnoughDataError
+from ._base import Fold, Plan, SpanSplitter, fold_facts, read_rows
+from ._coverage import cover, find_regimes, regime_facts
+
+__all__ = ["EnhancedWalkForwardCV"]
+
+
+class EnhancedWalkForwardCV(SpanSplitter):
+    """Train on the past, test on the next block, walk forward; purged, embargoed, and aware of regimes.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds.
+    window : {"expanding", "rolling"}, default="expanding"
+        Whether the training window keeps its start, or moves with the fold and keeps its length.
+    test_size : int, optional
+        Unique times per test fold; default ``labelled times // (n_splits + 1)``.
+    max_train_size : int, optional
+        Longest training window in unique times, counted back from its last row after purge and embargo. Default: no limit
+        when expanding, the first fold's window when rolling.
+    min_samples_per_fold : int, default=100
+        Unique times with labels that every training window and every test fold must hold, after purge and embargo.
+    horizon : int, optional
+        Bars a label looks ahead, for labels that do not say so themselves.
+    embargo_bars : int, default=10
+        Whole unique times between the last training label and the first tested row.
+    ensure_regime_coverage : bool, default=True
+        Move the boundaries between test folds, each within half and one and a half of the equal size, to minimise in this
+        order: (fold, regime) pairs tested but never trained on; pairs not tested; deviation from equal sizes.
+    regime_detector : transformer, optional
+        Learns regimes from X's bar columns, one column of labels; default ``RegimeDetector()``. Ignored when ``groups`` are given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrain import EnhancedWalkForwardCV
+    >>> cv = EnhancedWalkForwardCV(3, min_samples_per_fold=10, horizon=2, embargo_bars=5, ensure_regime_coverage=False)
+    >>> [(len(train), test[0], test[-1]) for train, test in cv.split(np.zeros((80, 1)))]
+    [(14, np.int64(20), np.int64(39)), (34, np.int64(40), np.int64(59)), (54, np.int64(60), np.int64(79))]
+    """
+
+    __metadata_request__split = {"groups": True, "label_end_times": True}
+
+    _parameter_constraints = {
+        "n_splits": [Count(1)],
+        "window": [StrOptions({"expanding", "rolling"})],
+        "test_size": [Count(1), None],
+        "max_train_size": [Count(1), None],
+        "min_samples_per_fold": [Count(1)],
+        "horizon": [Count(0), None],
+        "embargo_bars": [Count(0)],
+        "ensure_regime_coverage": ["boolean"],
+        "regime_detector": [HasMethods(["fit", "transform"]), None],
+    }
+
+    def __init__(
+        self,
+        n_splits=5,
+        *,
+        window="expanding",
+        test_size=None,
+        max_train_size=None,
+        min_samples_per_fold=100,
+        horizon=None,
+        embargo_bars=10,
+        ensure_regime_coverage=True,
+        regime_detector=None,
+    ):
+        self.n_splits = n_splits
+        self.window = window
+        self.test_size = test_size
+        self.max_train_size = max_train_size
+        self.min_samples_per_fold = min_samples_per_fold
+        self.horizon = horizon
+        self.embargo_bars = embargo_bars
+        self.ensure_regime_coverage = ensure_regime_coverage
+        self.regime_detector = regime_detector
+
+    def get_n_splits(self, X=None, y=None, groups=None, label_end_times=None):
+        """Number of folds; everything given is ignored."""
+        self._validate_params()
+        return self.n_splits
+
+    def generate_folds(self, bars, horizon=3):
+        """Cut bars into frames, fold by fold.
+
+        Parameters
+        ----------
+        bars : DataFrame
+            Bars indexed by time or (symbol, time).
+        horizon : int, default=3
+            Bars the labels to be made from them look ahead.
+
+        Returns
+        -------
+        list of (DataFrame, DataFrame)
+            Training and test rows of each fold.
+        """
+        horizon = check_count("horizon", horizon, minimum=0)
+        self._validate_params()
+        rows = read_rows(bars, None, horizon, None, type(self).__name__)
+        plan, _ = self._plan_rows(rows, bars, None)
+        return [(bars.iloc[train], bars.iloc[test]) for train, test in plan]
+
+    def summary(self, X, y=None, groups=None, label_end_times=None):
+        """What each fold holds, regimes included.
+
+        Parameters
+        ----------
+        X, y, groups, label_end_times
+            As for ``split``.
+
+        Returns
+        -------
+        DataFrame, one row per fold
+            ``train_start``, ``train_end``, ``test_start``, ``test_end`` (times of the first and last row),
+            ``train_size``, ``test_size``, ``purged``, ``embargoed`` (rows), ``train_times``, ``test_times`` (unique times), for
+            up to 20 classes ``train_share_<class>`` and ``test_share_<class>``; and, where regimes are known,
+            ``train_rows_<regime>``, ``test_rows_<regime>``, ``unseen_regimes`` (tested, never trained on) and
+            ``missing_regimes`` (not tested). Regimes are counted whether or not coverage moves the boundaries.
+        """
+        plan, regimes = self._plan_with_regimes(X, y, groups, label_end_times)
+        if regimes is None and not self.ensure_regime_coverage:
+            regimes = find_regimes(X, groups, self.regime_detector, None)
+        facts = [fold_facts(plan, fold, y) | regime_facts(plan, fold, regimes) for fold in plan.folds]
+        return pd.DataFrame(facts, index=pd.RangeIndex(len(facts), name="fold"))
+
+    def _plan(self, X, y, groups, label_end_times):
+        return self._plan_with_regimes(X, y, groups, label_end_times)[0]
+
+    def _plan_with_regimes(self, X, y, groups, label_end_times):
+        self._validate_params()
+        rows = read_rows(X, y, self.horizon, label_end_times, type(self).__name__)
+        return self._plan_rows(rows, X, groups)
+
+    def _plan_rows(self, rows, X, groups):
+        if self.max_train_size is not None and self.max_train_size < self.min_samples_per_fold:
+            raise InvalidSplitError(f"max_train_size={self.max_train_size} is below min_samples_per_fold={self.min_samples_per_fold}.")
+        edges = self._equal_edges(rows)
+        limit, plan = self._fill(rows, edges)
+        if not self.ensure_regime_coverage:
+            return plan, None
+        regimes = find_regimes(X, groups, self.regime_detector, type(self).__name__)
+        if regimes is None or self.n_splits == 1:
+            return plan, regimes
+        moved = cover(rows, regimes, edges, embargo=self.embargo_bars, limit=limit, minimum=self.min_samples_per_fold)
+        if (moved == edges).all():
+            return plan, regimes
+        try:
+            return self._fill(rows, moved)[1], regimes
+        except NotEnoughDataError:  # a limited window over patchy labels can fall below the minimum where equal folds do not
+            return plan, regimes
+
+    def _equal_edges(self, rows):
+        """Axis positions where the test folds begin, and where the last one ends."""
+        n, k, least = rows.last + 1, self.n_splits, self.min_samples_per_fold
+        size = n // (k + 1) if self.test_size is None else self.test_size
+        if self.test_size is not None and size < least:
+            raise InvalidSplitError(f"test_size={size} is below min_samples_per_fold={least}.")
+        edges = n - size * np.arange(k, -1, -1)
+        tested = np.diff(rows.labels_until[np.maximum(edges, 0)])
+        if size < 1 or edges[0] < 1 or (tested < least).any():
+            short = int(tested.min()) if edges[0] >= 1 else 0
+            raise NotEnoughDataError(self._too_short(rows, f"a test fold holds {short} labelled unique times", max(n - k * size, 0)))
+        return edges
+
+    def _fill(self, rows, edges):
+        """The plan for given edges, checked, and the length limit of its training windows (None for no limit)."""
+        limit, folds = self.max_train_size, []
+        for first, end in zip(edges[:-1].tolist(), edges[1:].tolist()):
+            fold = Fold(((first, end - 1),), high=first)
+            if limit is not None or not folds:  # when expanding, later folds keep what the first one keeps
+                times = Plan(rows, (fold,), self.embargo_bars).training_times(fold)
+                if self.window == "rolling" and limit is None and len(times):
+                    limit = int(times[-1]) + 1
+                if limit is not None and len(times):
+                    fold = Fold(fold.blocks, max(0, int(times[-1]) - limit + 1), first)
+                    times = times[times >= fold.low]
+                if len(times) < self.min_samples_per_fold:
+                    what = f"fold {len(folds)} trains on {len(times)} labelled unique times after purge and embargo"
+                    raise NotEnoughDataError(self._too_short(rows, what, first - len(times)))
+            folds.append(fold)
+        return limit, Plan(rows, tuple(folds), self.embargo_bars)
+
+    def _too_short(self, rows, what, lost):
+        k, least = self.n_splits, self.min_samples_per_fold
+        if self.test_size is not None:
+            need = k * self.test_size + least + lost
+        elif lost <= k:
+            need = (k + 1) * least + lost
+        else:
+            need = (k + 1) * (least + lost - k) + k
+        return (
+            f"{what[0].upper()}{what[1:]}, but min_samples_per_fold={least}. {k} folds need about {need} unique times, got {rows.last + 1} "
+            "up to the last label. Use more rows, fewer n_splits, or lower min_samples_per_fold or embargo_bars."
+        )
