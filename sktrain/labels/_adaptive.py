@@ -1,0 +1,128 @@
+"""Labels by the return to come, against a threshold that follows volatility: bars enter, 0 sell, 1 hold, 2 buy leave.
+
+The label of a row looks ``horizon`` bars ahead; its threshold looks ``volatility_lookback`` bars back. Nothing else is read.
+"""
+
+import numpy as np
+import pandas as pd
+from sklearn.utils._param_validation import StrOptions
+
+from .._validation import Count, Number, check_count
+from ._base import BarLabeler, last_rows
+from ._volatility import close_to_close
+
+__all__ = ["AdaptiveLabeler"]
+
+
+class AdaptiveLabeler(BarLabeler):
+    r"""Sell, hold or buy: is the simple return over the next bars beyond a threshold?
+
+    With r = close[t + horizon] / close[t] - 1, a row is 2 (buy) when r > threshold, 0 (sell) when r < -threshold, else
+    1 (hold). With σ the standard deviation (ddof 1) of the last ``volatility_lookback`` simple returns, per bar,
+
+    * ``scaling="affine"``: threshold = base · (1 + 10 σ) · 1 / (1 + 5 σ), either factor only when its flag is set;
+    * ``scaling="sigma"``: threshold = base · σ · √horizon, base counted in standard deviations; the flags mean nothing.
+
+    Parameters
+    ----------
+    horizon : int, default=3
+        Bars the label looks ahead. The last ``horizon`` bars of each symbol have no label.
+    base_threshold : float, default=0.03
+        A return for ``"affine"``, a number of standard deviations for ``"sigma"``.
+    volatility_lookback : int, default=20
+        Returns behind σ; rows with fewer have no label when σ is used.
+    use_volatility_adjustment : bool, default=True
+        Raise the threshold with volatility: the factor 1 + 10 σ.
+    use_risk_adjustment : bool, default=True
+        Lower it with risk: the factor 1 / (1 + 5 σ). With both flags off the threshold is ``base_threshold``.
+    scaling : {"affine", "sigma"}, default="affine"
+        Which of the two formulas.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sktrain import AdaptiveLabeler
+    >>> close = pd.Series([100.0, 102, 110, 103, 90], pd.date_range("2024-01-01", periods=5))
+    >>> bars = pd.DataFrame({name: close for name in ("open", "high", "low", "close")}).assign(volume=1)
+    >>> fixed = AdaptiveLabeler(horizon=1, use_volatility_adjustment=False, use_risk_adjustment=False)
+    >>> fixed.transform(bars).tolist()
+    [1.0, 2.0, 0.0, 0.0, nan]
+    """
+
+    _required = ("close",)
+    _parameter_constraints = {
+        "horizon": [Count(1)],
+        "base_threshold": [Number(0, closed="neither")],
+        "volatility_lookback": [Count(2)],
+        "use_volatility_adjustment": ["boolean"],
+        "use_risk_adjustment": ["boolean"],
+        "scaling": [StrOptions({"affine", "sigma"})],
+    }
+
+    def __init__(
+        self,
+        horizon=3,
+        base_threshold=0.03,
+        volatility_lookback=20,
+        use_volatility_adjustment=True,
+        use_risk_adjustment=True,
+        scaling="affine",
+    ):
+        self.horizon = horizon
+        self.base_threshold = base_threshold
+        self.volatility_lookback = volatility_lookback
+        self.use_volatility_adjustment = use_volatility_adjustment
+        self.use_risk_adjustment = use_risk_adjustment
+        self.scaling = scaling
+
+    def create_labels(self, df, horizon=None):
+        """Label every row, looking ``horizon`` bars ahead (default: as constructed); see ``transform``."""
+        if horizon is None:
+            return self.transform(df)
+        self._validate_params()
+        bars = self._check(df, check_count("horizon", horizon))
+        return self._series(self._codes(bars, horizon), bars.index, horizon)
+
+    def thresholds(self, X):
+        """The return each row's outcome is held against.
+
+        Parameters
+        ----------
+        X : DataFrame of bars, shape (n, >= 1)
+
+        Returns
+        -------
+        Series of float64, shape (n,)
+            Simple return over ``horizon`` bars; NaN while σ is unknown and used.
+        """
+        self._validate_params()
+        bars = self._check(X, self._reach)
+        return pd.Series(self._widths(bars, self.horizon), index=bars.index, name="threshold")
+
+    @property
+    def _reach(self):
+        return self.horizon
+
+    def _widths(self, bars, horizon):
+        base = float(self.base_threshold)
+        if self.scaling == "sigma":
+            return base * np.sqrt(horizon) * close_to_close(bars, self.volatility_lookback)
+        if not (self.use_volatility_adjustment or self.use_risk_adjustment):
+            return np.full(len(bars), base)
+        sigma = close_to_close(bars, self.volatility_lookback)
+        width = base * (1 + 10 * sigma) if self.use_volatility_adjustment else np.full(len(bars), base)
+        return width / (1 + 5 * sigma) if self.use_risk_adjustment else width
+
+    def _codes(self, bars, horizon):
+        close = bars["close"].to_numpy(dtype=np.float64)
+        width = self._widths(bars, horizon)
+        ahead = np.full(len(close), np.nan)
+        ahead[:-horizon] = close[horizon:] / close[:-horizon] - 1
+        ahead[np.arange(len(close)) + horizon > last_rows(bars.index)] = np.nan
+        codes = 1.0 + (ahead > width) - (ahead < -width)
+        codes[np.isnan(ahead) | np.isnan(width)] = np.nan
+        return codes
+
+    def _label(self, bars):
+        end = np.minimum(np.arange(len(bars)) + self.horizon, len(bars) - 1)
+        return self._codes(bars, self.horizon), end
