@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._history import History, prepend_tail, recall, remember_tail, segment_starts
 from ._validation import OHLCV, check_bars
+from .exceptions import InvalidBarsError
 
 __all__ = ["CausalTransformer"]
 
@@ -20,11 +21,18 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
     """Template: ``fit`` learns and remembers a tail, ``transform`` computes with context.
 
     Subclasses give ``_compute(bars)`` (a DataFrame of the same index, for one instrument, a pure function of the bars, the
-    parameters and the learned state), ``_lookback()``, ``get_feature_names_out``, and where needed ``_learn(bars)`` and
-    ``_state()`` (what was learned, hashable).
+    parameters and the learned state), ``_lookback()``, ``get_feature_names_out``, and where needed ``_learn(bars, rows)``
+    (``bars`` with context, the places of the rows of ``fit`` among them: learn from those only) and ``_state()`` (what was
+    learned, hashable).
     """
 
     _required = OHLCV
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False  # bars carry time in their index
+        tags.requires_fit = True
+        return tags
 
     def fit(self, X, y=None):
         """Check the bars, learn what is to learn, and remember the last rows.
@@ -40,14 +48,13 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
         self
         """
         self._validate_params()
-        context = recall(X, columns=self._reads(X), caller=type(self).__name__)
-        bars = self._check(X) if context is None else self._check(context.frame, rows=context.rows)
-        self.feature_names_in_ = np.asarray(bars.columns, dtype=object)
-        self.n_features_in_ = len(self.feature_names_in_)
-        self.lookback_ = self._lookback()
-        self._learn(bars)
-        source = bars if context is None else self._check(X, ordered=False)
-        self.tail_, self.first_seen_ = remember_tail(source, self.lookback_, columns=list(bars.columns))
+        lookback = self._lookback()
+        bars, rows, _, _ = self._context(X)
+        self._learn(bars, rows)
+        self.lookback_ = lookback
+        self.feature_names_in_ = np.asarray(X.columns, dtype=object)
+        self.n_features_in_ = X.shape[1]
+        self.tail_, self.first_seen_ = remember_tail(bars, lookback, rows=rows)
         return self
 
     def transform(self, X):
@@ -64,41 +71,50 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
             Indexed like ``X``; missing where the past is too short.
         """
         check_is_fitted(self)
-        context = recall(X, columns=self._reads(X), caller=type(self).__name__)
-        if context is not None:
-            whole = context.history.cached(self._key(), lambda frame: History(self._compute_all(self._check(frame))))
-            return _take(whole.frame, context.rows, {"history": whole})
-        context = prepend_tail(self._check(X), self.tail_, caller=type(self).__name__, first_seen=self.first_seen_)
-        return _take(self._compute_all(context.frame), context.rows, {})
+        bars, rows, history, fresh = self._context(X)
+        if history is not None:
+            whole = history.cached(self._key(), lambda frame: History(self._per_symbol(bars, self._compute)))
+            return _take(whole.frame, rows, {"history": whole})
+        if fresh:
+            context = prepend_tail(bars, self.tail_, caller=type(self).__name__, first_seen=self.first_seen_)
+            bars, rows = context.frame, context.rows
+        return _take(self._per_symbol(bars, self._compute), rows, {})
 
-    def _reads(self, X):
-        """The columns of ``X`` that decide the output, by their own names."""
-        if not isinstance(X, pd.DataFrame):
-            return ()
-        return [name for name in X.columns if isinstance(name, str) and name.lower() in OHLCV]
+    def _context(self, X):
+        """Checked bars to compute on, the places of X's rows among them, the handle whose frame they are, and whether nothing is remembered."""
+        reads = [name for name in X.columns if isinstance(name, str) and name.lower() in OHLCV] if isinstance(X, pd.DataFrame) else []
+        complete = len(X) and {name.lower() for name in reads}.issuperset(self._required) if reads else False
+        context = recall(X, columns=reads, caller=type(self).__name__) if complete else None
+        if context is None:
+            return self._check(X), np.arange(len(X)), None, True
+        try:
+            bars = context.history.cached(("bars", self._required), self._check)
+        except InvalidBarsError:  # a bad row concerns only the rows after it: look no further than asked
+            frame, rows = _until_asked(context.frame, context.rows)
+            return self._check(frame), rows, None, False
+        return bars, context.rows, context.history, False
 
-    def _check(self, X, *, rows=None, ordered=True):
-        """Lower-case, checked columns that are read, nothing else; ``rows`` restricts what is returned."""
-        if not ordered:  # rows of a history that was checked: only the names need normalising
-            return X[self._reads(X)].rename(columns=str.lower)[[c for c in OHLCV if c in map(str.lower, self._reads(X))]]
+    def _check(self, X):
+        """The checked columns that are read, under their lower-case names."""
         bars = check_bars(X, required=self._required, warn=False)
-        bars = bars[[name for name in OHLCV if name in bars.columns]]
-        return bars if rows is None else bars.iloc[rows]
+        bars = bars[list(self._required)]
+        bars.attrs = {}
+        return bars
 
-    def _compute_all(self, bars):
+    def _per_symbol(self, bars, compute):
         starts = segment_starts(bars.index)
         if len(starts) == 1:
-            return self._compute(bars)
+            return compute(bars)
         ends = np.append(starts[1:], len(bars))
-        return pd.concat([self._compute(bars.iloc[low:high]) for low, high in zip(starts, ends)])
+        return pd.concat([compute(bars.iloc[low:high]) for low, high in zip(starts, ends)])
 
     def _key(self):
-        return type(self).__qualname__, repr(sorted(self.get_params().items())), self._state()
+        return type(self).__module__, type(self).__qualname__, repr(sorted(self.get_params().items())), self._state()
 
     def _state(self):
         return ()
 
-    def _learn(self, bars):
+    def _learn(self, bars, rows):
         """Nothing to learn by default."""
 
     def _lookback(self):
@@ -106,6 +122,16 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
 
     def _compute(self, bars):
         raise TypeError(f"{type(self).__name__} must define _compute(bars).")
+
+
+def _until_asked(frame, rows):
+    """The rows of each instrument up to the last one asked for, and where the rows stand among them."""
+    starts = segment_starts(frame.index)
+    owner = np.searchsorted(starts, np.arange(len(frame)), side="right") - 1
+    last = np.full(len(starts), -1)
+    np.maximum.at(last, owner[rows], rows)
+    kept = np.arange(len(frame)) <= last[owner]
+    return frame[kept], (np.cumsum(kept) - 1)[rows]
 
 
 def _take(frame, rows, attrs):

@@ -8,6 +8,7 @@ places of its own rows in it; it may use rows up to the one being computed, neve
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from threading import Lock
 from uuid import uuid4
 import warnings
 
@@ -18,9 +19,10 @@ from .exceptions import ColdStartWarning, InvalidBarsError, StaleHistoryWarning
 
 __all__ = ["Context", "History", "get_history", "prepend_tail", "recall", "remember_tail", "segment_starts", "with_history"]
 
-_KEPT_RESULTS = 8  # results cached per handle
-_KEPT_HANDLES = 8  # handles per process whose results are cached
-_results = OrderedDict()  # uid -> OrderedDict(key -> result); shared by all copies of a handle in this process
+_KEPT_RESULTS = 64  # results cached in this process, over all handles
+_KEPT_BYTES = 2**30  # and the memory they may hold together; the newest is always kept
+_results = OrderedDict()  # (uid, key) -> (result, bytes); shared by all copies of a handle in this process, oldest use first
+_results_lock = Lock()
 
 
 class History(dict):
@@ -66,17 +68,33 @@ class History(dict):
         return f"History({len(self._frame)} rows)"
 
     def cached(self, key, compute):
-        """``compute(frame)``, remembered under ``key`` for every copy of this handle in this process."""
-        results = _results.setdefault(self._uid, OrderedDict())
-        _results.move_to_end(self._uid)
-        while len(_results) > _KEPT_HANDLES:
-            _results.popitem(last=False)
-        if key not in results:
-            results[key] = compute(self._frame)
-            while len(results) > _KEPT_RESULTS:
-                results.popitem(last=False)
-        results.move_to_end(key)
-        return results[key]
+        """``compute(frame)``, remembered under ``key`` for every copy of this handle in this process.
+
+        Parameters
+        ----------
+        key : hashable
+            Everything the result depends on besides the frame: who computes, parameters, learned state.
+        compute : callable
+            Pure function of the frame; its result is shared, so nobody may change it.
+
+        Returns
+        -------
+        object
+            A History, DataFrame or ndarray weighs what it holds; the least recently used results are dropped first.
+        """
+        key = (self._uid, key)
+        with _results_lock:
+            if key in _results:
+                _results.move_to_end(key)
+                return _results[key][0]
+        result = compute(self._frame)  # outside the lock: it may be slow, and it may ask for another result
+        with _results_lock:
+            _results[key] = result, _weight(result)
+            _results.move_to_end(key)
+            held = sum(weight for _, weight in _results.values())
+            while len(_results) > 1 and (len(_results) > _KEPT_RESULTS or held > _KEPT_BYTES):
+                held -= _results.popitem(last=False)[1][1]
+        return result
 
     def locate(self, index):
         """Positions of ``index`` in the frame, or None when a row is not there."""
@@ -87,6 +105,13 @@ class History(dict):
             return None
         positions = own.get_indexer(index)
         return None if (positions < 0).any() else positions
+
+
+def _weight(result):
+    frame = result.frame if isinstance(result, History) else result
+    if isinstance(frame, pd.DataFrame):
+        return int(frame.memory_usage(index=False).sum())
+    return int(getattr(result, "nbytes", 0))
 
 
 def get_history(X):
@@ -272,11 +297,11 @@ def _before(X, tail, caller, first_seen):
     parts, cold = [], []
     panel = isinstance(X.index, pd.MultiIndex)
     usable = tail is not None and isinstance(tail.index, pd.MultiIndex) == panel and set(tail.columns) == set(X.columns)
-    starts = segment_starts(X.index)
-    for start in starts:
+    tails = _by_symbol(tail) if usable else {}
+    for start in segment_starts(X.index):
         symbol = X.index[start][0] if panel else None
         first = X.index[start][1] if panel else X.index[start]
-        part = _tail_of(tail, symbol) if usable else None
+        part = tails.get(symbol)
         kept = None if part is None else _directly_before(part, first)
         if kept is not None:
             parts.append(kept)
@@ -293,10 +318,12 @@ def _before(X, tail, caller, first_seen):
     return pd.concat(parts) if parts else None
 
 
-def _tail_of(tail, symbol):
-    if symbol is None:
-        return tail
-    return tail[tail.index.get_level_values(0) == symbol]
+def _by_symbol(tail):
+    if not isinstance(tail.index, pd.MultiIndex):
+        return {None: tail}
+    starts = segment_starts(tail.index)
+    ends = np.append(starts[1:], len(tail))
+    return {tail.index[low][0]: tail.iloc[low:high] for low, high in zip(starts, ends)}
 
 
 def _directly_before(part, first):
@@ -311,20 +338,20 @@ def _directly_before(part, first):
     return kept if first - known[-1] <= 2 * spacing else None
 
 
-def remember_tail(X, lookback, *, columns=None):
+def remember_tail(X, lookback, *, rows=None):
     """What ``fit`` keeps so that fresh rows without a handle have context.
 
-    Per symbol the last ``lookback`` rows up to the last row of ``X``, and up to ``lookback`` rows after it where the handle
-    knows them (rows a labeler dropped because their outcome is unknown). A later row is only ever used for rows after it.
+    Per symbol the last ``lookback`` rows up to the last row of ``fit``, and up to ``lookback`` rows after it where they are
+    known (rows a labeler dropped because their outcome is unknown). A later row is only ever used for rows after it.
 
     Parameters
     ----------
     X : DataFrame
-        The rows of ``fit``.
+        Rows sorted by time within each symbol, symbols together: the rows of ``fit``, or the history they stand in.
     lookback : int
         Rows a value may look back on.
-    columns : sequence of str, optional
-        Columns to keep; default all of ``X``.
+    rows : ndarray of int, optional
+        Places of the rows of ``fit`` in ``X``; default all.
 
     Returns
     -------
@@ -332,26 +359,21 @@ def remember_tail(X, lookback, *, columns=None):
     first_seen : dict
         First time per symbol (under None for one instrument).
     """
-    columns = list(X.columns if columns is None else columns)
-    history = get_history(X)
-    positions = None if history is None else history.locate(X.index)
-    frame = X if positions is None else history.frame
-    positions = np.arange(len(X)) if positions is None else positions
-    if any(name not in frame.columns for name in columns):
-        frame, positions = X, np.arange(len(X))
-    starts = segment_starts(frame.index)
-    ends = np.append(starts[1:], len(frame))
-    owner = np.searchsorted(starts, positions, side="right") - 1
+    rows = np.arange(len(X)) if rows is None else np.asarray(rows)
+    kept = max(lookback, 2)  # two rows tell the usual spacing
+    starts = segment_starts(X.index)
+    ends = np.append(starts[1:], len(X))
+    owner = np.searchsorted(starts, rows, side="right") - 1
+    first, last = np.full(len(starts), len(X)), np.full(len(starts), -1)
+    np.minimum.at(first, owner, rows)
+    np.maximum.at(last, owner, rows)
+    panel = isinstance(X.index, pd.MultiIndex)
     pieces, first_seen = [], {}
-    panel = isinstance(frame.index, pd.MultiIndex)
-    for segment in np.unique(owner):
-        own = positions[owner == segment]
-        low = max(int(own.max()) + 1 - lookback, int(starts[segment]))
-        high = min(int(own.max()) + 1 + lookback, int(ends[segment]))
-        pieces.append(np.arange(low, high))
-        label = frame.index[int(own.min())]
+    for segment in np.flatnonzero(last >= 0):
+        pieces.append(np.arange(max(last[segment] + 1 - kept, starts[segment]), min(last[segment] + 1 + lookback, ends[segment])))
+        label = X.index[int(first[segment])]
         first_seen[label[0] if panel else None] = label[1] if panel else label
-    tail = frame[columns].iloc[np.concatenate(pieces)].copy()
+    tail = X.iloc[np.concatenate(pieces)].copy()
     tail.attrs = {}
     if panel:
         tail.index = tail.index.remove_unused_levels()

@@ -1,0 +1,186 @@
+"""Rows of features enter, one window of the last ``lookback`` rows per row leaves, as a lazy view that scikit-learn can index."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._history import prepend_tail, recall, remember_tail, segment_starts
+from .._validation import Count, time_axis
+from .._validation import _check_order as check_order
+from ..exceptions import ColdStartWarning, SktrainError
+from ._windowed_array import WindowedArray
+
+__all__ = ["SlidingWindow", "WindowedArray"]
+
+
+class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+    """Give every row the window of the last ``lookback`` rows, its own included.
+
+    Parameters
+    ----------
+    lookback : int, default=60
+        Rows per window.
+    flatten : bool, default=False
+        Whether to return 2-D rows of ``lookback * n_features`` values, oldest step first, instead of a lazy view. This copies every
+        window.
+
+    Attributes
+    ----------
+    lookback_ : int
+        Rows a window looks back on, its own included.
+    n_features_in_, feature_names_in_
+        Seen in ``fit``.
+
+    Notes
+    -----
+    Context comes from the history handle of ``X`` when it carries one (rows in any order then), else from the rows remembered in
+    ``fit`` when ``X`` follows them directly. Steps without context are NaN at the front. For arrays, and frames not indexed by
+    time, row order is time and nothing is remembered between calls.
+
+    Examples
+    --------
+    >>> from sktrain import BarFeatures, SlidingWindow
+    >>> from sktrain.datasets import load_sp500
+    >>> features = BarFeatures().fit_transform(load_sp500())
+    >>> windows = SlidingWindow(lookback=30).fit_transform(features)
+    >>> windows.shape, windows[-100:].shape
+    ((5031, 30, 38), (100, 30, 38))
+    """
+
+    _parameter_constraints: dict = {"lookback": [Count(1)], "flatten": ["boolean"]}
+
+    def __init__(self, lookback=60, flatten=False):
+        self.lookback = lookback
+        self.flatten = flatten
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def fit(self, X, y=None):
+        """Remember the columns and the last rows.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like, shape (n, n_features)
+            Numeric; NaN is allowed, infinities are not.
+        y : ignored
+
+        Returns
+        -------
+        self
+        """
+        self._validate_params()
+        base, rows, index, _ = self._context(X, reset=True)
+        self.lookback_ = int(self.lookback)
+        self.tail_, self.first_seen_ = None, {None: base[rows[0]].copy()}
+        if _has_time(index):
+            self.tail_, self.first_seen_ = remember_tail(pd.DataFrame(base, index=index, copy=False), self.lookback_, rows=rows)
+        return self
+
+    def transform(self, X):
+        """Give every row of ``X`` its window.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like, shape (n, n_features)
+            With a history handle rows may come in any order; else in order of time.
+
+        Returns
+        -------
+        WindowedArray, shape (n, lookback, n_features)
+            With ``flatten=True`` an ndarray, or for a DataFrame a DataFrame, of shape (n, lookback * n_features).
+        """
+        check_is_fitted(self)
+        base, rows, index, fresh = self._context(X, reset=False)
+        if fresh and self.lookback_ > 1:
+            base, rows, index = self._with_tail(base, rows, index)
+        firsts = np.zeros(len(rows), dtype=np.intp)
+        if isinstance(index, pd.MultiIndex):
+            starts = segment_starts(index)
+            firsts = starts[np.searchsorted(starts, rows, side="right") - 1]
+        own = X.index if isinstance(X, pd.DataFrame) else None
+        names = tuple(X.columns) if isinstance(X, pd.DataFrame) else None
+        windows = WindowedArray(base, rows, firsts, self.lookback_, index=own, columns=names)
+        return windows if not self.flatten else self._flat(windows)
+
+    def _flat(self, windows):
+        values = windows.gather().reshape(len(windows), -1)
+        if windows.index is None:
+            return values
+        return pd.DataFrame(values, index=windows.index, columns=self.get_feature_names_out())
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the flattened columns, ``<feature>_t-<steps back>``, oldest step first; of the features when not flattened.
+
+        Parameters
+        ----------
+        input_features : ignored
+
+        Returns
+        -------
+        ndarray of str
+        """
+        check_is_fitted(self)
+        names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
+        if not self.flatten:
+            return np.asarray(names, dtype=object)
+        return np.asarray([f"{name}_t-{back}" for back in range(self.lookback_ - 1, -1, -1) for name in names], dtype=object)
+
+    def set_output(self, *, transform=None):
+        """Accepted for pipelines; windows have no 2-D frame form, and flattened frames stay frames whatever is asked."""
+        return self
+
+    def _context(self, X, *, reset):
+        """Rows to cut windows from, the places of X's rows among them, their index (None for arrays), and whether nothing is remembered."""
+        if not isinstance(X, pd.DataFrame):
+            values = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
+            return values, np.arange(len(values)), None, True
+        _refuse_bad_columns(X)
+        values = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
+        context = recall(X, caller="SlidingWindow") if _has_time(X.index) else None
+        if context is None:
+            if _has_time(X.index):
+                check_order(time_axis(X))
+            return np.ascontiguousarray(values), np.arange(len(values)), X.index, True
+        names, dtype = list(X.columns), values.dtype
+        base = context.history.cached(("windows", tuple(names), dtype.str), lambda frame: _contiguous(frame[names], dtype))
+        return base, context.rows, context.frame.index, False
+
+    def _with_tail(self, base, rows, index):
+        if not _has_time(index):
+            same = self.first_seen_.get(None)
+            if self.tail_ is not None or same is None or not np.array_equal(same, base[0], equal_nan=True):
+                warnings.warn(
+                    "SlidingWindow knows no rows before an array: the first windows are partly missing. Pass more past rows, or a frame "
+                    "from with_history.",
+                    ColdStartWarning,
+                    stacklevel=3,
+                )
+            return base, rows, index
+        context = prepend_tail(pd.DataFrame(base, index=index, copy=False), self.tail_, caller="SlidingWindow", first_seen=self.first_seen_)
+        return _contiguous(context.frame, base.dtype), context.rows, context.frame.index
+
+
+def _has_time(index):
+    return isinstance(index, (pd.DatetimeIndex, pd.MultiIndex))
+
+
+def _contiguous(frame, dtype):
+    return np.ascontiguousarray(frame.to_numpy(dtype=dtype, na_value=np.nan))
+
+
+def _refuse_bad_columns(X):
+    for name, dtype in zip(X.columns, X.dtypes):
+        if not (pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype)):
+            raise SktrainError(f"SlidingWindow needs numbers, but column {name!r} has dtype {dtype}. Encode it first, or drop it.")
+        if pd.api.types.is_float_dtype(dtype):
+            values = X[name].to_numpy(dtype=np.float64, na_value=np.nan)
+            if np.isinf(values).any():
+                row = int(np.argmax(np.isinf(values)))
+                raise SktrainError(f"Column {name!r} is infinite in row {row} ({X.index[row]}). NaN is accepted as missing; repair or replace it.")
