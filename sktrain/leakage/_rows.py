@@ -1,0 +1,149 @@
+"""Rows that should not be there: copies across the cut, and rows made from others. Rows enter; findings leave.
+
+Only exact evidence counts: identical rows of continuous values, and rows that lie exactly between two others, as oversampling
+and interpolation make them. Rows of few distinct values repeat by nature and prove nothing.
+"""
+
+import numpy as np
+import pandas as pd
+
+from ._report import FAIL, NOT_CHECKED, PASS, Finding
+
+__all__ = ["check_rows", "numeric_table", "row_where", "synthetic_rows"]
+
+_CONTINUOUS = 0.2  # least share of distinct values in a column that cannot repeat by nature
+_STALE = 0.01  # share of repeated rows that a market without trades may show
+_PROBES = 60
+_MOST_ROWS = 6000
+_STRAIGHT = 1e-8
+
+
+def row_where(X, row):
+    """How to name a row: its position, and its time when it has one."""
+    index = getattr(X, "index", None)
+    if isinstance(index, (pd.DatetimeIndex, pd.MultiIndex)):
+        return {"row": int(row), "time": str(index[row])}
+    return {"row": int(row)}
+
+
+def numeric_table(X):
+    """The numeric columns of X as a 2-D float array with their names; windows and texts have none."""
+    if isinstance(X, pd.DataFrame):
+        table = X.select_dtypes(include=["number", "bool"])
+        return table.to_numpy(dtype=np.float64, na_value=np.nan), list(table.columns)
+    if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "fiub":
+        return X.astype(np.float64, copy=False), list(range(X.shape[1]))
+    return np.empty((len(X), 0)), []
+
+
+def _continuous(table):
+    """Columns whose values hardly repeat, judged on a sample."""
+    rows = np.linspace(0, len(table) - 1, min(len(table), 5000)).astype(int)
+    kept = []
+    for column in table[rows].T:
+        seen = column[~np.isnan(column)]
+        kept.append(len(seen) > 20 and len(np.unique(seen)) > _CONTINUOUS * len(seen))
+    return np.flatnonzero(kept)
+
+
+def _twin_groups(X, table):
+    """Code of each row's content, -1 for rows that stand alone."""
+    keys = pd.util.hash_array(np.ascontiguousarray(table[:, 0]))
+    for column in table.T[1:]:
+        keys = keys * np.uint64(1099511628211) ^ pd.util.hash_array(np.ascontiguousarray(column))
+    ordered = np.sort(keys)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(repeated):
+        return None
+    codes = pd.Index(np.unique(repeated)).get_indexer(keys)
+    codes[np.isnan(table).all(axis=1)] = -1
+    return codes if (codes >= 0).any() else None
+
+
+def _across(codes, pairs):
+    """First test row with a copy in train, the number of such rows and of tested rows."""
+    hits, tested, first, fold_of = 0, 0, -1, -1
+    for fold, (train, test) in enumerate(pairs):
+        train, test = np.asarray(train), np.asarray(test)
+        present = np.zeros(codes.max() + 2, dtype=bool)
+        present[codes[train]] = True
+        present[-1] = False
+        twin = test[present[codes[test]]]
+        hits, tested = hits + len(twin), tested + len(test)
+        if len(twin) and first < 0:
+            first, fold_of = int(twin.min()), fold
+    return hits, tested, first, fold_of
+
+
+def check_rows(X, y, pairs):
+    """Copies across the cut; ``pairs()`` gives the folds again. Returns (findings, status)."""
+    table, _ = numeric_table(X)
+    if not table.shape[1]:
+        return [], NOT_CHECKED if not _times_repeat(X) else FAIL
+    if not len(_continuous(table)):
+        return [], PASS  # rows of few distinct values: copies are no evidence
+    codes = _twin_groups(X, table)
+    if codes is None:
+        return [], PASS
+    hits, tested, first, fold = _across(codes, pairs())
+    if not hits:
+        return [], PASS
+    severity = "error" if hits > _STALE * tested or _times_repeat(X) else "warning"
+    finding = Finding(
+        "duplicate_rows", severity, f"{hits} of {tested} tested rows have an exact copy among the training rows.",
+        {"fold": fold, **row_where(X, first)}, {"tested_copies": hits, "share": hits / tested},
+        "resample inside the pipeline: imblearn.pipeline.make_pipeline(RandomOverSampler(random_state=0), model)",
+    )  # fmt: skip
+    return [finding], FAIL if severity == "error" else PASS
+
+
+def _times_repeat(X):
+    index = getattr(X, "index", None)
+    return isinstance(index, (pd.DatetimeIndex, pd.MultiIndex)) and index.has_duplicates
+
+
+def synthetic_rows(X, y=None, rng=None):
+    """Rows that lie exactly on the line between two others: made by SMOTE or by interpolation. Returns a list of findings."""
+    table, names = numeric_table(X)
+    columns = _continuous(table) if table.shape[1] else []
+    if len(columns) < 3 or len(table) < 50:
+        return []
+    rng = np.random.default_rng(0) if rng is None else rng
+    values = np.nan_to_num(table[:, columns])
+    scale = values.std(axis=0)
+    values = (values - values.mean(axis=0)) / np.where(scale > 0, scale, 1.0)
+    if np.linalg.matrix_rank(values[rng.choice(len(values), min(len(values), 200), replace=False)], tol=1e-6) < 3:
+        return []
+    probes = np.unique(np.concatenate([rng.choice(len(values), min(_PROBES, len(values)), replace=False), np.arange(len(values) - 20, len(values))]))
+    hits = [row for row in probes if _between(values, row, _candidates(y, row, len(values), rng))]
+    if len(hits) < 3:
+        return []
+    return [
+        Finding(
+            "synthetic_rows", "error", f"{len(hits)} of {len(probes)} probed rows lie exactly between two other rows: they were made from rows of other folds.",
+            row_where(X, min(hits)), {"probed": len(probes), "between_two_others": len(hits)},
+            "resample inside the pipeline: imblearn.pipeline.make_pipeline(SMOTE(random_state=0), model)",
+        )  # fmt: skip
+    ]
+
+
+def _candidates(y, row, n, rng):
+    """Rows to compare with: oversampling stays within a class."""
+    rows = np.arange(n)
+    if y is not None:
+        labels = np.asarray(y)
+        rows = rows[labels == labels[row]]
+    rows = rows[rows != row]
+    return rows if len(rows) <= _MOST_ROWS else rng.choice(rows, _MOST_ROWS, replace=False)
+
+
+def _between(values, row, others):
+    """Whether two of the others stand in exactly opposite directions from the row."""
+    from scipy.spatial import cKDTree
+
+    away = values[others] - values[row]
+    length = np.linalg.norm(away, axis=1)
+    away = away[length > 1e-9] / length[length > 1e-9, None]
+    if len(away) < 2:
+        return False
+    return bool((cKDTree(away).query(-away, k=1)[0] < _STRAIGHT).any())
