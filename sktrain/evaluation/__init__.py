@@ -1,8 +1,12 @@
 """What a score is worth: returns, probabilities and fold scores enter, statistics that refuse to be fooled leave."""
 
+from ._calibration import NullCalibration, null_calibration
 from ._folds import FoldScores, baselines, classification_scores, fold_scores
 from ._intervals import MeanInterval, corrected_mean_interval, false_discovery_rate
+from ._null_markets import null_market
 from ._overfitting import BacktestOverfitting, effective_number_of_trials, probability_of_backtest_overfitting
+from ._positions import ProfitAndLoss, profit_and_loss, to_positions
+from ._predictions import OutOfFoldPredictions, RegimeScores, per_regime_scores, walk_forward_predict
 from ._sharpe import (
     SharpeRatio,
     deflated_sharpe_ratio,
@@ -16,6 +20,10 @@ __all__ = [
     "BacktestOverfitting",
     "FoldScores",
     "MeanInterval",
+    "NullCalibration",
+    "OutOfFoldPredictions",
+    "ProfitAndLoss",
+    "RegimeScores",
     "SharpeRatio",
     "baselines",
     "classification_scores",
@@ -26,7 +34,13 @@ __all__ = [
     "false_discovery_rate",
     "fold_scores",
     "minimum_track_record_length",
+    "null_calibration",
+    "null_market",
+    "per_regime_scores",
     "probabilistic_sharpe_ratio",
     "probability_of_backtest_overfitting",
+    "profit_and_loss",
     "sharpe_ratio",
+    "to_positions",
+    "walk_forward_predict",
 ]

@@ -1,0 +1,115 @@
+"""What a long calibration has finished, kept in a file: scores enter one by one, and survive Ctrl-C, a kill and a full disk.
+
+The file is JSON, replaced atomically. It states what it belongs to; another estimator, market, labeler, splitter or seed is refused.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+import pickle
+import tempfile
+import time
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from ..exceptions import CorruptFileError, SktrainError, StudyMismatchError
+
+__all__ = ["Journal", "fingerprint"]
+
+_FORMAT = "sktrain null calibration 1"
+_PAUSE = 1.0  # seconds between two writes
+
+
+def fingerprint(bars, task):
+    """A short digest of each part that decides the scores."""
+    rows = pd.util.hash_pandas_object(bars, index=True).to_numpy()
+    parts = {"bars": hashlib.sha256(rows.tobytes() + repr(list(bars.columns)).encode()).hexdigest()[:16]}
+    for name in ("estimator", "labeler", "cv", "scoring", "method", "block_length"):
+        try:
+            parts[name] = joblib.hash(getattr(task, name))
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise SktrainError(f"path needs a picklable {name}, so that the file can say what it belongs to: {error}. Use named functions.") from error
+    return parts
+
+
+class Journal:
+    """Finished scores of one calibration, in memory and, with a path, on disk.
+
+    Parameters
+    ----------
+    path : Path or None
+    belongs : dict or None
+        From :func:`fingerprint`.
+    entropy : int
+        Seed of the copies.
+    """
+
+    def __init__(self, path, belongs, entropy, fold_scores=None, nulls=None):
+        self.path, self.belongs, self.entropy = path, belongs, entropy
+        self.fold_scores, self.nulls = fold_scores, nulls or {}
+        self._written = 0.0
+
+    @classmethod
+    def open(cls, path, belongs, entropy):
+        """Read ``path`` if it is there and belongs here; a seed left open is taken from it."""
+        if path is None:
+            return cls(None, None, np.random.SeedSequence(entropy).entropy)
+        path = Path(path)
+        if not path.parent.is_dir():
+            raise SktrainError(f"path={str(path)!r}: the folder {str(path.parent)!r} does not exist.")
+        if not path.exists():
+            return cls(path, belongs, np.random.SeedSequence(entropy).entropy)
+        state = _read(path)
+        wanted = {**belongs, "random_state": state["entropy"] if entropy is None else entropy}
+        found = {**state["belongs"], "random_state": state["entropy"]}
+        differing = [name for name in wanted if wanted[name] != found.get(name)]
+        if differing:
+            raise StudyMismatchError(f"{str(path)!r} holds the scores of another {', '.join(differing)}. Choose another path, or delete the file.")
+        nulls = {int(number): float(value) for number, value in state["nulls"].items()}
+        return cls(path, belongs, state["entropy"], state["fold_scores"], nulls)
+
+    def set_score(self, fold_scores):
+        self.fold_scores = [float(score) for score in fold_scores]
+        self._write()
+
+    def add(self, number, value):
+        self.nulls[number] = value
+        if time.monotonic() - self._written > _PAUSE:
+            self._write()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._write()
+
+    def _write(self):
+        if self.path is None:
+            return
+        state = {"format": _FORMAT, "belongs": self.belongs, "entropy": self.entropy, "fold_scores": self.fold_scores}
+        state["nulls"] = {str(number): self.nulls[number] for number in sorted(self.nulls)}
+        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name, suffix=".tmp")
+        try:
+            with os.fdopen(handle, "w") as file:
+                json.dump(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, self.path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        self._written = time.monotonic()
+
+
+def _read(path):
+    try:
+        state = json.loads(path.read_text())
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CorruptFileError(f"{str(path)!r} is not a journal of null_calibration: {error}. Delete it, or choose another path.") from error
+    expected = {"format", "belongs", "entropy", "fold_scores", "nulls"}
+    if not isinstance(state, dict) or state.get("format") != _FORMAT or set(state) != expected:
+        raise CorruptFileError(f"{str(path)!r} is not a journal of null_calibration ({_FORMAT!r}). Choose another path.")
+    return state
