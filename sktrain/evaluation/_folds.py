@@ -23,7 +23,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from .._validation import labelled_mask
 from ..exceptions import NotEnoughDataError
 
-__all__ = ["FoldScores", "baselines", "classification_scores", "fold_scores"]
+__all__ = ["METRICS", "FoldScores", "all_class_probabilities", "baselines", "classification_scores", "fold_scores"]
 
 METRICS = ("accuracy", "balanced_accuracy", "log_loss")
 
@@ -67,6 +67,23 @@ class FoldScores:
 
         gap = self.scores(metric) - self.scores(metric, other)
         return corrected_mean_interval(gap, n_train=self.n_train, n_test=self.n_test, confidence=confidence)
+
+    def verdict(self, metric="balanced_accuracy"):
+        """One honest sentence: does the first estimator beat the better of the others, fold by fold?
+
+        The interval of the fold-wise difference decides; when it holds 0, nothing was shown.
+        """
+        own = self.interval(metric)
+        said = f"Walk-forward {metric.replace('_', ' ')} {own.mean:.3f} [{own.low:.3f}, {own.high:.3f}] over {len(self.n_test)} folds"
+        if len(self.names) == 1:
+            return f"{said}."
+        rival = max(self.names[1:], key=lambda name: np.mean(self.scores(metric, name)) * (-1 if metric == "log_loss" else 1))
+        gap = self.difference(rival, metric)
+        against = f"{said}, {gap.mean:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] against the {rival} baseline"
+        better, worse = (gap.high < 0, gap.low > 0) if metric == "log_loss" else (gap.low > 0, gap.high < 0)
+        if better:
+            return f"{against}: better than the baseline."
+        return f"{against}: {'worse than the baseline' if worse else 'no edge shown'}."
 
     def summary(self):
         """One line per estimator: mean of each metric over the folds, with the interval of the balanced accuracy."""
@@ -131,7 +148,7 @@ def all_class_probabilities(estimator, X, classes):
     return out
 
 
-def fold_scores(estimators, X, y, cv, *, groups=None, label_end_times=None, n_jobs=None, on_fold=None):
+def fold_scores(estimators, X, y, cv, *, groups=None, label_end_times=None, n_jobs=None, on_fold=None, stop=None):
     """Fit and score every estimator in every fold.
 
     Parameters
@@ -149,6 +166,8 @@ def fold_scores(estimators, X, y, cv, *, groups=None, label_end_times=None, n_jo
         Folds fitted at once, through joblib (so its Dask backend works); the same scores for any value.
     on_fold : callable, optional
         Called as ``on_fold(number, row)`` after each fold, in order.
+    stop : callable, optional
+        Asked after each fold; once it says True, that fold is left out (it may be half trained) and no other is begun.
 
     Returns
     -------
@@ -157,7 +176,7 @@ def fold_scores(estimators, X, y, cv, *, groups=None, label_end_times=None, n_jo
     Raises
     ------
     NotEnoughDataError
-        When the splitter yields no fold.
+        When the splitter yields no fold, or fewer than two were scored before ``stop``.
 
     Examples
     --------
@@ -179,15 +198,19 @@ def fold_scores(estimators, X, y, cv, *, groups=None, label_end_times=None, n_jo
     jobs = (delayed(_score_fold)(estimators, X, y, train, test, classes) for train, test in folds)
     rows, times = [], []
     for number, (row, seconds) in enumerate(Parallel(n_jobs=n_jobs, return_as="generator")(jobs)):
+        if stop is not None and stop():
+            break
         rows.append(row)
         times.append(seconds)
         if on_fold is not None:
             on_fold(number, row)
+    if len(rows) < min(2, len(folds)):
+        raise NotEnoughDataError(f"Only {len(rows)} of {len(folds)} folds were scored before the stop.")
     table = pd.DataFrame(rows, index=pd.RangeIndex(len(rows), name="fold"))
     described = _describe(cv, X, y, groups, extra)
-    if described is not None and len(described) == len(table):
-        table = pd.concat([described.set_axis(table.index), table], axis=1)
-    sizes = np.array([[len(train), len(test)] for train, test in folds])
+    if described is not None and len(described) == len(folds):
+        table = pd.concat([described.iloc[: len(rows)].set_axis(table.index), table], axis=1)
+    sizes = np.array([[len(train), len(test)] for train, test in folds[: len(rows)]])
     return FoldScores(table, sizes[:, 0], sizes[:, 1], tuple(estimators), np.array(times))
 
 

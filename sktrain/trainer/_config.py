@@ -64,7 +64,7 @@ _CONSTRAINTS = {
     "models": [list, tuple],
     "lookback": [Count(1)],
     "hidden_size": [Count(1)],
-    "n_layers": [Count(1)],
+    "n_layers": [Count(1), None],
     "leakage_audit": ["boolean"],
     "skip_scaler_fit": ["boolean"],
 }
@@ -116,8 +116,8 @@ class EnhancedTrainingConfig:
         Nets to train; more than one vote with their mean probability.
     label_scaling : {"affine", "sigma"}, default="affine"
         How thresholds follow volatility; with ``"sigma"`` the base threshold counts standard deviations.
-    lookback, hidden_size, n_layers : int, default=30, 32, 1
-        Bars in a window; width and depth of the nets.
+    lookback, hidden_size, n_layers : int, default=30, 32, None
+        Bars in a window; width and depth of the nets (None: each net's own depth).
     pruning_sparsity : float, default=0.5
         Share of weights pruned when ``prune_after_training``.
     news : path or None, default=None
@@ -187,7 +187,7 @@ class EnhancedTrainingConfig:
     label_scaling: str = "affine"
     lookback: int = 30
     hidden_size: int = 32
-    n_layers: int = 1
+    n_layers: int | None = None
     pruning_sparsity: float = 0.5
     news: str | None = None
     leakage_audit: bool = True

@@ -1,0 +1,115 @@
+"""What the report needs beyond the result: fitted objects and rows enter, plain numbers leave for ``evidence.json``."""
+
+import hashlib
+import platform
+
+import numpy as np
+import pandas as pd
+
+from .._validation import OHLCV, check_bars
+from ..plotting import LearningCurveDisplay, WalkForwardDisplay
+from ..plotting._canvas import spans_of
+
+__all__ = ["blocks_of", "describe_data", "fingerprint", "fold_evidence", "learning_curves", "origin", "test_evidence"]
+
+_BINS = 10
+_NAMES = {0: "sell", 1: "hold", 2: "buy"}
+
+
+def fingerprint(bars):
+    """A hash of the bars: times, symbols and prices."""
+    digest = hashlib.sha256()
+    digest.update(pd.util.hash_pandas_object(bars[list(OHLCV)], index=True).to_numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def describe_data(source, task):
+    """Name, extent and symbols of the labelled rows."""
+    index = task.bars.index
+    times = index.get_level_values(-1)
+    symbols = [str(name) for name in index.unique(0)] if isinstance(index, pd.MultiIndex) else []
+    return {
+        "name": source.name,
+        "rows": len(index),
+        "first": str(times.min().date()),
+        "last": str(times.max().date()),
+        "symbols": symbols,
+        "horizon": task.labeler.horizon,
+    }
+
+
+def blocks_of(bars, train, val, test):
+    """Dates and sizes of the three blocks."""
+    times = bars.index.get_level_values(-1)
+    rows = []
+    for name, positions in (("train", train), ("validation", val), ("test", test)):
+        own = times[positions]
+        rows.append({"block": name, "first": str(own.min().date()), "last": str(own.max().date()), "rows": len(positions)})
+    return rows
+
+
+def fold_evidence(cv, bars, y):
+    """Roles of every time in every fold, and the price with its regimes, run-length encoded."""
+    from ..features import RegimeDetector
+
+    display = WalkForwardDisplay.from_cv(cv, bars, y)
+    roles = [[(kind, *span) for kind in ("train", "gap", "test") for span in spans_of(role == kind)] for role in display.roles]
+    checked = check_bars(bars, warn=False)
+    detector = RegimeDetector(volatility_threshold="auto", trend_threshold="auto").fit(checked)
+    regimes = detector.transform(checked).iloc[:, 0].astype(object)
+    close = checked["close"]
+    if isinstance(close.index, pd.MultiIndex):
+        first = close.index[0][0]
+        close, regimes = close.xs(first, level=0), regimes.xs(first, level=0)
+    return {
+        "times": display.times.as_unit("ns").asi8.tolist(),
+        "roles": roles,
+        "close_times": close.index.as_unit("ns").asi8.tolist(),
+        "close": close.tolist(),
+        "regimes": [None if pd.isna(name) else getattr(name, "value", name) for name in regimes],
+    }
+
+
+def learning_curves(nets):
+    """Losses per epoch and the reason to stop, by net."""
+    curves, reasons = {}, {}
+    for name, net in nets.items():
+        frame = next(iter(LearningCurveDisplay.from_estimator(net, name).curves.values()))
+        curves[name] = frame.reset_index().to_dict("records")
+        reasons[name] = str(getattr(net, "stop_reason_", None) or "all epochs were run")
+    return curves, reasons
+
+
+def test_evidence(y_true, probabilities, classes):
+    """Confusion matrix of the first model and reliability of each.
+
+    ``probabilities`` maps a model's name to its probabilities over ``classes``; the first is the model in question.
+    """
+    from sklearn.metrics import confusion_matrix
+
+    classes, y_true = np.asarray(classes), np.asarray(y_true)
+    first = next(iter(probabilities.values()))
+    counts = confusion_matrix(y_true, classes[first.argmax(axis=1)], labels=classes)
+    calibration = {name: _reliability(y_true, values, classes) for name, values in probabilities.items()}
+    return {"classes": [_NAMES.get(value, str(value)) for value in classes], "confusion": counts.tolist(), "calibration": calibration}
+
+
+def _reliability(y_true, probabilities, classes):
+    from sklearn.calibration import calibration_curve
+
+    right = classes[probabilities.argmax(axis=1)] == y_true
+    accuracy, confidence = calibration_curve(right, probabilities.max(axis=1), n_bins=_BINS, strategy="quantile")
+    return {"confidence": confidence.tolist(), "accuracy": accuracy.tolist()}
+
+
+def origin(bars, seconds):
+    """Versions, fingerprint of the data and time per stage."""
+    import sklearn
+    import skorch
+    import torch
+
+    from .. import __version__
+
+    versions = {"sktrain": __version__, "python": platform.python_version(), "numpy": np.__version__, "pandas": pd.__version__}
+    versions |= {"scikit-learn": sklearn.__version__, "skorch": skorch.__version__, "torch": torch.__version__}
+    return {**versions, "data fingerprint": fingerprint(bars), **{f"seconds, {name}": round(value, 1) for name, value in seconds.items()}}

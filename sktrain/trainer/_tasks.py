@@ -1,0 +1,85 @@
+"""Bars become a task: checked bars enter, labelled rows and the blocks they are divided into leave, in order of time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ..exceptions import NotEnoughDataError, SktrainError
+from ..labels import AdaptiveLabeler
+from ..splits import EnhancedWalkForwardCV, TemporalSplitter
+
+__all__ = ["Task", "class_balance", "divide", "label_bars", "walk_forward_cv"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Labelled rows.
+
+    Attributes
+    ----------
+    bars : DataFrame
+        Rows whose outcome is known, with the history of all bars.
+    y : Series of int
+        0 sell, 1 hold, 2 buy; the horizon in ``attrs``.
+    labeler : AdaptiveLabeler
+    """
+
+    bars: pd.DataFrame
+    y: pd.Series
+    labeler: AdaptiveLabeler
+
+
+def label_bars(bars, config, horizon):
+    """Label ``bars`` as the config says, and refuse a task with a single class."""
+    follow = config.adaptive_labels and config.volatility_adjusted_labels
+    labeler = AdaptiveLabeler(
+        horizon=horizon,
+        base_threshold=config.base_label_threshold,
+        use_volatility_adjustment=follow,
+        use_risk_adjustment=follow,
+        scaling=config.label_scaling if config.adaptive_labels else "affine",
+    )
+    rows, y = labeler.fit_resample(bars)
+    if y.nunique() < 2:
+        only = {0: "sell", 1: "hold", 2: "buy"}[int(y.iloc[0])]
+        raise SktrainError(
+            f"All {len(y)} labels are {only!r}: base_label_threshold={config.base_label_threshold:g} is out of scale for these bars. "
+            "Lower it, or use label_scaling='sigma'."
+        )
+    return Task(rows, y, labeler)
+
+
+def divide(task, config):
+    """Positions of the training, validation and test rows."""
+    splitter = TemporalSplitter(
+        train_ratio=config.train_ratio, val_ratio=config.val_ratio, test_ratio=config.test_ratio, embargo_bars=config.embargo_bars
+    )
+    train, val, test = splitter.three_way(task.bars, task.y)
+    needed = config.lookback + 1
+    for name, rows in (("training", train), ("validation", val), ("test", test)):
+        if len(rows) < needed:
+            raise NotEnoughDataError(
+                f"The {name} block has {len(rows)} rows, needs at least lookback + 1 = {needed}. "
+                f"{len(task.bars)} labelled rows are too few: give more bars, or a smaller lookback."
+            )
+    missing = sorted(set(np.unique(task.y)) - set(np.unique(task.y.iloc[train])))
+    if missing:
+        raise SktrainError(f"The training rows hold no label {missing[0]} though later rows do. Give more bars, or lower base_label_threshold.")
+    return train, val, test
+
+
+def walk_forward_cv(config, *, n_splits=None, coverage=None):
+    """The walk-forward splitter of a config; its horizon is read from the labels."""
+    return EnhancedWalkForwardCV(
+        n_splits=config.wf_folds if n_splits is None else n_splits,
+        min_samples_per_fold=config.wf_min_samples_per_fold,
+        embargo_bars=config.embargo_bars,
+        ensure_regime_coverage=config.ensure_regime_coverage if coverage is None else coverage,
+    )
+
+
+def class_balance(y):
+    """Share of sell, hold and buy."""
+    shares = y.value_counts(normalize=True)
+    return {name: float(shares.get(code, 0.0)) for code, name in ((0, "sell"), (1, "hold"), (2, "buy"))}
