@@ -1,0 +1,38 @@
+"""Rows or windows and labels enter, class probabilities leave: five neural classifiers, their loss, sampler and callbacks."""
+
+from ._callbacks import (
+    DropoutSchedule,
+    GradientClip,
+    GradientRegularizer,
+    ProgressBar,
+    ReduceOnPlateau,
+    StopFlag,
+    WeightDecaySchedule,
+    WeightDecayScheduler,
+)
+from ._classifiers import GRUClassifier, LSTMClassifier, MLPNetClassifier, TCNClassifier, TransformerClassifier
+from ._early_stopping import EnhancedEarlyStopping
+from ._losses import FocalLoss, class_balanced_weights
+from ._modules import EnhancedDropout
+from ._sampling import ClassWeightedSampler
+
+__all__ = [
+    "ClassWeightedSampler",
+    "DropoutSchedule",
+    "EnhancedDropout",
+    "EnhancedEarlyStopping",
+    "FocalLoss",
+    "GRUClassifier",
+    "GradientClip",
+    "GradientRegularizer",
+    "LSTMClassifier",
+    "MLPNetClassifier",
+    "ProgressBar",
+    "ReduceOnPlateau",
+    "StopFlag",
+    "TCNClassifier",
+    "TransformerClassifier",
+    "WeightDecaySchedule",
+    "WeightDecayScheduler",
+    "class_balanced_weights",
+]

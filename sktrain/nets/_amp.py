@@ -1,0 +1,111 @@
+"""One batch enters, one optimizer step leaves, in single or mixed precision.
+
+The order is fixed: autocast forward, scaled backward, unscale, clip (callbacks), step, update of the scale. A step whose gradients
+are not finite is skipped and counted; a loss that is not finite ends training.
+"""
+
+import contextlib
+import functools
+import math
+
+import torch
+
+from ..exceptions import TrainingDivergedError
+from ._callbacks import total_norm
+
+__all__ = ["MixedPrecision", "choose_precision"]
+
+_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@functools.cache
+def _native_bfloat16():
+    """Whether this CPU multiplies bfloat16 in hardware."""
+    capabilities = getattr(torch.backends.cpu, "get_cpu_capability", lambda: "")()
+    try:
+        with open("/proc/cpuinfo") as file:
+            flags = file.read()
+    except OSError:
+        return False
+    return "AVX512" in capabilities and ("avx512_bf16" in flags or "amx_bf16" in flags)
+
+
+def choose_precision(mixed_precision, device, batch_size):
+    """The autocast dtype, or None for float32.
+
+    ``True`` is bfloat16, save on a CUDA device without it (float16). ``"auto"`` is the same on CUDA; on a CPU it is bfloat16 only
+    where the hardware multiplies it and the batch is large enough to gain by it.
+    """
+    if isinstance(mixed_precision, str) and mixed_precision in _DTYPES:
+        return _DTYPES[mixed_precision]
+    if mixed_precision is False:
+        return None
+    if torch.device(device).type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if mixed_precision == "auto":
+        return torch.bfloat16 if _native_bfloat16() and batch_size >= 256 else None
+    return torch.bfloat16
+
+
+class MixedPrecision:
+    """Mixin of the nets: autocast, gradient scaling, skipped steps."""
+
+    def _start_precision(self, exact):
+        """Choose the precision of this training; ``exact`` is float64 throughout."""
+        dtype = None if exact else choose_precision(self.mixed_precision, self.device, self.batch_size)
+        self.precision_ = "float64" if exact else ("float32" if dtype is None else str(dtype).removeprefix("torch."))
+        self.n_skipped_steps_ = 0
+        device = torch.device(self.device).type
+        self._autocast = contextlib.nullcontext if dtype is None else functools.partial(torch.autocast, device, dtype=dtype)
+        self._scaler = torch.amp.GradScaler(device) if dtype is torch.float16 and device == "cuda" else None
+
+    def _end_precision(self):
+        self._autocast = self._scaler = None
+
+    def train_step(self, batch, **fit_params):
+        """Forward, backward, callbacks, step. Returns ``{"loss", "y_pred"}`` like skorch's."""
+        Xi, yi = batch
+        Xi, weight = (Xi["X"], Xi["sample_weight"]) if isinstance(Xi, dict) else (Xi, None)
+        optimizer, scaler = self.optimizer_, self._scaler
+        optimizer.zero_grad(set_to_none=True)
+        with self._autocast():
+            logits = self._logits(self._to_device(Xi))
+        logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+        loss = self._loss(logits, self._to_device(yi), None if weight is None else self._to_device(weight))
+        if scaler is None:
+            loss.backward()
+        else:
+            scaler.scale(loss).backward()
+            scaler.unscale_(optimizer)
+        self.grad_norm_ = None
+        if self._hears("on_grad_computed"):
+            self.notify("on_grad_computed", named_parameters=self._named, batch=batch, training=True)
+        self._apply_step(loss)
+        return {"loss": loss.detach(), "y_pred": logits}
+
+    def _apply_step(self, loss):
+        norm = self.grad_norm_
+        if norm is None:
+            norm = total_norm([p.grad for _, p in self._named if p.grad is not None])
+        if math.isfinite(norm):
+            self.optimizer_.step() if self._scaler is None else self._scaler.step(self.optimizer_)
+        else:
+            self._check_loss(float(loss))
+            self.n_skipped_steps_ += 1
+        if self._scaler is not None:
+            self._scaler.update()
+
+    def _check_loss(self, loss):
+        if math.isfinite(loss):
+            return
+        lr = self.optimizer_.param_groups[0]["lr"]
+        epoch, batch = self.epoch_ + 1, self.batch_ + 1
+        raise TrainingDivergedError(
+            f"The training loss became {loss} in epoch {epoch}, batch {batch}, at lr={lr:g}. Lower lr, or clip gradients (callbacks__clip__max_norm).",
+            epoch, batch, lr,
+        )
+
+    def _to_device(self, tensor):
+        if tensor.device == self._device:
+            return tensor
+        return tensor.to(self._device, non_blocking=True)

@@ -1,0 +1,222 @@
+"""Rows enter as arrays or windows, batches of tensors leave: every step is stored once, windows are gathered per batch.
+
+A row is a window of ``lookback`` steps that ends at its decision time; steps from before the first known one are missing. The
+order of rows is the caller's; shuffling happens between rows, never inside a window.
+"""
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from ..exceptions import SktrainError
+
+__all__ = ["BatchLoader", "WindowRows"]
+
+
+class WindowRows(Dataset):
+    """Windows over one base of steps.
+
+    Attributes
+    ----------
+    base : Tensor of shape (n_steps, n_features)
+        All steps, each stored once. Once :meth:`scaled`, one row of zeros (the mean) follows them, which stands for missing steps.
+    ends : Tensor of int64, shape (n,)
+        Position in ``base`` of each row's last step.
+    firsts : Tensor of int64, shape (n,) or None
+        Position of the first step each row may see; None when every window is full.
+    lookback : int
+        Steps per row.
+    y : Tensor of int64, shape (n,) or None
+        Class codes.
+    weight : Tensor of shape (n,) or None
+        Sample weights.
+    """
+
+    def __init__(self, base, ends, firsts=None, lookback=1, *, y=None, weight=None, missing=None):
+        self.base, self.ends, self.firsts, self.lookback = base, ends, firsts, lookback
+        self.y, self.weight, self.missing = y, weight, missing
+        self.steps = torch.arange(1 - lookback, 1) if lookback > 1 else None
+
+    @classmethod
+    def from_array(cls, X):
+        """Rows of a dense array of shape (n, lookback, n_features), without copying float32."""
+        n, lookback, n_features = X.shape
+        base = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32).reshape(n * lookback, n_features))
+        return cls(base, torch.arange(n) * lookback + lookback - 1, None, lookback)
+
+    @classmethod
+    def from_windows(cls, base, ends, firsts, lookback):
+        """Rows of a lazy view: ``base`` (n_steps, n_features), ``ends`` and ``firsts`` as in the attributes."""
+        ends = torch.from_numpy(np.array(ends, dtype=np.int64))
+        firsts = torch.from_numpy(np.array(firsts, dtype=np.int64))
+        full = not len(ends) or bool((ends - firsts >= lookback - 1).all())
+        base = torch.from_numpy(np.ascontiguousarray(base, dtype=np.float32))
+        return cls(base, ends, None if full else firsts, lookback)
+
+    def __len__(self):
+        return len(self.ends)
+
+    @property
+    def n_features(self):
+        return self.base.shape[1]
+
+    def take(self, rows):
+        """The same rows in another order or number; the base is shared."""
+        rows = torch.as_tensor(rows)
+        pick = lambda value: None if value is None else value[rows]  # noqa: E731
+        return WindowRows(
+            self.base, self.ends[rows], pick(self.firsts), self.lookback, y=pick(self.y), weight=pick(self.weight), missing=self.missing
+        )
+
+    def with_targets(self, y, weight=None):
+        """The same rows with class codes and sample weights."""
+        return WindowRows(self.base, self.ends, self.firsts, self.lookback, y=y, weight=weight, missing=self.missing)
+
+    def coverage(self, weight=None):
+        """Summed weight of the rows whose window holds each step: float64, shape (n_steps,)."""
+        ends = self.ends.numpy()
+        starts = ends - self.lookback + 1
+        if self.firsts is not None:
+            starts = np.maximum(starts, self.firsts.numpy())
+        size = len(self.base) + 1
+        count = np.cumsum(np.bincount(starts, minlength=size) - np.bincount(ends + 1, minlength=size))[:-1]
+        if weight is None:
+            return count.astype(np.float64)
+        total = np.cumsum(np.bincount(starts, weight, size) - np.bincount(ends + 1, weight, size))[:-1]
+        return np.where(count > 0, np.maximum(total, 0.0), 0.0)  # rounding must not let unseen steps in
+
+    def scaled(self, mean, scale, dtype=torch.float32):
+        """Standardized rows: missing values become the mean, which is zero; a padding step is appended."""
+        n_steps = len(self.base)
+        base = torch.zeros((n_steps + 1, self.n_features), dtype=dtype)
+        torch.sub(self.base, mean.to(dtype), out=base[:n_steps])
+        base[:n_steps].mul_(scale.to(dtype))
+        torch.nan_to_num_(base, nan=0.0)
+        return WindowRows(base, self.ends, self.firsts, self.lookback, y=self.y, weight=self.weight, missing=n_steps)
+
+    def gather(self, rows):
+        """Steps of ``rows``: Tensor of shape (len(rows), lookback, n_features)."""
+        ends = self.ends[rows]
+        if self.steps is None:
+            return self.base.index_select(0, ends).unsqueeze(1)
+        at = ends.unsqueeze(1) + self.steps
+        if self.firsts is not None:
+            absent = at < self.firsts[rows].unsqueeze(1)
+            at = at.masked_fill_(absent, 0 if self.missing is None else self.missing)
+        values = self.base.index_select(0, at.view(-1)).view(len(ends), self.lookback, -1)
+        if self.firsts is not None and self.missing is None:
+            values[absent] = torch.nan
+        return values
+
+    def __getitem__(self, row):
+        X, y = self.__getitems__([row])
+        return X[0], y[0]
+
+    def __getitems__(self, rows):
+        rows = torch.as_tensor(rows)
+        X = self.gather(rows)
+        if self.weight is not None:
+            X = {"X": X, "sample_weight": self.weight[rows]}
+        return X, (torch.zeros(len(rows), dtype=torch.int64) if self.y is None else self.y[rows])
+
+
+def _as_is(batch):
+    return batch
+
+
+class _BatchOrder:
+    """Batches of row numbers, drawn anew at each pass."""
+
+    def __init__(self, n, batch_size, *, shuffle=False, sampler=None, drop_last=False, generator=None):
+        self.n, self.batch_size, self.shuffle = n, batch_size, shuffle
+        self.sampler, self.drop_last, self.generator = sampler, drop_last, generator
+
+    def order(self):
+        if self.sampler is not None:
+            return torch.as_tensor(self.sampler.draw() if hasattr(self.sampler, "draw") else list(self.sampler))
+        return torch.randperm(self.n, generator=self.generator) if self.shuffle else torch.arange(self.n)
+
+    def __iter__(self):
+        for rows in torch.split(self.order(), self.batch_size):
+            if len(rows) == self.batch_size or not self.drop_last:
+                yield rows
+
+    def __len__(self):
+        n = self.n if self.sampler is None else len(self.sampler)
+        return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+
+
+class BatchLoader:
+    """Iterates over a :class:`WindowRows` in batches of tensors; a drop-in for torch's ``DataLoader`` inside a net.
+
+    Parameters
+    ----------
+    dataset : WindowRows
+    batch_size : int
+    shuffle : bool
+        Another order at each pass, from ``generator``.
+    sampler : iterable of int, optional
+        Rows to draw, in place of shuffling.
+    drop_last : bool
+        Leave out a last, smaller batch.
+    num_workers : int
+        Processes that gather batches ahead; 0 gathers here, which is fastest unless windows are very long.
+    pin_memory : bool
+        Page-locked batches, for copies to CUDA that do not wait.
+    generator : torch.Generator, optional
+        Where the order is drawn from.
+    """
+
+    def __init__(
+        self, dataset, batch_size=128, shuffle=False, sampler=None, drop_last=False, num_workers=0, pin_memory=False, generator=None
+    ):
+        if drop_last and len(dataset) < batch_size:
+            raise SktrainError(f"drop_last=True leaves no batch: {len(dataset)} rows are fewer than batch_size={batch_size}.")
+        self.dataset, self.batch_size, self.num_workers, self.pin_memory = dataset, batch_size, num_workers, pin_memory
+        self.batches = _BatchOrder(len(dataset), batch_size, shuffle=shuffle, sampler=sampler, drop_last=drop_last, generator=generator)
+        self._whole = None
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __iter__(self):
+        if self.num_workers:
+            return iter(self._loader())
+        if len(self.dataset) <= self.batch_size and not self.batches.shuffle and self.batches.sampler is None:
+            return iter([self._everything()])
+        return self._gathered()
+
+    def _everything(self):
+        if self._whole is None:
+            self._whole = self.dataset.__getitems__(torch.arange(len(self.dataset)))
+        return self._whole
+
+    def _gathered(self):
+        for rows in self.batches:
+            batch = self.dataset.__getitems__(rows)
+            yield _pinned(batch) if self.pin_memory else batch
+
+    def _loader(self):
+        return DataLoader(
+            self.dataset, batch_sampler=_Lists(self.batches), collate_fn=_as_is, num_workers=self.num_workers, pin_memory=self.pin_memory,
+            generator=self.batches.generator,
+        )
+
+
+class _Lists:
+    """Row numbers as plain lists, as worker processes expect them."""
+
+    def __init__(self, batches):
+        self.batches = batches
+
+    def __iter__(self):
+        return (rows.tolist() for rows in self.batches)
+
+    def __len__(self):
+        return len(self.batches)
+
+
+def _pinned(batch):
+    X, y = batch
+    X = {name: value.pin_memory() for name, value in X.items()} if isinstance(X, dict) else X.pin_memory()
+    return X, y.pin_memory()

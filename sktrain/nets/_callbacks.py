@@ -1,0 +1,305 @@
+"""What happens around the steps of training: clipping, schedules, stopping on request. Each acts on the net; none sees data.
+
+Order within a step: gradients are unscaled, then ``clip`` acts (skorch's ``on_grad_computed``), then the optimizer steps.
+Schedules run from epoch 0 to the last epoch inclusive.
+"""
+
+import math
+
+from skorch.callbacks import Callback
+import torch
+
+from .._validation import Number
+from ..exceptions import SktrainError
+from ._modules import EnhancedDropout, schedule_fraction
+
+__all__ = [
+    "DropoutSchedule",
+    "GradientClip",
+    "GradientRegularizer",
+    "ProgressBar",
+    "ReduceOnPlateau",
+    "StopFlag",
+    "WeightDecaySchedule",
+    "WeightDecayScheduler",
+]
+
+
+def _check_limit(name, value):
+    if value is not None and not Number(0, closed="neither").is_satisfied_by(value):
+        raise SktrainError(f"{name} must be a number > 0 or None, got {value!r}.")
+
+
+class GradientRegularizer:
+    """Clips gradients in a plain PyTorch loop, between ``backward()`` and ``step()``.
+
+    Parameters
+    ----------
+    clip_value : float or None, default=1.0
+        Largest absolute value of any one component; applied after the norm.
+    max_norm : float or None, default=5.0
+        Largest Euclidean norm of all gradients together.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktrain import GradientRegularizer
+    >>> weight = torch.nn.Parameter(torch.zeros(2))
+    >>> weight.grad = torch.tensor([3.0, 4.0])
+    >>> GradientRegularizer(max_norm=1.0).clip_gradients([weight])
+    5.0
+    >>> [round(g, 4) for g in weight.grad.tolist()]
+    [0.6, 0.8]
+    """
+
+    def __init__(self, clip_value=1.0, max_norm=5.0):
+        _check_limit("clip_value", clip_value)
+        _check_limit("max_norm", max_norm)
+        self.clip_value, self.max_norm = clip_value, max_norm
+
+    def clip_gradients(self, model):
+        """Clip the gradients of a module, or of an iterable of parameters, in place.
+
+        Returns
+        -------
+        float
+            Total norm before clipping. When it is not finite, the gradients are left as they are.
+        """
+        parameters = model.parameters() if isinstance(model, torch.nn.Module) else model
+        return clip_tensors([p.grad for p in parameters if p.grad is not None], self.clip_value, self.max_norm)
+
+
+def total_norm(gradients):
+    """Euclidean norm of all gradients together, as a float."""
+    if not gradients:
+        return 0.0
+    return float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
+
+
+def clip_tensors(gradients, clip_value, max_norm):
+    """Scale to ``max_norm``, then limit each component; returns the norm before."""
+    norm = total_norm(gradients)
+    if not math.isfinite(norm):
+        return norm
+    if max_norm is not None and norm > max_norm:
+        torch._foreach_mul_(gradients, max_norm / norm)
+    largest = norm if max_norm is None else min(norm, max_norm)
+    if clip_value is not None and largest > clip_value:  # no component exceeds the norm
+        torch._foreach_clamp_max_(gradients, clip_value)
+        torch._foreach_clamp_min_(gradients, -clip_value)
+    return norm
+
+
+class WeightDecayScheduler:
+    """Weight decay that grows over training.
+
+    Parameters
+    ----------
+    base_weight_decay, max_weight_decay : float, default=1e-4, 1e-3
+        Decay at epoch 0 and at the end.
+    schedule : {"cosine", "linear"}, default="cosine"
+
+    Examples
+    --------
+    >>> from sktrain import WeightDecayScheduler
+    >>> decay = WeightDecayScheduler(base_weight_decay=1e-4, max_weight_decay=1e-3, schedule="cosine")
+    >>> [round(decay.get_weight_decay(epoch, total_epochs=100), 6) for epoch in (0, 50, 100)]
+    [0.0001, 0.00055, 0.001]
+    """
+
+    def __init__(self, base_weight_decay=1e-4, max_weight_decay=1e-3, schedule="cosine"):
+        for name, value in (("base_weight_decay", base_weight_decay), ("max_weight_decay", max_weight_decay)):
+            if not Number(0).is_satisfied_by(value):
+                raise SktrainError(f"{name} must be a number >= 0, got {value!r}.")
+        schedule_fraction(schedule, 0, 1)
+        self.base_weight_decay, self.max_weight_decay, self.schedule = base_weight_decay, max_weight_decay, schedule
+
+    def get_weight_decay(self, epoch, total_epochs=100):
+        """Decay at ``epoch``; ``total_epochs`` is where ``max_weight_decay`` is reached."""
+        t = schedule_fraction(self.schedule, epoch, total_epochs)
+        return self.base_weight_decay + (self.max_weight_decay - self.base_weight_decay) * t
+
+
+class GradientClip(Callback):
+    """Clips the gradients of every step, after they are unscaled and before the optimizer uses them.
+
+    Parameters
+    ----------
+    clip_value : float or None, default=1.0
+    max_norm : float or None, default=5.0
+        See :class:`GradientRegularizer`. The largest norm of an epoch stands in the history under ``grad_norm``.
+    """
+
+    def __init__(self, clip_value=1.0, max_norm=5.0):
+        self.clip_value = clip_value
+        self.max_norm = max_norm
+
+    def on_train_begin(self, net, **kwargs):
+        _check_limit("callbacks__clip__clip_value", self.clip_value)
+        _check_limit("callbacks__clip__max_norm", self.max_norm)
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.largest_ = 0.0
+
+    def on_grad_computed(self, net, named_parameters, **kwargs):
+        """Clip; returns the norm before clipping, which the net reads too."""
+        norm = clip_tensors([p.grad for _, p in named_parameters if p.grad is not None], self.clip_value, self.max_norm)
+        net.grad_norm_ = norm
+        self.largest_ = max(self.largest_, norm)
+        return norm
+
+    def on_epoch_end(self, net, **kwargs):
+        net.history.record("grad_norm", self.largest_)
+
+
+class DropoutSchedule(Callback):
+    """Lowers the rate of every :class:`EnhancedDropout` of the net from its own ``p`` to ``min_p`` over ``max_epochs``.
+
+    Parameters
+    ----------
+    schedule : {"linear", "cosine"}, default="linear"
+    min_p : float, default=0.1
+        A layer that starts below it stays where it is.
+    """
+
+    def __init__(self, schedule="linear", min_p=0.1):
+        self.schedule = schedule
+        self.min_p = min_p
+
+    def on_train_begin(self, net, **kwargs):
+        EnhancedDropout(0.0, self.schedule, self.min_p)  # refuses what no layer would take
+        self.layers_ = [layer for layer in net.module_.modules() if isinstance(layer, EnhancedDropout)]
+        for layer in self.layers_:
+            layer.schedule, layer.min_p = self.schedule, float(self.min_p)
+
+    def on_epoch_begin(self, net, **kwargs):
+        for layer in self.layers_:
+            layer.set_epoch(net.epoch_, total_epochs=net.max_epochs - 1)
+
+    def on_train_end(self, net, **kwargs):
+        self.layers_ = []
+
+
+class WeightDecaySchedule(Callback):
+    """Raises the decoupled weight decay from ``base`` to ``max`` over ``max_epochs``; biases and norm weights never decay.
+
+    Stands aside when ``optimizer__weight_decay`` is set.
+
+    Parameters
+    ----------
+    base, max : float, default=1e-4, 1e-3
+    schedule : {"cosine", "linear"}, default="cosine"
+    """
+
+    def __init__(self, base=1e-4, max=1e-3, schedule="cosine"):
+        self.base = base
+        self.max = max
+        self.schedule = schedule
+
+    def on_train_begin(self, net, **kwargs):
+        self.scheduler_ = WeightDecayScheduler(self.base, self.max, self.schedule)
+
+    def on_epoch_begin(self, net, **kwargs):
+        if hasattr(net, "optimizer__weight_decay"):
+            return
+        decay = self.scheduler_.get_weight_decay(net.epoch_, total_epochs=net.max_epochs - 1)
+        for group in net.optimizer_.param_groups:
+            if group.get("decays"):
+                group["weight_decay"] = decay
+
+
+class ReduceOnPlateau(Callback):
+    """Lowers the learning rate when the monitored loss no longer falls.
+
+    Parameters
+    ----------
+    factor : float, default=0.5
+        What the rate is multiplied by, in (0, 1).
+    patience : int, default=5
+        Epochs without improvement before that.
+    min_lr : float, default=1e-6
+    monitor : str, default="auto"
+        ``"valid_loss"`` when there is validation, else ``"train_loss"``.
+    """
+
+    def __init__(self, factor=0.5, patience=5, min_lr=1e-6, monitor="auto"):
+        self.factor = factor
+        self.patience = patience
+        self.min_lr = min_lr
+        self.monitor = monitor
+
+    def on_train_begin(self, net, **kwargs):
+        if not Number(0, 1, closed="neither").is_satisfied_by(self.factor):
+            raise SktrainError(f"factor must lie in (0, 1), got {self.factor!r}.")
+        self.best_, self.waited_ = math.inf, 0
+
+    def on_epoch_end(self, net, **kwargs):
+        loss = monitored(net, self.monitor)
+        self.waited_ = 0 if loss < self.best_ else self.waited_ + 1
+        self.best_ = min(self.best_, loss)
+        if self.waited_ < self.patience:
+            return
+        self.waited_ = 0
+        for group in net.optimizer_.param_groups:
+            group["lr"] = max(group["lr"] * self.factor, self.min_lr)
+
+
+def monitored(net, name):
+    """The newest value of a history column; "auto" prefers the validation loss."""
+    row = net.history[-1]
+    if name == "auto":
+        name = "valid_loss" if "valid_loss" in row else "train_loss"
+    if name not in row:
+        raise SktrainError(f"monitor={name!r} is not in the history; it has {sorted(key for key in row if key != 'batches')}.")
+    return row[name]
+
+
+class StopFlag(Callback):
+    """Ends training after the current batch when somebody raises a flag; the net stays usable, ``stop_reason_`` is "stop_flag".
+
+    Parameters
+    ----------
+    flag : object with ``is_set()`` (such as ``threading.Event``), or callable without arguments
+        Clones and copies of the callback share it; a pickle leaves it behind.
+    """
+
+    def __init__(self, flag=None):
+        self.flag = flag
+
+    def __sklearn_clone__(self):
+        return StopFlag(self.flag)
+
+    def __deepcopy__(self, memo):
+        return StopFlag(self.flag)
+
+    def __getstate__(self):
+        return {"flag": None}
+
+    def on_train_begin(self, net, **kwargs):
+        if self.flag is not None and not callable(self.flag) and not hasattr(self.flag, "is_set"):
+            raise SktrainError(f"flag must have is_set() or be callable, got {self.flag!r}.")
+
+    def on_batch_end(self, net, training=None, **kwargs):
+        if training and self.flag is not None and (self.flag.is_set() if hasattr(self.flag, "is_set") else self.flag()):
+            net.request_stop("stop_flag")
+
+
+class ProgressBar(Callback):
+    """A rich progress bar over the epochs, with the losses; shown when the net is verbose."""
+
+    def on_train_begin(self, net, **kwargs):
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[losses]}"))
+        self.bar_ = Progress(*columns)
+        self.task_ = self.bar_.add_task(type(net).__name__, total=net.max_epochs, losses="")
+        self.bar_.start()
+
+    def on_epoch_end(self, net, **kwargs):
+        row = net.history[-1]
+        losses = "  ".join(f"{name} {row[name]:.4f}" for name in ("train_loss", "valid_loss", "valid_acc") if name in row)
+        self.bar_.update(self.task_, advance=1, losses=losses)
+
+    def on_train_end(self, net, **kwargs):
+        self.bar_.stop()
+        self.bar_ = None

@@ -1,0 +1,132 @@
+"""Losses of past epochs enter, the decision to stop leaves, with its reason. Sees validation rows' loss only, never a test fold."""
+
+import math
+
+from skorch.callbacks import Callback
+import torch
+
+from .._validation import Count, Number
+from ..exceptions import SktrainError
+from ._callbacks import monitored
+
+__all__ = ["EnhancedEarlyStopping"]
+
+
+class EnhancedEarlyStopping(Callback):
+    """Ends training when it no longer pays, and gives back the weights of the best epoch.
+
+    Parameters
+    ----------
+    patience : int, default=15
+        Epochs without improvement of the monitored loss before stopping ("patience").
+    min_epochs : int, default=20
+        Epochs trained at least, save for divergence.
+    max_epochs : int, default=500
+        The net's ``max_epochs`` may not exceed it.
+    min_delta : float, default=1e-4
+        Relative improvement that counts.
+    cooldown : int, default=0
+        Epochs after a drop of the learning rate in which patience does not run.
+    divergence_factor : float or None, default=5.0
+        Stop when the loss exceeds this multiple of its best ("diverged").
+    overfit_gap : float or None, default=1.0
+        Stop when the validation loss exceeds the training loss by more than this share ...
+    overfit_patience : int, default=5
+        ... for so many epochs in a row, none of which was the best ("overfit").
+    monitor : str, default="auto"
+        ``"valid_loss"`` when there is validation, else ``"train_loss"``.
+    restore_best : bool, default=True
+        Give back the weights of the best epoch; only with validation.
+
+    Attributes
+    ----------
+    best_epoch_ : int
+        Counted from 1.
+    best_loss_ : float
+    """
+
+    def __init__(
+        self,
+        patience=15,
+        min_epochs=20,
+        max_epochs=500,
+        min_delta=1e-4,
+        cooldown=0,
+        divergence_factor=5.0,
+        overfit_gap=1.0,
+        overfit_patience=5,
+        monitor="auto",
+        restore_best=True,
+    ):
+        self.patience = patience
+        self.min_epochs = min_epochs
+        self.max_epochs = max_epochs
+        self.min_delta = min_delta
+        self.cooldown = cooldown
+        self.divergence_factor = divergence_factor
+        self.overfit_gap = overfit_gap
+        self.overfit_patience = overfit_patience
+        self.monitor = monitor
+        self.restore_best = restore_best
+
+    def _check(self, net):
+        for name, least in (("patience", 1), ("min_epochs", 0), ("max_epochs", 1), ("cooldown", 0), ("overfit_patience", 1)):
+            if not Count(least).is_satisfied_by(getattr(self, name)):
+                raise SktrainError(f"callbacks__early_stopping__{name} must be an integer >= {least}, got {getattr(self, name)!r}.")
+        for name, least in (("divergence_factor", 1), ("overfit_gap", 0)):
+            value = getattr(self, name)
+            if value is not None and not Number(least).is_satisfied_by(value):
+                raise SktrainError(f"callbacks__early_stopping__{name} must be None or a number >= {least}, got {value!r}.")
+        if self.min_epochs > self.max_epochs:
+            raise SktrainError(f"callbacks__early_stopping: min_epochs={self.min_epochs} exceeds max_epochs={self.max_epochs}.")
+        if net.max_epochs > self.max_epochs:
+            raise SktrainError(
+                f"max_epochs={net.max_epochs} exceeds callbacks__early_stopping__max_epochs={self.max_epochs}. Lower the first or raise the second."
+            )
+
+    def on_train_begin(self, net, **kwargs):
+        self._check(net)
+        self.best_loss_, self.best_epoch_, self.best_weights_ = math.inf, 0, None
+        self.waited_, self.overfit_, self.resting_, self.lr_ = 0, 0, 0, None
+
+    def on_epoch_end(self, net, **kwargs):
+        loss, row, epoch = monitored(net, self.monitor), net.history[-1], net.epoch_ + 1
+        better = loss < self.best_loss_ - self.min_delta * abs(self.best_loss_) if math.isfinite(self.best_loss_) else True
+        row["best"] = bool(better)
+        if better:
+            self.best_loss_, self.best_epoch_, self.waited_ = loss, epoch, 0
+            if self.restore_best and "valid_loss" in row:
+                self.best_weights_ = {name: value.detach().clone() for name, value in net.module_.state_dict().items()}
+        else:
+            self._wait(net)
+        reason = self._reason(loss, row, epoch, better)
+        if reason:
+            net.request_stop(reason)
+
+    def _wait(self, net):
+        lr = net.optimizer_.param_groups[0]["lr"]
+        if self.lr_ is not None and lr < self.lr_:
+            self.resting_, self.waited_ = self.cooldown, 0
+        self.lr_ = lr
+        if self.resting_:
+            self.resting_ -= 1
+        else:
+            self.waited_ += 1
+
+    def _reason(self, loss, row, epoch, better):
+        if self.divergence_factor is not None and loss > self.divergence_factor * max(self.best_loss_, 1e-8) and epoch > 1:
+            return "diverged"
+        if epoch < self.min_epochs:
+            return None
+        if self.overfit_gap is not None and "valid_loss" in row:
+            apart = row["valid_loss"] > (1 + self.overfit_gap) * max(row["train_loss"], 1e-8)
+            self.overfit_ = self.overfit_ + 1 if apart and not better else 0
+            if self.overfit_ >= self.overfit_patience:
+                return "overfit"
+        return "patience" if self.waited_ >= self.patience else None
+
+    def on_train_end(self, net, **kwargs):
+        if self.best_weights_ is not None:
+            with torch.no_grad():
+                net.module_.load_state_dict(self.best_weights_)
+            self.best_weights_ = None

@@ -1,0 +1,222 @@
+"""What a caller passes enters, checked rows, codes and weights leave; a block of the last rows is held back for validation."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_array, check_consistent_length, column_or_1d, validate_data
+import torch
+from torch.utils.data import Subset
+
+from .._validation import labelled_mask
+from ..exceptions import SktrainError
+from ._batches import WindowRows
+from ._valid_split import ValidationBlock, last_block
+
+__all__ = ["InputReader", "TrainingJob"]
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass
+class TrainingJob:
+    """Everything one call of ``fit`` trains on; nothing of the net has changed yet."""
+
+    train: WindowRows
+    valid: WindowRows | None
+    classes: np.ndarray
+    block: ValidationBlock
+    learned: dict = field(default_factory=dict)
+
+
+class InputReader:
+    """Mixin: reads X and y in every form the nets accept."""
+
+    @staticmethod
+    def is_rows(X):
+        """Whether X is a dataset of ours, whose labels are codes already."""
+        return isinstance(X, (WindowRows, Subset))
+
+    def read_rows(self, X, *, reset):
+        """Check X and return it as :class:`WindowRows`; with ``reset`` its sizes are learned, else held to what was learned."""
+        if self.is_rows(X):
+            return _unwrap(X)
+        if all(hasattr(X, name) for name in ("base", "ends", "firsts", "lookback")):
+            return self._read_windows(X, reset)
+        if isinstance(X, torch.Tensor):
+            X = X.detach().cpu().numpy()
+        if getattr(X, "ndim", 2) == 3:
+            return self._read_array(X, reset)
+        return self._read_table(X, reset)
+
+    def _read_windows(self, X, reset):
+        names = None if X.columns is None else list(X.columns)
+        if not len(X):
+            raise SktrainError("X has no rows.")
+        ends, firsts = np.asarray(X.ends), np.asarray(X.firsts)
+        low = max(int(np.maximum(ends - X.lookback + 1, firsts).min()), 0)
+        base = np.asarray(X.base[low : int(ends.max()) + 1])
+        _refuse_infinite(base, names, "step")
+        self._learn_sizes(reset, X.lookback, base.shape[1], base.shape[1], names)
+        return WindowRows.from_windows(base, ends - low, np.maximum(firsts - low, 0), X.lookback)
+
+    def _read_array(self, X, reset):
+        X = check_array(X, allow_nd=True, dtype=[np.float64, np.float32], ensure_all_finite=False, input_name="X")
+        n, steps, features = X.shape
+        if self.lookback not in (None, steps) and reset:
+            raise SktrainError(f"X has {steps} steps per row, but lookback={self.lookback}.")
+        if not steps or not features:
+            raise SktrainError(f"X has shape {X.shape}: every row needs at least one step and one feature.")
+        _refuse_infinite(X.reshape(n * steps, features), None, f"step (rows have {steps} steps)")
+        self._learn_sizes(reset, steps, features, features, None)
+        return WindowRows.from_array(X)
+
+    def _read_table(self, X, reset):
+        names = list(X.columns) if hasattr(X, "columns") else None
+        flat = not reset and vars(self).get("n_features_in_") == self.step_features_ and self.lookback_ > 1
+        if flat:  # fitted on windows, asked about flattened ones
+            X = check_array(X, dtype=[np.float64, np.float32], ensure_all_finite=False, input_name="X")
+            if X.shape[1] != self.lookback_ * self.step_features_:
+                self._refuse_width(X.shape[1], self.lookback_ * self.step_features_)
+        else:
+            X = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False)
+        lookback = (self.lookback or 1) if reset else self.lookback_
+        if X.shape[1] % lookback:
+            raise SktrainError(f"lookback={lookback} does not divide the {X.shape[1]} columns of X: flattened rows hold lookback x features values.")
+        _refuse_infinite(X, names, "row")
+        features = X.shape[1] // lookback
+        if reset:
+            self._pending["sizes"] = (lookback, features)
+        return WindowRows.from_array(X.reshape(len(X), lookback, features))
+
+    def _learn_sizes(self, reset, lookback, features, n_features_in, names):
+        strings = names is not None and all(isinstance(name, str) for name in names)
+        if reset:
+            if self.lookback not in (None, lookback):
+                raise SktrainError(f"X has {lookback} steps per row, but lookback={self.lookback}.")
+            self._pending["sizes"] = (lookback, features)
+            self._pending["n_features_in_"] = n_features_in
+            self._pending["names"] = np.asarray(names, dtype=object) if strings else None
+            return
+        if (lookback, features) != (self.lookback_, self.step_features_):
+            if features != self.step_features_:
+                self._refuse_width(features, self.step_features_)
+            raise SktrainError(f"X has {lookback} steps per row, but {type(self).__name__} was fitted on {self.lookback_}.")
+        fitted = vars(self).get("feature_names_in_")
+        if strings and fitted is not None and len(fitted) == len(names) and list(fitted) != names:
+            wrong = next(i for i, (a, b) in enumerate(zip(fitted, names)) if a != b)
+            raise SktrainError(
+                f"The feature names should match those that were passed during fit: column {wrong} is {names[wrong]!r}, expected {fitted[wrong]!r}."
+            )
+
+    def _refuse_width(self, got, expected):
+        raise ValueError(f"X has {got} features, but {type(self).__name__} is expecting {expected} features as input.")
+
+    def _training_job(self, X, y, sample_weight, label_end_times, X_val=None, y_val=None, *, again, classes=None, partial=False):
+        """Check everything ``fit`` is given before anything of the net changes."""
+        self._validate_params()
+        self.__dict__["_pending"] = {}
+        try:
+            rows = self.read_rows(X, reset=not again)
+            classes = self._known_classes(classes, again)
+            codes, classes = _encode(X, y, classes, type(self).__name__)
+            weight = None
+            if sample_weight is not None:
+                weight = _check_sample_weight(sample_weight, np.empty((len(rows), 1)), dtype=np.float64, ensure_non_negative=True)
+                if not weight.any():
+                    raise SktrainError("sample_weight is zero for every row.")
+            if again and "sizes" not in self._pending:
+                self._pending["sizes"] = (self.lookback_, self.step_features_)
+            job = self._split(rows, codes, classes, weight, X, y, label_end_times, X_val, y_val, partial)
+            job.learned = dict(self._pending)
+            return job
+        finally:
+            del self.__dict__["_pending"]
+
+    def _known_classes(self, classes, again):
+        if classes is not None:
+            classes = np.unique(column_or_1d(classes))
+            if again and not np.array_equal(classes, self.classes_):
+                raise SktrainError(f"classes={classes.tolist()} differ from those of the first call, {self.classes_.tolist()}.")
+        return self.classes_ if again else classes
+
+    def _split(self, rows, codes, classes, weight, X, y, label_end_times, X_val, y_val, partial):
+        y_all = torch.from_numpy(codes)
+        rows = rows.with_targets(y_all, None if weight is None else torch.from_numpy(weight).float())
+        everything = np.arange(len(rows))
+        if (X_val is None) != (y_val is None):
+            raise SktrainError("X_val and y_val belong together: give both or neither.")
+        if X_val is not None:
+            valid = self._read_validation(X_val, y_val, classes)
+            return TrainingJob(rows, valid, classes, ValidationBlock(everything, np.arange(len(valid)), reason="X_val, y_val"))
+        if self.train_split is None or partial:
+            reason = "train_split=None" if self.train_split is None else "partial_fit trains on every row"
+            return TrainingJob(rows, None, classes, ValidationBlock(everything, None, reason=reason))
+        if callable(self.train_split):
+            train, valid = self.train_split(rows, codes)
+            train, valid = _unwrap(train), None if valid is None else self._adopt(valid, classes)
+            return TrainingJob(train, valid, classes, ValidationBlock(np.arange(len(train)), None if valid is None else np.arange(len(valid))))
+        block = last_block(X, y, codes, fraction=self.valid_fraction, horizon=self.horizon, label_end_times=label_end_times)
+        if block.valid is None:
+            return TrainingJob(rows, None, classes, block)
+        return TrainingJob(rows.take(block.train), rows.take(block.valid), classes, block)
+
+    def _read_validation(self, X, y, classes):
+        held = {name: vars(self).get(name) for name in ("lookback_", "step_features_")}
+        vars(self)["lookback_"], vars(self)["step_features_"] = self._pending["sizes"]
+        try:
+            rows = self.read_rows(X, reset=False)
+        finally:
+            for name, value in held.items():
+                vars(self).pop(name) if value is None else vars(self).update({name: value})
+        codes, _ = _encode(X, y, classes, type(self).__name__)
+        return rows.with_targets(torch.from_numpy(codes))
+
+    def _adopt(self, data, classes):
+        """A validation set a splitter brought along, as skorch's ``predefined_split`` does."""
+        if self.is_rows(data):
+            return _unwrap(data)
+        if not hasattr(data, "X") or not hasattr(data, "y"):
+            raise SktrainError(f"train_split returned a {type(data).__name__}; it must return parts of the rows it was given, or a skorch Dataset.")
+        return self._read_validation(data.X, data.y, classes)
+
+
+def _unwrap(data):
+    if isinstance(data, Subset):
+        return _unwrap(data.dataset).take(np.asarray(data.indices, dtype=np.int64))
+    return data
+
+
+def _refuse_infinite(values, names, what):
+    if np.isfinite(values.sum(dtype=np.float64)) and (values.dtype == np.float32 or not values.size or np.abs(values).max() <= _LARGEST):
+        return
+    bad = np.isinf(values) | (np.abs(values) > _LARGEST)
+    if bad.any():
+        column = int(np.argmax(bad.any(axis=0)))
+        row = int(np.argmax(bad[:, column]))
+        name = repr(names[column]) if names is not None and len(names) == values.shape[1] else column
+        kind = "infinity" if np.isinf(values[row, column]) else f"a value too large for float32 ({values[row, column]:g})"
+        raise SktrainError(f"X contains {kind} in column {name}, {what} {row} ({int(bad.sum())} such values). NaN is accepted as missing; repair or replace it.")
+
+
+def _encode(X, y, classes, name):
+    """Codes of the labels, and the classes in order."""
+    if y is None:
+        raise ValueError(f"This {name} estimator requires y to be passed, but the target y is None")
+    values = column_or_1d(np.asarray(y), warn=True)
+    check_consistent_length(X, values)
+    missing = ~labelled_mask(values, len(values))
+    if missing.any():
+        raise SktrainError(f"y contains NaN in row {int(np.argmax(missing))} ({int(missing.sum())} such rows). Drop rows without a label.")
+    check_classification_targets(values)
+    if classes is None:
+        classes, codes = np.unique(values, return_inverse=True)
+        codes = codes.reshape(-1)
+    else:
+        codes = np.searchsorted(classes, values).clip(max=len(classes) - 1)
+        unknown = classes[codes] != values
+        if unknown.any():
+            raise SktrainError(f"y holds the label {values[np.argmax(unknown)]!r}, which is not among the classes {classes.tolist()}.")
+    if len(classes) < 2:
+        raise SktrainError(f"{name} needs at least 2 classes; all {len(values)} rows have the one class {classes[0]!r}.")
+    return codes.astype(np.int64), classes

@@ -1,0 +1,176 @@
+"""Logits and labels enter, a loss leaves: focal loss with its exact gradient, and class weights. Knows nothing about time."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from .._validation import Number
+from ..exceptions import SktrainError
+
+__all__ = ["FocalLoss", "class_balanced_weights"]
+
+
+def class_balanced_weights(counts, beta=0.999):
+    """Class-balanced weights (1 - beta) / (1 - beta^n) of Cui et al. 2019, "Class-balanced loss based on effective number of samples".
+
+    Parameters
+    ----------
+    counts : array-like of shape (n_classes,)
+        Rows (or summed sample weights) per class, positive.
+    beta : float, default=0.999
+        0 weighs all classes alike, towards 1 by the inverse frequency.
+
+    Returns
+    -------
+    ndarray of shape (n_classes,)
+
+    Examples
+    --------
+    >>> class_balanced_weights([10, 1000]).round(6)
+    array([0.100451, 0.001582])
+    """
+    counts = np.asarray(counts, dtype=np.float64)
+    if not (np.isfinite(counts).all() and (counts > 0).all()):
+        raise SktrainError(f"class counts must be positive, got {counts.tolist()}.")
+    if not 0 <= beta < 1:
+        raise SktrainError(f"beta must lie in [0, 1), got {beta!r}.")
+    return (1 - beta) / (1 - beta**counts)
+
+
+class _Focal(torch.autograd.Function):
+    """-(1 - p)^gamma log p per row; the gradient in closed form, so that training pays for few operations."""
+
+    @staticmethod
+    def forward(ctx, logits, target, gamma):
+        log_all = torch.log_softmax(logits, 1)
+        log_p = log_all.gather(1, target.unsqueeze(1)).squeeze(1)
+        miss = -torch.expm1(log_p)  # 1 - p, exact near p = 1
+        ctx.gamma = gamma
+        ctx.save_for_backward(log_all, target, log_p, miss)
+        return -log_p if gamma == 0 else -log_p * miss.pow(gamma)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        log_all, target, log_p, miss = ctx.saved_tensors
+        if ctx.gamma:
+            ratio = torch.where(miss > 0, log_p / miss, -1.0)  # log p / (1 - p) tends to -1 as p tends to 1
+            grad = grad * miss.pow(ctx.gamma) * (1 - ctx.gamma * (1 - miss) * ratio)
+        grad = grad.unsqueeze(1)
+        return log_all.exp().mul_(grad).scatter_add_(1, target.unsqueeze(1), -grad), None, None
+
+
+class FocalLoss(nn.Module):
+    """Focal loss for any number of classes (Lin et al. 2017, "Focal loss for dense object detection").
+
+    The loss of a row with probability p for its true class is ``-alpha (1 - p)^gamma log p``. With ``alpha=None, gamma=0`` it is
+    cross-entropy in value and gradient.
+
+    Parameters
+    ----------
+    alpha : float, array-like of shape (n_classes,), "balanced", "effective" or None, default=0.25
+        A number scales the loss; an array weighs the classes. ``"balanced"`` is n / (n_classes n_c) from the training labels,
+        ``"effective"`` the class-balanced weights of Cui et al. 2019, scaled to sum to n_classes; both need :meth:`fit`,
+        which the nets call on their training rows.
+    gamma : float, default=2.0
+        How strongly rows that are already right are ignored; >= 0.
+    beta : float, default=0.999
+        For ``alpha="effective"``.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        The mean is over the rows of the batch, or, with sample weights, over their sum.
+
+    Raises
+    ------
+    SktrainError
+        Negative gamma, alpha of the wrong length, a class without rows.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktrain import FocalLoss
+    >>> loss = FocalLoss(alpha=None, gamma=2.0)
+    >>> round(float(loss(torch.tensor([[0.9, 0.1]]).log(), torch.tensor([0]))), 6)
+    0.001054
+    """
+
+    def __init__(self, alpha=0.25, gamma=2.0, *, beta=0.999, reduction="mean"):
+        super().__init__()
+        if not Number(0).is_satisfied_by(gamma):
+            raise SktrainError(f"gamma must be a number >= 0, got {gamma!r}.")
+        if reduction not in ("mean", "sum", "none"):
+            raise SktrainError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}.")
+        self.alpha, self.gamma, self.beta, self.reduction = alpha, float(gamma), beta, reduction
+        weights = self._check_alpha(alpha)
+        self.register_buffer("class_weight", None if weights is None else torch.tensor(weights, dtype=torch.float32))
+
+    @staticmethod
+    def _check_alpha(alpha):
+        if alpha is None or (isinstance(alpha, str) and alpha in ("balanced", "effective")):
+            return None
+        if isinstance(alpha, str):
+            raise SktrainError(f"alpha must be a number, an array, 'balanced', 'effective' or None, got {alpha!r}.")
+        values = np.asarray(alpha, dtype=np.float64)
+        if values.ndim > 1 or not np.isfinite(values).all() or (values < 0).any() or not values.any():
+            raise SktrainError(f"alpha must be positive: a number, or one number per class, got {alpha!r}.")
+        return values
+
+    def fit(self, target, n_classes=None, sample_weight=None):
+        """Learn the class weights that ``alpha`` asks for from the training labels.
+
+        Parameters
+        ----------
+        target : array-like of int, shape (n,)
+            Class codes 0 .. n_classes - 1.
+        n_classes : int, optional
+            Default the largest code + 1.
+        sample_weight : array-like of shape (n,), optional
+
+        Returns
+        -------
+        self
+        """
+        target = np.asarray(target)
+        n_classes = int(target.max()) + 1 if n_classes is None else n_classes
+        if self.class_weight is not None and self.class_weight.ndim and len(self.class_weight) != n_classes:
+            raise SktrainError(f"alpha has {len(self.class_weight)} values for {n_classes} classes.")
+        if isinstance(self.alpha, str):
+            counts = np.bincount(target, weights=sample_weight, minlength=n_classes).astype(np.float64)
+            if not (counts > 0).all():
+                raise SktrainError(f"alpha={self.alpha!r} needs rows of every class; class code {int(np.argmin(counts))} has none.")
+            if self.alpha == "balanced":
+                weights = counts.sum() / (n_classes * counts)
+            else:
+                weights = class_balanced_weights(counts, self.beta)
+                weights *= n_classes / weights.sum()
+            self.class_weight = torch.tensor(weights, dtype=torch.float32, device=self._device())
+        return self
+
+    def _device(self):
+        return "cpu" if self.class_weight is None else self.class_weight.device
+
+    def forward(self, logits, target, sample_weight=None):
+        """Loss of ``logits`` (n, n_classes) for class codes ``target`` (n,)."""
+        if isinstance(self.alpha, str) and self.class_weight is None:
+            raise SktrainError(f"alpha={self.alpha!r} learns from the training labels: call fit(labels) first.")
+        loss = _Focal.apply(logits, target, self.gamma)
+        weight = self.class_weight
+        if weight is not None:
+            if weight.ndim and len(weight) != logits.shape[1]:
+                raise SktrainError(f"alpha has {len(weight)} values for {logits.shape[1]} classes.")
+            weight = weight.to(device=loss.device, dtype=loss.dtype)
+            loss = loss * (weight[target] if weight.ndim else weight)
+        return reduce_loss(loss, sample_weight, self.reduction)
+
+    def extra_repr(self):
+        return f"alpha={self.alpha!r}, gamma={self.gamma}"
+
+
+def reduce_loss(loss, sample_weight=None, reduction="mean"):
+    """Mean over rows, or over Σ w with sample weights."""
+    if sample_weight is not None:
+        loss = loss * sample_weight
+    if reduction == "none":
+        return loss
+    if reduction == "sum":
+        return loss.sum()
+    return loss.mean() if sample_weight is None else loss.sum() / sample_weight.sum().clamp_min(torch.finfo(loss.dtype).tiny)

@@ -1,0 +1,278 @@
+"""Windows of steps enter as (n, steps, features), logits leave: the five networks, plain torch modules that know no time but the
+order of steps. What a step may see is itself and the steps before it.
+
+Every network standardizes its own input with buffers (missing values become the mean), so an exported network is complete.
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from .._validation import Count, Number
+from ..exceptions import SktrainError
+
+__all__ = ["EnhancedDropout", "GRUModule", "LSTMModule", "MLPModule", "Standardize", "TCNModule", "TransformerModule", "schedule_fraction"]
+
+
+def schedule_fraction(schedule, epoch, total_epochs):
+    """How far a schedule has gone at ``epoch`` of ``total_epochs``: 0 at epoch 0, 1 at the end, linear or half a cosine between."""
+    if schedule not in ("linear", "cosine"):
+        raise SktrainError(f"schedule must be 'linear' or 'cosine', got {schedule!r}.")
+    if total_epochs <= 0:
+        return 1.0
+    t = min(max(epoch / total_epochs, 0.0), 1.0)
+    return t if schedule == "linear" else (1 - math.cos(math.pi * t)) / 2
+
+
+class EnhancedDropout(nn.Module):
+    """Dropout whose rate falls from ``p`` to ``min_p`` over training.
+
+    Parameters
+    ----------
+    p : float, default=0.3
+        Rate at epoch 0, in [0, 1).
+    schedule : {"linear", "cosine"}, default="linear"
+        The way down.
+    min_p : float, default=0.1
+        Rate at the end; a rate that starts below it stays where it is.
+
+    Examples
+    --------
+    >>> from sktrain import EnhancedDropout
+    >>> dropout = EnhancedDropout(p=0.3, schedule="linear", min_p=0.1)
+    >>> dropout.set_epoch(50, total_epochs=100).current_p
+    0.2
+    """
+
+    def __init__(self, p=0.3, schedule="linear", min_p=0.1):
+        super().__init__()
+        for name, value in (("p", p), ("min_p", min_p)):
+            if not Number(0, 1, closed="left").is_satisfied_by(value):
+                raise SktrainError(f"dropout {name} must lie in [0, 1), got {value!r}.")
+        schedule_fraction(schedule, 0, 1)
+        self.p, self.schedule, self.min_p = float(p), schedule, float(min_p)
+        self.current_p = self.p
+
+    def set_epoch(self, epoch, total_epochs=100):
+        """Set the rate for ``epoch``; ``total_epochs`` is where ``min_p`` is reached. Returns self."""
+        low = min(self.p, self.min_p)
+        self.current_p = round(self.p + (low - self.p) * schedule_fraction(self.schedule, epoch, total_epochs), 12)
+        return self
+
+    def forward(self, X):
+        return F.dropout(X, self.current_p, True) if self.training and self.current_p > 0 else X
+
+    def extra_repr(self):
+        return f"p={self.p}, schedule={self.schedule!r}, min_p={self.min_p}"
+
+
+class Standardize(nn.Module):
+    """(x - mean) * scale per feature; missing values become the mean."""
+
+    def __init__(self, n_features):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_features))
+        self.register_buffer("scale", torch.ones(n_features))
+
+    def forward(self, X):
+        Z = (X - self.mean) * self.scale
+        return torch.where(torch.isnan(Z), torch.zeros_like(Z), Z)
+
+
+class _Network(nn.Module):
+    """What the five share: standardize, encode, drop, read off class scores."""
+
+    def __init__(self, n_features, n_steps, n_classes, hidden_size, n_layers, dropout):
+        super().__init__()
+        for name, value in (("hidden_size", hidden_size), ("n_layers", n_layers)):
+            if not Count(1).is_satisfied_by(value):
+                raise SktrainError(f"module__{name} must be an integer >= 1, got {value!r}.")
+        if not Number(0, 1, closed="left").is_satisfied_by(dropout):
+            raise SktrainError(f"module__dropout must lie in [0, 1), got {dropout!r}.")
+        self.n_features, self.n_steps, self.hidden_size = n_features, n_steps, hidden_size
+        self.gradient_checkpointing = False
+        self.standardize = Standardize(n_features)
+        self._build(n_layers, dropout)
+        self.dropout = EnhancedDropout(dropout)
+        self.head = nn.Linear(hidden_size, n_classes)
+
+    def forward(self, X):
+        """Class scores (n, n_classes) of windows (n, steps, features); NaN means missing."""
+        return self.logits(self.standardize(X))
+
+    def logits(self, Z):
+        """Class scores of windows that are standardized already."""
+        return self.head(self.dropout(self.encode(Z)))
+
+    def run(self, layer, *inputs):
+        """``layer(*inputs)``, forgetting what is inside until the backward pass when asked to save memory."""
+        if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
+            return checkpoint(layer, *inputs, use_reentrant=False)
+        return layer(*inputs)
+
+
+class MLPModule(_Network):
+    """Fully connected layers over all steps at once."""
+
+    def __init__(self, n_features, n_steps, n_classes, hidden_size=64, n_layers=2, dropout=0.1):
+        super().__init__(n_features, n_steps, n_classes, hidden_size, n_layers, dropout)
+
+    def _build(self, n_layers, dropout):
+        sizes = [self.n_features * self.n_steps] + [self.hidden_size] * n_layers
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:]))
+        self.drops = nn.ModuleList(EnhancedDropout(dropout) for _ in range(n_layers - 1))
+
+    def encode(self, Z):
+        Z = Z.flatten(1)
+        for i, layer in enumerate(self.layers):
+            Z = torch.relu(self.run(layer, Z))
+            if i < len(self.drops):
+                Z = self.drops[i](Z)
+        return Z
+
+
+class _Recurrent(_Network):
+    cell = None
+
+    def __init__(self, n_features, n_steps, n_classes, hidden_size=32, n_layers=1, dropout=0.1):
+        super().__init__(n_features, n_steps, n_classes, hidden_size, n_layers, dropout)
+
+    def _build(self, n_layers, dropout):
+        sizes = [self.n_features] + [self.hidden_size] * n_layers
+        self.layers = nn.ModuleList(self.cell(a, b, batch_first=True) for a, b in zip(sizes, sizes[1:]))
+        self.drops = nn.ModuleList(EnhancedDropout(dropout) for _ in range(n_layers - 1))
+
+    def encode(self, Z):
+        for i, layer in enumerate(self.layers):
+            Z = self.run(layer, Z)[0]
+            if i < len(self.drops):
+                Z = self.drops[i](Z)
+        return Z[:, -1]
+
+
+class GRUModule(_Recurrent):
+    """Stacked gated recurrent units; the state after the last step is read off (Cho et al. 2014)."""
+
+    cell = nn.GRU
+
+
+class LSTMModule(_Recurrent):
+    """Stacked long short-term memory; the state after the last step is read off (Hochreiter & Schmidhuber 1997)."""
+
+    cell = nn.LSTM
+
+
+class _CausalConv(nn.Conv1d):
+    """A convolution that sees the current and earlier steps only."""
+
+    def __init__(self, inputs, outputs, kernel_size, dilation):
+        super().__init__(inputs, outputs, kernel_size, dilation=dilation)
+        self.reach = (kernel_size - 1) * dilation
+
+    def forward(self, X):
+        return super().forward(F.pad(X, (self.reach, 0)))
+
+
+class _TCNBlock(nn.Module):
+    def __init__(self, inputs, outputs, kernel_size, dilation, dropout):
+        super().__init__()
+        self.first = _CausalConv(inputs, outputs, kernel_size, dilation)
+        self.second = _CausalConv(outputs, outputs, kernel_size, dilation)
+        self.drop = EnhancedDropout(dropout)
+        self.skip = nn.Conv1d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+
+    def forward(self, X):
+        Z = self.drop(torch.relu(self.first(X)))
+        return torch.relu(self.second(Z) + self.skip(X))
+
+
+class TCNModule(_Network):
+    """Causal dilated convolutions with residual connections (Bai, Kolter & Koltun 2018).
+
+    Block i dilates by 2^i, so ``n_layers`` blocks see ``1 + 2 (kernel_size - 1) (2^n_layers - 1)`` steps back: 61 at the defaults.
+    """
+
+    def __init__(self, n_features, n_steps, n_classes, hidden_size=32, n_layers=4, dropout=0.1, kernel_size=3):
+        if not Count(2).is_satisfied_by(kernel_size):
+            raise SktrainError(f"module__kernel_size must be an integer >= 2, got {kernel_size!r}.")
+        self.kernel_size = kernel_size
+        super().__init__(n_features, n_steps, n_classes, hidden_size, n_layers, dropout)
+
+    def _build(self, n_layers, dropout):
+        sizes = [self.n_features] + [self.hidden_size] * n_layers
+        self.blocks = nn.ModuleList(_TCNBlock(a, b, self.kernel_size, 2**i, dropout) for i, (a, b) in enumerate(zip(sizes, sizes[1:])))
+
+    def encode(self, Z):
+        Z = Z.transpose(1, 2)
+        for block in self.blocks:
+            Z = self.run(block, Z)
+        return Z[:, :, -1]
+
+
+class _Block(nn.Module):
+    """Pre-norm attention over earlier steps, then two linear layers (Xiong et al. 2020)."""
+
+    def __init__(self, size, n_heads, dropout):
+        super().__init__()
+        self.n_heads = n_heads
+        self.norm_attention, self.norm_mlp = nn.LayerNorm(size), nn.LayerNorm(size)
+        self.query, self.key_value, self.project = nn.Linear(size, size), nn.Linear(size, 2 * size), nn.Linear(size, size)
+        self.widen, self.narrow = nn.Linear(size, 2 * size), nn.Linear(2 * size, size)
+        self.drop = EnhancedDropout(dropout)
+
+    def _heads(self, X):
+        return X.unflatten(2, (self.n_heads, -1)).transpose(1, 2)
+
+    def forward(self, X, last_only=False):
+        Z = self.norm_attention(X)
+        if last_only:  # nothing reads the other steps of the last block; the last step may see all
+            X = X[:, -1:]
+        query = self.query(Z[:, -1:] if last_only else Z)
+        key, value = self.key_value(Z).chunk(2, dim=2)
+        seen = F.scaled_dot_product_attention(self._heads(query), self._heads(key), self._heads(value), is_causal=not last_only)
+        X = X + self.drop(self.project(seen.transpose(1, 2).flatten(2)))
+        return X + self.drop(self.narrow(F.gelu(self.widen(self.norm_mlp(X)))))
+
+
+class TransformerModule(_Network):
+    """Pre-norm transformer encoder with a causal mask; the last step is read off (Vaswani et al. 2017).
+
+    ``positions`` is ``"learned"`` or ``"sinusoidal"``; ``hidden_size`` must be a multiple of ``n_heads``.
+    """
+
+    def __init__(self, n_features, n_steps, n_classes, hidden_size=32, n_layers=2, dropout=0.1, n_heads=4, positions="learned"):
+        if not Count(1).is_satisfied_by(n_heads) or hidden_size % n_heads:
+            raise SktrainError(f"module__hidden_size must be a multiple of module__n_heads, got {hidden_size!r} and {n_heads!r}.")
+        if positions not in ("learned", "sinusoidal"):
+            raise SktrainError(f"module__positions must be 'learned' or 'sinusoidal', got {positions!r}.")
+        self.n_heads, self.kind = n_heads, positions
+        super().__init__(n_features, n_steps, n_classes, hidden_size, n_layers, dropout)
+
+    def _build(self, n_layers, dropout):
+        self.embed = nn.Linear(self.n_features, self.hidden_size)
+        if self.kind == "learned":
+            self.positions = nn.Parameter(torch.randn(self.n_steps, self.hidden_size) * 0.02)
+        else:
+            self.register_buffer("positions", _sinusoids(self.n_steps, self.hidden_size))
+        self.drop_input = EnhancedDropout(dropout)
+        self.blocks = nn.ModuleList(_Block(self.hidden_size, self.n_heads, dropout) for _ in range(n_layers))
+        self.norm = nn.LayerNorm(self.hidden_size)
+
+    def encode(self, Z):
+        Z = self.drop_input(self.embed(Z) + self.positions)
+        for block in self.blocks[:-1]:
+            Z = self.run(block, Z)
+        Z = self.run(self.blocks[-1], Z, True)
+        return self.norm(Z[:, -1])
+
+
+def _sinusoids(n_steps, size):
+    """Positions of Vaswani et al. 2017, section 3.5."""
+    rate = torch.exp(torch.arange(0, size, 2) * (-math.log(10_000.0) / size))
+    angle = torch.arange(n_steps).unsqueeze(1) * rate
+    table = torch.zeros(n_steps, size)
+    table[:, 0::2], table[:, 1::2] = torch.sin(angle), torch.cos(angle[:, : size // 2])
+    return table

@@ -1,0 +1,196 @@
+"""Parameters enter by name, components leave: skorch's double-underscore names, under scikit-learn's rules.
+
+What is learned stays out of the parameters, unknown names are refused with the nearest valid ones, and a fitted net whose network was
+redefined is no longer fitted.
+"""
+
+import difflib
+from inspect import Parameter, signature
+
+from skorch.callbacks import Callback
+from skorch.callbacks.training import EarlyStopping
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import validate_parameter_constraints
+import torch
+
+from ..exceptions import SktrainError
+
+__all__ = ["NetParams"]
+
+_FULL_BATCH_DROPOUT = 0.0
+
+
+def _names(component):
+    """Parameter names of a class or callable; None when it takes any."""
+    parameters = signature(component).parameters.values()
+    if any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
+        return None
+    return {p.name: p.default for p in parameters if p.kind is not Parameter.VAR_POSITIONAL}
+
+
+class NetParams:
+    """Mixin: reading, setting and checking parameters, and building components from them."""
+
+    prefixes_ = ("module", "criterion", "optimizer", "iterator_train", "iterator_valid", "callbacks", "compile")
+    cuda_dependent_attributes_ = ("module_", "criterion_", "optimizer_")
+    _modules, _criteria, _optimizers = ("module",), ("criterion",), ("optimizer",)
+    initialized_, history_, virtual_params_ = False, None, {}
+    classes, predict_nonlinearity, use_caching, torch_load_kwargs = None, "auto", "auto", None
+    __setattr__, __delattr__, __repr__ = object.__setattr__, object.__delattr__, BaseEstimator.__repr__
+    _sizes = ("n_features", "n_steps", "n_classes")
+
+    def _get_param_names(self):
+        return [name for name in vars(self) if not name.endswith("_") and not name.startswith("_")]
+
+    def get_params(self, deep=True):
+        """Parameters by name; with ``deep`` those of the network, the loss and the callbacks too."""
+        own = {name: getattr(self, name) for name in self._get_param_names()}
+        if not deep:
+            return own
+        found = {}
+        for prefix in ("module", "criterion"):
+            names = _names(self._component(prefix)) or {}
+            found.update({f"{prefix}__{name}": default for name, default in names.items() if name not in self._sizes and default is not Parameter.empty})
+        for name, callback in self._named_callbacks().items():
+            found[f"callbacks__{name}"] = callback
+            if callback is not None and not isinstance(callback, type):
+                found.update({f"callbacks__{name}__{key}": value for key, value in callback.get_params(deep=False).items()})
+        return {**found, **own}
+
+    def _component(self, prefix):
+        value = getattr(self, prefix)
+        if prefix == "module" and value is None:
+            return self._network
+        return type(value) if isinstance(value, torch.nn.Module) else value
+
+    def _named_callbacks(self):
+        if self.callbacks == "disable":
+            return {}
+        own = self.callbacks if isinstance(self.callbacks, (list, tuple)) else []
+        listed = [item if isinstance(item, (tuple, list)) else (getattr(item, "__name__", type(item).__name__), item) for item in own]
+        return dict([*self.get_default_callbacks(), *listed])
+
+    def set_params(self, **params):
+        """Set parameters by name.
+
+        Changing the network of a fitted net (``module``, ``module__...``) makes it unfitted: weights never serve another network
+        than the one they were trained in.
+        """
+        known = set(self._get_param_names()) | set(signature(type(self).__init__).parameters)
+        for name in params:
+            if "__" not in name and name not in known:
+                raise ValueError(f"Invalid parameter {name!r} for estimator {type(self).__name__}.{self._nearest(name)}")
+        before = {name: vars(self).get(name) for name in params}
+        vars(self).update(params)
+        try:
+            self._check_names([name for name in params if "__" in name])
+        except SktrainError:
+            for name, value in before.items():
+                vars(self).pop(name) if value is None and "__" in name else vars(self).update({name: value})
+            raise
+        changed = [name for name in params if name.split("__")[0] == "module" and before[name] is not params[name] and before[name] != params[name]]
+        if changed and self.initialized_:
+            self._forget()
+            self.changed_ = changed[0]
+        return self
+
+    def _nearest(self, name):
+        near = difflib.get_close_matches(name, list(self.get_params(deep=True)), n=3, cutoff=0.5)
+        return f" Did you mean {' or '.join(near)}?" if near else ""
+
+    def _check_names(self, names):
+        """Refuse parameters no component takes."""
+        for name in names:
+            prefix, _, rest = name.partition("__")
+            if "__" not in name or prefix not in self.prefixes_:
+                raise SktrainError(f"{type(self).__name__} has no parameter {name!r}.{self._nearest(name)}")
+            if prefix == "callbacks":
+                self._check_callback_name(name, rest)
+            elif prefix != "compile":
+                valid = _names(self._component(prefix))
+                taken = self._sizes if prefix == "module" else ()
+                if valid is not None and (rest not in (*valid, "param_groups") or rest in taken):
+                    raise SktrainError(f"{type(self).__name__} has no parameter {name!r}.{self._nearest(name)}")
+
+    def _check_callback_name(self, name, rest):
+        callback, _, parameter = rest.partition("__")
+        callbacks = self._named_callbacks()
+        if callback not in callbacks:
+            raise SktrainError(f"{type(self).__name__} has no parameter {name!r}: its callbacks are {', '.join(callbacks)}.")
+        holder = vars(self).get(f"callbacks__{callback}", callbacks[callback])
+        if parameter and holder is not None and not isinstance(holder, type) and parameter not in holder.get_params(deep=False):
+            raise SktrainError(f"{type(self).__name__} has no parameter {name!r}.{self._nearest(name)}")
+
+    def _validate_params(self):
+        own = self.get_params(deep=False)
+        validate_parameter_constraints(self._parameter_constraints, own, type(self).__name__)
+        _one_of("class_sampling", self.class_sampling, (None, "weighted"))
+        _one_of("mixed_precision", self.mixed_precision, ("auto", True, False, "bfloat16", "float16"))
+        if self.train_split not in (None, "last") and not callable(self.train_split):
+            raise SktrainError(f"train_split must be 'last', None or a callable, got {self.train_split!r}.")
+        named = set(signature(type(self).__init__).parameters)
+        self._check_names([name for name in own if name not in named])
+
+    def get_params_for(self, prefix):
+        """Parameters of one component, as skorch asks for them; the network also gets its sizes from the data."""
+        params = self._get_params_for(prefix)
+        if prefix != "module":
+            return params
+        if vars(self).get("full_batch_") and "dropout" in (_names(self._component("module")) or {}):
+            params.setdefault("dropout", _FULL_BATCH_DROPOUT)
+        return {"n_features": self.step_features_, "n_steps": self.lookback_, "n_classes": len(self.classes_), **params}
+
+    def initialize_module(self):
+        """Make the network; its standardization starts as the identity."""
+        self.module_ = self._component("module")(**self.get_params_for("module"))
+        return self
+
+    def initialize_optimizer(self):
+        """Make the optimizer: fused where torch has it, no decay on biases and norm weights."""
+        params = self.get_params_for("optimizer")
+        takes = _names(self.optimizer) or {}
+        if "fused" in takes and not {"fused", "foreach", "capturable", "differentiable"} & params.keys():
+            params["fused"] = True
+        learnable = list(self.get_all_learnable_params())
+        if "param_groups" in params:
+            args, params = self.get_params_for_optimizer("optimizer", learnable)
+            self.optimizer_ = self.optimizer(*args, **params)
+            return self
+        params.setdefault("lr", self.lr)
+        groups = [{"params": [p for _, p in learnable]}]
+        if "weight_decay" in takes:
+            matrices = [p for _, p in learnable if p.ndim > 1]
+            rest = [p for _, p in learnable if p.ndim <= 1]
+            groups = [{"params": matrices, "decays": True}, {"params": rest, "decays": False, "weight_decay": 0.0}]
+        self.optimizer_ = self.optimizer([group for group in groups if group["params"]], **params)
+        return self
+
+    def torch_compile(self, module, name):
+        """The network stays as it is, so that it can be saved; training calls a compiled ``logits``."""
+        return module
+
+    def _heard(self, method):
+        """Callbacks that do something on ``method``; skorch would call every one for every batch."""
+        hooks = vars(self).setdefault("_hooks", {})
+        if method not in hooks:
+            hooks[method] = [cb for _, cb in self.callbacks_ if getattr(type(cb), method) is not getattr(Callback, method)]
+        return hooks[method]
+
+    def _hears(self, method):
+        return bool(self._heard(method))
+
+    def notify(self, method_name, **cb_kwargs):
+        """Call a hook of the net and of every callback that defines it."""
+        getattr(self, method_name)(self, **cb_kwargs)
+        for callback in self._heard(method_name):
+            try:
+                getattr(callback, method_name)(self, **cb_kwargs)
+            except KeyboardInterrupt:
+                if not isinstance(callback, EarlyStopping):  # skorch's own uses the exception to stop
+                    raise
+                self.request_stop("patience")
+
+
+def _one_of(name, value, options):
+    if not any(value is option or (isinstance(value, str) and value == option) for option in options):
+        raise SktrainError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}.")

@@ -1,0 +1,308 @@
+"""Checked rows enter, trained weights leave: the loop of epochs, boring on purpose.
+
+Validation rows are only ever looked at, never trained on; what stops training is decided by callbacks through ``request_stop``.
+"""
+
+import copy
+import time
+
+import numpy as np
+import torch
+
+from ..exceptions import SktrainError
+from ._batches import BatchLoader
+from ._losses import FocalLoss, reduce_loss
+from ._sampling import ClassWeightedSampler
+
+__all__ = ["TrainingLoop"]
+
+_FULL_BATCH = 128  # so few rows are trained in full batches of float64
+_EXACT_ROWS = 4096  # calls of up to so many rows are predicted in float64, so that batches of any size agree
+_PREDICT_ROWS = 1024
+
+
+class TrainingLoop:
+    """Mixin: prepares a training, runs it, and predicts in batches."""
+
+    def _begin(self, job, *, again):
+        """Take over what the job learned, make or adjust the components, scale the rows."""
+        if not again:
+            self._learn(job)
+        vars(self).pop("changed_", None)
+        self.validation_ = job.block
+        self.stop_reason_ = None
+        self._device = torch.device(self.device)
+        size = len(job.train) if self.batch_size == -1 else self.batch_size
+        small = len(job.train) <= min(size, _FULL_BATCH) and self._device.type == "cpu" and self.mixed_precision in ("auto", False)
+        self.full_batch_ = bool(small and not again and self.class_sampling is None)
+        vars(self)["_hooks"] = {}
+        statistics = self._statistics(job) if not again else None
+        if again:
+            self._initialize_callbacks()
+            self._refresh_optimizer()
+        else:
+            self.initialize()
+            self._set_statistics(statistics)
+        self._start_precision(self.full_batch_)
+        if self.full_batch_:
+            self.module_.double()
+            self.criterion_.double() if isinstance(self.criterion_, torch.nn.Module) else None
+        self.module_.gradient_checkpointing = self.gradient_checkpointing
+        if isinstance(self.criterion_, FocalLoss):
+            weight = None if job.train.weight is None else job.train.weight.numpy()
+            self.criterion_.fit(job.train.y.numpy(), len(self.classes_), weight)
+        self._named = [(name, p) for name, p in self.get_all_learnable_params() if p.requires_grad]
+        self._logits = self._forward()
+        self._scale(job)
+
+    def _forward(self):
+        logits = getattr(self.module_, "logits", self.module_)
+        return torch.compile(logits, **self.get_params_for("compile")) if self.compile else logits
+
+    def _learn(self, job):
+        self.lookback_, self.step_features_ = job.learned["sizes"]
+        if "n_features_in_" in job.learned:
+            self.n_features_in_ = job.learned["n_features_in_"]
+            names = job.learned.get("names")
+            vars(self).pop("feature_names_in_", None) if names is None else vars(self).update(feature_names_in_=names)
+        self.classes_inferred_ = job.classes
+
+    def _statistics(self, job):
+        """Mean and 1 / standard deviation of every feature over the steps of the training rows."""
+        rows = job.train
+        base, weight = rows.base.numpy(), rows.coverage(None if rows.weight is None else rows.weight.numpy().astype(np.float64))
+        total, mean, square = np.zeros(base.shape[1]), np.zeros(base.shape[1]), np.zeros(base.shape[1])
+        for values, w in _blocks(base, weight):
+            seen = ~np.isnan(values)
+            total += w @ seen
+            mean += w @ np.where(seen, values, 0.0)
+        if not (total > 0).all():
+            column = int(np.argmin(total > 0))
+            names = vars(self).get("feature_names_in_")
+            known = names is not None and len(names) == len(total)
+            name = f"{names[column]!r}" if known else f"{column}"
+            raise SktrainError(f"Column {name} was never observed in the training rows: every value is missing. Drop the column.")
+        mean /= total
+        for values, w in _blocks(base, weight):
+            square += w @ np.nan_to_num(values - mean, nan=0.0) ** 2
+        deviation = np.sqrt(square / total)
+        constant = deviation <= 1e-7 * np.maximum(np.abs(mean), 1e-30)
+        return mean, np.where(constant, 1.0, 1.0 / np.where(constant, 1.0, deviation))
+
+    def _set_statistics(self, statistics):
+        layer = getattr(self.module_, "standardize", None)
+        if self.standardize and layer is not None:
+            layer.mean.copy_(torch.from_numpy(statistics[0]))
+            layer.scale.copy_(torch.from_numpy(statistics[1]))
+
+    def _scale(self, job):
+        """Standardize every step once, in place of once per window and epoch."""
+        layer = getattr(self.module_, "standardize", None)
+        if layer is None:
+            raise SktrainError("module needs a `standardize` layer with buffers `mean` and `scale` and a method `logits`; see sktrain.nets._modules.")
+        dtype = torch.float64 if self.full_batch_ else torch.float32
+        for name in ("train", "valid"):
+            rows = getattr(job, name)
+            if rows is None:
+                continue
+            if name == "valid" and rows.base is getattr(job, "raw_", None):
+                scaled, shared = job.train, rows
+                rows = type(rows)(scaled.base, shared.ends, shared.firsts, shared.lookback, y=shared.y, weight=shared.weight, missing=scaled.missing)
+            else:
+                job.raw_ = rows.base
+                rows = rows.scaled(layer.mean.cpu(), layer.scale.cpu(), dtype)
+            if rows.weight is not None:
+                rows.weight = rows.weight.to(dtype)
+            setattr(job, name, rows)
+
+    def _refresh_optimizer(self):
+        """A net that trains on takes its newest learning rate and optimizer parameters."""
+        for group in self.optimizer_.param_groups:
+            group["lr"] = self.get_params_for("optimizer").get("lr", self.lr)
+
+    def _end(self, job):
+        """Give back everything that only training needed; the network ends in float32, whatever happened."""
+        if "module_" in vars(self):
+            self.notify("on_train_end", X=job.train, y=job.train.y)
+            self.module_.gradient_checkpointing = False
+            if self.full_batch_:
+                self._to_single()
+            self.module_.eval()
+            for row in self.history_[-1:]:
+                row["batches"] = []
+        self._end_precision()
+        for name in ("_hooks", "_named", "_logits", "_device", "grad_norm_", "batch_"):
+            vars(self).pop(name, None)
+
+    def _to_single(self):
+        self.module_.float()
+        if isinstance(self.criterion_, torch.nn.Module):
+            self.criterion_.float()
+        for state in self.optimizer_.state.values():
+            for name, value in state.items():
+                if isinstance(value, torch.Tensor) and value.dtype == torch.float64:
+                    state[name] = value.float()
+
+    def get_iterator(self, dataset, training=False):
+        """Batches of a dataset, with the parameters ``iterator_train__`` or ``iterator_valid__``."""
+        params = self.get_params_for("iterator_train" if training else "iterator_valid")
+        if training:
+            params.setdefault("batch_size", self.batch_size)
+        else:
+            params.setdefault("batch_size", _PREDICT_ROWS)
+        if params["batch_size"] == -1:
+            params["batch_size"] = len(dataset)
+        params.setdefault("pin_memory", torch.device(self.device).type == "cuda")
+        iterator = self.iterator_train if training else self.iterator_valid
+        return iterator(dataset, **params)
+
+    def _training_iterator(self, rows, generator):
+        params = self.get_params_for("iterator_train")
+        iterator = self.get_iterator(rows, training=True)
+        if not isinstance(iterator, BatchLoader):
+            return iterator
+        if "shuffle" not in params and "sampler" not in params:
+            if self.class_sampling == "weighted":
+                iterator.batches.sampler = ClassWeightedSampler(rows.y, generator=generator)
+            else:
+                iterator.batches.shuffle = not self.full_batch_
+        iterator.batches.generator = generator
+        return iterator
+
+    def fit_loop(self, X, y=None, epochs=None, *, valid=None, seed=0, **fit_params):
+        """Epochs over scaled rows ``X``; ``valid`` are scaled rows to watch."""
+        self._generator = torch.Generator().manual_seed(seed)
+        train_batches = self._training_iterator(X, self._generator)
+        valid_batches = None if valid is None else self.get_iterator(valid)
+        datasets = {"dataset_train": X, "dataset_valid": valid}
+        self._batch_hooks = self._hears("on_batch_begin") or self._hears("on_batch_end")
+        for epoch in range(self._first_epoch(), epochs or self.max_epochs):
+            began = time.perf_counter()
+            self.epoch_ = epoch
+            self.notify("on_epoch_begin", **datasets)
+            if not self._train_epoch(train_batches):
+                self.history_.pop()
+                break
+            if valid_batches is not None:
+                self._watch(valid_batches)
+            self.history_.record("dur", time.perf_counter() - began)
+            self.notify("on_epoch_end", **datasets)
+            self.n_epochs_ = epoch + 1
+            if self.stop_reason_:
+                break
+        else:
+            self.stop_reason_ = "max_epochs"
+        return self
+
+    def _first_epoch(self):
+        return 0
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        for row in self.history_[-1:]:
+            row["batches"] = []  # one epoch's batches are enough to look at
+        self.history_.new_epoch()
+        self.history_.record("epoch", len(self.history_))
+
+    def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+        """Rows of batches are written when the epoch is over, or at once when a callback follows batches."""
+
+    def _train_epoch(self, batches):
+        """One pass; False when training was asked to stop before its end."""
+        self._set_training(True)
+        losses, sizes, hooks = [], [], self._batch_hooks
+        for i, batch in enumerate(batches):
+            self.batch_ = i
+            if hooks:
+                self.history_.new_batch()
+                self.notify("on_batch_begin", batch=batch, training=True)
+            step = self.train_step(batch)
+            losses.append(step["loss"])
+            sizes.append(_size(batch))
+            if hooks:
+                self.notify("on_batch_end", batch=batch, training=True, **step)
+                if self.stop_reason_ and i + 1 < len(batches):
+                    return False
+        self._record("train", losses, sizes)
+        return True
+
+    def _watch(self, batches):
+        """Loss and accuracy on the validation rows."""
+        self._set_training(False)
+        losses, sizes, right = [], [], []
+        hooks = self._batch_hooks
+        for batch in batches:
+            if hooks:
+                self.history_.new_batch()
+                self.notify("on_batch_begin", batch=batch, training=False)
+            step = self.validation_step(batch)
+            losses.append(step["loss"])
+            sizes.append(_size(batch))
+            right.append((step["y_pred"].argmax(1) == self._to_device(batch[1])).sum())
+            if hooks:
+                self.notify("on_batch_end", batch=batch, training=False, **step)
+        self._record("valid", losses, sizes)
+        self.history_.record("valid_acc", float(torch.stack(right).sum()) / len(batches.dataset))
+
+    def validation_step(self, batch, **fit_params):
+        """Loss and class scores of one batch, without gradients."""
+        Xi, yi = batch
+        Xi, weight = (Xi["X"], Xi["sample_weight"]) if isinstance(Xi, dict) else (Xi, None)
+        with torch.no_grad():
+            logits = self._logits(self._to_device(Xi))
+            loss = self._loss(logits, self._to_device(yi), None if weight is None else self._to_device(weight))
+        return {"loss": loss, "y_pred": logits}
+
+    def _record(self, prefix, losses, sizes):
+        values = torch.stack(losses).double().tolist()
+        rows = self.history_[-1]["batches"]
+        have = [row for row in rows if f"{'valid' if prefix == 'train' else 'train'}_loss" not in row]
+        have = have if len(have) == len(values) else [{} for _ in values]
+        for row, loss, size in zip(have, values, sizes):
+            row[f"{prefix}_loss"], row[f"{prefix}_batch_size"] = loss, size
+        if not any(row is have[0] for row in rows):
+            rows.extend(have)
+        self.history_.record(f"{prefix}_loss", float(np.average(values, weights=sizes)))
+        self.history_.record(f"{prefix}_batch_count", len(values))
+        if prefix == "train":
+            self._check_loss(sum(values))
+
+    def _loss(self, logits, target, weight):
+        criterion = self.criterion_
+        if weight is None:
+            return criterion(logits, target)
+        if isinstance(criterion, FocalLoss):
+            return criterion(logits, target, weight)
+        if not hasattr(criterion, "reduction"):
+            raise SktrainError(f"{type(criterion).__name__} has no `reduction`, so rows cannot be weighted; use FocalLoss or a torch criterion.")
+        reduction, criterion.reduction = criterion.reduction, "none"
+        try:
+            rows = criterion(logits, target)
+        finally:
+            criterion.reduction = reduction
+        return reduce_loss(rows, weight)
+
+    def forward_iter(self, X, training=False, device="cpu"):
+        """Class scores, batch by batch."""
+        rows = self.read_rows(X, reset=False)
+        exact = torch.device(self.device).type == "cpu" and len(rows) <= _EXACT_ROWS and not training
+        module = copy.deepcopy(self.module_).double() if exact else self.module_
+        module.train(training)
+        score = module if rows.missing is None else module.logits
+        for batch in self.get_iterator(rows.with_targets(None)):
+            values = batch[0].double() if exact else batch[0]
+            with torch.set_grad_enabled(training):
+                yield score(values.to(self.device)).to(device)
+
+
+def _size(batch):
+    return len(batch[1])
+
+
+def _blocks(base, weight, size=65_536):
+    """Blocks of steps that some training row sees, in float64."""
+    for low in range(0, len(base), size):
+        w = weight[low : low + size]
+        if w.any():
+            values = base[low : low + size]
+            seen = w > 0
+            yield values[seen].astype(np.float64), w[seen]

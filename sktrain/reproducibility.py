@@ -1,0 +1,202 @@
+"""Which random numbers a fit draws, and what else decides whether two runs agree.
+
+What enters is a seed; what leaves is a scope in which python, numpy and torch draw from it, after which every global is what it
+was. Nothing here looks at data or time.
+"""
+
+from contextlib import contextmanager
+import os
+import random
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import validate_parameter_constraints
+
+from ._validation import Count
+
+__all__ = ["DeterministicTrainingConfig", "draw_seed", "rng_scope"]
+
+_CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
+
+
+def draw_seed(random_state, *path):
+    """One 63-bit seed from ``random_state`` and a path of counters (a trial, a fold, the number of a ``partial_fit``).
+
+    Parameters
+    ----------
+    random_state : None, int or numpy RandomState or Generator
+        None draws from the operating system, an int is used as it is, a generator is advanced.
+    *path : int
+        Streams with different paths are independent.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> draw_seed(0, 1) == draw_seed(0, 1), draw_seed(0, 1) == draw_seed(0, 2)
+    (True, False)
+    """
+    if random_state is None:
+        entropy = np.random.SeedSequence().entropy
+    elif isinstance(random_state, np.random.RandomState):
+        entropy = int(random_state.randint(0, 2**31 - 1))
+    elif isinstance(random_state, np.random.Generator):
+        entropy = int(random_state.integers(0, 2**31 - 1))
+    else:
+        entropy = int(random_state)
+    return int(np.random.SeedSequence([entropy, *path]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _seed_everything(seed):
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - libraries called inside may draw from the global generator
+    torch.manual_seed(seed)
+
+
+def rng_states():
+    """The states of the global generators of python, numpy and torch, every CUDA device in use included."""
+    import torch
+
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    return {"python": random.getstate(), "numpy": np.random.get_state(), "torch": torch.get_rng_state(), "cuda": cuda}  # noqa: NPY002
+
+
+def set_rng_states(states):
+    """Put back what :func:`rng_states` read."""
+    import torch
+
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])  # noqa: NPY002
+    torch.set_rng_state(states["torch"])
+    if states["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(states["cuda"])
+
+
+@contextmanager
+def rng_scope(seed):
+    """Seed python, numpy and torch, and put their global states back at the end, whatever happens inside.
+
+    Examples
+    --------
+    >>> import random
+    >>> before = random.getstate()
+    >>> with rng_scope(0):
+    ...     _ = random.random()
+    >>> random.getstate() == before
+    True
+    """
+    states = rng_states()
+    try:
+        _seed_everything(seed)
+        yield
+    finally:
+        set_rng_states(states)
+
+
+class DeterministicTrainingConfig(BaseEstimator):
+    """Global switches that make two trainings on one machine class agree bit for bit.
+
+    The nets need none of this on a CPU: ``random_state`` alone makes a fit repeatable, whatever the caller's generators.
+    This is for your own training loop, and for CUDA, where some kernels add in a different order in each run.
+
+    Parameters
+    ----------
+    enabled : bool, default=False
+        Seed python, numpy and torch, and ask torch for deterministic kernels (an operation that has none raises an error).
+    seed : int, default=42
+        Seed of all generators, used when enabled.
+    benchmark : bool, default=True
+        Let cuDNN time its kernels and keep the fastest; which one wins may differ between runs, so it is off when enabled.
+    num_threads : int, optional
+        Threads of torch's operators. Sums over threads are added in another order for another number of them.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktrain import DeterministicTrainingConfig
+    >>> with DeterministicTrainingConfig(enabled=True, seed=1):
+    ...     first = torch.rand(1)
+    >>> with DeterministicTrainingConfig(enabled=True, seed=1):
+    ...     bool(first == torch.rand(1))
+    True
+    """
+
+    _parameter_constraints = {
+        "enabled": ["boolean"],
+        "seed": [Count(0, 2**32 - 1)],
+        "benchmark": ["boolean"],
+        "num_threads": [Count(1), None],
+    }
+
+    def __init__(self, enabled=False, seed=42, benchmark=True, num_threads=None):
+        self.enabled = enabled
+        self.seed = seed
+        self.benchmark = benchmark
+        self.num_threads = num_threads
+
+    def apply(self):
+        """Set the switches for the rest of the process, or until the ``with`` block that surrounds the call ends.
+
+        Returns
+        -------
+        self
+        """
+        import torch
+
+        validate_parameter_constraints(self._parameter_constraints, self.get_params(deep=False), type(self).__name__)
+        if self.num_threads is not None:
+            torch.set_num_threads(self.num_threads)
+        torch.backends.cudnn.benchmark = bool(self.benchmark and not self.enabled)
+        if self.enabled:
+            os.environ.setdefault(_CUBLAS, ":4096:8")
+            torch.backends.cudnn.deterministic = True
+            torch.use_deterministic_algorithms(True)
+            _seed_everything(self.seed)
+        return self
+
+    def __enter__(self):
+        saved = _globals()
+        stack = self.__dict__.setdefault("_saved_", [])
+        stack.append(saved)
+        try:
+            return self.apply()
+        except BaseException:
+            stack.pop()
+            raise
+
+    def __exit__(self, *exception):
+        _restore(self._saved_.pop())
+        if not self._saved_:
+            del self._saved_
+
+
+def _globals():
+    import torch
+
+    return {
+        "threads": torch.get_num_threads(),
+        "benchmark": torch.backends.cudnn.benchmark,
+        "cudnn": torch.backends.cudnn.deterministic,
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "warn_only": torch.is_deterministic_algorithms_warn_only_enabled(),
+        "workspace": os.environ.get(_CUBLAS),
+        "rng": rng_states(),
+    }
+
+
+def _restore(saved):
+    import torch
+
+    torch.set_num_threads(saved["threads"])
+    torch.backends.cudnn.benchmark = saved["benchmark"]
+    torch.backends.cudnn.deterministic = saved["cudnn"]
+    torch.use_deterministic_algorithms(saved["deterministic"], warn_only=saved["warn_only"])
+    if saved["workspace"] is None:
+        os.environ.pop(_CUBLAS, None)
+    else:
+        os.environ[_CUBLAS] = saved["workspace"]
+    set_rng_states(saved["rng"])
