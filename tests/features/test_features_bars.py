@@ -1,0 +1,132 @@
+"""BarFeatures against a per-row loop, and the promises of scale, memory and flat markets."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from sktrain import BarFeatures
+from sktrain.datasets import load_sp500, load_us_stocks, make_market
+
+
+def bare(frame):
+    frame = frame.copy()
+    frame.attrs = {}
+    return frame
+
+
+def one_row(bars, w, v=None):
+    """The features of the last of ``bars``, straight from the definitions."""
+    o, h, l, c, vol = (bars[name].to_numpy(float) for name in ("open", "high", "low", "close", "volume"))  # noqa: E741
+    r = np.log(c[1:] / c[:-1])[-w:]
+    tr = [max(h[i], c[i - 1]) - min(l[i], c[i - 1]) for i in range(len(c) - w, len(c))]
+    out = {
+        "return_1": np.log(c[-1] / c[-2]),
+        "gap": np.log(o[-1] / c[-2]),
+        "body_share": np.log(c[-1] / o[-1]) / np.log(h[-1] / l[-1]),
+        "close_location": ((c[-1] - l[-1]) - (h[-1] - c[-1])) / (h[-1] - l[-1]),
+        f"momentum_{w}": r.sum() / np.sqrt(w * (r**2).sum()),
+        f"volatility_{w}": r.std(ddof=1),
+        f"range_volatility_{w}": np.sqrt(np.mean(np.log(h[-w:] / l[-w:]) ** 2) / (4 * np.log(2))),
+        f"atr_{w}": np.mean([t / c[i - 1] for t, i in zip(tr, range(len(c) - w, len(c)))]),
+        f"rsi_{w}": r[r > 0].sum() / np.abs(r).sum(),
+        f"band_{w}": (c[-1] - c[-w:].mean()) / (2 * c[-w:].std(ddof=1)),
+        f"volume_zscore_{w}": (vol[-1] - vol[-w:].mean()) / vol[-w:].std(ddof=1),
+    }
+    if v is not None:
+        out[f"ma_ratio_{v}_{w}"] = np.log(c[-v:].mean() / c[-w:].mean())
+    return out
+
+
+def test_against_a_loop():
+    bars = load_sp500()
+    features = BarFeatures((5, 20, 60)).fit_transform(bars)
+    for t in (60, 61, 500, 2460, len(bars) - 1):
+        for v, w in ((None, 5), (5, 20), (20, 60)):
+            for name, value in one_row(bars.iloc[: t + 1], w, v).items():
+                assert features[name].iloc[t] == pytest.approx(value, rel=1e-9, abs=1e-12), (t, name)
+
+
+def test_parkinson_by_hand():
+    """O=100 H=105 L=98 C=103: Parkinson's variance of one bar is .00171681."""
+    day = pd.DataFrame({"open": 100.0, "high": 105.0, "low": 98.0, "close": 103.0, "volume": 1}, pd.date_range("2024", periods=4))
+    out = BarFeatures((2,)).fit_transform(day)
+    assert out["range_volatility_2"].iloc[-1] ** 2 == pytest.approx(0.00171681, abs=5e-9)
+
+
+def test_calendar_by_hand():
+    times = pd.DatetimeIndex(["2024-01-01 00:00", "2024-01-03 06:00", "2024-01-07 12:00"])
+    day = pd.DataFrame({"open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "volume": 0}, times)
+    out = BarFeatures((2,), calendar="intraday").fit_transform(day)
+    np.testing.assert_allclose(out["weekday"], [-1, -1 / 3, 1])  # Monday, Wednesday, Sunday
+    np.testing.assert_allclose(out["day_sin"], [0, 1, 0], atol=1e-12)
+    np.testing.assert_allclose(out["day_cos"], [1, 0, -1], atol=1e-12)
+    assert out["year_cos"].iloc[0] == 1
+
+
+@pytest.mark.parametrize("factor", [1000, 1 / 3, 1e-6])
+@pytest.mark.parametrize("load", [load_sp500, load_us_stocks])
+def test_scale_of_prices_changes_no_feature(load, factor):
+    bars = bare(load())
+    scaled = bars.copy()
+    scaled[["open", "high", "low", "close"]] *= factor
+    one, other = BarFeatures().fit_transform(bars), BarFeatures().fit_transform(scaled)
+    np.testing.assert_allclose(other, one, rtol=1e-9, atol=1e-12)
+
+
+def test_missing_only_in_warm_up():
+    for bars in (load_sp500(), make_market(500, random_state=0).bars):
+        fitted = BarFeatures().fit(bars)
+        features = fitted.transform(bars)
+        assert fitted.lookback_ == 61
+        assert not features.iloc[fitted.lookback_ - 1 :].isna().any(axis=None)
+        assert np.isfinite(features.iloc[60:]).all(axis=None)
+        assert features.iloc[0].notna().sum() == 5  # two of the bar, three of the calendar
+    panel = BarFeatures().fit_transform(load_us_stocks())
+    assert (panel.groupby(level="symbol")["momentum_60"].apply(lambda s: s.isna().sum()) == 60).all()
+
+
+@pytest.mark.parametrize("growth", [1.0, 1.01, 1.0 - 1e-3])
+def test_flat_and_steady_markets_give_neutral_numbers(growth):
+    n = 200
+    close = 37.7 * growth ** np.arange(n)
+    bars = pd.DataFrame({"open": close, "high": close, "low": close, "close": close, "volume": 0}, pd.date_range("2020", periods=n))
+    out = BarFeatures().fit_transform(bars).iloc[60:]
+    assert np.isfinite(out).all(axis=None)
+    assert (out[["body_share", "close_location", "volume_zscore_20"]] == 0).all(axis=None)
+    np.testing.assert_allclose(out["volatility_60"], 0, atol=1e-12)
+    expected = np.sign(np.round(growth - 1, 9))
+    np.testing.assert_allclose(out["momentum_20"], expected, atol=1e-9)
+    np.testing.assert_allclose(out["rsi_20"], (expected + 1) / 2, atol=1e-9)
+
+
+@pytest.mark.parametrize("windows", [(), (5, 5), (10, 5), (1,), (True, 5), (5.0,), (0, 3), ("5",)])
+def test_bad_windows_are_named(windows):
+    with pytest.raises(ValueError, match="windows"):
+        BarFeatures(windows).fit(load_sp500())
+
+
+@pytest.mark.parametrize("parameters", [{"windows": 5}, {"windows": None}, {"calendar": "monthly"}, {"calendar": None}])
+def test_bad_parameters_are_named(parameters):
+    with pytest.raises(ValueError, match=next(iter(parameters))):
+        BarFeatures(**parameters).fit(load_sp500())
+
+
+def test_estimator_contract():
+    bars = load_sp500()
+    features = BarFeatures(windows=[3, 9], calendar=False)
+    assert clone(features).get_params() == {"windows": [3, 9], "calendar": False}
+    with pytest.raises(NotFittedError):
+        features.transform(bars)
+    out = features.fit_transform(bars)
+    assert list(features.get_feature_names_out()) == list(out.columns)
+    assert out.shape == (5031, 4 + 2 * 7 + 1)
+    assert out.index.equals(bars.index)
+    assert features.n_features_in_ == 5
+    assert repr(BarFeatures()) == "BarFeatures()"
+
+
+def test_other_columns_pass_by():
+    bars = load_sp500().assign(news=1.0)
+    np.testing.assert_array_equal(BarFeatures().fit_transform(bars), BarFeatures().fit_transform(load_sp500()))
