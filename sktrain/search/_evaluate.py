@@ -1,0 +1,211 @@
+"""Runs trials: parameters and folds enter, scikit-learn's fold results leave, the same ones whatever runs them.
+
+Every fit is seeded by (seed, slot, fold) and runs on one thread, in this process, in loky workers and on a Dask cluster alike, so
+a result never depends on who computed it. A worker that dies takes only its own fold with it.
+"""
+
+from contextlib import contextmanager, nullcontext
+import os
+import random
+import sys
+
+from joblib import Parallel, delayed, effective_n_jobs
+from joblib.externals.loky.process_executor import BrokenProcessPool
+import numpy as np
+from optuna.pruners import NopPruner, WilcoxonPruner
+from sklearn.base import clone
+from sklearn.model_selection._validation import _fit_and_score
+from threadpoolctl import threadpool_limits
+
+from ._pruning import reported
+
+__all__ = ["FoldRunner", "TrialRunner", "seed_estimator", "single_thread"]
+
+_DEAD = "The worker process died while it fitted this fold: killed by a signal or out of memory."
+
+
+def seed_estimator(estimator, key):
+    """Give every ``random_state`` that is None a seed derived from ``key``; what the user fixed stays."""
+    open_seeds = sorted(name for name, value in estimator.get_params(deep=True).items() if _is_seed(name) and value is None)
+    if open_seeds:
+        seeds = np.random.SeedSequence(key).generate_state(len(open_seeds))
+        estimator.set_params(**{name: int(seed % np.iinfo(np.int32).max) for name, seed in zip(open_seeds, seeds)})
+    return estimator
+
+
+def _is_seed(name):
+    return name == "random_state" or name.endswith("__random_state")
+
+
+@contextmanager
+def single_thread():
+    """BLAS, OpenMP and torch on one thread; what was set before comes back."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else None
+    with threadpool_limits(limits=1):
+        if torch and before != 1:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            if torch and before != 1:
+                torch.set_num_threads(before)
+
+
+@contextmanager
+def _own_globals(key):
+    """Seed the process's global generators for one fit and put their states back."""
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002 what estimators without a random_state draw from
+    seed = int(np.random.SeedSequence(key).generate_state(1)[0])
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+
+
+def _run_fold(estimator, X, y, params, key, home, options):
+    """Fit and score one fold, here or in a worker."""
+    with single_thread() if os.getpid() != home else nullcontext(), _own_globals(key):
+        estimator = clone(estimator).set_params(**clone(params, safe=False))
+        return _fit_and_score(seed_estimator(estimator, key), X, y, parameters=None, **options)
+
+
+class FoldRunner:
+    """Fits and scores batches of (record, fold) jobs through joblib.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X, y : the training data
+    splits : list of (train, test) index arrays
+    seed : int
+    n_jobs : int or None
+    pre_dispatch : int or str
+    options : dict
+        Passed to scikit-learn's fold function.
+    """
+
+    def __init__(self, estimator, X, y, splits, *, seed, n_jobs, pre_dispatch, options):
+        self.estimator, self.X, self.y, self.splits, self.seed = estimator, X, y, splits, seed
+        self.options = options
+        self.workers = effective_n_jobs(n_jobs)
+        self._pre_dispatch = pre_dispatch
+        self._parallel = Parallel(n_jobs=n_jobs, pre_dispatch=pre_dispatch)
+        self._n_jobs = n_jobs
+
+    def __enter__(self):
+        self._threads = single_thread()
+        self._threads.__enter__()
+        self._parallel.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        try:
+            self._parallel.__exit__(*error)
+        finally:
+            self._threads.__exit__(*error)
+
+    def repeat(self, record, fold):
+        """Run one fold here and let its error through."""
+        function, arguments, named = self._job(record, fold, error_score="raise")
+        return function(*arguments, **named)
+
+    def _job(self, record, fold, **changed):
+        train, test = self.splits[fold]
+        options = {**self.options, **changed, "train": train, "test": test, "split_progress": (fold, len(self.splits))}
+        key = [self.seed, record.slot, fold]
+        return delayed(_run_fold)(self.estimator, self.X, self.y, record.params, key, os.getpid(), options)
+
+    def run(self, jobs):
+        """Results of ``jobs``, a list of (record, fold), in the same order."""
+        try:
+            return self._parallel(self._job(*job) for job in jobs)
+        except BrokenProcessPool:  # somebody died: run the folds one by one, so that only the culprit is lost
+            self._parallel.__exit__(None, None, None)
+            results = [self._run_alone(*job) for job in jobs]
+            self._parallel = Parallel(n_jobs=self._n_jobs, pre_dispatch=self._pre_dispatch)
+            self._parallel.__enter__()
+            return results
+
+    def _run_alone(self, record, fold):
+        try:
+            return Parallel(n_jobs=2, backend="loky")([self._job(record, fold)])[0]
+        except BrokenProcessPool:
+            if self.options["error_score"] == "raise":
+                raise
+            return failed_fold(self.options, _DEAD, len(self.splits[fold][1]))
+
+
+def failed_fold(options, reason, n_test):
+    """What scikit-learn would report for a fit that raised."""
+    scorer, score = options["scorer"], options["error_score"]
+    names = getattr(scorer, "_scorers", None)
+    scores = dict.fromkeys(names, score) if isinstance(names, dict) else score
+    result = {"fit_error": reason, "test_scores": scores, "n_test_samples": n_test, "fit_time": 0.0, "score_time": 0.0}
+    return {**result, "train_scores": scores} if options["return_train_score"] else result
+
+
+class TrialRunner:
+    """Takes trials through their folds in the order of time and gives the hopeless ones up on the way.
+
+    Folds are run in rounds, one fold of every live trial at a time; the pruner speaks between rounds and sees nothing but
+    finished batches and the trial itself, so its verdict does not depend on who runs what.
+
+    Parameters
+    ----------
+    folds : FoldRunner
+    suggester : Suggester
+    metric : callable
+        ``metric(test_scores) -> float``, the score that is searched for.
+    """
+
+    def __init__(self, folds, suggester, metric):
+        self.folds, self.suggester, self.metric = folds, suggester, metric
+        self.pruner = suggester.study.pruner
+        self.n_folds = len(folds.splits)
+
+    def _in_one_go(self):
+        """Whether no trial of this batch can be given up: nobody prunes, or there is nothing to compare with yet."""
+        if isinstance(self.pruner, NopPruner):
+            return True
+        return isinstance(self.pruner, WilcoxonPruner) and not self.suggester.any_complete()
+
+    def run(self, records):
+        """Fill in folds, reports, state, value and duration of ``records``."""
+        rounds = [range(self.n_folds)] if self._in_one_go() else [[fold] for fold in range(self.n_folds)]
+        live = list(records)
+        for folds in rounds:
+            results = iter(self.folds.run([(record, fold) for record in live for fold in folds]))
+            for record in live:
+                for _ in folds:
+                    record.folds.append(_plain(next(results)))
+                    record.reports.append(reported(self.pruner, self._scores(record)))
+            live = [record for record in live if self._goes_on(record)]
+        for record in records:
+            record.duration = sum(fold["fit_time"] + fold["score_time"] for fold in record.folds)
+
+    def _scores(self, record):
+        return [self.metric(fold["test_scores"]) for fold in record.folds]
+
+    def _goes_on(self, record):
+        scores = self._scores(record)
+        if not np.isfinite(scores).all():
+            record.state = "failed"
+        elif len(scores) == self.n_folds:
+            record.state, record.value = "complete", float(np.mean(scores))
+        elif self.suggester.hopeless(record, self.n_folds):
+            record.state = "pruned"
+        return not record.finished
+
+
+def _plain(result):
+    """A fold's result in numbers that any storage keeps."""
+    scores = {key: _floats(result[key]) for key in ("test_scores", "train_scores") if key in result}
+    return {**result, **scores, "fit_time": float(result["fit_time"]), "score_time": float(result["score_time"])}
+
+
+def _floats(scores):
+    return {name: float(score) for name, score in scores.items()} if isinstance(scores, dict) else float(scores)

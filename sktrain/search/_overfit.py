@@ -1,0 +1,206 @@
+"""What the best score of a search is worth: the fold-by-trial matrix of scores enters, a verdict leaves.
+
+Every trial was a ticket in a lottery, so the best score is too good by an amount that can be computed. Folds must be ordered and
+purged for any of this to mean something: a leak passes every test here.
+"""
+
+from dataclasses import dataclass, replace
+import warnings
+
+import numpy as np
+from scipy.stats import t as student
+from sklearn.base import is_classifier, is_regressor
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.model_selection._validation import _fit_and_score
+
+from ..evaluation import effective_number_of_trials, probability_of_backtest_overfitting
+from ..exceptions import NotEnoughDataError
+
+__all__ = ["OverfitReport", "judge", "overfit_report"]
+
+_LEVEL = 0.05
+_LOSS = 0.2
+_EULER = 0.5772156649015329
+
+
+@dataclass(frozen=True)
+class OverfitReport:
+    """What the best of many trials is worth.
+
+    Attributes
+    ----------
+    n_trials, n_complete : int
+        Trials of the search, and those that ran every fold.
+    n_effective : float
+        Independent trials that the correlated ones amount to; see :func:`sktrain.evaluation.effective_number_of_trials`.
+    n_folds : int
+    best_score : float
+        Mean test score of the best trial.
+    baseline_score : float
+        The same score, on the same folds, of a model that ignores the features (class frequencies, or the mean); NaN when the
+        scorer cannot score one.
+    expected_luck : float
+        Best score expected from ``n_effective`` trials without any edge over the baseline.
+    deflated_score : float
+        ``best_score`` less what luck is expected to add.
+    p_value : float
+        Chance that trials without an edge give a best one this far above the baseline.
+    pbo : float
+        Probability of backtest overfitting over the folds: how often the trial that is best on half of them is below the median
+        on the other half (0 good, 0.5 blind). Near-equal good trials are blind choices too. NaN below 4 folds or 2 complete
+        trials.
+    loss_probability : float
+        How often the trial that is best on half of the folds is no better than the baseline on the other half; NaN as above.
+    nested_scores : tuple of float or None
+        Outer scores of a nested search, when asked for with ``nested_estimate``.
+    verdict : {"edge", "no edge", "cannot tell"}
+        "edge" only when the p-value is below 0.05 and the lead carries over between folds (loss probability below 0.2, where
+        known).
+        "cannot tell" without a baseline or with fewer than three folds.
+
+    Notes
+    -----
+    The lead over the baseline in each of K folds has standard deviation s; the mean of K leads has variance
+    s² (1/K + n_test/n_train), because folds share training rows (Nadeau & Bengio 2003). s is that of the best trial, or the
+    median of all trials where that is larger. One trial's p-value is Student's with K - 1 degrees of freedom; that of the
+    best of N independent ones is 1 - (1 - p)^N. The expected maximum follows Bailey & López de Prado (2014), with Student's
+    quantiles. Few folds give few degrees of freedom: the test would rather miss an edge than see one in noise.
+    """
+
+    n_trials: int
+    n_complete: int
+    n_effective: float
+    n_folds: int
+    best_score: float
+    baseline_score: float
+    expected_luck: float
+    deflated_score: float
+    p_value: float
+    pbo: float
+    loss_probability: float
+    verdict: str
+    nested_scores: tuple | None = None
+
+    @property
+    def has_edge(self):
+        """Whether the verdict is "edge"."""
+        return self.verdict == "edge"
+
+    def with_nested(self, scores):
+        """The report with the outer scores of a nested search."""
+        return replace(self, nested_scores=tuple(map(float, scores)))
+
+    def summary(self):
+        """The report as text, numbers first."""
+        lines = [
+            f"best of {self.n_trials} trials        {self.best_score:.4f} ({self.n_complete} complete, {self.n_folds} folds)",
+            f"a model without features  {self.baseline_score:.4f}",
+            f"expected from luck alone  {self.expected_luck:.4f} (best of {self.n_effective:.1f} independent trials)",
+            f"deflated best score       {self.deflated_score:.4f}",
+            f"p-value                   {self.p_value:.3f}",
+            f"PBO, loss probability     {self.pbo:.2f}, {self.loss_probability:.2f}",
+        ]
+        if self.nested_scores is not None:
+            lines.append(f"nested estimate           {np.mean(self.nested_scores):.4f} over {len(self.nested_scores)} outer folds")
+        return "\n".join([*lines, f"verdict                   {self.verdict}"])
+
+
+def expected_maximum(n_trials, freedom):
+    """Expected maximum of ``n_trials`` independent Student t variables (normal for large ``freedom``), 0 for one trial."""
+    if n_trials <= 1:
+        return 0.0
+    quantile = student(freedom).isf
+    return float((1 - _EULER) * quantile(1 / n_trials) + _EULER * quantile(1 / (n_trials * np.e)))
+
+
+def judge(scores, baseline, test_share, *, n_trials=None):
+    """Judge a matrix of fold scores.
+
+    Parameters
+    ----------
+    scores : array-like of shape (n_folds, n_complete)
+        Test scores of the complete trials, larger is better.
+    baseline : array-like of shape (n_folds,) or None
+        Scores of a model without features on the same folds.
+    test_share : float
+        Mean number of test rows over mean number of training rows.
+    n_trials : int, optional
+        All trials, pruned ones included; default ``n_complete``.
+
+    Returns
+    -------
+    OverfitReport
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrain.search._overfit import judge
+    >>> noise = np.random.default_rng(0).normal(0.5, 0.02, (5, 20))
+    >>> judge(noise, np.full(5, 0.5), 0.25).verdict
+    'no edge'
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    n_folds, n_complete = scores.shape
+    best = scores[:, int(scores.mean(axis=0).argmax())]
+    effective = _effective(scores)
+    counts = (n_complete if n_trials is None else n_trials, n_complete, effective, n_folds, float(best.mean()))
+    if baseline is None or not np.isfinite(baseline).all() or n_folds < 3:
+        known = float(np.mean(baseline)) if baseline is not None else np.nan
+        return OverfitReport(*counts, known, np.nan, np.nan, np.nan, _halves(scores)[0], np.nan, "cannot tell")
+    leads = scores - np.asarray(baseline)[:, None]
+    lead = best - np.asarray(baseline)
+    spread = max(lead.std(ddof=1), float(np.median(leads.std(axis=0, ddof=1))))
+    error = spread * np.sqrt(1 / n_folds + test_share)
+    lift = error * expected_maximum(effective, n_folds - 1)
+    p_value = _best_of(lead.mean(), error, n_folds - 1, effective)
+    pbo, loss = _halves(leads)
+    edge = p_value < _LEVEL and not loss >= _LOSS
+    mean = float(np.mean(baseline))
+    return OverfitReport(*counts, mean, mean + lift, counts[-1] - lift, p_value, pbo, loss, "edge" if edge else "no edge")
+
+
+def _best_of(lead, error, freedom, n_trials):
+    if error == 0:
+        return 0.0 if lead > 0 else 1.0
+    one = student.sf(lead / error, freedom)
+    return float(-np.expm1(n_trials * np.log1p(-min(one, 1 - 1e-16))))
+
+
+def _effective(scores):
+    if len(scores) < 3:
+        return float(scores.shape[1])
+    return float(effective_number_of_trials(scores))
+
+
+def _halves(leads):
+    """PBO and loss probability with folds as blocks; the first fold stands out where their number is odd, as halves must match."""
+    even = leads[len(leads) % 2 :]
+    try:
+        found = probability_of_backtest_overfitting(even, n_blocks=len(even), metric="mean")
+    except NotEnoughDataError:
+        return float("nan"), float("nan")
+    return float(found), float(np.mean(found.performance[:, 1] <= 0))
+
+
+def _baseline(estimator, X, y, splits, options):
+    """Fold results of a model that ignores the features; None when there is no such model."""
+    if y is None or not (is_classifier(estimator) or is_regressor(estimator)):
+        return None
+    dummy = DummyClassifier(strategy="prior") if is_classifier(estimator) else DummyRegressor()
+    weight = {name: value for name, value in options["fit_params"].items() if name == "sample_weight"}
+    quiet = {**options, "fit_params": weight, "verbose": 0, "error_score": np.nan, "return_train_score": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return [_fit_and_score(dummy, X, y, train=train, test=test, parameters=None, **quiet) for train, test in splits]
+
+
+def overfit_report(search, records, X, y, splits, options):
+    """The report of a finished search."""
+    complete = [record for record in records if record.state == "complete"]
+    scores = np.array([[search._metric(fold["test_scores"]) for fold in record.folds] for record in complete]).T
+    folds = _baseline(search.estimator, X, y, splits, options)
+    baseline = None
+    if folds is not None and all(fold["fit_error"] is None for fold in folds):
+        baseline = np.array([search._metric(fold["test_scores"]) for fold in folds])
+    share = np.mean([len(test) for _, test in splits]) / np.mean([len(train) for train, _ in splits])
+    return judge(scores, baseline, float(share), n_trials=len(records))

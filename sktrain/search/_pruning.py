@@ -1,0 +1,96 @@
+"""When to give a trial up: its scores on the first folds and those of earlier trials enter, a yes or no leaves.
+
+Folds come in the order of time, and every trial sees the same folds, so trials are compared fold by fold: what made a fold hard
+made it hard for all of them.
+"""
+
+import numpy as np
+import optuna
+from optuna.pruners import BasePruner, NopPruner, WilcoxonPruner
+from optuna.trial import TrialState
+from scipy.stats import t as student
+
+from ..exceptions import SktrainError
+
+__all__ = ["FoldPruner", "choose_pruner", "reported"]
+
+
+class FoldPruner(WilcoxonPruner):
+    """Wilcoxon's test against the best trial, and where folds are too few for ranks to speak, a bound on what can be made up.
+
+    Wilcoxon's signed-rank test needs four folds before any p-value falls below 0.1, so on five folds it saves little. The bound
+    speaks from the first fold: from the complete trials, how much does the difference of two trials vary from fold to fold?
+    Given that spread, and the trial's lag behind the best trial so far, the chance that its remaining folds lift its mean above
+    the best is that of a Student t variable; below ``catch_up`` the trial is given up. A trial near the best is never near
+    that bound, one at chance level is past it at once.
+
+    Parameters
+    ----------
+    p_threshold : float, default=0.1
+        For Wilcoxon's test.
+    catch_up : float, default=0.01
+        Chance of overtaking the best trial below which a trial is given up.
+    n_warmup_trials : int, default=5
+        Complete trials needed before the bound speaks.
+
+    Notes
+    -----
+    With k of K folds run, lag S (the sum of the best trial's lead) and fold spread s with v degrees of freedom, the r = K - k
+    remaining differences sum to -rS/k ± s sqrt(r + r²/k), and must exceed S: t = S sqrt(1 + r/k) / (s sqrt(r)).
+    """
+
+    def __init__(self, *, p_threshold=0.1, catch_up=0.01, n_warmup_trials=5):
+        super().__init__(p_threshold=p_threshold)
+        self._catch_up, self._n_warmup_trials = catch_up, n_warmup_trials
+
+    def prune(self, study, trial):
+        """Whether ``trial`` has no hope left."""
+        own = np.array([trial.intermediate_values[step] for step in sorted(trial.intermediate_values)])
+        if not len(own) or not np.isfinite(own).all():
+            return False
+        complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        if not complete:
+            return False
+        if super().prune(study, trial):
+            return True
+        return len(complete) >= self._n_warmup_trials and self._cannot_catch_up(own, complete)
+
+    def _cannot_catch_up(self, own, complete):
+        scores = np.array([list(dict(sorted(past.intermediate_values.items())).values()) for past in complete])
+        best = scores[int(np.argmax([past.value for past in complete]))]
+        n_folds, k = len(best), len(own)
+        lag = float((best[:k] - own).sum())
+        if k >= n_folds or lag <= 0:
+            return False
+        others = scores[~(scores == best).all(axis=1)]
+        freedom = len(others) * (n_folds - 1)
+        if not freedom:
+            return False
+        lead = best - others
+        spread = np.sqrt(((lead - lead.mean(axis=1, keepdims=True)) ** 2).sum() / freedom)
+        left = n_folds - k
+        if spread == 0:
+            return True
+        return bool(student.sf(lag * np.sqrt(1 + left / k) / (spread * np.sqrt(left)), freedom) < self._catch_up)
+
+
+def choose_pruner(pruner, n_folds):
+    """The pruner a search uses; None means :class:`FoldPruner` from three folds on, False means none."""
+    if pruner is None:
+        return FoldPruner() if n_folds >= 3 else NopPruner()
+    if pruner is False:
+        return NopPruner()
+    if not isinstance(pruner, BasePruner):
+        raise SktrainError(f"pruner must be None, False or an Optuna pruner, got {pruner!r}.")
+    if n_folds < 2 and not isinstance(pruner, NopPruner):
+        raise SktrainError(
+            f"pruner={type(pruner).__name__}() compares trials between folds, but cv has {n_folds} fold. Use pruner=False, or a cv with more folds."
+        )
+    return pruner
+
+
+def reported(pruner, scores):
+    """What the pruner is told after the last of ``scores``: the fold's score for a paired test, else the running mean."""
+    if isinstance(pruner, WilcoxonPruner) or (isinstance(pruner, optuna.pruners.PatientPruner) and isinstance(pruner._wrapped_pruner, WilcoxonPruner)):
+        return float(scores[-1])
+    return float(np.mean(scores))

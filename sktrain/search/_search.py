@@ -1,0 +1,470 @@
+"""OptunaSearchCV: an estimator, a space and folds enter; the best estimator, every trial, and what the best is worth leave.
+
+Folds are taken in the order the splitter gives them, which for sktrain's splitters is the order of time.
+"""
+
+import copy
+import time
+import warnings
+
+import numpy as np
+from optuna.samplers import BaseSampler
+from sklearn.base import _fit_context, clone, is_classifier
+from sklearn.model_selection import check_cv, cross_validate
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.model_selection._validation import _insert_error_scores, _warn_or_raise_about_fit_failures
+from sklearn.utils import check_random_state, get_tags, indexable
+from sklearn.utils._param_validation import HasMethods
+from sklearn.utils.validation import _check_method_params, check_is_fitted
+
+from .._validation import Count, Number
+from ..exceptions import SktrainError, SktrainWarning
+from ._evaluate import FoldRunner, TrialRunner, seed_estimator
+from ._fingerprint import fingerprint, fingerprint_data
+from ._overfit import overfit_report
+from ._progress import SearchProgress
+from ._pruning import choose_pruner
+from ._spaces import HyperparameterSearchSpace, Space, check_params
+from ._storage import MemoryLedger, StorageLedger, study_name
+from ._study import BATCH, Suggester, default_sampler, draw_seed, quiet_optuna
+
+__all__ = ["OptunaSearchCV"]
+
+
+class OptunaSearchCV(BaseSearchCV):
+    """Bayesian search over parameters that prunes, resumes, and says what its best score is worth.
+
+    A drop-in for ``GridSearchCV``: the same attributes, methods and ``cv_results_`` columns. Trials are suggested by Optuna in
+    batches of five whatever ``n_jobs`` is, every fit is seeded by (seed, trial, fold) and runs on one thread, so the same
+    search gives the same trials on one core, on many, on a cluster, and after any number of kills.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Cloned for every fit.
+    param_distributions : dict, HyperparameterSearchSpace or callable
+        Per parameter an Optuna distribution, ``(low, high)``, ``(low, high, "log")``, a list of choices, or a frozen scipy
+        distribution; bounds included, whole numbers when both ends are whole. Or a function ``trial -> {parameter: value}``.
+    n_trials : int or None, default=30
+        Trials in all, resumed ones included. None: until ``timeout``.
+    timeout : float, optional
+        Seconds after which no new trial starts; at least one is finished.
+    sampler : optuna.samplers.BaseSampler, optional
+        Default: multivariate TPE. It is copied and reseeded for every trial.
+    pruner : optuna.pruners.BasePruner, False or None, default=None
+        Gives trials up on the scores of their first folds. None: Wilcoxon's test and a bound on what can still be made up
+        (:class:`FoldPruner`) with three folds or more. False: every trial runs every fold. Paired pruners (Wilcoxon) see the
+        score of each fold, others the running mean.
+    storage : str, path or optuna storage, optional
+        Where trials outlive the process: a path means SQLite, ``"dialect://..."`` a database. A search that was killed goes on
+        where it was; several processes or machines that fit the same search share its trials. Trials in flight are lost and
+        run again, finished ones never are.
+    study_name : str, optional
+        Default: derived from the data, so outer folds of a nested search never meet.
+    scoring : str, callable, list, tuple, dict or None
+        As in ``GridSearchCV``. With several scores the search follows ``refit``'s, else the first.
+    n_jobs : int, optional
+        Folds fitted at the same time, through joblib: any backend of ``joblib.parallel_config``, Dask included.
+    refit : bool, str or callable, default=True
+    cv : int, splitter or iterable, optional
+        Folds in order of time are what pruning and the report expect; see ``EnhancedWalkForwardCV``.
+    error_score : "raise" or number, default=nan
+        With NaN, a trial with a failed fold has state "failed" and never wins.
+    return_train_score : bool, default=False
+    random_state : int or RandomState, optional
+        Seeds the sampler and every ``random_state`` left None inside the estimator, the final fit included. None: drawn anew,
+        or read from the stored study.
+    callbacks : sequence of callables, default=()
+        Each is called as ``callback(study, trial)`` after every trial; ``study.stop()`` ends the search after its batch.
+    verbose : int, default=0
+        1 prints a line per trial, more is passed on to scikit-learn.
+    progress_bar : bool, default=False
+        A bar with the best score so far.
+    pre_dispatch : int or str, default="2*n_jobs"
+        Folds handed to joblib ahead of their turn.
+
+    Attributes
+    ----------
+    cv_results_ : dict of ndarrays
+        Columns of ``GridSearchCV`` and ``state`` ("complete", "pruned", "failed"), ``duration`` (seconds of fitting and
+        scoring), ``pruned_fold`` (last fold a pruned trial ran, else masked). A pruned trial has NaN in the folds it did not
+        run, a NaN mean and the last rank.
+    best_estimator_, best_params_, best_score_, best_index_, scorer_, n_splits_, refit_time_, multimetric_ :
+        As in ``GridSearchCV``.
+    overfit_report_ : OverfitReport
+        What the best score is worth.
+    study_ : optuna.Study
+        All trials in order, in memory, for ``optuna.visualization``.
+
+    Notes
+    -----
+    Ctrl-C keeps the finished trials and refits the best of them.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.datasets import make_classification
+    >>> from sktrain import OptunaSearchCV
+    >>> X, y = make_classification(random_state=0)
+    >>> search = OptunaSearchCV(LogisticRegression(), {"C": (1e-3, 1e3, "log")}, n_trials=8, random_state=0).fit(X, y)
+    >>> len(search.cv_results_["params"]), search.overfit_report_.verdict
+    (8, 'edge')
+    """
+
+    _parameter_constraints: dict = {
+        **BaseSearchCV._parameter_constraints,
+        "param_distributions": [dict, callable, HyperparameterSearchSpace],
+        "n_trials": [Count(1), None],
+        "timeout": [Number(0, closed="neither"), None],
+        "sampler": [BaseSampler, None],
+        "pruner": [HasMethods("prune"), None, "boolean"],
+        "storage": [object],
+        "study_name": [str, None],
+        "random_state": ["random_state"],
+        "callbacks": [list, tuple],
+        "progress_bar": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        param_distributions,
+        *,
+        n_trials=30,
+        timeout=None,
+        sampler=None,
+        pruner=None,
+        storage=None,
+        study_name=None,
+        scoring=None,
+        n_jobs=None,
+        refit=True,
+        cv=None,
+        error_score=np.nan,
+        return_train_score=False,
+        random_state=None,
+        callbacks=(),
+        verbose=0,
+        progress_bar=False,
+        pre_dispatch="2*n_jobs",
+    ):
+        super().__init__(
+            estimator,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.param_distributions = param_distributions
+        self.n_trials = n_trials
+        self.timeout = timeout
+        self.sampler = sampler
+        self.pruner = pruner
+        self.storage = storage
+        self.study_name = study_name
+        self.random_state = random_state
+        self.callbacks = callbacks
+        self.progress_bar = progress_bar
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags = copy.deepcopy(get_tags(self.estimator).target_tags)
+        return tags
+
+    @_fit_context(prefer_skip_nested_validation=False)  # the estimator is validated when it is fitted
+    def fit(self, X, y=None, **params):
+        """Search, then fit the best parameters on all rows.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), optional
+        **params : dict
+            Metadata for the estimator's ``fit``, the scorer and the splitter (``sample_weight``, ``groups``,
+            ``label_end_times``), routed as in scikit-learn's searches.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        SktrainError
+            Before any fit, for what cannot be searched: no budget, a senseless range, an unknown parameter, a storage that
+            cannot be written; after the search, when no trial gave a finite score.
+        StudyMismatchError
+            When the stored study belongs to other data, folds, estimator or space.
+        """
+        scorers, _ = self._get_scorers()
+        self._check_settings()
+        space = Space(self.param_distributions, self.estimator)
+        X, y = indexable(X, y)
+        params = _check_method_params(X, params=params)
+        routed = self._get_routed_params_for_fit(params)
+        cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+        splits = [tuple(split) for split in cv.split(X, y, **routed.splitter.split)]
+        if not splits:
+            raise SktrainError(f"cv={self.cv!r} gave no folds.")
+        self.n_splits_ = len(splits)
+        options = {
+            "scorer": scorers, "fit_params": routed.estimator.fit, "score_params": routed.scorer.score, "error_score": self.error_score,
+            "return_train_score": self.return_train_score, "return_n_test_samples": True, "return_times": True,
+            "verbose": max(0, self.verbose - 1),
+        }  # fmt: skip
+        with quiet_optuna():
+            records, seed, runner = self._search(space, X, y, params, cv, splits, options)
+        _warn_or_raise_about_fit_failures([fold for record in records for fold in record.folds], self.error_score)
+        if all(record.value is None for record in records):
+            _nothing_finite(records, runner)
+        self._collect(records)
+        self.scorer_ = getattr(scorers, "_scorers", scorers) if self.multimetric_ else scorers
+        self.overfit_report_ = overfit_report(self, records, X, y, splits, options)
+        if self.refit:
+            self._refit(X, y, routed.estimator.fit, [seed, self._slots[self.best_index_], self.n_splits_])
+        return self
+
+    def nested_estimate(self, X, y=None, *, cv=None, **params):
+        """Score the whole search on outer folds it never saw, and add that to ``overfit_report_``.
+
+        Parameters
+        ----------
+        X, y : the training data
+        cv : int, splitter or iterable, optional
+            Outer folds; default the search's own ``cv``.
+        **params : dict
+            Metadata, routed as by ``cross_validate``.
+
+        Returns
+        -------
+        ndarray of shape (n_outer_folds,)
+            Outer test scores.
+        """
+        check_is_fitted(self)
+        scoring = self.scoring if self.scoring is None or isinstance(self.scoring, str) else self.score.__func__
+        outer = cross_validate(clone(self), X, y, cv=self.cv if cv is None else cv, scoring=scoring, params=params, error_score="raise")
+        self.overfit_report_ = self.overfit_report_.with_nested(outer["test_score"])
+        return outer["test_score"]
+
+    def _check_settings(self):
+        if self.n_trials is None and self.timeout is None:
+            raise SktrainError("n_trials=None and timeout=None: the search would never end. Give one of them.")
+        if self.pruner is True:
+            raise SktrainError("pruner=True is not a pruner: use None for the default, False for none, or an Optuna pruner.")
+        named = isinstance(self.refit, str) and (self.scoring is None or isinstance(self.scoring, str))
+        if named and self.refit not in ("score", self.scoring):
+            raise SktrainError(f"refit={self.refit!r} names no scorer; there is one, {self.scoring or 'score'!r}. Use refit=True.")
+        bad = [callback for callback in self.callbacks if not callable(callback)]
+        if bad:
+            raise SktrainError(f"callbacks must be functions of (study, trial), got {bad[0]!r}.")
+
+    def _metric(self, scores):
+        """The score that is searched for, of one fold."""
+        if not isinstance(scores, dict):
+            return scores
+        return scores[self.refit] if isinstance(self.refit, str) and self.refit in scores else next(iter(scores.values()))
+
+    def _search(self, space, X, y, params, cv, splits, options):
+        """Run the trials; returns the finished ones in order, the seed, and what ran them."""
+        sampler = default_sampler() if self.sampler is None else copy.deepcopy(self.sampler)
+        pruner = copy.deepcopy(choose_pruner(self.pruner, len(splits)))
+        seed = draw_seed(sampler) if self.random_state is None else int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        ledger, name = MemoryLedger(), self.study_name or "sktrain"
+        if self.storage is not None:
+            data = fingerprint_data(X, y, params)
+            name = study_name(self.study_name, data)
+
+            def describe(seed):
+                return fingerprint(
+                    data=data, splits=splits, cv=cv, estimator=self.estimator, space=space, scoring=self.scoring, seed=seed, sampler=sampler, pruner=pruner
+                )
+
+            fixed = self.random_state is not None
+            ledger = StorageLedger(self.storage, name, space=space, seed=seed, describe=describe, fixed_seed=fixed)
+            seed = ledger.seed
+        try:
+            suggester = Suggester(space, sampler=sampler, pruner=pruner, seed=seed, name=name)
+            self.study_ = suggester.study
+            runner = FoldRunner(self.estimator, X, y, splits, seed=seed, n_jobs=self.n_jobs, pre_dispatch=self.pre_dispatch, options=options)
+            total = None if self.n_trials is None else self.n_trials
+            with runner, SearchProgress(total, bar=self.progress_bar, verbose=self.verbose) as progress:
+                loop = _Loop(self, suggester, ledger, TrialRunner(runner, suggester, self._metric), progress)
+                return loop.run(), seed, runner
+        finally:
+            ledger.close()
+
+    def _collect(self, records):
+        """Make ``cv_results_`` and choose the best trial."""
+        self._slots = [record.slot for record in records]
+        outs, self.multimetric_ = self._padded(records)
+        metric = "score"
+        if self.multimetric_:
+            self._check_refit_for_multimetric(outs[0]["test_scores"])
+            metric = self.refit
+        with warnings.catch_warnings():
+            if any(record.state == "pruned" for record in records):
+                warnings.filterwarnings("ignore", "One or more of the", UserWarning)
+            results = self._format_results([record.params for record in records], self.n_splits_, outs)
+        self.cv_results_ = _with_trials(results, records, self.n_splits_)
+        if self.refit or not self.multimetric_:
+            self._choose(metric)
+
+    def _padded(self, records):
+        """Results of all folds, with NaN for the folds that were not run."""
+        outs = [dict(fold) for record in records for fold in record.folds]
+        if callable(self.scoring):
+            _insert_error_scores(outs, self.error_score)
+        example = next(out for out in outs if out["fit_error"] is None)
+        scores = example["test_scores"]
+        nothing = dict.fromkeys(scores, np.nan) if isinstance(scores, dict) else np.nan
+        pad = {**example, "test_scores": nothing, "fit_time": np.nan, "score_time": np.nan}
+        if self.return_train_score:
+            pad["train_scores"] = nothing
+        queue, padded = iter(outs), []
+        for record in records:
+            padded += [next(queue) for _ in record.folds] + [pad] * (self.n_splits_ - len(record.folds))
+        return padded, isinstance(scores, dict)
+
+    def _choose(self, metric):
+        results = self.cv_results_
+        self.best_index_ = self._select_best_index(self.refit, metric, results)
+        if results["state"][self.best_index_] != "complete":
+            raise SktrainError(
+                f"refit chose trial {self.best_index_}, which is {results['state'][self.best_index_]} and has no mean score. "
+                "Let it skip NaN, as np.nanargmax does."
+            )
+        if not callable(self.refit):
+            self.best_score_ = results[f"mean_test_{metric}"][self.best_index_]
+        self.best_params_ = results["params"][self.best_index_]
+
+    def _refit(self, X, y, fit_params, key):
+        self.best_estimator_ = seed_estimator(clone(self.estimator).set_params(**clone(self.best_params_, safe=False)), key)
+        start = time.time()
+        if y is not None:
+            self.best_estimator_.fit(X, y, **fit_params)
+        else:
+            self.best_estimator_.fit(X, **fit_params)
+        self.refit_time_ = time.time() - start
+        if hasattr(self.best_estimator_, "feature_names_in_"):
+            self.feature_names_in_ = self.best_estimator_.feature_names_in_
+
+
+class _Loop:
+    """Batches of slots until the budget is spent."""
+
+    def __init__(self, search, suggester, ledger, runner, progress):
+        self.search, self.suggester, self.ledger, self.runner, self.progress = search, suggester, ledger, runner, progress
+        self.deadline = None if search.timeout is None else time.monotonic() + search.timeout
+        eager = ledger.shared or self.deadline is not None  # small bites: others, or the clock, get a turn between them
+        self.limit = runner.folds.workers if eager else BATCH
+        self.interrupted = False
+
+    def _time_is_up(self, finished):
+        return self.interrupted or (finished and self.deadline is not None and time.monotonic() > self.deadline)
+
+    def run(self):
+        """All finished trials, in the order of their slots."""
+        stored = self.ledger.finished()
+        wanted = self.search.n_trials
+        records = []
+        start = 0
+        while not self._time_is_up(records) and not self.suggester.stopped:
+            stop = start + BATCH if wanted is None else min(start + BATCH, max([wanted - 1, *stored]) + 1)
+            if start >= stop:
+                break
+            batch = [self._next(slot, stored) for slot in range(start, stop)]
+            done = self._finish(batch, have_some=bool(records))
+            records += done
+            start = stop
+        if self.interrupted:
+            if not records:
+                raise KeyboardInterrupt
+            warnings.warn(f"The search was interrupted: {len(records)} trials are finished and count, the others are lost.", SktrainWarning)
+        return records
+
+    def _next(self, slot, stored):
+        if slot in stored:
+            self.suggester.recall(stored[slot])
+            return stored[slot]
+        record = self.suggester.ask(slot)
+        if slot == 0 or self.suggester.space.function:
+            check_params(self.search.estimator, record.params)
+        return record
+
+    def _finish(self, batch, have_some):
+        """Evaluate a batch, learn from it in order, and return its finished trials."""
+        for record in batch:
+            if record.finished:
+                self.progress.add(record, resumed=True)
+        try:
+            self._evaluate(batch, have_some)
+        except KeyboardInterrupt:
+            self.interrupted = True
+        done = []
+        for record in batch:
+            if not record.finished:
+                self.ledger.release(record)
+                self.suggester.drop(record)
+                continue
+            done.append(record)
+            frozen = self.suggester.tell(record)
+            for callback in self.search.callbacks:
+                callback(self.suggester.study, frozen)
+        return done
+
+    def _evaluate(self, batch, have_some):
+        pause = 0.05
+        while not all(record.finished for record in batch) and not self._time_is_up(have_some or any(record.finished for record in batch)):
+            mine = self.ledger.claim([record for record in batch if not record.finished], self.limit)
+            try:
+                self.runner.run(mine)
+            except BaseException:
+                for record in mine:
+                    self.ledger.release(record)
+                raise
+            for record in mine:
+                self.ledger.write(record)
+                self.progress.add(record)
+            if not mine:  # others are at it
+                time.sleep(pause)
+                pause = min(2 * pause, 1.0)
+                self._fetch(batch)
+
+    def _fetch(self, batch):
+        """Take over what other workers finished."""
+        stored = self.ledger.finished()
+        for position, record in enumerate(batch):
+            if not record.finished and record.slot in stored:
+                batch[position] = stored[record.slot]
+                self.progress.add(batch[position])
+
+
+def _nothing_finite(records, runner):
+    """Say why no trial has a mean score: the first failed fit is repeated so that its error is seen whole."""
+    message = f"None of {len(records)} trials gave a finite score on every fold, so there is no best one."
+    for record in records:
+        for fold, result in enumerate(record.folds):
+            if result["fit_error"] is not None:
+                try:
+                    runner.repeat(record, fold)
+                except Exception as error:
+                    error.add_note(f"{message} This is the first failure: trial {record.slot}, fold {fold}, {record.params}.")
+                    raise
+    scores = [fold["test_scores"] for fold in records[0].folds]
+    raise SktrainError(f"{message} Fold scores of the first: {scores}. Does the scorer fit the data?")
+
+
+def _with_trials(results, records, n_splits):
+    """``cv_results_`` with what the trials went through; times are means over the folds that were run."""
+    for name in ("fit_time", "score_time"):
+        times = [[fold[name] for fold in record.folds] for record in records]
+        results[f"mean_{name}"] = np.array([np.mean(own) for own in times])
+        results[f"std_{name}"] = np.array([np.std(own) for own in times])
+    results["state"] = np.array([record.state for record in records], dtype=object)
+    results["duration"] = np.array([record.duration for record in records])
+    last = [len(record.folds) - 1 if record.state == "pruned" else -1 for record in records]
+    results["pruned_fold"] = np.ma.MaskedArray(last, mask=[fold < 0 for fold in last])
+    return results

@@ -1,0 +1,240 @@
+"""Search spaces: what a user writes for each parameter enters, one suggestion per trial leaves. Nothing here knows data or time.
+
+Every spelling becomes an Optuna distribution plus a way back from the stored value to the parameter, so that a study kept in a
+database holds only numbers and text, whatever objects the user searches over.
+"""
+
+from dataclasses import dataclass, fields
+import difflib
+from numbers import Integral, Real
+
+import numpy as np
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from sklearn.base import clone
+
+from ..exceptions import SktrainError
+
+__all__ = ["HyperparameterSearchSpace", "Space"]
+
+_PLAIN = (type(None), bool, int, float, str)
+_EDGE = 1e-9  # quantiles of an unbounded scipy distribution stay this far from 0 and 1
+
+
+def _refuse(name, value, why):
+    raise SktrainError(f"param_distributions[{name!r}] = {value!r}: {why}")
+
+
+@dataclass(frozen=True)
+class _Dimension:
+    """One parameter: the distribution Optuna samples from and the value each sample stands for."""
+
+    distribution: BaseDistribution
+    choices: dict | None = None  # label -> object
+    quantile: object = None  # frozen scipy distribution read at the sampled probability
+
+    def decode(self, sampled):
+        if self.choices is not None:
+            return self.choices[sampled]
+        if self.quantile is not None:
+            value = self.quantile.ppf(sampled)
+            return int(value) if hasattr(self.quantile.dist, "pmf") else float(value)
+        return sampled
+
+    def __str__(self):
+        if self.choices is not None:
+            return f"one of {list(self.choices)}"
+        if self.quantile is not None:
+            return f"scipy {self.quantile.dist.name}{self.quantile.args}{self.quantile.kwds}"
+        return str(self.distribution)
+
+
+def _bounds(name, value):
+    log = len(value) == 3
+    if log and value[2] != "log":
+        _refuse(name, value, 'a tuple is (low, high) or (low, high, "log"); write choices as a list.')
+    low, high = value[:2]
+    if not all(isinstance(end, Real) and not isinstance(end, (bool, np.bool_)) and np.isfinite(end) for end in (low, high)):
+        _refuse(name, value, "low and high must be finite numbers; write choices as a list.")
+    if low >= high:
+        _refuse(name, value, f"low must be below high, got low={low!r} and high={high!r}.")
+    if log and low <= 0:
+        _refuse(name, value, f"a log scale needs low > 0, got {low!r}.")
+    if isinstance(low, Integral) and isinstance(high, Integral):
+        return _Dimension(IntDistribution(int(low), int(high), log=log))
+    return _Dimension(FloatDistribution(float(low), float(high), log=log))
+
+
+def _choices(name, value):
+    choices = list(value)
+    if not choices:
+        _refuse(name, value, "the list of choices is empty.")
+    if all(type(choice) in _PLAIN for choice in choices):
+        return _Dimension(CategoricalDistribution(choices))
+    labels = [" ".join(repr(choice).split())[:80] for choice in choices]
+    if len(set(labels)) < len(labels):
+        labels = [f"{position}: {label}" for position, label in enumerate(labels)]
+    return _Dimension(CategoricalDistribution(labels), choices=dict(zip(labels, choices)))
+
+
+def _from_scipy(name, value):
+    family = getattr(getattr(value, "dist", None), "name", None)
+    if family is None or not hasattr(value, "ppf"):
+        _refuse(name, value, "give an Optuna distribution, (low, high), (low, high, 'log'), a list, or a frozen scipy distribution.")
+    low, high = (float(end) for end in value.support())
+    if family == "uniform":
+        return _Dimension(FloatDistribution(low, high))
+    if family in ("loguniform", "reciprocal") and low > 0:
+        return _Dimension(FloatDistribution(low, high, log=True))
+    if family == "randint":
+        return _Dimension(IntDistribution(int(low), int(high)))
+    edges = [0.0 if np.isfinite(low) else _EDGE, 1.0 if np.isfinite(high) else 1 - _EDGE]
+    return _Dimension(FloatDistribution(*edges), quantile=value)
+
+
+def _dimension(name, value):
+    if not isinstance(name, str):
+        _refuse(name, value, "parameter names must be strings.")
+    if isinstance(value, BaseDistribution):
+        return _Dimension(value)
+    if isinstance(value, tuple) and len(value) in (2, 3):
+        return _bounds(name, value)
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return _choices(name, value)
+    return _from_scipy(name, value)
+
+
+class Space:
+    """The one form of all spellings of a search space.
+
+    Parameters
+    ----------
+    spec : dict, HyperparameterSearchSpace or callable
+        ``{parameter: distribution}``, or a define-by-run function ``trial -> {parameter: value}``.
+    estimator : estimator, optional
+        Needed to read a ``HyperparameterSearchSpace``: the last step of a pipeline is taken to be the net.
+
+    Raises
+    ------
+    SktrainError
+        Naming the parameter whose range makes no sense.
+    """
+
+    def __init__(self, spec, estimator=None):
+        if isinstance(spec, HyperparameterSearchSpace):
+            steps = getattr(estimator, "steps", None)
+            spec = spec.to_distributions(steps[-1][0] if steps else None)
+        self.function = None if isinstance(spec, dict) else spec
+        if self.function is None and not spec:
+            raise SktrainError("param_distributions is empty: there is nothing to search. Name at least one parameter.")
+        self.dimensions = {} if self.function else {name: _dimension(name, value) for name, value in spec.items()}
+        self.distributions = {name: dimension.distribution for name, dimension in self.dimensions.items()}
+
+    def params(self, trial):
+        """The estimator's parameters of ``trial``, asked or stored."""
+        if self.function is None:
+            return {name: dimension.decode(trial.params[name]) for name, dimension in self.dimensions.items()}
+        params = self.function(trial)
+        if not isinstance(params, dict) or not params:
+            raise SktrainError(f"The function given as param_distributions must return a non-empty dict of parameters, got {params!r}.")
+        return params
+
+    def describe(self):
+        """Readable text per parameter, equal for equal spaces."""
+        if self.function is None:
+            return {name: str(dimension) for name, dimension in sorted(self.dimensions.items())}
+        return {"function": f"{self.function.__module__}.{getattr(self.function, '__qualname__', type(self.function).__name__)}"}
+
+
+def check_params(estimator, params):
+    """Refuse parameters that ``estimator`` does not have, and show the nearest that it has."""
+    try:
+        clone(estimator).set_params(**clone(params, safe=False))
+    except (ValueError, TypeError, AttributeError) as error:
+        known = list(estimator.get_params(deep=True))
+        unknown = [name for name in params if name not in known]
+        near = {name: difflib.get_close_matches(name, known, n=3, cutoff=0.4) for name in unknown}
+        hint = "; ".join(f"{name!r} (nearest: {', '.join(map(repr, close)) or 'none'})" for name, close in near.items())
+        raise SktrainError(f"{type(estimator).__name__} has no parameter {hint}. {error}") from error
+
+
+@dataclass(frozen=True)
+class HyperparameterSearchSpace:
+    """The usual ranges for a neural classifier, by their plain names.
+
+    Each field is a range ``(low, high)``, a list of choices, or None to leave the parameter alone. Ranges of whole numbers give
+    whole numbers. Learning rate, weight decay and the sizes are searched on a log scale.
+
+    Parameters
+    ----------
+    learning_rate : tuple, default=(1e-5, 1e-2)
+        ``lr`` of the net.
+    weight_decay : tuple, default=(1e-5, 1e-3)
+        Base of the net's ``weight_decay`` callback.
+    dropout : tuple, default=(0.1, 0.5)
+        ``module__dropout``.
+    batch_size : tuple, default=(16, 128)
+        ``batch_size``, in rows.
+    hidden_dim : tuple, default=(32, 512)
+        ``module__hidden_size``, in units.
+    num_layers : tuple, default=(1, 4)
+        ``module__n_layers``.
+
+    Examples
+    --------
+    >>> from sktrain.search import HyperparameterSearchSpace
+    >>> space = HyperparameterSearchSpace(batch_size=(16, 64), hidden_dim=None, num_layers=None)
+    >>> list(space.to_distributions("net"))
+    ['net__lr', 'net__callbacks__weight_decay__base', 'net__module__dropout', 'net__batch_size']
+    """
+
+    learning_rate: tuple | list | None = (1e-5, 1e-2)
+    weight_decay: tuple | list | None = (1e-5, 1e-3)
+    dropout: tuple | list | None = (0.1, 0.5)
+    batch_size: tuple | list | None = (16, 128)
+    hidden_dim: tuple | list | None = (32, 512)
+    num_layers: tuple | list | None = (1, 4)
+
+    def __post_init__(self):
+        self.distributions()
+
+    def distributions(self):
+        """Optuna distributions under the fields' own names; ranges that make no sense are refused.
+
+        Returns
+        -------
+        dict of str to optuna.distributions.BaseDistribution
+        """
+        out = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None:
+                scaled = isinstance(value, tuple) and len(value) == 2 and field.name not in ("dropout", "num_layers")
+                out[field.name] = _dimension(field.name, (*value, "log") if scaled else value).distribution
+        if not out:
+            raise SktrainError("HyperparameterSearchSpace: every field is None, so there is nothing to search.")
+        return out
+
+    def to_distributions(self, net_step_name=None):
+        """Distributions under the parameter names of a net, for ``OptunaSearchCV``.
+
+        Parameters
+        ----------
+        net_step_name : str, optional
+            The net's step in a pipeline; None when the net itself is searched.
+
+        Returns
+        -------
+        dict of str to optuna.distributions.BaseDistribution
+        """
+        prefix = f"{net_step_name}__" if net_step_name else ""
+        return {prefix + _NET_PARAMETERS[name]: distribution for name, distribution in self.distributions().items()}
+
+
+_NET_PARAMETERS = {
+    "learning_rate": "lr",
+    "weight_decay": "callbacks__weight_decay__base",
+    "dropout": "module__dropout",
+    "batch_size": "batch_size",
+    "hidden_dim": "module__hidden_size",
+    "num_layers": "module__n_layers",
+}

@@ -1,0 +1,301 @@
+"""Keeps trials where a kill cannot reach them and shares them between processes: finished trials enter, and are never run again.
+
+A slot is *claimed* by adding a RUNNING trial for it to the shared study; of two claims the one with the lower number holds, so any
+storage that numbers trials one by one will do, with no other lock. A claim is void once its owner is dead: on the same machine
+that is decided by a lock the owner's process holds (``flock``; the kernel lets go when it dies), elsewhere by a counter
+that stopped. Only then is the trial marked FAIL and its slot free again.
+"""
+
+from contextlib import contextmanager, suppress
+import os
+from pathlib import Path
+import platform
+import tempfile
+import threading
+import time
+from uuid import uuid4
+
+import optuna
+from optuna.exceptions import DuplicatedStudyError, StorageInternalError, UpdateFinishedTrialError
+from optuna.trial import TrialState
+
+from ..exceptions import SktrainError, StudyMismatchError
+from ._fingerprint import changes, digest
+from ._study import STATES, Record
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # no flock on this system: the counter decides
+    fcntl = None
+
+__all__ = ["MemoryLedger", "StorageLedger"]
+
+_KEY = "sktrain"  # attribute under which everything of ours is stored
+_BEAT = 10.0  # seconds between two signs of life
+_SILENCE = 120.0  # seconds without one after which an owner elsewhere is taken to be dead
+
+
+class MemoryLedger:
+    """Nothing is kept and nobody else is there."""
+
+    shared = False
+    seed = None
+
+    def finished(self):
+        return {}
+
+    def claim(self, records, limit):
+        return records
+
+    def write(self, record):
+        pass
+
+    def release(self, record):
+        pass
+
+    def close(self):
+        pass
+
+
+@contextmanager
+def _folder_lock(folder):
+    """One process at a time in ``folder``; tables are made once."""
+    if fcntl is None or folder is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+class _Owner:
+    """This process's claim to be alive."""
+
+    def __init__(self, folder):
+        self.token = uuid4().hex
+        self.path = Path(folder or tempfile.gettempdir()) / f".sktrain-owner-{self.token}"
+        self._handle = os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600)
+        if fcntl is not None:
+            fcntl.flock(self._handle, fcntl.LOCK_EX)
+        self.record = {"token": self.token, "host": platform.node(), "pid": os.getpid(), "lock": str(self.path)}
+
+    def close(self):
+        self.path.unlink(missing_ok=True)
+        os.close(self._handle)
+
+
+def _same_machine_alive(owner):
+    """Whether an owner on this machine still holds its lock; None when the lock cannot tell."""
+    if fcntl is None or owner["host"] != platform.node():
+        return None
+    try:
+        handle = os.open(owner["lock"], os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        Path(owner["lock"]).unlink(missing_ok=True)
+        return False
+    finally:
+        os.close(handle)
+
+
+def _open(storage):
+    """The Optuna storage behind ``storage`` and, for a local file, its folder."""
+    if not isinstance(storage, (str, os.PathLike)):
+        if not hasattr(storage, "create_new_trial"):
+            raise SktrainError(f"storage must be None, a path, a URL or an Optuna storage, got {storage!r}.")
+        return optuna.storages.get_storage(storage), None
+    text = os.fspath(storage)
+    path = None if "://" in text else Path(text).expanduser().resolve()
+    if path is not None and (path.is_dir() or not path.parent.is_dir()):
+        raise SktrainError(f"storage={text!r} cannot be written: {'it is a folder' if path.is_dir() else f'there is no folder {path.parent}'}.")
+    url = text if path is None else f"sqlite:///{path}"
+    options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
+    try:
+        with _folder_lock(path and path.parent):
+            return optuna.storages.get_storage(optuna.storages.RDBStorage(url, engine_kwargs=options)), path and path.parent
+    except Exception as error:  # drivers raise errors of their own
+        raise SktrainError(f"storage={text!r} cannot be written: {type(error).__name__}: {error}") from error
+
+
+class StorageLedger:
+    """One study in an Optuna storage, bound to a fingerprint.
+
+    Parameters
+    ----------
+    storage : str, path or optuna storage
+    name : str
+    space : Space
+        Turns stored samples into parameters again.
+    seed : int
+        Used when the study is new; else the stored seed holds.
+    describe : callable
+        ``describe(seed) -> fingerprint``.
+    fixed_seed : bool
+        Whether the user gave ``seed``; else a resumed study keeps its own.
+
+    Raises
+    ------
+    SktrainError
+        When the storage cannot be opened or written.
+    StudyMismatchError
+        When the study is bound to something else.
+    """
+
+    shared = True
+
+    def __init__(self, storage, name, *, space, seed, describe, fixed_seed):
+        self._storage, self._folder = _open(storage)
+        self.name, self._space = name, space
+        try:
+            self._study_id, self.seed = self._bind(seed, describe, fixed_seed)
+            self._owner = _Owner(self._folder)
+        except (StorageInternalError, OSError) as error:
+            raise SktrainError(f"storage={storage!r} cannot be written: {error}") from error
+        self._seen = {}  # token of an owner elsewhere -> (its counter, when we first saw it)
+        self._stop = threading.Event()
+        self._heart = threading.Thread(target=self._beat, daemon=True)
+        self._heart.start()
+
+    def _bind(self, seed, describe, fixed_seed):
+        with _folder_lock(self._folder):
+            try:
+                study_id = self._storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], self.name)
+                self._storage.set_study_user_attr(study_id, _KEY, {"seed": seed, "fingerprint": describe(seed)})
+                return study_id, seed
+            except DuplicatedStudyError:
+                study_id = self._storage.get_study_id_from_name(self.name)
+        bound = self._bound(study_id, seed, describe)
+        lines = changes(bound["fingerprint"], describe(seed if fixed_seed else bound["seed"]))
+        if lines:
+            raise StudyMismatchError(
+                f"The study {self.name!r} in this storage belongs to another problem: {'; '.join(lines)}. "
+                "Use another study_name or storage, or undo the change."
+            )
+        return study_id, bound["seed"]
+
+    def _bound(self, study_id, seed, describe):
+        """What an existing study is bound to; its maker may be a moment behind."""
+        for _ in range(20):
+            attrs = self._storage.get_study_user_attrs(study_id)
+            if _KEY in attrs:
+                return attrs[_KEY]
+            if self._storage.get_n_trials(study_id) or self._storage.get_study_directions(study_id) != [optuna.study.StudyDirection.MAXIMIZE]:
+                raise StudyMismatchError(f"The study {self.name!r} in this storage was not made by OptunaSearchCV. Use another study_name.")
+            time.sleep(0.1)
+        bound = {"seed": seed, "fingerprint": describe(seed)}
+        self._storage.set_study_user_attr(study_id, _KEY, bound)
+        return bound
+
+    def _beat(self):
+        count = 0
+        while not self._stop.wait(_BEAT if count else 0):
+            count += 1
+            with suppress(StorageInternalError):  # a busy database: the next beat will do
+                self._storage.set_study_user_attr(self._study_id, f"{_KEY}-beat-{self._owner.token}", count)
+
+    def _alive(self, owner):
+        local = _same_machine_alive(owner)
+        if local is not None:
+            return local
+        count = self._storage.get_study_user_attrs(self._study_id).get(f"{_KEY}-beat-{owner['token']}")
+        seen, since = self._seen.setdefault(owner["token"], (count, time.monotonic()))
+        if seen != count:
+            self._seen[owner["token"]] = (count, time.monotonic())
+            return True
+        return time.monotonic() - since < _SILENCE
+
+    def _trials(self):
+        """Trials of ours per slot, without void claims, in the order of their numbers."""
+        slots = {}
+        for trial in self._storage.get_all_trials(self._study_id, deepcopy=False):
+            slot = trial.user_attrs.get("slot")
+            if slot is None or not (trial.state == TrialState.RUNNING or _outcome(trial)):
+                continue
+            if trial.state == TrialState.RUNNING and not self._alive(trial.user_attrs["owner"]):
+                self._fail(trial._trial_id)
+                continue
+            slots.setdefault(slot, []).append(trial)
+        return slots
+
+    def _fail(self, trial_id):
+        with suppress(UpdateFinishedTrialError):
+            self._storage.set_trial_state_values(trial_id, TrialState.FAIL)
+
+    def finished(self):
+        """Finished trials by slot."""
+        records = {}
+        for slot, trials in sorted(self._trials().items()):
+            for trial in trials:
+                if trial.state != TrialState.RUNNING and slot not in records:
+                    records[slot] = self._read(slot, trial)
+        return records
+
+    def _read(self, slot, trial):
+        kept = _outcome(trial)
+        value = trial.value if kept["state"] == "complete" else None
+        return Record(
+            slot, self._space.params(trial), dict(trial.params), dict(trial.distributions), dict(trial.system_attrs), kept["memory"],
+            kept["state"], kept["folds"], kept["reports"], value, kept["duration"],
+        )  # fmt: skip
+
+    def claim(self, records, limit):
+        """Take up to ``limit`` of ``records`` that nobody alive holds and nobody has finished."""
+        mine = []
+        for record in records:
+            if len(mine) == limit:
+                break
+            with _folder_lock(self._folder):  # only spares void claims: the lower number decides without it
+                if record.slot in self._trials():
+                    continue
+                claim = record.frozen(TrialState.RUNNING, slot=record.slot, owner=self._owner.record)
+                record.claim = self._storage.create_new_trial(self._study_id, template_trial=claim)
+            if self._trials()[record.slot][0]._trial_id == record.claim:
+                mine.append(record)
+            else:
+                self.release(record)
+        return mine
+
+    def release(self, record):
+        """Give a claim back unfinished."""
+        if record.claim is not None:
+            self._fail(record.claim)
+            record.claim = None
+
+    def write(self, record):
+        """Make a finished trial last; it counts from the moment its state is set."""
+        storage, trial_id = self._storage, record.claim
+        kept = {"state": record.state, "folds": record.folds, "reports": record.reports, "duration": record.duration, "memory": record.memory}
+        try:
+            storage.set_trial_user_attr(trial_id, "outcome", kept)
+            for step, value in enumerate(record.reports):
+                storage.set_trial_intermediate_value(trial_id, step, value)
+            values = None if record.value is None else [record.value]
+            storage.set_trial_state_values(trial_id, STATES[record.state], values)
+        except UpdateFinishedTrialError as error:
+            raise SktrainError(f"Trial {record.slot} was taken away: this process gave no sign of life for {_SILENCE:.0f} s.") from error
+
+    def close(self):
+        self._stop.set()
+        self._heart.join()
+        self._owner.close()
+
+
+def _outcome(trial):
+    """What a finished trial stored, or None for a claim that came to nothing."""
+    kept = trial.user_attrs.get("outcome")
+    return kept if kept is not None and STATES[kept["state"]] == trial.state else None
+
+
+def study_name(name, data):
+    """The user's name, else one derived from the data, so that the outer folds of a nested search never share trials."""
+    return name or f"sktrain-{digest(sorted(data.items()))}"
