@@ -1,14 +1,11 @@
 """Moved boundaries against an enumeration of all boundaries."""
 
 from itertools import product
-import warnings
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 import numpy as np
-import pandas as pd
-import pytest
 
-from sktrain.exceptions import InvalidSplitError, RegimeCoverageWarning
 from sktrain.splits import EnhancedWalkForwardCV
 
 

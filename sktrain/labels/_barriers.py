@@ -1,0 +1,261 @@
+"""Labels by what the path touches first: bars enter, profit, stop or time leave, with the bar that decided and what was ambiguous.
+
+A row is decided at its close; the bars after it are watched, high and low, up to ``max_holding`` of them. Barriers are a fixed
+share of the close, or multiples of a volatility known at that close. The last ``max_holding`` bars of each symbol have no label
+even where a barrier was touched in time: keeping only those would choose rows by their outcome.
+"""
+
+import numpy as np
+import pandas as pd
+from sklearn.utils._param_validation import StrOptions
+
+from .._validation import Count, Number, check_count
+from ..exceptions import InvalidBarsError
+from ._base import BarLabeler, last_rows
+from ._touch import first_touch
+from ._volatility import ESTIMATORS
+
+__all__ = ["TripleBarrierLabeler"]
+
+_ROUNDING = 1e-12  # a published price equal to its barrier up to floating point touches it
+
+
+class TripleBarrierLabeler(BarLabeler):
+    """Profit, stop or time: which barrier does the path touch first (Lopez de Prado 2018, ch. 3)?
+
+    From the close c of a row the bars after it are watched. The first bar whose high reaches c · (1 + up) or whose low reaches
+    c · (1 - down) decides: 2 (buy) for the profit barrier, 0 (sell) for the stop. If none does within ``max_holding`` bars, the
+    last of them decides by ``timeout``.
+
+    Parameters
+    ----------
+    take_profit, stop_loss : float, default=0.03, 0.03
+        Widths: shares of the close, or numbers of standard deviations when ``volatility`` is set. None removes the barrier.
+    max_holding : int, default=10
+        Bars that are watched; the last ``max_holding`` bars of each symbol have no label.
+    volatility : {"close", "ewma", "garman_klass", "parkinson", "rogers_satchell", "yang_zhang"}, optional
+        Causal volatility per bar that widths are multiples of; default: widths are fixed.
+    volatility_lookback : int, default=20
+        Bars behind the volatility; rows with fewer have no label when it is used.
+    tie : {"stop", "drop", "nearest_open"}, default="stop"
+        What a bar that touches both barriers means: the stop came first (the cautious reading), the row has no label, or the
+        barrier nearer to the bar's open came first.
+    timeout : {"sign", "hold"}, default="sign"
+        Label when time runs out: the sign of the return to the last bar, or hold.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sktrain import TripleBarrierLabeler
+    >>> close = pd.Series([100.0, 101, 103, 102, 98, 97, 99, 104], pd.date_range("2024-01-01", periods=8))
+    >>> bars = pd.DataFrame({name: close for name in ("open", "high", "low", "close")})
+    >>> TripleBarrierLabeler(take_profit=0.03, stop_loss=0.02, max_holding=3).transform(bars).tolist()
+    [2.0, 0.0, 0.0, 0.0, 2.0, nan, nan, nan]
+    """
+
+    _required = ("open", "high", "low", "close")
+    _parameter_constraints = {
+        "take_profit": [Number(0, closed="neither"), None],
+        "stop_loss": [Number(0, closed="neither"), None],
+        "max_holding": [Count(1)],
+        "volatility": [StrOptions(set(ESTIMATORS)), None],
+        "volatility_lookback": [Count(2)],
+        "tie": [StrOptions({"stop", "drop", "nearest_open"})],
+        "timeout": [StrOptions({"sign", "hold"})],
+    }
+
+    def __init__(
+        self,
+        take_profit=0.03,
+        stop_loss=0.03,
+        max_holding=10,
+        volatility=None,
+        tie="stop",
+        timeout="sign",
+        volatility_lookback=20,
+    ):
+        self.take_profit = take_profit
+        self.stop_loss = stop_loss
+        self.max_holding = max_holding
+        self.volatility = volatility
+        self.tie = tie
+        self.timeout = timeout
+        self.volatility_lookback = volatility_lookback
+
+    def fit(self, X, y=None, side=None):
+        """Check parameters and bars, and learn how often a bar touched both barriers.
+
+        Parameters
+        ----------
+        X : DataFrame of bars
+        y : ignored
+        side : array-like of shape (n,), optional
+            As for ``transform``.
+
+        Returns
+        -------
+        self
+            With ``ambiguous_share_``.
+        """
+        self.ambiguous_share_ = self.ambiguous_share(X, side=side)
+        return self
+
+    def transform(self, X, side=None):
+        """Label every row.
+
+        Parameters
+        ----------
+        X : DataFrame of bars, shape (n, >= 4)
+            Indexed by time, or by (symbol, time) with the rows of a symbol together and in order.
+        side : array-like of shape (n,), optional
+            The side a primary model took: 1 long, -1 short, 0 or NaN none. Then labels are meta-labels (Lopez de Prado 2018,
+            ch. 3.6): 1 when the trade on that side earned, 0 when not, NaN without a trade. For a short trade the profit
+            barrier lies below.
+
+        Returns
+        -------
+        Series of float64, shape (n,)
+            Named ``"label"``: 0 sell, 1 hold, 2 buy (meta-labels: 0, 1), NaN where unknown; ``attrs["label_horizon"]``
+            is ``max_holding``.
+
+        Raises
+        ------
+        InvalidBarsError
+            When the bars are no bars, or ``side`` does not fit them.
+        NotEnoughDataError
+            When no symbol has more than ``max_holding`` bars.
+        """
+        return self._outcome(X, side=side)[0]
+
+    def fit_resample(self, X, y=None, side=None):
+        """The rows whose outcome is known, and their labels.
+
+        Parameters
+        ----------
+        X : DataFrame of bars
+        y : ignored
+        side : array-like of shape (n,), optional
+            As for ``transform``.
+
+        Returns
+        -------
+        X : DataFrame
+            Labelled rows, which remember all rows of the bars given.
+        y : Series of int64
+            Named ``"label"``, indexed like X, with ``attrs["label_horizon"]``.
+        """
+        self.fit(X, side=side)
+        return self._keep_known(X, self._outcome(X, side=side)[0])
+
+    def label_end_times(self, X, side=None):
+        """When each label was known: the time of the bar that decided it, NaT where the outcome is unknown."""
+        label, end = self._outcome(X, side=side)
+        return self._times_of(X, label, end)
+
+    def create_labels(self, df, horizon=None):
+        """Label every row, holding at most ``horizon`` bars (default: ``max_holding``); see ``transform``."""
+        holding = self.max_holding if horizon is None else check_count("horizon", horizon)
+        return type(self)(**{**self.get_params(deep=False), "max_holding": holding}).transform(df)
+
+    def ambiguous_share(self, X, side=None):
+        """Share of the rows with a full holding period that a bar touching both barriers decided.
+
+        Parameters
+        ----------
+        X : DataFrame of bars
+        side : array-like of shape (n,), optional
+            As for ``transform``.
+
+        Returns
+        -------
+        float
+            In [0, 1]. The larger it is, the more the labels owe to ``tie``: shorten bars or widen barriers.
+        """
+        self._validate_params()
+        bars = self._check(X, self._reach)
+        _, _, ambiguous, known = self._walk(bars, side)
+        return float(ambiguous[known].mean()) if known.any() else 0.0
+
+    def barriers(self, X, side=None):
+        """The two prices that are watched for.
+
+        Returns
+        -------
+        DataFrame with columns ``upper`` and ``lower``
+            Infinite and zero for a barrier that is switched off; NaN while the volatility is unknown.
+        """
+        self._validate_params()
+        bars = self._check(X, self._reach)
+        upper, lower = self._prices(bars, _sides(side, bars))
+        return pd.DataFrame({"upper": upper, "lower": lower}, index=bars.index)
+
+    @property
+    def _reach(self):
+        return self.max_holding
+
+    def _prices(self, bars, side):
+        close = bars["close"].to_numpy(dtype=np.float64)
+        unit = 1.0 if self.volatility is None else ESTIMATORS[self.volatility](bars, self.volatility_lookback)
+        up = np.inf if self.take_profit is None else self.take_profit * unit
+        down = np.inf if self.stop_loss is None else self.stop_loss * unit
+        if side is not None:
+            up, down = np.where(side < 0, down, up), np.where(side < 0, up, down)
+        return close * (1 + up), close * np.maximum(1 - down, 0)
+
+    def _walk(self, bars, side):
+        """Touch (+1 upper, -1 lower, 0 neither), the deciding row, ambiguity, and which rows have a full holding period."""
+        n = len(bars)
+        side = _sides(side, bars)
+        upper, lower = self._prices(bars, side)
+        known = np.arange(n) + self.max_holding <= last_rows(bars.index)
+        known &= ~(np.isnan(upper) | np.isnan(lower))
+        if side is not None:
+            known &= side != 0
+        high, low = (bars[name].to_numpy(dtype=np.float64) for name in ("high", "low"))
+        first, touch = first_touch(high, low, upper * (1 - _ROUNDING), lower * (1 + _ROUNDING), known, self.max_holding)
+        both = touch == 2
+        if both.any():
+            self._settle(bars, side, upper, lower, first, touch, both)
+        return touch, first, both, known
+
+    def _settle(self, bars, side, upper, lower, first, touch, both):
+        """Decide, in place, the rows that a bar touching both barriers ended."""
+        rows = np.flatnonzero(both)
+        if self.tie == "nearest_open":
+            opened = bars["open"].to_numpy(dtype=np.float64)[first[rows]]
+            touch[rows] = np.where(np.abs(upper[rows] - opened) < np.abs(opened - lower[rows]), 1, -1)
+        else:  # the stop lies below, for a short trade above
+            touch[rows] = -1 if side is None else np.where(side[rows] < 0, 1, -1)
+
+    def _label(self, bars, side=None):
+        touch, end, both, known = self._walk(bars, side)
+        late = known & (touch == 0)
+        direction = touch.astype(np.float64)
+        if self.timeout == "sign":
+            close = bars["close"].to_numpy(dtype=np.float64)
+            direction[late] = np.sign(close[end[late]] - close[late])
+        if side is None:
+            codes = direction + 1
+        else:
+            codes = (direction * np.sign(_sides(side, bars)) > 0).astype(np.float64)
+        codes[~known] = np.nan
+        if self.tie == "drop":
+            codes[both] = np.nan
+        return codes, end
+
+
+def _sides(side, bars):
+    """The side of every row as floats, 0 for none; None when no side is given."""
+    if side is None:
+        return None
+    if isinstance(side, pd.Series) and isinstance(side.index, type(bars.index)) and not side.index.equals(bars.index):
+        raise InvalidBarsError("side and the bars have different indexes. Align side with side.reindex(bars.index).")
+    values = pd.to_numeric(pd.Series(np.asarray(side)), errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    if values.shape != (len(bars),):
+        raise InvalidBarsError(f"side has {len(values)} values for {len(bars)} bars.")
+    values = np.nan_to_num(values)
+    wrong = ~np.isin(values, (-1, 0, 1))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise InvalidBarsError(f"side must be 1 (long), -1 (short), 0 or NaN (none), got {values[row]:g} in row {row}.")
+    return values

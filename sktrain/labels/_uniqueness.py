@@ -1,0 +1,221 @@
+"""What overlapping labels are worth: label spans enter, one weight per label leaves (Lopez de Prado 2018, ch. 4).
+
+Spans are closed ranges of bars, ``[start, end]``. Labels that share bars share information; a label's uniqueness is the mean,
+over its bars, of one over the number of labels alive there. The results go into ``fit(..., sample_weight=...)``.
+"""
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_random_state
+
+from .._spans import concurrency
+from .._validation import check_count
+from ..exceptions import SktrainError
+
+__all__ = ["average_uniqueness", "sequential_bootstrap", "time_decay_weights"]
+
+
+def average_uniqueness(starts, ends=None, *, bars_index=None):
+    """Mean uniqueness of each label over its life.
+
+    Parameters
+    ----------
+    starts : array-like of int, shape (n,), or Series of timestamps
+        First bar of each label. Or, without ``ends``: end times indexed by start times, as ``label_end_times`` gives them,
+        by time or by (symbol, time); labels of different symbols do not overlap.
+    ends : array-like of int, shape (n,), optional
+        Last bar of each label, included.
+    bars_index : Index, optional
+        Times of all bars (or their (symbol, time) pairs), for a Series of times; default all times in the Series, starts and ends.
+
+    Returns
+    -------
+    ndarray of float, shape (n,), or Series indexed like ``starts``
+        In (0, 1]: usable as ``sample_weight``. NaN where an end time is NaT.
+
+    Raises
+    ------
+    SktrainError
+        When a span ends before it starts, has no whole bar numbers, or its times are no bars.
+
+    Examples
+    --------
+    >>> from sktrain import average_uniqueness
+    >>> average_uniqueness([0, 2, 4], [2, 3, 5])
+    array([0.83333333, 0.75      , 1.        ])
+    """
+    first, last, index = _ranges(starts, ends, bars_index)
+    known = last >= 0
+    weights = np.full(len(first), np.nan)
+    if known.any():
+        n_bars = int(last.max()) + 1
+        share = 1.0 / np.maximum(concurrency(first[known], last[known], n_bars), 1)
+        weights[known] = _range_means(share, first[known], last[known])
+    return weights if index is None else pd.Series(weights, index=index, name="average_uniqueness")
+
+
+def _range_means(values, first, last):
+    """Mean of ``values[first:last + 1]`` of every range."""
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    return (total[last + 1] - total[first]) / (last - first + 1)
+
+
+def _ranges(starts, ends, bars_index):
+    """Closed ranges of bar positions (-1 where the end is unknown), and the index of the result."""
+    if ends is None:
+        if not isinstance(starts, pd.Series):
+            raise SktrainError(f"Without ends, starts must be a Series of end times indexed by start times, got {type(starts).__name__}.")
+        return *_ranges_of_times(starts, bars_index), starts.index
+    if bars_index is not None:
+        raise SktrainError("bars_index belongs to a Series of end times; spans given as starts and ends are bar positions already.")
+    first, last = _whole("starts", starts), _whole("ends", ends)
+    if first.shape != last.shape:
+        raise SktrainError(f"starts and ends must be of equal length, got {len(first)} and {len(last)}.")
+    _refuse_backwards(first, last)
+    if len(first) and first.min() < 0:
+        raise SktrainError(f"starts: label {int(np.argmin(first))} begins at bar {first.min()}, before the first bar (0).")
+    return first, last, None
+
+
+def _whole(name, values):
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise SktrainError(f"{name} must be 1-D, got shape {array.shape}.")
+    if not array.size:
+        raise SktrainError(f"{name} is empty: there is no label.")
+    if array.dtype.kind not in "iu":
+        raise SktrainError(f"{name} must be whole bar positions, got dtype {array.dtype}.")
+    return array.astype(np.int64)
+
+
+def _refuse_backwards(first, last):
+    wrong = last < first
+    if wrong.any():
+        label = int(np.argmax(wrong))
+        raise SktrainError(f"Label {label} ends before it starts: bars {first[label]} to {last[label]} ({int(wrong.sum())} such labels).")
+
+
+def _ranges_of_times(ends, bars_index):
+    if not len(ends):
+        raise SktrainError("The Series of end times is empty: there is no label.")
+    bars = ends.index.union(_end_keys(ends.index, ends).dropna()) if bars_index is None else bars_index
+    bars = pd.Index(bars).unique().sort_values()
+    first, last = bars.get_indexer(ends.index), np.full(len(ends), -1)
+    known = ends.notna().to_numpy()
+    last[known] = bars.get_indexer(_end_keys(ends.index[known], ends[known]))
+    for what, missing in (("starts", first < 0), ("ends", known & (last < 0))):
+        if missing.any():
+            label = int(np.argmax(missing))
+            raise SktrainError(f"Label {label} ({ends.index[label]} to {ends.iloc[label]}) {what} at a time that is no bar of bars_index.")
+    _refuse_backwards(first[known], last[known])
+    return first.astype(np.int64), last.astype(np.int64)
+
+
+def _end_keys(index, ends):
+    """The end of each label as an element of the bars' index."""
+    if isinstance(index, pd.MultiIndex):
+        return pd.MultiIndex.from_arrays([index.get_level_values(0), pd.DatetimeIndex(ends)], names=index.names)
+    return pd.DatetimeIndex(ends)
+
+
+def sequential_bootstrap(starts, ends=None, *, n_samples=None, bars_index=None, random_state=None):
+    """Draw labels with replacement, those least like the drawn ones more often.
+
+    Each draw takes label i with a probability proportional to the mean, over its bars, of 1 / (1 + c), c being how many labels
+    already drawn are alive at a bar (Lopez de Prado 2018, ch. 4.5).
+
+    Parameters
+    ----------
+    starts, ends, bars_index
+        Label spans, as for ``average_uniqueness``.
+    n_samples : int, optional
+        Draws; default as many as there are labels.
+    random_state : int, RandomState or None, default=None
+        Seed of the draws.
+
+    Returns
+    -------
+    ndarray of intp, shape (n_samples,)
+        Positions of the labels drawn, in the order they were drawn.
+
+    Raises
+    ------
+    SktrainError
+        As for ``average_uniqueness``, and when an end time is unknown.
+
+    Examples
+    --------
+    >>> from sktrain import sequential_bootstrap
+    >>> sequential_bootstrap([0, 2, 4], [2, 3, 5], random_state=0)
+    array([1, 2, 1])
+    """
+    first, last, _ = _ranges(starts, ends, bars_index)
+    if (last < 0).any():
+        raise SktrainError(f"Label {int(np.argmax(last < 0))} has no end time. Drop labels whose outcome is unknown.")
+    draws = len(first) if n_samples is None else check_count("n_samples", n_samples)
+    rng = check_random_state(random_state)
+    drawn = np.empty(draws, dtype=np.intp)
+    first, last, lengths = _stretches(first, last)
+    share = np.ones(len(lengths))  # 1 / (1 + labels drawn and alive)
+    for draw, chance in enumerate(rng.random_sample(draws)):
+        drawn[draw] = _draw(draw_probabilities(share, first, last, lengths), chance)
+        alive = slice(first[drawn[draw]], last[drawn[draw]] + 1)
+        share[alive] = share[alive] / (1 + share[alive])  # 1 / (1 + c) becomes 1 / (2 + c)
+    return drawn
+
+
+def _stretches(first, last):
+    """Bars between two events (a label begins or ends) are alike: ranges of stretches, and the bars in each stretch."""
+    events = np.unique(np.concatenate([first, last + 1]))
+    return np.searchsorted(events, first), np.searchsorted(events, last + 1) - 1, np.diff(events)
+
+
+def draw_probabilities(share, first, last, lengths):
+    """Chance of each label to be drawn next, given 1 / (1 + labels drawn and alive) per stretch of bars."""
+    worth = _range_means(share * lengths, first, last) / _range_means(lengths, first, last)
+    return worth / worth.sum()
+
+
+def _draw(probabilities, chance):
+    return min(int(np.searchsorted(np.cumsum(probabilities), chance, side="right")), len(probabilities) - 1)
+
+
+def time_decay_weights(uniqueness, *, oldest=0.5):
+    """Weights that fall linearly with age, age counted in cumulative uniqueness (Lopez de Prado 2018, ch. 4.7).
+
+    Parameters
+    ----------
+    uniqueness : array-like of float, shape (n,)
+        Average uniqueness of each label, oldest first; or ones, to count age in labels.
+    oldest : float in (-1, 1], default=0.5
+        Weight that the line reaches at age zero of the data, the newest label having 1. 1 is no decay; 0 falls to nothing at
+        the oldest; a negative number lets the oldest share of -oldest labels weigh nothing.
+
+    Returns
+    -------
+    ndarray of float, shape (n,), or Series indexed like ``uniqueness``
+        In [0, 1], never falling; multiply it with the uniqueness for a ``sample_weight``.
+
+    Raises
+    ------
+    SktrainError
+        When ``oldest`` is out of range, or uniqueness is not positive and finite.
+
+    Examples
+    --------
+    >>> from sktrain import time_decay_weights
+    >>> time_decay_weights([1, 1, 1, 1], oldest=0.0)
+    array([0.25, 0.5 , 0.75, 1.  ])
+    """
+    values = np.asarray(uniqueness, dtype=np.float64)
+    if isinstance(oldest, (bool, np.bool_)) or not isinstance(oldest, (int, float, np.number)) or not -1 < oldest <= 1:
+        raise SktrainError(f"oldest must be a number in (-1, 1], got {oldest!r}.")
+    if values.ndim != 1 or not values.size:
+        raise SktrainError(f"uniqueness must be 1-D and hold at least one label, got shape {values.shape}.")
+    bad = ~(np.isfinite(values) & (values > 0))
+    if bad.any():
+        raise SktrainError(f"uniqueness must be positive, got {values[np.argmax(bad)]} for label {int(np.argmax(bad))}.")
+    age = np.cumsum(values)
+    slope = (1 - oldest) / age[-1] if oldest >= 0 else 1 / ((1 + oldest) * age[-1])
+    weights = np.clip(1 + slope * (age - age[-1]), 0, None)
+    return pd.Series(weights, index=uniqueness.index, name="time_decay") if isinstance(uniqueness, pd.Series) else weights

@@ -1,0 +1,225 @@
+"""Every splitter against an O(n^2) oracle that looks at pairs of rows, one by one."""
+
+from itertools import combinations
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+import numpy as np
+import pandas as pd
+import pytest
+
+from sktrain.exceptions import NotEnoughDataError
+from sktrain.splits import CombinatorialPurgedCV, EnhancedWalkForwardCV, TemporalSplitter
+
+DAY = pd.Timedelta("1D")
+
+
+@st.composite
+def markets(draw):
+    """A shuffled, uneven panel (or one instrument), labels with gaps, and spans of any length."""
+    n_times = draw(st.integers(14, 30))
+    symbols = draw(st.integers(1, 3))
+    seed = draw(st.integers(0, 2**32 - 1))
+    rng = np.random.default_rng(seed)
+    days = pd.Timestamp("2020-01-01") + DAY * np.cumsum(rng.integers(1, 4, n_times))
+    rows = [(s, t) for s in range(symbols) for t in range(n_times) if symbols == 1 or rng.random() < 0.7]
+    rows += [(0, t) for t in range(n_times) if not any(r[1] == t for r in rows)]
+    reach = rng.integers(0, 6, len(rows))
+    if draw(st.booleans()):
+        order = rng.permutation(len(rows))
+        rows, reach = [rows[i] for i in order], reach[order]
+    times = days[[t for _, t in rows]]
+    index = times if symbols == 1 else pd.MultiIndex.from_arrays([[f"S{s}" for s, _ in rows], times], names=["symbol", "time"])
+    hours = pd.to_timedelta(rng.integers(0, 24, len(rows)), unit="h")  # a label may be known between two bars
+    ends = pd.Series(times + DAY * reach + hours * draw(st.integers(0, 1)), index=index)
+    y = pd.Series(np.where(rng.random(len(rows)) < 0.1, np.nan, rng.integers(0, 3, len(rows))), index=index)
+    assume(y.notna().sum() > 5)
+    return pd.DataFrame({"x": np.arange(len(rows))}, index=index), y, ends
+
+
+def oracle_train(X, y, ends, test, embargo, may_train):
+    """Rows that may train, from the sentences of the contract; ``test`` is a list of tested blocks of rows."""
+    times = X.index.get_level_values(-1)
+    axis = sorted(set(times))
+    keep = []
+    for i in range(len(X)):
+        if not may_train(times[i]) or np.isnan(y.iloc[i]):
+            continue
+        ok = True
+        for block in test:
+            if not block:
+                continue
+            first, latest = min(times[j] for j in block), max(ends.iloc[j] for j in block)
+            if i in block:
+                ok = False
+            elif times[i] < first:
+                ok &= ends.iloc[i] < first
+                if embargo:
+                    ok &= sum(1 for t in axis if ends.iloc[i] <= t < first) >= embargo
+            else:
+                ok &= times[i] > latest
+                if embargo:
+                    ok &= sum(1 for t in axis if latest <= t < times[i]) >= embargo
+        if ok:
+            keep.append(i)
+    return keep
+
+
+def rows_at(X, y, positions):
+    times = X.index.get_level_values(-1)
+    axis = sorted(set(times))
+    wanted = {axis[p] for p in positions}
+    return [i for i in range(len(X)) if times[i] in wanted and not np.isnan(y.iloc[i])]
+
+
+def check_general(X, y, train, test, ends):
+    """What must hold whatever the splitter: no shared time, no missing label, no pair of overlapping spans."""
+    times = X.index.get_level_values(-1)
+    assert not set(times[train]) & set(times[test])
+    assert y.iloc[train].notna().all()
+    assert y.iloc[test].notna().all()
+    for i in train:
+        for j in test:
+            assert ends.iloc[i] < times[j] or ends.iloc[j] < times[i]
+
+
+@settings(max_examples=120, deadline=None)
+@given(markets(), st.integers(1, 3), st.integers(0, 3), st.sampled_from([None, 3, 5]), st.booleans())
+def test_walk_forward(market, k, embargo, limit, rolling):
+    X, y, ends = market
+    times = X.index.get_level_values(-1)
+    cv = EnhancedWalkForwardCV(
+        k, embargo_bars=embargo, max_train_size=limit, window="rolling" if rolling else "expanding", min_samples_per_fold=1, ensure_regime_coverage=False
+    )
+    try:
+        folds = list(cv.split(X, y, label_end_times=ends))
+    except NotEnoughDataError:
+        return
+    axis = sorted(set(times))
+    n = axis.index(max(times[y.notna()])) + 1
+    size = n // (k + 1)
+    for fold, (train, test) in enumerate(folds):
+        first = n - (k - fold) * size
+        assert test.tolist() == rows_at(X, y, range(first, first + size))
+        expected = oracle_train(X, y, ends, [test.tolist()], embargo, lambda t, first=first: t < axis[first])
+        last = max(axis.index(times[i]) for i in expected)
+        if fold == 0 and rolling and limit is None:
+            limit = last + 1
+        expected = [i for i in expected if limit is None or axis.index(times[i]) > last - limit]
+        assert train.tolist() == expected
+        check_general(X, y, train, test, ends)
+
+
+@settings(max_examples=80, deadline=None)
+@given(markets(), st.sampled_from([(2, 1), (4, 1), (4, 2), (5, 3)]), st.integers(0, 3))
+def test_combinatorial(market, blocks, embargo):
+    X, y, ends = market
+    times = X.index.get_level_values(-1)
+    n_blocks, chosen = blocks
+    try:
+        folds = list(CombinatorialPurgedCV(n_blocks, chosen, embargo_bars=embargo).split(X, y, label_end_times=ends))
+    except NotEnoughDataError:
+        return
+    axis = sorted(set(times))
+    n = axis.index(max(times[y.notna()])) + 1
+    parts = np.array_split(np.arange(n), n_blocks)
+    for (train, test), combination in zip(folds, combinations(range(n_blocks), chosen), strict=True):
+        tested = [rows_at(X, y, parts[b]) for b in combination]
+        assert test.tolist() == sorted(sum(tested, []))
+        inside = {axis[p] for b in combination for p in parts[b]}
+        assert train.tolist() == oracle_train(X, y, ends, tested, embargo, lambda t, inside=inside: t not in inside)
+        check_general(X, y, train, test, ends)
+
+
+@settings(max_examples=80, deadline=None)
+@given(markets(), st.integers(0, 2))
+def test_temporal(market, embargo):
+    X, y, ends = market
+    times = X.index.get_level_values(-1)
+    splitter = TemporalSplitter(0.5, 0.25, 0.25, embargo_bars=embargo)
+    try:
+        train, val, test = splitter.three_way(X, y, label_end_times=ends)
+    except NotEnoughDataError:
+        return
+    axis = sorted(set(times))
+    first_val, first_test = len(axis) // 2, len(axis) * 3 // 4
+    assert test.tolist() == rows_at(X, y, range(first_test, len(axis)))
+    assert val.tolist() == oracle_train(X, y, ends, [test.tolist()], embargo, lambda t: axis[first_val] <= t < axis[first_test])
+    assert train.tolist() == oracle_train(X, y, ends, [val.tolist()], embargo, lambda t: t < axis[first_val])
+    for one, other in ((train, val), (val, test), (train, test)):
+        check_general(X, y, one, other, ends)
+    ((tv, te),) = TemporalSplitter(0.5, 0.25, 0.25, embargo_bars=embargo, evaluate="test").split(X, y, label_end_times=ends)
+    assert te.tolist() == test.tolist()
+    assert tv.tolist() == oracle_train(X, y, ends, [test.tolist()], embargo, lambda t: t < axis[first_test])
+
+
+@settings(max_examples=60, deadline=None)
+@given(markets(), st.integers(0, 4), st.randoms(use_true_random=False))
+def test_shuffled_rows_make_the_same_folds(market, horizon, random):
+    X, y, _ = market
+    order = list(range(len(X)))
+    random.shuffle(order)
+    cv = EnhancedWalkForwardCV(2, horizon=horizon, embargo_bars=1, min_samples_per_fold=1, ensure_regime_coverage=False)
+    try:
+        plain = list(cv.split(X, y))
+    except NotEnoughDataError:
+        with pytest.raises(NotEnoughDataError):
+            cv.split(X.iloc[order], y.iloc[order])
+        return
+    for (train, test), (train2, test2) in zip(plain, cv.split(X.iloc[order], y.iloc[order]), strict=True):
+        assert sorted(np.array(order)[train2]) == train.tolist()
+        assert sorted(np.array(order)[test2]) == test.tolist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(markets(), st.integers(0, 4))
+def test_a_horizon_counts_bars_of_the_own_symbol(market, horizon):
+    """The same folds as from end times that a loop reads off each symbol's own bars."""
+    X, _, _ = market
+    times = X.index.get_level_values(-1)
+    symbols = X.index.get_level_values(0) if isinstance(X.index, pd.MultiIndex) else np.zeros(len(X))
+    ends, y = [], []
+    for i in range(len(X)):
+        own = sorted(times[j] for j in range(len(X)) if symbols[j] == symbols[i])
+        place = own.index(times[i]) + horizon
+        ends.append(own[place] if place < len(own) else pd.NaT)
+        y.append(1.0 if place < len(own) else np.nan)
+    y = pd.Series(y, index=X.index)
+    kwargs = {"embargo_bars": 1, "min_samples_per_fold": 1, "ensure_regime_coverage": False}
+    for cv, told in (
+        (EnhancedWalkForwardCV(2, **kwargs), EnhancedWalkForwardCV(2, horizon=horizon, **kwargs)),
+        (CombinatorialPurgedCV(4, 2, embargo_bars=1), CombinatorialPurgedCV(4, 2, embargo_bars=1, horizon=horizon)),
+    ):
+        try:
+            expected = list(cv.split(X, y, label_end_times=ends))
+        except NotEnoughDataError:
+            continue
+        labelled = y.copy()
+        labelled.attrs["label_horizon"] = horizon
+        for found in (told.split(X, y), cv.split(X, labelled)):
+            for (train, test), (train2, test2) in zip(expected, found, strict=True):
+                np.testing.assert_array_equal(train, train2)
+                np.testing.assert_array_equal(test, test2)
+
+
+def test_purging_by_hand():
+    """Ten daily events of two days in two folds (reference values): closed spans {7,8,9} and {0,1,2}, one bar {6..9} and {0..3}."""
+    X = np.zeros((10, 1))
+    for horizon, expected in ((2, [[7, 8, 9], [0, 1, 2]]), (1, [[6, 7, 8, 9], [0, 1, 2, 3]])):
+        folds = CombinatorialPurgedCV(2, 1, horizon=horizon, embargo_bars=0).split(X)
+        assert [train.tolist() for train, _ in folds] == expected
+
+
+def test_ten_day_labels_leave_no_overlap():
+    index = pd.date_range("2020", periods=100)
+    X = pd.DataFrame({"x": range(100)}, index=index)
+    for train, test in CombinatorialPurgedCV(4, 1, horizon=10, embargo_bars=0).split(X):
+        assert not any(abs(i - j) <= 10 for i in train for j in test)
+
+
+def test_the_embargo_by_hand():
+    X = np.zeros((60, 1))
+    ((train, test),) = TemporalSplitter(0.5, 0.5, 0, embargo_bars=10, horizon=3).split(X)
+    assert (train[-1], test[0]) == (17, 30)  # row 17 is known at 20, ten whole times before 30
+    train, test = next(iter(CombinatorialPurgedCV(3, 1, embargo_bars=5, horizon=2).split(X)))
+    assert (test[-1], train[0]) == (19, 26)  # row 19 is known at 21; 21 + 5 = 26
