@@ -1,7 +1,7 @@
 """What a score is worth: returns, probabilities and fold scores enter, statistics that refuse to be fooled leave."""
 
 from ._calibration import NullCalibration, null_calibration
-from ._folds import FoldScores, baselines, classification_scores, fold_scores
+from ._folds import METRICS, FoldScores, all_class_probabilities, baselines, classification_scores, fold_scores
 from ._intervals import MeanInterval, corrected_mean_interval, false_discovery_rate
 from ._null_markets import null_market
 from ._overfitting import BacktestOverfitting, effective_number_of_trials, probability_of_backtest_overfitting
@@ -17,6 +17,7 @@ from ._sharpe import (
 )
 
 __all__ = [
+    "METRICS",
     "BacktestOverfitting",
     "FoldScores",
     "MeanInterval",
@@ -25,6 +26,7 @@ __all__ = [
     "ProfitAndLoss",
     "RegimeScores",
     "SharpeRatio",
+    "all_class_probabilities",
     "baselines",
     "classification_scores",
     "corrected_mean_interval",

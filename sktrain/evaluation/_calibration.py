@@ -16,7 +16,7 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 
-from .._validation import check_bars, check_count
+from .._validation import check_bars, check_count, label_horizon
 from ..exceptions import DataQualityWarning, SktrainError
 from ._journal import Journal, fingerprint
 from ._null_markets import METHODS, null_market
@@ -91,7 +91,7 @@ def null_calibration(
     scoring=None,
     n_null=99,
     method="block",
-    block_length=20,
+    block_length=None,
     random_state=None,
     n_jobs=None,
     path=None,
@@ -114,8 +114,11 @@ def null_calibration(
         Default balanced accuracy, whose chance level does not move with the class balance of a copy.
     n_null : int, default=99
         Copies; the smallest possible p-value is 1 / (n_null + 1).
-    method, block_length
-        How copies are drawn, see :func:`null_market`.
+    method : {"block", "sign", "phase"}, default="block"
+        How copies are drawn, and so what the score is held against, see :func:`null_market`: ``"block"`` shuffles bars within
+        blocks and keeps slow trends, ``"sign"`` throws a coin for every direction, ``"phase"`` keeps linear autocorrelation.
+    block_length : int, optional
+        Bars in a block, at least twice the labels' horizon. Default: 20, or four times the horizon if that is more.
     random_state : int, RandomState, Generator or None, default=None
         Seed; copy i depends on the seed and on i only.
     n_jobs : int, optional
@@ -154,7 +157,8 @@ def null_calibration(
     count = check_count("n_null", n_null)
     checked = check_bars(bars, warn=False)
     _check_request(estimator, labeler, method)
-    task = _Task(estimator, labeler, _default_cv(cv), scoring, method, check_count("block_length", block_length, minimum=2))
+    task = _Task(estimator, labeler, _default_cv(cv), scoring, method, 0)
+    task = replace(task, block_length=_block_length(block_length, task.label(checked)[1], method))
     journal = Journal.open(path, fingerprint(checked, task) if path is not None else None, _entropy(random_state))
     task = task.seeded(journal.entropy)
     if journal.fold_scores is None:
@@ -186,6 +190,19 @@ def _default_cv(cv):
     from ..splits import EnhancedWalkForwardCV
 
     return EnhancedWalkForwardCV(n_splits=5, ensure_regime_coverage=False)
+
+
+def _block_length(block_length, y, method):
+    horizon = label_horizon(y) or 0
+    if block_length is None:
+        return max(20, 4 * horizon)
+    length = check_count("block_length", block_length, minimum=2)
+    if method == "block" and length < 2 * horizon:
+        raise SktrainError(
+            f"block_length={length} is less than twice the labels' horizon of {horizon} bars: the copies would keep the outcomes. "
+            f"Pass at least {2 * horizon}, or method='sign'."
+        )
+    return length
 
 
 def _entropy(random_state):
@@ -221,10 +238,15 @@ class _Task:
         seeds = np.random.SeedSequence(entropy).generate_state(len(open_seeds) + 1) >> 1
         return replace(self, estimator=clone(self.estimator).set_params(**{name: int(seed) for name, seed in zip(open_seeds, seeds)}))
 
-    def score(self, bars):
-        """Score of every fold."""
+    def label(self, bars):
+        """Labelled rows, labels, and the labeler that made them."""
         labeler = clone(self.labeler) if hasattr(self.labeler, "get_params") else self.labeler
         rows, y = labeler.fit_resample(bars) if hasattr(labeler, "fit_resample") else labeler(bars)
+        return rows, y, labeler
+
+    def score(self, bars):
+        """Score of every fold."""
+        rows, y, labeler = self.label(bars)
         ends = None
         if hasattr(labeler, "label_end_times") and hasattr(self.cv, "split") and takes_end_times(self.cv):
             ends = labeler.label_end_times(bars)

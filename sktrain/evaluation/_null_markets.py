@@ -31,9 +31,9 @@ def null_market(bars, method="block", *, block_length=20, random_state=None):
     method : {"block", "sign", "phase"}, default="block"
         What the copy keeps, and so what a score is held against:
 
-        - ``"block"``: blocks of ``block_length`` bars change places, and the bars within each block change their order. Keeps every
-          bar, the distribution of returns and the clustering of volatility within a block; destroys the order: any
-          momentum, reversal or pattern. Exact for bars that are exchangeable within blocks.
+        - ``"block"``: the bars within each block of ``block_length`` are shuffled. Keeps every bar, the path from block to block,
+          and with it slow trends and the rise and fall of volatility; destroys the order within a block: momentum, reversal and
+          patterns faster than a block. Exact for bars that are exchangeable within blocks.
         - ``"sign"``: a coin is thrown for every time, and where it falls, the bar is mirrored about the mean log return. Keeps
           sizes, ranges and volumes in place, volatility to the day; destroys direction. Exact for symmetric returns.
         - ``"phase"``: bars change places such that the returns keep their autocorrelations, by random Fourier phases
@@ -42,7 +42,7 @@ def null_market(bars, method="block", *, block_length=20, random_state=None):
           The instruments of a panel share phases (Prichard & Theiler 1994) and need the same times.
 
     block_length : int, default=20
-        Bars in a block, at least 2; for ``"block"`` only.
+        Bars in a block, at least 2; for ``"block"`` only. Several times the labels' horizon, or the copies keep the outcomes.
     random_state : int, Generator, SeedSequence or None, default=None
         Seed of the draw.
 
@@ -170,10 +170,7 @@ def _block_order(market, length, rng):
     movable = 0
     for pattern in np.unique(patterns[patterns >= 0]):
         times = np.flatnonzero(patterns == pattern)
-        if len(times) < 2 * length:
-            source[times] = times[rng.permutation(len(times))]  # too few for two blocks: one that is shuffled
-        else:
-            source[times] = times[_shuffle_blocks(len(times), length, rng)]
+        source[times] = times[_shuffle_blocks(len(times), length, rng)]
         movable += len(times) if len(times) > 1 else 0
     if movable < _SHARED * (patterns >= 0).sum():
         raise SktrainError(
@@ -188,11 +185,9 @@ def _block_order(market, length, rng):
 
 
 def _shuffle_blocks(n, length, rng):
-    """An order of n bars: blocks in random order (the ragged one last in size, anywhere in place), bars in random order within."""
-    offset = int(rng.integers(length))  # cuts fall anywhere, so that no pair of neighbours is always in one block
-    blocks = (np.arange(n) + offset) // length
-    block_rank = rng.permutation(blocks[-1] + 1)
-    return np.lexsort((rng.random(n), block_rank[blocks]))
+    """An order of n bars, random within each block; what is left over joins the last block."""
+    blocks = np.minimum(np.arange(n) // length, max(n // length - 1, 0))
+    return np.lexsort((rng.random(n), blocks))
 
 
 def _patterns(market):
