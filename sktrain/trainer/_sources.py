@@ -67,7 +67,8 @@ def open_source(data=None, stocks=None, interval="1d"):
     (['AAPL'], ['NOPE'])
     """
     stocks = _symbols(stocks)
-    if data is None:
+    bundled = data is None
+    if bundled:
         data, name = _bundled(stocks)
     elif isinstance(data, (str, os.PathLike)):
         from ..datasets import read_bars
@@ -86,7 +87,7 @@ def open_source(data=None, stocks=None, interval="1d"):
         raise SktrainError(
             f"data must be a path, a DataFrame, a dict of DataFrames or a callable (symbol, interval) -> DataFrame, got {type(data).__name__}."
         )
-    bars = check_bars(bars)
+    bars = check_bars(bars, warn=not bundled)
     _refuse_mixed_spacing(bars)
     return Source(bars if get_history(bars) is not None else with_history(bars), missing, name)
 

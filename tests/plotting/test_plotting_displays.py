@@ -1,0 +1,88 @@
+"""Displays hold the numbers they are given, and draw them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sktrain import (
+    AdaptiveLabeler,
+    CompressionDisplay,
+    DriftDisplay,
+    EnhancedWalkForwardCV,
+    LabelDisplay,
+    LearningCurveDisplay,
+    RegimeDisplay,
+    SearchDisplay,
+    WalkForwardDisplay,
+)
+from sktrain.plotting._canvas import spans_of
+
+pyplot = pytest.importorskip("matplotlib.pyplot")
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    pyplot.close("all")
+
+
+def test_spans_of_a_mask_by_a_loop():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        mask = rng.random(20) < 0.5
+        positions = {i for first, last in spans_of(mask) for i in range(first, last + 1)}
+        assert positions == set(np.flatnonzero(mask))
+
+
+def test_walk_forward_roles_equal_the_split(sp500):
+    bars, y = AdaptiveLabeler().fit_resample(sp500)
+    cv = EnhancedWalkForwardCV(n_splits=4, ensure_regime_coverage=False)
+    display = WalkForwardDisplay.from_cv(cv, bars, y)
+    for role, (train, test) in zip(display.roles, cv.split(bars, y)):
+        assert set(np.flatnonzero(role == "train")) == set(train)
+        assert set(np.flatnonzero(role == "test")) == set(test)
+        gap = np.flatnonzero(role == "gap")
+        assert len(gap) == 12  # 3 bars purged, 9 more embargoed
+        assert gap[-1] == test[0] - 1
+    assert len(display.plot().ax_) == 2
+
+
+def test_regimes_and_labels_draw_on_given_axes(sp500, us_stocks):
+    _, ax = pyplot.subplots()
+    display = RegimeDisplay.from_bars(sp500).plot(ax=ax)
+    assert display.ax_ is ax
+    assert display.regimes.notna().sum() > 4000
+    labels = LabelDisplay.from_bars(us_stocks, AdaptiveLabeler(scaling="sigma", base_threshold=0.5), symbol="IBM").plot()
+    assert labels.balance.sum() == pytest.approx(1)
+    assert len(labels.labels) == len(us_stocks.xs("IBM", level=0))
+
+
+def test_learning_curves_mark_the_best_epoch():
+    curves = {"a": pd.DataFrame({"train_loss": [3.0, 2, 1], "valid_loss": [3.0, 1, 2]}, index=[1, 2, 3])}
+    display = LearningCurveDisplay(curves, {"a": 2}).plot()
+    assert len(display.ax_.lines) == 3
+    with pytest.raises(ValueError, match="no training history"):
+        LearningCurveDisplay.from_estimator(object())
+
+
+def test_drift_heat_map_and_bars():
+    features = pd.Index(["a", "b"])
+    reports = [{"per_feature": pd.DataFrame({"psi": [0.1 * k, 0.2], "drifted": [False, True]}, index=features)} for k in range(3)]
+    many = DriftDisplay.from_reports(reports).plot()
+    assert many.psi.shape == (3, 2)
+    one = DriftDisplay.from_reports(reports[:1]).plot()
+    assert len(one.ax_.patches) == 2
+    with pytest.raises(ValueError, match="empty"):
+        DriftDisplay.from_reports([])
+
+
+def test_search_best_so_far_skips_pruned_trials():
+    display = SearchDisplay([0.3, np.nan, 0.5, 0.4], ["complete", "pruned", "complete", "complete"], luck=0.45).plot()
+    assert display.best.tolist() == [0.3, 0.3, 0.5, 0.5]
+
+
+def test_compression_reads_both_shapes_of_report():
+    one = CompressionDisplay.from_report({"before": {"size_bytes": 100.0}, "after": {"size_bytes": 25.0}})
+    two = CompressionDisplay.from_report({"size_bytes_before": 100, "size_bytes_after": 25, "other": 1})
+    assert one.ratios.to_dict() == two.ratios.to_dict() == {"size_bytes": 0.25}
+    assert len(one.plot().ax_) == 1
