@@ -273,8 +273,7 @@ def test_a_stale_handle_is_ignored_with_a_warning(change):
         stale = bars.tz_localize("UTC")
     else:
         stale = bars.set_axis(bars.index + pd.Timedelta(days=20_000))
-    with pytest.warns(StaleHistoryWarning, match="with_history"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ColdStartWarning)
+    with pytest.warns(StaleHistoryWarning, match="with_history"):
         out = fitted.transform(stale)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ColdStartWarning)
