@@ -70,7 +70,7 @@ def to_positions(predictions, *, sides=None, mode="sign", threshold=0.0):
 def _open(predictions):
     """Values, classes of the columns (None without names), index."""
     if isinstance(predictions, OutOfFoldPredictions):
-        return predictions.probabilities, list(predictions.classes), predictions.index
+        return predictions.probabilities, predictions.classes.tolist(), predictions.index
     index = getattr(predictions, "index", None)
     index = index if isinstance(index, pd.Index) else None
     if isinstance(predictions, pd.DataFrame):
@@ -87,7 +87,7 @@ def _resolve(sides, classes, count):
         names = None if classes is None else tuple(classes)
         found = _SIDES.get(count) if names is None else _KNOWN.get(names)
         if found is None:
-            what = f"classes {list(names)!r}" if names is not None else f"{count} columns"
+            what = f"classes {list(names)}" if names is not None else f"{count} columns"
             raise SktrainError(f"It is not known which side the {what} mean. Say it, for example sides={{0: -1, 1: 1}}.")
     elif isinstance(sides, dict):
         lacking = [name for name in classes or range(count) if name not in sides]
@@ -110,10 +110,10 @@ def _sides_of_labels(labels, sides):
         if family is None and set(names) <= {-1, 0, 1} and -1 in names:
             family = (-1, 0, 1)
         if family is None:
-            raise SktrainError(f"It is not known which side the labels {list(names)!r} mean. Say it, for example sides={{0: -1, 1: 0, 2: 1}}.")
+            raise SktrainError(f"It is not known which side the labels {names.tolist()!r} mean. Say it, for example sides={{0: -1, 1: 0, 2: 1}}.")
         sides = dict(zip(family, _KNOWN[family]))
     positions = np.zeros(len(labels))
-    positions[known] = _resolve(sides, list(names), len(names))[codes]
+    positions[known] = _resolve(sides, names.tolist(), len(names))[codes]
     return positions
 
 
