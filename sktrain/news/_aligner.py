@@ -1,0 +1,430 @@
+"""The as-of join: articles with their vectors enter, then bars; one row of news per bar leaves.
+
+A bar decided at time t gets the articles that became available from the bar before it up to, and without, t. A row never looks
+back further than ``lookback`` bars, so live rows equal historical ones.
+"""
+
+from dataclasses import dataclass
+from numbers import Real
+import warnings
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from .._history import recall, segment_starts
+from .._validation import Count, Number, time_axis
+from ..exceptions import ColdStartWarning, DataQualityWarning, InvalidBarsError, SktrainError
+from ._articles import article_times, as_articles
+from ._clock import Clock, duration
+
+__all__ = ["NewsAligner"]
+
+_HALF_LIVES = 10  # without a lookback, an article is forgotten when 1/1024 of its weight is left
+_ALWAYS = np.iinfo(np.int64).min
+
+
+class NewsAligner(BaseEstimator):
+    """Join articles to bars by the time they were available, never by a later one.
+
+    Parameters
+    ----------
+    lag : str or Timedelta, default="0s"
+        Time between an article's availability and the moment your system could act on it; never negative.
+    half_life : str, Timedelta or float, optional
+        Age at which an article weighs half: a time span (age since it was available), or a number of bars (age since the first bar
+        that knew it). None weighs all articles of the window alike.
+    lookback : int, optional
+        Bars whose articles a row sees, its own included. Default 1 without ``half_life``; with it, ten half-lives.
+    aggregation : {"mean", "last", "attention"}, default="mean"
+        ``"mean"``: Σ w v / max(1, Σ w) with w from ``half_life``, so that the mean fades when there is nothing new;
+        ``"last"``: the latest article, with its weight; ``"attention"``: Σ w v / Σ w, weights that sum to one and fall by half
+        with every ``half_life`` of age, or, without one, with every width of the row's own bar.
+    symbol : str, optional
+        For bars of one instrument: which one; articles about others only are left out. None keeps all articles.
+    timezone : str, optional
+        Zone of naive times, of bars as of articles. Without it naive times meet only naive ones.
+    session_close : str, optional
+        For daily bars stamped with their date: the hour, such as ``"16:00"``, at which the day is decided, on the clock of
+        ``timezone`` or of the bars' own zone. Without it the stamp itself is the decision time.
+
+    Attributes
+    ----------
+    n_articles_ : int
+        Articles seen in ``fit``.
+    times_ : ndarray of int64, shape (n_articles_,)
+        When each article, in order of availability, could be acted on (``lag`` included), in nanoseconds.
+    lookback_ : int or None
+        Bars a row looks back on; None when ten half-lives of time bound its window.
+    feature_names_out_ : list of str
+        The vectors' columns, then ``n_articles``.
+
+    Notes
+    -----
+    A bar with no articles in its window gets the zero vector and ``n_articles`` 0. The first bar of all knows no bar before it and
+    gets everything that was available before it. A slice of bars that carry a history (``with_history``) is computed as the whole
+    would be. In a panel each symbol gets the articles about it and those about no symbol in particular.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sktrain import NewsAligner, NewsArticle
+    >>> bars = pd.DataFrame({"close": [1.0, 2.0, 3.0]}, pd.date_range("2024-01-01", periods=3))
+    >>> news = [NewsArticle("up", "2024-01-01 09:00"), NewsArticle("on the stroke", "2024-01-02")]
+    >>> NewsAligner().fit(news, np.array([[1.0], [5.0]])).transform(bars)
+                news_0  n_articles
+    2024-01-01     0.0         0.0
+    2024-01-02     1.0         1.0
+    2024-01-03     5.0         1.0
+    """
+
+    _parameter_constraints = {
+        "lag": [str, pd.Timedelta, np.timedelta64],
+        "half_life": [str, pd.Timedelta, np.timedelta64, Number(0, closed="neither"), None],
+        "lookback": [Count(1), None],
+        "aggregation": [StrOptions({"mean", "last", "attention"})],
+        "symbol": [str, None],
+        "timezone": [str, None],
+        "session_close": [str, None],
+    }
+
+    def __init__(self, lag="0s", half_life=None, lookback=None, aggregation="mean", symbol=None, timezone=None, session_close=None):
+        self.lag = lag
+        self.half_life = half_life
+        self.lookback = lookback
+        self.aggregation = aggregation
+        self.symbol = symbol
+        self.timezone = timezone
+        self.session_close = session_close
+
+    def fit(self, articles, vectors=None):
+        """Remember articles and their vectors, in order of availability.
+
+        Parameters
+        ----------
+        articles : list of NewsArticle, or DataFrame with ``title`` and ``available_at``, length n
+            In any order; all with a time zone or all without.
+        vectors : array-like or DataFrame of shape (n, width), optional
+            One row per article, finite; columns of a DataFrame keep their names. Without vectors only articles are counted.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        SktrainError
+            When the lengths differ, a vector is not finite, times mix naive and aware, or ``lag`` is negative.
+        """
+        self._validate_params()
+        lag, self.lookback_ = self._lag(), self._lookback()
+        articles = as_articles(articles)
+        values, names = _check_vectors(vectors, len(articles))
+        known = article_times(articles)
+        times, self.aware_ = Clock(self.timezone, self.session_close).of_articles(known.times, known.aware)
+        order = np.argsort(times, kind="stable")
+        self.times_, self.vectors_ = times[order] + lag, values[order]
+        self.routes_ = _routes([articles[place].symbols for place in order])
+        self.n_articles_ = len(articles)
+        self.feature_names_out_ = [*names, "n_articles"]
+        return self
+
+    def transform(self, bars):
+        """Join the articles to bars.
+
+        Parameters
+        ----------
+        bars : DataFrame or Series of n rows
+            Indexed by time or (symbol, time); only the index is read. In any order when they carry a history, else a row's
+            previous bar is the one before it in time among the rows given.
+
+        Returns
+        -------
+        DataFrame, shape (n, width + 1)
+            Indexed like ``bars``: the vectors' columns and ``n_articles``, the number of articles in the row's window.
+        """
+        weights, counts = self.weights(bars)
+        out = np.empty((len(bars), self.vectors_.shape[1] + 1), dtype=self.vectors_.dtype)
+        out[:, -1] = counts
+        if out.shape[1] > 1:
+            out[:, :-1] = weights @ self.vectors_
+        return pd.DataFrame(out, index=bars.index, columns=self.feature_names_out_, copy=False)
+
+    def n_known(self, bars):
+        """How many articles, in order of availability, were available before the last decision time of ``bars``."""
+        check_is_fitted(self)
+        rows = self._rows(bars)
+        return int(np.searchsorted(self.times_, rows.times[rows.places].max())) if len(rows.places) else 0
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns that ``transform`` returns."""
+        check_is_fitted(self)
+        return np.array(self.feature_names_out_, dtype=object)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.target_tags.required = False
+        tags.no_validation = True
+        return tags
+
+    def _half_life(self):
+        """(nanoseconds, None), (None, bars) or (None, None)."""
+        if self.half_life is None:
+            return None, None
+        if isinstance(self.half_life, Real) and not isinstance(self.half_life, np.timedelta64):
+            return None, float(self.half_life)
+        span = duration("half_life", self.half_life)
+        if span <= 0:
+            raise SktrainError(f"half_life={self.half_life!r} must be longer than nothing.")
+        return float(span), None
+
+    def _lookback(self):
+        """Bars a row looks back on; None when its window is bounded by ten half-lives of time instead."""
+        span, bars = self._half_life()
+        if self.lookback is not None:
+            return self.lookback
+        if bars is not None:
+            return int(np.ceil(_HALF_LIVES * bars))
+        return 1 if span is None else None
+
+    def _lag(self):
+        lag = duration("lag", self.lag)
+        if lag < 0:
+            raise SktrainError(f"lag={self.lag!r} is negative: an article would be used before it was available.")
+        return lag
+
+    # -- windows --------------------------------------------------------------------------------------------------------
+
+    def _rows(self, bars):
+        """The rows of ``bars`` among the bars around them."""
+        if not isinstance(bars, (pd.DataFrame, pd.Series)) or time_axis(bars).index is None:
+            raise InvalidBarsError(f"NewsAligner joins by time: bars need an index of times or of (symbol, time), got {type(bars).__name__}.")
+        context = recall(bars, columns=[], caller="NewsAligner") if isinstance(bars, pd.DataFrame) else None
+        index = bars.index if context is None else context.frame.index
+        axis = time_axis(pd.Series(index=index, dtype=float))
+        times = self._decision_times(axis)
+        if context is not None:
+            return _Rows(times, segment_starts(index), _segment_names(index, segment_starts(index)), context.rows, True)
+        symbols = np.zeros(len(index), dtype=np.intp) if axis.symbols is None else axis.symbols
+        order = np.lexsort((times, symbols))
+        index, times, symbols = index[order], times[order], symbols[order]
+        twice = (times[1:] == times[:-1]) & (symbols[1:] == symbols[:-1])
+        if twice.any():
+            raise InvalidBarsError(f"The bar {index[int(np.argmax(twice))]} stands twice. Drop repeated rows.")
+        rows = np.empty(len(order), dtype=np.intp)
+        rows[order] = np.arange(len(order))
+        starts = segment_starts(index)
+        return _Rows(times, starts, _segment_names(index, starts), rows, False)
+
+    def _decision_times(self, axis):
+        zone = (axis.index.levels[1] if isinstance(axis.index, pd.MultiIndex) else axis.index).tz
+        times, aware = Clock(self.timezone, self.session_close).of_bars(axis.times, zone)
+        if self.aware_ is not None and aware != self.aware_:
+            kinds = ("zone-aware", "naive") if self.aware_ else ("naive", "zone-aware")
+            raise SktrainError(
+                f"The articles' times are {kinds[0]}, the bars' are {kinds[1]} (such as {axis.index[0]}). Pass timezone=, the zone of the "
+                "naive ones, or localise them."
+            )
+        return times
+
+    def _pieces(self, rows):
+        """The windows of the rows, one piece per instrument and kind of article (about it, or about none in particular)."""
+        lookback, span = self.lookback_, self._half_life()[0]
+        ends = np.append(rows.starts[1:], len(rows.times))
+        owner = np.searchsorted(rows.starts, rows.places, side="right") - 1
+        by_owner = np.argsort(owner, kind="stable")
+        borders = np.searchsorted(owner[by_owner], np.arange(len(rows.starts) + 1))
+        for segment in np.flatnonzero(np.diff(borders)):
+            own = by_owner[borders[segment] : borders[segment + 1]]
+            low, times = rows.starts[segment], rows.times[rows.starts[segment] : ends[segment]]
+            places = rows.places[own] - low
+            until = times[places]
+            since = _edges(times, places, lookback) if lookback is not None else _before(until, _HALF_LIVES * span)
+            for members in self._members(rows.names[segment]):
+                known = self.times_[members]
+                piece = _Piece(own, members, np.searchsorted(known, since), np.searchsorted(known, until), places, times)
+                if not rows.warm and lookback is not None:
+                    _warn_if_cold(piece, known, lookback)
+                yield piece
+
+    def _members(self, name):
+        """Articles for one instrument: those about none in particular, and those about it."""
+        if name is None and self.symbol is None:
+            yield np.arange(len(self.times_))
+            return
+        yield self.routes_.get(None, np.empty(0, dtype=np.intp))
+        yield self.routes_.get(self.symbol if name is None else name, np.empty(0, dtype=np.intp))
+
+    # -- weights --------------------------------------------------------------------------------------------------------
+
+    def weights(self, bars):
+        """How much every article counts in every row.
+
+        Parameters
+        ----------
+        bars : DataFrame or Series of n rows
+            As for ``transform``.
+
+        Returns
+        -------
+        weights : sparse matrix of shape (n, n_articles)
+            Columns in order of availability (``times_``); ``weights @ vectors`` are the rows of ``transform``.
+        counts : ndarray of int64, shape (n,)
+            Articles in each row's window.
+        """
+        check_is_fitted(self)
+        rows = self._rows(bars)
+        self._warn_unknown(rows)
+        pieces = list(self._pieces(rows))
+        counts = np.zeros(len(rows.places), dtype=np.int64)
+        latest = np.full(len(rows.places), -1, dtype=np.intp)
+        for piece in pieces:
+            counts[piece.rows] += piece.high - piece.low
+            some = piece.high > piece.low
+            latest[piece.rows[some]] = np.maximum(latest[piece.rows[some]], piece.members[piece.high[some] - 1])
+        only = latest if self.aggregation == "last" else None
+        row, article, age = map(np.concatenate, zip(*(self._aged_pairs(piece, only) for piece in pieces)))
+        weights = self._normalised(row, age, len(counts))
+        shape = (len(counts), len(self.times_))
+        return sparse.csr_matrix((weights.astype(self.vectors_.dtype, copy=False), (row, article)), shape=shape), counts
+
+    def _aged_pairs(self, piece, only):
+        """(row, article, age in half-lives) of the pairs of a piece."""
+        span, bars = self._half_life()
+        at, article = piece.pairs(only)
+        if bars is not None:
+            first = np.searchsorted(piece.bar_times, self.times_[article], side="right")
+            age = (piece.places[at] - first) / bars
+        elif span is not None:
+            age = (piece.bar_times[piece.places[at]] - self.times_[article]) / span
+        elif self.aggregation == "attention":
+            before = piece.bar_times[np.maximum(piece.places - 1, 0)]
+            width = np.where(piece.places > 0, piece.bar_times[piece.places] - before, np.inf)
+            age = (piece.bar_times[piece.places[at]] - self.times_[article]) / width[at]
+        else:
+            age = np.zeros(len(at))
+        return piece.rows[at], article, age
+
+    def _normalised(self, row, age, n):
+        """Weights from ages: at most one in sum ("mean", "last"), or exactly one ("attention")."""
+        if self.aggregation == "attention":
+            youngest = np.full(n, np.inf)
+            np.minimum.at(youngest, row, age)
+            age = age - youngest[row]  # relative: the weights of a row never all vanish
+        weights = np.exp2(-age)
+        total = np.bincount(row, weights=weights, minlength=n)
+        return weights / (total if self.aggregation == "attention" else np.maximum(total, 1.0))[row]
+
+    def _warn_unknown(self, rows):
+        if rows.names == [None] and self.symbol is None:
+            return
+        here = {self.symbol} if rows.names == [None] else set(rows.names)
+        strangers = [name for name in self.routes_ if name is not None and name not in here]
+        if strangers and len(strangers) == len([name for name in self.routes_ if name is not None]):
+            shown = ", ".join(map(repr, strangers[:5]))
+            warnings.warn(
+                f"No article is about any of the bars' symbols ({', '.join(map(repr, sorted(map(str, here))[:5]))}); the articles name {shown}. "
+                "Only articles about no symbol in particular were joined.",
+                DataQualityWarning,
+                stacklevel=4,
+            )
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Where n rows stand among the bars of their instruments.
+
+    ``times`` of all bars known, sorted within each instrument; an instrument begins at each of ``starts`` and is called by the
+    name in ``names`` (None for the only one); ``places`` of the n rows; ``warm`` when nothing before them is hidden.
+    """
+
+    times: np.ndarray
+    starts: np.ndarray
+    names: list
+    places: np.ndarray
+    warm: bool
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Windows of some rows of one instrument on one list of articles.
+
+    Row ``rows[i]`` sees ``members[low[i]:high[i]]``; it is bar ``places[i]`` of those decided at ``bar_times``.
+    """
+
+    rows: np.ndarray
+    members: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    places: np.ndarray
+    bar_times: np.ndarray
+
+    def pairs(self, latest=None):
+        """(position in ``rows``, article) of every pair, or only of those that are the ``latest`` of their row."""
+        if latest is not None:
+            last = self.members[np.maximum(self.high - 1, 0)] if len(self.members) else np.zeros(len(self.rows), dtype=np.intp)
+            at = np.flatnonzero((self.high > self.low) & (last == latest[self.rows]))
+            return at, last[at]
+        counts = self.high - self.low
+        at = np.repeat(np.arange(len(counts)), counts)
+        offsets = np.arange(len(at)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return at, self.members[np.repeat(self.low, counts) + offsets]
+
+
+def _check_vectors(vectors, n):
+    if vectors is None:
+        return np.empty((n, 0), dtype=np.float32), []
+    values = np.asarray(vectors)
+    if values.ndim != 2 or len(values) != n:
+        raise SktrainError(f"vectors must have one row for each of the {n} articles, got shape {values.shape}.")
+    if values.dtype.kind not in "iuf" or values.dtype == np.float16:
+        raise SktrainError(f"vectors must be float32 or float64 numbers, got dtype {values.dtype}.")
+    values = values if values.dtype == np.float32 else values.astype(np.float64)
+    bad = ~np.isfinite(values).all(axis=1)
+    if bad.any():
+        raise SktrainError(f"vectors: row {int(np.argmax(bad))} is not finite ({int(bad.sum())} such rows).")
+    if isinstance(vectors, pd.DataFrame):
+        return values, [str(name) for name in vectors.columns]
+    return values, [f"news_{i}" for i in range(values.shape[1])]
+
+
+def _routes(symbols):
+    """Positions of the articles about each symbol; those about none under None."""
+    routes = {}
+    for place, names in enumerate(symbols):
+        for name in dict.fromkeys(names) or (None,):
+            routes.setdefault(name, []).append(place)
+    return {name: np.array(places, dtype=np.intp) for name, places in routes.items()}
+
+
+def _segment_names(index, starts):
+    return [index[start][0] for start in starts] if isinstance(index, pd.MultiIndex) else [None]
+
+
+def _edges(times, places, lookback):
+    """Time of the bar ``lookback`` bars before each place; the beginning of time where there is none."""
+    before = places - lookback
+    return np.where(before >= 0, times[np.maximum(before, 0)], _ALWAYS)
+
+
+def _before(times, span):
+    return times - np.int64(min(span, float(np.iinfo(np.int64).max // 4)))
+
+
+def _warn_if_cold(piece, known, lookback):
+    """Say so when rows without a history swallow articles that a bar before them has probably seen."""
+    first = piece.bar_times[0]
+    spacing = np.diff(piece.bar_times).max() if len(piece.bar_times) > 1 else 0
+    old = np.searchsorted(known, first - 2 * spacing * lookback)
+    if (piece.low[piece.places < lookback] < old).any():
+        warnings.warn(
+            f"NewsAligner knows no bar before {pd.Timestamp(first)}: the first rows get every earlier article, the oldest from "
+            f"{pd.Timestamp(known[0])}. Pass bars from with_history, or drop the articles that belong to earlier bars.",
+            ColdStartWarning,
+            stacklevel=6,
+        )
