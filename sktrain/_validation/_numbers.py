@@ -1,0 +1,46 @@
+"""Whole and real numbers as parameters: a value enters, an answer or an error that names it leaves."""
+
+import math
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.utils._param_validation import Interval
+
+from ..exceptions import SktrainError
+
+__all__ = ["Count", "Number", "check_count"]
+
+
+class Count(Interval):
+    """A whole number within bounds for ``_parameter_constraints``; True and 3.0 are refused."""
+
+    def __init__(self, left=1, right=None):
+        super().__init__(Integral, left, right, closed="left" if right is None else "both")
+
+    def is_satisfied_by(self, val):
+        return not isinstance(val, (bool, np.bool_)) and super().is_satisfied_by(val)
+
+
+class Number(Interval):
+    """A finite real number within bounds for ``_parameter_constraints``; booleans and NaN are refused."""
+
+    def __init__(self, left=None, right=None, *, closed="both"):
+        super().__init__(Real, left, right, closed=closed)
+
+    def is_satisfied_by(self, val):
+        if isinstance(val, (bool, np.bool_)) or not isinstance(val, Real) or not math.isfinite(val):
+            return False
+        return super().is_satisfied_by(val)
+
+
+def check_count(name, value, *, minimum=1):
+    """Return ``value`` as an int, or refuse what is not a whole number >= ``minimum``.
+
+    Examples
+    --------
+    >>> check_count("horizon", 3)
+    3
+    """
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or value < minimum:
+        raise SktrainError(f"{name} must be an integer >= {minimum}, got {value!r}.")
+    return int(value)
