@@ -27,12 +27,14 @@ def measure(n, features, lookback, kind):
     small = with_history(pd.DataFrame(np.ones((99, 2)), pd.date_range("2000", periods=99, freq="min")))
     cross_validate(model, small, np.arange(99) % 2, cv=KFold(5))  # everything is imported and warm
     before = psutil.Process().memory_info().rss
-    values = np.random.default_rng(0).standard_normal((n, features))
-    X = values if kind == "array" else with_history(pd.DataFrame(values, pd.date_range("2000", periods=n, freq="min")))
+    X = np.random.default_rng(0).standard_normal((n, features))
+    weight = X.nbytes
+    if kind == "frame":  # pandas keeps a copy of its own: the array is let go
+        X = with_history(pd.DataFrame(X, pd.date_range("2000", periods=n, freq="min")))
     y = np.arange(n) % 3
     cross_validate(model, X, y, cv=KFold(5), error_score="raise")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
-    return peak / values.nbytes
+    return peak / weight
 
 
 def main(smoke):

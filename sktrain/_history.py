@@ -103,6 +103,11 @@ class History(dict):
             return np.arange(len(own))
         if type(index) is not type(own) or getattr(index, "tz", None) != getattr(own, "tz", None):
             return None
+        if isinstance(own, pd.DatetimeIndex) and own.is_monotonic_increasing:  # a search needs no hash table
+            if index.hasnans:
+                return None
+            positions = np.minimum(own.searchsorted(index), len(own) - 1)
+            return positions if bool((own[positions] == index).all()) else None
         positions = own.get_indexer(index)
         return None if (positions < 0).any() else positions
 

@@ -149,7 +149,7 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
                 check_order(time_axis(X))
             return np.ascontiguousarray(values), np.arange(len(values)), X.index, True
         names, dtype = list(X.columns), values.dtype
-        base = context.history.cached(("windows", tuple(names), dtype.str), lambda frame: _contiguous(frame[names], dtype))
+        base = context.history.cached(("windows", tuple(names), dtype.str), lambda frame: _contiguous(frame, dtype, names))
         return base, context.rows, context.frame.index, False
 
     def _with_tail(self, base, rows, index):
@@ -171,8 +171,12 @@ def _has_time(index):
     return isinstance(index, (pd.DatetimeIndex, pd.MultiIndex))
 
 
-def _contiguous(frame, dtype):
-    return np.ascontiguousarray(frame.to_numpy(dtype=dtype, na_value=np.nan))
+def _contiguous(frame, dtype, names=None):
+    """Values row by row; the frame's own memory where it is laid out like that already."""
+    if names is not None and names != list(frame.columns):
+        frame = frame[names]
+    plain = all(isinstance(kind, np.dtype) for kind in frame.dtypes)
+    return np.ascontiguousarray(frame.to_numpy(dtype=dtype) if plain else frame.to_numpy(dtype=dtype, na_value=np.nan))
 
 
 def _refuse_bad_columns(X):
