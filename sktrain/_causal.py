@@ -96,7 +96,8 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
 
     def _check(self, X):
         """The checked columns that are read, under their lower-case names."""
-        bars = check_bars(X, required=self._required, warn=False)
+        bars = check_bars(X, required=self._required, warn=False)  # tells that periods become timestamps
+        bars = bars.to_timestamp() if isinstance(bars.index, pd.PeriodIndex) else bars
         bars = bars[list(self._required)]
         bars.attrs = {}
         return bars

@@ -27,7 +27,7 @@ from sktrain import (
 )
 from sktrain._history import History, get_history, prepend_tail, recall, remember_tail, segment_starts
 from sktrain.datasets import load_sp500, load_us_stocks, make_market
-from sktrain.exceptions import ColdStartWarning, InvalidBarsError, StaleHistoryWarning
+from sktrain.exceptions import ColdStartWarning, DataQualityWarning, InvalidBarsError, StaleHistoryWarning
 
 
 def bare(frame):
@@ -444,3 +444,30 @@ def test_set_output_keeps_the_history():
     out = fitted.transform(bars.iloc[50:60])
     assert list(out.columns) == list(fitted.get_feature_names_out())
     np.testing.assert_array_equal(np.asarray(SlidingWindow(3).fit_transform(out)[0]), fitted.transform(bars).iloc[48:51])
+
+
+def test_periods_become_timestamps_with_a_warning():
+    bars = bare(load_sp500())
+    periods = bars.set_axis(bars.index.to_period("D"))
+    with pytest.warns(DataQualityWarning, match="PeriodIndex"):
+        out = BarFeatures((3, 7)).fit_transform(periods)
+    pd.testing.assert_frame_equal(out, BarFeatures((3, 7)).fit_transform(bars), check_freq=False, check_index_type=False)
+
+
+def test_time_zones_and_minutes():
+    bars = make_market(300, random_state=0).bars
+    zoned = with_history(bare(bars).set_axis(pd.date_range("2024-03-30", periods=300, freq="15min", tz="Europe/Berlin")))  # clocks change
+    fitted = BarFeatures((3, 7), calendar="intraday").fit(zoned)
+    whole = fitted.transform(zoned)
+    pd.testing.assert_frame_equal(fitted.transform(zoned.iloc[[90, 200, 150]]), whole.iloc[[90, 200, 150]], check_exact=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        live = clone(fitted).fit(bare(zoned.iloc[:200])).transform(bare(zoned.iloc[200:]))
+    pd.testing.assert_frame_equal(live, whole.iloc[200:], check_exact=True, check_freq=False)
+
+
+def test_a_bootstrap_of_rows_keeps_its_context():
+    market = make_market(200, random_state=9)
+    rows = np.random.default_rng(0).integers(0, 200, 200)
+    drawn = BarFeatures((3, 7)).fit(market.bars.iloc[rows]).transform(market.bars.iloc[rows])
+    np.testing.assert_array_equal(drawn, BarFeatures((3, 7)).fit_transform(market.bars).iloc[rows])
