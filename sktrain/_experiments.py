@@ -335,7 +335,7 @@ class Experiment:
                 again, _ = self.run(cut, cut, None)
             except UnusableOutputError:
                 raise
-            except Exception as error:  # noqa: BLE001 - reported below when no cut works
+            except Exception as error:  # reported below when no cut works
                 failure = error
                 continue
             everything = self.unique[-1]
@@ -376,7 +376,7 @@ class Experiment:
         try:
             clean, _ = self.run(cut, cut, None, source=gapped)
             dirty, _ = self.run(cut, cut, "noise", source=gapped)
-        except Exception:  # noqa: BLE001 - rows with gaps are refused: nothing to look at
+        except Exception:  # rows with gaps are refused: nothing to look at
             return None, runs
         return self.changes(clean, dirty, cut, "noise after gaps"), runs + 1
 

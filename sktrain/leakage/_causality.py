@@ -75,7 +75,7 @@ def check_causality(model, X, y=None, *, horizon=None, where=None, most_times=30
         code = "rows_dropped" if "rows for" in str(error) else "unstable_output" if "differ" in str(error) else "could_not_run"
         report = cannot("causality", code, f"{_name(model)}: {' '.join(str(error).split())[:300]}", where={"step": _name(model), **(where or {})}, fix=_FIXES[code])
         return LeakageReport([*findings, *report.findings], report.checks)
-    except Exception as error:  # noqa: BLE001 - any failure of the user's code is reported, none is a pass
+    except Exception as error:  # any failure of the user's code is reported, none is a pass
         report = cannot("causality", "could_not_run", f"{_name(model)} could not be run: {reason(error)}", where={"step": _name(model), **(where or {})})
         return LeakageReport([*findings, *report.findings], report.checks)
     findings += _closure(model)
@@ -174,7 +174,7 @@ def check_warmup(model, X, y=None, *, seed=0):
         lengths, gaps, columns = _memory(model, X, y, seed)
     except (UnusableOutputError, IndexError) as error:
         return cannot("warmup", "could_not_run", f"{_name(model)}: {error}")
-    except Exception as error:  # noqa: BLE001 - any failure of the user's code is reported, none is a pass
+    except Exception as error:  # any failure of the user's code is reported, none is a pass
         return cannot("warmup", "could_not_run", f"{_name(model)} could not be run: {reason(error)}")
     finding = _judge_memory(model, lengths, gaps, columns)
     findings = [] if finding is None else [finding]

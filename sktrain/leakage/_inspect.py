@@ -164,7 +164,7 @@ def inner_cv_errors(cv, owner="", horizon=None):
     rows, targets = (X.to_numpy(), labels) if owner in _ARRAYS else (X, y)
     try:
         folds = list(cv.split(rows, targets))
-    except Exception as error:  # noqa: BLE001 - reported as a splitter that could not be judged
+    except Exception as error:  # reported as a splitter that could not be judged
         return "unknown", f"it could not be tried on made-up rows ({type(error).__name__}: {error})"
     report = check_split(folds, X, y, ends, horizon=None if horizon is not None else getattr(cv, "horizon", None))
     errors = [f for f in report.findings if f.severity == "error"]

@@ -12,7 +12,6 @@ import pandas as pd
 from sklearn.model_selection import check_cv
 
 from .._folds import FoldJudge, as_positions
-from .._spans import Spans
 from .._validation import label_horizon, label_spans, labelled_mask, time_axis
 from ..exceptions import InvalidSplitError
 from ._report import FAIL, INCONCLUSIVE, NOT_CHECKED, PASS, Finding, LeakageReport
