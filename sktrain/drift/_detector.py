@@ -1,0 +1,404 @@
+"""Says whether new rows still look like the rows a model was trained on; both in order of time, the new ones the later.
+
+What enters is a reference (in ``fit``) and new rows (in ``check`` or ``transform``); what leaves is a report. The rows
+themselves pass through untouched.
+"""
+
+import warnings
+
+import numpy as np
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._validation import Count, Number
+from ..exceptions import DriftDetectedError, DriftWarning, SktrainError
+from ._compare import Reference, compare_columns, compare_correlations, keep
+from ._frames import read_sample
+from ._null import benjamini_hochberg
+from ._report import DriftReport
+
+__all__ = ["DriftDetector"]
+
+_MEAN_SHARE = 0.6  # of a column's error: the test of its mean; the rest is the test of its distribution
+
+
+class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Detect drift with error control: an effect must be large *and* surprising for rows that depend on each other.
+
+    The effects are the population stability index over quantile bins of the reference, the shift of the mean in reference
+    standard deviations, and the largest change of a correlation. The evidence is a p-value per column that holds its level
+    for autocorrelated, small and uneven samples, and one for the correlations, adjusted together after Benjamini and Hochberg
+    (1995). A column drifts when one of its effects passes its threshold and that effect's adjusted p-value passes ``alpha``.
+
+    Parameters
+    ----------
+    psi_threshold : float, default=0.1
+        Population stability index above which a column may drift.
+    mean_shift_threshold : float, default=0.15
+        Shift of a mean, in reference standard deviations, above which a column may drift.
+    correlation_threshold : float, default=0.85
+        Similarity of the correlation matrices, ``1 - (largest change of a pair) / 2``, below which they may have drifted.
+    n_bins : int, default=10
+        Quantile bins of a numeric column; missing values have a bin of their own.
+    alpha : float, default=0.05
+        False alarms tolerated over all columns of one check.
+    on_drift : {"warn", "raise", "ignore"}, default="warn"
+        What ``transform`` does on drift: a ``DriftWarning``, a ``DriftDetectedError``, or nothing (and no check).
+    min_samples : int, default=30
+        With fewer times than this on either side, a report says INCONCLUSIVE.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        When the reference had string column names.
+    reference_ : object
+        Quantiles, bins and some stretches of rows of the reference; bounded, whatever its length.
+
+    See Also
+    --------
+    DriftGuard : Incremental training that obeys a detector.
+    monitor : Checks over a rolling window of history.
+
+    Notes
+    -----
+    Columns of strings, categories or objects are compared by the shares of their values; numbers by quantile bins. For a panel,
+    indexed by (symbol, time), the rows of one time count as one observation of the market. For arrays, the order of the rows is
+    the order of time. Infinities are refused, NaN is legal.
+
+    Every check spends ``alpha`` anew: a monitor that looks fifty times will now and then be wrong.
+
+    References
+    ----------
+    Neyman (1937), "Smooth test for goodness of fit"; Kendall (1954), "Note on bias in the estimation of autocorrelation";
+    Corsi (2009), "A simple approximate long-memory model of realized volatility"; Benjamini & Hochberg (1995), "Controlling
+    the false discovery rate".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrain import DriftDetector
+    >>> rng = np.random.default_rng(0)
+    >>> detector = DriftDetector().fit(rng.normal(size=(1000, 2)))
+    >>> detector.check(rng.normal(size=(250, 2)))["drift_detected"]
+    False
+    >>> report = detector.check(rng.normal([0, 1], size=(250, 2)))
+    >>> report["recommendation"], report.drifted
+    ('retrain', ['x1'])
+    """
+
+    _parameter_constraints = {
+        "psi_threshold": [Number(0)],
+        "mean_shift_threshold": [Number(0)],
+        "correlation_threshold": [Number(0, 1)],
+        "n_bins": [Count(2, 1000)],
+        "alpha": [Number(0, 1, closed="neither")],
+        "on_drift": [StrOptions({"warn", "raise", "ignore"})],
+        "min_samples": [Count(8)],
+    }
+
+    def __init__(
+        self,
+        psi_threshold=0.1,
+        mean_shift_threshold=0.15,
+        correlation_threshold=0.85,
+        n_bins=10,
+        alpha=0.05,
+        on_drift="warn",
+        min_samples=30,
+    ):
+        self.psi_threshold = psi_threshold
+        self.mean_shift_threshold = mean_shift_threshold
+        self.correlation_threshold = correlation_threshold
+        self.n_bins = n_bins
+        self.alpha = alpha
+        self.on_drift = on_drift
+        self.min_samples = min_samples
+
+    def fit(self, X, y=None):
+        """Remember the reference.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like, shape (n, n_features)
+            The rows a model is trained on, in order of time.
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        SktrainError
+            For infinities, columns of times, no rows.
+        """
+        self._validate_params()
+        sample = read_sample(X)
+        if not sample.n_rows:
+            raise SktrainError(f"Found array with 0 sample(s) (shape=(0, {len(sample.names)})) while a minimum of 1 is required.")
+        validate_data(self, X, skip_check_array=True)
+        self.reference_ = Reference.learn(sample, self.n_bins)
+        return self
+
+    def fit_transform(self, X, y=None):
+        """Remember the reference and return it; rows are not checked against themselves."""
+        self.fit(X, y)
+        return X if hasattr(X, "shape") else np.asarray(X)
+
+    def check(self, X):
+        """Compare new rows with the reference.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like, shape (n, n_features)
+            New rows, the same columns in the same order.
+
+        Returns
+        -------
+        DriftReport
+
+        Raises
+        ------
+        SktrainError
+            For other columns (the message shows the difference), or other kinds of them, and infinities.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sktrain import DriftDetector
+        >>> DriftDetector().fit(np.arange(100.0)[:, None]).check([[1.0]]).status
+        'INCONCLUSIVE'
+        """
+        check_is_fitted(self)
+        self._validate_params()
+        sample = read_sample(X)
+        self._check_columns(X, sample)
+        judged = min(sample.n_times, self.reference_.n_times) >= self.min_samples
+        kept = keep(sample, self.reference_.columns)
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            table, histograms = compare_columns(self.reference_, sample, kept, judged=judged)
+            correlation = compare_correlations(self.reference_, kept, table["n_effective"].to_numpy(), judged=judged)
+        return self._report(sample, table, histograms, correlation, judged)
+
+    def check_drift(self, reference_features=None, new_features=None):
+        """Fit a copy on ``reference_features`` and check ``new_features``: the original system's call.
+
+        Parameters
+        ----------
+        reference_features : array-like, optional
+            The reference; default the one of ``fit``.
+        new_features : array-like
+            New rows.
+
+        Returns
+        -------
+        DriftReport
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sktrain import DriftDetector
+        >>> x = np.random.default_rng(0).normal(size=(500, 3))
+        >>> DriftDetector().check_drift(reference_features=x, new_features=x[:200] + 1)["drift_detected"]
+        True
+        """
+        if new_features is None:
+            raise SktrainError("check_drift needs new_features: the rows to compare with the reference.")
+        if reference_features is None:
+            return self.check(new_features)
+        return self._copy().fit(reference_features).check(new_features)
+
+    def check_predictions(self, reference, new):
+        """Compare what a model predicts now with what it predicted before: prediction drift.
+
+        Parameters
+        ----------
+        reference, new : array-like, shape (n,) or (n, n_classes)
+            Probabilities, decision values or predicted labels, in order of time. No labels are needed, so it can be had at
+            once; it says that answers changed, not that they became worse.
+
+        Returns
+        -------
+        DriftReport
+            Of kind "prediction".
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sktrain import DriftDetector
+        >>> p = np.random.default_rng(0).beta(2, 2, size=900)
+        >>> DriftDetector().check_predictions(p[:600], p[600:] ** 2).reason
+        'the predictions moved: prediction'
+        """
+        from ._performance import check_predictions
+
+        return check_predictions(self._copy(), reference, new)
+
+    def check_performance(self, y_reference, predicted_reference, y_new, predicted_new, *, classes=None):
+        """Compare how well a model does now with how well it did before, as far as outcomes are known.
+
+        See :func:`sktrain.drift.check_performance`.
+        """
+        from ._performance import check_performance
+
+        return check_performance(self._copy(), y_reference, predicted_reference, y_new, predicted_new, classes=classes)
+
+    def monitor(self, X, *, every, window, features="auto", reference=None):
+        """Check a rolling window of history; see :func:`sktrain.monitor`."""
+        from ._monitor import monitor
+
+        return monitor(X, every=every, window=window, reference=reference, detector=self, features=features)
+
+    def transform(self, X):
+        """Check ``X`` as ``on_drift`` says and return it: the same object, unless it was a list.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like, shape (n, n_features)
+
+        Returns
+        -------
+        X
+
+        Raises
+        ------
+        DriftDetectedError
+            On drift with ``on_drift="raise"``; it carries the report.
+        """
+        check_is_fitted(self)
+        if self.on_drift == "ignore":
+            self._check_columns(X, read_sample(X))
+        else:
+            report = self.check(X)
+            if report.drift_detected:
+                message = f"The rows drifted from the reference: {report.reason}. Recommendation: {report.recommendation}."
+                if self.on_drift == "raise":
+                    raise DriftDetectedError(message, report)
+                warnings.warn(message, DriftWarning, stacklevel=2)
+        return X if hasattr(X, "shape") else np.asarray(X)
+
+    def _copy(self):
+        return type(self)(**self.get_params())
+
+    def _check_columns(self, X, sample):
+        known = getattr(self, "feature_names_in_", None)
+        given = list(X.columns) if hasattr(X, "columns") else None
+        if known is not None and given is not None and list(known) != given and set(known) == set(given):
+            place = next(i for i, (a, b) in enumerate(zip(known, given)) if a != b)
+            raise SktrainError(
+                "The feature names should match those that were passed during fit.\n"
+                "Feature names must be in the same order as they were in fit.\n"
+                f"They differ from column {place} on: {known[place]!r} in fit, {given[place]!r} now. Reorder with X[detector.feature_names_in_]."
+            )
+        validate_data(self, X, skip_check_array=True, reset=False)
+        for name, old, missing in zip(sample.names, self.reference_.columns, sample.missing):
+            if (old.kind == "numeric") != (missing is None) and sample.n_rows:
+                now = "numeric" if missing is None else "categorical"
+                raise SktrainError(f"Column {name!r} was {old.kind} in fit and is {now} now. Convert one of them.")
+
+    def _report(self, sample, table, histograms, correlation, judged):
+        """Adjust, decide, and say why."""
+        single = table["p_mean"].isna() | table["p_distribution"].isna()
+        of_mean, of_shape = (np.where(single, 1.0, 1 / share) for share in (_MEAN_SHARE, 1 - _MEAN_SHARE))
+        of_mean, of_shape = of_mean * table["p_mean"], of_shape * table["p_distribution"]
+        table["p_value"] = np.minimum(np.fmin(of_mean, of_shape), 1.0)
+        adjusted = benjamini_hochberg(np.append(table["p_value"], correlation.p_value))
+        table["p_adjusted"] = adjusted[:-1]
+        passing = np.append(table["p_value"], correlation.p_value)[adjusted <= self.alpha]
+        limit = passing.max() if len(passing) else -1.0
+        shifted = (table["mean_shift"] > self.mean_shift_threshold) & (of_mean <= limit)
+        reshaped = (table["psi"] > self.psi_threshold) & (of_shape <= limit)
+        table["drifted"] = (shifted | reshaped).to_numpy(dtype=bool)
+        turned = bool(adjusted[-1] <= self.alpha and correlation.similarity < self.correlation_threshold)
+        detected = bool(table["drifted"].any() or turned)
+        status = "INCONCLUSIVE" if not judged else "DRIFT" if detected else "NO_DRIFT"
+        detail = {
+            "p_value": correlation.p_value,
+            "p_adjusted": float(adjusted[-1]),
+            "drifted": turned,
+            "pair": correlation.pair,
+            "reference": correlation.reference,
+            "new": correlation.new,
+        }
+        recommendation, reason = self._recommend(sample, table, correlation, turned, status)
+        return DriftReport(
+            drift_detected=detected,
+            status=status,
+            psi=_largest(table["psi"]),
+            mean_shift=_largest(table["mean_shift"]),
+            correlation=float(correlation.similarity),
+            recommendation=recommendation,
+            reason=reason,
+            kind="covariate",
+            per_feature=table[_ORDER],
+            correlation_detail=detail,
+            n_reference=self.reference_.n_rows,
+            n_new=sample.n_rows,
+            start=sample.start,
+            end=sample.end,
+            thresholds={
+                "psi": self.psi_threshold,
+                "mean_shift": self.mean_shift_threshold,
+                "correlation": self.correlation_threshold,
+                "alpha": self.alpha,
+            },
+            histograms=histograms,
+        )
+
+    def _recommend(self, sample, table, correlation, turned, status):
+        if status == "INCONCLUSIVE":
+            few = min(sample.n_times, self.reference_.n_times)
+            return "monitor", f"{few} rows in time are too few to say, {self.min_samples} are needed"
+        if status == "DRIFT":
+            named = table[table["drifted"]].sort_values("p_value", kind="stable")
+            parts = [f"{name} ({row['cause']})" for name, row in named.head(3).iterrows()]
+            parts += [f"{len(named) - 3} more columns"] if len(named) > 3 else []
+            if turned:
+                one, other = correlation.pair
+                parts.append(f"correlation of {one} and {other} from {correlation.reference:.2f} to {correlation.new:.2f}")
+            return "retrain", "drifted: " + ", ".join(parts)
+        large = (table["psi"] > self.psi_threshold) | (table["mean_shift"] > self.mean_shift_threshold)
+        hint = table[large & (table["p_value"] <= self.alpha)]
+        if len(hint):
+            return "monitor", f"{hint['p_value'].idxmin()} moved, but not surprisingly among {len(table)} columns"
+        small = table[table["p_adjusted"] <= self.alpha]
+        if len(small):
+            return "monitor", f"{small['p_value'].idxmin()} moved surely, but by less than its threshold"
+        if correlation.similarity < self.correlation_threshold and correlation.p_value <= self.alpha:
+            return "monitor", "correlations moved, but not surprisingly"
+        return "continue", "no effect is both large and surprising"
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        return tags
+
+
+_ORDER = [
+    "psi",
+    "mean_shift",
+    "spread",
+    "ks",
+    "wasserstein",
+    "p_value",
+    "p_adjusted",
+    "drifted",
+    "kind",
+    "cause",
+    "p_mean",
+    "p_distribution",
+    "n_effective",
+    "mean_reference",
+    "mean_new",
+    "missing_reference",
+    "missing_new",
+]
+
+
+def _largest(values):
+    known = values[~values.isna()]
+    return float(known.max()) if len(known) else float("nan")

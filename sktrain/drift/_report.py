@@ -1,0 +1,127 @@
+"""What a drift check found: numbers first, a summary for people second. A report assumes nothing about time; it is a value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["DriftReport"]
+
+_HIDDEN = ("histograms",)
+
+
+@dataclass(frozen=True, eq=False)
+class DriftReport(Mapping):
+    """The outcome of a drift check; a mapping of its own fields (``report["psi"]`` is ``report.psi``).
+
+    Attributes
+    ----------
+    drift_detected : bool
+        Whether an effect passed its threshold and its adjusted p-value passed ``alpha``.
+    status : {"DRIFT", "NO_DRIFT", "INCONCLUSIVE"}
+        INCONCLUSIVE when there are too few rows to say.
+    psi : float
+        Largest population stability index of any column.
+    mean_shift : float
+        Largest shift of a mean, in reference standard deviations; NaN without numeric columns.
+    correlation : float
+        Similarity of the two correlation matrices: 1 - (largest change of a pair) / 2. NaN with fewer than two columns.
+    recommendation : {"continue", "monitor", "retrain"}
+    reason : str
+        Why that is recommended.
+    kind : {"covariate", "prediction", "performance"}
+        What was compared.
+    per_feature : DataFrame indexed by column
+        ``psi``, ``mean_shift``, ``spread`` (ratio of standard deviations), ``ks``, ``wasserstein`` (in reference standard
+        deviations), ``p_value``, ``p_adjusted``, ``drifted``, ``kind`` (numeric, categorical or constant), ``cause`` (the
+        strongest sign), ``p_mean``, ``p_distribution``, ``n_effective`` (how many independent rows the new ones are worth),
+        ``mean_reference``, ``mean_new``, ``missing_reference``, ``missing_new``.
+    correlation_detail : dict
+        ``p_value``, ``p_adjusted``, ``drifted``, the ``pair`` that changed most and its correlation ``reference`` and ``new``.
+    n_reference, n_new : int
+        Rows compared.
+    start, end : Timestamp or None
+        First and last time of the new rows.
+    thresholds : dict
+        ``psi``, ``mean_shift``, ``correlation`` and ``alpha``.
+    histograms : dict
+        Per column ``bins``, ``edges``, and the smoothed shares ``reference`` and ``new``.
+    """
+
+    drift_detected: bool
+    status: str
+    psi: float
+    mean_shift: float
+    correlation: float
+    recommendation: str
+    reason: str
+    kind: str
+    per_feature: pd.DataFrame
+    correlation_detail: dict
+    n_reference: int
+    n_new: int
+    start: object
+    end: object
+    thresholds: dict
+    histograms: dict = field(default_factory=dict, repr=False)
+
+    def __getitem__(self, key):
+        if key not in self._names():
+            raise KeyError(key)
+        return getattr(self, key)
+
+    def __iter__(self):
+        return iter(self._names())
+
+    def __len__(self):
+        return len(self._names())
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    @classmethod
+    def _names(cls):
+        return [entry.name for entry in fields(cls)]
+
+    @property
+    def drifted(self):
+        """Names of the columns that drifted, the most surprising first."""
+        table = self.per_feature
+        return table.index[table["drifted"]][np.argsort(table.loc[table["drifted"], "p_value"], kind="stable")].tolist()
+
+    def to_dict(self):
+        """The report as plain numbers, strings, lists and dicts, ready for JSON (NaN and infinity included)."""
+        out = {name: _plain(getattr(self, name)) for name in self._names() if name != "per_feature"}
+        table = self.per_feature
+        out["per_feature"] = {str(name): {key: _plain(row[key]) for key in table.columns} for name, row in table.iterrows()}
+        return out
+
+    def summary(self):
+        """A few lines for people: the verdict, its reason, and the columns by surprise."""
+        when = "" if self.start is None else f", {self.start} to {self.end}"
+        head = f"{self.status}: {self.n_new} new rows against {self.n_reference}{when}"
+        worst = f"worst PSI {self.psi:.3f}, mean shift {self.mean_shift:.2f} sd, correlation similarity {self.correlation:.2f}"
+        shown = ["psi", "mean_shift", "spread", "p_value", "p_adjusted", "drifted", "cause"]
+        table = self.per_feature.sort_values("p_value", kind="stable")[shown].head(20)
+        text = table.to_string(float_format=lambda value: f"{value:.3g}")
+        more = len(self.per_feature) - len(table)
+        tail = [f"... and {more} more columns"] if more > 0 else []
+        return "\n".join([head, f"recommendation: {self.recommendation} ({self.reason})", worst, text, *tail])
+
+    def __str__(self):
+        return self.summary()
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (pd.Timestamp, pd.Timedelta)):
+        return value.isoformat()
+    return value
