@@ -1,5 +1,6 @@
 """Rows or windows and labels enter, class probabilities leave: five neural classifiers, their loss, sampler and callbacks."""
 
+from ._batches import ClassWeightedSampler
 from ._callbacks import (
     DropoutSchedule,
     GradientClip,
@@ -14,7 +15,6 @@ from ._classifiers import GRUClassifier, LSTMClassifier, MLPNetClassifier, TCNCl
 from ._early_stopping import EnhancedEarlyStopping
 from ._losses import FocalLoss, class_balanced_weights
 from ._modules import EnhancedDropout
-from ._sampling import ClassWeightedSampler
 
 __all__ = [
     "ClassWeightedSampler",

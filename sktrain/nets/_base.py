@@ -4,18 +4,17 @@ Time matters in one place: the rows held back for early stopping are the last on
 Standardization is learned on the training rows alone.
 """
 
-from skorch import NeuralNetClassifier
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import ClassifierTags
 from sklearn.utils._param_validation import Options
 from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNetClassifier
 import torch
 
 from .._validation import Count, Number
 from ..exceptions import SktrainError
 from ..reproducibility import draw_seed, rng_scope
-from ._amp import MixedPrecision
 from ._batches import BatchLoader
 from ._callbacks import DropoutSchedule, GradientClip, ProgressBar, WeightDecaySchedule
 from ._early_stopping import EnhancedEarlyStopping
@@ -27,7 +26,7 @@ from ._training import TrainingLoop
 __all__ = ["NetClassifier"]
 
 
-class NetClassifier(NetParams, InputReader, TrainingLoop, MixedPrecision, NeuralNetClassifier):
+class NetClassifier(NetParams, InputReader, TrainingLoop, NeuralNetClassifier):
     """Base of the neural classifiers.
 
     A ``skorch.NeuralNetClassifier``: skorch's parameter names, callbacks and history hold. Rows are 2-D (one step, or ``lookback``

@@ -7,10 +7,10 @@ redefined is no longer fitted.
 import difflib
 from inspect import Parameter, signature
 
-from skorch.callbacks import Callback
-from skorch.callbacks.training import EarlyStopping
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import validate_parameter_constraints
+from skorch.callbacks import Callback
+from skorch.callbacks.training import EarlyStopping
 import torch
 
 from ..exceptions import SktrainError

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from ..exceptions import SktrainError
-from ._batches import BatchLoader
+from ._amp import MixedPrecision
+from ._batches import BatchLoader, ClassWeightedSampler
 from ._losses import FocalLoss, reduce_loss
-from ._sampling import ClassWeightedSampler
 
 __all__ = ["TrainingLoop"]
 
@@ -21,7 +21,7 @@ _EXACT_ROWS = 4096  # calls of up to so many rows are predicted in float64, so t
 _PREDICT_ROWS = 1024
 
 
-class TrainingLoop:
+class TrainingLoop(MixedPrecision):
     """Mixin: prepares a training, runs it, and predicts in batches."""
 
     def _begin(self, job, *, again):
