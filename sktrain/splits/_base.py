@@ -53,6 +53,12 @@ class Rows:
         has[self.spans.codes[self.known]] = 1
         return np.concatenate([[0], np.cumsum(has)])
 
+    @property
+    def reach(self):
+        """Unique times the longest label looks ahead."""
+        codes, end = self.spans.codes[self.known], self.spans.end[self.known]
+        return int((np.searchsorted(self.spans.axis, end) - codes).max())
+
     def timestamp(self, position):
         """The time at a position of the axis as the user wrote it; the row number where rows carry no time."""
         value = self.spans.axis[position]

@@ -3,7 +3,6 @@
 from dataclasses import replace
 import math
 
-import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
 from .._spans import cut_blocks
@@ -131,8 +130,7 @@ class TemporalSplitter(SpanSplitter):
         return replace(rows, known=rows.known & (cut.train | ~inside))
 
     def _too_short(self, rows, name, n):
-        reach = np.searchsorted(rows.spans.axis, rows.spans.end[rows.known]) - rows.spans.codes[rows.known]
-        lost = int(reach.max(initial=0)) + self.embargo_bars
+        lost = rows.reach + self.embargo_bars
         shares = [ratio for ratio in (self.train_ratio, self.val_ratio, self.test_ratio) if ratio]
         return (
             f"The {name} block stays empty: {n} unique times leave nothing after purging labels and embargo_bars={self.embargo_bars}. "

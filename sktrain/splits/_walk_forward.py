@@ -173,7 +173,7 @@ class EnhancedWalkForwardCV(SpanSplitter):
         tested = np.diff(rows.labels_until[np.maximum(edges, 0)])
         if size < 1 or edges[0] < 1 or (tested < least).any():
             short = int(tested.min()) if edges[0] >= 1 else 0
-            raise NotEnoughDataError(self._too_short(rows, f"a test fold holds {short} labelled unique times", max(n - k * size, 0)))
+            raise NotEnoughDataError(self._too_short(rows, f"a test fold holds {short} labelled unique times"))
         return edges
 
     def _fill(self, rows, edges):
@@ -190,12 +190,13 @@ class EnhancedWalkForwardCV(SpanSplitter):
                     times = times[times >= fold.low]
                 if len(times) < self.min_samples_per_fold:
                     what = f"fold {len(folds)} trains on {len(times)} labelled unique times after purge and embargo"
-                    raise NotEnoughDataError(self._too_short(rows, what, first - len(times)))
+                    raise NotEnoughDataError(self._too_short(rows, what))
             folds.append(fold)
         return limit, Plan(rows, tuple(folds), self.embargo_bars)
 
-    def _too_short(self, rows, what, lost):
+    def _too_short(self, rows, what):
         k, least = self.n_splits, self.min_samples_per_fold
+        lost = rows.reach + max(self.embargo_bars - 1, 0)  # unique times before a test fold that cannot train
         if self.test_size is not None:
             need = k * self.test_size + least + lost
         elif lost <= k:
