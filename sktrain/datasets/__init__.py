@@ -2,6 +2,7 @@
 
 from ._bundled import load_nasdaq, load_sp500, load_us_stocks
 from ._market import make_market
+from ._news import load_headlines, make_news
 from ._reader import read_bars
 
-__all__ = ["load_nasdaq", "load_sp500", "load_us_stocks", "make_market", "read_bars"]
+__all__ = ["load_headlines", "load_nasdaq", "load_sp500", "load_us_stocks", "make_market", "make_news", "read_bars"]

@@ -198,8 +198,7 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
         self.revision_, self.fingerprint_ = folder.revision, recipe.fingerprint
         self.embed_dim_ = folder.width if self.embed_dim is None else int(self.embed_dim)
         if self.embed_dim_ < folder.width:
-            vectors = recipe.vectors(texts)
-            self._learn_components(vectors[vectors.any(axis=1)])
+            self._learn_components(recipe.vectors(texts), len({text for text in texts if text.strip()}))
         return self
 
     def transform(self, X):
@@ -304,14 +303,14 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
             raise SktrainError(f"max_length={self.max_length} is more than the {positions} tokens that the model {folder.name!r} can read.")
         return folder
 
-    def _learn_components(self, vectors):
-        different = len(np.unique(vectors, axis=0))
+    def _learn_components(self, vectors, different):
         if different < self.embed_dim_:
             raise NotEnoughDataError(
                 f"embed_dim={self.embed_dim_} principal components need at least as many different texts in fit, got {different}. "
-                f"Pass more texts, or a smaller embed_dim."
+                "Pass more texts, or a smaller embed_dim."
             )
-        pca = PCA(self.embed_dim_, svd_solver="full").fit(vectors.astype(np.float64))
+        vectors = vectors[vectors.any(axis=1)].astype(np.float64)
+        pca = PCA(self.embed_dim_, svd_solver="covariance_eigh" if len(vectors) > vectors.shape[1] else "full").fit(vectors)
         self.components_, self.center_ = pca.components_.astype(np.float32), pca.mean_.astype(np.float32)
 
     def _vectors(self, X, batch_size=None, device=None):

@@ -165,7 +165,9 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         self.news_columns_ = [str(name) for name in self.encoder_.get_feature_names_out()] + ["n_articles"]
         self.features_ = None if self.features is None else clone(self.features).fit(X, y)
         self.lookback_ = max(self.aligner_.lookback_ or 2, getattr(self.features_, "lookback_", 1))
-        self.tail_, self.first_seen_ = remember_tail(X, self.lookback_, columns=[])
+        context = recall(X, columns=[], caller="NewsFeatures")
+        frame, rows = (X, None) if context is None else (context.frame, context.rows)
+        self.tail_, self.first_seen_ = remember_tail(frame[[]], self.lookback_, rows=rows)
         return self
 
     def transform(self, X):
