@@ -26,7 +26,7 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
     learned, hashable).
     """
 
-    _required = OHLCV
+    _required: tuple[str, ...] = OHLCV
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

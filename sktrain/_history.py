@@ -21,7 +21,7 @@ __all__ = ["Context", "History", "get_history", "prepend_tail", "recall", "remem
 
 _KEPT_RESULTS = 64  # results cached in this process, over all handles
 _KEPT_BYTES = 2**30  # and the memory they may hold together; the newest is always kept
-_results = OrderedDict()  # (uid, key) -> (result, bytes); shared by all copies of a handle in this process, oldest use first
+_results: OrderedDict = OrderedDict()  # (uid, key) -> (result, bytes); shared by all copies of a handle in this process, oldest use first
 _results_lock = Lock()
 
 
@@ -35,7 +35,7 @@ class History(dict):
     """
 
     __slots__ = ("_frame", "_uid")
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
     def __init__(self, frame, uid=None):
         super().__init__()

@@ -16,7 +16,7 @@ from ._windowed_array import WindowedArray
 __all__ = ["SlidingWindow", "WindowedArray"]
 
 
-class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Give every row the window of the last ``lookback`` rows, its own included.
 
     Parameters
