@@ -10,8 +10,8 @@ import joblib
 import numpy as np
 
 from .._io import atomic_write
-from ..exceptions import NotEnoughDataError, PersistenceError
 from ..evaluation import all_class_probabilities, baselines, classification_scores, fold_scores
+from ..exceptions import NotEnoughDataError, PersistenceError
 from ._models import audit_pipeline, build_model, build_search, feature_steps, nets_of
 from ._run_folder import DRIFT, MODEL, TRAINED
 from ._tasks import divide, walk_forward_cv
