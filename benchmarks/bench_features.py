@@ -3,9 +3,9 @@
 The loop computes each row from its own window with NumPy. It is timed on a subset of rows and extrapolated to all of them.
 """
 
+from _harness import Claim, arguments, paired, report, seconds
 import numpy as np
 
-from _harness import Claim, arguments, paired, report, seconds
 from sktrain import BarFeatures, RegimeDetector
 from sktrain.datasets import make_market
 

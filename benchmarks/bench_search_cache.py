@@ -7,10 +7,10 @@ is timed; gathering batches in training counts as training.
 import time
 import warnings
 
+from _harness import Claim, arguments, report
 from sklearn.model_selection import RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 
-from _harness import Claim, arguments, report
 from sktrain import AdaptiveLabeler, BarFeatures, EnhancedWalkForwardCV, GRUClassifier, SlidingWindow
 from sktrain.datasets import load_sp500
 
