@@ -125,18 +125,24 @@ class FoldRunner:
             return self._parallel(self._job(*job) for job in jobs)
         except BrokenProcessPool:  # somebody died: run the folds one by one, so that only the culprit is lost
             self._parallel.__exit__(None, None, None)
-            results = [self._run_alone(*job) for job in jobs]
+            results = self._run_one_by_one(jobs)
             self._parallel = Parallel(n_jobs=self._n_jobs, pre_dispatch=self._pre_dispatch)
             self._parallel.__enter__()
             return results
 
-    def _run_alone(self, record, fold):
-        try:
-            return Parallel(n_jobs=2, backend="loky")([self._job(record, fold)])[0]
-        except BrokenProcessPool:
-            if self.options["error_score"] == "raise":
-                raise
-            return failed_fold(self.options, _DEAD, len(self.splits[fold][1]))
+    def _run_one_by_one(self, jobs):
+        results, dead = [], set()
+        for record, fold in jobs:
+            try:
+                if record.slot not in dead:
+                    results += Parallel(n_jobs=2, backend="loky")([self._job(record, fold)])
+                    continue
+            except BrokenProcessPool:
+                if self.options["error_score"] == "raise":
+                    raise
+                dead.add(record.slot)  # it would kill a worker in every fold
+            results.append(failed_fold(self.options, _DEAD, len(self.splits[fold][1])))
+        return results
 
 
 def failed_fold(options, reason, n_test):

@@ -202,6 +202,8 @@ class OptunaSearchCV(BaseSearchCV):
         scorers, _ = self._get_scorers()
         self._check_settings()
         space = Space(self.param_distributions, self.estimator)
+        if y is None and get_tags(self).target_tags.required:
+            raise SktrainError(f"{type(self).__name__} of {type(self.estimator).__name__} requires y to be passed, but the target y is None.")
         X, y = indexable(X, y)
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)

@@ -45,7 +45,7 @@ class MemoryLedger:
         return {}
 
     def claim(self, records, limit):
-        return records
+        return records[:limit]
 
     def write(self, record):
         pass

@@ -199,7 +199,7 @@ class Suggester:
         storage.set_trial_user_attr(trial_id, "duration", record.duration)
         values = None if record.value is None else [record.value]
         self.study.tell(record.slot, values if record.state == "complete" else None, state=STATES[record.state])
-        return self.study.trials[-1] if record.slot == len(self.study.trials) - 1 else self.study.get_trials(deepcopy=False)[record.slot]
+        return storage.get_trial(trial_id)
 
     def drop(self, record):
         """Give up a slot that was asked and never finished (a search that was interrupted)."""

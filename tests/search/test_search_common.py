@@ -6,8 +6,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sktrain.search import OptunaSearchCV
 
 SEARCHES = [
-    OptunaSearchCV(LogisticRegression(), {"C": (0.1, 1.0)}, n_trials=3, random_state=0),
-    OptunaSearchCV(Ridge(), {"alpha": (0.1, 1.0)}, n_trials=3, random_state=0),
+    OptunaSearchCV(LogisticRegression(), {"C": (0.1, 1.0)}, n_trials=2, cv=3, random_state=0),
+    OptunaSearchCV(Ridge(), {"alpha": (0.1, 1.0)}, n_trials=2, cv=3, random_state=0),
 ]
 
 
