@@ -21,6 +21,7 @@ __all__ = ["Context", "History", "get_history", "prepend_tail", "recall", "remem
 
 _KEPT_RESULTS = 64  # results cached in this process, over all handles
 _KEPT_BYTES = 2**30  # and the memory they may hold together; the newest is always kept
+_ROWS_AT_ONCE = 16_384  # rows compared in one go
 _results: OrderedDict = OrderedDict()  # (uid, key) -> (result, bytes); shared by all copies of a handle in this process, oldest use first
 _results_lock = Lock()
 
@@ -213,10 +214,25 @@ class Context:
     history: History | None
 
 
+def _same_block(X, frame, positions):
+    """Whether frames of one dtype hold the same values; compared many columns at a time, few rows at a time."""
+    dtypes = set(X.dtypes) | set(frame.dtypes)
+    if len(dtypes) != 1 or next(iter(dtypes)) not in (np.dtype(np.float64), np.dtype(np.float32)):
+        return False
+    mine, theirs = X.to_numpy(), frame.to_numpy()
+    for low in range(0, len(positions), _ROWS_AT_ONCE):
+        part = slice(low, low + _ROWS_AT_ONCE)
+        if not np.array_equal(mine[part], theirs[positions[part]], equal_nan=True):
+            return False
+    return True
+
+
 def _agrees(X, history, positions, columns):
     frame = history.frame
     if positions is None:
         return "rows that it does not hold"
+    if list(columns) == list(X.columns) == list(frame.columns) and _same_block(X, frame, positions):
+        return None
     for name in columns:
         if name not in frame.columns:
             return f"a column {name!r} that it does not hold"

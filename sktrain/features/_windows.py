@@ -8,8 +8,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._history import prepend_tail, recall, remember_tail, segment_starts
-from .._validation import Count, time_axis
-from .._validation import _check_order as check_order
+from .._validation import Count, _check_order as check_order, time_axis
 from ..exceptions import ColdStartWarning, SktrainError
 from ._windowed_array import WindowedArray
 
@@ -141,8 +140,12 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         if not isinstance(X, pd.DataFrame):
             values = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
             return values, np.arange(len(values)), None, True
-        _refuse_bad_columns(X)
-        values = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
+        _refuse_words(X)
+        try:
+            values = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
+        except ValueError:
+            _refuse_infinities(X)  # names the column; any other complaint stands as it is
+            raise
         context = recall(X, caller="SlidingWindow") if _has_time(X.index) else None
         if context is None:
             if _has_time(X.index):
@@ -179,12 +182,15 @@ def _contiguous(frame, dtype, names=None):
     return np.ascontiguousarray(frame.to_numpy(dtype=dtype) if plain else frame.to_numpy(dtype=dtype, na_value=np.nan))
 
 
-def _refuse_bad_columns(X):
-    for name, dtype in zip(X.columns, X.dtypes):
+def _refuse_words(X):
+    for name, dtype in X.dtypes.items():
         if not (pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype)):
             raise SktrainError(f"SlidingWindow needs numbers, but column {name!r} has dtype {dtype}. Encode it first, or drop it.")
-        if pd.api.types.is_float_dtype(dtype):
-            values = X[name].to_numpy(dtype=np.float64, na_value=np.nan)
-            if np.isinf(values).any():
-                row = int(np.argmax(np.isinf(values)))
-                raise SktrainError(f"Column {name!r} is infinite in row {row} ({X.index[row]}). NaN is accepted as missing; repair or replace it.")
+
+
+def _refuse_infinities(X):
+    for name in X.columns[X.columns.isin(X.select_dtypes("float").columns)]:
+        infinite = np.isinf(X[name].to_numpy(dtype=np.float64, na_value=np.nan))
+        if infinite.any():
+            row = int(np.argmax(infinite))
+            raise SktrainError(f"Column {name!r} is infinite in row {row} ({X.index[row]}). NaN is accepted as missing; repair or replace it.")
