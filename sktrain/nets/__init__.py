@@ -11,6 +11,7 @@ from ._callbacks import (
     WeightDecaySchedule,
     WeightDecayScheduler,
 )
+from ._checkpoint import TrainingCheckpoint
 from ._classifiers import GRUClassifier, LSTMClassifier, MLPNetClassifier, TCNClassifier, TransformerClassifier
 from ._early_stopping import EnhancedEarlyStopping
 from ._losses import FocalLoss, class_balanced_weights
@@ -31,6 +32,7 @@ __all__ = [
     "ReduceOnPlateau",
     "StopFlag",
     "TCNClassifier",
+    "TrainingCheckpoint",
     "TransformerClassifier",
     "WeightDecaySchedule",
     "WeightDecayScheduler",

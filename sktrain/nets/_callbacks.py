@@ -162,6 +162,8 @@ class DropoutSchedule(Callback):
         A layer that starts below it stays where it is.
     """
 
+    passing_ = ("layers_",)  # no part of the state of training
+
     def __init__(self, schedule="linear", min_p=0.1):
         self.schedule = schedule
         self.min_p = min_p
@@ -190,6 +192,8 @@ class WeightDecaySchedule(Callback):
     base, max : float, default=1e-4, 1e-3
     schedule : {"cosine", "linear"}, default="cosine"
     """
+
+    passing_ = ("scheduler_",)
 
     def __init__(self, base=1e-4, max=1e-3, schedule="cosine"):
         self.base = base
@@ -263,6 +267,8 @@ class StopFlag(Callback):
         Clones and copies of the callback share it; a pickle leaves it behind.
     """
 
+    passing_ = ("flag",)
+
     def __init__(self, flag=None):
         self.flag = flag
 
@@ -286,6 +292,8 @@ class StopFlag(Callback):
 
 class ProgressBar(Callback):
     """A rich progress bar over the epochs, with the losses; shown when the net is verbose."""
+
+    passing_ = ("bar_", "task_")
 
     def on_train_begin(self, net, **kwargs):
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -93,25 +93,24 @@ class EnhancedEarlyStopping(Callback):
         loss, row, epoch = monitored(net, self.monitor), net.history[-1], net.epoch_ + 1
         better = loss < self.best_loss_ - self.min_delta * abs(self.best_loss_) if math.isfinite(self.best_loss_) else True
         row["best"] = bool(better)
+        self._notice_drop(net.optimizer_.param_groups[0]["lr"])
         if better:
             self.best_loss_, self.best_epoch_, self.waited_ = loss, epoch, 0
             if self.restore_best and "valid_loss" in row:
                 self.best_weights_ = {name: value.detach().clone() for name, value in net.module_.state_dict().items()}
+        elif self.resting_:
+            self.resting_ -= 1
         else:
-            self._wait(net)
+            self.waited_ += 1
         reason = self._reason(loss, row, epoch, better)
         if reason:
             net.request_stop(reason)
 
-    def _wait(self, net):
-        lr = net.optimizer_.param_groups[0]["lr"]
-        if self.lr_ is not None and lr < self.lr_:
+    def _notice_drop(self, lr):
+        """Patience starts again after a drop of the learning rate, and rests for ``cooldown`` epochs."""
+        if self.lr_ is not None and lr < self.lr_ and self.cooldown:
             self.resting_, self.waited_ = self.cooldown, 0
         self.lr_ = lr
-        if self.resting_:
-            self.resting_ -= 1
-        else:
-            self.waited_ += 1
 
     def _reason(self, loss, row, epoch, better):
         if self.divergence_factor is not None and loss > self.divergence_factor * max(self.best_loss_, 1e-8) and epoch > 1:

@@ -95,7 +95,7 @@ class NetParams:
         return self
 
     def _nearest(self, name):
-        near = difflib.get_close_matches(name, list(self.get_params(deep=True)), n=3, cutoff=0.5)
+        near = difflib.get_close_matches(name, [one for one in self.get_params(deep=True) if one != name], n=3, cutoff=0.5)
         return f" Did you mean {' or '.join(near)}?" if near else ""
 
     def _check_names(self, names):

@@ -12,6 +12,7 @@ import torch
 from ..exceptions import SktrainError
 from ._amp import MixedPrecision
 from ._batches import BatchLoader, ClassWeightedSampler
+from ._checkpoint import TrainingCheckpoint
 from ._losses import FocalLoss, reduce_loss
 
 __all__ = ["TrainingLoop"]
@@ -131,7 +132,7 @@ class TrainingLoop(MixedPrecision):
             for row in self.history_[-1:]:
                 row["batches"] = []
         self._end_precision()
-        for name in ("_hooks", "_named", "_logits", "_device", "grad_norm_", "batch_"):
+        for name in ("_hooks", "_named", "_logits", "_device", "_generator", "_batch_hooks", "grad_norm_", "batch_"):
             vars(self).pop(name, None)
 
     def _to_single(self):
@@ -176,7 +177,11 @@ class TrainingLoop(MixedPrecision):
         valid_batches = None if valid is None else self.get_iterator(valid)
         datasets = {"dataset_train": X, "dataset_valid": valid}
         self._batch_hooks = self._hears("on_batch_begin") or self._hears("on_batch_end")
-        for epoch in range(self._first_epoch(), epochs or self.max_epochs):
+        checkpoints = [callback for _, callback in self.callbacks_ if isinstance(callback, TrainingCheckpoint)]
+        done = max([callback.restore(self, X, valid) for callback in checkpoints], default=0)
+        for epoch in range(done, epochs or self.max_epochs):
+            if self.stop_reason_:  # resumed after its end
+                break
             began = time.perf_counter()
             self.epoch_ = epoch
             self.notify("on_epoch_begin", **datasets)
@@ -188,14 +193,10 @@ class TrainingLoop(MixedPrecision):
             self.history_.record("dur", time.perf_counter() - began)
             self.notify("on_epoch_end", **datasets)
             self.n_epochs_ = epoch + 1
-            if self.stop_reason_:
-                break
-        else:
-            self.stop_reason_ = "max_epochs"
+            for checkpoint in checkpoints:
+                checkpoint.save(self)
+        self.stop_reason_ = self.stop_reason_ or "max_epochs"
         return self
-
-    def _first_epoch(self):
-        return 0
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         for row in self.history_[-1:]:

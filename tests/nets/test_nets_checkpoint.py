@@ -1,0 +1,117 @@
+"""A training killed at any moment ends, resumed, with the weights of an uninterrupted one."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from sktrain import GRUClassifier, MLPNetClassifier, TrainingCheckpoint
+from sktrain.exceptions import CorruptFileError
+
+SCRIPT = """
+import sys, hashlib, numpy as np, torch
+torch.set_num_threads(1)
+from sktrain import GRUClassifier, TrainingCheckpoint
+rng = np.random.default_rng(0)
+X = rng.normal(size=(400, 6, 3)); y = rng.integers(0, 3, 400)
+callbacks = [("checkpoint", TrainingCheckpoint(sys.argv[1]))] if len(sys.argv) > 1 else []
+net = GRUClassifier(random_state=0, max_epochs=25, module__dropout=0.2, class_sampling="weighted", callbacks=callbacks).fit(X, y)
+state = b"".join(value.numpy().tobytes() for value in net.module_.state_dict().values())
+print(hashlib.sha256(state).hexdigest(), net.stop_reason_, net.n_epochs_, [round(v, 12) for v in net.history[:, "train_loss"]][-1])
+"""
+
+
+def run(*arguments):
+    return subprocess.run([sys.executable, "-c", SCRIPT, *map(str, arguments)], capture_output=True, text=True, check=True).stdout
+
+
+def digest(net):
+    return hashlib.sha256(b"".join(value.numpy().tobytes() for value in net.module_.state_dict().values())).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(300, 4, 3)), rng.integers(0, 3, 300)
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("every, epoch", [(1, 1), (1, 7), (3, 7)])
+def test_resumed_training_equals_uninterrupted(rows, tmp_path, every, epoch, monkeypatch):
+    params = {"random_state": 1, "max_epochs": 12, "module__dropout": 0.3, "batch_size": 64}
+    whole = GRUClassifier(**params).fit(*rows)
+    net = GRUClassifier(**params, callbacks=[("keep", TrainingCheckpoint(tmp_path, every=every))])
+    step = GRUClassifier.train_step
+
+    def dying(self, batch, **kwargs):
+        if self.epoch_ == epoch:
+            raise Killed
+        return step(self, batch, **kwargs)
+
+    monkeypatch.setattr(GRUClassifier, "train_step", dying)
+    with pytest.raises(Killed):
+        net.fit(*rows)
+    monkeypatch.setattr(GRUClassifier, "train_step", step)
+    again = net.fit(*rows)
+    assert dict(again.callbacks_)["keep"].resumed_epochs_ == epoch // every * every > 0
+    assert digest(again) == digest(whole)
+    assert again.history[:, "valid_loss"] == whole.history[:, "valid_loss"]
+    assert (again.stop_reason_, again.n_epochs_) == (whole.stop_reason_, whole.n_epochs_)
+
+
+def test_other_rows_or_parameters_do_not_resume(rows, tmp_path):
+    X, y = rows
+    net = MLPNetClassifier(random_state=0, max_epochs=3, callbacks=[("keep", TrainingCheckpoint(tmp_path))]).fit(X, y)
+    for other, data in ((net.set_params(lr=0.01), X), (net, X + 1)):
+        assert dict(other.fit(data, y).callbacks_)["keep"].resumed_epochs_ == 0
+    assert len(list(tmp_path.glob("*.ckpt"))) == 3
+    assert dict(net.fit(X + 1, y).callbacks_)["keep"].resumed_epochs_ == 3
+
+
+def test_a_damaged_file_is_refused(rows, tmp_path):
+    X, y = rows
+    net = MLPNetClassifier(random_state=0, max_epochs=2, callbacks=[("keep", TrainingCheckpoint(tmp_path))]).fit(X, y)
+    path = dict(net.callbacks_)["keep"].path_
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CorruptFileError, match=r"damaged.*Delete it"):
+        net.fit(X, y)
+
+
+def kill_and_resume(folder, delays):
+    expected = run()
+    kills = 0
+    for delay in delays:
+        process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        started = time.monotonic()
+        while not list(folder.glob("*.ckpt")) and time.monotonic() - started < 60:
+            time.sleep(0.01)
+        time.sleep(delay)
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+        process.wait()
+        process.stdout.close()
+    assert run(folder) == expected
+    assert not list(folder.glob(".*.tmp"))  # swept by the next write
+    return kills
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments(tmp_path):
+    rng = np.random.default_rng(0)
+    kills = 0
+    for i in range(3):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        kills += kill_and_resume(folder, rng.uniform(0, 0.3, 2))
+    assert kills >= 3
