@@ -158,13 +158,7 @@ def _any_estimator(path):
 
 
 def _data(args):
-    if args.data is not None:
-        return args.data
-    if args.dataset is None:
-        return None
-    from .. import datasets
-
-    return getattr(datasets, f"load_{args.dataset}")()
+    return args.dataset if args.data is None else args.data
 
 
 def _open(args):

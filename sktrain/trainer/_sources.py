@@ -15,7 +15,9 @@ from .._history import get_history, with_history
 from .._validation import check_bars
 from ..exceptions import InvalidBarsError, SktrainError
 
-__all__ = ["Source", "open_source"]
+__all__ = ["BUNDLED", "Source", "open_source"]
+
+BUNDLED = {"sp500": "the bundled S&P 500", "nasdaq": "the bundled NASDAQ Composite", "us_stocks": "the bundled US stocks"}
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,9 @@ def open_source(data=None, stocks=None, interval="1d"):
 
     Parameters
     ----------
-    data : None, path, DataFrame, dict of DataFrame or callable, default=None
-        None means the bundled data: the S&P 500 without ``stocks``, the bundled US stocks with them. A callable is called as
-        ``data(symbol, interval)``, which is how an online source plugs in.
+    data : None, name, path, DataFrame, dict of DataFrame or callable, default=None
+        None means the bundled data: the S&P 500 without ``stocks``, the bundled US stocks with them; so do the names ``"sp500"``,
+        ``"nasdaq"`` and ``"us_stocks"``. A callable is called as ``data(symbol, interval)``, which is how an online source plugs in.
     stocks : sequence of str or str, optional
         Symbols to use; all that the source has by default (a callable needs them).
     interval : str, default="1d"
@@ -67,9 +69,9 @@ def open_source(data=None, stocks=None, interval="1d"):
     (['AAPL'], ['NOPE'])
     """
     stocks = _symbols(stocks)
-    bundled = data is None
+    bundled = data is None or (isinstance(data, str) and data in BUNDLED and not os.path.exists(data))
     if bundled:
-        data, name = _bundled(stocks)
+        data, name = _bundled(data or ("sp500" if stocks is None else "us_stocks"))
     elif isinstance(data, (str, os.PathLike)):
         from ..datasets import read_bars
 
@@ -101,12 +103,10 @@ def _symbols(stocks):
     return list(dict.fromkeys(stocks))
 
 
-def _bundled(stocks):
-    from ..datasets import load_sp500, load_us_stocks
+def _bundled(name):
+    from .. import datasets
 
-    if stocks is None:
-        return load_sp500(), "bundled S&P 500"
-    return load_us_stocks(), "bundled US stocks"
+    return getattr(datasets, f"load_{name}")(), BUNDLED[name]
 
 
 def _choose(bars, stocks, missing):

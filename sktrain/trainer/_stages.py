@@ -179,11 +179,11 @@ def _without_attrs(frame):
 
 def compress(run):
     """Prune and quantize as the config says; measured on the validation block."""
-    from ..compression import compress_model
-
     config = run.config
     if not (config.prune_after_training or config.quantize_model):
         return {}
+    from ..compression import compress_model
+
     X, y = run.rows("val")
     with run.reporter.stage("compression"):
         run.model, found = compress_model(

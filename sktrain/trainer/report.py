@@ -86,6 +86,8 @@ def _paragraph(text):
 def _table(frame, *, index=True):
     shown = frame.copy()
     for name in shown.columns:
+        if pd.api.types.is_string_dtype(shown[name]):
+            shown[name] = [value.removesuffix("T00:00:00") if isinstance(value, str) else value for value in shown[name]]
         if pd.api.types.is_float_dtype(shown[name]):
             shown[name] = shown[name].map(lambda value: "" if pd.isna(value) else f"{value:.4g}")
     return f"<div class='wide'>{shown.to_html(index=index, border=0, na_rep='')}</div>"
@@ -209,8 +211,7 @@ def _drift(result, evidence):
     found = result["drift"]
     if not found:
         return _section("Drift of the test block", _paragraph("Not checked."))
-    frame = pd.DataFrame(found["per_feature"])
-    frame = frame.set_index(frame.columns[0]) if frame.index.dtype.kind in "iu" else frame
+    frame = pd.DataFrame.from_dict(found["per_feature"], orient="index")
     display = DriftDisplay(pd.DataFrame([frame["psi"].astype(float)]), evidence["drift_threshold"], {"per_feature": frame})
     reason = found.get("reason") or ""
     text = f"Recommendation: {found['recommendation']}. {reason}"
