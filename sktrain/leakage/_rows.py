@@ -138,12 +138,18 @@ def _candidates(y, row, n, rng):
 
 
 def _between(values, row, others):
-    """Whether two of the others stand in exactly opposite directions from the row."""
-    from scipy.spatial import cKDTree
-
+    """Whether two of the others stand in exactly opposite directions from the row: on one random axis first, then on all."""
     away = values[others] - values[row]
     length = np.linalg.norm(away, axis=1)
     away = away[length > 1e-9] / length[length > 1e-9, None]
     if len(away) < 2:
         return False
-    return bool((cKDTree(away).query(-away, k=1)[0] < _STRAIGHT).any())
+    shadow = away @ np.cos(np.arange(away.shape[1]) * 2.399963 + 0.5)
+    order = np.argsort(shadow)
+    place = np.searchsorted(shadow[order], -shadow)
+    for step in (-1, 0, 1):
+        other = order[np.clip(place + step, 0, len(order) - 1)]
+        near = np.flatnonzero(np.abs(shadow + shadow[other]) < _STRAIGHT * 10)
+        if (np.linalg.norm(away[near] + away[other[near]], axis=1) < _STRAIGHT * 10).any():
+            return True
+    return False
