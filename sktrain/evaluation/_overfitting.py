@@ -4,7 +4,7 @@ What enters is a matrix of returns (or scores), one row per period in order of t
 tried; what leaves is a number between its bounds. Every configuration must cover the same periods.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations, islice
 from math import comb
 
@@ -39,10 +39,10 @@ class BacktestOverfitting(float):
     """
 
     pbo: float
-    logits: np.ndarray = field(default=None)
-    performance: np.ndarray = field(default=None)
-    slope: float = float("nan")
-    probability_of_loss: float = float("nan")
+    logits: np.ndarray
+    performance: np.ndarray
+    slope: float
+    probability_of_loss: float
 
     def __new__(cls, pbo, *fields, **named):
         return float.__new__(cls, pbo)
