@@ -147,11 +147,11 @@ class NewsAligner(BaseEstimator):
         DataFrame, shape (n, width + 1)
             Indexed like ``bars``: the vectors' columns and ``n_articles``, the number of articles in the row's window.
         """
-        weights, counts = self.weights(bars)
+        weights, totals, counts = self.weights(bars)
         out = np.empty((len(bars), self.vectors_.shape[1] + 1), dtype=self.vectors_.dtype)
         out[:, -1] = counts
         if out.shape[1] > 1:
-            out[:, :-1] = weights @ self.vectors_
+            np.divide(weights @ self.vectors_, totals[:, None], out=out[:, :-1], casting="same_kind")
         return pd.DataFrame(out, index=bars.index, columns=self.feature_names_out_, copy=False)
 
     def n_known(self, bars):
@@ -263,7 +263,7 @@ class NewsAligner(BaseEstimator):
     # -- weights --------------------------------------------------------------------------------------------------------
 
     def weights(self, bars):
-        """How much every article counts in every row.
+        """How much every article counts in every row, before division.
 
         Parameters
         ----------
@@ -273,7 +273,9 @@ class NewsAligner(BaseEstimator):
         Returns
         -------
         weights : sparse matrix of shape (n, n_articles)
-            Columns in order of availability (``times_``); ``weights @ vectors`` are the rows of ``transform``.
+            Columns in order of availability (``times_``).
+        totals : ndarray of shape (n,)
+            ``weights @ vectors / totals`` are the rows of ``transform``.
         counts : ndarray of int64, shape (n,)
             Articles in each row's window.
         """
@@ -289,9 +291,9 @@ class NewsAligner(BaseEstimator):
             latest[piece.rows[some]] = np.maximum(latest[piece.rows[some]], piece.members[piece.high[some] - 1])
         only = latest if self.aggregation == "last" else None
         row, article, age = map(np.concatenate, zip(*(self._aged_pairs(piece, only) for piece in pieces)))
-        weights = self._normalised(row, age, len(counts))
+        weights, totals = self._totalled(row, age, len(counts))
         shape = (len(counts), len(self.times_))
-        return sparse.csr_matrix((weights.astype(self.vectors_.dtype, copy=False), (row, article)), shape=shape), counts
+        return sparse.csr_matrix((weights.astype(self.vectors_.dtype, copy=False), (row, article)), shape=shape), totals, counts
 
     def _aged_pairs(self, piece, only):
         """(row, article, age in half-lives) of the pairs of a piece."""
@@ -310,15 +312,14 @@ class NewsAligner(BaseEstimator):
             age = np.zeros(len(at))
         return piece.rows[at], article, age
 
-    def _normalised(self, row, age, n):
-        """Weights from ages: at most one in sum ("mean", "last"), or exactly one ("attention")."""
+    def _totalled(self, row, age, n):
+        """Weights of pairs from their ages, and what the sum of each of the n rows is divided by."""
         if self.aggregation == "attention":
             youngest = np.full(n, np.inf)
             np.minimum.at(youngest, row, age)
             age = age - youngest[row]  # relative: the weights of a row never all vanish
         weights = np.exp2(-age)
-        total = np.bincount(row, weights=weights, minlength=n)
-        return weights / (total if self.aggregation == "attention" else np.maximum(total, 1.0))[row]
+        return weights, np.maximum(np.bincount(row, weights=weights, minlength=n), 1.0)
 
     def _warn_unknown(self, rows):
         if rows.names == [None] and self.symbol is None:

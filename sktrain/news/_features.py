@@ -23,6 +23,8 @@ from ._encoder import PretrainedNewsEncoder
 
 __all__ = ["News", "NewsFeatures", "with_news"]
 
+_SPACING_ROWS = 20  # rows remembered at least: enough to have seen a weekend
+
 
 class News(dict):
     """An empty dict that carries articles: pandas may copy it, compare it and write it as JSON at no cost.
@@ -167,7 +169,7 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         self.lookback_ = max(self.aligner_.lookback_ or 2, getattr(self.features_, "lookback_", 1))
         context = recall(X, columns=[], caller="NewsFeatures")
         frame, rows = (X, None) if context is None else (context.frame, context.rows)
-        self.tail_, self.first_seen_ = remember_tail(frame[[]], self.lookback_, rows=rows)
+        self.tail_, self.first_seen_ = remember_tail(frame[[]], max(self.lookback_, _SPACING_ROWS), rows=rows)
         return self
 
     def transform(self, X):
@@ -203,14 +205,14 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
     def _join(self, bars, news):
         """News columns of all rows of ``bars``; only articles that some row uses are encoded."""
         aligner = clone(self.aligner_).fit(news.articles)
-        weights, counts = aligner.weights(bars)
+        weights, totals, counts = aligner.weights(bars)
         used = np.unique(weights.indices)
         out = np.zeros((len(bars), len(self.news_columns_)), dtype=np.float32)
         out[:, -1] = counts
         if len(used):
             vectors = self.encoder_.transform([news.articles[place].text for place in used])
             joined = weights[:, used] @ vectors
-            out[:, :-1] = joined.toarray() if sparse.issparse(joined) else joined
+            out[:, :-1] = (joined.toarray() if sparse.issparse(joined) else joined) / totals[:, None]
         return pd.DataFrame(out, index=bars.index, columns=self.news_columns_)
 
     def _beside(self, X, columns, handles):

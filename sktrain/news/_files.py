@@ -1,5 +1,6 @@
 """News files: the path of a CSV, JSONL or Parquet file enters, a list of articles in order of availability leaves."""
 
+import json
 from pathlib import Path
 import warnings
 
@@ -14,9 +15,21 @@ __all__ = ["read_news"]
 _READERS = {
     ".csv": lambda path: pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""]),
     ".csv.gz": lambda path: pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""]),
-    ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False, convert_dates=False),
-    ".ndjson": lambda path: pd.read_json(path, lines=True, dtype=False, convert_dates=False),
 }
+
+
+def _read_jsonl(path):
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from error
+            if not isinstance(row, dict):
+                raise ValueError(f"line {number} holds {type(row).__name__}, expected an object")
+            rows.append(row)
+    return pd.DataFrame(rows, dtype=object)
 
 
 def _read_parquet(path):
@@ -24,7 +37,7 @@ def _read_parquet(path):
     return pd.read_parquet(path)
 
 
-_READERS[".parquet"] = _read_parquet
+_READERS.update({".jsonl": _read_jsonl, ".ndjson": _read_jsonl, ".parquet": _read_parquet})
 
 
 def read_news(path, *, timezone=None):

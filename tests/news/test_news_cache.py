@@ -1,0 +1,146 @@
+"""The cache of vectors: shared, checked, safe under writers at once and under kill -9."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from sktrain import PretrainedNewsEncoder
+from sktrain.exceptions import CorruptFileError, DataQualityWarning, SktrainError
+from sktrain.news import _inference
+from sktrain.news._cache import DiskCache, clear_memory, digest
+
+TEXTS = ["profit rises", "the bank falls", "up", "down"]
+SPACE, WIDTH = "ab" * 32, 8
+
+
+def keys_of(n):
+    return [digest(f"text {i}") for i in range(n)]
+
+
+def vectors_of(n):
+    return np.arange(n * WIDTH, dtype=np.float32).reshape(n, WIDTH)
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How many texts went through the model."""
+    seen = []
+    real = _inference.Recipe._encode
+
+    def encode(self, texts, *rest):
+        seen.extend(texts)
+        return real(self, texts, *rest)
+
+    monkeypatch.setattr(_inference.Recipe, "_encode", encode)
+    return seen
+
+
+def test_each_text_is_encoded_once(bert, counted):
+    fitted = PretrainedNewsEncoder(bert, embed_dim=4, max_length=64).fit(TEXTS * 3)
+    fitted.transform(TEXTS[::-1])
+    assert sorted(counted) == sorted(TEXTS)
+
+
+def test_the_disk_serves_other_processes_folds_and_trials(bert, counted, tmp_path):
+    first = PretrainedNewsEncoder(bert, embed_dim=None, max_length=64, cache_dir=tmp_path).fit(TEXTS)
+    expected = first.transform(TEXTS)
+    clear_memory()  # what a new process would know
+    again = PretrainedNewsEncoder(bert, embed_dim=None, max_length=64, cache_dir=tmp_path).fit(TEXTS)
+    assert np.array_equal(again.transform(TEXTS), expected)
+    assert len(counted) == len(TEXTS)
+
+
+@pytest.mark.parametrize("change", [{"pooling": "cls"}, {"max_length": 32}, {"precision": "bfloat16"}])
+def test_what_changes_a_vector_changes_the_key(bert, counted, tmp_path, change):
+    PretrainedNewsEncoder(bert, embed_dim=None, max_length=64, cache_dir=tmp_path).fit_transform(TEXTS)
+    PretrainedNewsEncoder(bert, embed_dim=None, cache_dir=tmp_path, **{"max_length": 64, **change}).fit_transform(TEXTS)
+    assert len(counted) == 2 * len(TEXTS)
+
+
+def test_two_models_share_a_folder_but_no_vectors(bert, make_bert, tmp_path):
+    one = PretrainedNewsEncoder(bert, embed_dim=None, max_length=64, cache_dir=tmp_path).fit_transform(TEXTS)
+    other = PretrainedNewsEncoder(make_bert(7), embed_dim=None, max_length=64, cache_dir=tmp_path).fit_transform(TEXTS)
+    assert not np.allclose(one, other)
+
+
+def test_a_file_of_another_model_is_refused(tmp_path):
+    DiskCache(tmp_path, SPACE, WIDTH).put(keys_of(3), vectors_of(3))
+    (file,) = tmp_path.glob("*.sqlite")
+    other = "cd" * 32
+    file.rename(tmp_path / f"news-{other[:24]}.sqlite")
+    with pytest.raises(CorruptFileError, match="another model"):
+        DiskCache(tmp_path, other, WIDTH)
+
+
+def test_a_file_that_is_no_cache_is_refused(tmp_path):
+    (tmp_path / f"news-{SPACE[:24]}.sqlite").write_bytes(b"not a database, but long enough to be looked at" * 50)
+    with pytest.raises(CorruptFileError, match="damaged or no cache.*Delete it"):
+        DiskCache(tmp_path, SPACE, WIDTH)
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_in_fit(bert, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(SktrainError, match="cache_dir=.*cannot be made"):
+        PretrainedNewsEncoder(bert, embed_dim=None, max_length=64, cache_dir=tmp_path / "file" / "cache").fit(TEXTS)
+    if os.path.isdir("/proc/self"):
+        with pytest.raises(SktrainError, match="cache"):
+            PretrainedNewsEncoder(bert, embed_dim=None, max_length=64, cache_dir="/proc/self").fit(TEXTS)
+
+
+def test_flipped_bytes_are_noticed_and_encoded_again(tmp_path):
+    cache = DiskCache(tmp_path, SPACE, WIDTH)
+    cache.put(keys_of(3), vectors_of(3))
+    (file,) = tmp_path.glob("*.sqlite")
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE vectors SET vector = zeroblob(32) WHERE key = ?", (keys_of(3)[1],))
+    connection.close()
+    with pytest.warns(DataQualityWarning, match="1 vectors.*damaged"):
+        found = cache.get(keys_of(3))
+    assert set(found) == {keys_of(3)[0], keys_of(3)[2]}
+
+
+def test_more_keys_than_one_query_takes(tmp_path):
+    cache = DiskCache(tmp_path, SPACE, WIDTH)
+    cache.put(keys_of(1300), vectors_of(1300))
+    found = cache.get(keys_of(1400))
+    assert len(found) == len(cache) == 1300
+    assert np.array_equal(np.array([found[key] for key in keys_of(1300)]), vectors_of(1300))
+
+
+WRITER = """
+import sys, numpy as np
+from sktrain.news._cache import DiskCache, digest
+cache = DiskCache(sys.argv[1], sys.argv[2], 8)
+print("ready", flush=True)
+for start in range(0, 20000, 20):
+    numbers = [i % 2000 for i in range(start, start + 20)]
+    cache.put([digest(f"text {i}") for i in numbers], np.array([np.arange(8) + 8 * i for i in numbers], dtype=np.float32))
+"""
+
+
+def test_writers_at_once_and_kills_leave_only_whole_vectors(tmp_path):
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), SPACE, str(i)], stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        for i in range(3)
+    ]
+    for writer in writers:
+        assert writer.stdout.readline() == b"ready\n"
+    for writer in writers:
+        time.sleep(0.15)
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+    cache = DiskCache(tmp_path, SPACE, WIDTH)
+    found = cache.get(keys_of(2000))
+    assert len(found) >= 20
+    expected = vectors_of(2000)
+    for place, key in enumerate(keys_of(2000)):
+        if key in found:
+            assert np.array_equal(found[key], expected[place])
+    cache.put(keys_of(1), vectors_of(1))
