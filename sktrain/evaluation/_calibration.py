@@ -166,7 +166,9 @@ def null_calibration(
     with journal, _progress(count, verbose) as advance:
         missing = [i for i in range(count) if i not in journal.nulls]
         advance(count - len(missing))
-        jobs = (delayed(task.score_null)(checked, journal.entropy, i) for i in missing)
+        plain = checked.copy(deep=False)
+        plain.attrs.pop("history", None)  # a copy gets a history of its own; workers need not be sent this one
+        jobs = (delayed(task.score_null)(plain, journal.entropy, i) for i in missing)
         for number, value in Parallel(n_jobs=n_jobs, return_as="generator_unordered")(jobs):
             journal.add(number, value)
             advance(1)

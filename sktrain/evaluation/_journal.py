@@ -5,16 +5,15 @@ The file is JSON, replaced atomically. It states what it belongs to; another est
 
 import hashlib
 import json
-import os
 from pathlib import Path
 import pickle
-import tempfile
 import time
 
 import joblib
 import numpy as np
 import pandas as pd
 
+from .._io import atomic_write
 from ..exceptions import CorruptFileError, SktrainError, StudyMismatchError
 
 __all__ = ["Journal", "fingerprint"]
@@ -91,16 +90,7 @@ class Journal:
             return
         state = {"format": _FORMAT, "belongs": self.belongs, "entropy": self.entropy, "fold_scores": self.fold_scores}
         state["nulls"] = {str(number): self.nulls[number] for number in sorted(self.nulls)}
-        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "w") as file:
-                json.dump(state, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, self.path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        atomic_write(self.path, json.dumps(state).encode())
         self._written = time.monotonic()
 
 

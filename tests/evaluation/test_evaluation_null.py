@@ -342,6 +342,19 @@ def test_refused_calibrations(market):
         null_calibration(DummyClassifier, market, labeler=LABELER)
 
 
+def test_a_copy_that_cannot_be_scored_is_named(market, tmp_path):
+    def labels(bars):
+        if not bars["close"].equals(market["close"]):
+            raise ValueError("no such market")
+        return LABELER.fit_resample(bars)
+
+    with pytest.raises(SktrainError, match=r"Copy 0 .*no such market"):
+        null_calibration(MODEL, market, labeler=labels, cv=CV, n_null=2, random_state=0)
+    with pytest.raises(SktrainError, match="picklable labeler"):
+        null_calibration(MODEL, market, labeler=labels, cv=CV, n_null=2, random_state=0, path=tmp_path / "null.json")
+    assert get_history(market) is not None  # the caller's bars keep theirs
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["block", "sign"])
 def test_p_values_on_noise_are_uniform(method):

@@ -1,7 +1,6 @@
 """Out-of-fold predictions against a loop, regimes against hand counts, positions and their earnings against a slow ledger."""
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 import numpy as np
 import pandas as pd
 import pytest
