@@ -32,8 +32,8 @@ def null_market(bars, method="block", *, block_length=20, random_state=None):
         What the copy keeps, and so what a score is held against:
 
         - ``"block"``: the bars within each block of ``block_length`` are shuffled. Keeps every bar, the path from block to block,
-          and with it slow trends and the rise and fall of volatility; destroys the order within a block: momentum, reversal and
-          patterns faster than a block. Exact for bars that are exchangeable within blocks.
+          and with it slow trends, swings as long as a block, and the slow rise and fall of volatility; destroys the order within a
+          block: momentum, reversal and patterns of a few bars. Exact for bars that are exchangeable within blocks.
         - ``"sign"``: a coin is thrown for every time, and where it falls, the bar is mirrored about the mean log return. Keeps
           sizes, ranges and volumes in place, volatility to the day; destroys direction. Exact for symmetric returns.
         - ``"phase"``: bars change places such that the returns keep their autocorrelations, by random Fourier phases
