@@ -73,6 +73,8 @@ def last_block(X, y, codes, *, fraction, horizon=None, label_end_times=None):
         return ValidationBlock(everything, None, reason=f"purging would leave {len(train)} of {n} rows to train on")
     if len(np.unique(codes[train])) < len(np.unique(codes)):
         return ValidationBlock(everything, None, reason="a class stands in the last block only")
+    if len(np.unique(codes[valid])) < 2:
+        return ValidationBlock(everything, None, reason="the last block holds a single class")
     return ValidationBlock(train, valid, int(cut.purged.sum()))
 
 
@@ -81,6 +83,12 @@ def _spans(X, y, horizon, label_end_times):
     if label_end_times is None and label_horizon(y, horizon) is None and not timed:  # bare arrays promise nothing about time
         times = time_axis(np.empty((len(y), 0))).times
         return Spans.from_times(times, times)
+    if label_end_times is None and timed and X.index.has_duplicates:  # oversampled: bars are counted once
+        axis = X.index.unique()
+        bars = pd.DataFrame(index=axis)
+        once = label_spans(bars, y=None, horizon=label_horizon(y, horizon), caller="fit")[0]
+        rows = axis.get_indexer(X.index)
+        return Spans.from_times(once.start[rows], once.end[rows])
     return label_spans(X, y, horizon=horizon, label_end_times=label_end_times, caller="fit")[0]
 
 
