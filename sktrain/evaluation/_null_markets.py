@@ -18,6 +18,7 @@ __all__ = ["METHODS", "null_market"]
 
 METHODS = ("block", "sign", "phase")
 _PRICES = ("open", "high", "low", "close")
+_WIDEST = 225.0  # log prices beyond this are no prices: check_bars stops at 1e100
 _SHARED = 0.9  # share of the times that must be able to change places
 
 
@@ -59,7 +60,8 @@ def null_market(bars, method="block", *, block_length=20, random_state=None):
     NotEnoughDataError
         With fewer bars than two blocks (four bars for the other methods).
     SktrainError
-        When a panel's instruments share too few times to change places together.
+        When a panel's instruments share too few times to change places together, or moves are so large that the copy would
+        leave the range of numbers.
 
     Examples
     --------
@@ -142,6 +144,8 @@ def _rebuild(frame, market, shape):
     symbols = market.symbols
     close = path + (market.first_close - path[market.starts])[symbols]
     opened = close - shape[3]
+    if np.abs(close).max() > _WIDEST:
+        raise SktrainError(f"The copy's prices would reach exp({close[np.abs(close).argmax()]:.0f}): the bars move too much for a walk of {len(close)} of them.")
     columns = {
         "open": opened,
         "high": np.maximum(opened + shape[1], np.maximum(opened, close)),  # against rounding only

@@ -2,6 +2,7 @@
 
 import json
 
+from hypothesis import given, settings, strategies as st
 import numpy as np
 import pandas as pd
 import pytest
@@ -121,6 +122,25 @@ def test_sign_keeps_sizes_and_volumes_in_place(market):
     np.testing.assert_allclose(np.log(copy["high"] / copy["low"]), np.log(market["high"] / market["low"]), atol=2 * abs(mean) + 1e-12)
     assert (copy["volume"] == market["volume"]).all()
     assert 0.4 < np.mean(np.isclose(ours, theirs)) < 0.6
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(st.tuples(*[st.floats(0.1, 1e3)] * 4, st.integers(0, 10**12)), min_size=40, max_size=60),
+    st.sampled_from(METHODS),
+    st.integers(0, 2**32),
+)
+def test_any_valid_bars_give_valid_copies(rows, method, seed):
+    """Gaps of any size, candles without range, silent bars."""
+    table = np.array([row[:4] for row in rows])
+    bars = pd.DataFrame({"open": table[:, 0], "high": table.max(axis=1), "low": table.min(axis=1), "close": table[:, 3]})
+    bars = bars.assign(volume=[row[4] for row in rows], note="x").set_axis(pd.bdate_range("2020", periods=len(rows)))
+    try:
+        copy = null_market(bars, method, random_state=seed)
+    except SktrainError as error:  # a walk of such steps may leave the range of numbers, and says so
+        assert "too much for a walk" in str(error)
+        return
+    check_bars(copy, warn=False)
 
 
 def autocorrelation(x, lag):
@@ -252,18 +272,18 @@ class Interrupted(LastReturns):
 def test_interrupt_keeps_what_is_finished(market, tmp_path):
     path = tmp_path / "null.json"
     model = make_pipeline(Interrupted(), LogisticRegression())
-    settings = {"labeler": LABELER, "cv": CV, "n_null": 8, "random_state": 0}
+    common = {"labeler": LABELER, "cv": CV, "n_null": 8, "random_state": 0}
     Interrupted.fits, Interrupted.stop_at = 0, None
-    whole = null_calibration(model, market, **settings)
+    whole = null_calibration(model, market, **common)
     Interrupted.fits, Interrupted.stop_at = 0, 3 + 3 * 4 + 1  # the score, four copies, one fold
     with pytest.raises(KeyboardInterrupt):
-        null_calibration(model, market, path=path, **settings)
+        null_calibration(model, market, path=path, **common)
     assert len(json.loads(path.read_text())["nulls"]) == 4
     Interrupted.fits, Interrupted.stop_at = 0, None
-    resumed = null_calibration(model, market, path=path, **settings)
+    resumed = null_calibration(model, market, path=path, **common)
     assert Interrupted.fits == 3 * 4  # only the copies that were missing
     np.testing.assert_array_equal(resumed.null_scores, whole.null_scores)
-    more = null_calibration(model, market, path=path, **{**settings, "n_null": 10})
+    more = null_calibration(model, market, path=path, **{**common, "n_null": 10})
     assert Interrupted.fits == 3 * 6
     np.testing.assert_array_equal(more.null_scores[:8], whole.null_scores)
     assert [file.name for file in tmp_path.iterdir()] == ["null.json"]
@@ -278,23 +298,23 @@ def test_open_seed_is_kept_in_the_file(market, tmp_path):
 
 def test_a_file_belongs_to_one_question(market, tmp_path):
     path = tmp_path / "null.json"
-    settings = {"labeler": LABELER, "cv": CV, "n_null": 2, "random_state": 0, "path": path}
-    null_calibration(MODEL, market, **settings)
+    common = {"labeler": LABELER, "cv": CV, "n_null": 2, "random_state": 0, "path": path}
+    null_calibration(MODEL, market, **common)
     other = make_pipeline(LastReturns(), LogisticRegression(C=0.5))
     for name, call in (
-        ("estimator", lambda: null_calibration(other, market, **settings)),
-        ("bars", lambda: null_calibration(MODEL, market.iloc[:-1], **settings)),
-        ("method", lambda: null_calibration(MODEL, market, method="sign", **settings)),
-        ("random_state", lambda: null_calibration(MODEL, market, **{**settings, "random_state": 1})),
-        ("cv", lambda: null_calibration(MODEL, market, **{**settings, "cv": TimeSeriesSplit(4)})),
+        ("estimator", lambda: null_calibration(other, market, **common)),
+        ("bars", lambda: null_calibration(MODEL, market.iloc[:-1], **common)),
+        ("method", lambda: null_calibration(MODEL, market, method="sign", **common)),
+        ("random_state", lambda: null_calibration(MODEL, market, **{**common, "random_state": 1})),
+        ("cv", lambda: null_calibration(MODEL, market, **{**common, "cv": TimeSeriesSplit(4)})),
     ):
         with pytest.raises(StudyMismatchError, match=f"another .*{name}"):
             call()
     path.write_text(path.read_text()[:50])
     with pytest.raises(CorruptFileError, match=r"null\.json"):
-        null_calibration(MODEL, market, **settings)
+        null_calibration(MODEL, market, **common)
     with pytest.raises(SktrainError, match="does not exist"):
-        null_calibration(MODEL, market, **{**settings, "path": tmp_path / "nowhere" / "null.json"})
+        null_calibration(MODEL, market, **{**common, "path": tmp_path / "nowhere" / "null.json"})
 
 
 def test_default_splitter_and_own_scoring(market):
