@@ -20,7 +20,7 @@ __all__ = ["Change", "Experiment", "Output", "UnusableOutputError", "apply", "fi
 
 _TOLERANCE = {2: 2e-2, 4: 1e-4, 8: 1e-7}  # by bytes of a float
 _WIDE = 400  # rows compared when a row is wide
-_SECONDS = 1.5  # spent on further cuts
+_SECONDS = 0.8  # spent on further cuts
 
 
 class UnusableOutputError(Exception):
@@ -273,7 +273,7 @@ class Experiment:
         there = self._partner(clean, dirty, rows, cut)
         if clean.by_index and len(there) != len(rows):
             return self._change(clean, dirty, np.ones((len(rows), 1), bool), rows, None, [clean.columns[0]], cut, kind)
-        moved = self._moved(clean, dirty, rows, there)
+        moved = self._moved(clean, dirty, rows, there, may_lack=kind == "truncation" and bool((known > clean.times).any()))
         if moved.any():
             return self._change(clean, dirty, moved, rows, there, clean.columns, cut, kind)
         return self._premature(clean, dirty, known, cut, kind)
@@ -288,9 +288,11 @@ class Experiment:
         return np.searchsorted(kept, rows)
 
     @staticmethod
-    def _moved(clean, dirty, rows, there):
+    def _moved(clean, dirty, rows, there, *, may_lack=False):
+        """Cells that differ; with ``may_lack`` a label may be unknown when rows after its end are missing: that is caution."""
         one, other = clean.rows(rows), dirty.rows(there)
-        return np.column_stack([differ(a, b) for a, b in zip(one.values(), other.values())])
+        moved = [differ(a, b) & ~(pd.isna(b.astype(object)) if may_lack else False) for a, b in zip(one.values(), other.values())]
+        return np.column_stack(moved)
 
     def _change(self, clean, dirty, moved, rows, there, names, cut, kind):
         row, column = divmod(int(np.argmax(moved)), moved.shape[1])

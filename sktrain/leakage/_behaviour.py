@@ -23,7 +23,7 @@ from ._splits import index_pairs
 
 __all__ = ["SplitWatch", "audit_predictions", "audit_steps", "check_shuffled_labels"]
 
-_GATE_SECONDS = 6.0
+_GATE_SECONDS = 15.0
 _EFFECT, _SIGMAS = 0.1, 5.0
 _QUICK = {"max_epochs": 2, "n_trials": 2}
 

@@ -29,10 +29,12 @@ _MOST_ROWS = 20_000
 # -- statistics of all rows ---------------------------------------------------------------------------------------------------
 
 
-def _even(values, rounding=1e-6):
-    """Whether sorted values are equally spaced, as ranks over a sample are."""
-    step = np.diff(np.sort(values))
-    return len(step) > 20 and step.mean() > 0 and np.abs(step - step.mean()).max() < rounding * max(step.mean() * len(step), 1e-12)
+def _too_even(share):
+    """Whether shares in [0, 1] are spread far more evenly than chance allows (the lower tail of Kolmogorov's statistic)."""
+    n = len(share)
+    ordered = np.sort(share)
+    gap = max((np.arange(1, n + 1) / n - ordered).max(), (ordered - np.arange(n) / n).max())
+    return bool(stats.kstwobign.cdf(np.sqrt(n) * gap) < 1e-9)
 
 
 def _round(v, tolerance):
@@ -53,9 +55,8 @@ def _round(v, tolerance):
         found.append("median 0 and interquartile range 1")
     if abs(np.linalg.norm(v) - 1) < tolerance:
         found.append("length 1")
-    if len(v) > 50 and not _monotone(v):
-        inner = stats.norm.cdf(v[np.abs(v) < 5])
-        if _even(v) or (spread > 0.5 and len(inner) > 0.9 * len(v) and _even(inner, 1e-4)):
+    if len(v) > 200 and not _monotone(v) and high > low:
+        if _too_even((v - low) / (high - low)) or _too_even(stats.norm.cdf(v)):
             found.append("evenly spaced ranks")
     if abs(mean) < tolerance * size and abs(np.corrcoef(v, np.arange(len(v)))[0, 1]) < tolerance:
         found.append("no trend at all")
@@ -179,7 +180,7 @@ def target_leaks(table, names, y, *, reach=1, ordered=True):
     findings = []
     for name, column in zip(names, table.T):
         finding = _copy_of_label(name, column, codes, reach) if ordered else None
-        finding = finding or _too_good(name, column, codes, reach, ordered) or _encoded(name, column, codes)
+        finding = finding or _encoded(name, column, codes) or _too_good(name, column, codes, reach, ordered)
         if finding is not None:
             findings.append(finding)
     return findings
