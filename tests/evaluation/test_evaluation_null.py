@@ -140,7 +140,7 @@ def test_any_valid_bars_give_valid_copies(rows, method, seed):
 
 def test_walks_beyond_the_range_of_numbers_are_refused():
     close = np.tile([1e-30, 1e30], 50)
-    bars = pd.DataFrame({name: close for name in ("open", "high", "low", "close")}, pd.bdate_range("2020", periods=100)).assign(volume=1)
+    bars = pd.DataFrame(dict.fromkeys(("open", "high", "low", "close"), close), pd.bdate_range("2020", periods=100)).assign(volume=1)
     with pytest.raises(SktrainError, match="too much for a walk"):
         null_market(bars, "sign", random_state=0)
 
