@@ -47,6 +47,10 @@ def predict(args):
     _count("--last", args.last)
     model = EnhancedTrainer.load(find_model(args.model))
     bars = _open(args).bars
+    if args.news:
+        from ..news import read_news, with_news
+
+        bars = with_news(bars, read_news(args.news))
     table = _newest_predictions(model, bars, args.last)
     if args.out:
         from .._io import atomic_write
@@ -194,7 +198,7 @@ def _apply_flags(fields, args):
         fields["deterministic_training"] = True
     if getattr(args, "hpo", None) is not None:
         fields["use_hpo"], fields["hpo_n_trials"] = True, _count("--hpo", args.hpo)
-    if getattr(args, "news", None):
+    if args.command == "train" and args.news:
         fields["news"], fields["use_pretrained_embeddings"] = args.news, True
     if getattr(args, "embedding_model", None):
         fields["embedding_model"] = args.embedding_model

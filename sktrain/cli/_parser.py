@@ -94,6 +94,7 @@ def _predict(commands):
     parser = _command(commands, "predict", "predict the newest bars with a saved model")
     parser.add_argument("model", metavar="MODEL", help="a model file, or the folder of a run")
     _bars(parser)
+    parser.add_argument("--news", metavar="FILE", help="articles, for a model trained with news")
     parser.add_argument("--last", type=int, default=1, metavar="N", help="newest bars of each symbol to predict (default: %(default)s)")
     parser.add_argument("--out", metavar="FILE", help="write a CSV instead of printing")
 

@@ -54,6 +54,7 @@ _CONSTRAINTS = {
     "hpo_direction": [StrOptions({"maximize", "minimize"})],
     "use_pretrained_embeddings": ["boolean"],
     "embedding_model": [str],
+    "embedding_dim": [Count(1), None],
     "news": [str, Path, None],
     "deterministic_training": ["boolean"],
     "training_seed": [Count(0)],
@@ -120,6 +121,8 @@ class EnhancedTrainingConfig:
         Bars in a window; width and depth of the nets (None: each net's own depth).
     pruning_sparsity : float, default=0.5
         Share of weights pruned when ``prune_after_training``.
+    embedding_dim : int or None, default=16
+        Columns an embedding is reduced to (PCA fitted on training news); None keeps the model's width.
     news : path or None, default=None
         CSV, JSONL or Parquet file of articles.
     leakage_audit : bool, default=True
@@ -189,6 +192,7 @@ class EnhancedTrainingConfig:
     hidden_size: int = 32
     n_layers: int | None = None
     pruning_sparsity: float = 0.5
+    embedding_dim: int | None = 16
     news: str | None = None
     leakage_audit: bool = True
     skip_scaler_fit: bool = False

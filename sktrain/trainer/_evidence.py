@@ -74,8 +74,9 @@ def learning_curves(nets):
     """Losses per epoch and the reason to stop, by net."""
     curves, reasons = {}, {}
     for name, net in nets.items():
-        frame = next(iter(LearningCurveDisplay.from_estimator(net, name).curves.values()))
-        curves[name] = frame.reset_index().to_dict("records")
+        begun = bool(getattr(net, "history_", None))  # not when it was stopped within the first epoch
+        frames = LearningCurveDisplay.from_estimator(net, name).curves if begun else {}
+        curves[name] = [row for frame in frames.values() for row in frame.reset_index().to_dict("records")]
         reasons[name] = str(getattr(net, "stop_reason_", None) or "all epochs were run")
     return curves, reasons
 

@@ -7,7 +7,7 @@ from sklearn.pipeline import Pipeline
 
 from ..features import BarFeatures, SlidingWindow
 
-__all__ = ["FitPlan", "audit_pipeline", "build_model", "build_net", "build_search", "feature_steps", "nets_of"]
+__all__ = ["FitPlan", "audit_pipeline", "build_model", "build_net", "build_search", "feature_steps", "nets_of", "with_config_news"]
 
 NETS = {
     "lstm": "LSTMClassifier",
@@ -92,16 +92,26 @@ def build_net(name, config, plan):
 
 def feature_steps(config):
     """Steps from bars to windows, shared by every net."""
-    features = ("features", BarFeatures())
-    if config.use_pretrained_embeddings:
-        features = ("features", _with_news(config))
-    return [features, ("window", SlidingWindow(lookback=config.lookback))]
+    return [("features", _features(config)), ("window", SlidingWindow(lookback=config.lookback))]
 
 
-def _with_news(config):
-    from ..news import NewsFeatures, read_news
+def _features(config):
+    """Features of the bars, beside those of the news that the bars carry where the config asks for them."""
+    if not config.use_pretrained_embeddings:
+        return BarFeatures()
+    from ..news import NewsFeatures, PretrainedNewsEncoder
 
-    return NewsFeatures(read_news(config.news), model_name=config.embedding_model)
+    encoder = PretrainedNewsEncoder(config.embedding_model, embed_dim=config.embedding_dim)
+    return NewsFeatures(encoder, features=BarFeatures())
+
+
+def with_config_news(bars, config):
+    """The bars, carrying the articles of ``config.news`` where the config asks for news."""
+    if not config.use_pretrained_embeddings:
+        return bars
+    from ..news import read_news, with_news
+
+    return with_news(bars, read_news(config.news))
 
 
 def build_model(config, plan, names=None):

@@ -15,11 +15,11 @@ from ..exceptions import SktrainError
 from ..reproducibility import DeterministicTrainingConfig
 from . import _evidence, _results, _stages
 from ._config import EnhancedTrainingConfig
-from ._models import FitPlan
+from ._models import FitPlan, with_config_news
 from ._progress import Reporter
 from ._run_folder import MODEL, find_model, prepare_folder, write_json
 from ._sources import open_source
-from ._tasks import class_balance, divide, label_bars
+from ._tasks import class_balance, divide, label_bars, walk_forward_cv
 
 __all__ = ["EnhancedTrainer"]
 
@@ -150,8 +150,11 @@ class EnhancedTrainer:
             run.source = open_source(self.data, stocks, interval)
             for name, reason in run.source.missing.items():
                 run.reporter.note(f"{name} left out: {reason}")
+            run.source = replace(run.source, bars=with_config_news(run.source.bars, run.config))
             run.task = label_bars(run.source.bars, run.config, horizon)
             run.blocks = divide(run.task, run.config)
+            if run.config.use_walk_forward and not incremental:
+                walk_forward_cv(run.config).split(*run.rows("train", "val"))  # folds that cannot be filled are refused before training
             with _stages.interrupts(run):
                 found = self._stages(run, incremental)
         return self._finish(run, found, time.perf_counter() - start)

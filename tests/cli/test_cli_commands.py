@@ -1,0 +1,170 @@
+"""The command line as a user types it: results on stdout, one line on error, exit statuses."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from sktrain.cli import main
+from sktrain.datasets import load_sp500
+
+FAST = [
+    "--model",
+    "mlp",
+    "--epochs",
+    "2",
+    "--set",
+    "wf_folds=2",
+    "lookback=5",
+    "leakage_audit=false",
+    "prune_after_training=false",
+    "early_stopping_min_epochs=1",
+    "use_gradient_checkpointing=false",
+    "wf_min_samples_per_fold=50",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("cli")
+
+
+@pytest.fixture(scope="module")
+def csv(folder):
+    bars = load_sp500().iloc[-1200:]
+    bars.reset_index().rename(columns={"time": "Date", "close": "Close"}).to_csv(folder / "bars.csv", index=False)
+    return str(folder / "bars.csv")
+
+
+@pytest.fixture(scope="module")
+def run(folder, csv):
+    status = main(["train", "--data", csv, "--out", str(folder / "run"), "--quiet", *FAST])
+    assert status == 0
+    return str(folder / "run")
+
+
+def test_train_prints_folds_baselines_and_verdict(run, csv, folder, capsys):
+    assert main(["train", "--data", csv, "--out", str(folder / "other"), "--quiet", *FAST]) == 0
+    out = capsys.readouterr().out
+    for words in ("class balance", "walk-forward folds", "model / majority / logistic", "purged", "95 % interval", "Walk-forward balanced accuracy"):
+        assert words in out
+
+
+def test_train_json_is_one_document(csv, folder, capfd):
+    assert main(["train", "--data", csv, "--out", str(folder / "json"), "--json", *FAST]) == 0
+    document = json.loads(capfd.readouterr().out)
+    assert document["status"] == "completed"
+    assert len(document["walk_forward_results"]) == 2
+
+
+def test_predict_the_newest_bars(run, csv, folder, capsys):
+    assert main(["predict", run, "--data", csv, "--last", "3", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["predictions"]
+    assert len(rows) == 3
+    assert rows[-1]["time"].startswith("2018-12-31")
+    assert sum(rows[0][name] for name in ("p_sell", "p_hold", "p_buy")) == pytest.approx(1, abs=1e-6)
+    assert main(["predict", run, "--data", csv, "--out", str(folder / "p.csv")]) == 0
+    assert len(pd.read_csv(folder / "p.csv")) == 1
+
+
+def test_drift_exit_status_says_what_was_found(run, csv, folder, capsys):
+    quiet = load_sp500().iloc[-1200:-400]
+    quiet.reset_index().to_csv(folder / "seen.csv", index=False)
+    assert main(["drift", run, "--data", str(folder / "seen.csv")]) == 0
+    assert "volatility" in capsys.readouterr().out
+    crash = load_sp500().loc["2008-06":"2009-06"]
+    crash.reset_index().to_csv(folder / "crash.csv", index=False)
+    assert main(["drift", run, "--data", str(folder / "crash.csv"), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["drift_detected"] is True
+
+
+def test_audit_passes_the_default_pipeline(csv, capsys):
+    assert main(["audit", "--data", csv, "--folds", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["status"] == "PASS"
+
+
+def test_audit_finds_a_leak_in_a_saved_estimator(csv, folder, capsys):
+    import joblib
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.pipeline import make_pipeline
+
+    from sktrain import BarFeatures
+
+    joblib.dump(make_pipeline(BarFeatures(), HistGradientBoostingClassifier(early_stopping=True)), folder / "leaky.joblib")
+    assert main(["audit", "--data", csv, "--estimator", str(folder / "leaky.joblib"), "--folds", "3"]) == 1
+    assert "early_stopping" in capsys.readouterr().out
+
+
+def test_report_is_written_again(run, folder, capsys):
+    assert main(["report", run, "--out", str(folder / "again.html")]) == 0
+    assert capsys.readouterr().out.strip() == str(folder / "again.html")
+    assert (folder / "again.html").stat().st_size > 10_000
+
+
+def test_config_file_and_flags(csv, folder, capfd):
+    from sktrain import EnhancedTrainingConfig
+
+    EnhancedTrainingConfig(models=["gru"], wf_folds=4, label_scaling="sigma", base_label_threshold=0.7).to_toml(folder / "c.toml")
+    assert main(["train", "--data", csv, "--config", str(folder / "c.toml"), "--out", str(folder / "conf"), "--json", *FAST]) == 0
+    config = json.loads(capfd.readouterr().out)["config"]
+    assert config["models"] == ["mlp"]
+    assert config["wf_folds"] == 2
+    assert config["base_label_threshold"] == 0.7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "--data", "/nonexistent.csv"], "/nonexistent.csv"),
+        (["train", "--stocks", "NOPE"], "AAPL"),
+        (["train", "--horizon", "0"], "horizon"),
+        (["train", "--epochs", "0"], "epochs"),
+        (["train", "--set", "dropot_rate=0.1"], "dropout_rate"),
+        (["train", "--set", "lookback"], "FIELD=VALUE"),
+        (["train", "--config", "/nonexistent.json"], "does not exist"),
+        (["train", "--hpo", "0"], "--hpo"),
+        (["predict", "/nonexistent", "--dataset", "sp500"], "No model"),
+        (["predict", "RUN", "--dataset", "sp500", "--last", "0"], "--last"),
+        (["report", "/nonexistent"], "finished run"),
+        (["drift", "/nonexistent", "--dataset", "sp500"], "drift.joblib"),
+        (["audit", "--folds", "1"], "--folds"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(arguments, words, run, folder, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    arguments = [run if one == "RUN" else one for one in arguments]
+    before = set(os.listdir(folder))
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert "Traceback" not in err
+    assert len(err.strip().splitlines()) == 1
+    assert set(os.listdir(folder)) - before <= {"runs"}
+    assert not list((folder / "runs").glob("**/*.sktrain")) if (folder / "runs").exists() else True
+
+
+def test_bad_bars_name_the_row(folder, capsys):
+    bars = load_sp500().iloc[:300].copy()
+    bars.iloc[7, bars.columns.get_loc("high")] = 1.0
+    bars.reset_index().to_csv(folder / "bad.csv", index=False)
+    assert main(["train", "--data", str(folder / "bad.csv"), "--out", str(folder / "never")]) == 2
+    err = capsys.readouterr().err
+    assert "row 7" in err
+    assert "1999-01-13" in err
+
+
+def test_unknown_commands_and_help(capsys):
+    assert main(["nonsense"]) == 2
+    assert main(["--help"]) == 0
+    assert "exit status" in capsys.readouterr().out
+    for command in ("train", "predict", "audit", "drift", "report", "search"):
+        assert main([command, "--help"]) == 0
+
+
+def test_the_module_runs_as_the_command():
+    done = subprocess.run([sys.executable, "-m", "sktrain", "--version"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout.startswith("sktrain ")
