@@ -57,7 +57,7 @@ class MixedPrecision:
         self.n_skipped_steps_ = 0
         device = torch.device(self.device).type
         self._autocast = contextlib.nullcontext if dtype is None else functools.partial(torch.autocast, device, dtype=dtype)
-        self._scaler = torch.amp.GradScaler(device) if dtype is torch.float16 and device == "cuda" else None
+        self._scaler = torch.amp.GradScaler(device) if dtype is torch.float16 else None
 
     def _end_precision(self):
         self._autocast = self._scaler = None

@@ -1,0 +1,80 @@
+"""Scopes and switches leave every global as they found it."""
+
+import os
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from sktrain import DeterministicTrainingConfig
+from sktrain.reproducibility import draw_seed, rng_scope
+
+
+def world():
+    return (
+        random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist(), torch.get_num_threads(),  # noqa: NPY002
+        torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic, os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
+    )
+
+
+def draws():
+    return random.random(), np.random.rand(), float(torch.rand(1))  # noqa: NPY002
+
+
+@pytest.mark.parametrize("params", [{"enabled": True}, {"enabled": False, "num_threads": 2}, {"enabled": True, "num_threads": 2, "seed": 7}])
+def test_the_block_restores_every_global_even_after_an_error(params):
+    before = world()
+    with pytest.raises(KeyError), DeterministicTrainingConfig(**params) as config:  # noqa: PT012
+        assert config.enabled == torch.are_deterministic_algorithms_enabled()
+        if config.num_threads:
+            assert torch.get_num_threads() == 2
+        draws()
+        raise KeyError
+    assert world() == before
+
+
+def test_blocks_nest_and_repeat():
+    before = world()
+    config = DeterministicTrainingConfig(enabled=True, seed=3)
+    with config:
+        first = draws()
+        with config:
+            assert draws() == first
+        inner = draws()
+        assert inner != first
+    assert world() == before
+    with config:
+        assert draws() == first
+
+
+def test_apply_alone_seeds():
+    with DeterministicTrainingConfig():  # puts the globals back
+        one = (DeterministicTrainingConfig(enabled=True, seed=5).apply(), draws())[1]
+        two = (DeterministicTrainingConfig(enabled=True, seed=5).apply(), draws())[1]
+        assert one == two
+        assert not torch.backends.cudnn.benchmark
+        DeterministicTrainingConfig(enabled=False, benchmark=True).apply()
+        assert torch.backends.cudnn.benchmark
+
+
+@pytest.mark.parametrize("params", [{"enabled": 1.5}, {"seed": -1}, {"seed": True}, {"seed": 2**32}, {"num_threads": 0}, {"num_threads": 1.0}])
+def test_nonsense_is_refused_and_changes_nothing(params):
+    before = world()
+    with pytest.raises(ValueError, match=next(iter(params))), DeterministicTrainingConfig(**params):
+        pass
+    assert world() == before
+
+
+def test_scope_and_seeds():
+    before = world()
+    with rng_scope(1):
+        one = draws()
+    with rng_scope(1):
+        assert draws() == one
+    assert world() == before
+    assert draw_seed(0) == draw_seed(0) != draw_seed(1)
+    assert draw_seed(None) != draw_seed(None)
+    assert draw_seed(np.random.RandomState(0)) == draw_seed(np.random.RandomState(0))
+    assert draw_seed(np.random.default_rng(0)) == draw_seed(np.random.default_rng(0))

@@ -1,0 +1,152 @@
+"""Resampling against imbalanced-learn, a loop, and the rule that children follow their parents."""
+
+from imblearn.over_sampling import SMOTE
+from imblearn.pipeline import Pipeline as SamplingPipeline
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+
+from sktrain import MLPNetClassifier, SlidingWindow, WindowSMOTE, apply_smote
+from sktrain.exceptions import NotEnoughDataError, ResamplingWarning, SktrainError
+from sktrain.resample import ResampledClassifier, correct_prior
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(120, 4)), np.repeat([0, 1], [100, 20])
+
+
+@pytest.fixture(scope="module")
+def windows():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(200, 3)), pd.date_range("2020", periods=200), columns=list("abc"))
+    y = pd.Series(np.where(rng.random(200) < 0.2, "rare", "common"), frame.index)
+    y.attrs["label_horizon"] = 3
+    return SlidingWindow(lookback=5).fit_transform(frame), y
+
+
+def test_equal_to_imbalanced_learn_on_plain_rows(rows):
+    ours = apply_smote(*rows, random_state=0)
+    theirs = SMOTE(random_state=0).fit_resample(*rows)
+    np.testing.assert_allclose(ours[0], theirs[0])
+    np.testing.assert_array_equal(ours[1], theirs[1])
+
+
+def test_synthetic_windows_lie_between_their_parents_and_follow_them(windows):
+    X, y = windows
+    smote = WindowSMOTE(random_state=0)
+    X_all, y_all = smote.fit_resample(X, y)
+    assert type(X_all) is type(X)
+    assert (y_all == "rare").sum() == (y_all == "common").sum()
+    assert y_all.attrs["label_horizon"] == 3
+    assert X_all.index.is_monotonic_increasing
+    assert X_all.index.equals(y_all.index)
+    real, made = np.flatnonzero(~smote.synthetic_), np.flatnonzero(smote.synthetic_)
+    np.testing.assert_array_equal(X_all[real].gather(), X.gather())
+    values = X.gather()
+    own = {}
+    for child in made:
+        window = X_all[[child]].gather()[0]
+        for a, b in smote.parents_:
+            low, high = np.minimum(values[a], values[b]), np.maximum(values[a], values[b])
+            if ((window >= low - 1e-12) & (window <= high + 1e-12) | np.isnan(window)).all() and X_all.index[child] == max(X.index[a], X.index[b]):
+                own[child] = (a, b)
+                break
+        assert child in own
+        assert {y.iloc[a] for a in own[child]} == {"rare"} == {y_all.iloc[child]}
+
+
+def test_missing_steps_stay_missing(rows):
+    X, y = rows
+    X = X.copy()
+    X[:, 0] = np.where(np.arange(len(X)) % 7 == 0, np.nan, X[:, 0])
+    smote = WindowSMOTE(random_state=0)
+    X_all, _ = smote.fit_resample(X, y)
+    made = X_all[smote.synthetic_]
+    assert np.isfinite(made[:, 1:]).all()
+    assert 0 < np.isnan(made[:, 0]).mean() < 1
+
+
+def test_the_caller_rows_are_untouched(rows):
+    X, y = rows[0].copy(), rows[1].copy()
+    apply_smote(X, y, random_state=0)
+    np.testing.assert_array_equal(X, rows[0])
+    np.testing.assert_array_equal(y, rows[1])
+
+
+def test_frames_and_three_dimensions(rows):
+    X, y = rows
+    frame, labels = apply_smote(pd.DataFrame(X, columns=list("abcd")), pd.Series(y, name="target"), random_state=0)
+    assert list(frame.columns) == list("abcd")
+    assert labels.name == "target"
+    assert len(frame) == 200
+    cube, _ = apply_smote(X.reshape(120, 2, 2), y, random_state=0)
+    np.testing.assert_allclose(cube.reshape(200, 4), frame)
+
+
+def test_small_classes(rows):
+    X, y = rows
+    y = y.copy()
+    y[100:117] = 0
+    with pytest.warns(ResamplingWarning, match="class .*1.* has 3 rows, so k_neighbors=5 was lowered to 2"):
+        X_all, _ = apply_smote(X, y, random_state=0)
+    assert len(X_all) == 234
+    y[117:119] = 0
+    with pytest.raises(NotEnoughDataError, match="has only 1 row"):
+        apply_smote(X, y)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"y": None}, "y is None"),
+        ({"y": np.zeros(120, int)}, "one class"),
+        ({"y": np.r_[np.nan, np.zeros(119)]}, "NaN in row 0"),
+        ({"k_neighbors": 0}, "k_neighbors must be an integer >= 1, got 0"),
+        ({"k_neighbors": 2.0}, "k_neighbors"),
+        ({"sampling_strategy": "nonsense"}, "sampling_strategy"),
+    ],
+)
+def test_nonsense_is_refused(rows, change, words):
+    given = {"X": rows[0], "y": rows[1], **change}
+    with pytest.raises(ValueError, match=words):
+        apply_smote(**given)
+
+
+def test_samplers_stand_before_nets(rows, windows):
+    X, y = rows
+    net = MLPNetClassifier(max_epochs=2, random_state=0)
+    for sampler in (SMOTE(random_state=0), WindowSMOTE(random_state=0)):
+        model = SamplingPipeline([("smote", sampler), ("net", net)]).fit(X, y)
+        assert clone(model).fit(X, y).predict_proba(X) == pytest.approx(model.predict_proba(X), abs=0)
+    W, labels = windows
+    model = SamplingPipeline([("smote", WindowSMOTE(random_state=0)), ("net", net)]).fit(W, labels)
+    block = model[-1].validation_
+    cut = labels.index.get_level_values(-1)[-1] - pd.Timedelta(days=29)  # the last 15 % of 200 times
+    assert block.valid is not None
+    smote = WindowSMOTE(random_state=0)
+    index = smote.fit_resample(W, labels)[0].index
+    assert (index[block.valid] >= cut).all()
+    assert (index[block.train] < cut - pd.Timedelta(days=3)).all()  # purged by the horizon, counted in bars, not rows
+
+
+def test_prior_correction():
+    assert correct_prior([[0.5, 0.5]], [0.9, 0.1], [0.5, 0.5]).tolist() == [pytest.approx([0.9, 0.1])]
+    with pytest.raises(SktrainError, match="resampled_prior"):
+        correct_prior([[0.5, 0.5]], [0.9, 0.1], [0.5, 0.6])
+
+
+def test_resampled_classifier_gives_calibrated_probabilities():
+    rng = np.random.default_rng(0)
+    y = (rng.random(4000) < 0.1).astype(int)
+    X = rng.normal(size=(4000, 2)) + y[:, None]
+    plain = LogisticRegression().fit(X, y).predict_proba(X)[:, 1]
+    model = ResampledClassifier(LogisticRegression(), WindowSMOTE(random_state=0)).fit(X, y)
+    assert model.prior_ == pytest.approx([1 - y.mean(), y.mean()])
+    assert model.resampled_prior_ == pytest.approx([0.5, 0.5])
+    assert abs(model.predict_proba(X)[:, 1] - plain).mean() < 0.02
+    raw = clone(model).set_params(correct_prior=False).fit(X, y).predict_proba(X)[:, 1]
+    assert raw.mean() > 0.25 > 0.12 > model.predict_proba(X)[:, 1].mean()
