@@ -1,7 +1,6 @@
 """The kernel for label spans against pairs of rows, in every mode."""
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 import numpy as np
 import pytest
 

@@ -1,7 +1,6 @@
 """Triple barriers against a loop over rows and bars, numbers worked by hand, and volatilities against the papers' formulas."""
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 import numpy as np
 import pandas as pd
 import pytest

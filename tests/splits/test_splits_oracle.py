@@ -2,8 +2,7 @@
 
 from itertools import combinations
 
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 import numpy as np
 import pandas as pd
 import pytest
