@@ -14,11 +14,11 @@ import subprocess
 import sys
 import tempfile
 
+from _drift_worlds import PHIS, POWER, undrifted
+from _harness import Claim, report
 import numpy as np
 from scipy.stats import ks_2samp
 
-from _drift_worlds import PHIS, POWER, undrifted
-from _harness import Claim, report
 from sktrain import DriftDetector
 
 PEERS = """

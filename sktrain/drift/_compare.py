@@ -22,6 +22,7 @@ from ._statistics import (
     smooth_components,
     smoothed_shares,
     sorted_values,
+    thinned,
 )
 
 __all__ = ["Correlation", "Reference", "compare_columns", "compare_correlations"]
@@ -90,7 +91,7 @@ def _series(stretches, make, n_times):
 
 @dataclass(frozen=True)
 class _Numbers:
-    """One numeric column of one sample: its ordered values, and how many rows it stands for."""
+    """One numeric column of one sample: its ordered values (or quantiles of them), and how many rows it stands for."""
 
     ordered: np.ndarray
     n_rows: int
@@ -198,7 +199,7 @@ def _compare_numeric(old, reference, values, kept, position, n_times, judged):
     }
     if judged:
         first = _Numbers(old.ordered, old.n_rows, old.n_missing, old.mean, reference.n_times, reference.stretches)
-        second = _Numbers(ordered, len(values), missing, mean, n_times, kept)
+        second = _Numbers(thinned(ordered), len(values), missing, mean, n_times, kept)
         row.update(_numeric_evidence(first, second, position))
     return row, counts
 

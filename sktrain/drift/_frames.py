@@ -15,9 +15,9 @@ from ..exceptions import InvalidBarsError, SktrainError
 
 __all__ = ["Sample", "read_sample"]
 
-_KEPT_TIMES = 16_384  # times from which dependence is learned
+_KEPT_TIMES = 8_192  # times from which dependence is learned
 _BLOCKS = 8  # stretches they are taken in when there are more
-_KEPT_ROWS = 400_000  # rows of a panel from which dependence is learned
+_KEPT_ROWS = 200_000  # rows of a panel from which dependence is learned
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,8 @@ def _read_column(values, name):
 
 
 def _refuse_infinite(values, name, index):
-    total = values.sum() if values.dtype.kind == "f" and len(values) else 0.0
+    with np.errstate(over="ignore"):
+        total = values.sum() if values.dtype.kind == "f" and len(values) else 0.0
     if np.isfinite(total):
         return
     infinite = np.isinf(values)

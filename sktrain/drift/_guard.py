@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._validation import Count
 from ..exceptions import DriftDetectedError, DriftWarning, SktrainError
 from ._detector import DriftDetector
-from ._memory import Memory, stack
+from ._memory import Memory, join, stack
 from ._performance import check_performance
 from ._steps import can_update, features_of, start, update
 
@@ -57,10 +57,10 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Anything with ``partial_fit``: incremental scikit-learn models, sktrain's nets (which start warm), and pipelines whose
         last step has it.
     detector : DriftDetector, optional
-        Default ``DriftDetector()``; it is cloned.
+        Default ``DriftDetector(alpha=0.01)``, stricter than a single check because every block is one; it is cloned.
     on_drift : {"refit", "raise", "warn"}, default="refit"
-        On drift, refit a clone on the newest rows; or leave the model as it is and raise ``DriftDetectedError``; or warn and
-        update.
+        On drift, refit a clone on the newest rows, and again whenever the rows since then have doubled, until ``window`` of
+        them are there; or leave the model as it is and raise ``DriftDetectedError``; or warn and update.
     window : int, default=2000
         Rows remembered: the reference of the next check, and what a refit may use.
     refit_rows : int, optional
@@ -169,7 +169,7 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         detector = self._fresh_detector().fit(features_of(fitted, memory.last(self.window)[0]))
         self.estimator_, self.memory_, self.detector_ = fitted, memory, detector
         self.classes_ = fitted.classes_
-        self.n_trained_, self.unseen_, self.entries_, self.report_ = len(y), [], [], None
+        self.n_trained_, self.unseen_, self.entries_, self.report_, self.refit_at_ = len(y), [], [], None, None
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(fitted, name):
                 setattr(self, name, getattr(fitted, name))
@@ -210,26 +210,40 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             return self._obey(X, y, covariate, concept, "; ".join(reasons))
         if reasons:
             warnings.warn(f"The block drifted: {'; '.join(reasons)}. The model was updated all the same.", DriftWarning, stacklevel=2)
-        update(self.estimator_, X, y, self.classes_, skip_scaler_fit=self.skip_scaler_fit)
-        self.memory_.add(X, y)
-        self.n_trained_ += len(y)
+        decision, why = self._learn(X, y)
         if answers is not None:
             self.unseen_ = self._trim([*self.unseen_, answers])
         self._renew_reference()
-        self._write(X, y, "update", covariate, concept, "; ".join(reasons) or (covariate if concept is None else concept).reason)
+        self._write(X, y, decision, covariate, concept, "; ".join(reasons) or why or (covariate if concept is None else concept).reason)
         return self
+
+    def _learn(self, X, y):
+        """Update; or refit when the rows since a drift have doubled, for what was learned from a handful is best forgotten."""
+        memory = self.memory_.copy()
+        memory.add(X, y)
+        due = self.refit_at_ is not None and len(memory) >= min(self.refit_at_, self.window)
+        if due:
+            self.estimator_ = self._train(*memory.all())
+            self.refit_at_ = None if len(memory) >= self.window else 2 * len(memory)
+        else:
+            update(self.estimator_, X, y, self.classes_, skip_scaler_fit=self.skip_scaler_fit)
+        self.memory_ = memory
+        self.n_trained_ += len(y)
+        return ("refit", f"{len(memory)} rows since the drift, twice as many as in the last fit") if due else ("update", "")
+
+    def _train(self, X, y):
+        return start(self.estimator, X, y, None if set(y) == set(self.classes_) else self.classes_)
 
     def _obey(self, X, y, covariate, concept, reason):
         if self.on_drift == "raise":
             self._write(X, y, "refuse", covariate, concept, reason)
             drifted = covariate if covariate.drift_detected else concept
             raise DriftDetectedError(f"The block drifted, so the model was left as it is: {reason}.", drifted)
-        memory = Memory(self.window)
-        memory.blocks = list(self.memory_.blocks)
+        memory = self.memory_.copy()
         memory.add(X, y)
         rows, outcomes = self._refit_rows(memory, len(y))
-        fitted = start(self.estimator, rows, outcomes, None if set(outcomes) == set(self.classes_) else self.classes_)
-        self.estimator_ = fitted
+        self.estimator_ = self._train(rows, outcomes)
+        self.refit_at_ = 2 * len(outcomes)
         self.memory_ = Memory(self.window)
         self.memory_.add(rows, outcomes)
         self.n_trained_, self.unseen_ = len(outcomes), []
@@ -250,7 +264,7 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         return self.detector_.min_samples if self.check_rows is None else self.check_rows
 
     def _fresh_detector(self):
-        return DriftDetector() if self.detector is None else clone(self.detector)
+        return DriftDetector(alpha=0.01) if self.detector is None else clone(self.detector)
 
     def _renew_reference(self):
         X, _ = self.memory_.all()
@@ -269,9 +283,7 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         detector, needed = self.detector_, self._check_rows()
         recent = features_of(self.estimator_, X)
         if len(recent) < needed < len(self.memory_):
-            memory = Memory(self.window + len(recent))
-            memory.blocks = [*self.memory_.blocks, (X, np.zeros(len(recent)))]
-            rows = features_of(self.estimator_, memory.all()[0])
+            rows = features_of(self.estimator_, join([self.memory_.all()[0], X]))
             cut = len(rows) - needed
             before, recent = (_safe_indexing(rows, part) for part in (np.arange(cut), np.arange(cut, len(rows))))
             detector = self._fresh_detector().fit(before)

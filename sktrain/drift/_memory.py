@@ -42,6 +42,12 @@ class Memory:
     def __len__(self):
         return sum(len(y) for _, y in self.blocks)
 
+    def copy(self):
+        """Another memory of the same blocks."""
+        other = Memory(self.limit)
+        other.blocks = list(self.blocks)
+        return other
+
     def add(self, X, y):
         """Remember a block and forget what no longer fits."""
         self.blocks.append((X, y))

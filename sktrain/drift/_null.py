@@ -24,6 +24,7 @@ __all__ = ["Series", "benjamini_hochberg", "count_p_values", "mean_p_values", "s
 
 _STEP = 6  # ratio of successive horizons of the heterogeneous autoregression
 _ROWS_PER_LAG = 30
+_LONGEST = 216  # rows; a longer horizon costs more doubt than it removes
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def _autoregression(blocks, samples):
 
 def _horizons(n):
     spans = [1]
-    while spans[-1] * _STEP * _ROWS_PER_LAG <= n:
+    while spans[-1] * _STEP <= min(n // _ROWS_PER_LAG, _LONGEST):
         spans.append(spans[-1] * _STEP)
     return spans
 
@@ -103,7 +104,8 @@ def _heterogeneous(blocks, samples):
 
 def _solve_heterogeneous(gram, moment, energy, rows, samples, n):
     size = gram.shape[1]
-    scale = np.maximum(np.trace(gram, axis1=1, axis2=2), np.finfo(float).tiny)[:, None, None]
+    scale = np.trace(gram, axis1=1, axis2=2)[:, None, None]
+    scale = np.where(scale > 0, scale, 1.0)  # a series that never moves
     inverse = np.linalg.inv(gram / scale + 1e-10 * np.eye(size)) / scale
     weights = np.einsum("mij,mj->mi", inverse, moment)
     innovation = np.maximum(energy - (weights * moment).sum(axis=1), 0) / (rows - size - samples)

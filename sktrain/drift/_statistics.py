@@ -13,10 +13,13 @@ from ..exceptions import SktrainError
 __all__ = [
     "CategoricalReference",
     "NumericReference",
+    "mean_and_std",
     "middle_ranks",
     "population_stability_index",
     "smooth_components",
     "smoothed_shares",
+    "sorted_values",
+    "thinned",
 ]
 
 _EXACT = 20_000  # up to this many values the reference is kept exactly, beyond it as as many quantiles
@@ -110,9 +113,8 @@ class NumericReference:
         edges = _edges(ordered, n_bins)
         missing = len(values) - n
         counts = _bin_counts(ordered, edges, missing)
-        kept = ordered if n <= _EXACT else ordered[((np.arange(_EXACT) + 0.5) * n / _EXACT).astype(np.intp)]
         mean, std = mean_and_std(ordered)
-        return cls(kept.copy(), len(values), missing, mean, std, edges, counts)
+        return cls(thinned(ordered).copy(), len(values), missing, mean, std, edges, counts)
 
     def bin_counts(self, ordered, n_missing):
         """Rows per bin of sorted values."""
@@ -126,6 +128,12 @@ class NumericReference:
     @property
     def is_constant(self):
         return not self.std > 0
+
+
+def thinned(ordered):
+    """Sorted values, or 20,000 evenly spaced ones of them."""
+    n = len(ordered)
+    return ordered if n <= _EXACT else ordered[((np.arange(_EXACT) + 0.5) * n / _EXACT).astype(np.intp)]
 
 
 def mean_and_std(ordered):

@@ -1,0 +1,189 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sktrain import DriftDetector, DriftGuard
+from sktrain.exceptions import DriftDetectedError, DriftWarning, SktrainError
+
+
+def world(rng, n, *, shift=0.0, flip=False):
+    X = rng.normal(size=(n, 3))
+    y = ((X[:, 0] - X[:, 1]) * (-1 if flip else 1) + 0.5 * rng.normal(size=n) > 0).astype(int)
+    return X + shift, y
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def guard(estimator=None, **options):
+    return DriftGuard(GaussianNB() if estimator is None else estimator, **options)
+
+
+def test_without_drift_a_guard_is_plain_partial_fit(rng):
+    blocks = [world(rng, 200) for _ in range(5)]
+    model, plain = guard().fit(*blocks[0]), GaussianNB().fit(*blocks[0])
+    for X, y in blocks[1:]:
+        model.partial_fit(X, y)
+        plain.partial_fit(X, y)
+    assert model.log_["decision"].tolist() == ["fit"] + ["update"] * 4
+    np.testing.assert_allclose(model.predict_proba(blocks[0][0]), plain.predict_proba(blocks[0][0]))
+    assert model.log_["n_trained"].tolist() == [200, 400, 600, 800, 1000]
+
+
+def test_covariate_drift_refits_on_the_block(rng):
+    model = guard().fit(*world(rng, 400))
+    X, y = world(rng, 200, shift=2)
+    model.partial_fit(X, y)
+    assert model.log_["decision"].iloc[-1] == "refit"
+    assert model.log_["covariate"].iloc[-1] == "DRIFT"
+    np.testing.assert_allclose(model.predict_proba(X), GaussianNB().fit(X, y).predict_proba(X))
+    model.partial_fit(*world(rng, 100, shift=2))
+    assert model.log_["decision"].iloc[-1] == "update"
+    model.partial_fit(*world(rng, 100, shift=2))
+    assert model.log_["decision"].iloc[-1] == "refit"
+    assert "rows since the drift" in model.log_["reason"].iloc[-1]
+
+
+def test_concept_drift_is_seen_though_the_features_are_the_same(rng):
+    model = guard().fit(*world(rng, 400))
+    for _ in range(3):
+        model.partial_fit(*world(rng, 100))
+    model.partial_fit(*world(rng, 100, flip=True))
+    last = model.log_.iloc[-1]
+    assert (last["covariate"], last["concept"], last["decision"]) == ("NO_DRIFT", "DRIFT", "refit")
+    X, y = world(rng, 300, flip=True)
+    assert model.score(X, y) > 0.8
+    blind = guard(watch_performance=False).fit(*world(rng, 400))
+    for flip in (False, False, True):
+        blind.partial_fit(*world(rng, 100, flip=flip))
+    assert blind.log_["concept"].unique().tolist() == ["NOT_CHECKED"]
+
+
+def test_raise_leaves_the_model_as_it_was(rng):
+    model = guard(on_drift="raise").fit(*world(rng, 400))
+    X, _ = world(rng, 50)
+    before = model.predict_proba(X)
+    with pytest.raises(DriftDetectedError, match="left as it is") as caught:
+        model.partial_fit(*world(rng, 200, shift=3))
+    assert caught.value.report.drift_detected
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+    assert model.log_["decision"].tolist() == ["fit", "refuse"]
+    model.partial_fit(*world(rng, 200))
+    assert model.log_["decision"].iloc[-1] == "update"
+
+
+def test_warn_updates_all_the_same(rng):
+    model = guard(on_drift="warn").fit(*world(rng, 400))
+    with pytest.warns(DriftWarning, match="updated all the same"):
+        model.partial_fit(*world(rng, 200, shift=3))
+    assert model.log_["decision"].iloc[-1] == "update"
+
+
+@pytest.mark.parametrize("skip", [True, False])
+def test_the_scaler_stays_unless_told_otherwise(rng, skip):
+    model = guard(make_pipeline(StandardScaler(), SGDClassifier(loss="log_loss", random_state=0)), skip_scaler_fit=skip)
+    X, y = world(rng, 400)
+    model.fit(X, y)
+    model.partial_fit(*world(rng, 200))
+    scaler = model.estimator_[0]
+    assert int(scaler.n_samples_seen_) == (400 if skip else 600)
+    if skip:
+        np.testing.assert_allclose(scaler.mean_, X.mean(axis=0))
+    model.partial_fit(*world(rng, 200, shift=3))
+    assert model.log_["decision"].iloc[-1] == "refit"
+    assert model.estimator_[0].n_samples_seen_ == 200
+
+
+def test_small_blocks_are_judged_together_with_their_predecessors(rng):
+    model = guard().fit(*world(rng, 400))
+    for _ in range(12):
+        model.partial_fit(*world(rng, 10, shift=2))
+    assert "refit" in model.log_["decision"].tolist()
+    assert model.log_["covariate"].iloc[1] == "DRIFT"  # ten rows of it, and twenty before them, against 380
+    assert model.log_["covariate"].iloc[-1] == "NO_DRIFT"
+
+
+def test_a_refit_reaches_back_for_missing_classes(rng):
+    X, y = world(rng, 400)
+    model = guard().fit(X, y)
+    new, outcome = world(rng, 100, shift=3)
+    model.partial_fit(new[outcome == 1], outcome[outcome == 1])
+    assert model.log_["decision"].iloc[-1] == "refit"
+    assert model.classes_.tolist() == [0, 1]
+    assert model.predict_proba(X).shape == (400, 2)
+
+
+def test_first_block_by_partial_fit_with_all_classes(rng):
+    X, y = world(rng, 100)
+    model = guard().partial_fit(X[y == 1], y[y == 1], classes=[0, 1])
+    assert model.classes_.tolist() == [0, 1]
+    piped = guard(make_pipeline(StandardScaler(), GaussianNB())).partial_fit(X[y == 1], y[y == 1], classes=[0, 1])
+    assert piped.predict_proba(X).shape == (100, 2)
+
+
+def test_frames_and_times_in_the_log(rng):
+    X, y = world(rng, 400)
+    frame = pd.DataFrame(X, pd.date_range("2020", periods=400), list("abc"))
+    model = guard().fit(frame[:200], y[:200]).partial_fit(frame[200:], y[200:])
+    assert model.log_["end"].tolist() == [frame.index[199], frame.index[399]]
+    assert model.feature_names_in_.tolist() == list("abc")
+
+
+def test_memory_is_bounded(rng):
+    model = guard(window=300).fit(*world(rng, 1000))
+    for _ in range(5):
+        model.partial_fit(*world(rng, 130))
+    assert len(model.memory_) <= 1000
+    assert model.detector_.reference_.n_rows == len(model.memory_) <= 300
+    assert sum(len(y) for y, _ in model.unseen_) < 300 + 130
+
+
+def test_bad_blocks_change_nothing(rng):
+    model = guard().fit(*world(rng, 200))
+    X, y = world(rng, 50)
+    for bad in ((X[:, :2], y), (X, y[:10]), (X[:0], y[:0]), (X, np.full(50, 7)), (np.where(X > 1, np.inf, X), y)):
+        with pytest.raises(ValueError):
+            model.partial_fit(*bad)
+    assert len(model.log_) == 1
+    assert model.estimator_.class_count_.sum() == 200
+    with pytest.raises(SktrainError, match=r"classes \[7\] that the model does not know"):
+        model.partial_fit(X, np.full(50, 7))
+
+
+def test_without_partial_fit_there_is_none(rng):
+    model = guard(LogisticRegression())
+    assert not hasattr(model, "partial_fit")
+    with pytest.raises(NotFittedError):
+        guard().predict(np.zeros((1, 3)))
+    with pytest.raises(ValueError, match="on_drift"):
+        guard(on_drift="panic").fit(*world(rng, 50))
+
+
+def test_a_detector_of_ones_own_is_cloned(rng):
+    detector = DriftDetector(mean_shift_threshold=50.0, psi_threshold=50.0, correlation_threshold=0.0)
+    model = guard(detector=detector, watch_performance=False).fit(*world(rng, 200))
+    model.partial_fit(*world(rng, 200, shift=5))
+    assert model.log_["decision"].iloc[-1] == "update"
+    assert not hasattr(detector, "reference_")
+
+
+@pytest.mark.slow
+def test_nets_start_warm(rng):
+    from sktrain import MLPNetClassifier
+
+    net = MLPNetClassifier(max_epochs=5, random_state=0, verbose=0)
+    X, y = world(rng, 300)
+    model = guard(net).fit(X.astype(np.float32), y)
+    weights = [p.detach().clone() for p in model.estimator_.module_.parameters()]
+    X, y = world(rng, 100)
+    model.partial_fit(X.astype(np.float32), y)
+    assert model.log_["decision"].iloc[-1] == "update"
+    moved = [float((a - b.detach()).abs().max()) for a, b in zip(weights, model.estimator_.module_.parameters())]
+    assert 0 < max(moved) < 1
