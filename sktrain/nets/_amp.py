@@ -60,7 +60,8 @@ class MixedPrecision:
         self._scaler = torch.amp.GradScaler(device) if dtype is torch.float16 else None
 
     def _end_precision(self):
-        self._autocast = self._scaler = None
+        for name in ("_autocast", "_scaler"):
+            vars(self).pop(name, None)
 
     def train_step(self, batch, **fit_params):
         """Forward, backward, callbacks, step. Returns ``{"loss", "y_pred"}`` like skorch's."""
@@ -90,7 +91,7 @@ class MixedPrecision:
         if math.isfinite(norm):
             self.optimizer_.step() if self._scaler is None else self._scaler.step(self.optimizer_)
         else:
-            self._check_loss(float(loss))
+            self._check_loss(float(loss.detach()))
             self.n_skipped_steps_ += 1
         if self._scaler is not None:
             self._scaler.update()

@@ -4,6 +4,8 @@ Time matters in one place: the rows held back for early stopping are the last on
 Standardization is learned on the training rows alone.
 """
 
+from contextlib import contextmanager
+
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import ClassifierTags
@@ -220,7 +222,8 @@ class NetClassifier(NetParams, InputReader, TrainingLoop, NeuralNetClassifier):
             Passed on after Ctrl-C; the net keeps the best weights so far and stays usable.
         """
         again = self.warm_start and self.initialized_
-        job = self._training_job(X, y, sample_weight, label_end_times, X_val, y_val, again=again)
+        with self._unchanged_by_errors():
+            job = self._training_job(X, y, sample_weight, label_end_times, X_val, y_val, again=again)
         return self._train(job, again=again)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None, *, label_end_times=None):
@@ -237,16 +240,19 @@ class NetClassifier(NetParams, InputReader, TrainingLoop, NeuralNetClassifier):
         self
         """
         again = self.initialized_
-        job = self._training_job(X, y, sample_weight, label_end_times, again=again, classes=classes, partial=True)
+        with self._unchanged_by_errors():
+            job = self._training_job(X, y, sample_weight, label_end_times, again=again, classes=classes, partial=True)
         return self._train(job, again=again)
 
     def _train(self, job, *, again):
-        self.n_fits_ = getattr(self, "n_fits_", 0) + 1 if again else 0
-        seed = draw_seed(self.random_state, self.n_fits_)
+        number = getattr(self, "n_fits_", 0) + 1 if again else 0
+        seed = draw_seed(self.random_state, number)
         with rng_scope(seed):
-            self._begin(job, again=again)
-            try:
+            with self._unchanged_by_errors():
+                self.n_fits_ = number
+                self._begin(job, again=again)
                 self.notify("on_train_begin", X=job.train, y=job.train.y)
+            try:
                 self.fit_loop(job.train, valid=job.valid, seed=seed)
             except KeyboardInterrupt:
                 self.request_stop("interrupted")
@@ -257,6 +263,17 @@ class NetClassifier(NetParams, InputReader, TrainingLoop, NeuralNetClassifier):
             finally:
                 self._end(job)
         return self
+
+    @contextmanager
+    def _unchanged_by_errors(self):
+        """What fails at the door leaves a fitted net as it was."""
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
 
     def request_stop(self, reason):
         """Ask for training to end after the current batch or epoch; the reason becomes ``stop_reason_``."""

@@ -199,8 +199,12 @@ class BatchLoader:
 
     def _loader(self):
         return DataLoader(
-            self.dataset, batch_sampler=_Lists(self.batches), collate_fn=_as_is, num_workers=self.num_workers, pin_memory=self.pin_memory,
-            generator=self.batches.generator,
+            self.dataset,
+            batch_sampler=_Lists(self.batches),
+            collate_fn=_as_is,
+            num_workers=self.num_workers,
+            pin_memory=self.pin_memory,
+            generator=torch.Generator().manual_seed(0),  # workers draw nothing; the order stays the same for any number of them
         )
 
 

@@ -146,6 +146,9 @@ class _Recurrent(_Network):
         self.drops = nn.ModuleList(EnhancedDropout(dropout) for _ in range(n_layers - 1))
 
     def encode(self, Z):
+        if Z.device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") is torch.float16:
+            with torch.autocast("cpu", enabled=False):  # torch has no recurrent float16 kernels for CPUs
+                return self.encode(Z.float())
         for i, layer in enumerate(self.layers):
             Z = self.run(layer, Z)[0]
             if i < len(self.drops):

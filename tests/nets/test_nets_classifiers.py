@@ -500,7 +500,7 @@ def test_bad_input_leaves_a_fitted_net_as_it_was():
     np.testing.assert_array_equal(net.predict_proba(X), before)
     with pytest.raises(ValueError, match="2 features"):
         net.predict(X.to_numpy()[:, :2])
-    with pytest.raises(ValueError, match="feature names"):
+    with pytest.raises(ValueError, match="feature names"):  # sklearn names them
         net.predict(X[["b", "a", "c"]])
 
 
