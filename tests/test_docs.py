@@ -47,3 +47,19 @@ def test_links_between_pages_lead_somewhere():
         for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
             if not target.startswith(("http:", "https:", "mailto:")):
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.slow
+def test_reference_pages_are_built_from_docstrings(tmp_path):
+    pytest.importorskip("mkdocs")
+    done = subprocess.run([sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    page = (tmp_path / "api" / "splits" / "index.html").read_text()
+    assert "EnhancedWalkForwardCV" in page
+
+
+def test_every_room_has_a_reference_page():
+    import sktrain
+
+    pages = {page.stem for page in (ROOT / "docs" / "api").glob("*.md")}
+    assert pages >= {room for room in sktrain._ROOMS if not room.startswith("_")}
