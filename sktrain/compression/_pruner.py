@@ -1,0 +1,200 @@
+"""A trained network enters, the same network with its smallest weights at zero leaves; rows and their time play no part.
+
+Only matrices are pruned (weights of linear, convolutional and recurrent layers), never biases, norms or positions. The zeros stand in
+the weights themselves: nothing is left that would hinder copying, pickling or further training.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import StrOptions
+
+from .._validation import Number
+from ..exceptions import SktrainError
+from ._places import is_net, nets_in
+
+__all__ = ["ModelPruner", "cubic_sparsity"]
+
+
+def cubic_sparsity(progress, target, initial=0.0):
+    """Sparsity at a share of the way: fast at first, when many weights are spare, slow at the end.
+
+    Parameters
+    ----------
+    progress : float
+        0 at the beginning of pruning, 1 at its end; beyond, the ends hold.
+    target, initial : float
+        Sparsity at the end and at the beginning.
+
+    Returns
+    -------
+    float
+        ``target + (initial - target) (1 - progress)³`` (Zhu & Gupta 2017, equation 1).
+
+    Examples
+    --------
+    >>> [round(cubic_sparsity(t, 0.8), 4) for t in (0, 0.25, 0.5, 0.75, 1)]
+    [0.0, 0.4625, 0.7, 0.7875, 0.8]
+    """
+    rest = 1 - min(max(progress, 0.0), 1.0)
+    return target + (initial - target) * rest**3
+
+
+class ModelPruner(BaseEstimator):
+    """Magnitude pruning with a guard for layers that would suffer.
+
+    Parameters
+    ----------
+    target_sparsity : float, default=0.5
+        Share of the prunable weights to set to zero, in [0, 1).
+    scope : {"global", "layer"}, default="global"
+        Whether the smallest weights of the whole network go, or the same share of each layer.
+    sensitivity : float, default=0.1
+        The guard of global pruning, in [0, 1]: how much more of its signal a layer may lose than if every layer lost the same share of
+        weights; what it is spared, others bear. Signal lost is 1 − cos of the angle between the layer's outputs before and after, for
+        inputs that are white noise: ``1 - |W pruned| / |W|``. 0 comes close to ``scope="layer"``, 1 switches the guard off.
+
+    Attributes
+    ----------
+    layers_ : list of LayerSparsity
+        What became of each weight in the last call.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktrain import ModelPruner
+    >>> network = torch.nn.Sequential(torch.nn.Linear(20, 30), torch.nn.ReLU(), torch.nn.Linear(30, 3))
+    >>> round(ModelPruner().prune_model(network, target_sparsity=0.6), 2)
+    0.6
+    """
+
+    _parameter_constraints = {
+        "target_sparsity": [Number(0, 1, closed="left")],
+        "scope": [StrOptions({"global", "layer"})],
+        "sensitivity": [Number(0, 1)],
+    }
+
+    def __init__(self, target_sparsity=0.5, scope="global", sensitivity=0.1):
+        self.target_sparsity = target_sparsity
+        self.scope = scope
+        self.sensitivity = sensitivity
+
+    def prune_model(self, model, target_sparsity=None):
+        """Prune in place.
+
+        Parameters
+        ----------
+        model : torch Module, net, Pipeline or ensemble
+            Nets must be fitted; each net of an ensemble is pruned by itself.
+        target_sparsity : float, optional
+            In place of the parameter.
+
+        Returns
+        -------
+        float
+            Sparsity reached: zeros among the prunable weights.
+
+        Raises
+        ------
+        SktrainError
+            A target outside [0, 1), nothing to prune.
+        NotFittedError
+            A net that was not fitted.
+        """
+        target = self.target_sparsity if target_sparsity is None else target_sparsity
+        if not Number(0, 1, closed="left").is_satisfied_by(target):
+            raise SktrainError(f"target_sparsity must lie in [0, 1), got {target!r}.")
+        self._validate_params()
+        networks = networks_in(model)
+        weights = [bake(network) for network in networks]
+        if not any(weights):
+            raise SktrainError(f"{type(model).__name__} has no weight matrix that could be pruned.")
+        self.layers_ = []
+        for network, named in zip(networks, weights):
+            for (name, weight), keep in zip(named.items(), masks(list(named.values()), target, self.scope, self.sensitivity)):
+                weight.data.masked_fill_(~keep, 0.0)  # multiplying would leave negative zeros, which do not pack
+                self.layers_.append(LayerSparsity(type(network).__name__, name, weight.numel(), int((weight == 0).sum())))
+        return sum(layer.n_zeros for layer in self.layers_) / sum(layer.n_weights for layer in self.layers_)
+
+
+@dataclass(frozen=True)
+class LayerSparsity:
+    """One weight after pruning."""
+
+    network: str
+    name: str
+    n_weights: int
+    n_zeros: int
+
+    @property
+    def sparsity(self):
+        """Share of zeros."""
+        return self.n_zeros / self.n_weights
+
+
+def networks_in(model):
+    """The torch networks of a model of any kind."""
+    import torch
+
+    if isinstance(model, torch.nn.Module) and not is_net(model):
+        return [model]
+    return [net.module_ for net in nets_in(model)]
+
+
+def bake(network):
+    """Prunable weights by name; masks that torch's own pruning left are multiplied in and removed first."""
+    import torch
+    from torch.nn.utils import prune
+
+    for module in network.modules():
+        for name in [key.removesuffix("_mask") for key in dict(module.named_buffers(recurse=False)) if key.endswith("_mask")]:
+            if f"{name}_orig" in dict(module.named_parameters(recurse=False)):
+                prune.remove(module, name)
+    found = {}
+    for prefix, module in network.named_modules():
+        if not isinstance(module, torch.nn.Embedding):
+            for name, weight in module.named_parameters(recurse=False):
+                if weight.ndim >= 2 and "weight" in name:
+                    found[f"{prefix}.{name}".lstrip(".")] = weight
+    return found
+
+
+def masks(weights, target, scope, sensitivity):
+    """For each weight a boolean mask of the same shape, true where it stays."""
+    import torch
+
+    sizes = [weight.detach().abs().flatten().double().cpu().numpy() for weight in weights]
+    orders = [np.argsort(size, kind="stable") for size in sizes]
+    counts = _layer_counts(sizes, target) if scope == "layer" else _global_counts(sizes, orders, target, sensitivity)
+    out = []
+    for weight, order, count in zip(weights, orders, counts):
+        keep = np.ones(weight.numel(), dtype=bool)
+        keep[order[:count]] = False
+        out.append(torch.from_numpy(keep).to(weight.device).reshape(weight.shape))
+    return out
+
+
+def _layer_counts(sizes, target):
+    return [int(round(target * len(size))) for size in sizes]
+
+
+def _global_counts(sizes, orders, target, sensitivity):
+    """How many of the smallest weights each layer gives, so that together they are the share ``target``."""
+    ranked = [size[order] for size, order in zip(sizes, orders)]
+    even = _layer_counts(sizes, target)
+    caps = [_cap(rank, count, sensitivity) for rank, count in zip(ranked, even)]
+    owner = np.repeat(np.arange(len(caps)), caps)
+    offered = np.concatenate([rank[:cap] for rank, cap in zip(ranked, caps)])
+    wanted = min(int(round(target * sum(map(len, sizes)))), len(offered))
+    chosen = np.argsort(offered, kind="stable")[:wanted]
+    return np.bincount(owner[chosen], minlength=len(caps))
+
+
+def _cap(ranked, even, sensitivity):
+    """Most weights a layer may give."""
+    energy = np.cumsum(ranked**2)
+    if not len(energy) or energy[-1] == 0:
+        return len(ranked)
+    lost = 1 - np.sqrt(np.clip(1 - np.r_[0.0, energy] / energy[-1], 0, None))
+    return max(int(np.searchsorted(lost, lost[even] + sensitivity, side="right")) - 1, even)

@@ -1,0 +1,178 @@
+"""A graph and eight-bit weights enter, class probabilities leave: prediction through ONNX Runtime, without the library that trained it.
+
+Weights are stored as whole numbers with one scale per output channel and become floats once, when the model is opened; activations
+are floats. What is computed for a row never depends on the other rows of the call. Rows know time as the nets' rows do.
+"""
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils._param_validation import validate_parameter_constraints
+from sklearn.utils.validation import check_is_fitted
+
+from .._optional import require
+from .._validation import Count
+from ..exceptions import CorruptFileError, SktrainError
+from ._packing import pack, unpack
+from ._rows import batches
+
+__all__ = ["QuantizedClassifier"]
+
+_BATCH = 1024
+_LEARNED = ("classes_", "feature_names_in_", "lookback_", "n_features_in_", "step_features_", "network_")
+
+
+class QuantizedClassifier(ClassifierMixin, BaseEstimator):
+    """A fitted net with eight-bit weights. :class:`ModelQuantizer` makes it; it cannot be trained.
+
+    Pickles and files hold the packed weights only; without torch they open and predict.
+
+    Parameters
+    ----------
+    n_threads : int, default=1
+        Threads of one prediction. One is fastest for single rows and for servers that run many workers.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels in the order of the columns of ``predict_proba``.
+    n_features_in_ : int
+        As of the net it was made from.
+    lookback_, step_features_ : int
+        Steps per row and features per step.
+    network_ : str
+        Name of the classifier it was made from.
+    n_weights_, n_zeros_ : int
+        Weights stored in eight bits, and how many of them are zero.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrain import GRUClassifier, ModelQuantizer
+    >>> X = np.random.default_rng(0).normal(size=(60, 5, 2))
+    >>> net = GRUClassifier(max_epochs=2, random_state=0).fit(X, X[:, -1, 0] > 0)
+    >>> small = ModelQuantizer().quantize_model(net)
+    >>> bool(abs(small.predict_proba(X) - net.predict_proba(X)).max() < 0.02)
+    True
+    """
+
+    _parameter_constraints = {"n_threads": [Count(1)]}
+
+    def __init__(self, n_threads=1):
+        self.n_threads = n_threads
+
+    @classmethod
+    def _from_parts(cls, graph, codes, learned, n_threads=1):
+        """From a graph without its eight-bit weights, these weights by name, and what the net had learned."""
+        made = cls(n_threads)
+        made.__setstate__({"n_threads": n_threads, "graph": graph, "weights": {name: pack(value) for name, value in codes.items()}, **learned})
+        return made
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def __sklearn_is_fitted__(self):
+        return "_session" in vars(self)
+
+    def fit(self, X, y=None):
+        """Not possible: eight-bit weights cannot be trained.
+
+        Raises
+        ------
+        SktrainError
+            Always.
+        """
+        raise SktrainError("A QuantizedClassifier cannot be trained. Train the net it was made from, then quantize it again with ModelQuantizer.")
+
+    def predict_proba(self, X):
+        """Class probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features) or (n, steps, features), DataFrame or WindowedArray
+            As the net it was made from takes it.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, n_classes)
+            Columns as in ``classes_``; rows sum to 1.
+        """
+        check_is_fitted(self)
+        scores = [self._session.run(None, {"X": batch})[0] for batch in batches(self, X, _BATCH)]
+        scores = np.concatenate(scores).astype(np.float64)
+        scores -= scores.max(axis=1, keepdims=True)
+        np.exp(scores, out=scores)
+        return scores / scores.sum(axis=1, keepdims=True)
+
+    def predict(self, X):
+        """The most probable label of each row: ndarray of shape (n,)."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def set_params(self, **params):
+        """Set ``n_threads``; a fitted model takes it up at once."""
+        super().set_params(**params)
+        if params and self.__sklearn_is_fitted__():
+            self._open()
+        return self
+
+    def to_onnx(self):
+        """The whole model as an ONNX file: bytes, eight-bit weights and ``DequantizeLinear`` included."""
+        check_is_fitted(self)
+        return _with_weights(self._graph, {name: unpack(packed) for name, packed in self._weights.items()})
+
+    def __getstate__(self):
+        state = {name: vars(self)[name] for name in ("n_threads", *_LEARNED) if name in vars(self)}
+        if self.__sklearn_is_fitted__():
+            state.update(graph=self._graph, weights=self._weights)
+        return state
+
+    def __setstate__(self, state):
+        vars(self).update({name: state[name] for name in ("n_threads", *_LEARNED) if name in state})
+        if "graph" in state:
+            self._graph, self._weights = state["graph"], state["weights"]
+            self._open()
+
+    def _open(self):
+        """Make the session; the weights become floats here."""
+        validate_parameter_constraints(self._parameter_constraints, self.get_params(), type(self).__name__)
+        codes = {name: unpack(packed) for name, packed in self._weights.items()}
+        self.n_weights_ = int(sum(value.size for value in codes.values()))
+        self.n_zeros_ = int(sum(value.size - np.count_nonzero(value) for value in codes.values()))
+        self._session = _session(_with_weights(self._graph, codes), self.n_threads)
+
+
+def _session(model, n_threads):
+    runtime = require("onnxruntime", extra="deploy", caller="QuantizedClassifier")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = n_threads, 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.disable_quant_qdq", "1")  # weights become floats once, not in every call
+    try:
+        return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime's own exceptions have no common base
+        raise CorruptFileError(f"ONNX Runtime {runtime.__version__} cannot open the model: {error}") from error
+
+
+def _with_weights(graph, codes):
+    """Append weights to a serialized model: protocol buffers merge what is written one after the other (field 7 graph, 5 initializer)."""
+    return graph + b"".join(_field(7, _field(5, _tensor(name, value))) for name, value in codes.items())
+
+
+def _tensor(name, value):
+    dims = b"".join(b"\x08" + _varint(size) for size in value.shape)  # field 1
+    return dims + b"\x10\x03" + _field(8, name.encode()) + _field(9, value.tobytes())  # field 2: INT8
+
+
+def _field(number, payload):
+    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
+
+
+def _varint(value):
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
