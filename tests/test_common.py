@@ -46,6 +46,7 @@ NOT_TABLES = {
     "ModelPruner": "takes fitted models",
     "ModelQuantizer": "takes fitted models",
     "NewsAligner": "takes articles and bars",
+    "NewsFeatures": "takes bars that carry news",
     "PretrainedNewsEncoder": "takes texts",
     "RegimeDetector": "takes bars",
     "TemporalSplitter": "a splitter: nothing is fitted",

@@ -22,6 +22,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from .._validation import labelled_mask
 from ..exceptions import NotEnoughDataError
+from ._intervals import corrected_mean_interval
 
 __all__ = ["METRICS", "FoldScores", "all_class_probabilities", "baselines", "classification_scores", "fold_scores"]
 
@@ -57,14 +58,10 @@ class FoldScores:
 
     def interval(self, metric="balanced_accuracy", name=None, *, confidence=0.95):
         """Mean over folds and its corrected confidence interval (Nadeau and Bengio 2003)."""
-        from . import corrected_mean_interval
-
         return corrected_mean_interval(self.scores(metric, name), n_train=self.n_train, n_test=self.n_test, confidence=confidence)
 
     def difference(self, other, metric="balanced_accuracy", *, confidence=0.95):
         """Interval of the mean fold-wise difference between the first estimator and ``other``."""
-        from . import corrected_mean_interval
-
         gap = self.scores(metric) - self.scores(metric, other)
         return corrected_mean_interval(gap, n_train=self.n_train, n_test=self.n_test, confidence=confidence)
 

@@ -98,3 +98,15 @@ def test_no_fold_is_an_error(task):
     X, y = task
     with pytest.raises(NotEnoughDataError, match="no fold"):
         fold_scores(baselines(), X, y, _Fixed([]))
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_gives_the_same(task):
+    distributed = pytest.importorskip("distributed")
+    import joblib
+
+    X, y = task
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, distributed.Client(cluster):
+        with joblib.parallel_backend("dask"):
+            found = fold_scores(baselines(), X, y, TimeSeriesSplit(3), n_jobs=2)
+    pd.testing.assert_frame_equal(found.table, fold_scores(baselines(), X, y, TimeSeriesSplit(3)).table)
