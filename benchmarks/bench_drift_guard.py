@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sktrain import DriftGuard
-from sktrain.drift._steps import update
+from sktrain.drift._training import update
 
 WEEKS, ROWS, FIRST, BREAK = 52, 40, 520, 26
 CLASSES = np.array([0, 1])

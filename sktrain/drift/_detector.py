@@ -15,12 +15,9 @@ from .._validation import Count, Number
 from ..exceptions import DriftDetectedError, DriftWarning, SktrainError
 from ._compare import Reference, compare_columns, compare_correlations, keep
 from ._frames import read_sample
-from ._null import benjamini_hochberg
-from ._report import DriftReport
+from ._report import DriftReport, decide, recommend
 
 __all__ = ["DriftDetector"]
-
-_MEAN_SHARE = 0.6  # of a column's error: the test of its mean; the rest is the test of its distribution
 
 
 class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -299,76 +296,39 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 raise SktrainError(f"Column {name!r} was {old.kind} in fit and is {now} now. Convert one of them.")
 
     def _report(self, sample, table, histograms, correlation, judged):
-        """Adjust, decide, and say why."""
-        single = table["p_mean"].isna() | table["p_distribution"].isna()
-        of_mean, of_shape = (np.where(single, 1.0, 1 / share) for share in (_MEAN_SHARE, 1 - _MEAN_SHARE))
-        of_mean, of_shape = of_mean * table["p_mean"], of_shape * table["p_distribution"]
-        table["p_value"] = np.minimum(np.fmin(of_mean, of_shape), 1.0)
-        adjusted = benjamini_hochberg(np.append(table["p_value"], correlation.p_value))
-        table["p_adjusted"] = adjusted[:-1]
-        passing = np.append(table["p_value"], correlation.p_value)[adjusted <= self.alpha]
-        limit = passing.max() if len(passing) else -1.0
-        shifted = (table["mean_shift"] > self.mean_shift_threshold) & (of_mean <= limit)
-        reshaped = (table["psi"] > self.psi_threshold) & (of_shape <= limit)
-        table["drifted"] = (shifted | reshaped).to_numpy(dtype=bool)
-        turned = bool(adjusted[-1] <= self.alpha and correlation.similarity < self.correlation_threshold)
-        detected = bool(table["drifted"].any() or turned)
+        """Decide, and gather everything."""
+        table, detail = decide(table, correlation, self._thresholds())
+        detected = bool(table["drifted"].any() or detail["drifted"])
         status = "INCONCLUSIVE" if not judged else "DRIFT" if detected else "NO_DRIFT"
-        detail = {
-            "p_value": correlation.p_value,
-            "p_adjusted": float(adjusted[-1]),
-            "drifted": turned,
-            "pair": correlation.pair,
-            "reference": correlation.reference,
-            "new": correlation.new,
-        }
-        recommendation, reason = self._recommend(sample, table, correlation, turned, status)
+        few = min(sample.n_times, self.reference_.n_times)
+        too_few = f"{few} rows in time are too few to say, {self.min_samples} are needed"
+        recommendation, reason = ("monitor", too_few) if not judged else recommend(table, detail, self._thresholds())
         return DriftReport(
             drift_detected=detected,
             status=status,
             psi=_largest(table["psi"]),
             mean_shift=_largest(table["mean_shift"]),
-            correlation=float(correlation.similarity),
+            correlation=detail["similarity"],
             recommendation=recommendation,
             reason=reason,
             kind="covariate",
-            per_feature=table[_ORDER],
+            per_feature=table,
             correlation_detail=detail,
             n_reference=self.reference_.n_rows,
             n_new=sample.n_rows,
             start=sample.start,
             end=sample.end,
-            thresholds={
-                "psi": self.psi_threshold,
-                "mean_shift": self.mean_shift_threshold,
-                "correlation": self.correlation_threshold,
-                "alpha": self.alpha,
-            },
+            thresholds=self._thresholds(),
             histograms=histograms,
         )
 
-    def _recommend(self, sample, table, correlation, turned, status):
-        if status == "INCONCLUSIVE":
-            few = min(sample.n_times, self.reference_.n_times)
-            return "monitor", f"{few} rows in time are too few to say, {self.min_samples} are needed"
-        if status == "DRIFT":
-            named = table[table["drifted"]].sort_values("p_value", kind="stable")
-            parts = [f"{name} ({row['cause']})" for name, row in named.head(3).iterrows()]
-            parts += [f"{len(named) - 3} more columns"] if len(named) > 3 else []
-            if turned:
-                one, other = correlation.pair
-                parts.append(f"correlation of {one} and {other} from {correlation.reference:.2f} to {correlation.new:.2f}")
-            return "retrain", "drifted: " + ", ".join(parts)
-        large = (table["psi"] > self.psi_threshold) | (table["mean_shift"] > self.mean_shift_threshold)
-        hint = table[large & (table["p_value"] <= self.alpha)]
-        if len(hint):
-            return "monitor", f"{hint['p_value'].idxmin()} moved, but not surprisingly among {len(table)} columns"
-        small = table[table["p_adjusted"] <= self.alpha]
-        if len(small):
-            return "monitor", f"{small['p_value'].idxmin()} moved surely, but by less than its threshold"
-        if correlation.similarity < self.correlation_threshold and correlation.p_value <= self.alpha:
-            return "monitor", "correlations moved, but not surprisingly"
-        return "continue", "no effect is both large and surprising"
+    def _thresholds(self):
+        return {
+            "psi": self.psi_threshold,
+            "mean_shift": self.mean_shift_threshold,
+            "correlation": self.correlation_threshold,
+            "alpha": self.alpha,
+        }
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -376,27 +336,6 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.categorical = True
         tags.input_tags.string = True
         return tags
-
-
-_ORDER = [
-    "psi",
-    "mean_shift",
-    "spread",
-    "ks",
-    "wasserstein",
-    "p_value",
-    "p_adjusted",
-    "drifted",
-    "kind",
-    "cause",
-    "p_mean",
-    "p_distribution",
-    "n_effective",
-    "mean_reference",
-    "mean_new",
-    "missing_reference",
-    "missing_new",
-]
 
 
 def _largest(values):

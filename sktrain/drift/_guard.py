@@ -16,9 +16,8 @@ from sklearn.utils.validation import check_is_fitted
 from .._validation import Count
 from ..exceptions import DriftDetectedError, DriftWarning, SktrainError
 from ._detector import DriftDetector
-from ._memory import Memory, join, stack
 from ._performance import check_performance
-from ._steps import can_update, features_of, start, update
+from ._training import Memory, can_update, features_of, join, stack, start, update
 
 __all__ = ["DriftGuard"]
 
@@ -109,8 +108,8 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     >>> guard = DriftGuard(SGDClassifier(loss="log_loss", random_state=0)).fit(X[:300], y[:300])
     >>> for block in np.split(np.arange(300, 900), 3):
     ...     guard = guard.partial_fit(X[block], y[block])
-    >>> guard.log_["decision"].tolist()
-    ['fit', 'update', 'refit', 'update']
+    >>> guard.log_["decision"].tolist()  # the second refit: rows since the drift have doubled
+    ['fit', 'update', 'refit', 'refit']
     """
 
     _parameter_constraints = {

@@ -1,4 +1,7 @@
-"""What a drift check found: numbers first, a summary for people second. A report assumes nothing about time; it is a value."""
+"""What a drift check found: the decision and its reason, numbers first, a summary for people second.
+
+Time has been dealt with before: effects and p-values enter, a report leaves, and it is a value.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -6,7 +9,9 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 import pandas as pd
 
-__all__ = ["DriftReport"]
+from ._null import benjamini_hochberg
+
+__all__ = ["DriftReport", "decide", "recommend"]
 
 _HIDDEN = ("histograms",)
 
@@ -38,7 +43,7 @@ class DriftReport(Mapping):
         strongest sign), ``p_mean``, ``p_distribution``, ``n_effective`` (how many independent rows the new ones are worth),
         ``mean_reference``, ``mean_new``, ``missing_reference``, ``missing_new``.
     correlation_detail : dict
-        ``p_value``, ``p_adjusted``, ``drifted``, the ``pair`` that changed most and its correlation ``reference`` and ``new``.
+        ``similarity``, ``p_value``, ``p_adjusted``, ``drifted``, the ``pair`` that changed most and its correlation ``reference`` and ``new``.
     n_reference, n_new : int
         Rows compared.
     start, end : Timestamp or None
@@ -125,3 +130,91 @@ def _plain(value):
     if isinstance(value, (pd.Timestamp, pd.Timedelta)):
         return value.isoformat()
     return value
+
+
+_MEAN_SHARE = 0.6  # of a column's error: the test of its mean; the rest is the test of its distribution
+_ORDER = [
+    "psi",
+    "mean_shift",
+    "spread",
+    "ks",
+    "wasserstein",
+    "p_value",
+    "p_adjusted",
+    "drifted",
+    "kind",
+    "cause",
+    "p_mean",
+    "p_distribution",
+    "n_effective",
+    "mean_reference",
+    "mean_new",
+    "missing_reference",
+    "missing_new",
+]
+
+
+def decide(table, correlation, thresholds):
+    """Adjust all p-values of a check together, and declare what is both large and surprising.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Effects and p-values per column.
+    correlation : Correlation
+    thresholds : dict
+        ``psi``, ``mean_shift``, ``correlation``, ``alpha``.
+
+    Returns
+    -------
+    table : DataFrame
+        With ``p_value``, ``p_adjusted`` and ``drifted``.
+    detail : dict
+        What is said about the correlations.
+    """
+    single = table["p_mean"].isna() | table["p_distribution"].isna()
+    of_mean, of_shape = (np.where(single, 1.0, 1 / share) for share in (_MEAN_SHARE, 1 - _MEAN_SHARE))
+    of_mean, of_shape = of_mean * table["p_mean"], of_shape * table["p_distribution"]
+    p_values = np.append(np.minimum(np.fmin(of_mean, of_shape), 1.0), correlation.p_value)
+    adjusted = benjamini_hochberg(p_values)
+    passing = p_values[adjusted <= thresholds["alpha"]]
+    limit = passing.max() if len(passing) else -1.0
+    shifted = (table["mean_shift"] > thresholds["mean_shift"]) & (of_mean <= limit)
+    reshaped = (table["psi"] > thresholds["psi"]) & (of_shape <= limit)
+    drifted = (shifted | reshaped).to_numpy(dtype=bool)
+    detail = {
+        "similarity": float(correlation.similarity),
+        "p_value": correlation.p_value,
+        "p_adjusted": float(adjusted[-1]),
+        "drifted": bool(adjusted[-1] <= thresholds["alpha"] and correlation.similarity < thresholds["correlation"]),
+        "pair": correlation.pair,
+        "reference": correlation.reference,
+        "new": correlation.new,
+    }
+    return table.assign(p_value=p_values[:-1], p_adjusted=adjusted[:-1], drifted=drifted)[_ORDER], detail
+
+
+def recommend(table, detail, thresholds):
+    """What to do, and why, in one line each."""
+    if table["drifted"].any() or detail["drifted"]:
+        return "retrain", _drifted(table, detail)
+    large = (table["psi"] > thresholds["psi"]) | (table["mean_shift"] > thresholds["mean_shift"])
+    hint = table[large & (table["p_value"] <= thresholds["alpha"])]
+    if len(hint):
+        return "monitor", f"{hint['p_value'].idxmin()} moved, but not surprisingly among {len(table)} columns"
+    small = table[table["p_adjusted"] <= thresholds["alpha"]]
+    if len(small):
+        return "monitor", f"{small['p_value'].idxmin()} moved surely, but by less than its threshold"
+    if detail["similarity"] < thresholds["correlation"] and detail["p_value"] <= thresholds["alpha"]:
+        return "monitor", "correlations moved, but not surprisingly"
+    return "continue", "no effect is both large and surprising"
+
+
+def _drifted(table, detail):
+    named = table[table["drifted"]].sort_values("p_value", kind="stable")
+    parts = [f"{name} ({row['cause']})" for name, row in named.head(3).iterrows()]
+    parts += [f"{len(named) - 3} more columns"] if len(named) > 3 else []
+    if detail["drifted"]:
+        one, other = detail["pair"]
+        parts.append(f"correlation of {one} and {other} from {detail['reference']:.2f} to {detail['new']:.2f}")
+    return "drifted: " + ", ".join(parts)
