@@ -10,7 +10,8 @@ import numpy as np
 __all__ = ["first_touch"]
 
 _CHUNK = 32_768  # rows whose working arrays stay in the cache
-_STEPS = 12  # bars watched one by one before the undecided rows leap
+_STEPS = 28  # bars watched one by one before the undecided rows leap
+_FEW = 8  # below one undecided row in so many, leaping is cheaper at once
 
 
 def first_touch(high, low, upper, lower, known, holding):
@@ -46,14 +47,17 @@ def first_touch(high, low, upper, lower, known, holding):
         rows = slice(begin, min(begin + _CHUNK, n - holding))
         alive = known[rows].copy()
         barriers = upper[rows], lower[rows]
-        _step(high[begin:], low[begin:], *barriers, alive, end[rows], touch[rows], min(holding, _STEPS))
-        if holding > _STEPS and alive.any():
-            _leap(high[begin:], low[begin:], *barriers, np.flatnonzero(alive), end[rows], touch[rows], holding)
+        watched = _step(high[begin:], low[begin:], *barriers, alive, end[rows], touch[rows], min(holding, _STEPS))
+        if holding > watched and alive.any():
+            _leap(high[begin:], low[begin:], *barriers, np.flatnonzero(alive), end[rows], touch[rows], watched, holding)
     return end, touch
 
 
 def _step(high, low, upper, lower, alive, end, touch, steps):
-    """Watch ``steps`` bars, one at a time, for a run of rows; ``alive``, ``end`` and ``touch`` are updated in place."""
+    """Watch up to ``steps`` bars, one at a time, for a run of rows, and say how many were watched.
+
+    ``alive`` (rows that are still undecided), ``end`` and ``touch`` are updated in place.
+    """
     size, asked = len(alive), alive.copy()
     waited = np.zeros(size, dtype=np.uint8)
     above, below, up, down = np.zeros((4, size), dtype=bool)
@@ -67,21 +71,24 @@ def _step(high, low, upper, lower, alive, end, touch, steps):
         above |= below
         np.greater(alive, above, out=alive)  # alive and not touched
         waited += alive.view(np.uint8)
-    np.add(end, np.minimum(waited + 1, steps), out=end, where=asked)
+        if np.count_nonzero(alive) * _FEW < size:
+            break
+    np.add(end, np.minimum(waited + 1, step), out=end, where=asked)
     np.subtract(up.view(np.int8), down.view(np.int8), out=touch)
     touch[up & down] = 2
+    return step
 
 
-def _leap(high, low, upper, lower, rows, end, touch, holding):
-    """Find the first touching bar of ``rows`` that ``_STEPS`` bars left undecided, by doubling."""
+def _leap(high, low, upper, lower, rows, end, touch, watched, holding):
+    """Find the first touching bar of ``rows`` that ``watched`` bars left undecided, by doubling."""
     stop = int(rows[-1]) + holding + 1
     tops, floors, width = [high[:stop]], [low[:stop]], 1
-    while 2 * width <= holding - _STEPS:
+    while 2 * width <= holding - watched:
         tops.append(np.maximum(tops[-1][:-width], tops[-1][width:]))
         floors.append(np.minimum(floors[-1][:-width], floors[-1][width:]))
         width *= 2
     up, down, last = upper[rows], lower[rows], rows + holding
-    bar = rows + (_STEPS + 1)
+    bar = rows + (watched + 1)
     for top, floor in zip(reversed(tops), reversed(floors)):
         quiet = bar + (width - 1) <= last
         quiet &= top.take(bar, mode="clip") < up
@@ -90,6 +97,6 @@ def _leap(high, low, upper, lower, rows, end, touch, holding):
         width //= 2
     touched = bar <= last
     bar = np.minimum(bar, last)
-    end[rows] += bar - rows - _STEPS
+    end[rows] += bar - rows - watched
     above, below = (high[bar] >= up) & touched, (low[bar] <= down) & touched
     touch[rows] = np.where(above & below, 2, above.astype(np.int8) - below.astype(np.int8))
