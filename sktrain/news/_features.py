@@ -189,7 +189,8 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         context = recall(X, columns=[], caller="NewsFeatures")
         if context is None:
             context = prepend_tail(X[[]], self.tail_, caller="NewsFeatures", first_seen=self.first_seen_)
-            return self._beside(X, self._join(context.frame, news).iloc[context.rows].set_axis(X.index), None)
+            rows = _with_handle(context.frame, History(context.frame)).iloc[context.rows]
+            return self._beside(X, self._join(rows, news).set_axis(X.index), None)
         whole = context.history.cached(self._key(news), lambda frame: History(self._join(_with_handle(frame, context.history), news)))
         return self._beside(X, whole.frame.iloc[context.rows], (context.history, whole))
 

@@ -1,6 +1,7 @@
 """NewsFeatures in pipelines on bars: equal to encoder and aligner by hand, causal, exact inside folds, and worth something."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -107,7 +108,9 @@ def test_fresh_bars_continue_where_fit_ended(bars, news, market):
     fitted = NewsFeatures(TfidfVectorizer(max_features=5), NewsAligner(half_life=2.0, lookback=4)).fit(bars.iloc[:300])
     whole = fitted.transform(bars)
     fresh = pd.DataFrame(market.bars.iloc[300:310].to_numpy(), market.bars.index[300:310], market.bars.columns)
-    out = fitted.transform(with_news(fresh, news))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        out = fitted.transform(with_news(fresh, news))
     pd.testing.assert_frame_equal(out, whole.iloc[300:310], check_freq=False)
     with pytest.warns(ColdStartWarning):
         fitted.transform(with_news(fresh.iloc[5:].set_axis(fresh.index[5:] + pd.Timedelta("400D")), news))
