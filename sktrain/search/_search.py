@@ -35,7 +35,7 @@ class OptunaSearchCV(BaseSearchCV):
     """Bayesian search over parameters that prunes, resumes, and says what its best score is worth.
 
     A drop-in for ``GridSearchCV``: the same attributes, methods and ``cv_results_`` columns. Trials are suggested by Optuna in
-    batches of five whatever ``n_jobs`` is, every fit is seeded by (seed, trial, fold) and runs on one thread, so the same
+    batches of four whatever ``n_jobs`` is, every fit is seeded by (seed, trial, fold) and runs on one thread, so the same
     search gives the same trials on one core, on many, on a cluster, and after any number of kills.
 
     Parameters
@@ -50,7 +50,7 @@ class OptunaSearchCV(BaseSearchCV):
     timeout : float, optional
         Seconds after which no new trial starts; at least one is finished.
     sampler : optuna.samplers.BaseSampler, optional
-        Default: multivariate TPE. It is copied and reseeded for every trial.
+        Default: multivariate TPE that opens with eight evenly spread trials. It is copied and reseeded for every trial.
     pruner : optuna.pruners.BasePruner, False or None, default=None
         Gives trials up on the scores of their first folds. None: Wilcoxon's test and a bound on what can still be made up
         (:class:`FoldPruner`) with three folds or more. False: every trial runs every fold. Paired pruners (Wilcoxon) see the
@@ -259,6 +259,8 @@ class OptunaSearchCV(BaseSearchCV):
         named = isinstance(self.refit, str) and (self.scoring is None or isinstance(self.scoring, str))
         if named and self.refit not in ("score", self.scoring):
             raise SktrainError(f"refit={self.refit!r} names no scorer; there is one, {self.scoring or 'score'!r}. Use refit=True.")
+        if getattr(self, "_skl_callbacks", None):
+            raise SktrainError("set_callbacks is not supported here: pass callbacks=[function(study, trial), ...] to the constructor.")
         bad = [callback for callback in self.callbacks if not callable(callback)]
         if bad:
             raise SktrainError(f"callbacks must be functions of (study, trial), got {bad[0]!r}.")

@@ -13,13 +13,16 @@ import warnings
 
 import numpy as np
 import optuna
+from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 from optuna.samplers._lazy_random_state import LazyRandomState
 from optuna.trial import FrozenTrial, TrialState
 
 __all__ = ["BATCH", "Record", "Suggester", "default_sampler", "quiet_optuna"]
 
-BATCH = 5  # slots suggested at once; a larger batch keeps more workers busy and learns later
+BATCH = 4  # slots suggested at once; a larger batch keeps more workers busy and learns later
+_OPENING = 2 * BATCH  # trials spread evenly before anything is learned
+_PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53)
 STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
@@ -36,11 +39,43 @@ def quiet_optuna():
         optuna.logging.set_verbosity(level)
 
 
+class SpreadTPESampler(optuna.samplers.TPESampler):
+    """TPE whose first trials are spread evenly over the space instead of drawn at random.
+
+    Point n of the opening has coordinate frac(u + n sqrt(p)) with a prime p per parameter and a seeded shift u: a Kronecker
+    sequence (Niederreiter 1992, chapter 3), which covers each range evenly after any number of trials.
+    """
+
+    opening_seed = 0
+
+    def sample_independent(self, study, trial, param_name, param_distribution):
+        place = len(trial.params)
+        if trial.number >= _OPENING or place >= len(_PRIMES):
+            return super().sample_independent(study, trial, param_name, param_distribution)
+        shift = np.random.default_rng([self.opening_seed, place]).random()
+        return _at(param_distribution, (shift + (trial.number + 1) * np.sqrt(_PRIMES[place])) % 1.0)
+
+
+def _at(distribution, u):
+    """The value at the fraction ``u`` of a distribution's range."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[int(u * len(distribution.choices))]
+    whole = isinstance(distribution, IntDistribution)
+    low, high = (distribution.low - 0.5, distribution.high + 0.5) if whole else (distribution.low, distribution.high)
+    value = np.exp(np.log(low) + u * (np.log(high) - np.log(low))) if distribution.log else low + u * (high - low)
+    if distribution.step is not None and not distribution.log:
+        value = distribution.low + round((value - distribution.low) / distribution.step) * distribution.step
+    value = min(max(value, distribution.low), distribution.high)
+    return int(round(value)) if whole else float(value)
+
+
 def default_sampler(seed=None):
-    """TPE over all parameters together that also keeps away from the trials of its own batch."""
+    """TPE over all parameters together that opens evenly and keeps away from the trials of its own batch."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=10, multivariate=True, group=True, constant_liar=True)
+        sampler = SpreadTPESampler(seed=seed, n_startup_trials=_OPENING, multivariate=True, group=True, constant_liar=True)
+    sampler.opening_seed = 0 if seed is None else seed
+    return sampler
 
 
 def _random_states(sampler, seen=None):
@@ -148,6 +183,8 @@ class Suggester:
 
     def __init__(self, space, *, sampler, pruner, seed, name):
         self.space, self.seed = space, seed
+        if isinstance(sampler, SpreadTPESampler):
+            sampler.opening_seed = seed
         self.study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner, study_name=name)
         self.study._thread_local.in_optimize_loop = True  # samplers and callbacks may call study.stop()
 

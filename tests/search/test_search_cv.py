@@ -98,9 +98,12 @@ def test_a_dask_cluster_finds_what_one_worker_finds():
     from joblib import parallel_config
 
     one = search().fit(X, Y)
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, distributed.Client(cluster):
-        with parallel_config(backend="dask"):
-            there = search(n_jobs=-1).fit(X, Y)
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster),
+        parallel_config(backend="dask"),
+    ):
+        there = search(n_jobs=-1).fit(X, Y)
     assert comparable(one.cv_results_) == comparable(there.cv_results_)
 
 
@@ -114,10 +117,10 @@ def test_seeds_reach_every_random_state_and_nothing_else():
 
 
 def test_global_generators_are_left_alone():
-    np.random.seed(5)
+    np.random.seed(5)  # noqa: NPY002
     expected = np.random.RandomState(5).rand(3)
     search(n_trials=2).fit(X, Y)
-    np.testing.assert_array_equal(np.random.rand(3), expected)
+    np.testing.assert_array_equal(np.random.rand(3), expected)  # noqa: NPY002
 
 
 @pytest.mark.parametrize("sampler", [optuna.samplers.RandomSampler(), optuna.samplers.TPESampler(seed=1), optuna.samplers.QMCSampler()])
@@ -234,7 +237,7 @@ def test_regression_pipeline_and_random_search_agree():
 
 def test_timeout_finishes_at_least_one_trial():
     found = search(n_trials=None, timeout=1e-6).fit(X, Y)
-    assert 1 <= len(found.cv_results_["params"]) < 5
+    assert 1 <= len(found.cv_results_["params"]) < 4
 
 
 def test_callbacks_see_every_trial_and_may_stop_the_search():
@@ -246,8 +249,8 @@ def test_callbacks_see_every_trial_and_may_stop_the_search():
             study.stop()
 
     found = search(n_trials=30, callbacks=[stop_after_seven]).fit(X, Y)
-    assert seen == list(range(10))
-    assert len(found.cv_results_["params"]) == 10
+    assert seen == list(range(8))  # to the end of its batch
+    assert len(found.cv_results_["params"]) == 8
 
 
 def test_more_trials_begin_with_the_same_ones():
@@ -267,9 +270,9 @@ class Interrupting(LogisticRegression):
 
 def test_ctrl_c_keeps_what_is_finished_and_refits_the_best():
     Interrupting.fits = 0
-    with pytest.warns(UserWarning, match="interrupted: 5 trials"):
+    with pytest.warns(UserWarning, match="interrupted: 4 trials"):
         found = search(estimator=Interrupting()).fit(X, Y)
-    assert len(found.cv_results_["params"]) == 5
+    assert len(found.cv_results_["params"]) == 4
     assert found.predict(X).shape == Y.shape
 
 

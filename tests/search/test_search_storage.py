@@ -183,7 +183,7 @@ CHANGES = {
     "space": (lambda: search_with(space={"C": (1e-6, 1e2, "log")}), "param_distributions 'C' was .*1000.*is .*100"),
     "scoring": (lambda: search_with(scoring="f1"), "scoring was None, is 'f1'"),
     "seed": (lambda: search_with(random_state=1), "random_state"),
-    "sampler": (lambda: search_with(sampler=optuna.samplers.RandomSampler()), "sampler was TPESampler, is RandomSampler"),
+    "sampler": (lambda: search_with(sampler=optuna.samplers.RandomSampler()), "sampler was SpreadTPESampler, is RandomSampler"),
 }
 
 
