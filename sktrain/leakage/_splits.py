@@ -50,7 +50,7 @@ def index_pairs(cv, X, y=None, groups=None, label_end_times=None):
     """The folds of ``cv`` (a splitter, an int, None, or an iterable of index pairs), as an iterator."""
     if cv is None or isinstance(cv, (int, np.integer)):
         cv = check_cv(cv, None if y is None else np.asarray(y), classifier=y is not None)
-    if not hasattr(cv, "split"):
+    if isinstance(cv, str) or not hasattr(cv, "split"):
         if isinstance(cv, str) or not hasattr(cv, "__iter__"):
             raise InvalidSplitError(f"cv must be a splitter with a split method or an iterable of (train, test) index pairs, got {cv!r}.")
         return iter(cv)
