@@ -1,6 +1,7 @@
 """Write the README's figures from ``benchmarks/results/*.json``: results enter, the text between the markers leaves.
 
-Run ``python benchmarks/render_readme.py`` after benchmarks; ``--check`` only says whether the README is current.
+Run ``python benchmarks/render_readme.py`` after benchmarks; ``--check`` only says whether the README is current, ``--picture``
+draws its picture again.
 """
 
 import json
@@ -33,7 +34,24 @@ def rendered(text):
     return f"{before}{START}\n\n{table()}\n\n{END}{after}"
 
 
+def draw_picture():
+    """Folds of the default walk-forward over the bundled S&P 500 bars, regimes shaded."""
+    from sktrain import AdaptiveLabeler, EnhancedWalkForwardCV, RegimeDetector, WalkForwardDisplay
+    from sktrain.datasets import load_sp500
+
+    bars, y = AdaptiveLabeler(horizon=3, base_threshold=0.5, scaling="sigma").fit_resample(load_sp500())
+    detector = RegimeDetector(volatility_threshold="auto", trend_threshold="auto")
+    regimes = detector.fit(bars).transform(bars)["regime"]
+    display = WalkForwardDisplay.from_cv(EnhancedWalkForwardCV(n_splits=5), bars, y, regimes=regimes).plot()
+    folder = ROOT / "docs" / "images"
+    folder.mkdir(exist_ok=True)
+    display.figure_.savefig(folder / "walk_forward.png", dpi=110, metadata={"Software": None})
+
+
 def main():
+    if "--picture" in sys.argv:
+        draw_picture()
+        return
     path = ROOT / "README.md"
     text = path.read_text()
     if START not in text or END not in text:

@@ -105,7 +105,7 @@ class WalkForwardDisplay:
             folds.barh([0], [0], left=self.times[0], color=PALETTE[colour], label=kind)
         folds.set(ylabel="fold", yticks=range(len(self.roles)))
         folds.invert_yaxis()
-        folds.legend(loc="lower left", fontsize="small")
+        folds.legend(loc="upper right", fontsize="small")
         self.ax_, self.figure_ = grid, folds.figure
         return self
 
