@@ -200,6 +200,11 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         before = [] if self.features_ is None else [str(name) for name in self.features_.get_feature_names_out()]
         return np.array(before + self.news_columns_, dtype=object)
 
+    def knowledge_overlap(self, times):
+        """The share of ``times`` that the encoder's model may know from its own training; NaN when it does not say."""
+        encoder = PretrainedNewsEncoder() if self.encoder is None else self.encoder
+        return encoder.knowledge_overlap(times) if hasattr(encoder, "knowledge_overlap") else float("nan")
+
     def _key(self, news):
         return "NewsFeatures", news.uid, joblib.hash((self.encoder_, self.aligner_.get_params()))
 

@@ -166,6 +166,12 @@ def test_handles_survive_what_pandas_does(bars, tmp_path):
     assert repr(bars.attrs["news"]).endswith("articles)")
 
 
+def test_the_share_of_bars_a_model_may_know(bars):
+    encoder = PretrainedNewsEncoder(knowledge_cutoff=bars.index[100])
+    assert NewsFeatures(encoder).knowledge_overlap(bars) == 100 / 400
+    assert np.isnan(NewsFeatures(TfidfVectorizer()).knowledge_overlap(bars))
+
+
 def test_refusals(market, bars):
     with pytest.raises(SktrainError, match="carry no news"):
         NewsFeatures(TfidfVectorizer()).fit(market.bars)
