@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._history import prepend_tail, recall, remember_tail, segment_starts
-from .._validation import Count, _check_order as check_order, time_axis
+from .._validation import Count, check_order, time_axis
 from ..exceptions import ColdStartWarning, SktrainError
 from ._windowed_array import WindowedArray
 
