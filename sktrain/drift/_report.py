@@ -132,7 +132,8 @@ def _plain(value):
     return value
 
 
-_MEAN_SHARE = 0.6  # of a column's error: the test of its mean; the rest is the test of its distribution
+_CORRELATION_WEIGHT = 0.5  # of all correlations together, where a column weighs a little over 1 (weighted Benjamini-Hochberg)
+_MEAN_SHARE = 0.75  # of a column's error: the test of its mean; the rest is the test of its distribution
 _ORDER = [
     "psi",
     "mean_shift",
@@ -175,7 +176,11 @@ def decide(table, correlation, thresholds):
     single = table["p_mean"].isna() | table["p_distribution"].isna()
     of_mean, of_shape = (np.where(single, 1.0, 1 / share) for share in (_MEAN_SHARE, 1 - _MEAN_SHARE))
     of_mean, of_shape = of_mean * table["p_mean"], of_shape * table["p_distribution"]
-    p_values = np.append(np.minimum(np.fmin(of_mean, of_shape), 1.0), correlation.p_value)
+    columns = np.fmin(of_mean, of_shape)
+    n = int(columns.notna().sum())
+    weight = 1.0 if np.isnan(correlation.p_value) else (n + 1 - _CORRELATION_WEIGHT) / n
+    of_mean, of_shape = of_mean / weight, of_shape / weight
+    p_values = np.minimum(np.append(columns / weight, correlation.p_value / _CORRELATION_WEIGHT), 1.0)
     adjusted = benjamini_hochberg(p_values)
     passing = p_values[adjusted <= thresholds["alpha"]]
     limit = passing.max() if len(passing) else -1.0
@@ -199,14 +204,15 @@ def recommend(table, detail, thresholds):
     if table["drifted"].any() or detail["drifted"]:
         return "retrain", _drifted(table, detail)
     large = (table["psi"] > thresholds["psi"]) | (table["mean_shift"] > thresholds["mean_shift"])
-    hint = table[large & (table["p_value"] <= thresholds["alpha"])]
+    nearly = 2 * thresholds["alpha"]
+    hint = table[large & (table["p_adjusted"] <= nearly)]
     if len(hint):
-        return "monitor", f"{hint['p_value'].idxmin()} moved, but not surprisingly among {len(table)} columns"
+        return "monitor", f"{hint['p_value'].idxmin()} moved, almost surprisingly (adjusted p {hint['p_adjusted'].min():.2g})"
     small = table[table["p_adjusted"] <= thresholds["alpha"]]
     if len(small):
         return "monitor", f"{small['p_value'].idxmin()} moved surely, but by less than its threshold"
-    if detail["similarity"] < thresholds["correlation"] and detail["p_value"] <= thresholds["alpha"]:
-        return "monitor", "correlations moved, but not surprisingly"
+    if detail["similarity"] < thresholds["correlation"] and detail["p_adjusted"] <= nearly:
+        return "monitor", f"correlations moved, almost surprisingly (adjusted p {detail['p_adjusted']:.2g})"
     return "continue", "no effect is both large and surprising"
 
 
