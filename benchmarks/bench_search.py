@@ -61,10 +61,10 @@ def market_logistic():
 def smooth_svr():
     """A smooth function of four variables with a little noise, and a kernel machine."""
     rng = np.random.default_rng(0)
-    X = rng.uniform(-1, 1, (2000, 4))
-    y = np.sin(3 * X[:, 0]) + X[:, 1] ** 2 - X[:, 2] * X[:, 3] + rng.normal(0, 0.1, 2000)
+    X = rng.uniform(-1, 1, (800, 4))
+    y = np.sin(3 * X[:, 0]) + X[:, 1] ** 2 - X[:, 2] * X[:, 3] + rng.normal(0, 0.1, 800)
     space = {
-        "C": FloatDistribution(1e-3, 1e3, log=True), "gamma": FloatDistribution(1e-4, 1e2, log=True), "epsilon": FloatDistribution(1e-3, 1.0, log=True),
+        "C": FloatDistribution(1e-3, 1e2, log=True), "gamma": FloatDistribution(1e-4, 1e2, log=True), "epsilon": FloatDistribution(1e-3, 1.0, log=True),
     }  # fmt: skip
     return SVR(), space, X, y, materialised(EnhancedWalkForwardCV(n_splits=5, ensure_regime_coverage=False, horizon=0), X, y), "r2"
 

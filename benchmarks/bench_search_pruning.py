@@ -34,12 +34,12 @@ def fold_fits(search):
 def main():
     smoke = arguments(__doc__).smoke
     warnings.simplefilter("ignore")
-    seeds, n_trials, folds = (1, 15, 5) if smoke else (5, 60, 10)
+    seeds, n_trials, folds = (1, 15, 5) if smoke else (3, 40, 10)
     market = make_market(3000, signal=0.5, random_state=0)
     features = BarFeatures(windows=(5, 10, 20)).fit_transform(market.bars)
     known = features.notna().all(axis=1).to_numpy()
     X, y = features[known].to_numpy(), np.asarray(market.y)[known]
-    model = make_pipeline(StandardScaler(), SGDClassifier(loss="log_loss", max_iter=30, random_state=0))
+    model = make_pipeline(StandardScaler(), SGDClassifier(loss="log_loss", max_iter=10, random_state=0))
     claims = []
     for n_folds in dict.fromkeys((5, folds)):
         saved, lost = [], []

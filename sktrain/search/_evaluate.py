@@ -12,12 +12,14 @@ import sys
 from joblib import Parallel, delayed, effective_n_jobs
 from joblib.externals.loky.process_executor import BrokenProcessPool
 import numpy as np
+from optuna import TrialPruned
 from optuna.pruners import NopPruner, WilcoxonPruner
 from sklearn.base import clone
 from sklearn.model_selection._validation import _fit_and_score
 from threadpoolctl import threadpool_limits
 
-from ._pruning import reported
+from ._pruning import reported, watch_epochs
+from ._study import quiet_optuna
 
 __all__ = ["FoldRunner", "TrialRunner", "seed_estimator", "single_thread"]
 
@@ -66,11 +68,20 @@ def _own_globals(key):
         np.random.set_state(states[1])  # noqa: NPY002
 
 
-def _run_fold(estimator, X, y, params, key, home, options):
-    """Fit and score one fold, here or in a worker."""
+def _run_fold(estimator, X, y, params, key, home, options, epochs=None):
+    """Fit and score one fold, here or in a worker; ``epochs`` is (pruner, past loss curves) where epochs are watched."""
     with single_thread() if os.getpid() != home else nullcontext(), _own_globals(key):
-        estimator = clone(estimator).set_params(**clone(params, safe=False))
-        return _fit_and_score(seed_estimator(estimator, key), X, y, parameters=None, **options)
+        estimator = seed_estimator(clone(estimator).set_params(**clone(params, safe=False)), key)
+        if epochs is None:
+            return _fit_and_score(estimator, X, y, parameters=None, **options)
+        with quiet_optuna():
+            losses = watch_epochs(estimator, *epochs)
+            try:
+                result = _fit_and_score(estimator, X, y, parameters=None, **options)
+            except TrialPruned as given_up:
+                result = failed_fold(options, f"TrialPruned: {given_up}", len(options["test"]))
+        given_up = result["fit_error"] is not None and "TrialPruned: " in result["fit_error"].strip().splitlines()[-1]
+        return {**result, "losses": losses, "given_up": given_up}
 
 
 class FoldRunner:
@@ -86,11 +97,14 @@ class FoldRunner:
     pre_dispatch : int or str
     options : dict
         Passed to scikit-learn's fold function.
+    epoch_pruner : optuna.pruners.BasePruner, optional
+        Watches the epochs of a net.
     """
 
-    def __init__(self, estimator, X, y, splits, *, seed, n_jobs, pre_dispatch, options):
+    def __init__(self, estimator, X, y, splits, *, seed, n_jobs, pre_dispatch, options, epoch_pruner=None):
         self.estimator, self.X, self.y, self.splits, self.seed = estimator, X, y, splits, seed
-        self.options = options
+        self.options, self.epoch_pruner = options, epoch_pruner
+        self.curves = [[] for _ in splits]
         self.workers = effective_n_jobs(n_jobs)
         self._pre_dispatch = pre_dispatch
         self._parallel = Parallel(n_jobs=n_jobs, pre_dispatch=pre_dispatch)
@@ -117,7 +131,14 @@ class FoldRunner:
         train, test = self.splits[fold]
         options = {**self.options, **changed, "train": train, "test": test, "split_progress": (fold, len(self.splits))}
         key = [self.seed, record.slot, fold]
-        return delayed(_run_fold)(self.estimator, self.X, self.y, record.params, key, os.getpid(), options)
+        epochs = None if self.epoch_pruner is None else (self.epoch_pruner, self.curves[fold])
+        return delayed(_run_fold)(self.estimator, self.X, self.y, record.params, key, os.getpid(), options, epochs)
+
+    def learn(self, record):
+        """Remember the loss curves of a complete trial for the trials of later batches."""
+        if self.epoch_pruner is not None and record.state == "complete":
+            for curves, fold in zip(self.curves, record.folds):
+                curves.append(fold["losses"])
 
     def run(self, jobs):
         """Results of ``jobs``, a list of (record, fold), in the same order."""
@@ -187,16 +208,26 @@ class TrialRunner:
             results = iter(self.folds.run([(record, fold) for record in live for fold in folds]))
             for record in live:
                 for _ in folds:
-                    record.folds.append(_plain(next(results)))
-                    record.reports.append(reported(self.pruner, self._scores(record)))
+                    self._add(record, _plain(next(results)))
             live = [record for record in live if self._goes_on(record)]
         for record in records:
             record.duration = sum(fold["fit_time"] + fold["score_time"] for fold in record.folds)
+
+    def _add(self, record, result):
+        if record.finished:  # given up in an earlier fold of the same round
+            return
+        if result.get("given_up"):
+            record.state = "pruned"
+            return
+        record.folds.append(result)
+        record.reports.append(reported(self.pruner, self._scores(record)))
 
     def _scores(self, record):
         return [self.metric(fold["test_scores"]) for fold in record.folds]
 
     def _goes_on(self, record):
+        if record.finished:
+            return False
         scores = self._scores(record)
         if not np.isfinite(scores).all():
             record.state = "failed"

@@ -12,7 +12,7 @@ from scipy.stats import t as student
 
 from ..exceptions import SktrainError
 
-__all__ = ["FoldPruner", "choose_pruner", "reported"]
+__all__ = ["FoldPruner", "choose_pruner", "has_net", "reported", "watch_epochs"]
 
 
 class FoldPruner(WilcoxonPruner):
@@ -94,3 +94,50 @@ def reported(pruner, scores):
     if isinstance(pruner, WilcoxonPruner) or (isinstance(pruner, optuna.pruners.PatientPruner) and isinstance(pruner._wrapped_pruner, WilcoxonPruner)):
         return float(scores[-1])
     return float(np.mean(scores))
+
+
+def _net_of(estimator):
+    """The net at the end of ``estimator``, or None."""
+    last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+    return last if hasattr(last, "initialize_callbacks") else None
+
+
+def has_net(estimator):
+    """Whether epochs of ``estimator`` can be watched: it is a skorch net, or a pipeline that ends in one."""
+    return _net_of(estimator) is not None
+
+
+def watch_epochs(estimator, pruner, past):
+    """Let ``pruner`` see the validation loss after every epoch of the net in ``estimator``.
+
+    Parameters
+    ----------
+    estimator : a net or a pipeline that ends in one
+        Gets one more callback.
+    pruner : optuna.pruners.BasePruner
+    past : list of lists of float
+        Loss per epoch of earlier complete trials on the same fold.
+
+    Returns
+    -------
+    list of float
+        Fills with the loss per epoch while the net is fitted; ``optuna.TrialPruned`` ends a fit without hope.
+    """
+    from skorch.callbacks import Callback
+
+    study = optuna.create_study(direction="minimize", pruner=pruner)
+    for curve in past:
+        study.add_trial(optuna.trial.create_trial(value=curve[-1], intermediate_values=dict(enumerate(curve))))
+    trial, losses = study.ask(), []
+
+    class EpochPruning(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            row = net.history[-1]
+            losses.append(float(row["valid_loss"] if "valid_loss" in row else row["train_loss"]))
+            trial.report(losses[-1], len(losses) - 1)
+            if np.isfinite(losses[-1]) and trial.should_prune():
+                raise optuna.TrialPruned(f"given up after epoch {len(losses)}")
+
+    net = _net_of(estimator)
+    net.set_params(callbacks=[*(net.callbacks or []), ("epoch_pruning", EpochPruning())])
+    return losses

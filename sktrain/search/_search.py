@@ -23,7 +23,7 @@ from ._evaluate import FoldRunner, TrialRunner, seed_estimator
 from ._fingerprint import fingerprint, fingerprint_data
 from ._overfit import overfit_report
 from ._progress import SearchProgress
-from ._pruning import choose_pruner
+from ._pruning import choose_pruner, has_net
 from ._spaces import HyperparameterSearchSpace, Space, check_params
 from ._storage import MemoryLedger, StorageLedger, study_name
 from ._study import BATCH, Suggester, default_sampler, draw_seed, quiet_optuna
@@ -82,12 +82,16 @@ class OptunaSearchCV(BaseSearchCV):
         A bar with the best score so far.
     pre_dispatch : int or str, default="2*n_jobs"
         Folds handed to joblib ahead of their turn.
+    epoch_pruner : optuna.pruners.BasePruner, optional
+        For a net, or a pipeline that ends in one: gives a fit up on its validation loss per epoch, compared with earlier
+        complete trials on the same fold (``optuna.pruners.MedianPruner()``). The trial is then pruned.
 
     Attributes
     ----------
     cv_results_ : dict of ndarrays
         Columns of ``GridSearchCV`` and ``state`` ("complete", "pruned", "failed"), ``duration`` (seconds of fitting and
-        scoring), ``pruned_fold`` (last fold a pruned trial ran, else masked). A pruned trial has NaN in the folds it did not
+        scoring), ``pruned_fold`` (last fold a pruned trial ran, -1 when it was given up
+        inside the first; masked for other trials). A pruned trial has NaN in the folds it did not
         run, a NaN mean and the last rank.
     best_estimator_, best_params_, best_score_, best_index_, scorer_, n_splits_, refit_time_, multimetric_ :
         As in ``GridSearchCV``.
@@ -123,6 +127,7 @@ class OptunaSearchCV(BaseSearchCV):
         "random_state": ["random_state"],
         "callbacks": [list, tuple],
         "progress_bar": ["boolean"],
+        "epoch_pruner": [HasMethods("prune"), None],
     }
 
     def __init__(
@@ -147,6 +152,7 @@ class OptunaSearchCV(BaseSearchCV):
         verbose=0,
         progress_bar=False,
         pre_dispatch="2*n_jobs",
+        epoch_pruner=None,
     ):
         super().__init__(
             estimator,
@@ -169,6 +175,7 @@ class OptunaSearchCV(BaseSearchCV):
         self.random_state = random_state
         self.callbacks = callbacks
         self.progress_bar = progress_bar
+        self.epoch_pruner = epoch_pruner
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -261,6 +268,8 @@ class OptunaSearchCV(BaseSearchCV):
             raise SktrainError(f"refit={self.refit!r} names no scorer; there is one, {self.scoring or 'score'!r}. Use refit=True.")
         if getattr(self, "_skl_callbacks", None):
             raise SktrainError("set_callbacks is not supported here: pass callbacks=[function(study, trial), ...] to the constructor.")
+        if self.epoch_pruner is not None and not has_net(self.estimator):
+            raise SktrainError(f"epoch_pruner watches the epochs of a net, but {type(self.estimator).__name__} is none and does not end in one.")
         bad = [callback for callback in self.callbacks if not callable(callback)]
         if bad:
             raise SktrainError(f"callbacks must be functions of (study, trial), got {bad[0]!r}.")
@@ -292,7 +301,7 @@ class OptunaSearchCV(BaseSearchCV):
         try:
             suggester = Suggester(space, sampler=sampler, pruner=pruner, seed=seed, name=name)
             self.study_ = suggester.study
-            runner = FoldRunner(self.estimator, X, y, splits, seed=seed, n_jobs=self.n_jobs, pre_dispatch=self.pre_dispatch, options=options)
+            runner = FoldRunner(self.estimator, X, y, splits, seed=seed, n_jobs=self.n_jobs, pre_dispatch=self.pre_dispatch, options=options, epoch_pruner=self.epoch_pruner)
             total = None if self.n_trials is None else self.n_trials
             with runner, SearchProgress(total, bar=self.progress_bar, verbose=self.verbose) as progress:
                 loop = _Loop(self, suggester, ledger, TrialRunner(runner, suggester, self._metric), progress)
@@ -414,6 +423,7 @@ class _Loop:
                 self.suggester.drop(record)
                 continue
             done.append(record)
+            self.runner.folds.learn(record)
             frozen = self.suggester.tell(record)
             for callback in self.search.callbacks:
                 callback(self.suggester.study, frozen)
@@ -465,10 +475,10 @@ def _with_trials(results, records, n_splits):
     """``cv_results_`` with what the trials went through; times are means over the folds that were run."""
     for name in ("fit_time", "score_time"):
         times = [[fold[name] for fold in record.folds] for record in records]
-        results[f"mean_{name}"] = np.array([np.mean(own) for own in times])
-        results[f"std_{name}"] = np.array([np.std(own) for own in times])
+        results[f"mean_{name}"] = np.array([np.mean(own) if own else np.nan for own in times])
+        results[f"std_{name}"] = np.array([np.std(own) if own else np.nan for own in times])
     results["state"] = np.array([record.state for record in records], dtype=object)
     results["duration"] = np.array([record.duration for record in records])
-    last = [len(record.folds) - 1 if record.state == "pruned" else -1 for record in records]
-    results["pruned_fold"] = np.ma.MaskedArray(last, mask=[fold < 0 for fold in last])
+    last = [len(record.folds) - 1 if record.state == "pruned" else -1 for record in records]  # -1: in its first fold
+    results["pruned_fold"] = np.ma.MaskedArray(last, mask=[record.state != "pruned" for record in records])
     return results

@@ -97,6 +97,29 @@ def test_search_space_drives_a_real_net_in_a_pipeline():
     np.testing.assert_array_equal(again.cv_results_["mean_test_score"], search.cv_results_["mean_test_score"])
 
 
+def test_epochs_of_a_net_are_watched():
+    from sktrain.nets import MLPNetClassifier
+
+    X, y = make_classification(600, n_features=5, class_sep=2.0, random_state=0)
+    X = X.astype(np.float32)
+    space = {"lr": [1e-7, 1e-2]}
+    settings = {"n_trials": 12, "cv": TimeSeriesSplit(2), "random_state": 0, "pruner": False}
+    net = MLPNetClassifier(max_epochs=6)
+    plain = OptunaSearchCV(net, space, **settings).fit(X, y)
+    watched = OptunaSearchCV(net, space, epoch_pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2), **settings).fit(X, y)
+    assert (plain.cv_results_["state"] == "complete").all()
+    pruned = watched.cv_results_["state"] == "pruned"
+    assert np.isnan(watched.cv_results_["mean_test_score"][pruned]).all()
+    slow = np.array([params["lr"] == 1e-7 for params in watched.cv_results_["params"]])
+    assert slow[4:].any()
+    assert pruned[4:][slow[4:]].all()
+    assert not pruned[:4].any()
+    assert watched.best_params_ == {"lr": 1e-2}
+    assert not any("epoch_pruning" in str(name) for name, _ in watched.best_estimator_.callbacks or [])
+    with pytest.raises(SktrainError, match="epoch_pruner"):
+        OptunaSearchCV(LogisticRegression(), {"C": (0.1, 1.0)}, epoch_pruner=optuna.pruners.MedianPruner()).fit(X, y)
+
+
 def test_optimizer_finds_a_known_optimum_either_way():
     def bowl(params):
         return -((math.log10(params["learning_rate"]) + 3) ** 2) - (params["num_layers"] - 2) ** 2
