@@ -212,7 +212,7 @@ def _channels(graph):
         elif node.op_type == "MatMul":
             found[names[1]] = -1
         elif node.op_type in _CHANNEL:
-            found.update({name: _CHANNEL[node.op_type] for name in names[1:3]})
+            found.update(dict.fromkeys(names[1:3], _CHANNEL[node.op_type]))
     ranks = {tensor.name: len(tensor.dims) for tensor in graph.initializer}
     return {name: axis % ranks[name] for name, axis in found.items() if name in ranks and ranks[name] >= 2}
 

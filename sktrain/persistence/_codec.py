@@ -166,7 +166,7 @@ class Encoder:
         return None
 
     def _column(self, column, where):
-        if isinstance(column.dtype, np.dtype) or isinstance(column.dtype, pd.StringDtype):
+        if isinstance(column.dtype, (np.dtype, pd.StringDtype)):
             return self._array(column.to_numpy(), where)
         raise PersistenceError(f"{where} has dtype {column.dtype}, which cannot be saved.")
 
@@ -317,8 +317,13 @@ class Decoder:
         return value
 
     def _read_net(self, tree):
-        cls = _import(_nets.CLASSES, tree["class"])
-        value = _nets.rebuild(cls, self.decode(tree["state"]))
+        try:
+            cls = _import(_nets.CLASSES, tree["class"])
+            value = _nets.rebuild(cls, self.decode(tree["state"]))
+        except ModuleNotFoundError:
+            if ["fitted", False] not in tree["state"]["pairs"]:
+                raise
+            value = _unavailable()  # an estimator that was only a recipe, beside a model that predicts without torch
         self._known[tree["number"]] = value
         return value
 
@@ -337,6 +342,12 @@ def _skops_io():
     from .._optional import require
 
     return require("skops.io", extra="deploy", caller="sktrain.save of scikit-learn estimators")
+
+
+def _unavailable():
+    from ..compression import UnavailableEstimator
+
+    return UnavailableEstimator()
 
 
 def _import(table, name):

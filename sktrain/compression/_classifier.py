@@ -1,0 +1,284 @@
+"""Rows and labels enter, a fitted classifier leaves that is small and fast: trained, pruned, trained on, quantized, in one estimator.
+
+What compression costs is measured on the last block of unique times, purged of rows whose label reaches into it.
+"""
+
+import copy
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.metrics import get_scorer
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
+from sklearn.utils._param_validation import HasMethods, Options, StrOptions
+from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter
+
+from .._validation import Count, Number
+from ..exceptions import MissingDependencyError, SktrainError, SktrainWarning
+from ._places import copy_with, nets_in
+from ._pruner import ModelPruner
+from ._quantizer import ModelQuantizer
+from ._report import CompressionReport, measure
+
+__all__ = ["CompressedClassifier"]
+
+_MILDER = (1.0, 0.75, 0.5, 0.25, 0.0)  # shares of the sparsity asked for, strongest first
+
+
+class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+    """Train a net, prune it, quantize it.
+
+    Parameters
+    ----------
+    estimator : net, Pipeline or VotingClassifier of nets, optional
+        What to train; default ``MLPNetClassifier()``.
+    sparsity : float, default=0.5
+        Share of the weights to prune, in [0, 1); 0 prunes none.
+    bits : 8 or None, default=8
+        Bits per weight; None keeps floats, and torch.
+    fine_tune_epochs : int, default=0
+        Epochs of training on while the sparsity rises by the cubic schedule; 0 prunes at once.
+    max_score_drop : float, optional
+        How far the score on the last block may fall. When it falls further, the strongest milder compression that holds is taken
+        (three quarters, half, a quarter of the sparsity, none; then float weights), and a warning says so. The level is chosen with a
+        model that never saw the block; then the model is trained again on all rows.
+    validation : float, default=0.15
+        Share of unique times in the last block.
+    scoring : str, default="balanced_accuracy"
+        What ``max_score_drop`` is measured in; larger is better.
+    scope, sensitivity
+        As of :class:`ModelPruner`.
+    horizon : int, optional
+        Bars a label looks ahead, for the purge; default what a sktrain labeler wrote on ``y``.
+
+    Attributes
+    ----------
+    model_ : fitted estimator
+        The compressed model; the float one is not kept.
+    report_ : CompressionReport
+        Before and after, measured on the last block (``n_rows`` rows; all rows where the block would be too small). Nets hold these
+        rows back for early stopping and do not train on them by default.
+    sparsity_, bits_ : float, int or None
+        What was done in the end.
+    classes_, n_features_in_, feature_names_in_
+        As of the estimator.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrain import CompressedClassifier, GRUClassifier
+    >>> X = np.random.default_rng(0).normal(size=(200, 5, 2))
+    >>> model = CompressedClassifier(GRUClassifier(max_epochs=5, random_state=0), sparsity=0.3).fit(X, X[:, -1, 0] > 0)
+    >>> model.report_["after"]["size_bytes"] < model.report_["before"]["size_bytes"]
+    True
+    """
+
+    _parameter_constraints = {
+        "estimator": [HasMethods(["fit", "predict_proba"]), None],
+        "sparsity": [Number(0, 1, closed="left")],
+        "bits": [Options(int, {8}), None],
+        "fine_tune_epochs": [Count(0)],
+        "max_score_drop": [Number(0), None],
+        "validation": [Number(0, 1, closed="neither")],
+        "scoring": [str],
+        "scope": [StrOptions({"global", "layer"})],
+        "sensitivity": [Number(0, 1)],
+        "horizon": [Count(0), None],
+    }
+
+    def __init__(
+        self, estimator=None, sparsity=0.5, bits=8, fine_tune_epochs=0, max_score_drop=None, *, validation=0.15,
+        scoring="balanced_accuracy", scope="global", sensitivity=0.1, horizon=None,
+    ):
+        self.estimator = estimator
+        self.sparsity = sparsity
+        self.bits = bits
+        self.fine_tune_epochs = fine_tune_epochs
+        self.max_score_drop = max_score_drop
+        self.validation = validation
+        self.scoring = scoring
+        self.scope = scope
+        self.sensitivity = sensitivity
+        self.horizon = horizon
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = self._estimator().__sklearn_tags__()
+        tags.input_tags, tags.classifier_tags = inner.input_tags, inner.classifier_tags
+        return tags
+
+    def _estimator(self):
+        if self.estimator is not None:
+            return self.estimator
+        from ..nets import MLPNetClassifier
+
+        return MLPNetClassifier()
+
+    def fit(self, X, y, sample_weight=None, *, label_end_times=None):
+        """Train, then compress.
+
+        Parameters
+        ----------
+        X, y : as the estimator takes them
+        sample_weight : array-like of shape (n,), optional
+            Passed to the estimator (to the last step of a pipeline).
+        label_end_times : array-like of shape (n,), optional
+            When each label was known; more exact than a horizon.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        SktrainError
+            An estimator without nets; rows that cannot be followed to a net that is to be fine-tuned.
+        """
+        self._validate_params()
+        X, y = _indexable(X, y)
+        level = (self.sparsity, self.bits)
+        model = self._trained(X, y, sample_weight)
+        nets_in(model)
+        train, valid = self._block(X, y, label_end_times)
+        if self.max_score_drop is not None and len(valid) < len(train) + len(valid):
+            level = self._level_that_holds(X, y, sample_weight, train, valid)
+        small, reached = self._compressed(model, level, X, y, sample_weight, train)
+        report = measure(model, small, _safe_indexing(X, valid), np.asarray(y)[valid], sparsity=reached, bits=level[1])
+        self.model_, self.report_, self.sparsity_, self.bits_ = small, report, reached, level[1]
+        for name in ("n_features_in_", "feature_names_in_"):
+            vars(self).pop(name, None)
+            if hasattr(model, name):
+                setattr(self, name, getattr(model, name))
+        self.classes_ = model.classes_
+        return self
+
+    def _trained(self, X, y, sample_weight):
+        model = clone(self._estimator())
+        if sample_weight is None:
+            return model.fit(X, y)
+        if isinstance(model, Pipeline):
+            return model.fit(X, y, **{f"{model.steps[-1][0]}__sample_weight": sample_weight})
+        if not has_fit_parameter(model, "sample_weight"):
+            raise SktrainError(f"{type(model).__name__} takes no sample_weight.")
+        return model.fit(X, y, sample_weight=sample_weight)
+
+    def _block(self, X, y, label_end_times):
+        """Row numbers before the last block, purged, and in it; everything twice where it would be too small."""
+        from ..nets._inputs import last_block
+
+        _, codes = np.unique(np.asarray(y), return_inverse=True)
+        block = last_block(X, y, codes.reshape(-1), fraction=self.validation, horizon=self.horizon, label_end_times=label_end_times)
+        everything = np.arange(len(codes))
+        return (everything, everything) if block.valid is None else (block.train, block.valid)
+
+    def _level_that_holds(self, X, y, sample_weight, train, valid):
+        """The strongest compression whose score on the block falls by no more than is allowed."""
+        weight = None if sample_weight is None else np.asarray(sample_weight)[train]
+        X_train, y_train, scorer = _safe_indexing(X, train), _rows_of(y, train), get_scorer(self.scoring)
+        X_valid, y_valid = _safe_indexing(X, valid), np.asarray(y)[valid]
+        model = self._trained(X_train, y_train, weight)
+        best = scorer(model, X_valid, y_valid)
+        drops = []
+        for level in _ladder(self.sparsity, self.bits):
+            small, _ = self._compressed(model, level, X_train, y_train, weight, np.arange(len(train)))
+            drops.append(best - scorer(small, X_valid, y_valid))
+            if drops[-1] <= self.max_score_drop:
+                break
+        else:
+            level = (0.0, None)
+        if level != (self.sparsity, self.bits):
+            warnings.warn(
+                f"sparsity={self.sparsity}, bits={self.bits} lowers {self.scoring} by {drops[0]:.4f} on the last block, more than "
+                f"max_score_drop={self.max_score_drop}; sparsity={level[0]:g}, bits={level[1]} is used instead.",
+                SktrainWarning,
+                stacklevel=3,
+            )
+        return level
+
+    def _compressed(self, model, level, X, y, sample_weight, train):
+        sparsity, bits = level
+        small, reached = copy_with(model, copy.deepcopy), 0.0
+        options = {"scope": self.scope, "sensitivity": self.sensitivity}
+        if sparsity and self.fine_tune_epochs:
+            from ._fine_tuning import fine_tune
+
+            weight = None if sample_weight is None else np.asarray(sample_weight)[train]
+            rows, labels = _safe_indexing(X, train), _rows_of(y, train)
+            fine_tune(small, rows, labels, target=sparsity, epochs=self.fine_tune_epochs, sample_weight=weight, **options)
+        if sparsity:
+            reached = ModelPruner(sparsity, **options).prune_model(small)
+        return (small if bits is None else ModelQuantizer(bits).quantize_model(small)), reached
+
+    def predict_proba(self, X):
+        """Class probabilities of the compressed model: ndarray of shape (n, n_classes)."""
+        check_is_fitted(self, "model_")
+        return self.model_.predict_proba(X)
+
+    def predict(self, X):
+        """The most probable label of each row: ndarray of shape (n,)."""
+        check_is_fitted(self, "model_")
+        return self.model_.predict(X)
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        if "report_" in state:
+            state["report_"] = state["report_"].to_dict()
+        return state
+
+    def __setstate__(self, state):
+        if "report_" in state:
+            state = {**state, "report_": CompressionReport(**state["report_"])}
+        super().__setstate__(state)
+
+    def __reduce_ex__(self, protocol):
+        """Pickle the unfitted estimator apart, so that a compressed model opens where torch is not installed."""
+        state = self.__getstate__()
+        return _opened, (type(self), {**state, "estimator": None}, pickle.dumps(state["estimator"], protocol))
+
+
+def _opened(cls, state, estimator):
+    made = cls.__new__(cls)
+    try:
+        state["estimator"] = pickle.loads(estimator)  # no more trust than the pickle this stands in
+    except ModuleNotFoundError:
+        state["estimator"] = UnavailableEstimator(estimator)
+    made.__setstate__(state)
+    return made
+
+
+def _ladder(sparsity, bits):
+    """Levels to try, strongest first; the last resort, float weights unpruned, is not among them."""
+    levels = dict.fromkeys((sparsity * share, bits) for share in _MILDER)
+    return [level for level in levels if level != (0.0, None)]
+
+
+def _indexable(X, y):
+    if y is None:
+        raise ValueError("This CompressedClassifier estimator requires y to be passed, but the target y is None")
+    return X if hasattr(X, "shape") else np.asarray(X), y if isinstance(y, pd.Series) else column_or_1d(y, warn=True)
+
+
+def _rows_of(y, rows):
+    return y.iloc[rows] if hasattr(y, "iloc") else np.asarray(y)[rows]
+
+
+class UnavailableEstimator(BaseEstimator):
+    """What is left of an unfitted estimator that cannot be opened here.
+
+    Parameters
+    ----------
+    content : bytes or None
+        The estimator as it was written, kept so that the model can be saved again.
+    """
+
+    def __init__(self, content=None):
+        self.content = content
+
+    def fit(self, X, y=None):
+        """Not possible here."""
+        raise MissingDependencyError("This estimator needs torch and skorch, which are not installed. Install them to train it: pip install torch skorch")
+
+    predict_proba = fit
