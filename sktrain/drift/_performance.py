@@ -15,6 +15,7 @@ from scipy.stats import rankdata
 from .._validation import labelled_mask
 from ..exceptions import SktrainError
 from ._null import Series, benjamini_hochberg, mean_p_values
+from ._report import DriftReport
 from ._statistics import population_stability_index, smoothed_shares
 
 __all__ = ["check_performance", "check_predictions"]
@@ -171,8 +172,6 @@ def _table(old_codes, old, new_codes, new, n_classes, judged):
 
 
 def _performance_report(detector, table, n_reference, n_new, pending, histograms):
-    from ._report import DriftReport
-
     large = (table["psi"] > detector.psi_threshold) | (table["mean_shift"] > detector.mean_shift_threshold)
     table["drifted"] = large & (table["p_adjusted"] <= detector.alpha)
     table["kind"], table["cause"], table["spread"] = "performance", table.index, np.nan
