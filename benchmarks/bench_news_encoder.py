@@ -42,7 +42,7 @@ def main():
     options = arguments(__doc__)
     warnings.simplefilter("ignore", DataQualityWarning)
     texts = mixed_texts(60 if options.smoke else 1000, np.random.default_rng(0))
-    timed = texts[: 40 if options.smoke else 400]
+    timed = texts[: 40 if options.smoke else 250]
     peer = SentenceTransformer(str(get_model_path()), device="cpu")
     peer.max_seq_length = LENGTH
     exact = PretrainedNewsEncoder(get_model_path(), embed_dim=384, max_length=LENGTH, device="cpu").fit([])
@@ -53,9 +53,9 @@ def main():
 
     ours, theirs = fresh(exact, texts), peer.encode(texts, show_progress_bar=False)
     alone = np.vstack([fresh(exact, [text]) for text in texts[:50]])
-    sizes = (16, 32) if options.smoke else (4, 8, 16, 32, 64)
-    best = min(sizes, key=lambda size: seconds(lambda: encode_by_peer(size), repeat=2, warmup=1))
-    repeat = 1 if options.smoke else 5
+    sizes = (16, 32) if options.smoke else (8, 16, 32, 64)
+    best = min(sizes, key=lambda size: seconds(lambda: encode_by_peer(size), repeat=1, warmup=1))
+    repeat = 1 if options.smoke else 3
     slow, plain, ratio = paired(lambda: fresh(exact, timed), lambda: encode_by_peer(best), repeat=repeat)
     fast, plain_again, rough_ratio = paired(lambda: fresh(rough, timed), lambda: encode_by_peer(best), repeat=repeat)
     with tempfile.TemporaryDirectory() as folder:
