@@ -2,8 +2,8 @@
 
 import statistics
 
-import numpy as np
 from _harness import Claim, arguments, report
+import numpy as np
 import torch
 
 from sktrain import GRUClassifier, LSTMClassifier, MLPNetClassifier, TCNClassifier, TransformerClassifier

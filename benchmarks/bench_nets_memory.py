@@ -2,8 +2,8 @@
 
 import multiprocessing
 
-import numpy as np
 from _harness import Claim, arguments, report
+import numpy as np
 
 ROWS, LOOKBACK, FEATURES = 200_000, 60, 16
 

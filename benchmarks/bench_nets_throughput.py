@@ -8,8 +8,8 @@ import argparse
 import statistics
 import time
 
-import numpy as np
 from _harness import Claim, report
+import numpy as np
 from skorch import NeuralNetClassifier
 import torch
 from torch.nn import functional as F

@@ -68,7 +68,8 @@ class MixedPrecision:
         Xi, yi = batch
         Xi, weight = (Xi["X"], Xi["sample_weight"]) if isinstance(Xi, dict) else (Xi, None)
         optimizer, scaler = self.optimizer_, self._scaler
-        optimizer.zero_grad(set_to_none=True)
+        for _, parameter in self._named:
+            parameter.grad = None
         with self._autocast():
             logits = self._logits(self._to_device(Xi))
         logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits

@@ -171,7 +171,7 @@ class NetClassifier(NetParams, InputReader, TrainingLoop, NeuralNetClassifier):
         self.device = device
         self.compile = compile
         self.verbose = verbose
-        vars(self).update(kwargs)
+        self._components = kwargs
 
     @property
     def _default_callbacks(self):

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import validate_parameter_constraints
 from skorch.callbacks import Callback
 from skorch.callbacks.training import EarlyStopping
+from skorch.utils import params_for
 import torch
 
 from ..exceptions import SktrainError
@@ -36,11 +37,27 @@ class NetParams:
     _modules, _criteria, _optimizers = ("module",), ("criterion",), ("optimizer",)
     initialized_, history_, virtual_params_ = False, None, {}
     classes, predict_nonlinearity, use_caching, torch_load_kwargs = None, "auto", "auto", None
-    __setattr__, __delattr__, __repr__ = object.__setattr__, object.__delattr__, BaseEstimator.__repr__
+    __delattr__, __repr__ = object.__delattr__, BaseEstimator.__repr__
     _sizes = ("n_features", "n_steps", "n_classes")
 
+    def __getattr__(self, name):
+        """Parameters of components, kept apart from the net's own so that ``__init__`` sets no attribute but its parameters."""
+        components = vars(self).get("_components", ())
+        if name in components:
+            return components[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __setattr__(self, name, value):
+        if "__" in name and name[0] != "_":
+            name, value = "_components", {**self._components, name: value}
+        object.__setattr__(self, name, value)
+
     def _get_param_names(self):
-        return [name for name in vars(self) if not name.endswith("_") and not name.startswith("_")]
+        own = [name for name in vars(self) if not name.endswith("_") and not name.startswith("_")]
+        return own + list(self._components)
+
+    def _get_params_for(self, prefix):
+        return params_for(prefix, self._components)
 
     def get_params(self, deep=True):
         """Parameters by name; with ``deep`` those of the network, the loss and the callbacks too."""
@@ -80,13 +97,14 @@ class NetParams:
         for name in params:
             if "__" not in name and name not in known:
                 raise ValueError(f"Invalid parameter {name!r} for estimator {type(self).__name__}.{self._nearest(name)}")
-        before = {name: vars(self).get(name) for name in params}
-        vars(self).update(params)
+        before, components = {name: getattr(self, name, None) for name in params}, self._components
+        inner = {name: value for name, value in params.items() if "__" in name or name in components}
+        own = {name: value for name, value in params.items() if name not in inner}
+        vars(self).update(own, _components={**components, **inner})
         try:
-            self._check_names([name for name in params if "__" in name])
+            self._check_names([name for name in inner if "__" in name])
         except SktrainError:
-            for name, value in before.items():
-                vars(self).pop(name) if value is None and "__" in name else vars(self).update({name: value})
+            vars(self).update({name: before[name] for name in own}, _components=components)
             raise
         changed = [name for name in params if name.split("__")[0] == "module" and before[name] is not params[name] and before[name] != params[name]]
         if changed and self.initialized_:
@@ -117,7 +135,7 @@ class NetParams:
         callbacks = self._named_callbacks()
         if callback not in callbacks:
             raise SktrainError(f"{type(self).__name__} has no parameter {name!r}: its callbacks are {', '.join(callbacks)}.")
-        holder = vars(self).get(f"callbacks__{callback}", callbacks[callback])
+        holder = self._components.get(f"callbacks__{callback}", callbacks[callback])
         if parameter and holder is not None and not isinstance(holder, type) and parameter not in holder.get_params(deep=False):
             raise SktrainError(f"{type(self).__name__} has no parameter {name!r}.{self._nearest(name)}")
 
@@ -128,8 +146,7 @@ class NetParams:
         _one_of("mixed_precision", self.mixed_precision, ("auto", True, False, "bfloat16", "float16"))
         if self.train_split not in (None, "last") and not callable(self.train_split):
             raise SktrainError(f"train_split must be 'last', None or a callable, got {self.train_split!r}.")
-        named = set(signature(type(self).__init__).parameters)
-        self._check_names([name for name in own if name not in named])
+        self._check_names(list(self._components))
 
     def get_params_for(self, prefix):
         """Parameters of one component, as skorch asks for them; the network also gets its sizes from the data."""
