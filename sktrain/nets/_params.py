@@ -150,6 +150,8 @@ class NetParams:
 
     def get_params_for(self, prefix):
         """Parameters of one component, as skorch asks for them; the network also gets its sizes from the data."""
+        if prefix.startswith("callbacks__") and getattr(self, prefix, self) is None:  # switched off: its parameters rest
+            return {}
         params = self._get_params_for(prefix)
         if prefix != "module":
             return params

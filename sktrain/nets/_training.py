@@ -117,7 +117,11 @@ class TrainingLoop(MixedPrecision):
             setattr(job, name, rows)
 
     def _refresh_optimizer(self):
-        """A net that trains on takes its newest learning rate and optimizer parameters."""
+        """A net that trains on takes its newest learning rate; one that was loaded or slimmed gets loss and optimizer anew."""
+        if "criterion_" not in vars(self):
+            self._initialize_criterion()
+        if "optimizer_" not in vars(self):
+            self._initialize_optimizer()
         for group in self.optimizer_.param_groups:
             group["lr"] = self.get_params_for("optimizer").get("lr", self.lr)
 

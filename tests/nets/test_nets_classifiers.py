@@ -194,6 +194,19 @@ def test_callbacks_are_reached_by_name(cube):
     assert net.module_.dropout.schedule == "cosine"
 
 
+def test_a_callback_that_is_off_may_have_parameters(cube):
+    net = MLPNetClassifier(**TINY, callbacks__early_stopping__patience=3, callbacks__early_stopping=None).fit(*cube)
+    assert "early_stopping" not in dict(net.callbacks_)
+
+
+def test_a_slimmed_net_trains_on(cube):
+    net = MLPNetClassifier(**TINY).fit(*cube)
+    for name in ("optimizer_", "criterion_"):
+        vars(net).pop(name)
+    before = net.predict_proba(cube[0])
+    assert not np.array_equal(net.partial_fit(*cube).predict_proba(cube[0]), before)
+
+
 # -- validation
 
 
