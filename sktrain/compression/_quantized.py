@@ -21,6 +21,7 @@ __all__ = ["QuantizedClassifier"]
 _BATCH = 1024
 _SPARSE = 0.15  # share of zeros above which a bitmap is worth its bit per weight
 _LIMIT = 2**31
+_LARGEST_GRAPH = 2**28  # bytes; weights are not in it
 _LEARNED = ("classes_", "feature_names_in_", "lookback_", "n_features_in_", "step_features_", "network_")
 
 
@@ -67,6 +68,7 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
     def _from_parts(cls, graph, codes, learned, n_threads=1):
         """From a graph without its eight-bit weights, these weights by name, and what the net had learned."""
         made = cls(n_threads)
+        graph = zlib.compress(graph, 9)
         made.__setstate__({"n_threads": n_threads, "graph": graph, "weights": {name: pack(value) for name, value in codes.items()}, **learned})
         return made
 
@@ -111,7 +113,8 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X):
         """The most probable label of each row: ndarray of shape (n,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
     def set_params(self, **params):
         """Set ``n_threads``; a fitted model takes it up at once."""
@@ -121,7 +124,7 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def to_onnx(self):
-        """The whole model as an ONNX file: bytes, eight-bit weights and ``DequantizeLinear`` included."""
+        """The whole model as an ONNX file: bytes, eight-bit weights and their scales included."""
         check_is_fitted(self)
         return _with_weights(self._graph, {name: unpack(packed) for name, packed in self._weights.items()})
 
@@ -152,7 +155,6 @@ def _session(model, n_threads):
     options.intra_op_num_threads, options.inter_op_num_threads = n_threads, 1
     options.use_deterministic_compute = True
     options.log_severity_level = 3
-    options.add_session_config_entry("session.disable_quant_qdq", "1")  # weights become floats once, not in every call
     try:
         return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's own exceptions have no common base
@@ -160,8 +162,19 @@ def _session(model, n_threads):
 
 
 def _with_weights(graph, codes):
-    """Append weights to a serialized model: protocol buffers merge what is written one after the other (field 7 graph, 5 initializer)."""
-    return graph + b"".join(_field(7, _field(5, _tensor(name, value))) for name, value in codes.items())
+    """Append weights to a compressed serialized model: protocol buffers merge what is written one after the other (field 7 graph, 5 initializer)."""
+    return _inflate_graph(graph) + b"".join(_field(7, _field(5, _tensor(name, value))) for name, value in codes.items())
+
+
+def _inflate_graph(data):
+    engine = zlib.decompressobj()
+    try:
+        graph = engine.decompress(data, _LARGEST_GRAPH)
+    except zlib.error as error:
+        raise CorruptFileError(f"the graph of a quantized model is damaged: {error}.") from error
+    if not engine.eof:
+        raise CorruptFileError("the graph of a quantized model is truncated or larger than a graph may be.")
+    return graph
 
 
 def _tensor(name, value):

@@ -176,6 +176,9 @@ def check_graph(model, module, shape):
 def quantize_graph(model):
     """Replace float weights of ``model`` (in place) by eight-bit ones and a scale per channel.
 
+    They become floats again by a cast and a product, which every runtime works out once when it opens the graph. ``DequantizeLinear``
+    would not do: ONNX Runtime fuses it with products by default, which then round the activations too.
+
     Returns
     -------
     dict of str to int8 ndarray
@@ -187,18 +190,25 @@ def quantize_graph(model):
     channels = _channels(graph)
     for tensor in graph.initializer:
         value = numpy_helper.to_array(tensor) if tensor.data_type == 1 else None
-        if value is None or value.ndim < 2 or value.size < _SMALLEST or not np.isfinite(value).all():
+        axis = channels.get(tensor.name, 0)
+        if not _worth_it(value, axis):
             kept.append(tensor)
             continue
-        axis = channels.get(tensor.name, 0)
         codes[f"{tensor.name}.int8"], scale = quantize_array(value, axis)
-        kept.append(numpy_helper.from_array(scale, f"{tensor.name}.scale"))
-        nodes.append(helper.make_node("DequantizeLinear", [f"{tensor.name}.int8", f"{tensor.name}.scale"], [tensor.name], axis=axis))
+        shape = [-1 if k == axis else 1 for k in range(value.ndim)]
+        kept.append(numpy_helper.from_array(scale.reshape(shape), f"{tensor.name}.scale"))
+        nodes.append(helper.make_node("Cast", [f"{tensor.name}.int8"], [f"{tensor.name}.codes"], to=1))
+        nodes.append(helper.make_node("Mul", [f"{tensor.name}.codes", f"{tensor.name}.scale"], [tensor.name]))
     rest = list(graph.node)
     del graph.node[:], graph.initializer[:]
     graph.node.extend([*nodes, *rest])
     graph.initializer.extend(kept)
     return codes
+
+
+def _worth_it(value, axis):
+    """Whether an array has channels of many weights each; biases of recurrent layers, one long row, have not."""
+    return value is not None and value.ndim >= 2 and value.size >= _SMALLEST and value.shape[axis] > 1 and bool(np.isfinite(value).all())
 
 
 def _channels(graph):

@@ -1,0 +1,42 @@
+"""Five small fitted nets with unusual labels, and rows they were not trained on."""
+
+import numpy as np
+import pytest
+
+KINDS = ("MLPNetClassifier", "GRUClassifier", "LSTMClassifier", "TCNClassifier", "TransformerClassifier")
+
+
+@pytest.fixture(scope="session")
+def windows():
+    """600 rows of 12 steps and 4 features; labels are decided by the last two steps."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 12, 4))
+    y = np.where(X[:, -1, 0] > 0.4, "up", np.where(X[:, -2, 1] < -0.4, "down", "flat"))
+    return X, y
+
+
+@pytest.fixture(scope="session")
+def nets(windows):
+    """Each kind of net, trained for a few epochs on 300 rows."""
+    import sktrain
+
+    X, y = windows
+    made = {}
+    for kind in KINDS:
+        net = getattr(sktrain, kind)(max_epochs=4, lr=0.01, random_state=0, module__hidden_size=32, module__n_layers=2)
+        made[kind] = net.fit(X[:300], y[:300])
+    return made
+
+
+@pytest.fixture(scope="session")
+def quantized(nets):
+    """The same nets with eight-bit weights."""
+    from sktrain import ModelQuantizer
+
+    return {kind: ModelQuantizer().quantize_model(net) for kind, net in nets.items()}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    """Name of a net."""
+    return request.param
