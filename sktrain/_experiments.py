@@ -130,7 +130,7 @@ class Output:
             return cls(row_times(out), list(out.columns), out, True, horizon)
         if isinstance(out, pd.DataFrame):
             own = out.index
-            moved = isinstance(own, pd.DatetimeIndex) and not own.equals(X.index) if hasattr(X, "index") else False
+            moved = isinstance(own, pd.DatetimeIndex) and _index(X) is not None and not own.equals(X.index)
             return cls(row_times(out) if moved else row_times(X), list(out.columns), out, bool(moved), horizon)
         width = int(np.prod(out.shape[1:])) if len(out.shape) > 1 else 1
         return cls(row_times(X), list(range(width)), out, False, horizon)
@@ -144,6 +144,12 @@ class Output:
         taken = taken.toarray() if hasattr(taken, "toarray") else np.asarray(taken)
         taken = taken.reshape(len(positions), -1)
         return {name: taken[:, name] for name in range(taken.shape[1])}
+
+
+def _index(rows):
+    """The index of pandas rows; a list has a method of that name."""
+    index = getattr(rows, "index", None)
+    return index if isinstance(index, pd.Index) else None
 
 
 def _cells(column):
@@ -222,7 +228,8 @@ class Experiment:
         X = X if kind is None else poison(X, cut, kind, rng, only=only)
         with quiet(self.seed):
             past = np.flatnonzero(row_times(X) <= fit_at)
-            model = fitted(self._bound(cut, kind, rng), take(X, past), None if self.y is None else take(self.y, past))
+            labelled = np.flatnonzero(self.times <= fit_at)  # the same rows: X may have been cut off
+            model = fitted(self._bound(cut, kind, rng), take(X, past), None if self.y is None else take(self.y, labelled))
             return Output.of(apply(model, X), X), X
 
     def _bound(self, cut, kind, rng):
@@ -303,7 +310,7 @@ class Experiment:
         time = clean.times[position] if len(clean.times) else cut
         ahead = int(np.searchsorted(self.unique, cut, "right") - np.searchsorted(self.unique, time, "right")) + 1
         own = not clean.by_index
-        index = getattr(self.X if own else clean.values, "index", None)
+        index = _index(self.X if own else clean.values)
         label = index[position] if index is not None and len(index) > position else None
         return Change(names[column], int(position) + (self.offset if own else 0), label, kind, int(cut), ahead, int(moved.any(axis=1).sum()), columns, was, now)
 
@@ -321,7 +328,7 @@ class Experiment:
         if not wrong.any():
             return None
         row = int(kept[late[np.argmax(wrong)]])
-        index = getattr(self.X, "index", None)
+        index = _index(self.X)
         time = None if index is None else index[row]
         value = cells[name][np.argmax(wrong)]
         return Change(name, row + self.offset, time, kind, int(cut), 0, int(wrong.sum()), (name,), np.nan, value, premature=True)

@@ -135,3 +135,12 @@ def test_nothing_to_check_is_an_error():
         leakage_checks(3)
     with pytest.raises(ValueError, match="nothing to check"):
         parametrize_with_leakage_checks([])
+
+
+def test_a_step_that_learns_from_labels_on_a_panel_is_causal():
+    """Cut off, a panel loses rows in the middle: labels must be cut with them."""
+    from sklearn.feature_selection import SelectKBest
+
+    panel = make_bars(300, 3)
+    labels = np.random.default_rng(0).integers(0, 2, len(panel))
+    check_causal(SelectKBest(k=2), panel, labels)

@@ -55,9 +55,8 @@ def _round(v, tolerance):
         found.append("median 0 and interquartile range 1")
     if abs(np.linalg.norm(v) - 1) < tolerance:
         found.append("length 1")
-    if len(v) > 200 and not _monotone(v) and high > low:
-        if _too_even((v - low) / (high - low)) or _too_even(stats.norm.cdf(v)):
-            found.append("evenly spaced ranks")
+    if len(v) > 200 and not _monotone(v) and high > low and (_too_even((v - low) / (high - low)) or _too_even(stats.norm.cdf(v))):
+        found.append("evenly spaced ranks")
     if abs(mean) < tolerance * size and abs(np.corrcoef(v, np.arange(len(v)))[0, 1]) < tolerance:
         found.append("no trend at all")
     return found
@@ -83,6 +82,12 @@ def _filled(v):
 def _equal_bins(v):
     counts = np.unique(v, return_counts=True)[1]
     return 3 <= len(counts) <= 50 and len(v) >= 20 * len(counts) and counts.max() - counts.min() <= 1
+
+
+def _uneven_bins(v):
+    """Whether counts are as uneven as those of a part of the rows; a calendar's are even in any part."""
+    counts = np.unique(v, return_counts=True)[1]
+    return stats.chisquare(counts).pvalue < 0.01
 
 
 def all_rows_statistics(whole, train_rows, names):
@@ -114,7 +119,7 @@ def all_rows_statistics(whole, train_rows, names):
 
 def _signs(v, t):
     if len(np.unique(v)) <= 50:
-        return ["equal counts per bin"] if _equal_bins(v) and not _equal_bins(t) else []
+        return ["equal counts per bin"] if _equal_bins(v) and _uneven_bins(t) else []
     fill = _filled(v)
     if fill is not None and _filled(t) is None:
         return [f"missing values filled with the {fill}"]

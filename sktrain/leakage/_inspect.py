@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
+from .._experiments import quiet
 from ._report import FAIL, INCONCLUSIVE, PASS, Finding, LeakageReport
 from ._splits import check_split
 
@@ -163,7 +164,8 @@ def inner_cv_errors(cv, owner="", horizon=None):
         y.attrs["label_horizon"] = horizon
     rows, targets = (X.to_numpy(), labels) if owner in _ARRAYS else (X, y)
     try:
-        folds = list(cv.split(rows, targets))
+        with quiet():
+            folds = list(cv.split(rows, targets))
     except Exception as error:  # reported as a splitter that could not be judged
         return "unknown", f"it could not be tried on made-up rows ({type(error).__name__}: {error})"
     report = check_split(folds, X, y, ends, horizon=None if horizon is not None else getattr(cv, "horizon", None))
