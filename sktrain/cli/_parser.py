@@ -62,7 +62,7 @@ def _labels(parser):
 def _training(parser):
     parser.add_argument("--model", nargs="+", choices=MODELS, metavar="NET", help=f"nets to train, several vote: {', '.join(MODELS)} (default: gru)")
     parser.add_argument("--epochs", type=int, default=100, metavar="N", help="most epochs per fit; early stopping may end sooner (default: %(default)s)")
-    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--batch-size", type=int, default=128, metavar="N", help="rows per step (default: %(default)s)")
     parser.add_argument("--learning-rate", type=float, default=1e-3, metavar="X", help="(default: %(default)s)")
     parser.add_argument("--interval", default="1d", help="spacing of the bars (default: %(default)s)")
     parser.add_argument("--config", metavar="FILE", help="JSON or TOML file of EnhancedTrainingConfig fields; flags override it")

@@ -99,10 +99,10 @@ def _features(config):
     """Features of the bars, beside those of the news that the bars carry where the config asks for them."""
     if not config.use_pretrained_embeddings:
         return BarFeatures()
-    from ..news import NewsFeatures, PretrainedNewsEncoder
+    from ..news import NewsAligner, NewsFeatures, PretrainedNewsEncoder
 
     encoder = PretrainedNewsEncoder(config.embedding_model, embed_dim=config.embedding_dim)
-    return NewsFeatures(encoder, features=BarFeatures())
+    return NewsFeatures(encoder, NewsAligner(timezone="UTC"), features=BarFeatures())  # bars without a zone are read as UTC
 
 
 def with_config_news(bars, config):
