@@ -78,7 +78,7 @@ class TransformerClassifier(NetClassifier):
 @_documented(
     """Fully connected layers over all steps of each row at once.
 
-    Network parameters: ``module__hidden_size=64``, ``module__n_layers=2``, ``module__dropout=0.1``.
+    Network parameters: ``module__hidden_size=64``, ``module__n_layers=2``, ``module__dropout=0.3``.
     """
 )
 class MLPNetClassifier(NetClassifier):

@@ -31,7 +31,7 @@ class EnhancedEarlyStopping(Callback):
         Stop when the loss exceeds this multiple of its best ("diverged").
     overfit_gap : float or None, default=1.0
         Stop when the validation loss exceeds the training loss by more than this share ...
-    overfit_patience : int, default=5
+    overfit_patience : int, default=10
         ... for so many epochs in a row, none of which was the best ("overfit").
     monitor : str, default="auto"
         ``"valid_loss"`` when there is validation, else ``"train_loss"``.
@@ -54,7 +54,7 @@ class EnhancedEarlyStopping(Callback):
         cooldown=0,
         divergence_factor=5.0,
         overfit_gap=1.0,
-        overfit_patience=5,
+        overfit_patience=10,
         monitor="auto",
         restore_best=True,
     ):

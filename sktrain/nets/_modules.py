@@ -117,7 +117,7 @@ class _Network(nn.Module):
 class MLPModule(_Network):
     """Fully connected layers over all steps at once."""
 
-    def __init__(self, n_features, n_steps, n_classes, hidden_size=64, n_layers=2, dropout=0.1):
+    def __init__(self, n_features, n_steps, n_classes, hidden_size=64, n_layers=2, dropout=0.3):
         super().__init__(n_features, n_steps, n_classes, hidden_size, n_layers, dropout)
 
     def _build(self, n_layers, dropout):
