@@ -24,7 +24,7 @@ from sktrain import AdaptiveLabeler, BarFeatures, EnhancedWalkForwardCV, GRUClas
 from sktrain.datasets import load_sp500, make_market
 from sktrain.search import OptunaSearchCV
 
-N_TRIALS = 20
+SEEDS, N_TRIALS = 10, 20
 
 
 def materialised(cv, X, y):
@@ -34,13 +34,13 @@ def materialised(cv, X, y):
 
 
 def sp500_gru():
-    """Windows of seven features of the last 1200 S&P 500 bars; a GRU of a few units for two epochs."""
+    """Windows of seven features of the last 800 S&P 500 bars; a GRU of a few units for two epochs."""
     bars, y = AdaptiveLabeler(horizon=3, base_threshold=0.5, scaling="sigma").fit_resample(load_sp500())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         X = np.asarray(SlidingWindow(lookback=5).fit_transform(BarFeatures(windows=(5, 20)).fit_transform(bars).iloc[:, :7]), dtype=np.float32)
-    X, y = X[-1200:], y.iloc[-1200:]
-    model = GRUClassifier(max_epochs=2, random_state=0, callbacks__early_stopping=None, module__n_layers=1, horizon=3)
+    X, y = X[-800:], y.iloc[-800:]
+    model = GRUClassifier(max_epochs=2, batch_size=128, random_state=0, callbacks__early_stopping=None, module__n_layers=1, horizon=3)
     space = {
         "lr": FloatDistribution(1e-5, 1e-1, log=True), "module__hidden_size": IntDistribution(4, 32), "module__dropout": FloatDistribution(0.0, 0.5),
     }  # fmt: skip
@@ -92,7 +92,7 @@ def main():
     smoke = arguments(__doc__).smoke
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
-    seeds, n_trials = (1, 6) if smoke else (10, N_TRIALS)
+    seeds, n_trials = (1, 6) if smoke else (SEEDS, N_TRIALS)
     problems = [market_logistic, smooth_svr] if smoke else [sp500_gru, market_logistic, smooth_svr]
     best = {name: np.zeros((len(problems), seeds)) for name in ("sktrain", "integration", "random")}
     wall = {name: np.zeros((len(problems), seeds)) for name in best}

@@ -28,9 +28,9 @@ class FoldPruner(WilcoxonPruner):
     ----------
     p_threshold : float, default=0.1
         For Wilcoxon's test.
-    catch_up : float, default=0.01
+    catch_up : float, default=0.05
         Chance of overtaking the best trial below which a trial is given up.
-    n_warmup_trials : int, default=5
+    n_warmup_trials : int, default=4
         Complete trials needed before the bound speaks.
 
     Notes
@@ -39,7 +39,7 @@ class FoldPruner(WilcoxonPruner):
     remaining differences sum to -rS/k ± s sqrt(r + r²/k), and must exceed S: t = S sqrt(1 + r/k) / (s sqrt(r)).
     """
 
-    def __init__(self, *, p_threshold=0.1, catch_up=0.01, n_warmup_trials=5):
+    def __init__(self, *, p_threshold=0.1, catch_up=0.05, n_warmup_trials=4):
         super().__init__(p_threshold=p_threshold)
         self._catch_up, self._n_warmup_trials = catch_up, n_warmup_trials
 
