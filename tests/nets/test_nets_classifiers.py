@@ -12,12 +12,22 @@ from sklearn.base import clone
 from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
 from skorch.callbacks import Callback, EpochScoring
 from skorch.dataset import Dataset, ValidSplit
 from skorch.helper import predefined_split
 import torch
 
-from sktrain import GRUClassifier, LSTMClassifier, MLPNetClassifier, SlidingWindow, TCNClassifier, TransformerClassifier
+from sktrain import (
+    BarFeatures,
+    GRUClassifier,
+    LSTMClassifier,
+    MLPNetClassifier,
+    SlidingWindow,
+    TCNClassifier,
+    TransformerClassifier,
+)
+from sktrain.datasets import make_market
 from sktrain.exceptions import TrainingDivergedError, UnknownHorizonWarning
 from sktrain.nets import ReduceOnPlateau, StopFlag
 
@@ -525,6 +535,17 @@ def test_learns_a_rule_that_needs_memory(net):
     y = np.where(X[:, 3, 1] > 0, "up", "down")  # nine steps back
     model = net(random_state=0, lr=3e-3, max_epochs=40).fit(X[:2000], y[:2000])
     assert model.score(X[2000:], y[2000:]) > 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("net", ALL)
+def test_recovers_the_planted_signal_of_a_market(net):
+    market = make_market(12_000, signal=0.5, random_state=0)
+    bars, y = market.bars[market.y.notna()], market.y[market.y.notna()]
+    model = Pipeline([("features", BarFeatures()), ("window", SlidingWindow(lookback=3)), ("net", net(random_state=0, max_epochs=40))])
+    model.fit(bars[:8000], y[:8000])
+    accuracy = (model.predict(bars[8000:]) == y[8000:]).mean()
+    assert accuracy - market.majority_accuracy >= 0.9 * (market.bayes_accuracy - market.majority_accuracy)
 
 
 @pytest.mark.slow
