@@ -23,6 +23,7 @@ INSTANCES = {
     "GRUClassifier": lambda cls: cls(max_epochs=40, lr=0.02, random_state=0),
     "LSTMClassifier": lambda cls: cls(max_epochs=40, lr=0.02, random_state=0),
     "MLPNetClassifier": lambda cls: cls(max_epochs=40, lr=0.02, random_state=0),
+    "SlidingWindow": lambda cls: cls(flatten=True),  # lazy windows are no array of any array-API namespace
     "TCNClassifier": lambda cls: cls(max_epochs=40, lr=0.02, random_state=0),
     "TransformerClassifier": lambda cls: cls(max_epochs=40, lr=0.02, random_state=0),
 }
