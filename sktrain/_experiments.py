@@ -6,7 +6,7 @@ about rows up to the cut must not move. Labels are held to the time their outcom
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from time import perf_counter
+from time import process_time
 import warnings
 
 import numpy as np
@@ -20,7 +20,8 @@ __all__ = ["Change", "Experiment", "Output", "UnusableOutputError", "apply", "fi
 
 _TOLERANCE = {2: 2e-2, 4: 1e-4, 8: 1e-7}  # by bytes of a float
 _WIDE = 400  # rows compared when a row is wide
-_SECONDS = 0.8  # spent on further cuts
+_SECONDS = 0.8  # of processor time spent on further cuts
+_FEWEST_CUTS = 12  # of them, however slow
 
 
 class UnusableOutputError(Exception):
@@ -358,12 +359,15 @@ class Experiment:
                     return change, runs
         if not cleared:
             raise UnusableOutputError(f"{type(failure).__name__}: {failure}") from failure
+        change, runs = self._with_gaps(runs)
+        if change is not None:
+            return change, runs
         change, extra = self._further()
         return change, runs + extra
 
     def _further(self):
-        """Transform-only experiments at many cuts while time allows, then with gaps in the past."""
-        start, runs = perf_counter(), 0
+        """Transform-only experiments at many cuts while time allows."""
+        start, runs = process_time(), 0
         rng = np.random.default_rng(self.seed)
         clean = self._apply_only(self.X)
         for cut in self.more_cuts(rng):
@@ -373,9 +377,9 @@ class Experiment:
                 continue
             runs += 1
             change = self.changes(clean, output, cut, "noise")
-            if change is not None or perf_counter() - start > _SECONDS:
+            if change is not None or (process_time() - start > _SECONDS and runs >= _FEWEST_CUTS):
                 return change, runs
-        return self._with_gaps(runs)
+        return None, runs
 
     def _with_gaps(self, runs):
         cut = self.cuts()[1]

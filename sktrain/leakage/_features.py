@@ -24,6 +24,7 @@ _FEWEST = 40
 _SURE, _FIRM, _STRONG, _COLLAPSE = 0.97, 0.90, 0.62, 0.5  # areas under the ROC curve; share that must be left a label earlier
 _DIRECTION, _MOVES = 0.3, 0.6  # least partial R² of later returns, of later absolute returns
 _MOST_ROWS = 20_000
+_BOUNDS = ("minimum and maximum of a fitted range", "largest absolute value 1")
 
 
 # -- statistics of all rows ---------------------------------------------------------------------------------------------------
@@ -47,9 +48,9 @@ def _round(v, tolerance):
     low, high = v.min(), v.max()
     lone = (v == low).sum() == 1 and (v == high).sum() == 1
     if lone and abs(high - 1) < tolerance and (abs(low) < tolerance or abs(low + 1) < tolerance):
-        found.append("minimum and maximum of a fitted range")
+        found.append(_BOUNDS[0])
     elif (np.abs(v) == np.abs(v).max()).sum() == 1 and abs(np.abs(v).max() - 1) < tolerance and len(np.unique(v)) > 0.5 * len(v):
-        found.append("largest absolute value 1")
+        found.append(_BOUNDS[1])
     quarter = np.percentile(v, [25, 50, 75])
     if abs(quarter[1]) < tolerance * size and abs(quarter[2] - quarter[0] - 1) < tolerance:
         found.append("median 0 and interquartile range 1")
@@ -92,7 +93,7 @@ def _uneven_bins(v):
 
 def all_rows_statistics(whole, train_rows, names):
     """Findings on columns whose statistics are round over all rows but not over the training rows alone."""
-    findings, approximate = [], []
+    findings, approximate, bounded, screened = [], [], [], 0
     if len(train_rows) >= 0.99 * len(whole) or len(train_rows) < _FEWEST:
         return findings
     for name, column in zip(names, whole.T):
@@ -101,10 +102,15 @@ def all_rows_statistics(whole, train_rows, names):
         if len(v) < _FEWEST or len(t) < _FEWEST or v.std() == 0 or t.std() == 0:
             continue
         signs = _signs(v, t)
-        if signs:
+        screened += 1
+        if signs and signs[0] in _BOUNDS:
+            bounded.append(_fitted_on_all(name, signs[0], v, t))
+        elif signs:
             findings.append(_fitted_on_all(name, signs[0], v, t))
         elif len(np.unique(v[:500])) > 0.5 * len(v[:500]):
             approximate.append(len(v) * v.mean() ** 2 + 2 * len(v) * (v.std() - 1) ** 2)
+    if bounded and 2 * len(bounded) >= screened:  # a scaler bounds all columns; an oscillator may touch its bound once by itself
+        findings += bounded
     if not findings and len(approximate) >= 4:
         chance = stats.chi2.cdf(sum(approximate), 2 * len(approximate))
         if chance < 1e-9:
