@@ -34,7 +34,7 @@ def fold_fits(search):
 def main():
     smoke = arguments(__doc__).smoke
     warnings.simplefilter("ignore")
-    seeds, n_trials, folds = (1, 15, 5) if smoke else (3, 60, 10)
+    seeds, n_trials, folds = (1, 15, 5) if smoke else (3, 40, 10)
     market = make_market(3000, signal=0.5, random_state=0)
     features = BarFeatures(windows=(5, 10, 20)).fit_transform(market.bars)
     known = features.notna().all(axis=1).to_numpy()
