@@ -1,20 +1,31 @@
-"""Small, fast models: fitted models enter, the same models pruned and with eight-bit weights leave, with figures of what it cost."""
+"""Small, fast models: fitted models enter, the same models pruned and with eight-bit weights leave, with figures of what it cost.
 
-from ._classifier import CompressedClassifier, UnavailableEstimator
-from ._graph import export_onnx
-from ._pruner import ModelPruner, cubic_sparsity
-from ._quantized import QuantizedClassifier
-from ._quantizer import ModelQuantizer
-from ._report import CompressionReport, compress_model
+Names are loaded on first use: a process that only serves a quantized model imports what predicts, and nothing that trains.
+"""
 
-__all__ = [
-    "CompressedClassifier",
-    "CompressionReport",
-    "ModelPruner",
-    "ModelQuantizer",
-    "QuantizedClassifier",
-    "UnavailableEstimator",
-    "compress_model",
-    "cubic_sparsity",
-    "export_onnx",
-]
+from importlib import import_module
+
+_HOME = {
+    "CompressedClassifier": "_classifier",
+    "CompressionReport": "_report",
+    "ModelPruner": "_pruner",
+    "ModelQuantizer": "_quantizer",
+    "QuantizedClassifier": "_quantized",
+    "UnavailableEstimator": "_classifier",
+    "compress_model": "_report",
+    "cubic_sparsity": "_pruner",
+    "export_onnx": "_graph",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,48 @@
+"""Files of every format that was ever written open, and predict what they predicted then."""
+
+from pathlib import Path
+
+from persistence.make_golden import models, rows
+import numpy as np
+import pytest
+
+from sktrain import load
+from sktrain.exceptions import CorruptFileError
+from sktrain.persistence import read_manifest
+
+GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.sktrain"))
+
+
+def test_there_are_golden_files_of_the_present_format():
+    from sktrain.persistence._file import FORMAT
+
+    assert {path.stem for path in GOLDEN} >= {f"format{FORMAT}_{name}" for name in ("vote", "pruned", "quantized", "scikit_learn")}
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+@pytest.mark.filterwarnings("ignore::sktrain.exceptions.ColdStartWarning")
+def test_a_golden_file_opens_and_predicts_as_it_did(path):
+    X, y = rows()
+    model = load(path)
+    np.testing.assert_allclose(model.predict_proba(X[-50:]), np.load(path.with_suffix(".npy")), atol=1e-5)
+    assert model.classes_.tolist() == ["buy", "hold", "sell"]
+    manifest = read_manifest(path)
+    assert manifest["format"] == int(path.stem[6])
+    assert dict(manifest["scores"]["pairs"])["accuracy"] > 0.3
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_a_flipped_byte_in_a_golden_file_is_noticed(path, tmp_path):
+    data = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for place in rng.integers(0, len(data), 50):
+        broken = bytearray(data)
+        broken[place] ^= 1 << int(rng.integers(8))
+        (tmp_path / "m.sktrain").write_bytes(broken)
+        with pytest.raises(CorruptFileError):
+            load(tmp_path / "m.sktrain")
+
+
+@pytest.mark.slow
+def test_the_recipe_of_the_golden_files_still_runs():
+    assert set(models()) == {"vote", "pruned", "quantized", "scikit_learn"}
