@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 
-LOOKBACK, TRAIN, TEST = 20, 400, 600
+LOOKBACK, TRAIN, TEST = 20, 300, 600
 NETS = {
     "gru": ("GRUClassifier", {"module__hidden_size": 576}),
     "lstm": ("LSTMClassifier", {"module__hidden_size": 500}),
@@ -23,9 +23,10 @@ def rows(train=TRAIN):
 
     bars, y = AdaptiveLabeler(horizon=3, base_threshold=0.01).fit_resample(load_sp500())
     windows = SlidingWindow(lookback=LOOKBACK).fit_transform(BarFeatures().fit_transform(bars))
-    low = 100
+    first, cut = 100, 100 + train  # after the warm-up; three bars are purged
+    later = slice(cut + 3, cut + 3 + TEST)
     y = np.asarray(y)
-    return windows[low : low + train], y[low : low + train], windows[low + train + 3 : low + train + 3 + TEST], y[low + train + 3 : low + train + 3 + TEST]
+    return windows[first:cut], y[first:cut], windows[later], y[later]
 
 
 def trained(kind, seed=0, epochs=3, train=TRAIN, **params):

@@ -4,6 +4,7 @@ Weights are stored as whole numbers with one scale per output channel and become
 are floats. What is computed for a row never depends on the other rows of the call. Rows know time as the nets' rows do.
 """
 
+import os
 import zlib
 
 import numpy as np
@@ -154,7 +155,8 @@ def _session(model, n_threads):
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = n_threads, 1
     options.use_deterministic_compute = True
-    options.log_severity_level = 3
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.path.join(os.devnull, "none"))  # no other file is read
     try:
         return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's own exceptions have no common base

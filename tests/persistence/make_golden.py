@@ -22,7 +22,15 @@ def rows():
 
 def models():
     """Name -> fitted model: every kind of object a file may hold."""
-    from sktrain import GRUClassifier, LSTMClassifier, ModelPruner, ModelQuantizer, SlidingWindow, TCNClassifier, TransformerClassifier
+    from sktrain import (
+        GRUClassifier,
+        LSTMClassifier,
+        ModelPruner,
+        ModelQuantizer,
+        SlidingWindow,
+        TCNClassifier,
+        TransformerClassifier,
+    )
 
     X, y = rows()
     small = {"max_epochs": 2, "random_state": 0, "horizon": 0, "module__hidden_size": 8}

@@ -1,6 +1,7 @@
 """A model file survives what happens while it is written: kills, full disks, folders that vanish. Quantized models included."""
 
 import copy
+from functools import partial
 import os
 import random
 import signal
@@ -8,8 +9,8 @@ import subprocess
 import sys
 import time
 
-from persistence.make_golden import rows
 import numpy as np
+from persistence.make_golden import rows
 import pytest
 
 from sktrain import GRUClassifier, MLPNetClassifier, ModelPruner, ModelQuantizer, load, save
@@ -82,21 +83,31 @@ def test_hostile_quantized_state_is_refused(small, tmp_path):
         {"weights": {"a": {"shape": [2**40], "mask": b"", "values": b""}}},
         {"n_threads": "all"},
     ):
-        broken = copy.deepcopy(small)
-        state = broken.__getstate__()
-
-        class Forged(QuantizedClassifier):
-            def __getstate__(self, state={**state, **change}):
-                return state
-
-        from sktrain.persistence import _codec
-
-        forged = Forged.__new__(Forged)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_codec, "_home", lambda thing: "sktrain.compression.QuantizedClassifier" if thing is Forged else None)
-            path = save(forged, tmp_path / "h.sktrain")
+            patch.setattr(QuantizedClassifier, "__getstate__", partial(dict, small.__getstate__(), **change))
+            path = save(small, tmp_path / "h.sktrain")
         with pytest.raises(CorruptFileError):
             load(path)
+
+
+def test_a_graph_that_points_to_other_files_is_refused(small, tmp_path, monkeypatch):
+    onnx = pytest.importorskip("onnx")
+    import zlib
+
+    monkeypatch.chdir(tmp_path)
+    for place in ("secret.bin", "../secret.bin", "/etc/hostname"):
+        model = onnx.load_from_string(zlib.decompress(small.__getstate__()["graph"]))
+        tensor = model.graph.initializer[0]
+        size = 4 * int(np.prod(list(tensor.dims)))
+        (tmp_path / "secret.bin").write_bytes(b"\0" * size)
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in (("location", place), ("offset", "0"), ("length", str(size))):
+            entry = tensor.external_data.add()
+            entry.key, entry.value = key, value
+        state = {**small.__getstate__(), "graph": zlib.compress(model.SerializeToString())}
+        with pytest.raises(CorruptFileError, match="cannot open"):
+            QuantizedClassifier().__setstate__(state)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX limits")

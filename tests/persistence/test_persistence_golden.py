@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from persistence.make_golden import models, rows
 import numpy as np
+from persistence.make_golden import models, rows
 import pytest
 
 from sktrain import load
