@@ -9,7 +9,7 @@ import pandas as pd
 
 from ._report import FAIL, NOT_CHECKED, PASS, Finding
 
-__all__ = ["check_rows", "numeric_table", "row_where", "synthetic_rows"]
+__all__ = ["check_rows", "known_to_pretrained", "numeric_table", "row_where", "synthetic_rows"]
 
 _CONTINUOUS = 0.2  # least share of distinct values in a column that cannot repeat by nature
 _STALE = 0.01  # share of repeated rows that a market without trades may show
@@ -153,3 +153,35 @@ def _between(values, row, others):
         if (np.linalg.norm(away[near] + away[other[near]], axis=1) < _STRAIGHT * 10).any():
             return True
     return False
+
+
+def known_to_pretrained(estimator, X, tests):
+    """A warning where tested rows are older than what a pretrained part of the estimator was trained on.
+
+    A part says so itself, with ``knowledge_overlap(times)``: the share of times within its own training data.
+    """
+    index = getattr(X, "index", None)
+    if not tests or not isinstance(index, (pd.DatetimeIndex, pd.MultiIndex)) or not hasattr(estimator, "get_params"):
+        return []
+    tested = index[np.unique(np.concatenate(tests))]
+    parts = {"": estimator, **estimator.get_params(deep=True)}
+    seen, findings = set(), []
+    for name, part in parts.items():
+        if not callable(getattr(part, "knowledge_overlap", None)) or isinstance(part, type):
+            continue
+        share = part.knowledge_overlap(tested)
+        key = (round(share, 12), name.partition("__")[0])
+        if not share > 0 or key in seen:
+            continue
+        seen.add(key)
+        findings.append(
+            Finding(
+                "model_knowledge",
+                "warning",
+                f"{share:.0%} of the tested rows are older than the training data of {type(part).__name__}: it may know what came after them.",
+                {"step": name or type(part).__name__},
+                {"share": float(share), "tested": len(tested)},
+                "Score only rows after the model's knowledge_cutoff, or use an older model.",
+            )
+        )
+    return findings

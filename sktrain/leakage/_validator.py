@@ -22,7 +22,7 @@ from ._labels import check_label_leakage, label_reach
 from ._price_tag import price_tag
 from ._repair import repair
 from ._report import FAIL, INCONCLUSIVE, NOT_CHECKED, PASS, Finding, LeakageReport, merge
-from ._rows import numeric_table, synthetic_rows
+from ._rows import known_to_pretrained, numeric_table, synthetic_rows
 from ._splits import check_split, index_pairs, known_spans
 
 __all__ = ["LeakageValidator"]
@@ -376,7 +376,7 @@ class _Task:
         self.validator, self.estimator = validator, estimator
         self.X, self.y, self.cv, self.ends = X, y, cv, label_end_times
         self.reach, self.source = reach, source
-        self.train_rows, self.inspected = None, None
+        self.train_rows, self.test_rows, self.inspected = None, None, None
 
     def folds(self):
         report = self._folds()
@@ -393,7 +393,8 @@ class _Task:
             report = self.validator.check_split(self.cv, self.X, self.y, self.ends)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                self.train_rows = [np.asarray(train) for train, _ in index_pairs(self.cv, self.X, self.y, None, self.ends)]
+                pairs = [(np.asarray(train), np.asarray(test)) for train, test in index_pairs(self.cv, self.X, self.y, None, self.ends)]
+                self.train_rows, self.test_rows = [train for train, _ in pairs], [test for _, test in pairs]
         except Exception as error:  # any failure of the user's splitter is reported, none is a pass
             finding = Finding("invalid_split", "error", f"The folds could not be made: {reason(error)}", {"parameter": "cv"}, status=INCONCLUSIVE)
             return LeakageReport([finding], {"folds": INCONCLUSIVE})
@@ -405,7 +406,8 @@ class _Task:
             finding = Finding("not_an_estimator", "error", f"{self.estimator!r} is not an estimator: nothing could be inspected.", status=INCONCLUSIVE)
             return LeakageReport([finding], {"inner splits": INCONCLUSIVE})
         self.inspected = inspect_estimator(self.estimator, n_rows=most, horizon=self.reach)
-        return self.inspected
+        known = known_to_pretrained(self.estimator, self.X, self.test_rows)
+        return merge(self.inspected, LeakageReport(known, {})) if known else self.inspected
 
     def _cloned(self):
         try:

@@ -158,7 +158,7 @@ class SearchDisplay:
         if scores is None:
             scores = results[f"mean_test_{search.refit}" if isinstance(search.refit, str) else next(k for k in results if k.startswith("mean_test_"))]
         states = results.get("state", np.full(len(scores), "complete"))
-        return cls(scores, states, getattr(getattr(search, "overfit_report_", None), "expected_best_under_luck", None))
+        return cls(scores, states, getattr(getattr(search, "overfit_report_", None), "expected_luck", None))
 
     def plot(self, ax=None):
         """Draw; returns self."""
