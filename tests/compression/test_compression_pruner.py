@@ -171,3 +171,61 @@ def test_what_cannot_be_pruned_is_refused(nets):
     for params in ({"scope": "row"}, {"sensitivity": 2}, {"sensitivity": True}):
         with pytest.raises(ValueError, match=next(iter(params))):
             ModelPruner(**params).prune_model(network())
+
+
+def silenced(net, width):
+    """A copy whose weakest units per layer were cut off by hand: nothing goes in, nothing comes out."""
+    net = copy.deepcopy(net)
+    state, size = net.module_.state_dict(), net.module_.hidden_size
+    n_layers = len(net.module_.layers)
+    for i in range(n_layers):
+        outgoing = [f"layers.{i + 1}.weight_ih_l0", f"layers.{i + 1}.weight"] if i + 1 < n_layers else ["head.weight"]
+        own = [name for name in state if name.startswith(f"layers.{i}.")]
+        strength = np.zeros(size)
+        for unit in range(size):
+            for name in own:
+                strength[unit] += float((state[name][unit::size].double() ** 2).sum())
+            for name in outgoing:
+                if name in state:
+                    strength[unit] += float((state[name][:, unit].double() ** 2).sum())
+        for unit in np.argsort(-strength, kind="stable")[width:]:
+            silent = [(name, (slice(None), unit)) for name in [*outgoing, f"layers.{i}.weight_hh_l0"] if name in state]
+            for name, where in silent:
+                state[name][where] = 0
+    return net
+
+
+@pytest.mark.parametrize("kind", ["MLPNetClassifier", "GRUClassifier", "LSTMClassifier"])
+def test_structured_pruning_takes_whole_units_out(kind, windows, tmp_path):
+    import sktrain
+
+    X, y = windows
+    net = getattr(sktrain, kind)(max_epochs=3, random_state=0, module__hidden_size=24, module__n_layers=1).fit(X[:300], y[:300])
+    before = sum(w.numel() for w in net.module_.parameters() if w.ndim > 1)
+    whole = copy.deepcopy(net)
+    reached = ModelPruner(0.5, structured=True).prune_model(net)
+    width = net.module_.hidden_size
+    assert reached == pytest.approx(1 - sum(w.numel() for w in net.module_.parameters() if w.ndim > 1) / before)
+    assert abs(reached - 0.5) < 0.06
+    assert width < 24
+    assert net.get_params()["module__hidden_size"] == width
+    np.testing.assert_allclose(net.predict_proba(X), silenced(whole, width).predict_proba(X), atol=1e-6)
+    for one in (copy.deepcopy(net), pickle.loads(pickle.dumps(net)), sktrain.load(sktrain.save(net, tmp_path / "m.sktrain"))):
+        np.testing.assert_allclose(one.predict_proba(X), net.predict_proba(X), atol=1e-7)
+    assert np.abs(sktrain.ModelQuantizer().quantize_model(net).predict_proba(X) - net.predict_proba(X)).max() < 0.03
+    assert net.partial_fit(X[:300], y[:300]).module_.hidden_size == width
+    assert clone(net).fit(X[:300], y[:300]).module_.hidden_size == width
+
+
+def test_structured_pruning_of_deep_nets_and_what_it_refuses(nets, windows):
+    X, y = windows
+    for kind in ("MLPNetClassifier", "GRUClassifier", "LSTMClassifier"):
+        net = copy.deepcopy(nets[kind])
+        assert ModelPruner(0.4, structured=True).prune_model(net) == pytest.approx(0.4, abs=0.06)
+        assert net.partial_fit(X[:300], y[:300]).score(X[:300], y[:300]) > 0.4
+        assert ModelPruner(0.0, structured=True).prune_model(copy.deepcopy(nets[kind])) == 0
+    for kind in ("TCNClassifier", "TransformerClassifier"):
+        with pytest.raises(SktrainError, match="tied across layers"):
+            ModelPruner(structured=True).prune_model(nets[kind])
+    with pytest.raises(SktrainError, match="bare Modules"):
+        ModelPruner(structured=True).prune_model(network())
