@@ -4,7 +4,7 @@ from inspect import isclass, signature
 
 import pytest
 from sklearn.base import BaseEstimator, clone
-from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 from sklearn.utils.estimator_checks import check_parameters_default_constructible, estimator_checks_generator, parametrize_with_checks
 
 import sktrain
@@ -68,7 +68,10 @@ def _expected(estimator):
     return EXCEPTIONS.get(type(estimator).__name__, {})
 
 
-@parametrize_with_checks([instance(name) for name in TABLES], expected_failed_checks=_expected)
+ALSO = [sktrain.OptunaSearchCV(Ridge(), {"alpha": (0.1, 10.0, "log")}, n_trials=2, random_state=0, cv=3)]  # a search takes after what it tunes
+
+
+@parametrize_with_checks([*(instance(name) for name in TABLES), *ALSO], expected_failed_checks=_expected)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
