@@ -4,6 +4,15 @@ Names are loaded on first use: a process that only serves a quantized model impo
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._classifier import CompressedClassifier, UnavailableEstimator
+    from ._graph import export_onnx
+    from ._pruner import ModelPruner, cubic_sparsity
+    from ._quantized import QuantizedClassifier
+    from ._quantizer import ModelQuantizer
+    from ._report import CompressionReport, compress_model
 
 _HOME = {
     "CompressedClassifier": "_classifier",
@@ -17,7 +26,17 @@ _HOME = {
     "export_onnx": "_graph",
 }
 
-__all__ = sorted(_HOME)
+__all__ = [
+    "CompressedClassifier",
+    "CompressionReport",
+    "ModelPruner",
+    "ModelQuantizer",
+    "QuantizedClassifier",
+    "UnavailableEstimator",
+    "compress_model",
+    "cubic_sparsity",
+    "export_onnx",
+]
 
 
 def __getattr__(name):

@@ -1,4 +1,4 @@
-"""The meta-estimator: scikit-learn's checks, the limit on the score, fine-tuning under the mask, files that open without torch."""
+"""The meta-estimator (scikit-learn's checks are in test_common): the limit on the score, fine-tuning under the mask, files that open without torch."""
 
 import copy
 import pickle
@@ -14,7 +14,6 @@ from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sktrain import CompressedClassifier, GRUClassifier, MLPNetClassifier, SlidingWindow, load, save
 from sktrain.compression import CompressionReport, QuantizedClassifier, UnavailableEstimator, compress_model
@@ -39,11 +38,6 @@ for model in (joblib.load(sys.argv[3]), sktrain.load(sys.argv[4])):
     except ImportError as error:
         print(error)
 """
-
-
-@parametrize_with_checks([CompressedClassifier(MLPNetClassifier(**SMALL))])
-def test_scikit_learn_checks(estimator, check):
-    check(estimator)
 
 
 @pytest.fixture(scope="module")
