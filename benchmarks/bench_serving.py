@@ -65,7 +65,7 @@ def main():
         save(small, folder / "int8.sktrain")
         files = ("torch.joblib", "int8.joblib", "int8.sktrain")
         runs = {(file, mode): [] for file in files for mode in ("cold", "warm")}
-        for turn in range(2 if smoke else 6):
+        for turn in range(1 if smoke else 6):
             for file, mode in runs:
                 figures = serve(folder / file, folder / "bars.pkl", mode)
                 if turn or smoke:
