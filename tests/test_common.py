@@ -5,7 +5,11 @@ from inspect import isclass, signature
 import pytest
 from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
-from sklearn.utils.estimator_checks import check_parameters_default_constructible, estimator_checks_generator, parametrize_with_checks
+from sklearn.utils.estimator_checks import (
+    check_parameters_default_constructible,
+    estimator_checks_generator,
+    parametrize_with_checks,
+)
 
 import sktrain
 

@@ -5,8 +5,7 @@ import pickle
 import sys
 import warnings
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 import numpy as np
 import pandas as pd
 import pytest

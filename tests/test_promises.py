@@ -68,7 +68,7 @@ MUTATIONS = {
     "upper case": lambda bars, row: bars.rename(columns=str.upper),
     "numbers as names": lambda bars, row: bars.set_axis(range(5), axis=1),
     "float16": lambda bars, row: bars.astype({"close": np.float16}),
-    "float32": lambda bars, row: bars.astype({c: np.float32 for c in ("open", "high", "low", "close")}),
+    "float32": lambda bars, row: bars.astype(dict.fromkeys(("open", "high", "low", "close"), np.float32)),
     "strings": lambda bars, row: bars.astype({"close": str}),
     "objects": lambda bars, row: bars.astype({"close": object}),
     "complex": lambda bars, row: bars.astype({"close": complex}),
@@ -101,7 +101,8 @@ def test_one_fault_is_refused_by_name_or_answered_with_probabilities(name, row):
         try:
             probabilities = fitted_.predict_proba(bars)
         except (ValueError, TypeError) as error:
-            assert any(word in str(error) for word in NAMED), f"{name}: {error}"
+            if not any(word in str(error) for word in NAMED):
+                pytest.fail(f"{name}: {error}")
             return
     assert probabilities.shape == (len(bars), 3)
     assert np.isfinite(probabilities).all()

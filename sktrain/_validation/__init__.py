@@ -9,7 +9,6 @@ from ._labels import label_horizon, label_spans, labelled_mask
 from ._numbers import Count, Number, check_count
 from ._times import TimeAxis, check_order, time_axis
 
-
 __all__ = [
     "OHLCV",
     "Count",

@@ -106,7 +106,7 @@ def test_a_dask_cluster_gives_the_same(task):
     import joblib
 
     X, y = task
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, distributed.Client(cluster):
-        with joblib.parallel_backend("dask"):
-            found = fold_scores(baselines(), X, y, TimeSeriesSplit(3), n_jobs=2)
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    with cluster, distributed.Client(cluster), joblib.parallel_backend("dask"):
+        found = fold_scores(baselines(), X, y, TimeSeriesSplit(3), n_jobs=2)
     pd.testing.assert_frame_equal(found.table, fold_scores(baselines(), X, y, TimeSeriesSplit(3)).table)

@@ -1,7 +1,6 @@
 """The rolling kernels against pandas, a loop and np.polyfit; exact finite memory to the last bit."""
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 import numpy as np
 import pandas as pd
 import pytest

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -66,6 +67,19 @@ def stored(path):
     return {trial.user_attrs["slot"]: (trial.state.name, trial.params) for trial in done}
 
 
+def begun(path):
+    """Whether a study is stored, asked without Optuna, which would make the tables the worker is about to make."""
+    if not path.exists():
+        return False
+    connection = sqlite3.connect(path)
+    try:
+        return bool(connection.execute("SELECT count(*) FROM studies").fetchone()[0])
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        connection.close()
+
+
 def kill_and_resume(tmp_path, kills, n_trials, pause, seed):
     expected = finish(start("", n_trials, pause))
     chance = random.Random(seed)
@@ -76,7 +90,7 @@ def kill_and_resume(tmp_path, kills, n_trials, pause, seed):
         time.sleep(chance.uniform(0.02, 2.5 * n_trials * 4 * pause / kills))
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
-        after = stored(path) if path.exists() and optuna.get_all_study_summaries(f"sqlite:///{path}") else {}
+        after = stored(path) if begun(path) else {}
         lost += sum(after.get(slot) != trial for slot, trial in before.items())
         before = after
     assert finish(start(path, n_trials, pause)) == expected
@@ -145,7 +159,7 @@ def test_two_workers_share_the_trials(tmp_path):
 def test_a_live_workers_trial_is_waited_for_and_a_dead_ones_is_taken(tmp_path):
     path = tmp_path / "study.db"
     busy = start(path, 6, 1.0)
-    while not path.exists() or not optuna.get_all_study_summaries(f"sqlite:///{path}"):
+    while not begun(path):
         time.sleep(0.05)
     done = []
     other = threading.Thread(target=lambda: done.append(finish(start(path, 6, 0.0))))
