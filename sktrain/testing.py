@@ -185,7 +185,7 @@ def check_causal(transformer, bars=None, y=None, *, horizon=None):
     Examples
     --------
     >>> from sktrain.testing import check_causal
-    >>> check_causal(lambda bars: bars[["close"]].pct_change())
+    >>> check_causal(lambda bars: bars[["close"]] / bars[["open"]].to_numpy())
     >>> check_causal(lambda bars: bars[["close"]].rolling(5, center=True).mean())  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
