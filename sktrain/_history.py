@@ -17,7 +17,7 @@ import pandas as pd
 
 from .exceptions import ColdStartWarning, InvalidBarsError, StaleHistoryWarning
 
-__all__ = ["Context", "History", "get_history", "prepend_tail", "recall", "remember_tail", "segment_starts", "with_history"]
+__all__ = ["Context", "Handle", "History", "get_history", "prepend_tail", "recall", "remember_tail", "segment_starts", "with_history"]
 
 _KEPT_RESULTS = 64  # results cached in this process, over all handles
 _KEPT_BYTES = 2**30  # and the memory they may hold together; the newest is always kept
@@ -26,8 +26,41 @@ _results: OrderedDict = OrderedDict()  # (uid, key) -> (result, bytes); shared b
 _results_lock = Lock()
 
 
-class History(dict):
-    """An empty dict that carries a frame: pandas may copy it, compare it and write it as JSON at no cost.
+class Handle(dict):
+    """An empty dict with a name: pandas may copy it, compare it and write it as JSON at no cost.
+
+    Copies of a handle are the handle itself, and one that travelled to another process equals the one that stayed.
+    """
+
+    __slots__ = ("_uid",)
+
+    def __init__(self, uid=None):
+        super().__init__()
+        self._uid = uid or uuid4().hex
+
+    @property
+    def uid(self):
+        """The name: equal for all copies of one handle."""
+        return self._uid
+
+    def __eq__(self, other):
+        return type(other) is type(self) and self._uid == other._uid
+
+    def __ne__(self, other):
+        return not self == other
+
+    def __hash__(self):  # type: ignore[override]
+        return hash(self._uid)
+
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+class History(Handle):
+    """A handle that carries a frame.
 
     Attributes
     ----------
@@ -35,32 +68,18 @@ class History(dict):
         All rows known to the handle, sorted by (symbol, time), without attrs.
     """
 
-    __slots__ = ("_frame", "_uid")
-    __hash__ = object.__hash__  # type: ignore[assignment]
+    __slots__ = ("_frame",)
 
     def __init__(self, frame, uid=None):
-        super().__init__()
+        super().__init__(uid)
         if uid is None:  # a new handle owns its frame: no attrs, so no circle back to itself
             frame = frame.copy(deep=False)
             frame.attrs = {}
         self._frame = frame
-        self._uid = uid or uuid4().hex
 
     @property
     def frame(self):
         return self._frame
-
-    def __eq__(self, other):
-        return isinstance(other, History) and self._uid == other._uid
-
-    def __ne__(self, other):
-        return not self == other
-
-    def __copy__(self):
-        return self
-
-    def __deepcopy__(self, memo):
-        return self
 
     def __reduce__(self):
         return History, (self._frame, self._uid)

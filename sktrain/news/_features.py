@@ -5,8 +5,6 @@ cross-validation. A row uses the articles its window holds, all of them availabl
 encoder learns, it learns from articles available before the last row of ``fit``.
 """
 
-from uuid import uuid4
-
 import joblib
 import numpy as np
 import pandas as pd
@@ -15,7 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted
 
-from .._history import History, get_history, prepend_tail, recall, remember_tail
+from .._history import Handle, History, get_history, prepend_tail, recall, remember_tail
 from ..exceptions import InvalidBarsError, SktrainError
 from ._aligner import NewsAligner
 from ._articles import article_times, as_articles
@@ -26,8 +24,8 @@ __all__ = ["News", "NewsFeatures", "with_news"]
 _SPACING_ROWS = 20  # rows remembered at least: enough to have seen a weekend
 
 
-class News(dict):
-    """An empty dict that carries articles: pandas may copy it, compare it and write it as JSON at no cost.
+class News(Handle):
+    """A handle that carries articles.
 
     Attributes
     ----------
@@ -35,30 +33,11 @@ class News(dict):
         In order of availability.
     """
 
-    __slots__ = ("_uid", "articles")
-    __hash__ = object.__hash__
+    __slots__ = ("articles",)
 
     def __init__(self, articles, uid=None):
-        super().__init__()
+        super().__init__(uid)
         self.articles = tuple(articles)
-        self._uid = uid or uuid4().hex
-
-    @property
-    def uid(self):
-        """A name for this set of articles."""
-        return self._uid
-
-    def __eq__(self, other):
-        return isinstance(other, News) and self._uid == other._uid
-
-    def __ne__(self, other):
-        return not self == other
-
-    def __copy__(self):
-        return self
-
-    def __deepcopy__(self, memo):
-        return self
 
     def __reduce__(self):
         return News, (self.articles, self._uid)
