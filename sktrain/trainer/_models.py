@@ -33,7 +33,7 @@ class FitPlan:
         Asked after every batch whether to stop.
     checkpoints : path or None
         Folder of training checkpoints.
-    params : dict
+    params : tuple of (str, object)
         Found by a search: net parameters by name.
     """
 
