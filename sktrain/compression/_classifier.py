@@ -3,14 +3,12 @@
 What compression costs is measured on the last block of unique times, purged of rows whose label reaches into it.
 """
 
-import copy
 import pickle
 import warnings
 
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import HasMethods, Options, StrOptions
@@ -18,10 +16,8 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_para
 
 from .._validation import Count, Number
 from ..exceptions import MissingDependencyError, SktrainError, SktrainWarning
-from ._places import copy_with, nets_in
-from ._pruner import ModelPruner
-from ._quantizer import ModelQuantizer
-from ._report import CompressionReport, measure
+from ._places import nets_in
+from ._report import CompressionReport, compressed_copy, measure
 
 __all__ = ["CompressedClassifier"]
 
@@ -31,16 +27,20 @@ _MILDER = (1.0, 0.75, 0.5, 0.25, 0.0)  # shares of the sparsity asked for, stron
 class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Train a net, prune it, quantize it.
 
+    Which weights go and how the others are rounded is decided on the training rows before the last block, where these can be followed to
+    the nets: through Pipelines and VotingClassifiers. Inside other meta-estimators the size of a weight decides.
+
     Parameters
     ----------
     estimator : net, Pipeline or VotingClassifier of nets, optional
         What to train; default ``MLPNetClassifier()``.
     sparsity : float, default=0.5
         Share of the weights to prune, in [0, 1); 0 prunes none.
-    bits : 8 or None, default=8
+    bits : 8, 4 or None, default=8
         Bits per weight; None keeps floats, and torch.
     fine_tune_epochs : int, default=0
-        Epochs of training on while the sparsity rises by the cubic schedule; 0 prunes at once.
+        Epochs of training while the sparsity rises by the cubic schedule (Zhu & Gupta 2017); 0 prunes at once. What is trained on are the
+        float net's own answers, not the labels, so the small net says what the large one said.
     max_score_drop : float, optional
         How far the score on the last block may fall. When it falls further, the strongest milder compression that holds is taken
         (three quarters, half, a quarter of the sparsity, none; then float weights), and a warning says so. The level is chosen with a
@@ -49,7 +49,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Share of unique times in the last block.
     scoring : str, default="balanced_accuracy"
         What ``max_score_drop`` is measured in; larger is better.
-    scope, sensitivity
+    scope, sensitivity, structured
         As of :class:`ModelPruner`.
     horizon : int, optional
         Bars a label looks ahead, for the purge; default what a sktrain labeler wrote on ``y``.
@@ -79,19 +79,20 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     _parameter_constraints = {
         "estimator": [HasMethods(["fit", "predict_proba"]), None],
         "sparsity": [Number(0, 1, closed="left")],
-        "bits": [Options(int, {8}), None],
+        "bits": [Options(int, {4, 8}), None],
         "fine_tune_epochs": [Count(0)],
         "max_score_drop": [Number(0), None],
         "validation": [Number(0, 1, closed="neither")],
         "scoring": [str],
         "scope": [StrOptions({"global", "layer"})],
         "sensitivity": [Number(0, 1)],
+        "structured": ["boolean"],
         "horizon": [Count(0), None],
     }
 
     def __init__(
         self, estimator=None, sparsity=0.5, bits=8, fine_tune_epochs=0, max_score_drop=None, *, validation=0.15,
-        scoring="balanced_accuracy", scope="global", sensitivity=0.1, horizon=None,
+        scoring="balanced_accuracy", scope="global", sensitivity=0.1, structured=False, horizon=None,
     ):
         self.estimator = estimator
         self.sparsity = sparsity
@@ -102,6 +103,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.scoring = scoring
         self.scope = scope
         self.sensitivity = sensitivity
+        self.structured = structured
         self.horizon = horizon
 
     def __sklearn_tags__(self):
@@ -145,7 +147,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         train, valid = self._block(X, y, label_end_times)
         if self.max_score_drop is not None and len(valid) < len(train) + len(valid):
             level = self._level_that_holds(X, y, sample_weight, train, valid)
-        small, reached = self._compressed(model, level, X, y, sample_weight, train)
+        small, reached = self._compressed(model, level, _safe_indexing(X, train), _weights_of(sample_weight, train))
         report = measure(model, small, _safe_indexing(X, valid), np.asarray(y)[valid], sparsity=reached, bits=level[1])
         self.model_, self.report_, self.sparsity_, self.bits_ = small, report, reached, level[1]
         for name in ("n_features_in_", "feature_names_in_"):
@@ -176,14 +178,16 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     def _level_that_holds(self, X, y, sample_weight, train, valid):
         """The strongest compression whose score on the block falls by no more than is allowed."""
-        weight = None if sample_weight is None else np.asarray(sample_weight)[train]
+        from sklearn.metrics import get_scorer
+
+        weight = _weights_of(sample_weight, train)
         X_train, y_train, scorer = _safe_indexing(X, train), _rows_of(y, train), get_scorer(self.scoring)
         X_valid, y_valid = _safe_indexing(X, valid), np.asarray(y)[valid]
         model = self._trained(X_train, y_train, weight)
         best = scorer(model, X_valid, y_valid)
         drops = []
         for level in _ladder(self.sparsity, self.bits):
-            small, _ = self._compressed(model, level, X_train, y_train, weight, np.arange(len(train)))
+            small, _ = self._compressed(model, level, X_train, weight)
             drops.append(best - scorer(small, X_valid, y_valid))
             if drops[-1] <= self.max_score_drop:
                 break
@@ -198,19 +202,9 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             )
         return level
 
-    def _compressed(self, model, level, X, y, sample_weight, train):
-        sparsity, bits = level
-        small, reached = copy_with(model, copy.deepcopy), 0.0
-        options = {"scope": self.scope, "sensitivity": self.sensitivity}
-        if sparsity and self.fine_tune_epochs:
-            from ._fine_tuning import fine_tune
-
-            weight = None if sample_weight is None else np.asarray(sample_weight)[train]
-            rows, labels = _safe_indexing(X, train), _rows_of(y, train)
-            fine_tune(small, rows, labels, target=sparsity, epochs=self.fine_tune_epochs, sample_weight=weight, **options)
-        if sparsity:
-            reached = ModelPruner(sparsity, **options).prune_model(small)
-        return (small if bits is None else ModelQuantizer(bits).quantize_model(small)), reached
+    def _compressed(self, model, level, X, sample_weight):
+        options = {"scope": self.scope, "sensitivity": self.sensitivity, "structured": self.structured}
+        return compressed_copy(model, *level, X, self.fine_tune_epochs, sample_weight, **options)
 
     def predict_proba(self, X):
         """Class probabilities of the compressed model: ndarray of shape (n, n_classes)."""
@@ -263,6 +257,10 @@ def _indexable(X, y):
 
 def _rows_of(y, rows):
     return y.iloc[rows] if hasattr(y, "iloc") else np.asarray(y)[rows]
+
+
+def _weights_of(sample_weight, rows):
+    return None if sample_weight is None else np.asarray(sample_weight)[rows]
 
 
 class UnavailableEstimator(BaseEstimator):

@@ -1,104 +1,119 @@
-"""A fitted model and its training rows enter, the model pruned step by step while it trains on leaves.
+"""A fitted model and rows enter, the model pruned step by step leaves, trained in between to give the answers it gave before.
 
-Sparsity follows the cubic schedule over the first half of the epochs; then the rest of the weights settle. Only rows that are given
-are trained on: whoever holds rows back leaves them out.
+Labels play no part. A net was trained as long as its validation rows allowed; to train on with labels would be to learn them by heart,
+and where there is little signal it changes its mind on many rows. What pruning takes away is its own answers, so these are the target.
+Only rows that are given are used: whoever holds rows back leaves them out.
 """
 
-from contextlib import contextmanager
 import copy
 
-from sklearn.ensemble import VotingClassifier
-from sklearn.pipeline import Pipeline
-from skorch.callbacks import Callback
+import numpy as np
+import torch
 
-from ..exceptions import SktrainError
-from ._places import is_net
-from ._pruner import bake, cubic_sparsity, masks
+from ..exceptions import TrainingDivergedError
+from ..reproducibility import draw_seed, rng_scope
+from ._calibration import layer_inputs, windows_of
+from ._places import nets_with_rows
+from ._pruner import bake, cubic_sparsity, prune_weights
 
-__all__ = ["GradualPruning", "fine_tune"]
+__all__ = ["fine_tune"]
 
-
-class GradualPruning(Callback):
-    """Skorch callback that prunes while training.
-
-    Parameters
-    ----------
-    target : float
-        Sparsity at the end.
-    epochs : int
-        Epochs of training; the target is reached at half of them.
-    scope, sensitivity
-        As of :class:`ModelPruner`.
-    """
-
-    def __init__(self, target, epochs, scope="global", sensitivity=0.1):
-        self.target = target
-        self.epochs = epochs
-        self.scope = scope
-        self.sensitivity = sensitivity
-
-    def on_train_begin(self, net, **kwargs):
-        self.weights_ = list(bake(net.module_).values())
-        self.initial_ = sum(int((w == 0).sum()) for w in self.weights_) / sum(w.numel() for w in self.weights_)
-        self.epoch_ = 0
-
-    def on_epoch_begin(self, net, **kwargs):
-        self.epoch_ += 1
-        progress = self.epoch_ / max(1, (self.epochs + 1) // 2)
-        now = cubic_sparsity(progress, self.target, min(self.initial_, self.target))
-        self.masks_ = masks(self.weights_, now, self.scope, self.sensitivity)
-        self._apply()
-
-    def on_batch_end(self, net, training=False, **kwargs):
-        if training:
-            self._apply()
-
-    def _apply(self):
-        for weight, keep in zip(self.weights_, self.masks_):
-            weight.data.masked_fill_(~keep, 0.0)
+_SLOWER = 0.1  # of the learning rate the net was trained with
+_ROWS = 128  # a step
 
 
-def fine_tune(model, X, y, *, target, epochs, sample_weight=None, **options):
-    """Prune the nets of a fitted model (in place) to ``target`` while they train ``epochs`` more.
+def fine_tune(model, X, *, target, epochs, scope="global", sensitivity=0.1, structured=False, sample_weight=None):
+    """Prune the nets of a fitted model (in place) to ``target``, training ``epochs`` on what they answered before.
+
+    Sparsity follows the cubic schedule over the first half of the epochs, then the weights that are left settle. Whole units go at once.
+
+    Returns
+    -------
+    float
+        Share of the matrix weights that are gone.
 
     Raises
     ------
     SktrainError
         A meta-estimator inside which rows cannot be followed to the nets.
+    TrainingDivergedError
+        The loss became NaN or infinite.
     """
-    if is_net(model):
-        with _pruning(model, GradualPruning(target, epochs, **options), epochs):
-            model.partial_fit(X, y, sample_weight=sample_weight)
-    elif isinstance(model, Pipeline):
-        for _, step in model.steps[:-1]:
-            if hasattr(step, "fit_resample"):
-                X, y = copy.deepcopy(step).fit_resample(X, y)
-                sample_weight = None
-            elif hasattr(step, "transform"):
-                X = step.transform(X)
-        fine_tune(model.steps[-1][1], X, y, target=target, epochs=epochs, sample_weight=sample_weight, **options)
-    elif isinstance(model, VotingClassifier):
-        codes = model.le_.transform(y)
-        for one in model.estimators_:
-            fine_tune(one, X, codes, target=target, epochs=epochs, sample_weight=sample_weight, **options)
-    else:
-        raise SktrainError(f"Nets inside a {type(model).__name__} cannot be fine-tuned; use fine_tune_epochs=0, or a net, Pipeline or VotingClassifier.")
+    gone = total = 0
+    for net, rows in nets_with_rows(model, X):
+        teacher, n_weights = copy.deepcopy(net.module_), _count(net.module_)
+        if structured:
+            from ._structured import narrow
+
+            narrow(net, target)
+        with rng_scope(draw_seed(net.random_state, getattr(net, "n_fits_", 0), 1)):
+            _Imitation(net, teacher, rows, sample_weight).run(0.0 if structured else target, epochs, scope, sensitivity)
+        total += n_weights
+        gone += n_weights - sum(int((weight != 0).sum()) for weight in bake(net.module_).values())
+    return gone / total
 
 
-@contextmanager
-def _pruning(net, callback, epochs):
-    """For a while, train with one more callback and without early stopping, which would bring back unpruned weights."""
-    changed = {"max_epochs": epochs, "callbacks__early_stopping": None}
-    if net.callbacks != "disable":
-        changed["callbacks"] = [*(net.callbacks or []), ("pruning", callback)]
-    else:
-        raise SktrainError("Fine-tuning prunes by a callback, but the net has callbacks='disable'.")
-    before = {name: vars(net)[name] for name in changed if name in vars(net)}
-    vars(net).update(changed)
-    try:
-        yield
-    finally:
-        for name in changed:
-            vars(net).pop(name)
-        vars(net).update(before)
-        net.callbacks_ = [(name, one) for name, one in getattr(net, "callbacks_", []) if one is not callback]
+def _count(network):
+    return sum(weight.numel() for weight in bake(network).values())
+
+
+class _Imitation:
+    """One net that learns to answer as another network did."""
+
+    def __init__(self, net, teacher, X, weight):
+        self.net, self.student = net, net.module_
+        self.rows, self.X, self.weight = net.read_rows(X, reset=False), X, weight
+        counts = torch.ones(len(self.rows)) if weight is None else torch.tensor(np.asarray(weight, dtype=np.float32))
+        self.counts = (counts / counts.mean()).to(net.device)
+        with torch.no_grad():
+            self.expected = torch.cat([teacher.eval()(self._windows(some)) for some in torch.arange(len(self.rows)).split(_ROWS)])
+        self.weights = bake(self.student)
+        self.masks = [weight != 0 for weight in self.weights.values()]
+
+    def _windows(self, some):
+        return self.rows.gather(some).to(self.net.device)
+
+    def run(self, target, epochs, scope, sensitivity):
+        """Train; sparsity rises until half of the epochs are over."""
+        from rich.progress import track
+
+        self._still()
+        optimizer = torch.optim.Adam(self.student.parameters(), lr=_SLOWER * self.net.lr)
+        n_steps = epochs * -(-len(self.rows) // _ROWS)
+        slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
+        initial, rising = self._sparsity(), (epochs + 1) // 2
+        for epoch in track(range(epochs), f"Fine-tuning {type(self.net).__name__}", disable=not self.net.verbose):
+            if target > initial and epoch < rising:
+                inputs = layer_inputs(self.student, windows_of(self.net, self.X, self.weight))
+                self.masks = prune_weights(self.weights, cubic_sparsity((epoch + 1) / rising, target, initial), scope, sensitivity, inputs)
+            self._epoch(optimizer, slower, epoch)
+        self.student.eval()
+
+    def _still(self):
+        """No dropout; recurrent layers of CUDA learn in training mode only."""
+        for part in self.student.modules():
+            part.train(isinstance(part, torch.nn.RNNBase))
+
+    def _sparsity(self):
+        return sum(int((w == 0).sum()) for w in self.weights.values()) / max(1, sum(w.numel() for w in self.weights.values()))
+
+    def _epoch(self, optimizer, slower, epoch):
+        self._still()
+        total = 0.0
+        for some in torch.randperm(len(self.rows)).split(_ROWS):
+            apart = self.student(self._windows(some)) - self.expected[some]
+            apart = (apart - apart.mean(1, keepdim=True)).square().sum(1)  # what all scores share changes no probability
+            loss = (apart * self.counts[some]).mean()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            slower.step()
+            self._apply_masks()
+            total += float(loss.detach()) * len(some)
+        if not total < float("inf"):
+            rate = optimizer.param_groups[0]["lr"]
+            raise TrainingDivergedError(f"Fine-tuning diverged in epoch {epoch + 1}: lower lr={self.net.lr} of the net.", epoch + 1, lr=rate)
+
+    def _apply_masks(self):
+        for weight, keep in zip(self.weights.values(), self.masks):
+            weight.data.masked_fill_(~keep, 0.0)

@@ -1,12 +1,14 @@
-"""A fitted model enters, the nets inside it are found, in pipelines, ensembles and meta-estimators; a copy with others in their place leaves."""
+"""A fitted model enters, the nets inside it are found, in pipelines, ensembles and meta-estimators, with the rows that reach them where rows
+come along; a copy with others in their place leaves."""
 
 import copy
 
 from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
 
 from ..exceptions import SktrainError
 
-__all__ = ["copy_with", "is_net", "nets_in"]
+__all__ = ["copy_with", "is_net", "nets_in", "nets_with_rows", "rows_can_be_followed", "through_steps"]
 
 
 def is_net(value):
@@ -54,6 +56,51 @@ def _parts(value):
     if isinstance(value, dict):
         return value.values()
     return vars(value).values() if isinstance(value, BaseEstimator) else ()
+
+
+def through_steps(model, X):
+    """The last step of a pipeline (of a pipeline's last pipeline), and what the steps before it make of ``X``."""
+    while isinstance(model, Pipeline):  # imblearn's is one too; its samplers let rows pass
+        for _, step in model.steps[:-1]:
+            X = step.transform(X) if hasattr(step, "transform") else X
+        model = model.steps[-1][1]
+    return model, X
+
+
+def rows_can_be_followed(model):
+    """Whether it is plain what each net of a model is given: nets, pipelines that end in them, votes among them."""
+    from sklearn.ensemble import VotingClassifier
+
+    while isinstance(model, Pipeline):
+        model = model.steps[-1][1]
+    if isinstance(model, VotingClassifier):
+        return all(map(rows_can_be_followed, model.estimators_))
+    return is_net(model)
+
+
+def nets_with_rows(model, X):
+    """Pairs of a fitted net of ``model`` and the rows that reach it, each net once.
+
+    Raises
+    ------
+    SktrainError
+        A meta-estimator inside which rows cannot be followed.
+    """
+    nets_in(model)
+    if not rows_can_be_followed(model):
+        raise SktrainError(f"Rows cannot be followed to the nets inside a {type(model).__name__}: only through nets, Pipelines and VotingClassifiers.")
+    found = {}
+
+    def visit(one, rows):
+        one, rows = through_steps(one, rows)
+        if is_net(one):
+            found.setdefault(id(one), (one, rows))
+        else:
+            for member in one.estimators_:
+                visit(member, rows)
+
+    visit(model, X)
+    return list(found.values())
 
 
 def copy_with(model, replace):

@@ -1,10 +1,11 @@
-"""A fitted model enters, the same model with eight-bit weights leaves; what it knew of time stays as it was.
+"""A fitted model enters, the same model with weights of eight or four bits leaves; what it knew of time stays as it was.
 
-One scale per output channel, the largest weight of the channel mapped to 127; activations stay floats, so no row can change another
-row's prediction. A weight that is zero stays zero.
+At eight bits one scale per output channel, the largest weight of the channel mapped to 127; at four one per 64 weights of a channel, the
+largest mapped to 7. Activations stay floats, so no row can change another row's prediction. A weight that is zero stays zero.
 """
 
 from io import BytesIO
+import math
 from pathlib import Path
 
 import joblib
@@ -17,23 +18,26 @@ from .._optional import require
 from .._validation import Count
 from ..exceptions import PersistenceError, SktrainError
 from ._graph import INPUT, float_graph
-from ._places import copy_with, is_net, nets_in
+from ._places import copy_with, is_net, nets_in, nets_with_rows
 from ._quantized import QuantizedClassifier
 
 __all__ = ["ModelQuantizer"]
 
 _SMALLEST = 64  # weights an array needs to be worth eight bits and scales
 _CHANNEL = {"Conv": 0, "GRU": 1, "LSTM": 1, "RNN": 1}
+_GROUP = 64  # weights of a channel that share a scale at four bits
+_LARGEST = {8: 127, 4: 7}
 _TOLERANCE = 1e-3
 
 
 class ModelQuantizer(BaseEstimator):
-    """Weight-only quantization to eight bits, one scale per output channel.
+    """Weight-only quantization to eight or four bits.
 
     Parameters
     ----------
-    bits : int, default=8
-        Bits per weight. Only 8 is offered: below, probabilities move by more than a serving model may.
+    bits : {8, 4}, default=8
+        Bits per weight. 8: one scale per output channel. 4: one per 64 weights of a channel; half the file, and ten times the error, so give
+        rows to round by (``X`` of :meth:`quantize_model`).
     n_threads : int, default=1
         Threads of one prediction of the quantized model.
 
@@ -47,21 +51,27 @@ class ModelQuantizer(BaseEstimator):
     (2,)
     """
 
-    _parameter_constraints = {"bits": [Options(int, {8})], "n_threads": [Count(1)]}
+    _parameter_constraints = {"bits": [Options(int, set(_LARGEST))], "n_threads": [Count(1)]}
 
     def __init__(self, bits=8, *, n_threads=1):
         self.bits = bits
         self.n_threads = n_threads
 
-    def quantize_model(self, model, *, example=None):
+    def quantize_model(self, model, X=None, *, sample_weight=None, example=None):
         """Quantize every net of a fitted model.
 
         Parameters
         ----------
         model : net, Pipeline, ensemble or torch Module
             Fitted. It is not changed; parts that hold no net are shared with the result.
+        X : as the model takes it, optional
+            Rows to keep the answers on, without labels: training rows, some hundred or more, up to 4,096 of which are looked at. What rounding one
+            weight costs a layer's outputs on them, the layer's other weights make up for (Frantar et al. 2023). Without rows, every weight is
+            rounded to the nearest.
+        sample_weight : array-like of shape (n,), optional
+            How much each row of ``X`` counts.
         example : array of shape (n, steps, features), optional
-            Rows of the right shape; needed for a bare Module that is not one of sktrain's.
+            Rows of the right shape; needed for a bare Module that is not one of sktrain's, unless ``X`` is given.
 
         Returns
         -------
@@ -72,17 +82,19 @@ class ModelQuantizer(BaseEstimator):
         Raises
         ------
         SktrainError
-            Bits that are not supported, a layer that cannot be exported (named), a model without a net.
+            Bits that are not supported, a layer that cannot be exported (named), a model without a net, rows that cannot be followed to the nets.
         NotFittedError
             A model that was not fitted.
         """
         self._check()
         if _is_module(model):
-            return self._quantized(model.eval(), _module_shape(model, example), None)
+            shape = _module_shape(model, X if example is None else example)
+            return self._quantized(model.eval(), shape, None, _moments(model, model, X, sample_weight))
         if isinstance(model, QuantizedClassifier):
             raise SktrainError("The model is quantized already.")
         nets_in(model)
-        return copy_with(model, self._quantized_net)
+        rows = {} if X is None else {id(net): seen for net, seen in nets_with_rows(model, X)}
+        return copy_with(model, lambda net: self._quantized_net(net, rows.get(id(net)), sample_weight))
 
     def save_quantized(self, model, path):
         """Write a model, quantized first if it is not yet, whole or not at all.
@@ -118,26 +130,35 @@ class ModelQuantizer(BaseEstimator):
             raise PersistenceError(f"{str(path)!r} cannot be written: {error.strerror or error}.") from error
 
     def _check(self):
-        if self.bits != 8 or isinstance(self.bits, bool) or not isinstance(self.bits, (int, np.integer)):
-            raise SktrainError(f"bits must be 8, got {self.bits!r}: with fewer bits probabilities move by more than a serving model may.")
+        if isinstance(self.bits, bool) or not isinstance(self.bits, (int, np.integer)) or self.bits not in _LARGEST:
+            raise SktrainError(f"bits must be 8 or 4, got {self.bits!r}.")
         self._validate_params()
 
-    def _quantized_net(self, net):
+    def _quantized_net(self, net, X, sample_weight):
         if not net.__sklearn_is_fitted__():
             return QuantizedClassifier(self.n_threads)  # the template an ensemble was fitted from
         learned = {name: getattr(net, name) for name in ("classes_", "lookback_", "n_features_in_", "step_features_", "feature_names_in_") if hasattr(net, name)}
         learned["network_"] = type(net).__name__
-        return self._quantized(net.module_, (net.lookback_, net.step_features_), learned)
+        return self._quantized(net.module_, (net.lookback_, net.step_features_), learned, _moments(net, net.module_, X, sample_weight))
 
-    def _quantized(self, module, shape, learned):
+    def _quantized(self, module, shape, learned, moments):
         model = float_graph(module, shape)
         check_graph(model, module, shape)
         if learned is None:
             n_classes = model.graph.output[0].type.tensor_type.shape.dim[1].dim_value
             sizes = {"lookback_": shape[0], "step_features_": shape[1], "n_features_in_": shape[1]}
             learned = {"classes_": np.arange(n_classes), **sizes, "network_": type(module).__name__}
-        codes = quantize_graph(model)
+        codes = quantize_graph(model, int(self.bits), moments)
         return QuantizedClassifier._from_parts(model.SerializeToString(), codes, learned, self.n_threads)
+
+
+def _moments(owner, module, X, sample_weight):
+    """What reaches each weight on rows ``X``; weights keep their names in the graph."""
+    if X is None:
+        return {}
+    from ._calibration import layer_inputs, windows_of
+
+    return layer_inputs(module, windows_of(owner, X, sample_weight))
 
 
 def _is_module(value):
@@ -173,37 +194,71 @@ def check_graph(model, module, shape):
         raise SktrainError(f"{type(module).__name__} cannot be exported: its ONNX graph gives scores that differ by {off:.2g}.")
 
 
-def quantize_graph(model):
-    """Replace float weights of ``model`` (in place) by eight-bit ones and a scale per channel.
+def quantize_graph(model, bits=8, moments=None):
+    """Replace float weights of ``model`` (in place) by whole numbers and scales.
 
     They become floats again by a cast and a product, which every runtime works out once when it opens the graph. ``DequantizeLinear``
     would not do: ONNX Runtime fuses it with products by default, which then round the activations too.
+
+    Parameters
+    ----------
+    model : ModelProto
+    bits : {8, 4}
+        Of the weights that layers multiply by; other arrays keep eight.
+    moments : dict of str to Tensor, optional
+        Second moments of what reaches a weight, by its name.
 
     Returns
     -------
     dict of str to int8 ndarray
         The weights, which the graph names but no longer holds.
     """
-    from onnx import helper, numpy_helper
+    from onnx import numpy_helper
 
     graph, codes, kept, nodes = model.graph, {}, [], []
-    channels = _channels(graph)
+    channels, moments = _channels(graph), moments or {}
     for tensor in graph.initializer:
         value = numpy_helper.to_array(tensor) if tensor.data_type == 1 else None
         axis = channels.get(tensor.name, 0)
         if not _worth_it(value, axis):
             kept.append(tensor)
             continue
-        codes[f"{tensor.name}.int8"], scale = quantize_array(value, axis)
-        shape = [-1 if k == axis else 1 for k in range(value.ndim)]
-        kept.append(numpy_helper.from_array(scale.reshape(shape), f"{tensor.name}.scale"))
-        nodes.append(helper.make_node("Cast", [f"{tensor.name}.int8"], [f"{tensor.name}.codes"], to=1))
-        nodes.append(helper.make_node("Mul", [f"{tensor.name}.codes", f"{tensor.name}.scale"], [tensor.name]))
+        bits_here = bits if tensor.name in channels else 8
+        codes[f"{tensor.name}.int8"], scale = quantize_array(value, axis, bits_here, moments.get(tensor.name))
+        kept += [numpy_helper.from_array(array, name) for name, array in _constants(tensor.name, value, axis, scale)]
+        nodes += _back_to_floats(tensor.name, value, axis, scale)
     rest = list(graph.node)
     del graph.node[:], graph.initializer[:]
     graph.node.extend([*nodes, *rest])
     graph.initializer.extend(kept)
     return codes
+
+
+def _constants(name, value, axis, scale):
+    """Scales as the graph keeps them, and how they are spread over the weights."""
+    if scale.shape[1] == 1:
+        yield f"{name}.scale", scale.reshape([-1 if k == axis else 1 for k in range(value.ndim)])
+        return
+    moved = np.moveaxis(value, axis, 0).shape
+    yield f"{name}.scale", scale
+    yield f"{name}.group", np.arange(math.prod(moved[1:]), dtype=np.int64) // _GROUP
+    yield f"{name}.moved", np.array(moved, dtype=np.int64)
+
+
+def _back_to_floats(name, value, axis, scale):
+    """Nodes that multiply whole numbers by their scales."""
+    from onnx import helper
+
+    spread = f"{name}.scale"
+    if scale.shape[1] > 1:
+        order = list(range(1, value.ndim))
+        order.insert(axis, 0)
+        yield helper.make_node("Gather", [spread, f"{name}.group"], [f"{name}.wide"], axis=1)
+        yield helper.make_node("Reshape", [f"{name}.wide", f"{name}.moved"], [f"{name}.shaped"])
+        spread = f"{name}.spread"
+        yield helper.make_node("Transpose", [f"{name}.shaped"], [spread], perm=order)
+    yield helper.make_node("Cast", [f"{name}.int8"], [f"{name}.codes"], to=1)
+    yield helper.make_node("Mul", [f"{name}.codes", spread], [name])
 
 
 def _worth_it(value, axis):
@@ -227,8 +282,13 @@ def _channels(graph):
     return {name: axis % ranks[name] for name, axis in found.items() if name in ranks and ranks[name] >= 2}
 
 
-def quantize_array(value, axis):
-    """Symmetric eight-bit codes and float32 scales along ``axis``: value ≈ codes · scale.
+def quantize_array(value, axis, bits=8, moments=None):
+    """Symmetric whole numbers and float32 scales along ``axis``: value ≈ codes · scale.
+
+    Returns
+    -------
+    codes : int8 ndarray, as ``value``
+    scale : float32 ndarray of shape (channels, groups)
 
     Examples
     --------
@@ -237,8 +297,22 @@ def quantize_array(value, axis):
     >>> codes.tolist()
     [[127, -64], [0, 127]]
     """
-    others = tuple(k for k in range(value.ndim) if k != axis)
-    largest = np.abs(value).max(axis=others, keepdims=True)
-    scale = np.where(largest > 0, largest / 127, 1).astype(np.float32)
-    codes = np.clip(np.rint(value / scale), -127, 127).astype(np.int8)
-    return codes, scale.reshape(-1)
+    moved = np.moveaxis(value, axis, 0)
+    rows = moved.reshape(len(moved), -1)
+    group = rows.shape[1] if bits == 8 else _GROUP
+    if moments is not None and moments.shape == (rows.shape[1], rows.shape[1]):
+        from ._calibration import round_rows
+
+        codes, scale = round_rows(rows, _LARGEST[bits], group, moments)
+    else:
+        codes, scale = _nearest(rows, _LARGEST[bits], group)
+    return np.moveaxis(codes.reshape(moved.shape), 0, axis), scale
+
+
+def _nearest(rows, largest, group):
+    """Every weight rounded by itself."""
+    starts = np.arange(0, rows.shape[1], group)
+    sizes = np.maximum.reduceat(np.abs(rows), starts, axis=1)
+    scale = np.where(sizes > 0, sizes / largest, 1).astype(np.float32)
+    codes = np.rint(rows / np.repeat(scale, np.diff(np.append(starts, rows.shape[1])), axis=1))
+    return np.clip(codes, -largest, largest).astype(np.int8), scale

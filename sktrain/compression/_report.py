@@ -12,16 +12,12 @@ import time
 
 import joblib
 import numpy as np
-from sklearn.pipeline import Pipeline
 
-from .._validation import Number
-from ..evaluation import classification_scores
+from .._validation import Number, check_count
 from ..exceptions import SktrainError
-from ._places import copy_with, nets_in
-from ._pruner import ModelPruner
-from ._quantizer import ModelQuantizer
+from ._places import copy_with, nets_in, rows_can_be_followed, through_steps
 
-__all__ = ["CompressionReport", "compress_model", "measure", "prepared"]
+__all__ = ["CompressionReport", "compress_model", "compressed_copy", "measure"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,7 @@ class CompressionReport(Mapping):
         )
 
 
-def compress_model(model, *, sparsity=0.5, bits=8, X, y, scope="global", sensitivity=0.1):
+def compress_model(model, *, sparsity=0.5, bits=8, X, y, calibration=None, fine_tune_epochs=0, scope="global", sensitivity=0.1, structured=False):
     """Prune and quantize a copy of a fitted model, and measure both on rows it was not trained on.
 
     Parameters
@@ -92,11 +88,15 @@ def compress_model(model, *, sparsity=0.5, bits=8, X, y, scope="global", sensiti
         Fitted; it stays as it is.
     sparsity : float, default=0.5
         Target of :class:`ModelPruner`; 0 means no pruning.
-    bits : 8 or None, default=8
+    bits : 8, 4 or None, default=8
         None means no quantization.
     X, y : as the model takes them
         Rows to measure on.
-    scope, sensitivity
+    calibration : as the model takes it, optional
+        Other rows, without labels, to keep the answers on while pruning and rounding: training rows. Worth giving; see :class:`ModelPruner`.
+    fine_tune_epochs : int, default=0
+        Epochs of training on the model's own answers to ``calibration`` while the sparsity rises.
+    scope, sensitivity, structured
         As of :class:`ModelPruner`.
 
     Returns
@@ -108,19 +108,29 @@ def compress_model(model, *, sparsity=0.5, bits=8, X, y, scope="global", sensiti
     """
     if not Number(0, 1, closed="left").is_satisfied_by(sparsity):
         raise SktrainError(f"sparsity must lie in [0, 1), got {sparsity!r}.")
+    if check_count("fine_tune_epochs", fine_tune_epochs, minimum=0) and calibration is None:
+        raise SktrainError(f"fine_tune_epochs={fine_tune_epochs} needs rows to train on: give calibration=, the training rows.")
     nets_in(model)
-    small, reached = compressed_copy(model, sparsity, bits, scope=scope, sensitivity=sensitivity)
+    options = {"scope": scope, "sensitivity": sensitivity, "structured": structured}
+    small, reached = compressed_copy(model, sparsity, bits, calibration, fine_tune_epochs, **options)
     return small, measure(model, small, X, y, sparsity=reached, bits=bits).to_dict()
 
 
-def compressed_copy(model, sparsity, bits, **options):
-    """A pruned and quantized copy, and the sparsity reached."""
+def compressed_copy(model, sparsity, bits, X=None, epochs=0, sample_weight=None, **options):
+    """A pruned and quantized copy, and the sparsity reached; ``X`` are rows to keep the answers on, where they can be followed to the nets."""
+    from ._pruner import ModelPruner
+    from ._quantizer import ModelQuantizer
+
     small, reached = copy_with(model, copy.deepcopy), 0.0
-    if sparsity:
-        reached = ModelPruner(sparsity, **options).prune_model(small)
-    if bits is not None:
-        small = ModelQuantizer(bits).quantize_model(small)
-    return small, reached
+    if not epochs and not rows_can_be_followed(small):
+        X = None
+    if sparsity and epochs:
+        from ._fine_tuning import fine_tune
+
+        reached = fine_tune(small, X, target=sparsity, epochs=epochs, sample_weight=sample_weight, **options)
+    elif sparsity:
+        reached = ModelPruner(sparsity, **options).prune_model(small, X=X, sample_weight=sample_weight)
+    return (small if bits is None else ModelQuantizer(bits).quantize_model(small, X, sample_weight=sample_weight)), reached
 
 
 def measure(before, after, X, y, *, sparsity=0.0, bits=None):
@@ -132,7 +142,7 @@ def measure(before, after, X, y, *, sparsity=0.0, bits=None):
     """
     figures, probabilities = [], []
     for model in (before, after):
-        last, rows = prepared(model, X)
+        last, rows = through_steps(model, X)
         found = np.asarray(last.predict_proba(rows))
         probabilities.append(found)
         figures.append({"size_bytes": size_of(model), **_latencies(last, rows), **_scores(y, found, model.classes_)})
@@ -141,15 +151,6 @@ def measure(before, after, X, y, *, sparsity=0.0, bits=None):
     return CompressionReport(
         *figures, float(same.mean()), float(change.max()), float(change.mean()), float(sparsity), bits, len(same)
     )
-
-
-def prepared(model, X):
-    """The last step of a pipeline, and what the steps before it make of ``X``."""
-    while isinstance(model, Pipeline):  # imblearn's is one too; its samplers let rows pass
-        for _, step in model.steps[:-1]:
-            X = step.transform(X) if hasattr(step, "transform") else X
-        model = model.steps[-1][1]
-    return model, X
 
 
 def size_of(model):
@@ -179,6 +180,8 @@ def _milliseconds(model, rows, repeat=11):
 
 
 def _scores(y, probabilities, classes):
+    from ..evaluation import classification_scores
+
     found = classification_scores(y, probabilities, classes)
     return {**found, "calibration_error": _calibration_error(np.asarray(y), probabilities, classes)}
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 import tomllib
 
-from sklearn.utils._param_validation import StrOptions, validate_parameter_constraints
+from sklearn.utils._param_validation import Options, StrOptions, validate_parameter_constraints
 
 from .._validation import Count, Number
 from ..exceptions import SktrainError
@@ -48,7 +48,7 @@ _CONSTRAINTS = {
     "prune_after_training": ["boolean"],
     "pruning_sparsity": _SHARE,
     "quantize_model": ["boolean"],
-    "quantization_bits": [Count(1)],
+    "quantization_bits": [Options(int, {4, 8})],
     "use_hpo": ["boolean"],
     "hpo_n_trials": [Count(1)],
     "hpo_direction": [StrOptions({"maximize", "minimize"})],
@@ -102,7 +102,7 @@ class EnhancedTrainingConfig:
     use_gradient_checkpointing, use_mixed_precision : bool, default=True, True
         Less memory; bfloat16 arithmetic where the processor has it.
     prune_after_training, quantize_model, quantization_bits : default=True, False, 8
-        Compression of the saved model.
+        Compression of the saved model, on its training rows; 8 or 4 bits.
     use_hpo, hpo_n_trials, hpo_direction : default=False, 30, "maximize"
         Search before training: ``"maximize"`` balanced accuracy or ``"minimize"`` log loss.
     use_pretrained_embeddings, embedding_model : default=False, "bert-base-chinese"

@@ -192,6 +192,7 @@ def compress(run):
             bits=config.quantization_bits if config.quantize_model else None,
             X=X,
             y=y,
+            calibration=run.rows("train")[0],
         )
     return found
 

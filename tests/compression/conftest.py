@@ -16,14 +16,36 @@ def windows():
 
 
 @pytest.fixture(scope="session")
+def smooth_windows():
+    """800 rows of 12 steps and 4 features that move slowly and together, as those of markets do."""
+    rng = np.random.default_rng(0)
+    steps = rng.normal(size=(811, 3)) @ rng.normal(size=(3, 4)) + 0.2 * rng.normal(size=(811, 4))
+    for t in range(1, len(steps)):
+        steps[t] += 0.9 * steps[t - 1]
+    X = np.lib.stride_tricks.sliding_window_view(steps, 12, axis=0).transpose(0, 2, 1)
+    return X, np.where(X[:, -1, 0] > 1, "up", np.where(X[:, -2, 1] < -1, "down", "flat"))
+
+
+@pytest.fixture(scope="session")
 def nets(windows):
     """Each kind of net, trained for a few epochs on 300 rows."""
+    return trained(windows)
+
+
+@pytest.fixture(scope="session")
+def smooth_nets(smooth_windows):
+    """The same, wider, on 300 rows that move slowly."""
+    return trained(smooth_windows, hidden_size=64)
+
+
+def trained(rows, hidden_size=32):
+    """A fitted net of each kind."""
     import sktrain
 
-    X, y = windows
+    X, y = rows
     made = {}
     for kind in KINDS:
-        net = getattr(sktrain, kind)(max_epochs=4, lr=0.01, random_state=0, module__hidden_size=32, module__n_layers=2)
+        net = getattr(sktrain, kind)(max_epochs=4, lr=0.01, random_state=0, module__hidden_size=hidden_size, module__n_layers=2)
         made[kind] = net.fit(X[:300], y[:300])
     return made
 

@@ -1,4 +1,4 @@
-"""The meta-estimator (scikit-learn's checks are in test_common): the limit on the score, fine-tuning under the mask, files that open without torch."""
+"""The meta-estimator (scikit-learn's checks are in test_common): the limit on the score, fine-tuning, files that open without torch."""
 
 import copy
 import pickle
@@ -14,11 +14,12 @@ from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
+import torch
 
-from sktrain import CompressedClassifier, GRUClassifier, MLPNetClassifier, SlidingWindow, load, save
+from sktrain import CompressedClassifier, GRUClassifier, MLPNetClassifier, ModelPruner, SlidingWindow, load, save
 from sktrain.compression import CompressionReport, QuantizedClassifier, UnavailableEstimator, compress_model
-from sktrain.compression._fine_tuning import GradualPruning, fine_tune
-from sktrain.exceptions import SktrainError, SktrainWarning
+from sktrain.compression._fine_tuning import fine_tune
+from sktrain.exceptions import SktrainError, SktrainWarning, TrainingDivergedError
 
 SMALL = {"max_epochs": 20, "lr": 0.02, "random_state": 0, "module__hidden_size": 32}
 NO_TORCH = """
@@ -75,39 +76,73 @@ def test_calibration_error_against_a_loop():
     assert _calibration_error(y, p, np.array(["a", "b", "c"])) == pytest.approx(total)
 
 
-def test_fine_tuning_keeps_the_mask_and_leaves_nothing_behind(windows):
+def test_fine_tuning_keeps_the_schedule_and_the_mask_and_leaves_nothing_behind(windows):
     X, y = windows
     net = GRUClassifier(max_epochs=3, random_state=0, callbacks__clip__max_norm=2.0).fit(X[:300], y[:300])
-    before, params = len(net.history_), net.get_params(deep=False)
+    before, params, state = len(net.history_), net.get_params(deep=False), torch.get_rng_state()
     seen = []
 
-    class Watched(GradualPruning):
-        def on_batch_end(self, net, training=False, **kwargs):
-            super().on_batch_end(net, training, **kwargs)
-            seen.append(sum(int((w == 0).sum()) for w in self.weights_) / sum(w.numel() for w in self.weights_))
-
-    from sktrain.compression import _fine_tuning
+    class Watched(torch.optim.Adam):
+        def zero_grad(self, set_to_none=True):
+            weights = [w for name, w in net.module_.named_parameters() if w.ndim > 1]
+            seen.append(sum(int((w == 0).sum()) for w in weights) / sum(w.numel() for w in weights))
+            super().zero_grad(set_to_none)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_fine_tuning, "GradualPruning", Watched)
-        fine_tune(net, X[:300], y[:300], target=0.8, epochs=8)
-    assert len(net.history_) == before + 8
+        patch.setattr(torch.optim, "Adam", Watched)
+        reached = fine_tune(net, X[:300], target=0.8, epochs=8)
     per_epoch = seen[:: len(seen) // 8]
     np.testing.assert_allclose(per_epoch, [0.4625, 0.7, 0.7875, 0.8, 0.8, 0.8, 0.8, 0.8], atol=0.002)
+    assert np.ptp(seen[-12:]) == 0
+    assert reached == pytest.approx(seen[-1])
+    assert len(net.history_) == before
     assert net.get_params(deep=False) == params
-    assert not [one for _, one in net.callbacks_ if isinstance(one, GradualPruning)]
+    assert torch.equal(torch.get_rng_state(), state)
     copy.deepcopy(net)
     pickle.dumps(net)
 
 
-def test_fine_tuning_helps_where_pruning_hurts(windows):
+def test_fine_tuning_wants_no_labels_and_brings_the_answers_back(kind, smooth_nets, smooth_windows):
+    X = smooth_windows[0]
+    net = smooth_nets[kind]
+    at_once, slow = copy.deepcopy(net), copy.deepcopy(net)
+    ModelPruner(0.8).prune_model(at_once)
+    assert fine_tune(slow, X[:300], target=0.8, epochs=10) == pytest.approx(0.8, abs=0.01)
+    apart = [np.abs(one.predict_proba(X[300:]) - net.predict_proba(X[300:])).mean() for one in (slow, at_once)]
+    assert apart[0] < 0.5 * apart[1]
+
+
+def test_fine_tuning_repeats_bit_for_bit_and_keeps_zeros_it_finds(windows):
     X, y = windows
-    net = MLPNetClassifier(max_epochs=40, lr=0.01, random_state=0, train_split=None).fit(X[:400], y[:400])
-    at_once, report = compress_model(net, sparsity=0.9, bits=None, X=X[:400], y=y[:400])
-    slow = copy.deepcopy(net)
-    fine_tune(slow, X[:400], y[:400], target=0.9, epochs=20)
-    after = compress_model(slow, sparsity=0.9, bits=None, X=X[:400], y=y[:400])[1]["after"]
-    assert after["log_loss"] < report["after"]["log_loss"]
+    net = MLPNetClassifier(max_epochs=3, random_state=0).fit(X[:300], y[:300])
+    ModelPruner(0.7).prune_model(net)
+    found = []
+    for _ in range(2):
+        one = copy.deepcopy(net)
+        assert fine_tune(one, X[:300], target=0.2, epochs=2) == pytest.approx(0.7, abs=0.01)
+        found.append(one.predict_proba(X))
+    np.testing.assert_array_equal(*found)
+    assert np.abs(found[0] - net.predict_proba(X)).max() < 1e-3  # nothing was lost, so there is nothing to learn
+
+
+def test_whole_units_can_go_and_the_answers_come_back(windows):
+    X, y = windows
+    net = GRUClassifier(max_epochs=20, lr=0.02, random_state=0, module__hidden_size=32).fit(X[:400], y[:400])
+    raw = copy.deepcopy(net)
+    ModelPruner(0.5, structured=True).prune_model(raw)
+    model = CompressedClassifier(clone(net), sparsity=0.5, fine_tune_epochs=20, structured=True, bits=None).fit(X[:400], y[:400])
+    assert model.model_.module_.hidden_size == raw.module_.hidden_size < 32
+    assert model.sparsity_ == pytest.approx(0.5, abs=0.05)
+    expected = net.predict_proba(X[400:])
+    assert np.abs(model.predict_proba(X[400:]) - expected).mean() < 0.5 * np.abs(raw.predict_proba(X[400:]) - expected).mean()
+
+
+def test_a_rate_that_diverges_is_an_error(windows):
+    X, y = windows
+    net = MLPNetClassifier(max_epochs=1, random_state=0).fit(X[:300], y[:300])
+    net.lr = 1e30
+    with pytest.raises(TrainingDivergedError, match="lower lr=1e"):
+        fine_tune(net, X[:300], target=0.5, epochs=3)
 
 
 def test_the_mildest_that_is_needed_is_taken_and_said(windows, monkeypatch):
@@ -121,21 +156,17 @@ def test_the_mildest_that_is_needed_is_taken_and_said(windows, monkeypatch):
         current["level"] = level
         return real(self, model, level, *rest)
 
-    from sktrain.compression import _classifier
-
     monkeypatch.setattr(CompressedClassifier, "_compressed", watched)
-    monkeypatch.setattr(_classifier, "get_scorer", lambda name: lambda model, X, y: 0.7 - (drops[round(current["level"][0], 6)] if current else 0))
+    monkeypatch.setattr("sklearn.metrics.get_scorer", lambda name: lambda model, X, y: 0.7 - (drops[round(current["level"][0], 6)] if current else 0))
     with pytest.warns(SktrainWarning, match=r"sparsity=0.8, bits=8 lowers balanced_accuracy by 0.3000 .* sparsity=0.4, bits=8 is used"):
         model.fit(X, y)
     assert model.sparsity_ == pytest.approx(0.4, abs=0.01)
 
 
 def test_nothing_holds_gives_float_weights(windows, monkeypatch):
-    from sktrain.compression import _classifier
-
     X, y = windows
     scores = iter([0.9] + [0.1] * 9)
-    monkeypatch.setattr(_classifier, "get_scorer", lambda name: lambda model, X, y: next(scores))
+    monkeypatch.setattr("sklearn.metrics.get_scorer", lambda name: lambda model, X, y: next(scores))
     with pytest.warns(SktrainWarning, match="bits=None is used"):
         model = CompressedClassifier(MLPNetClassifier(**SMALL), max_score_drop=0.0).fit(X, y)
     assert (model.sparsity_, model.bits_) == (0.0, None)
@@ -192,7 +223,7 @@ def test_without_torch_both_files_open_and_predict(fitted, windows, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "params", [{"sparsity": 1.0}, {"sparsity": True}, {"bits": 4}, {"fine_tune_epochs": -1}, {"max_score_drop": -0.1}, {"validation": 0}, {"scope": "x"}], ids=str
+    "params", [{"sparsity": 1.0}, {"sparsity": True}, {"bits": 2}, {"fine_tune_epochs": -1}, {"max_score_drop": -0.1}, {"validation": 0}, {"scope": "x"}], ids=str
 )
 def test_bad_parameters_are_named(params, windows):
     with pytest.raises(ValueError, match=next(iter(params))):
@@ -205,7 +236,7 @@ def test_estimators_without_nets_or_ways_to_them_are_refused(windows):
     with pytest.raises(SktrainError, match="no neural net"):
         CompressedClassifier(LogisticRegression()).fit(flat, y)
     stack = StackingClassifier([("net", MLPNetClassifier(**SMALL))], LogisticRegression(), cv=2)
-    with pytest.raises(SktrainError, match="StackingClassifier cannot be fine-tuned"):
+    with pytest.raises(SktrainError, match="Rows cannot be followed to the nets inside a StackingClassifier"):
         CompressedClassifier(stack, fine_tune_epochs=1).fit(flat, y)
     model = CompressedClassifier(stack).fit(flat, y)
     assert "NetClassifier" not in str(model.model_.estimators_)
@@ -227,5 +258,10 @@ def test_compress_model_leaves_its_argument_alone(nets, windows):
         with pytest.raises(SktrainError, match="sparsity"):
             compress_model(net, sparsity=bad, X=X, y=y)
     with pytest.raises(SktrainError, match="bits"):
-        compress_model(net, bits=4, X=X, y=y)
+        compress_model(net, bits=3, X=X, y=y)
+    with pytest.raises(SktrainError, match="fine_tune_epochs=2 needs rows"):
+        compress_model(net, fine_tune_epochs=2, X=X, y=y)
+    loose, rough = compress_model(net, sparsity=0.7, X=X[300:], y=y[300:])
+    tuned, close = compress_model(net, sparsity=0.7, X=X[300:], y=y[300:], calibration=X[:300], fine_tune_epochs=4)
+    assert close["mean_change"] < rough["mean_change"]
     clone(net)

@@ -55,6 +55,48 @@ def rounded(net):
     return net
 
 
+def rounded_in_groups(net):
+    """The same at four bits: matrices of layers in groups of 64 inputs, everything else as at eight."""
+    other = rounded(net)
+    with torch.no_grad():
+        for (name, weight), (_, old) in zip(other.module_.named_parameters(), net.module_.named_parameters()):
+            if weight.ndim < 2 or weight.numel() < 64 or "positions" in name:
+                continue
+            for channel, source in zip(weight.view(weight.shape[0], -1), old.reshape(weight.shape[0], -1)):
+                for start in range(0, len(channel), 64):
+                    part = source[start : start + 64]
+                    scale = float(part.abs().max()) / 7
+                    channel[start : start + 64].copy_(torch.round(part / scale).clamp(-7, 7) * scale)
+    return other
+
+
+def test_four_bits_are_weights_rounded_in_groups_by_hand(kind, nets, windows):
+    X = windows[0][300:]
+    small = ModelQuantizer(4).quantize_model(nets[kind])
+    np.testing.assert_allclose(small.predict_proba(X), rounded_in_groups(nets[kind]).predict_proba(X), atol=2e-5)
+    loud = X.copy()
+    loud[3] *= 1000
+    others = np.arange(len(X)) != 3
+    np.testing.assert_allclose(small.predict_proba(loud)[others], small.predict_proba(X)[others], atol=1e-6, rtol=0)
+    assert np.array_equal(pickle.loads(pickle.dumps(small)).predict_proba(X), small.predict_proba(X))
+
+
+def test_four_bits_halve_the_file(windows):
+    X, y = windows
+    net = GRUClassifier(max_epochs=1, random_state=0, module__hidden_size=128).fit(X[:300], y[:300])
+    sizes = {bits: len(pickle.dumps(ModelQuantizer(bits).quantize_model(net))) for bits in (4, 8)}
+    assert sizes[4] < 0.6 * sizes[8]
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_rows_to_round_by_bring_answers_closer(bits, kind, smooth_nets, smooth_windows):
+    X, net = smooth_windows[0], smooth_nets[kind]
+    expected = net.predict_proba(X[300:])
+    blind, seeing = (ModelQuantizer(bits).quantize_model(net, rows) for rows in (None, X[:300]))
+    apart = [np.abs(one.predict_proba(X[300:]) - expected).mean() for one in (seeing, blind)]
+    assert apart[0] < 0.8 * apart[1]
+
+
 def test_probabilities_are_those_of_weights_rounded_by_hand(kind, nets, quantized, windows):
     X = windows[0][300:]
     np.testing.assert_allclose(quantized[kind].predict_proba(X), rounded(nets[kind]).predict_proba(X), atol=2e-5)
@@ -106,9 +148,10 @@ def test_rows_in_every_form_give_the_same(kind, quantized, windows):
     np.testing.assert_array_equal(model.predict_proba(lazy[[50, 3]]), expected[[50, 3]])
 
 
-def test_weights_become_floats_once(kind, quantized, tmp_path):
+@pytest.mark.parametrize("bits", [4, 8])
+def test_weights_become_floats_once(bits, kind, nets, tmp_path):
     onnx, runtime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
-    model = quantized[kind].to_onnx()
+    model = ModelQuantizer(bits).quantize_model(nets[kind]).to_onnx()
     stored = onnx.load_from_string(model)
     assert {"Cast", "Mul"} <= {node.op_type for node in stored.graph.node}
     assert sum(t.data_type == onnx.TensorProto.INT8 for t in stored.graph.initializer) > 2
@@ -200,8 +243,8 @@ def test_without_torch_it_opens_and_predicts(pipeline, quantized, windows, tmp_p
 
 def test_what_cannot_be_quantized_is_refused(nets, quantized, windows):
     net = nets["GRUClassifier"]
-    for bits in (4, 16, 0, True, 8.0, "8", None):
-        with pytest.raises(ValueError, match="bits must be 8"):
+    for bits in (3, 16, 0, True, 8.0, "8", None):
+        with pytest.raises(ValueError, match="bits must be 8 or 4"):
             ModelQuantizer(bits=bits).quantize_model(net)
     with pytest.raises(NotFittedError, match="GRUClassifier"):
         ModelQuantizer().quantize_model(clone(net))

@@ -84,6 +84,7 @@ def test_every_field_is_checked_and_documented():
         ({"use_pretrained_embeddings": True}, ["news"]),
         ({"early_stopping_min_epochs": 30, "early_stopping_max_epochs": 10}, ["early_stopping_min_epochs", "30", "10"]),
         ({"use_smote": "yes"}, ["use_smote", "yes"]),
+        ({"quantization_bits": 3}, ["quantization_bits", "3"]),
     ],
 )
 def test_bad_fields_are_named(fields, words):
