@@ -24,6 +24,7 @@ __all__ = [
     "StudyMismatchError",
     "TrainingDivergedError",
     "UnknownHorizonWarning",
+    "VersionDriftWarning",
 ]
 
 
@@ -133,3 +134,7 @@ class ResamplingWarning(SktrainWarning):
 
 class DriftWarning(SktrainWarning):
     """New data differ from the reference."""
+
+
+class VersionDriftWarning(SktrainWarning):
+    """A model file was written with other versions of libraries than those that open it."""

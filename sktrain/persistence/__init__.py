@@ -1,5 +1,9 @@
 """One file per model that opens safely anywhere: a fitted estimator enters, ``model.sktrain`` leaves, and back; no code travels."""
 
-from ._file import load, read_manifest, save
+from .._optional import postponed
 
-__all__ = ["load", "read_manifest", "save"]
+with postponed("scipy.stats"):  # half a second; scikit-learn imports it for what no prediction needs
+    from ._facts import fingerprint
+    from ._file import load, read_manifest, save
+
+__all__ = ["fingerprint", "load", "read_manifest", "save"]

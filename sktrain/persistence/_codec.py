@@ -14,9 +14,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from ..exceptions import CorruptFileError, PersistenceError
-from . import _nets
+from . import _nets, _skops
 
-__all__ = ["Decoder", "Encoder"]
+__all__ = ["Decoder", "Encoder", "ValueDecoder"]
 
 _TAG = "!"
 _SPARSE = 0.3  # an array with a larger share of zeros is stored as a bitmap and its other values, compressed
@@ -45,6 +45,7 @@ REGISTRY = {
     for module, names in [*((f"sktrain.{room}", names) for room, names in _SKTRAIN.items()), *_OTHERS.items()]
     for name in names
 }
+_NEEDS = {"sktrain.compression.QuantizedClassifier": {"onnxruntime"}, "imblearn.pipeline.Pipeline": {"imblearn"}}
 _VALUES = {  # classes and functions that stand as parameters
     f"{module}.{name}": (module, name)
     for module, names in {
@@ -56,21 +57,6 @@ _VALUES = {  # classes and functions that stand as parameters
     }.items()
     for name in names
 }
-_TRUSTED = frozenset(  # what skops may rebuild beyond its own list: data holders of scikit-learn, no functions that act
-    {
-        "numpy.dtype",
-        "sklearn.calibration._CalibratedClassifier",
-        "sklearn.calibration._SigmoidCalibration",
-        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-        "sklearn.feature_selection._univariate_selection.f_classif",
-        "sklearn.impute._iterative.IterativeImputer",
-        "sklearn.impute._iterative._ImputerTriplet",
-        "sklearn.metrics._dist_metrics.EuclideanDistance64",
-        "sklearn.neighbors._kd_tree.KDTree",
-        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-        "sklearn.tree._tree.Tree",
-    }
-)
 
 
 def _home(thing):
@@ -91,10 +77,16 @@ class Encoder:
     ----------
     members : dict of str to bytes
         Filled by :meth:`encode`.
+    needs : set of str
+        Libraries that are needed to open them, beside those that every model needs.
+    elsewhere : bool
+        Whether a net lives on another device than the CPU.
     """
 
     def __init__(self):
         self.members = {}
+        self.needs = set()
+        self.elsewhere = False
         self._seen = {}
         self._alive = []
 
@@ -175,8 +167,11 @@ class Encoder:
             return {_TAG: "again", "number": self._seen[id(value)]}
         name = _home(type(value))
         if name is not None and name in _nets.CLASSES:
+            self.needs |= {"skorch", "torch"}
+            self.elsewhere |= not str(value.device).startswith("cpu")
             return self._numbered(value, {_TAG: "net", "class": name, "state": self.encode(_nets.state_of(value, where), where)})
         if name is not None and name in REGISTRY:
+            self.needs |= _NEEDS.get(name, set())
             state = value.__getstate__()
             own = {key: self.encode(item, f"{where}.{key}") for key, item in state.items()}
             return self._numbered(value, {_TAG: "object", "class": name, "state": own})
@@ -197,12 +192,8 @@ class Encoder:
         return tree
 
     def _skops(self, value, where):
-        skops_io = _skops_io()
-        data = skops_io.dumps(value)
-        foreign = set(skops_io.get_untrusted_types(data=data)) - _TRUSTED
-        if foreign:
-            raise PersistenceError(f"{where} ({type(value).__name__}) holds {', '.join(sorted(foreign))}, which cannot be opened safely. Use joblib.dump.")
-        return self._member(data, "skops")
+        self.needs.add("skops")
+        return self._member(_skops.dump(value, where), "skops")
 
 
 class Decoder:
@@ -328,20 +319,17 @@ class Decoder:
         return value
 
     def _read_sklearn(self, tree):
-        data = self._data(tree["member"])
-        skops_io = _skops_io()
-        held = set(skops_io.get_untrusted_types(data=data))
-        if held - _TRUSTED:
-            raise CorruptFileError(f"member {tree['member']} holds {', '.join(sorted(held - _TRUSTED))}, which is not on the trusted list.")
-        value = skops_io.loads(data, trusted=sorted(held))
-        self._known[tree["number"]] = value
+        value = self._known[tree["number"]] = _skops.rebuild(self._data(tree["member"]), tree["member"])
         return value
 
 
-def _skops_io():
-    from .._optional import require
+class ValueDecoder(Decoder):
+    """Rebuild values, and no estimator."""
 
-    return require("skops.io", extra="deploy", caller="sktrain.save of scikit-learn estimators")
+    def _read_object(self, tree):
+        raise CorruptFileError("the manifest holds an object where a value should stand.")
+
+    _read_net = _read_sklearn = _read_value = _read_again = _read_object
 
 
 def _unavailable():

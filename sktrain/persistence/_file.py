@@ -10,27 +10,28 @@ from io import BytesIO
 import json
 import os
 from pathlib import Path
-import platform
 import warnings
 import zipfile
 
 import numpy as np
+from sklearn.exceptions import InconsistentVersionWarning
 
 from .._io import atomic_write, sha256
-from ..exceptions import CorruptFileError, PersistenceError
-from ._codec import Decoder, Encoder
+from .._optional import postponed
+from ..exceptions import CorruptFileError, PersistenceError, VersionDriftWarning
+from . import _facts, _probes
+from ._codec import Decoder, Encoder, ValueDecoder
 
 __all__ = ["load", "read_manifest", "save"]
 
 FORMAT = 1
 _LARGEST = 2**31  # bytes of a file
 _MOST = 20_000  # members
-_TOLERANCE = 1e-5  # of a probability, between machines
 _DIGEST = 64
 _EPOCH = (2020, 1, 1, 0, 0, 0)  # fixed, so equal models give equal files
 
 
-def save(estimator, path, *, probe=None, scores=None, key=None):
+def save(estimator, path, *, probe="auto", scores=None, data=None, label_horizon=None, key=None):
     """Save a fitted estimator so that it opens safely anywhere.
 
     Parameters
@@ -39,10 +40,16 @@ def save(estimator, path, *, probe=None, scores=None, key=None):
         A net, pipeline, voting ensemble, quantized classifier, or scikit-learn estimator.
     path : path
         File to write, whole or not at all; its folder must exist. The usual suffix is ``.sktrain``.
-    probe : DataFrame or array, optional
-        A few rows; their probabilities are kept and compared when the file is opened.
+    probe : "auto", DataFrame, array or None, default="auto"
+        A few rows; their probabilities are kept and compared when the file is opened. ``"auto"`` makes eight rows of the kind the
+        estimator takes, where that can be told: for the whole, else for the last step of a pipeline alone, else none (the manifest
+        says which). None keeps no rows.
     scores : dict, optional
         Numbers to keep in the manifest.
+    data : DataFrame, Series or array, optional
+        The rows it was trained on; not they, but their :func:`fingerprint` and the types of their columns go into the manifest.
+    label_horizon : int, optional
+        Bars a label looks ahead, for the manifest; default the ``horizon`` the net was given.
     key : bytes, optional
         Secret that signs the file (HMAC-SHA256); it opens only with the same key.
 
@@ -65,15 +72,21 @@ def save(estimator, path, *, probe=None, scores=None, key=None):
     """
     encoder = Encoder()
     tree = encoder.encode(estimator)
+    subject = Decoder(encoder.members).decode(tree) if encoder.elsewhere else estimator  # accelerators round in their own way
+    given = None if isinstance(probe, str) and probe == "auto" else probe
     manifest = {
         "format": FORMAT,
-        "versions": versions(),
+        "versions": _facts.versions(encoder.needs),
         "class": f"{type(estimator).__module__}.{type(estimator).__qualname__}",
+        "parameters": _facts.parameters_of(estimator),
         "classes": encoder.encode(getattr(estimator, "classes_", None), "classes_"),
         "features": encoder.encode(getattr(estimator, "feature_names_in_", None), "feature_names_in_"),
+        "dtypes": _facts.dtypes_of(data, given, _probes.remembered(estimator)),
+        "label_horizon": _facts.horizon_of(estimator) if label_horizon is None else int(label_horizon),
+        "data_fingerprint": None if data is None else _facts.fingerprint(data),
         "scores": encoder.encode(scores or {}, "scores"),
         "model": tree,
-        "probe": None if probe is None else _probe(estimator, probe, encoder),
+        **(_guessed(subject, encoder) if given is not probe else _asked(subject, given, encoder)),
         "signed": key is not None,
     }
     try:
@@ -101,63 +114,107 @@ def load(path, *, key=None):
         Not such a file, truncated, altered, signed with another key, or probe rows that are predicted differently here.
     PersistenceError
         No file there, or written by a newer format; the message says what to do.
+
+    Warns
+    -----
+    VersionDriftWarning
+        Written with another minor version of scikit-learn, or with a newer sktrain.
     """
     manifest, members = _unpack(path, key)
     decoder = Decoder(members)
     try:
-        estimator = decoder.decode(manifest["model"])
-        probe = decoder.decode(manifest["probe"])
+        with postponed("scipy.stats"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", InconsistentVersionWarning)  # said below
+            estimator = decoder.decode(manifest["model"])
+            probe, last = decoder.decode(manifest["probe"]), decoder.decode(manifest.get("last_step"))
+            changed = _facts.drift(manifest["versions"])
     except (PersistenceError, MemoryError):
         raise
     except Exception as error:  # whatever a hostile tree provokes is the file's fault
         raise CorruptFileError(f"{os.fspath(path)!r} cannot be rebuilt: {type(error).__name__}: {error}") from error
-    if probe is not None:
-        _replay(estimator, probe, manifest["versions"], path)
+    with postponed("scipy.stats"):
+        _replay(estimator, probe, changed, path)
+        _replay(_probes.last_step(estimator), last, changed, path)
+    _tell(changed, path, probed=probe is not None or last is not None)
     return estimator
 
 
 def read_manifest(path, *, key=None):
-    """The manifest of a saved model: format, versions, class, scores, sizes. Nothing is rebuilt."""
-    manifest, _ = _unpack(path, key)
-    return {name: value for name, value in manifest.items() if name not in ("model", "probe")}
+    """What a saved model's file tells about it. Nothing is rebuilt.
+
+    Parameters
+    ----------
+    path : path
+    key : bytes, optional
+        The secret a signed file was saved with.
+
+    Returns
+    -------
+    dict
+        Plain values: ``format``, ``versions``, ``class``, ``parameters`` (texts), ``classes``, ``features``, ``dtypes``,
+        ``label_horizon``, ``data_fingerprint``, ``scores``, ``probe`` (``rows``, and whether they are ``of`` the whole ``"model"`` or
+        its ``"last step"``; None without), ``signed``, and ``members`` with the ``size`` and ``sha256`` of each. Files of older
+        versions tell less.
+
+    Raises
+    ------
+    CorruptFileError, PersistenceError
+        As :func:`load`.
+    """
+    manifest, members = _unpack(path, key)
+    decoder = ValueDecoder(members)
+    try:
+        told = {name: value for name, value in manifest.items() if name not in ("model", "probe", "last_step")}
+        told.update((name, _facts.plain(decoder.decode(told[name]))) for name in ("classes", "features", "scores") if name in told)
+        kept = ((decoder.decode(manifest.get(name)), of) for name, of in (("probe", "model"), ("last_step", "last step")))
+        told["probe"] = next(({"rows": len(probe["expected"]), "of": of} for probe, of in kept if probe is not None), None)
+    except (PersistenceError, MemoryError):
+        raise
+    except Exception as error:
+        raise CorruptFileError(f"{os.fspath(path)!r} has a manifest that cannot be read: {type(error).__name__}: {error}") from error
+    return told
 
 
-def versions():
-    """What the file was written with."""
-    import sklearn
+def _guessed(estimator, encoder):
+    """Probe rows of the whole, else of its last step, else none."""
+    none = {"probe": None, "last_step": None}
+    last = _probes.last_step(estimator)
+    for name, one in (("probe", estimator), ("last_step", last))[: 1 if last is estimator else 2]:
+        tried = _probes.tried(one)
+        if tried is not None:
+            return {**none, name: encoder.encode(tried, name)}
+    return none
 
-    from .. import __version__
 
-    return {"sktrain": __version__, "python": platform.python_version(), "numpy": np.__version__, "scikit-learn": sklearn.__version__}
-
-
-def _probe(estimator, rows, encoder):
+def _asked(estimator, rows, encoder):
+    if rows is None:
+        return {"probe": None, "last_step": None}
     rows = rows.copy(deep=False) if hasattr(rows, "attrs") else np.asarray(rows)
     if hasattr(rows, "attrs"):
         rows.attrs = {}
-    return encoder.encode({"X": rows, "expected": _predict(estimator, rows)}, "probe")
+    return {"probe": encoder.encode({"X": rows, "expected": _probes.predict(estimator, rows)}, "probe"), "last_step": None}
 
 
-def _predict(estimator, rows):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # probe rows start cold on purpose
-        method = "predict_proba" if hasattr(estimator, "predict_proba") else "predict" if hasattr(estimator, "predict") else "transform"
-        return np.asarray(getattr(estimator, method)(rows))
-
-
-def _replay(estimator, probe, written_with, path):
+def _replay(estimator, probe, changed, path):
+    if probe is None:
+        return
     try:
-        got = _predict(estimator, probe["X"])
+        got = _probes.predict(estimator, probe["X"])
     except Exception as error:
-        raise CorruptFileError(f"{os.fspath(path)!r} opened, but cannot predict its probe rows: {error}") from error
-    expected = probe["expected"]
-    same = got.shape == expected.shape and (
-        np.allclose(got, expected, rtol=0, atol=_TOLERANCE, equal_nan=True) if expected.dtype.kind in "fiu" else np.array_equal(got, expected)
-    )
-    if not same:
-        here = versions()
-        drift = ", ".join(f"{name} {old} -> {here[name]}" for name, old in written_with.items() if name in here and here[name] != old)
-        raise CorruptFileError(f"{os.fspath(path)!r} predicts its probe rows differently here ({drift or 'the same versions'}). Save it again.")
+        raise CorruptFileError(f"{os.fspath(path)!r} opened, but cannot predict its probe rows ({_said(changed)}): {error}") from error
+    if not _probes.same(got, np.asarray(probe["expected"])):
+        raise CorruptFileError(f"{os.fspath(path)!r} predicts its probe rows differently here ({_said(changed)}). Save it again.")
+
+
+def _said(changed):
+    return ", ".join(f"{name} {old} -> {here}" for name, (old, here) in changed.items()) or "the same versions"
+
+
+def _tell(changed, path, *, probed):
+    told = _facts.telling(changed)
+    if told:
+        says = "Its probe rows are predicted as they were." if probed else "It has no probe rows to compare: check its predictions."
+        warnings.warn(f"{os.fspath(path)!r} was written with other versions ({_said(told)}). {says}", VersionDriftWarning, stacklevel=3)
 
 
 def _pack(manifest, members, key):

@@ -215,7 +215,7 @@ def save(run):
 
     path = run.folder / MODEL
     with run.reporter.stage("saving"):
-        save_model(run.model, path, probe=_probe(run))
+        save_model(run.model, path, probe=_probe(run), data=run.rows("train")[0], label_horizon=run.plan.horizon)
     return path
 
 

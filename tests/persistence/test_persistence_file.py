@@ -65,7 +65,7 @@ def test_fresh_bars_get_the_same_answer_in_a_fresh_process(saved, fitted, sp500,
 
 def test_the_file_holds_no_history_and_is_small(saved, task):
     assert saved.stat().st_size < 400_000
-    assert read_manifest(saved)["scores"]["pairs"] == [["balanced_accuracy", 0.36]]
+    assert read_manifest(saved)["scores"] == {"balanced_accuracy": 0.36}
 
 
 def test_equal_models_give_equal_files(fitted, task, saved, tmp_path):
@@ -290,11 +290,11 @@ def test_a_skops_member_with_foreign_types_is_refused(tmp_path):
 
 
 def test_a_model_that_predicts_differently_is_refused(tmp_path, monkeypatch):
-    from sktrain.persistence import _file
+    from sktrain.persistence import _probes
 
     X = np.arange(8.0)[:, None]
-    real = _file._predict
-    monkeypatch.setattr(_file, "_predict", lambda estimator, rows: real(estimator, rows) + 1e-3)
+    real = _probes.predict
+    monkeypatch.setattr(_probes, "predict", lambda estimator, rows: real(estimator, rows) + 1e-3)
     path = save(LogisticRegression().fit([[0], [7]], [0, 1]), tmp_path / "m.sktrain", probe=X)
     monkeypatch.undo()
     with pytest.raises(CorruptFileError, match="differently"):

@@ -1,0 +1,128 @@
+"""Rows that a model is tried on when its file is opened: a fitted estimator enters, at most eight rows and what it predicts for them leave.
+
+Rows are found where an estimator says what it takes: the bars that it remembers of training (moved to where they would follow),
+windows of known size, or a table of known width. They are the same for equal estimators.
+"""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["last_step", "predict", "remembered", "same", "tried"]
+
+_ROWS = 8
+_TOLERANCE = 1e-5  # of a probability, between machines; of larger numbers, relative
+
+
+def _found(estimator):
+    """Rows that ``estimator`` should be able to predict, or None when it does not say what it takes.
+
+    Returns
+    -------
+    DataFrame or ndarray, or None
+    """
+    bars, doors = remembered(estimator), _doors(estimator)
+    if bars is not None:
+        return bars
+    rng = np.random.default_rng(0)
+    for door in doors:
+        sizes = [getattr(door, name, None) for name in ("lookback_", "step_features_")]
+        if None not in sizes:
+            windows = rng.normal(size=(_ROWS, *sizes)).astype(np.float32)
+            windows[1, 0, 0] = np.nan
+            return windows
+    width = next((width for one in (estimator, *doors) if (width := getattr(one, "n_features_in_", None)) is not None), None)
+    if width is None:
+        return None
+    names = getattr(estimator, "feature_names_in_", None)
+    table = rng.normal(size=(_ROWS, width))
+    return table if names is None else pd.DataFrame(table, columns=list(names))
+
+
+def remembered(estimator):
+    """The last bars that the first steps remember of training, at the times that follow, or None: a DataFrame of the types seen then."""
+    tails = [rows for rows in map(_following, _doors(estimator)) if rows is not None]
+    return max(tails, key=lambda rows: rows.shape[1]) if tails else None
+
+
+def tried(estimator):
+    """Rows found and what is predicted for them, as a dict; None where there are none, or they cannot be predicted."""
+    rows = _found(estimator)
+    if rows is None:
+        return None
+    try:
+        expected = predict(estimator, rows)
+    except Exception:  # the rows were a guess: text may be wanted, or no negative numbers
+        return None
+    words = expected.dtype.kind == "O" and all(isinstance(item, str) for item in expected.ravel())
+    fits = expected.shape[:1] == (len(rows),) and (expected.dtype.kind in "biufUSmM" or words)
+    return {"X": rows, "expected": expected} if fits else None
+
+
+def _doors(estimator):
+    """The parts that rows enter first."""
+    if estimator is None or isinstance(estimator, str):  # a step that lets rows pass
+        return []
+    inner = _wrapped(estimator)
+    if inner is not None:
+        return _doors(inner)
+    if hasattr(estimator, "steps"):
+        return next((doors for _, step in estimator.steps if (doors := _doors(step))), [])
+    if hasattr(estimator, "transformer_list"):
+        return [door for _, part in estimator.transformer_list for door in _doors(part)]
+    if hasattr(estimator, "named_estimators_"):
+        return _doors(estimator.estimators_[0])
+    return [estimator]
+
+
+def last_step(estimator):
+    """The part of a pipeline, wrapped or not, that answers."""
+    inner = _wrapped(estimator)
+    if inner is None and hasattr(estimator, "steps"):
+        inner = estimator.steps[-1][1]
+    return estimator if inner is None else last_step(inner)
+
+
+def _wrapped(estimator):
+    """The fitted estimator inside one that only hands rows on."""
+    if type(estimator).__name__ == "FrozenEstimator":
+        return estimator.estimator
+    return getattr(estimator, "model_", None) if type(estimator).__name__ == "CompressedClassifier" else None
+
+
+def _following(door):
+    """The last bars of training that ``fit`` remembered, once more, at the times that follow; None when it remembers none."""
+    tail = getattr(door, "tail_", None)
+    if not isinstance(tail, pd.DataFrame) or not tail.shape[1]:
+        return None
+    panel = isinstance(tail.index, pd.MultiIndex)
+    if panel:
+        tail = tail[tail.index.get_level_values(0) == tail.index[-1][0]]
+    tail = tail.iloc[: max(door.lookback_, 2)]  # later ones are known, but were not trained on
+    times = tail.index.get_level_values(-1)
+    if not isinstance(times, pd.DatetimeIndex) or len(times) < 2:
+        return None
+    rows, step = tail.iloc[-_ROWS:].copy(), pd.Series(times).diff().median()
+    later = pd.DatetimeIndex([times[-1] + step * count for count in range(1, len(rows) + 1)], name=times.name)
+    rows.index = pd.MultiIndex.from_arrays([rows.index.get_level_values(0), later], names=rows.index.names) if panel else later
+    names = getattr(door, "feature_names_in_", ())
+    unnamed = not all(isinstance(name, str) for name in rows.columns) and len(names) == rows.shape[1]
+    return rows.set_axis(list(names), axis=1) if unnamed else rows
+
+
+def predict(estimator, rows):
+    """Probabilities; labels or transformed rows where there are none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # probe rows start cold on purpose
+        method = "predict_proba" if hasattr(estimator, "predict_proba") else "predict" if hasattr(estimator, "predict") else "transform"
+        return np.asarray(getattr(estimator, method)(rows))
+
+
+def same(got, expected):
+    """Whether two predictions agree."""
+    if got.shape != expected.shape:
+        return False
+    if expected.dtype.kind not in "fiu":
+        return np.array_equal(got, expected)
+    return np.allclose(got, expected, rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True)
