@@ -1,11 +1,12 @@
-"""The models that the benchmarks of compression share: nets of at least a million weights, trained briefly on the bundled bars."""
+"""The job that the benchmarks of compression share: nets of at least a million weights, trained on the bundled S&P 500 bars until the
+last block of their training rows gets no better, and asked about the years that follow."""
 
 from functools import cache
 import warnings
 
 import numpy as np
 
-LOOKBACK, TRAIN, TEST = 20, 300, 600
+LOOKBACK, WARM_UP, SHARE, HORIZON = 20, 100, 0.7, 3
 NETS = {
     "gru": ("GRUClassifier", {"module__hidden_size": 576}),
     "lstm": ("LSTMClassifier", {"module__hidden_size": 500}),
@@ -13,32 +14,31 @@ NETS = {
     "transformer": ("TransformerClassifier", {"module__hidden_size": 256}),
     "mlp": ("MLPNetClassifier", {"module__hidden_size": 800}),
 }
+STOPPING = {"callbacks__early_stopping__min_epochs": 6, "callbacks__early_stopping__patience": 6}  # the best epochs are the first few
 
 
 @cache
-def rows(train=TRAIN):
-    """Training windows and labels, and later ones to test on."""
+def rows(train=None):
+    """Training windows and labels, and later ones to test on; three bars between them are purged. ``train`` limits the former."""
     from sktrain import AdaptiveLabeler, BarFeatures, SlidingWindow
     from sktrain.datasets import load_sp500
 
-    bars, y = AdaptiveLabeler(horizon=3, base_threshold=0.01).fit_resample(load_sp500())
+    bars, y = AdaptiveLabeler(horizon=HORIZON, base_threshold=0.01).fit_resample(load_sp500())
     windows = SlidingWindow(lookback=LOOKBACK).fit_transform(BarFeatures().fit_transform(bars))
-    first, cut = 100, 100 + train  # after the warm-up; three bars are purged
-    later = slice(cut + 3, cut + 3 + TEST)
-    y = np.asarray(y)
-    return windows[first:cut], y[first:cut], windows[later], y[later]
+    y, cut = np.asarray(y), int(SHARE * len(bars))
+    first = WARM_UP if train is None else cut - train
+    return windows[first:cut], y[first:cut], windows[cut + HORIZON :], y[cut + HORIZON :]
 
 
-def trained(kind, seed=0, epochs=3, train=TRAIN, **params):
-    """A fitted net."""
+def trained(kind, seed=0, *, train=None, **params):
+    """A fitted net; default parameters but for its size and less patience."""
     import sktrain
 
     name, sizes = NETS[kind]
     X, y, _, _ = rows(train)
-    given = {"max_epochs": epochs, "lr": 5e-4, "batch_size": 64, "random_state": seed, "train_split": None, **sizes, **params}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return getattr(sktrain, name)(**given).fit(X, y)
+        return getattr(sktrain, name)(**{"random_state": seed, "horizon": HORIZON, **STOPPING, **sizes, **params}).fit(X, y)
 
 
 def n_weights(net):
