@@ -3,6 +3,7 @@
 What compression costs is measured on the last block of unique times, purged of rows whose label reaches into it.
 """
 
+from functools import partial
 import pickle
 import warnings
 
@@ -76,6 +77,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     True
     """
 
+    _late = "estimator"  # what a file may leave unopened until it is asked for
     _parameter_constraints = {
         "estimator": [HasMethods(["fit", "predict_proba"]), None],
         "sparsity": [Number(0, 1, closed="left")],
@@ -106,9 +108,18 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.structured = structured
         self.horizon = horizon
 
+    def __getattr__(self, name):
+        """The recipe of a model from a file is opened when it is asked for: predicting has no use for it, nor for torch."""
+        opener = vars(self).get("_opener") if name == "estimator" else None
+        if opener is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        self.estimator = opener()
+        vars(self).pop("_opener", None)
+        return self.estimator
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        inner = self._estimator().__sklearn_tags__()
+        inner = (vars(self).get("model_") or self._estimator()).__sklearn_tags__()
         tags.input_tags, tags.classifier_tags = inner.input_tags, inner.classifier_tags
         return tags
 
@@ -217,10 +228,11 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         return self.model_.predict(X)
 
     def __getstate__(self):
-        state = dict(super().__getstate__())
+        estimator = self.estimator
+        state = {name: value for name, value in super().__getstate__().items() if name != "estimator"}
         if "report_" in state:
             state["report_"] = state["report_"].to_dict()
-        return state
+        return {**state, "estimator": estimator}  # last, so that a file may leave it for later
 
     def __setstate__(self, state):
         if "report_" in state:
@@ -230,17 +242,21 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     def __reduce_ex__(self, protocol):
         """Pickle the unfitted estimator apart, so that a compressed model opens where torch is not installed."""
         state = self.__getstate__()
-        return _opened, (type(self), {**state, "estimator": None}, pickle.dumps(state["estimator"], protocol))
+        return _opened, (type(self), state, pickle.dumps(state.pop("estimator"), protocol))
 
 
 def _opened(cls, state, estimator):
     made = cls.__new__(cls)
-    try:
-        state["estimator"] = pickle.loads(estimator)  # no more trust than the pickle this stands in
-    except ModuleNotFoundError:
-        state["estimator"] = UnavailableEstimator(estimator)
     made.__setstate__(state)
+    vars(made)["_opener"] = partial(_unpickled, estimator)
     return made
+
+
+def _unpickled(estimator):
+    try:
+        return pickle.loads(estimator)  # no more trust than the pickle this stood in
+    except ModuleNotFoundError:
+        return UnavailableEstimator(estimator)
 
 
 def _ladder(sparsity, bits):

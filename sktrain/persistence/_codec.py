@@ -5,6 +5,7 @@ from their state) and scikit-learn's own estimators (through skops, which audits
 with its place in the object; a file that names anything else is refused when opening.
 """
 
+from functools import partial
 import importlib
 import math
 import zlib
@@ -303,8 +304,12 @@ class Decoder:
         cls = _import(REGISTRY, tree["class"])
         value = cls.__new__(cls)
         self._known[tree["number"]] = value
-        state = {key: self.decode(item) for key, item in tree["state"].items()}
+        parts = dict(tree["state"])
+        late = parts.pop(cls._late) if list(parts)[-1:] == [getattr(cls, "_late", None)] else None  # what is last, nothing refers to
+        state = {key: self.decode(item) for key, item in parts.items()}
         value.__setstate__(state) if hasattr(value, "__setstate__") else vars(value).update(state)
+        if late is not None:
+            vars(value)["_opener"] = partial(self.decode, late)
         return value
 
     def _read_net(self, tree):

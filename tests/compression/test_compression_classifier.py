@@ -222,6 +222,37 @@ def test_without_torch_both_files_open_and_predict(fitted, windows, tmp_path):
     np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
 
 
+LIGHT = """
+import sys, joblib, numpy as np, sktrain
+model = (joblib.load if sys.argv[2].endswith("joblib") else sktrain.load)(sys.argv[2])
+first = model.predict_proba(np.load(sys.argv[1]))
+print(sorted({"torch", "skorch"} & set(sys.modules)), type(model.estimator).__name__, sorted({"torch", "skorch"} & set(sys.modules)))
+again = joblib.load(joblib.dump(model, sys.argv[2] + "2")[0])
+assert np.array_equal(again.predict_proba(np.load(sys.argv[1])), first)
+assert repr(again) == repr(model)
+"""
+
+
+@pytest.mark.parametrize("name", ["m.joblib", "m.sktrain"])
+def test_with_torch_installed_predicting_does_not_import_it(name, fitted, windows, tmp_path):
+    path = tmp_path / name
+    joblib.dump(fitted, path) if name.endswith("joblib") else save(fitted, path)
+    np.save(tmp_path / "X.npy", windows[0][:9])
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", LIGHT, str(tmp_path / "X.npy"), str(path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[] GRUClassifier ['skorch', 'torch']"
+
+
+def test_a_recipe_left_for_later_is_the_recipe(fitted, tmp_path):
+    opened = load(save(fitted, tmp_path / "m.sktrain"))
+    assert "estimator" not in vars(opened)
+    assert repr(clone(opened)) == repr(clone(fitted))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = opened.nonsense
+    bare = CompressedClassifier.__new__(CompressedClassifier)
+    assert not hasattr(bare, "estimator")
+
+
 @pytest.mark.parametrize(
     "params", [{"sparsity": 1.0}, {"sparsity": True}, {"bits": 2}, {"fine_tune_epochs": -1}, {"max_score_drop": -0.1}, {"validation": 0}, {"scope": "x"}], ids=str
 )
