@@ -10,13 +10,14 @@ from sktrain import load
 from sktrain.exceptions import CorruptFileError
 from sktrain.persistence import read_manifest
 
+KINDS = {"compressed", "int4", "pruned", "quantized", "scikit_learn", "vote"}
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.sktrain"))
 
 
 def test_there_are_golden_files_of_the_present_format():
     from sktrain.persistence._file import FORMAT
 
-    assert {path.stem for path in GOLDEN} >= {f"format{FORMAT}_{name}" for name in ("vote", "pruned", "quantized", "scikit_learn")}
+    assert {path.stem for path in GOLDEN} >= {f"format{FORMAT}_{name}" for name in KINDS}
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
@@ -46,4 +47,4 @@ def test_a_flipped_byte_in_a_golden_file_is_noticed(path, tmp_path):
 
 @pytest.mark.slow
 def test_the_recipe_of_the_golden_files_still_runs():
-    assert set(models()) == {"vote", "pruned", "quantized", "scikit_learn"}
+    assert set(models()) == KINDS
