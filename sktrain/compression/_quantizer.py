@@ -96,15 +96,16 @@ class ModelQuantizer(BaseEstimator):
         rows = {} if X is None else {id(net): seen for net, seen in nets_with_rows(model, X)}
         return copy_with(model, lambda net: self._quantized_net(net, rows.get(id(net)), sample_weight))
 
-    def save_quantized(self, model, path):
+    def save_quantized(self, model, path, X=None, *, sample_weight=None):
         """Write a model, quantized first if it is not yet, whole or not at all.
 
         Parameters
         ----------
         model : as in :meth:`quantize_model`, or what it returned
         path : path
-            A name ending in ``.onnx`` gets the bare network as an ONNX file with eight-bit weights, for other runtimes; any other name
-            the fitted model as a joblib file. ``sktrain.save`` writes the file that opens safely.
+            A name ending in ``.onnx`` gets the bare network as an ONNX file, a byte per weight, for other runtimes; any other name the
+            fitted model as a joblib file. ``sktrain.save`` writes the file that opens safely.
+        X, sample_weight : as in :meth:`quantize_model`
 
         Returns
         -------
@@ -115,7 +116,7 @@ class ModelQuantizer(BaseEstimator):
         except SktrainError:
             found = []  # quantized already
         if found or _is_module(model):
-            model = self.quantize_model(model)
+            model = self.quantize_model(model, X, sample_weight=sample_weight)
         if Path(path).suffix == ".onnx":
             if not isinstance(model, QuantizedClassifier):
                 raise SktrainError(f"An .onnx file holds one network; {type(model).__name__} is more than that. Save a net, or use export_onnx.")

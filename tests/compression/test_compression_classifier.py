@@ -16,7 +16,19 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 import torch
 
-from sktrain import CompressedClassifier, GRUClassifier, MLPNetClassifier, ModelPruner, SlidingWindow, load, save
+from sktrain import (
+    AdaptiveLabeler,
+    BarFeatures,
+    CompressedClassifier,
+    EnhancedWalkForwardCV,
+    GRUClassifier,
+    MLPNetClassifier,
+    ModelPruner,
+    OptunaSearchCV,
+    SlidingWindow,
+    load,
+    save,
+)
 from sktrain.compression import CompressionReport, QuantizedClassifier, UnavailableEstimator, compress_model
 from sktrain.compression._fine_tuning import fine_tune
 from sktrain.exceptions import SktrainError, SktrainWarning, TrainingDivergedError
@@ -187,6 +199,18 @@ def test_sparsity_can_be_searched(windows):
     X, y = windows
     search = GridSearchCV(CompressedClassifier(MLPNetClassifier(**SMALL)), {"sparsity": [0.0, 0.95], "estimator__lr": [0.02]}, cv=2).fit(X, y)
     assert search.best_params_["sparsity"] == 0.0
+
+
+def test_sparsity_is_tuned_on_bars_under_walk_forward(sp500):
+    bars, y = AdaptiveLabeler(horizon=3, base_threshold=0.01).fit_resample(sp500.iloc[:900])
+    net = MLPNetClassifier(max_epochs=2, random_state=0, module__hidden_size=16)
+    model = CompressedClassifier(Pipeline([("features", BarFeatures(windows=(5, 10))), ("window", SlidingWindow(lookback=4)), ("net", net)]))
+    cv = EnhancedWalkForwardCV(n_splits=2, ensure_regime_coverage=False)
+    search = OptunaSearchCV(model, {"sparsity": (0.0, 0.9), "bits": [4, 8]}, n_trials=3, cv=cv, random_state=0).fit(bars, y)
+    assert 0 <= search.best_params_["sparsity"] <= 0.9
+    assert search.best_estimator_.sparsity_ == pytest.approx(search.best_params_["sparsity"], abs=0.02)
+    assert search.best_estimator_.bits_ == search.best_params_["bits"]
+    assert np.isfinite(search.predict_proba(bars.iloc[-50:])).all()
 
 
 def test_pipelines_votes_and_weights_are_followed():

@@ -345,6 +345,9 @@ def test_saved_quantized_files(nets, quantized, windows, tmp_path):
     np.testing.assert_allclose(torch.softmax(torch.from_numpy(scores), 1).numpy(), expected, atol=1e-5)
     with pytest.raises(PersistenceError, match="cannot be written"):
         ModelQuantizer().save_quantized(quantized["TCNClassifier"], tmp_path / "none" / "m.onnx")
+    path = ModelQuantizer(4).save_quantized(nets["TCNClassifier"], tmp_path / "m.joblib", X[:300])
+    seeing = ModelQuantizer(4).quantize_model(nets["TCNClassifier"], X[:300])
+    np.testing.assert_array_equal(joblib.load(path).predict_proba(X), seeing.predict_proba(X))
     assert sorted(os.listdir(tmp_path)) == ["m.joblib", "m.onnx"]
 
 
