@@ -30,6 +30,7 @@ except ModuleNotFoundError:  # no flock on this system: the counter decides
 
 __all__ = ["MemoryLedger", "StorageLedger"]
 
+_LOCK_FILE = ".sktrain-owner-"
 _KEY = "sktrain"  # attribute under which everything of ours is stored
 _BEAT = 10.0  # seconds between two signs of life
 _SILENCE = 120.0  # seconds without one after which an owner elsewhere is taken to be dead
@@ -71,28 +72,12 @@ def _folder_lock(folder):
         os.close(handle)
 
 
-class _Owner:
-    """This process's claim to be alive."""
-
-    def __init__(self, folder):
-        self.token = uuid4().hex
-        self.path = Path(folder or tempfile.gettempdir()) / f".sktrain-owner-{self.token}"
-        self._handle = os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600)
-        if fcntl is not None:
-            fcntl.flock(self._handle, fcntl.LOCK_EX)
-        self.record = {"token": self.token, "host": platform.node(), "pid": os.getpid(), "lock": str(self.path)}
-
-    def close(self):
-        self.path.unlink(missing_ok=True)
-        os.close(self._handle)
-
-
-def _same_machine_alive(owner):
-    """Whether an owner on this machine still holds its lock; None when the lock cannot tell."""
-    if fcntl is None or owner["host"] != platform.node():
+def _lock_file_held(path):
+    """Whether a living process holds a lock file; one that nobody holds is removed. None when that cannot be told."""
+    if fcntl is None:
         return None
     try:
-        handle = os.open(owner["lock"], os.O_RDWR)
+        handle = os.open(path, os.O_RDWR)
     except FileNotFoundError:
         return False
     except PermissionError:
@@ -102,10 +87,38 @@ def _same_machine_alive(owner):
     except BlockingIOError:
         return True
     else:
-        Path(owner["lock"]).unlink(missing_ok=True)
+        Path(path).unlink(missing_ok=True)
         return False
     finally:
         os.close(handle)
+
+
+class _Owner:
+    """This process's claim to be alive.
+
+    A process killed before its first claim leaves a lock file that no trial names, so each owner clears the folder of
+    those. The folder's lock keeps a file that is made but not yet locked from being taken for one of them.
+    """
+
+    def __init__(self, folder):
+        self.token = uuid4().hex
+        self.path = Path(folder or tempfile.gettempdir()) / f"{_LOCK_FILE}{self.token}"
+        with _folder_lock(folder):
+            for left in folder.glob(f"{_LOCK_FILE}*") if folder else ():
+                _lock_file_held(left)
+            self._handle = os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600)
+            if fcntl is not None:
+                fcntl.flock(self._handle, fcntl.LOCK_EX)
+        self.record = {"token": self.token, "host": platform.node(), "pid": os.getpid(), "lock": str(self.path)}
+
+    def close(self):
+        self.path.unlink(missing_ok=True)
+        os.close(self._handle)
+
+
+def _same_machine_alive(owner):
+    """Whether an owner on this machine still holds its lock; None when the lock cannot tell."""
+    return _lock_file_held(owner["lock"]) if owner["host"] == platform.node() else None
 
 
 def _open(storage):

@@ -109,6 +109,18 @@ def test_twenty_kills(tmp_path):
     kill_and_resume(tmp_path, kills=20, n_trials=40, pause=0.03, seed=2)
 
 
+def test_a_lock_file_goes_when_its_owner_died_before_a_claim_and_stays_while_it_lives(tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    dead, living = tmp_path / ".sktrain-owner-dead", tmp_path / ".sktrain-owner-living"
+    dead.touch()
+    with open(living, "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        search(tmp_path / "study.db", n_trials=2).fit(X, Y)
+        assert list(tmp_path.glob(".sktrain-owner*")) == [living]
+    search(tmp_path / "study.db", n_trials=2).fit(X, Y)
+    assert not list(tmp_path.glob(".sktrain-owner*"))
+
+
 def search(storage, **changes):
     settings = {"n_trials": 6, "random_state": 0, "cv": 4, "storage": storage}
     return OptunaSearchCV(changes.pop("estimator", LogisticRegression()), changes.pop("space", {"C": (1e-6, 1e3, "log")}), **{**settings, **changes})
