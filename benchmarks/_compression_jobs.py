@@ -1,6 +1,7 @@
 """The job that the benchmarks of compression share: nets of at least a million weights, trained on the bundled S&P 500 bars until the
 last block of their training rows gets no better, and asked about the years that follow."""
 
+import copy
 from functools import cache
 import warnings
 
@@ -44,3 +45,12 @@ def trained(kind, seed=0, *, train=None, **params):
 def n_weights(net):
     """Weights of a net."""
     return sum(p.numel() for p in net.module_.parameters())
+
+
+def pruned(net, sparsity, X=None):
+    """A pruned copy."""
+    from sktrain import ModelPruner
+
+    net = copy.deepcopy(net)
+    ModelPruner(sparsity).prune_model(net, X=X)
+    return net

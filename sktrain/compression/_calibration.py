@@ -31,8 +31,8 @@ def windows_of(model, X, weight=None):
     Rows are thinned evenly; a bare Module takes a 3-D array.
     """
     if isinstance(model, nn.Module):
-        X = torch.as_tensor(X)
-        take, n = X.__getitem__, len(X)
+        values = np.asarray(X)
+        take, n = (lambda some: torch.tensor(values[some.numpy()])), len(values)
         kind = next(model.parameters())
     else:
         rows = model.read_rows(X, reset=False)

@@ -105,7 +105,8 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
         ndarray of float64, shape (n, n_classes)
             Columns as in ``classes_``; rows sum to 1.
         """
-        check_is_fitted(self)
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)
         scores = [self._session.run(None, {"X": batch})[0] for batch in batches(self, X, _BATCH)]
         scores = np.concatenate(scores).astype(np.float64)
         scores -= scores.max(axis=1, keepdims=True)

@@ -10,6 +10,7 @@ from ..exceptions import SktrainError
 
 __all__ = ["batches"]
 
+_FLOATS = (np.float32, np.float64)
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -41,7 +42,8 @@ def _windows(estimator, X, size):
 
 
 def _array(estimator, X):
-    X = check_array(X, allow_nd=True, dtype=[np.float32, np.float64], ensure_all_finite=False, input_name="X")
+    if type(X) is not np.ndarray or X.dtype not in _FLOATS or not X.size:  # the check costs as much as a small network's answer
+        X = check_array(X, allow_nd=True, dtype=list(_FLOATS), ensure_all_finite=False, input_name="X")
     _check_sizes(estimator, *X.shape[1:])
     _refuse_infinite(X.reshape(-1, X.shape[2]), None, f"step (rows have {X.shape[1]} steps)")
     return X
