@@ -20,7 +20,7 @@ import torch
 from sktrain import ModelQuantizer
 from sktrain.compression._fine_tuning import fine_tune
 
-SEEDS, EPOCHS = 5, 6
+SEEDS, EPOCHS = 5, 4
 KEPT = ("int8", "50% pruned, fine-tuned")  # the ways to compress that have a budget
 OVERFIT = {"train_split": None, "max_epochs": 10}  # no validation: sure of itself, and wrong
 

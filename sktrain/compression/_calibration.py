@@ -16,13 +16,14 @@ from torch.nn import functional as F
 
 from ..exceptions import SktrainError
 
-__all__ = ["keep_mask", "layer_inputs", "refit", "round_rows", "windows_of"]
+__all__ = ["answers", "keep_mask", "layer_inputs", "refit", "round_rows", "saliency", "windows_of"]
 
 _ROWS = 4096  # rows that are looked at; more are thinned evenly
 _INPUTS = 16_384  # inputs of a layer that are enough to know their moments
 _WIDEST = 4096  # inputs of a layer beyond which only their sizes are known, not what they have in common
 _RIDGE = 0.01  # of the mean moment, added to the diagonal: pulls refitted weights towards the old ones
 _BATCH = 256
+_TRIALS = 1024  # rows on which the effect of one layer on the answers is measured
 
 
 def windows_of(model, X, weight=None):
@@ -92,6 +93,27 @@ def layer_inputs(network, windows):
     return found
 
 
+def answers(network, windows):
+    """Scores of some of the rows and the weight of each: float64 Tensors (rows, scores) and (rows,), the weights' sum 1.
+
+    What all scores of a row share changes no probability and is taken off.
+    """
+    every = -(-sum(len(batch) for batch, _ in windows) // _TRIALS)
+    training, scores, weights = network.training, [], []
+    try:
+        with torch.no_grad():
+            network.eval()
+            for batch, weight in windows[::every]:
+                found = network(batch)
+                found = (found[0] if isinstance(found, (tuple, list)) else found).flatten(1).double().cpu()
+                scores.append(found - found.mean(1, keepdim=True) if found.shape[1] > 1 else found)
+                weights.append(torch.ones(len(batch), dtype=torch.float64) if weight is None else weight)
+    finally:
+        network.train(training)
+    weights = torch.cat(weights)
+    return torch.cat(scores), weights / (weights.sum() or 1.0)
+
+
 def _is_watched(layer):
     if isinstance(layer, nn.Conv1d):
         return layer.groups == 1 and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
@@ -141,15 +163,20 @@ def _rows(weight):
     return weight.detach().double().cpu().flatten(1)
 
 
+def saliency(weight, moments=None):
+    """What leaving out each weight alone costs, flattened; without ``moments``, its square."""
+    cost = _rows(weight).square()
+    if moments is not None and moments.ndim == 1:
+        cost = cost * moments  # Sun et al. 2023, "A simple and effective pruning approach for large language models"
+    elif moments is not None:
+        cost = cost / torch.cholesky_inverse(_factor(moments)).diagonal()
+    return cost.flatten()
+
+
 def keep_mask(weight, count, moments=None):
     """True where a weight stays, of its shape: ``count`` go, those that cost least (without ``moments``, the smallest)."""
-    cost = _rows(weight).abs()
-    if moments is not None and moments.ndim == 1:
-        cost = cost * moments.sqrt()  # Sun et al. 2023, "A simple and effective pruning approach for large language models"
-    elif moments is not None:
-        cost = cost / torch.cholesky_inverse(_factor(moments)).diagonal().sqrt()
     keep = torch.ones(weight.numel(), dtype=torch.bool)
-    keep[cost.flatten().argsort(stable=True)[:count]] = False
+    keep[saliency(weight, moments).argsort(stable=True)[:count]] = False
     return keep.reshape(weight.shape).to(weight.device)
 
 

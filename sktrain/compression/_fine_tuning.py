@@ -12,13 +12,13 @@ import torch
 
 from ..exceptions import TrainingDivergedError
 from ..reproducibility import draw_seed, rng_scope
-from ._calibration import layer_inputs, windows_of
+from ._calibration import windows_of
 from ._places import nets_with_rows
-from ._pruner import bake, cubic_sparsity, prune_weights
+from ._pruner import bake, cubic_sparsity, prune_weights, rows_seen
 
 __all__ = ["fine_tune"]
 
-_SLOWER = 0.1  # of the learning rate the net was trained with
+_SLOWER = {False: 0.03, True: 0.1}  # of the learning rate the net was trained with; where whole units went there is more to learn
 _ROWS = 128  # a step
 
 
@@ -47,7 +47,7 @@ def fine_tune(model, X, *, target, epochs, scope="global", sensitivity=0.1, stru
 
             narrow(net, target)
         with rng_scope(draw_seed(net.random_state, getattr(net, "n_fits_", 0), 1)):
-            _Imitation(net, teacher, rows, sample_weight).run(0.0 if structured else target, epochs, scope, sensitivity)
+            _Imitation(net, teacher, rows, sample_weight, _SLOWER[structured]).run(0.0 if structured else target, epochs, scope, sensitivity)
         total += n_weights
         gone += n_weights - sum(int((weight != 0).sum()) for weight in bake(net.module_).values())
     return gone / total
@@ -60,8 +60,8 @@ def _count(network):
 class _Imitation:
     """One net that learns to answer as another network did."""
 
-    def __init__(self, net, teacher, X, weight):
-        self.net, self.student = net, net.module_
+    def __init__(self, net, teacher, X, weight, slower):
+        self.net, self.student, self.rate = net, net.module_, slower * net.lr
         self.rows, self.X, self.weight = net.read_rows(X, reset=False), X, weight
         counts = torch.ones(len(self.rows)) if weight is None else torch.tensor(np.asarray(weight, dtype=np.float32))
         self.counts = (counts / counts.mean()).to(net.device)
@@ -78,14 +78,14 @@ class _Imitation:
         from rich.progress import track
 
         self._still()
-        optimizer = torch.optim.Adam(self.student.parameters(), lr=_SLOWER * self.net.lr)
+        optimizer = torch.optim.Adam(self.student.parameters(), lr=self.rate)
         n_steps = epochs * -(-len(self.rows) // _ROWS)
         slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
         initial, rising = self._sparsity(), (epochs + 1) // 2
         for epoch in track(range(epochs), f"Fine-tuning {type(self.net).__name__}", disable=not self.net.verbose):
             if target > initial and epoch < rising:
-                inputs = layer_inputs(self.student, windows_of(self.net, self.X, self.weight))
-                self.masks = prune_weights(self.weights, cubic_sparsity((epoch + 1) / rising, target, initial), scope, sensitivity, inputs)
+                seen = rows_seen(self.student, windows_of(self.net, self.X, self.weight))
+                self.masks = prune_weights(self.weights, cubic_sparsity((epoch + 1) / rising, target, initial), scope, sensitivity, *seen)
             self._epoch(optimizer, slower, epoch)
         self.student.eval()
 

@@ -5,6 +5,8 @@ the weights themselves: nothing is left that would hinder copying, pickling or f
 """
 
 from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -42,18 +44,18 @@ def cubic_sparsity(progress, target, initial=0.0):
 
 
 class ModelPruner(BaseEstimator):
-    """Magnitude pruning with a guard for layers that would suffer, and refitting on rows that show what layers do.
+    """Magnitude pruning with a guard for layers that would suffer, or, where rows are given, pruning by what the model answers on them.
 
-    How many weights each layer gives is decided by their magnitude. Which ones: without rows, the smallest; with rows, those whose loss
-    changes the layer's outputs on these rows least, and the others take over what they can by least squares (Hassibi & Stork 1993). The
-    second keeps a model's answers far better and takes seconds, no training.
+    Without rows the smallest weights go. With rows, in each layer those go whose loss changes its outputs least, and the others take over
+    what they can by least squares (Hassibi & Stork 1993); how many, is decided by trying: each layer is pruned alone at a few sparsities, and
+    the layers that move the model's answers least give most. Rows keep a model's answers far better; it takes seconds and no training.
 
     Parameters
     ----------
     target_sparsity : float, default=0.5
         Share of the prunable weights to set to zero, in [0, 1).
     scope : {"global", "layer"}, default="global"
-        Whether the smallest weights of the whole network go, or the same share of each layer.
+        Whether the weights that matter least in the whole network go, or the same share of each layer.
     sensitivity : float, default=0.1
         The guard of global pruning, in [0, 1]: how much more of its signal a layer may lose than if every layer lost the same share of
         weights; what it is spared, others bear. Signal lost is 1 − cos of the angle between the layer's outputs before and after, for
@@ -130,10 +132,10 @@ class ModelPruner(BaseEstimator):
         weights = [bake(network) for network, _ in networks]
         if not any(weights):
             raise SktrainError(f"{type(model).__name__} has no weight matrix that could be pruned.")
-        seen = [_inputs(network, windows) for network, windows in networks]
+        seen = [rows_seen(network, windows) for network, windows in networks]
         self.layers_ = []
-        for (network, _), named, inputs in zip(networks, weights, seen):
-            prune_weights(named, target, self.scope, self.sensitivity, inputs)
+        for (network, _), named, rows in zip(networks, weights, seen):
+            prune_weights(named, target, self.scope, self.sensitivity, *rows)
             self.layers_ += [LayerSparsity(type(network).__name__, name, w.numel(), int((w == 0).sum())) for name, w in named.items()]
         return sum(layer.n_zeros for layer in self.layers_) / sum(layer.n_weights for layer in self.layers_)
 
@@ -170,12 +172,13 @@ def networks_in(model, X=None, sample_weight=None):
     return [(network, windows_of(owner, rows, sample_weight)) for network, owner, rows in found]
 
 
-def _inputs(network, windows):
+def rows_seen(network, windows):
+    """What :func:`prune_weights` learns from rows: what reaches each weight, and a function that asks the network for its answers."""
     if windows is None:
-        return {}
-    from ._calibration import layer_inputs
+        return None, None
+    from ._calibration import answers, layer_inputs
 
-    return layer_inputs(network, windows)
+    return layer_inputs(network, windows), partial(answers, network, windows)
 
 
 def bake(network):
@@ -196,7 +199,7 @@ def bake(network):
     return found
 
 
-def prune_weights(named, target, scope="global", sensitivity=0.1, inputs=None):
+def prune_weights(named, target, scope="global", sensitivity=0.1, inputs=None, answer=None):
     """Prune weights in place and return for each a boolean mask, true where it stays.
 
     Parameters
@@ -206,36 +209,67 @@ def prune_weights(named, target, scope="global", sensitivity=0.1, inputs=None):
         As of :class:`ModelPruner`.
     inputs : dict of str to Tensor, optional
         Second moments of what reaches each weight.
+    answer : callable, optional
+        Scores and weights of some rows, as the network that holds the weights now gives them.
     """
     from ._calibration import keep_mask, refit
 
     inputs, kept = inputs or {}, []
-    sizes = [weight.detach().abs().flatten().double().cpu().numpy() for weight in named.values()]
-    counts = _layer_counts(sizes, target) if scope == "layer" else _global_counts(sizes, target, sensitivity)
+    counts = _even_counts(named, target)
+    if scope == "global":
+        sizes = [np.sort(weight.detach().abs().flatten().double().cpu().numpy()) for weight in named.values()]
+        caps = [_cap(size, count, sensitivity) for size, count in zip(sizes, counts)]
+        if answer is None:
+            offers = [size[:cap] for size, cap in zip(sizes, caps)]
+        else:
+            tried = zip(named.items(), counts, caps, repeat(answer()))
+            offers = [_effects(weight, (count, cap), inputs.get(name), answer, before) for (name, weight), count, cap, before in tried]
+        counts = _cheapest(offers, int(round(target * sum(map(len, sizes)))))
     for (name, weight), count in zip(named.items(), counts):
         kept.append(keep_mask(weight, int(count), inputs.get(name)))
         refit(weight, kept[-1], inputs.get(name))
     return kept
 
 
-def _layer_counts(sizes, target):
-    return [int(round(target * len(size))) for size in sizes]
+def _even_counts(named, target):
+    return [int(round(target * weight.numel())) for weight in named.values()]
 
 
-def _global_counts(sizes, target, sensitivity):
-    """How many of the smallest weights each layer gives, so that together they are the share ``target``."""
-    ranked = [np.sort(size) for size in sizes]
-    even = _layer_counts(sizes, target)
-    caps = [_cap(rank, count, sensitivity) for rank, count in zip(ranked, even)]
-    owner = np.repeat(np.arange(len(caps)), caps)
-    offered = np.concatenate([rank[:cap] for rank, cap in zip(ranked, caps)])
-    wanted = min(int(round(target * sum(map(len, sizes)))), len(offered))
-    chosen = np.argsort(offered, kind="stable")[:wanted]
-    return np.bincount(owner[chosen], minlength=len(caps))
+def _cheapest(offers, wanted):
+    """How many weights each layer gives; ``offers`` are the prices of theirs, rising, for as many as it may give."""
+    owner = np.repeat(np.arange(len(offers)), [len(offer) for offer in offers])
+    chosen = np.argsort(np.concatenate(offers), kind="stable")[:wanted]
+    return np.bincount(owner[chosen], minlength=len(offers))
+
+
+def _effects(weight, marks, inputs, answer, before):
+    """Prices of the weights of one layer, rising: by how much the answers (squared) move for each one more that goes.
+
+    The layer is pruned alone at half of the first mark and at each mark, and put back. Between them the change is spread over the weights as
+    what each costs the layer; no more are offered than the last mark.
+    """
+    from ._calibration import keep_mask, refit, saliency
+
+    counts = np.unique([marks[0] // 2, *marks])
+    counts = counts[counts > 0]
+    held, moved = weight.detach().clone(), []
+    for count in counts.tolist():
+        try:
+            refit(weight, keep_mask(weight, count, inputs), inputs)
+            scores, share = answer()
+        finally:
+            weight.data.copy_(held)
+        moved.append(float((scores - before[0]).square().sum(1) @ share))
+    cost = np.sort(saliency(weight, inputs).numpy())[: marks[-1]]
+    edges = np.r_[0, counts]
+    costs = np.add.reduceat(cost, edges[:-1]) if len(counts) else np.zeros(0)
+    steps = np.diff(np.maximum.accumulate(np.r_[0.0, moved]))
+    rates = np.divide(steps, costs, out=np.zeros_like(steps), where=costs > 0)
+    return np.maximum.accumulate(cost * np.repeat(rates, np.diff(edges)))
 
 
 def _cap(ranked, even, sensitivity):
-    """Most weights a layer may give."""
+    """Most weights a layer may give, of which ``ranked`` are the sizes, rising."""
     energy = np.cumsum(ranked**2)
     if not len(energy) or energy[-1] == 0:
         return len(ranked)
