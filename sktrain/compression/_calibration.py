@@ -97,6 +97,11 @@ def answers(network, windows):
     """Scores of some of the rows and the weight of each: float64 Tensors (rows, scores) and (rows,), the weights' sum 1.
 
     What all scores of a row share changes no probability and is taken off.
+
+    Raises
+    ------
+    SktrainError
+        A network that returns no tensor (nor a tuple that begins with one).
     """
     every = -(-sum(len(batch) for batch, _ in windows) // _TRIALS)
     training, scores, weights = network.training, [], []
@@ -105,7 +110,13 @@ def answers(network, windows):
             network.eval()
             for batch, weight in windows[::every]:
                 found = network(batch)
-                found = (found[0] if isinstance(found, (tuple, list)) else found).flatten(1).double().cpu()
+                found = found[0] if isinstance(found, (tuple, list)) else found
+                if not isinstance(found, torch.Tensor):
+                    raise SktrainError(
+                        f"{type(network).__name__} returns {type(found).__name__}, in which no scores are known. Let it return a tensor, or leave out "
+                        "the rows."
+                    )
+                found = found.flatten(1).double().cpu()
                 scores.append(found - found.mean(1, keepdim=True) if found.shape[1] > 1 else found)
                 weights.append(torch.ones(len(batch), dtype=torch.float64) if weight is None else weight)
     finally:

@@ -6,7 +6,6 @@ the weights themselves: nothing is left that would hinder copying, pickling or f
 
 from dataclasses import dataclass
 from functools import partial
-from itertools import repeat
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -222,8 +221,9 @@ def prune_weights(named, target, scope="global", sensitivity=0.1, inputs=None, a
         if answer is None:
             offers = [size[:cap] for size, cap in zip(sizes, caps)]
         else:
-            tried = zip(named.items(), counts, caps, repeat(answer()))
-            offers = [_effects(weight, (count, cap), inputs.get(name), answer, before) for (name, weight), count, cap, before in tried]
+            before, _ = answer()
+            layers = zip(named.items(), counts, caps)
+            offers = [_effects(weight, (count, cap), inputs.get(name), answer, before) for (name, weight), count, cap in layers]
         counts = _cheapest(offers, int(round(target * sum(map(len, sizes)))))
     for (name, weight), count in zip(named.items(), counts):
         kept.append(keep_mask(weight, int(count), inputs.get(name)))
@@ -259,7 +259,7 @@ def _effects(weight, marks, inputs, answer, before):
             scores, share = answer()
         finally:
             weight.data.copy_(held)
-        moved.append(float((scores - before[0]).square().sum(1) @ share))
+        moved.append(float((scores - before).square().sum(1) @ share))
     cost = np.sort(saliency(weight, inputs).numpy())[: marks[-1]]
     edges = np.r_[0, counts]
     costs = np.add.reduceat(cost, edges[:-1]) if len(counts) else np.zeros(0)

@@ -105,7 +105,7 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
         ndarray of float64, shape (n, n_classes)
             Columns as in ``classes_``; rows sum to 1.
         """
-        if not self.__sklearn_is_fitted__():
+        if not self.__sklearn_is_fitted__():  # asked first: the check takes as long as a small network's answer
             check_is_fitted(self)
         scores = [self._session.run(None, {"X": batch})[0] for batch in batches(self, X, _BATCH)]
         scores = np.concatenate(scores).astype(np.float64)

@@ -9,10 +9,11 @@ import torch
 from sktrain import ModelPruner
 from sktrain.compression._calibration import answers, keep_mask, layer_inputs, refit
 from sktrain.compression._pruner import bake, prune_weights, rows_seen
+from sktrain.exceptions import SktrainError
 
 
 class Sum(torch.nn.Module):
-    """Two layers side by side, one heard a thousand times better."""
+    """Two layers side by side, one heard thirty times better."""
 
     def __init__(self, n=200):
         super().__init__()
@@ -127,4 +128,19 @@ def test_answers_are_centred_and_weighted(network, rows):
         plain = network(torch.from_numpy(rows)).double()
     assert torch.allclose(scores, plain - plain.mean(1, keepdim=True))
     assert np.allclose(share, np.repeat([1 / 700, 3 / 700], [100, 200]))
-    assert not network.eval().training
+    assert network.training
+
+
+def test_a_network_without_scores_is_named_and_stays_as_it_was(network, rows):
+    class Named(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = network
+
+        def forward(self, X):
+            return {"scores": self.inner(X)}
+
+    before = copy.deepcopy(network.state_dict())
+    with pytest.raises(SktrainError, match="Named returns dict"):
+        ModelPruner().prune_model(Named(), X=rows)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
