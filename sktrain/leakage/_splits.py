@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import check_cv
 
-from .._folds import FoldJudge, as_positions
 from .._validation import label_horizon, label_spans, labelled_mask, time_axis
 from ..exceptions import InvalidSplitError
+from ._folds import FoldJudge, as_positions
 from ._report import FAIL, INCONCLUSIVE, NOT_CHECKED, PASS, Finding, LeakageReport
 from ._rows import check_rows, row_where
 

@@ -7,9 +7,9 @@ import pytest
 from sklearn.model_selection import KFold, TimeSeriesSplit
 
 from sktrain import EnhancedWalkForwardCV, LeakageValidator
-from sktrain._folds import FoldJudge
 from sktrain._spans import Spans
 from sktrain.exceptions import InvalidSplitError
+from sktrain.leakage._folds import FoldJudge
 
 V = LeakageValidator()
 FAR = np.iinfo(np.int64).max
