@@ -206,12 +206,12 @@ class EnhancedWalkForwardCV(SpanSplitter):
         return f"{what[0].upper()}{what[1:]}, but min_samples_per_fold={self.min_samples_per_fold}. {facts} {advice}"
 
     def _least_times(self, rows):
-        """Fewest unique times, each with a label, that fill every fold."""
+        """The next number of unique times that fills every fold, if each has a label."""
         k, least = self.n_splits, self.min_samples_per_fold
         lost = rows.reach + self.embargo_bars  # unique times before a test fold that cannot train
         if self.test_size is not None:
             return k * self.test_size + least + lost
-        n = (k + 1) * least
+        n = max((k + 1) * least, rows.last + 1)
         while n - k * (n // (k + 1)) - lost < least:  # what stands before the first of k equal folds
             n += 1
         return n

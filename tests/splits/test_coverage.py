@@ -51,7 +51,7 @@ def all_foldings(n, k, horizon, embargo, least, window, limit):
 )
 def test_moved_boundaries_are_the_best_of_all(groups, k, horizon, embargo, mode):
     window, limit = mode
-    n, least = len(groups), 2
+    n, least = len(groups), 1
     groups = ["up", "up", "down", None][0:0] + [["up", "down", "calm", None][g] for g in groups]
     known = set(groups) - {None}
     cv = EnhancedWalkForwardCV(k, window=window, max_train_size=limit, min_samples_per_fold=least, horizon=horizon, embargo_bars=embargo)
