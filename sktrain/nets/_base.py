@@ -250,7 +250,8 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
         again = self.warm_start and self.initialized_
         with self._unchanged_by_errors():
             job = self._training_job(X, y, sample_weight, label_end_times, X_val, y_val, again=again)
-        return self._train(job, again=again)
+            interrupted = self._train(job, again=again)
+        return self._unless(interrupted)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None, *, label_end_times=None):
         """Update the net with a block of newer rows; the first call of an unfitted net is a ``fit``.
@@ -293,22 +294,25 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
         again = self.initialized_
         with self._unchanged_by_errors():
             job = self._training_job(X, y, sample_weight, label_end_times, again=again, classes=classes, partial=True)
-        return self._train(job, again=again, update=again)
+            interrupted = self._train(job, again=again, update=again)
+        return self._unless(interrupted)
 
-    def _train(self, job, *, again, update=False):
-        number = getattr(self, "n_fits_", 0) + 1 if again else 0
-        seed = draw_seed(self.random_state, number)
-        with self._unchanged_by_errors(), rng_scope(seed):
-            self.n_fits_ = number
-            interrupted = self._run(job, seed, again=again, update=update)
+    def _unless(self, interrupted):
         if interrupted is not None:
             raise interrupted
         return self
 
+    def _train(self, job, *, again, update=False):
+        number = getattr(self, "n_fits_", 0) + 1 if again else 0
+        seed = draw_seed(self.random_state, number)
+        with rng_scope(seed):
+            self.n_fits_ = number
+            return self._run(job, seed, again=again, update=update)
+
     def _run(self, job, seed, *, again, update):
         """Train; a Ctrl-C that leaves something worth keeping is returned, to be raised once it is kept."""
         fitted, rng, interrupted = self.__sklearn_is_fitted__(), np.random.default_rng(seed), None
-        before = self._set_aside() if again else None
+        before = self._set_aside(again)
         if update:
             self._add_earlier(job, rng)
         self._begin(job, again=again, update=update)

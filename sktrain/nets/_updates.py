@@ -119,11 +119,15 @@ class Updating:
             found = {name: np.concatenate([kept[name][stay], found[name]]) for name in found}
         self.replay_ = found
 
-    def _set_aside(self):
-        """Train copies; the present network, loss, optimizer and history stay as they are."""
-        present = {name: vars(self)[name] for name in ("module_", "criterion_", "optimizer_") if name in vars(self)}
-        vars(self).update(copy.deepcopy(present))  # together: the optimizer holds the network's parameters
-        self.history_ = History(dict(row) for row in self.history_ or ())
+    def _set_aside(self, again):
+        """What is present stays as it is: training makes new components, or goes on with copies."""
+        names = ("module_", "criterion_", "optimizer_", "history_")
+        present = {name: vars(self)[name] for name in names if name in vars(self)}
+        self.history_ = None
+        if again:
+            copies = {name: value for name, value in present.items() if name != "history_"}
+            vars(self).update(copy.deepcopy(copies))  # together: the optimizer holds the network's parameters
+            self.history_ = History(dict(row) for row in present["history_"])
         return present
 
     def _built(self):
