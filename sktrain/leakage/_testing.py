@@ -21,8 +21,9 @@ from sklearn.base import BaseEstimator, clone
 
 from .._history import with_history
 from .._validation import label_spans, labelled_mask
-from ._experiments import Experiment, UnusableOutputError, apply, fitted, quiet
+from ._experiments import Experiment, apply, fitted, quiet
 from ._folds import FoldJudge, as_positions
+from ._outputs import UnusableOutputError
 
 __all__ = ["check_causal", "check_splitter", "leakage_checks", "make_bars", "parametrize_with_leakage_checks"]
 
@@ -128,8 +129,8 @@ def _separation(cv, folds, X, y, ends, where):
         assert not fact.shared_times, f"{name} trains on {fact.shared_times} rows at tested times, the first is row {fact.first_shared_time}."
         assert not fact.overlapping, f"{name} trains on {fact.overlapping} labels that overlap tested ones, the first is row {fact.first_overlap}."
         assert not fact.unlabelled, f"{name} holds {fact.unlabelled} rows without a label."
-        near = min(fact.distance_before, fact.distance_after)
-        assert near >= embargo, f"{name} keeps {near} of the {embargo} embargo bars it declares."
+        between = min(fact.distance_before, fact.distance_after) - 1  # neighbours are 1 apart
+        assert between >= embargo, f"{name} leaves out {between} of the {embargo} embargo bars it declares."
     assert not all(fact.all_after for fact in facts), f"{cv!r} trains only on rows later than those it tests, on {where}."
 
 
@@ -195,7 +196,7 @@ def check_causal(transformer, bars=None, y=None, *, horizon=None):
     for frame in frames:
         name = type(transformer).__name__ if hasattr(transformer, "fit") else getattr(transformer, "__name__", "function")
         try:
-            change, _ = Experiment(transformer, frame, y, horizon=horizon).first_change()
+            change = Experiment(transformer, frame, y, horizon=horizon).first_change()
         except UnusableOutputError as error:
             raise AssertionError(f"{name} could not be held to causality: {error}") from error
         if change is not None and change.premature:
