@@ -34,6 +34,7 @@ _MADE = {  # attributes of a fitted net that are made anew, or told in another w
     "optimizer_",
     "virtual_params_",
 }
+_POSITIONS = "validation_"  # positions in the training rows, which are not kept either
 _OF_THE_MACHINE = ("StopFlag", "TrainingCheckpoint")  # a thread's flag, a folder
 _SLACK = 2**16  # values that a network may hold beside its weights: positions, masks
 
@@ -104,11 +105,9 @@ def _learned(net, where, encoder):
     }
     out = {}
     for name, value in found.items():
-        if name != "validation_" and encoder.holds(value):
+        if name != _POSITIONS and encoder.holds(value):
             out[name] = value
-        else:
-            encoder.left.append(f"{where}.{name}")
-    encoder.left.append(f"{where}.validation_")  # speaks of rows, which are not kept either
+    encoder.left += [f"{where}.{name}" for name in {*found, _POSITIONS} - out.keys()]
     return out
 
 

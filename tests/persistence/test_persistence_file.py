@@ -35,7 +35,8 @@ def task(sp500):
 @pytest.fixture(scope="module")
 def fitted(task):
     bars, y = task
-    nets = [("gru", GRUClassifier(max_epochs=1, horizon=3, module__hidden_size=8, random_state=0)), ("mlp", MLPNetClassifier(max_epochs=1, horizon=3, random_state=0))]
+    plain = {"max_epochs": 1, "horizon": 3, "random_state": 0, "replay_rows": 0}  # replayed rows would travel
+    nets = [("gru", GRUClassifier(**plain, module__hidden_size=8)), ("mlp", MLPNetClassifier(**plain))]
     steps = [("features", BarFeatures()), ("window", SlidingWindow(lookback=5)), ("net", VotingClassifier(nets, voting="soft"))]
     return Pipeline(steps).fit(bars, y)
 
