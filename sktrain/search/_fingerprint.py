@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 
 from .._history import get_history
 
-__all__ = ["changes", "digest", "fingerprint", "fingerprint_data"]
+__all__ = ["changes", "digest", "fingerprint", "fingerprint_data", "readable"]
 
 
 def digest(*parts):
@@ -43,17 +43,17 @@ def hash_data(data):
     return digest(joblib_hash(data))
 
 
-def _readable(value):
+def readable(value):
     """Text that is equal for equal parameter values, in every process."""
     if isinstance(value, BaseEstimator):
-        inner = {name: _readable(part) for name, part in sorted(value.get_params(deep=False).items())}
+        inner = {name: readable(part) for name, part in sorted(value.get_params(deep=False).items())}
         return f"{type(value).__name__}({', '.join(f'{name}={part}' for name, part in inner.items())})"
     if isinstance(value, (pd.DataFrame, pd.Series, np.ndarray)):
         return f"{type(value).__name__} of shape {value.shape} {hash_data(value)}"
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_readable, value)) + "]"
+        return "[" + ", ".join(map(readable, value)) + "]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{name}: {_readable(part)}" for name, part in value.items()) + "}"
+        return "{" + ", ".join(f"{name}: {readable(part)}" for name, part in value.items()) + "}"
     if isinstance(value, (str, int, float, bool, type(None))):
         return repr(value)
     if hasattr(value, "__qualname__"):
@@ -72,7 +72,7 @@ def _state_digest(value):
 def describe_estimator(estimator):
     """Text per parameter, the estimator's class under the empty name."""
     kind = f"{type(estimator).__module__}.{type(estimator).__qualname__}"
-    return {"": kind, **{name: _readable(value) for name, value in sorted(estimator.get_params(deep=False).items())}}
+    return {"": kind, **{name: readable(value) for name, value in sorted(estimator.get_params(deep=False).items())}}
 
 
 def fingerprint_data(X, y, metadata):
@@ -83,18 +83,19 @@ def fingerprint_data(X, y, metadata):
 
 
 def _readable_data(value):
-    return hash_data(value) if hasattr(value, "__len__") and not isinstance(value, str) else _readable(value)
+    return hash_data(value) if hasattr(value, "__len__") and not isinstance(value, str) else readable(value)
 
 
-def fingerprint(*, data, splits, cv, estimator, space, scoring, seed, sampler, pruner):
+def fingerprint(*, data, splits, cv, estimator, space, opening, scoring, seed, sampler, pruner):
     """All a study is bound to, as nested text: part -> name -> value."""
     folds = digest(*(hash_data(np.asarray(rows)) for split in splits for rows in split))
     return {
         "data": data,
-        "cv": {"splitter": _readable(cv), "folds": f"{len(splits)} folds {folds}"},
+        "cv": {"splitter": readable(cv), "folds": f"{len(splits)} folds {folds}"},
         "estimator": describe_estimator(estimator),
         "param_distributions": space.describe(),
-        "scoring": {"": _readable(scoring)},
+        **({"enqueue": {"": readable(opening)}} if opening else {}),
+        "scoring": {"": readable(scoring)},
         "random_state": {"": repr(seed)},
         "sampler": {"": type(sampler).__name__},
         "pruner": {"": type(pruner).__name__},
