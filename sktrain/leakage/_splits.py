@@ -158,10 +158,11 @@ def _embargo(facts, cv, needed):
     if not shown:
         return
     least = min(shown.values())
-    if declared is not None and 1 <= least < declared:
-        said = "the splitter declares" if needed is None else "were asked for"
+    if declared is not None and 0 <= least - 1 < declared:  # neighbours are 1 apart, with nothing between them
+        said = "the splitter declares" if needed is None else "was asked for"
         yield Finding(
-            "embargo", "error", f"Training labels end {least} bar(s) from tested rows, but an embargo of {declared} bars {said}.",
+            "embargo", "error",
+            f"{least - 1} unique time(s) stand between a label and rows on the other side, but an embargo of {declared} bars {said}.",
             {"parameter": "embargo_bars"}, {**shown, "embargo_bars": declared}, f"cv.set_params(embargo_bars={declared})",
         )  # fmt: skip
     elif declared is None and shown.get("bars_after_test") == 1:

@@ -128,8 +128,8 @@ def _separation(cv, folds, X, y, ends, where):
         assert not fact.shared_times, f"{name} trains on {fact.shared_times} rows at tested times, the first is row {fact.first_shared_time}."
         assert not fact.overlapping, f"{name} trains on {fact.overlapping} labels that overlap tested ones, the first is row {fact.first_overlap}."
         assert not fact.unlabelled, f"{name} holds {fact.unlabelled} rows without a label."
-        near = min(fact.distance_before, fact.distance_after)
-        assert near >= embargo, f"{name} keeps {near} of the {embargo} embargo bars it declares."
+        between = min(fact.distance_before, fact.distance_after) - 1  # neighbours are 1 apart
+        assert between >= embargo, f"{name} leaves out {between} of the {embargo} embargo bars it declares."
     assert not all(fact.all_after for fact in facts), f"{cv!r} trains only on rows later than those it tests, on {where}."
 
 
