@@ -228,11 +228,16 @@ def check_folds(search, X, y, splits, baseline, options):
         if known and not np.isfinite(search._metric(result["test_scores"])):
             part, names = missing[0]
             raise SktrainError(
-                f"Fold {fold} of cv has no {part} row of class {names[0]!r}, and scoring={search.scoring!r} cannot score such a fold, so every "
+                f"Fold {fold} of cv has no {part} row of class {_plain(names[0])!r}, and scoring={search.scoring!r} cannot score such a fold, so every "
                 "trial would fail. Use fewer or longer folds, or a scorer that needs no probabilities, such as 'balanced_accuracy'."
             )
         if np.count_nonzero(counts[0]) == 1:
             _check_one_class(search.estimator, X, y, fold, (train, test), classes[counts[0] > 0][0], options)
+
+
+def _plain(label):
+    """A label as Python shows it."""
+    return label.item() if isinstance(label, np.generic) else label
 
 
 def _check_one_class(estimator, X, y, fold, split, name, options):
@@ -243,7 +248,7 @@ def _check_one_class(estimator, X, y, fold, split, name, options):
         failed = _fit_and_score(clone(estimator), X, y, train=train, test=test, parameters=None, **quiet)["fit_error"]
     if failed is not None:
         raise SktrainError(
-            f"Fold {fold} of cv trains on the one class {name!r} ({len(train)} rows), and {type(estimator).__name__} cannot: "
+            f"Fold {fold} of cv trains on the one class {_plain(name)!r} ({len(train)} rows), and {type(estimator).__name__} cannot: "
             f"{failed.strip().splitlines()[-1]} Use fewer or longer folds."
         )
 

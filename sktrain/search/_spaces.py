@@ -13,7 +13,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from sklearn.base import clone
 
 from ..exceptions import SktrainError, StudyMismatchError
-from ._fingerprint import readable
+from ._fingerprint import plain_name, readable
 
 __all__ = ["HyperparameterSearchSpace", "Space"]
 
@@ -66,7 +66,7 @@ class _Dimension:
 
     def __str__(self):
         if self.choices is not None:
-            return f"one of {list(self.choices)}"
+            return f"one of {[readable(choice) for choice in self.choices.values()]}"
         if self.quantile is not None:
             return f"scipy {self.quantile.dist.name}{self.quantile.args}{self.quantile.kwds}"
         return str(self.distribution)
@@ -102,7 +102,7 @@ def _choices(name, value):
         _refuse(name, value, "the list of choices is empty.")
     if all(type(choice) in _PLAIN for choice in choices):
         return _Dimension(CategoricalDistribution(choices))
-    labels = [" ".join(repr(choice).split())[:80] for choice in choices]
+    labels = [plain_name(choice)[:80] for choice in choices]
     if len(set(labels)) < len(labels):
         labels = [f"{position}: {label}" for position, label in enumerate(labels)]
     return _Dimension(CategoricalDistribution(labels), choices=dict(zip(labels, choices)))
