@@ -1,7 +1,6 @@
 """What stands around a search: any number of folds, callbacks, edited functions, rows without labels, seeds, starting points."""
 
 import re
-import warnings
 
 import numpy as np
 import optuna
@@ -300,6 +299,7 @@ def test_a_search_starts_from_the_parameters_it_is_given(tmp_path):
     assert own.cv_results_["params"][0] == {"C": 1.0, "solver": "lbfgs", "class_weight": None}
 
 
+@pytest.mark.filterwarnings("ignore:Fixed parameter")
 def test_starting_points_of_other_spaces():
     found = search(space=[{"C": (0.1, 1.0)}, {"C": (5.0, 9.0), "solver": ["liblinear"]}], enqueue=[{"C": 6.0}]).fit(X, Y)
     assert found.cv_results_["params"][0] == {"C": 6.0, "solver": "liblinear"}
@@ -309,8 +309,7 @@ def test_starting_points_of_other_spaces():
 
     assert search(space=space, enqueue=[{"power": 1.0}]).fit(X, Y).cv_results_["params"][0] == {"C": 10.0}
     for wrong in ({"C": 1.0}, {"power": 9.0}):
-        with pytest.raises(SktrainError, match="is nothing that the function"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with pytest.raises(SktrainError, match="is nothing that the function"):
             search(space=space, enqueue=[wrong]).fit(X, Y)
     with pytest.raises(SktrainError, match="enqueue=True needs"):
         search(space=space, enqueue=True).fit(X, Y)
