@@ -76,9 +76,8 @@ def _table(node, depth: int) -> pd.DataFrame | None:
 def _from_list(node: list, depth: int) -> pd.DataFrame | None:
     if not node:
         return None
-    if all(isinstance(row, dict) for row in node):
-        if any(_is_scalar(value) for value in node[0].values()) or depth > 2:
-            return pd.DataFrame([_flat(row) for row in node], dtype=object)
+    if all(isinstance(row, dict) for row in node) and (any(_is_scalar(value) for value in node[0].values()) or depth > 2):
+        return pd.DataFrame([_flat(row) for row in node], dtype=object)
     if all(isinstance(row, list) for row in node):
         width = max(map(len, node))
         if width > 1 and all(len(row) == width and all(map(_is_scalar, row)) for row in node):
@@ -176,7 +175,7 @@ def _keyed_rows(node: dict) -> pd.DataFrame | None:
         return None
     timed = all(cell_kind(key) in ("time", "number") for key in node)
     if timed:
-        table = pd.DataFrame([value for value in node.values()], dtype=object)
+        table = pd.DataFrame(list(node.values()), dtype=object)
         table.insert(0, "", pd.Series(list(node), dtype=object))
         return table
     first = next(iter(node.values()))

@@ -1,6 +1,5 @@
 """A file of rows, whatever its container: a path enters; a table with its rows of names, its cells and its lines leaves."""
 
-from collections.abc import Callable
 import csv
 import io
 from pathlib import Path
@@ -14,7 +13,7 @@ from ._block import Layout, find_layout, lines_of
 from ._cells import MISSING, cell_kind
 from ._json import frame_from_json
 from ._names import RoleTable
-from ._protocol import UnreadableError, clipped
+from ._protocol import UnreadableError
 from ._source import Source, open_source_bytes, settle_encoding
 
 __all__ = ["Table", "open_table"]
@@ -76,7 +75,7 @@ class _FrameTable(Table):
         frame = self._frame
         frame.attrs = {}
         objects = [place for place in texts if pd.api.types.is_numeric_dtype(frame[place].dtype)]
-        return frame.astype({place: object for place in objects}) if objects else frame
+        return frame.astype(dict.fromkeys(objects, object)) if objects else frame
 
 
 class _TextTable(Table):
@@ -93,7 +92,7 @@ class _TextTable(Table):
                     sep=r"\s+" if self.delimiter is None else self.delimiter,
                     header=None,
                     names=range(self.width),
-                    dtype={place: "str" for place in texts},
+                    dtype=dict.fromkeys(texts, "str"),
                     keep_default_na=False,
                     na_values={place: MISSING for place in range(self.width) if place not in texts},
                     skipinitialspace=True,

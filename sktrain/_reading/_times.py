@@ -146,7 +146,7 @@ def _read(column: pd.Series, groups, dayfirst, utc: bool, coerce: bool) -> Times
         if index.tz is None:
             return Times(index)
         return Times(index.tz_convert("UTC"), str(index.tz), local=index.tz_localize(None))
-    if dtype == object:
+    if pd.api.types.is_object_dtype(dtype):
         stamps = column.map(lambda value: isinstance(value, (pd.Timestamp, np.datetime64)) or hasattr(value, "year"))
         if stamps.all():
             column = column.map(lambda value: pd.Timestamp(value).isoformat())

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 import re
 
-
 from .._reading import Table, UnreadableError, clipped, option, plain_name
 from ._headerless import roles_by_content
 from ._roles import BARS, OPENING_STAMPS, PRICES

@@ -220,7 +220,7 @@ def _cells(table: Table, roles: Roles, drop: bool) -> tuple[pd.DataFrame, dict[s
     for place, column in done.items():
         if column is not frame[place]:
             frame[place] = column
-    roles_of = {place: role for role, place in roles.fields.items()} | {place: "volume" for place in roles.volumes}
+    roles_of = {place: role for role, place in roles.fields.items()} | dict.fromkeys(roles.volumes, "volume")
     return frame, {roles_of[place]: text for place, text in texts.items() if place in roles_of}
 
 

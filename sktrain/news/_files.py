@@ -190,7 +190,7 @@ def _complain(roles: dict[str, int], names: list[str], table: Table) -> None:
         missing.remove("available_at")
     if missing:
         shown = ", ".join(map(clipped, names)) or f"numbers 1 to {table.width} (there is no header: its first row is {clipped(table.sample[0])})"
-        call = option("columns", {role: "NAME" for role in missing})
+        call = option("columns", dict.fromkeys(missing, "NAME"))
         raise UnreadableError(f"no column for {' and '.join(missing)}; the columns are {shown}. Name them with {call}.")
 
 

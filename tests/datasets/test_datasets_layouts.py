@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import lzma
+import re
 import warnings
 import zipfile
 
@@ -39,8 +40,9 @@ MINUTES = drawn(pd.date_range("2023-03-06 09:31", periods=100, freq="min"), seed
 
 def table(bars, names, times, *, sep=",", order=NAMES, header=True, extra=(), end="", begin=""):
     """Text of bars: ``names`` of the time and of the columns in ``order``, ``times`` as text."""
+    names = re.split(r"[,;\t]", names) if isinstance(names, str) else names
     out = bars[list(order)].copy()
-    for place, (name, value) in enumerate(extra):
+    for place, (_, value) in enumerate(extra):
         out.insert(len(out.columns), f"extra {place}", value)
     lines = []
     if header:
@@ -75,17 +77,17 @@ def code_column(name, value):
     return ((name, value),)
 
 
-TUSHARE = "trade_date,open,high,low,close,vol".split(",")
-CHINESE = "日期,开盘,最高,最低,收盘,成交量".split(",")
+TUSHARE = "trade_date,open,high,low,close,vol"
+CHINESE = ["日期", "开盘", "最高", "最低", "收盘", "成交量"]
 LAYOUTS = {
     "tushare": (DAYS, lambda b: table(b, TUSHARE, stamps(b, "%Y%m%d"), extra=(("ts_code", "000001.SZ"), ("amount", 12.5)))),
     "tushare newest first": (DAYS, lambda b: table(b[::-1], TUSHARE, stamps(b[::-1], "%Y%m%d"))),
     "tushare minutes": (MINUTES, lambda b: table(b, ["trade_time", "open", "high", "low", "close", "vol"], stamps(b, "%Y-%m-%d %H:%M:%S"))),
     "akshare": (DAYS, lambda b: table(b, CHINESE, stamps(b, "%Y-%m-%d"), extra=(("股票代码", "000001"), ("换手率", 1.2)))),
-    "akshare futures": (DAYS, lambda b: table(b, "日期,开盘价,最高价,最低价,收盘价,成交量".split(","), stamps(b, "%Y-%m-%d"), extra=(("持仓量", 100),))),
+    "akshare futures": (DAYS, lambda b: table(b, "日期,开盘价,最高价,最低价,收盘价,成交量", stamps(b, "%Y-%m-%d"), extra=(("持仓量", 100),))),
     "akshare minutes": (MINUTES, lambda b: table(b, ["时间", *CHINESE[1:]], stamps(b, "%Y-%m-%d %H:%M:%S"))),
     "sina": (MINUTES, lambda b: table(b, ["day", *NAMES], stamps(b, "%Y-%m-%d %H:%M:%S"))),
-    "eastmoney app": (DAYS, lambda b: table(b, "时间,开盘,最高,最低,收盘,总手".split(","), stamps(b, "%Y/%m/%d"), sep="\t", extra=(("金额", "1.2亿"), ("涨幅", "0.13%")))),
+    "eastmoney app": (DAYS, lambda b: table(b, "时间,开盘,最高,最低,收盘,总手", stamps(b, "%Y/%m/%d"), sep="\t", extra=(("金额", "1.2亿"), ("涨幅", "0.13%")))),
     "baostock": (DAYS, lambda b: table(b, ["date", *NAMES], stamps(b, "%Y-%m-%d"), extra=(("code", "sh.600000"), ("tradestatus", 1), ("isST", 0)))),
     "baostock minutes": (MINUTES, lambda b: table(b.assign(date=b.index.strftime("%Y-%m-%d")), ["time", "date", *NAMES], stamps(b, "%Y%m%d%H%M%S000"), order=["date", *NAMES])),
     "tongdaxin minutes": (
@@ -95,41 +97,41 @@ LAYOUTS = {
             begin="000001 平安银行 1分钟线 前复权\n", end="#数据来源:通达信\n",
         ),
     ),
-    "wind": (DAYS, lambda b: table(b, "日期,开盘价(元),最高价(元),最低价(元),收盘价(元),成交量(股)".split(","), stamps(b, "%Y-%m-%d"), extra=(("代码", "600000.SH"), ("简称", "浦发银行")), end="\n数据来源：Wind\n")),
-    "wind database": (DAYS, lambda b: table(b, "TRADE_DT,S_DQ_OPEN,S_DQ_HIGH,S_DQ_LOW,S_DQ_CLOSE,S_DQ_VOLUME".split(","), stamps(b, "%Y%m%d"), extra=(("S_INFO_WINDCODE", "600000.SH"),))),
-    "csmar": (DAYS, lambda b: table(b, "Trddt,Opnprc,Hiprc,Loprc,Clsprc,Dnshrtrd".split(","), stamps(b, "%Y-%m-%d"), extra=(("Stkcd", "000001"),))),
+    "wind": (DAYS, lambda b: table(b, "日期,开盘价(元),最高价(元),最低价(元),收盘价(元),成交量(股)", stamps(b, "%Y-%m-%d"), extra=(("代码", "600000.SH"), ("简称", "浦发银行")), end="\n数据来源：Wind\n")),
+    "wind database": (DAYS, lambda b: table(b, "TRADE_DT,S_DQ_OPEN,S_DQ_HIGH,S_DQ_LOW,S_DQ_CLOSE,S_DQ_VOLUME", stamps(b, "%Y%m%d"), extra=(("S_INFO_WINDCODE", "600000.SH"),))),
+    "csmar": (DAYS, lambda b: table(b, "Trddt,Opnprc,Hiprc,Loprc,Clsprc,Dnshrtrd", stamps(b, "%Y-%m-%d"), extra=(("Stkcd", "000001"),))),
     "joinquant": (DAYS, lambda b: table(b, ["", *NAMES], stamps(b, "%Y-%m-%d"), extra=(("money", 1.0),))),
     "weekday in the date": (DAYS, lambda b: table(b, ["时间", *CHINESE[1:]], ['"' + t + ',' + "一二三四五六日"[d] + '"' for t, d in zip(stamps(b, "%Y-%m-%d"), b.index.dayofweek)])),
     "chinese dates": (DAYS, lambda b: table(b, ["日期", "开盘", "高", "低", "收盘", "交易量"], [f"{t.year}年{t.month}月{t.day}日" for t in b.index])),
-    "stooq": (DAYS, lambda b: table(b, "Date,Open,High,Low,Close,Volume".split(","), stamps(b, "%Y-%m-%d"))),
-    "stooq polish": (DAYS, lambda b: table(b, "Data,Otwarcie,Najwyzszy,Najnizszy,Zamkniecie,Wolumen".split(","), stamps(b, "%Y-%m-%d"))),
+    "stooq": (DAYS, lambda b: table(b, "Date,Open,High,Low,Close,Volume", stamps(b, "%Y-%m-%d"))),
+    "stooq polish": (DAYS, lambda b: table(b, "Data,Otwarcie,Najwyzszy,Najnizszy,Zamkniecie,Wolumen", stamps(b, "%Y-%m-%d"))),
     "stooq bulk": (
         DAYS,
-        lambda b: table(b.assign(per="D", clock="000000"), "<DATE>,<PER>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>".split(","), stamps(b, "%Y%m%d"), order=["per", "clock", *NAMES], extra=(("<TICKER>", "AAPL.US"), ("<OPENINT>", 0))),
+        lambda b: table(b.assign(per="D", clock="000000"), "<DATE>,<PER>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>", stamps(b, "%Y%m%d"), order=["per", "clock", *NAMES], extra=(("<TICKER>", "AAPL.US"), ("<OPENINT>", 0))),
     ),
     "alpha vantage intraday": (MINUTES, lambda b: table(b[::-1], ["timestamp", *NAMES], stamps(b[::-1], "%Y-%m-%d %H:%M:%S"))),
     "polygon flat file": (utc(MINUTES), lambda b: table(b.assign(t=b.index.asi8), ["ticker", "volume", "open", "close", "high", "low", "window_start", "transactions"], ["AAPL"] * len(b), order=["volume", "open", "close", "high", "low", "t", "volume"])),
-    "nasdaq": (DAYS, lambda b: table(b.assign(**{n: "$" + b[n].astype(str) for n in NAMES[:4]})[::-1], "Date,Close/Last,Volume,Open,High,Low".split(","), stamps(b[::-1], "%m/%d/%Y"), order=["close", "volume", "open", "high", "low"])),
-    "barchart": (DAYS, lambda b: table(b[::-1], "Time,Open,High,Low,Latest,Volume".split(","), stamps(b[::-1], "%m/%d/%y"), extra=(("%Change", "+0.13%"),), end='"Downloaded from Barchart.com as of 05-01-2023"\n')),
-    "nse": (DAYS, lambda b: table(b.assign(series="EQ"), "Date ,series ,OPEN ,HIGH ,LOW ,close ,VOLUME ,PREV. CLOSE ,ltp ,vwap ,52W H ".split(","), stamps(b, "%d-%b-%Y"), order=["series", *NAMES, "open", "close", "close", "high"])),
-    "bhavcopy": (DAYS, lambda b: table(b.assign(s="EQ"), "TIMESTAMP,SERIES,OPEN,HIGH,LOW,CLOSE,TOTTRDQTY,LAST,PREVCLOSE".split(","), stamps(b, "%d-%b-%Y"), order=["s", *NAMES, "close", "open"], extra=(("SYMBOL", "TCS"),))),
-    "bse": (DAYS, lambda b: table(b, "Date,Open Price,High Price,Low Price,Close Price,No.of Shares".split(","), stamps(b, "%d-%B-%Y"))),
-    "finam": (HOURS, lambda b: table(b.assign(p=60, clock=b.index.strftime("%H%M%S")), "<DATE>;<TIME>;<PER>;<OPEN>;<HIGH>;<LOW>;<CLOSE>;<VOL>".split(";"), stamps(b, "%Y%m%d"), sep=";", order=["clock", "p", *NAMES])),
-    "finam day first": (HOURS, lambda b: table(b.assign(clock=b.index.strftime("%H:%M")), "<DATE>;<TIME>;<OPEN>;<HIGH>;<LOW>;<CLOSE>;<VOL>".split(";"), stamps(b, "%d/%m/%y"), sep=";", order=["clock", *NAMES])),
+    "nasdaq": (DAYS, lambda b: table(b.assign(**{n: "$" + b[n].astype(str) for n in NAMES[:4]})[::-1], "Date,Close/Last,Volume,Open,High,Low", stamps(b[::-1], "%m/%d/%Y"), order=["close", "volume", "open", "high", "low"])),
+    "barchart": (DAYS, lambda b: table(b[::-1], "Time,Open,High,Low,Latest,Volume", stamps(b[::-1], "%m/%d/%y"), extra=(("%Change", "+0.13%"),), end='"Downloaded from Barchart.com as of 05-01-2023"\n')),
+    "nse": (DAYS, lambda b: table(b.assign(series="EQ"), "Date ,series ,OPEN ,HIGH ,LOW ,close ,VOLUME ,PREV. CLOSE ,ltp ,vwap ,52W H ", stamps(b, "%d-%b-%Y"), order=["series", *NAMES, "open", "close", "close", "high"])),
+    "bhavcopy": (DAYS, lambda b: table(b.assign(s="EQ"), "TIMESTAMP,SERIES,OPEN,HIGH,LOW,CLOSE,TOTTRDQTY,LAST,PREVCLOSE", stamps(b, "%d-%b-%Y"), order=["s", *NAMES, "close", "open"], extra=(("SYMBOL", "TCS"),))),
+    "bse": (DAYS, lambda b: table(b, "Date,Open Price,High Price,Low Price,Close Price,No.of Shares", stamps(b, "%d-%B-%Y"))),
+    "finam": (HOURS, lambda b: table(b.assign(p=60, clock=b.index.strftime("%H%M%S")), "<DATE>;<TIME>;<PER>;<OPEN>;<HIGH>;<LOW>;<CLOSE>;<VOL>", stamps(b, "%Y%m%d"), sep=";", order=["clock", "p", *NAMES])),
+    "finam day first": (HOURS, lambda b: table(b.assign(clock=b.index.strftime("%H:%M")), "<DATE>;<TIME>;<OPEN>;<HIGH>;<LOW>;<CLOSE>;<VOL>", stamps(b, "%d/%m/%y"), sep=";", order=["clock", *NAMES])),
     "dukascopy": (utc(HOURS), lambda b: table(b, ["Gmt time", "Open", "High", "Low", "Close", "Volume"], [t + ".000" for t in stamps(b, "%d.%m.%Y %H:%M:%S")])),
     "dukascopy local": (utc(HOURS), lambda b: table(b, ["Local time", "Open", "High", "Low", "Close", "Volume"], [t + ".000 GMT+0200" for t in stamps(b.set_axis(b.index + pd.Timedelta("2h")), "%d.%m.%Y %H:%M:%S")])),
     "jforex": (utc(HOURS), lambda b: table(b, ["Time (UTC)", "Open", "High", "Low", "Close", "Volume"], stamps(b, "%Y.%m.%d %H:%M:%S"))),
     "histdata": (MINUTES, lambda b: table(b, [], stamps(b, "%Y%m%d %H%M%S"), sep=";", header=False)),
     "histdata metatrader": (MINUTES, lambda b: table(b.assign(clock=b.index.strftime("%H:%M")), [], stamps(b, "%Y.%m.%d"), order=["clock", *NAMES], header=False)),
     "metatrader 4": (HOURS, lambda b: table(b.assign(clock=b.index.strftime("%H:%M")), [], stamps(b, "%Y.%m.%d"), order=["clock", *NAMES], header=False)),
-    "metatrader 5": (HOURS, lambda b: table(b.assign(clock=b.index.strftime("%H:%M:%S")), "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>".split("\t"), stamps(b, "%Y.%m.%d"), sep="\t", order=["clock", *NAMES], extra=(("", 0), ("", 7)))),
-    "metatrader 5 days": (DAYS, lambda b: table(b, "<DATE>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>".split("\t"), stamps(b, "%Y.%m.%d"), sep="\t", extra=(("", 0), ("", 7)))),
+    "metatrader 5": (HOURS, lambda b: table(b.assign(clock=b.index.strftime("%H:%M:%S")), "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>", stamps(b, "%Y.%m.%d"), sep="\t", order=["clock", *NAMES], extra=(("", 0), ("", 7)))),
+    "metatrader 5 days": (DAYS, lambda b: table(b, "<DATE>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>", stamps(b, "%Y.%m.%d"), sep="\t", extra=(("", 0), ("", 7)))),
     "ninjatrader days": (DAYS, lambda b: table(b, [], stamps(b, "%Y%m%d"), sep=";", header=False)),
     "tradingview": (utc(HOURS), lambda b: table(b, ["time", "open", "high", "low", "close", "Volume"], b.index.asi8 // 10**9, extra=(("Volume MA", ""),))),
     "tradingview iso": (utc(HOURS), lambda b: table(b, ["time", "open", "high", "low", "close", "Volume"], [t.isoformat() for t in b.index.tz_convert("America/New_York")])),
     "binance": (utc(HOURS), lambda b: table(b, [], b.index.asi8 // 10**6, header=False, extra=(("", 1637971259999), ("", 1.5), ("", 79), ("", 3.5), ("", 0.5), ("", 0)))),
     "binance microseconds": (utc(HOURS), lambda b: table(b, [], b.index.asi8 // 10**3, header=False, extra=(("", 1637971259999999), ("", 1.5), ("", 79), ("", 3.5), ("", 0.5), ("", 0)))),
-    "cryptodatadownload": (HOURS, lambda b: table(b.assign(s="BTC/USD"), "Date,Symbol,Open,High,Low,Close,Volume BTC,Volume USD".split(","), stamps(b, "%Y-%m-%d %I-%p"), order=["s", *NAMES, "close"], begin="https://www.CryptoDataDownload.com\n")),
+    "cryptodatadownload": (HOURS, lambda b: table(b.assign(s="BTC/USD"), "Date,Symbol,Open,High,Low,Close,Volume BTC,Volume USD", stamps(b, "%Y-%m-%d %I-%p"), order=["s", *NAMES, "close"], begin="https://www.CryptoDataDownload.com\n")),
     "kraken": (utc(HOURS), lambda b: table(b.assign(volume=b["volume"] + 0.125, n=np.arange(len(b)) % 17), [], b.index.asi8 // 10**9, order=[*NAMES, "n"], header=False)),
     "investing german": (DAYS, lambda b: table(german(b)[::-1], ["Datum", "Zuletzt", "Eröffn.", "Hoch", "Tief", "Vol."], quoted(stamps(b[::-1], "%d.%m.%Y")), order=["close", "open", "high", "low", "volume"], extra=(("+/- %", '"0,13%"'),))),
     "investing french": (DAYS, lambda b: table(german(b)[::-1], ["Date", "Dernier", "Ouv.", "Plus Haut", "Plus Bas", "Vol."], quoted(stamps(b[::-1], "%d/%m/%Y")), order=["close", "open", "high", "low", "volume"])),
@@ -140,7 +142,7 @@ LAYOUTS = {
     "investing korean": (DAYS, lambda b: table(b, ["날짜", "종가", "시가", "고가", "저가", "거래량"], quoted(stamps(b, "%Y- %m- %d")), order=["close", "open", "high", "low", "volume"])),
     "investing russian": (DAYS, lambda b: table(german(b), ["Дата", "Цена", "Откр.", "Макс.", "Мин.", "Объём"], quoted(stamps(b, "%d.%m.%Y")), order=["close", "open", "high", "low", "volume"])),
     "investing english": (DAYS, lambda b: table(b, ["Date", "Price", "Open", "High", "Low", "Vol."], quoted(stamps(b, "%b %d, %Y")), order=["close", "open", "high", "low", "volume"])),
-    "ariva": (DAYS, lambda b: table(german(b, quote=False), "Datum;Erster;Hoch;Tief;Schlusskurs;Stuecke;Volumen".split(";"), stamps(b, "%Y-%m-%d"), sep=";", order=[*NAMES, "close"])),
+    "ariva": (DAYS, lambda b: table(german(b, quote=False), "Datum;Erster;Hoch;Tief;Schlusskurs;Stuecke;Volumen", stamps(b, "%Y-%m-%d"), sep=";", order=[*NAMES, "close"])),
     "quantmod": (DAYS, lambda b: table(b, ['""', *(f'"AAPL.{n.title()}"' for n in NAMES)], stamps(b, '"%Y-%m-%d"'))),
     "flattened tuples": (DAYS, lambda b: table(b, ["Date", *(f"\"('{n.title()}', 'SPY')\"" for n in NAMES)], stamps(b, "%Y-%m-%d"))),
     "blanks": (HOURS, lambda b: table(b, ["date", "time", *NAMES], stamps(b, "%Y-%m-%d %H:%M"), sep=" ")),
