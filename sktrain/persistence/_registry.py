@@ -138,7 +138,7 @@ VALUES = _table(
     }
 )
 RECORDS = re.compile(r"sktrain\.(drift|evaluation|features|labels|nets|search|splits)(\._\w+)?")
-_ESTIMATORS_ARE = ("fit", "get_params", "forward", "__setstate__", "__reduce__", "__del__")
+_ESTIMATORS_ARE = ("fit", "get_params", "forward", "__reduce__", "__del__")
 
 
 def home_of(thing):
