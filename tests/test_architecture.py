@@ -10,7 +10,7 @@ import pytest
 import sktrain
 
 PACKAGE = Path(sktrain.__file__).parent
-GROUND = {"exceptions", "_validation", "_history", "_causal", "_spans", "_folds", "_experiments", "_poison", "_io", "_optional", "reproducibility", "testing"}
+GROUND = {"exceptions", "_validation", "_history", "_causal", "_spans", "_folds", "_experiments", "_poison", "_io", "_optional", "_posterior", "reproducibility", "testing"}
 ROOMS = [
     "datasets",
     "features",
