@@ -106,9 +106,9 @@ class Posterior:
     def calibrated(self, scores, codes, prior, *, weight=None, share=1.0):
         """The same with temperature and weight of the prior learned from validation rows.
 
-        The two numbers minimise the log loss of the rows, the labels softened as Platt (1999) does for few rows. The step from the
-        prior to them is then shortened by G / (G + 3), where G is what it gains over the prior in nats: where the rows cannot tell
-        the net from its prior, the prior has the word.
+        The two numbers minimise the log loss of the rows, the labels softened as Platt (1999) does for few rows. The step to them,
+        from the prior or from an earlier calibration, is then shortened by G / (G + 3), where G is what it gains in nats: where
+        the rows cannot tell the net from its prior, the prior has the word, and few rows do not undo what many have taught.
 
         Parameters
         ----------
@@ -131,9 +131,10 @@ class Posterior:
         soft = 1 / (n_rows + 1)
         target = soft * prior + (1 - soft) * np.eye(len(prior))[codes]
         loss = _Loss(evidence, log_prior, target, weight / weight.sum())
+        start = _PRIOR if self.prior is None else np.array([1 / self.temperature, self.prior_weight])
         best = _minimiser(loss)
-        gain = n_rows * max(loss(_PRIOR) - loss(best), 0.0)
-        slope, level = _PRIOR + gain / (gain + _DOUBT) * (best - _PRIOR)
+        gain = n_rows * max(loss(start) - loss(best), 0.0)
+        slope, level = start + gain / (gain + _DOUBT) * (best - start)
         return replace(self, temperature=float(1 / max(slope, _FLATTEST)), prior_weight=float(level), prior=prior, n_rows=float(n_rows))
 
 

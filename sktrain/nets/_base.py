@@ -32,11 +32,7 @@ from ._updates import Updating
 __all__ = ["NetClassifier"]
 
 
-<<<<<<< HEAD
-class NetClassifier(NetParams, InputReader, Inference, TrainingLoop, NeuralNetClassifier):
-=======
-class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetClassifier):
->>>>>>> main
+class NetClassifier(NetParams, InputReader, Updating, Inference, TrainingLoop, NeuralNetClassifier):
     """Base of the neural classifiers.
 
     A ``skorch.NeuralNetClassifier``: skorch's parameter names, callbacks and history hold. Rows are 2-D (one step, or ``lookback``
@@ -114,10 +110,8 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
         The trained network: windows in, logits out.
     history_ : list of dict
         One row per epoch: ``train_loss``, ``valid_loss``, ``valid_acc``, ``dur`` ...
-<<<<<<< HEAD
     posterior_ : Posterior
         How class scores become probabilities: gamma of the focal loss, temperature, weight of the prior.
-=======
     class_count_ : ndarray of shape (n_classes,)
         Summed weight of the rows trained on, by class; what ``criterion__alpha="balanced"`` weighs by.
     replay_ : dict of ndarray
@@ -125,7 +119,6 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
         ``weight`` (m,) float32, and ``key`` (m,) float64, the random number by which each was chosen.
     update_ : UpdateReport
         What the last ``partial_fit`` of the fitted net did: whether it was accepted, by which rows, and why.
->>>>>>> main
     validation_ : ValidationBlock
         Which rows were validated on, or why none.
     stop_reason_ : str
@@ -352,6 +345,8 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
         self._end(job)
         if update and not self._judge(job, before):
             vars(self).update(before)
+        else:
+            self._calibrate(job)
         self._remember(job.seen, rng, again=update)
         self._tidy()
         return interrupted

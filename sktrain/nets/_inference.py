@@ -101,10 +101,10 @@ class Inference:
         scores = [scores.numpy() for scores in self.forward_iter(X)]
         return (scores[0] if len(scores) == 1 else np.concatenate(scores)).astype(np.float64, copy=False)
 
-    def _start_posterior(self):
-        """Probabilities while training: the loss inverted, the calibration of an earlier training kept."""
+    def _start_posterior(self, again):
+        """Probabilities while training: the loss inverted; an update keeps the calibration of the training before."""
         gamma = self.criterion_.gamma if isinstance(self.criterion_, FocalLoss) else 0.0
-        self.posterior_ = replace(self._posterior(), gamma=gamma)
+        self.posterior_ = replace(self._posterior(), gamma=gamma) if again else Posterior(gamma)
 
     def _calibrate(self, job):
         """Learn ``posterior_`` from the validation rows of a training that has ended."""
@@ -121,9 +121,8 @@ class Inference:
         codes = job.valid.y.numpy()
         weight = factor[codes] if job.valid.weight is None else factor[codes] * _numbers(job.valid.weight)
         if weight.any():
-            bare = Posterior(self.posterior_.gamma)
             scores = self._all_scores(job.valid)
-            self.posterior_ = bare.calibrated(scores, codes, prior / prior.sum(), weight=weight, share=job.block.share)
+            self.posterior_ = self.posterior_.calibrated(scores, codes, prior / prior.sum(), weight=weight, share=job.block.share)
 
     def _class_factors(self, counts):
         """How much more than its rows each class weighed in training."""

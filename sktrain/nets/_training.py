@@ -49,16 +49,9 @@ class TrainingLoop(MixedPrecision):
             self.module_.double()
             self.criterion_.double() if isinstance(self.criterion_, torch.nn.Module) else None
         self.module_.gradient_checkpointing = self.gradient_checkpointing
-<<<<<<< HEAD
-        if isinstance(self.criterion_, FocalLoss):
-            weight = None if job.train.weight is None else job.train.weight.numpy()
-            self.criterion_.fit(job.train.y.numpy(), len(self.classes_), weight)
-        self._start_posterior()
-        self._named = [(name, p) for name, p in self.get_all_learnable_params() if p.requires_grad]
-=======
         self._count_classes(job, update)
+        self._start_posterior(again)
         self._named = list(self.get_all_learnable_params())
->>>>>>> main
         self._logits = self._forward()
         self._scale(job)
 
@@ -144,8 +137,6 @@ class TrainingLoop(MixedPrecision):
         """Give back everything that only training needed."""
         for name in ("_hooks", "_named", "_logits", "_device", "_generator", "_batch_hooks", "grad_norm_", "batch_"):
             vars(self).pop(name, None)
-        if "module_" in vars(self):
-            self._calibrate(job)
 
     def _keeps_best(self):
         return any(getattr(callback, "best_weights_", None) is not None for _, callback in self.callbacks_)
