@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from .._posterior import Posterior
 from ..exceptions import CorruptFileError, PersistenceError
 
 __all__ = ["CLASSES", "rebuild", "state_of"]
@@ -32,6 +33,7 @@ _MADE = {  # attributes of a fitted net that are made anew, or told in another w
     "initialized_",
     "module_",
     "optimizer_",
+    "posterior_",
     "virtual_params_",
 }
 _POSITIONS = "validation_"  # positions in the training rows, which are not kept either
@@ -55,6 +57,8 @@ def state_of(net, where, encoder):
     if state["fitted"]:
         _check_module(net, where)
         state["learned"] = _learned(net, where, encoder)
+        if "posterior_" in vars(net):
+            state["posterior"] = dict(vars(net.posterior_))
         state["history"] = [_plain_row(row) for row in net.history_ or []]
         state["weights"] = _arrays(net.module_.state_dict())
         state["callbacks"] = _fitted_callbacks(net, encoder)
@@ -171,6 +175,8 @@ def rebuild(cls, state):
     if not all(isinstance(key, str) and key.endswith("_") and key[0] != "_" for key in learned):
         raise CorruptFileError("a net's learned attributes have names that none has.")
     vars(net).update(learned)
+    if "posterior" in state:  # earlier files hold none: their nets go on saying what they said
+        net.posterior_ = Posterior(**state["posterior"])
     weights = state["weights"]
     _check_sizes(net, weights)
     with rng_scope(0):  # initial weights are drawn, and the caller's generators are his
