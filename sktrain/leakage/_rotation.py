@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn.base import is_classifier
 from sklearn.metrics import balanced_accuracy_score
 
-from ._behaviour import brief
+from ._behaviour import brief, most_times
 from ._budget import BUDGETS
 from ._experiments import fitted, quiet
 from ._failures import cannot, guarded
@@ -51,16 +51,16 @@ def check_shuffled_labels(estimator, X, y, cv, label_end_times=None, *, folds=No
     def experiments():
         with quiet(seed):
             pairs = index_pairs(cv, X, y, None, label_end_times) if folds is None else folds
-            return _judge(*_gains(estimator, X, y, _chosen(X, list(pairs), budget), reach, budget), reach)
+            return _judge(*_gains(estimator, X, y, _chosen(X, list(pairs), budget.folds, most_times(estimator, budget)), reach, budget), reach)
 
     return guarded(_CHECK, experiments, "Rotated labels could not be scored", where=where)
 
 
-def _chosen(X, pairs, budget):
+def _chosen(X, pairs, n_folds, most):
     """Evenly chosen folds, each within a block of unique times around the place where train and test stand closest."""
-    places = np.unique(np.linspace(0, len(pairs) - 1, min(budget.folds, len(pairs))).round().astype(int))
+    places = np.unique(np.linspace(0, len(pairs) - 1, min(n_folds, len(pairs))).round().astype(int))
     codes = np.unique(row_times(X), return_inverse=True)[1]
-    return [_near(codes, *map(np.asarray, pairs[place]), budget.times) for place in places]
+    return [_near(codes, *map(np.asarray, pairs[place]), most) for place in places]
 
 
 def _near(codes, train, test, most):
