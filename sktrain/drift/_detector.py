@@ -13,8 +13,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._validation import Count, Number
 from ..exceptions import DriftDetectedError, DriftWarning, SktrainError
-from ._compare import Reference, compare_columns, compare_correlations, keep
-from ._frames import read_sample
+from ._compare import compare_columns, compare_correlations, gather
+from ._frames import as_before, read_sample
+from ._outliers import describe_outliers, far_outside, outlier_rows, outlier_table
+from ._reference import Reference
 from ._report import DriftReport, decide, recommend
 
 __all__ = ["DriftDetector"]
@@ -170,14 +172,15 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         self._validate_params()
-        sample = read_sample(X)
-        self._check_columns(X, sample)
-        judged = min(sample.n_times, self.reference_.n_times) >= self.min_samples
-        kept = keep(sample, self.reference_.columns)
+        sample = self._read(X)
+        far, clean = self._without_outliers(sample)
+        judged = min(clean.n_times, self.reference_.n_times) >= self.min_samples
+        columns = self.reference_.columns_for(clean)
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            table, histograms = compare_columns(self.reference_, sample, kept, judged=judged)
-            correlation = compare_correlations(self.reference_, kept, table["n_effective"].to_numpy(), judged=judged)
-        return self._report(sample, table, histograms, correlation, judged)
+            new = gather(self.reference_, clean, columns)
+            table, histograms = compare_columns(self.reference_, clean, columns, new, judged=judged)
+            correlation = compare_correlations(self.reference_, new, table["n_effective"].to_numpy(), judged=judged)
+        return self._report(X, sample, far, table, histograms, correlation, judged)
 
     def check_drift(self, reference_features=None, new_features=None):
         """Fit a copy on ``reference_features`` and check ``new_features``: the original system's call.
@@ -266,7 +269,7 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if self.on_drift == "ignore":
-            self._check_columns(X, read_sample(X))
+            self._read(X)
         else:
             report = self.check(X)
             if report.drift_detected:
@@ -279,7 +282,8 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _copy(self):
         return type(self)(**self.get_params())
 
-    def _check_columns(self, X, sample):
+    def _read(self, X):
+        """The sample of new rows, after a look at its columns."""
         known = getattr(self, "feature_names_in_", None)
         given = list(X.columns) if hasattr(X, "columns") else None
         if known is not None and given is not None and list(known) != given and set(known) == set(given):
@@ -289,20 +293,32 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 "Feature names must be in the same order as they were in fit.\n"
                 f"They differ from column {place} on: {known[place]!r} in fit, {given[place]!r} now. Reorder with X[detector.feature_names_in_]."
             )
+        sample = read_sample(X)
         validate_data(self, X, skip_check_array=True, reset=False)
-        for name, old, missing in zip(sample.names, self.reference_.columns, sample.missing):
-            if (old.kind == "numeric") != (missing is None) and sample.n_rows:
-                now = "numeric" if missing is None else "categorical"
-                raise SktrainError(f"Column {name!r} was {old.kind} in fit and is {now} now. Convert one of them.")
+        return as_before(sample, [old.kind if old.n_missing < old.n_rows else None for old in self.reference_.columns])
 
-    def _report(self, sample, table, histograms, correlation, judged):
+    def _without_outliers(self, sample):
+        """Rows far outside per column, and the sample without them; of most rows, that is drift: none is left out."""
+        far = far_outside(self.reference_.tails, sample)
+        rows = np.zeros(sample.n_rows, dtype=bool)
+        for found in far.values():
+            rows[found] = True
+        if 2 * rows.sum() > sample.n_rows and min(sample.n_times, self.reference_.n_times) >= self.min_samples:
+            return {}, sample
+        return far, sample.take(~rows) if far else sample
+
+    def _report(self, X, sample, far, table, histograms, correlation, judged):
         """Decide, and gather everything."""
         table, detail = decide(table, correlation, self._thresholds())
         detected = bool(table["drifted"].any() or detail["drifted"])
         status = "INCONCLUSIVE" if not judged else "DRIFT" if detected else "NO_DRIFT"
+        outliers = outlier_table(X, sample, far)
         few = min(sample.n_times, self.reference_.n_times)
         too_few = f"{few} rows in time are too few to say, {self.min_samples} are needed"
         recommendation, reason = ("monitor", too_few) if not judged else recommend(table, detail, self._thresholds())
+        if len(outliers):
+            recommendation = "monitor" if recommendation == "continue" else recommendation
+            reason = f"{describe_outliers(outliers)}; the others: {reason}"
         return DriftReport(
             drift_detected=detected,
             status=status,
@@ -320,7 +336,18 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             end=sample.end,
             thresholds=self._thresholds(),
             histograms=histograms,
+            outliers=outliers,
+            outlier_rows=outlier_rows(far),
         )
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        return state | {"reference_": state["reference_"].state()} if "reference_" in state else state
+
+    def __setstate__(self, state):
+        if isinstance(state.get("reference_"), dict):
+            state = state | {"reference_": Reference.from_state(state["reference_"])}
+        super().__setstate__(state)
 
     def _thresholds(self):
         return {

@@ -13,7 +13,15 @@ from ._null import benjamini_hochberg
 
 __all__ = ["DriftReport", "decide", "recommend"]
 
-_HIDDEN = ("histograms",)
+_ADVICE = {
+    ("covariate", "retrain"): (
+        "Expect worse scores on rows like the new ones, and retrain on newer rows that include them; "
+        "training again on the rows of the reference changes nothing."
+    ),
+    ("performance", "retrain"): "Retrain on rows as new as these: what the model learned from older ones no longer holds.",
+    ("", "monitor"): "Nothing to retrain for yet: look again when more rows are in.",
+    ("", "continue"): "The model can stay as it is.",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +60,12 @@ class DriftReport(Mapping):
         ``psi``, ``mean_shift``, ``correlation`` and ``alpha``.
     histograms : dict
         Per column ``bins``, ``edges``, and the smoothed shares ``reference`` and ``new``.
+    outliers : DataFrame
+        The part of the new rows that is so far outside of the reference that it must be a mistake (fewer than 0.001 such values
+        are expected per check): rows by their index labels, columns by name, NaN where a value is as others are. They are left
+        out of everything else; but when most rows are far outside, that is drift and none is.
+    outlier_rows : int ndarray
+        Their places among the new rows.
     """
 
     drift_detected: bool
@@ -70,6 +84,8 @@ class DriftReport(Mapping):
     end: object
     thresholds: dict
     histograms: dict = field(default_factory=dict, repr=False)
+    outliers: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
+    outlier_rows: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.intp), repr=False)
 
     def __getitem__(self, key):
         if key not in self._names():
@@ -97,22 +113,32 @@ class DriftReport(Mapping):
 
     def to_dict(self):
         """The report as plain numbers, strings, lists and dicts, ready for JSON (NaN and infinity included)."""
-        out = {name: _plain(getattr(self, name)) for name in self._names() if name != "per_feature"}
+        out = {name: _plain(getattr(self, name)) for name in self._names() if name not in ("per_feature", "outliers")}
         table = self.per_feature
         out["per_feature"] = {str(name): {key: _plain(row[key]) for key in table.columns} for name, row in table.iterrows()}
-        return out
+        out["outliers"] = [
+            {"row": _plain(label), **{name: value for name, value in zip(self.outliers.columns, row) if value == value}}
+            for label, row in zip(self.outliers.index, self.outliers.to_numpy().tolist())
+        ]
+        return out | {"advice": self.advice}
+
+    @property
+    def advice(self):
+        """What the recommendation means, in a sentence: a check says what to expect, not what went wrong in training."""
+        return _ADVICE[self.kind if self.recommendation == "retrain" else "", self.recommendation]
 
     def summary(self):
         """A few lines for people: the verdict, its reason, and the columns by surprise."""
         when = "" if self.start is None else f", {self.start} to {self.end}"
         head = f"{self.status}: {self.n_new} new rows against {self.n_reference}{when}"
+        told = [f"recommendation: {self.recommendation} ({self.reason})", self.advice]
         worst = f"worst PSI {self.psi:.3f}, mean shift {self.mean_shift:.2f} sd, correlation similarity {self.correlation:.2f}"
         shown = ["psi", "mean_shift", "spread", "p_value", "p_adjusted", "drifted", "cause"]
         table = self.per_feature.sort_values("p_value", kind="stable")[shown].head(20)
         text = table.to_string(float_format=lambda value: f"{value:.3g}")
         more = len(self.per_feature) - len(table)
         tail = [f"... and {more} more columns"] if more > 0 else []
-        return "\n".join([head, f"recommendation: {self.recommendation} ({self.reason})", worst, text, *tail])
+        return "\n".join([head, *told, worst, text, *tail])
 
     def __str__(self):
         return self.summary()

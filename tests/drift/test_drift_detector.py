@@ -161,7 +161,7 @@ def test_categories(rng):
     assert not same.drift_detected
     unseen = DriftDetector().fit(old).check(pd.DataFrame({"regime": ["new"] * 250}))
     assert unseen.drift_detected
-    assert unseen.histograms["regime"]["bins"][-1] == "other"
+    assert unseen.histograms["regime"]["bins"][-1] == "never seen"
     typed = DriftDetector().fit(old.astype("category")).check(new.astype("category"))
     assert typed.psi == pytest.approx(report.psi)
 
