@@ -45,6 +45,7 @@ def training(result):
     if result["drift"]:
         drifted = "drift" if result["drift"]["drift_detected"] else "no drift"
         console.print(f"test block against training rows: {drifted}; recommendation: {result['drift']['recommendation']}")
+        console.print(result["drift"].get("advice", ""))
     if result["compression"]:
         before, after = result["compression"]["before"], result["compression"]["after"]
         console.print(f"compression: {before['size_bytes'] / 1024:.0f} KiB -> {after['size_bytes'] / 1024:.0f} KiB")

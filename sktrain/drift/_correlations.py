@@ -1,7 +1,8 @@
-"""Whether the correlations of the columns changed, pair by pair: of normal scores of ranks, so marginals play no part.
+"""Whether the correlations of the columns changed, pair by pair: of normal scores of ranks, so
+marginals play no part.
 
-What enters are stretches of rows in order of time; what is remembered of a reference is a correlation and the dependence of its
-influence per pair; what leaves is one :class:`Correlation`.
+What enters are stretches of rows in order of time; what is remembered of a reference is a
+correlation and the dependence of its influence per pair; what leaves is one :class:`Correlation`.
 """
 
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from scipy.stats import rankdata
 
 from ._null import Moments, mean_p_values, moments
 
-__all__ = ["Correlation", "Pairs", "compare_correlations"]
+__all__ = ["CORRELATED", "WANDERING", "Correlation", "Pairs", "compare_correlations"]
 
-_CORRELATED = 64  # columns whose correlations are compared; beyond, 64 evenly spaced ones
+CORRELATED = 64  # columns whose correlations are compared; beyond, 64 evenly spaced ones
 _PAIRS_AT_ONCE = 64
-_WANDERING = 8.0  # columns worth fewer independent rows than this behave like random walks, which have no correlation
+# Columns worth fewer independent rows than this behave like random walks: they have no correlation.
+WANDERING = 8.0
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Correlation:
     Attributes
     ----------
     similarity : float
-        1 - (largest change of any pair) / 2: 1 for equal matrices, 0 when a perfect correlation turned round.
+        1 - (largest change of any pair) / 2: 1 for equal matrices, 0 when a perfect correlation
+        turned round.
     p_value : float
         Of the most surprising pair, times the number of pairs.
     pair : tuple of str
@@ -43,7 +46,8 @@ class Correlation:
 
 
 def _scores(stretches, positions):
-    """Normal scores of the ranks within one sample, standardised; None for a column that does not vary."""
+    """Normal scores of the ranks within one sample, standardised; None for a column that does not
+    vary."""
     scores = []
     for position in positions:
         values = np.concatenate([part.values[position] for part in stretches])
@@ -66,7 +70,9 @@ def _pair_moments(stretches, scores, pairs, r, spans):
     for start in range(0, len(r), _PAIRS_AT_ONCE):
         chunk = slice(start, start + _PAIRS_AT_ONCE)
         one, other = scores[:, pairs[0][chunk]], scores[:, pairs[1][chunk]]
-        influence = (one * other - 0.5 * r[chunk] * (one * one + other * other)) * (n_times / len(scores))
+        influence = (one * other - 0.5 * r[chunk] * (one * one + other * other)) * (
+            n_times / len(scores)
+        )
         blocks = [part.by_time(piece) for part, piece in zip(stretches, np.split(influence, sizes))]
         parts.append(moments(blocks, n_times, spans).compact())
     return Moments.join(parts)
@@ -93,8 +99,10 @@ class Pairs:
     @classmethod
     def learn(cls, stretches, positions, spans):
         """Of numeric columns; those that never vary are left out."""
-        if len(positions) > _CORRELATED:
-            positions = [positions[i] for i in np.linspace(0, len(positions) - 1, _CORRELATED).astype(int)]
+        if len(positions) > CORRELATED:
+            positions = [
+                positions[i] for i in np.linspace(0, len(positions) - 1, CORRELATED).astype(int)
+            ]
         scores = _scores(stretches, positions)
         alive = [i for i, score in enumerate(scores) if score is not None]
         columns = np.array([positions[i] for i in alive], dtype=np.int64)
@@ -125,7 +133,13 @@ def compare_correlations(reference, new, effective, *, judged):
     known, n_times = reference.pairs, sum(part.n_times for part in new.stretches)
     worth = np.nan_to_num(effective, nan=np.inf) * (1 + reference.components.n / max(n_times, 1))
     scores = _scores(new.stretches, known.columns)
-    alive = np.array([score is not None and worth[place] >= _WANDERING for score, place in zip(scores, known.columns)], dtype=bool)
+    alive = np.array(
+        [
+            score is not None and worth[place] >= WANDERING
+            for score, place in zip(scores, known.columns)
+        ],
+        dtype=bool,
+    )
     if alive.sum() < 2:
         return Correlation()
     rows, columns = np.triu_indices(len(alive), 1)

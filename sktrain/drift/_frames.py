@@ -1,7 +1,8 @@
 """Reads what a user has in hand as columns in order of time, or refuses it by name.
 
-What enters is a DataFrame, an array or a panel; what leaves is a :class:`Sample`: its columns, untouched, and which rows share a
-time. For arrays, and frames whose index holds no times, the order of the rows is the order of time.
+What enters is a DataFrame, an array or a panel; what leaves is a :class:`Sample`: its columns,
+untouched, and which rows share a time. For arrays, and frames whose index holds no times, the order
+of the rows is the order of time.
 """
 
 from dataclasses import dataclass, replace
@@ -32,7 +33,8 @@ class Sample:
     missing : list of (bool ndarray or None)
         For categories, where they are missing; None for numeric columns.
     resolutions : list of float
-        Of the storage of numbers, relative to the value (``eps`` of float64 for integers); 0 for categories.
+        Of the storage of numbers, relative to the value (``eps`` of float64 for integers); 0 for
+        categories.
     extremes : ndarray (n_columns, 2)
         Smallest and largest number of every column as it was read; NaN for categories.
     n_rows, n_times : int
@@ -63,7 +65,9 @@ class Sample:
         renumbered = (np.cumsum(kept) - 1)[order[stays]]
         heads, n_times = None, int(kept.sum())
         if self.first_rows is not None:
-            time = np.repeat(np.arange(self.n_times), np.diff(np.append(self.first_rows, self.n_rows)))[stays]
+            time = np.repeat(
+                np.arange(self.n_times), np.diff(np.append(self.first_rows, self.n_rows))
+            )[stays]
             heads = np.flatnonzero(np.diff(time, prepend=-1))
             n_times = len(heads)
         return replace(
@@ -77,8 +81,13 @@ class Sample:
         )
 
     def stretches(self):
-        """Ranges of consecutive times from which dependence is learned: all of them, or eight when there are many."""
-        limit = _KEPT_TIMES if self.first_rows is None else int(np.clip(_KEPT_ROWS * self.n_times // self.n_rows, 512, _KEPT_TIMES))
+        """Ranges of consecutive times from which dependence is learned: all of them, or eight when
+        there are many."""
+        limit = (
+            _KEPT_TIMES
+            if self.first_rows is None
+            else int(np.clip(_KEPT_ROWS * self.n_times // self.n_rows, 512, _KEPT_TIMES))
+        )
         if self.n_times <= limit:
             return [(0, self.n_times)]
         length = limit // _BLOCKS
@@ -89,11 +98,15 @@ class Sample:
         """Row numbers (a slice where possible) of a range of times."""
         low, high = stretch
         if self.first_rows is not None:
-            low, high = int(self.first_rows[low]), int(self.first_rows[high]) if high < self.n_times else self.n_rows
+            low, high = (
+                int(self.first_rows[low]),
+                int(self.first_rows[high]) if high < self.n_times else self.n_rows,
+            )
         return slice(low, high) if self.order is None else self.order[low:high]
 
     def heads(self, stretch):
-        """Where each time starts among ``rows(stretch)``; None when every row is a time of its own."""
+        """Where each time starts among ``rows(stretch)``; None when every row is a time of its
+        own."""
         if self.first_rows is None:
             return None
         low, high = stretch
@@ -104,17 +117,27 @@ _DOUBLE = float(np.finfo(np.float64).eps)
 
 
 def _object_column(values, name):
-    """Floats when every value is a number or a truth value; categories when they are strings or a mix with them."""
+    """Floats when every value is a number or a truth value; categories when they are strings or a
+    mix with them."""
     missing = np.asarray(pd.isna(values))
     kinds = {type(value) for value in values[~missing]}
-    odd = [kind for kind in kinds if not issubclass(kind, (str, bytes, bool, np.bool_, int, float, np.number))]
+    odd = [
+        kind
+        for kind in kinds
+        if not issubclass(kind, (str, bytes, bool, np.bool_, int, float, np.number))
+    ]
     if any(issubclass(kind, complex) for kind in kinds):
         raise SktrainError(f"Complex data not supported: column {name!r}.")
     if odd:
-        raise TypeError(f"Column {name!r}: argument must be a string or a number, got values of type {odd[0].__name__}.")
+        raise TypeError(
+            f"Column {name!r}: argument must be a string or a number, got values of type {odd[0].__name__}."
+        )
     if any(issubclass(kind, (str, bytes)) for kind in kinds):
         return values, missing, 0.0
-    eps = max((_resolution(np.dtype(kind)) for kind in kinds if issubclass(kind, np.floating)), default=_DOUBLE)
+    eps = max(
+        (_resolution(np.dtype(kind)) for kind in kinds if issubclass(kind, np.floating)),
+        default=_DOUBLE,
+    )
     return np.where(missing, np.nan, values).astype(np.float64), None, eps
 
 
@@ -128,26 +151,37 @@ def _read_column(values, name):
     if isinstance(dtype, np.dtype) and dtype.kind == "c":
         raise SktrainError(f"Complex data not supported: column {name!r}.")
     if isinstance(dtype, np.dtype) and dtype.kind in "fiu":
-        return (values.to_numpy() if hasattr(values, "to_numpy") else values), None, _resolution(dtype)
+        return (
+            (values.to_numpy() if hasattr(values, "to_numpy") else values),
+            None,
+            _resolution(dtype),
+        )
     if isinstance(dtype, np.dtype) and dtype.kind == "b":
         return np.asarray(values, dtype=np.float64), None, _DOUBLE
-    if isinstance(dtype, pd.CategoricalDtype) or (isinstance(dtype, np.dtype) and dtype.kind in "US"):
+    if isinstance(dtype, pd.CategoricalDtype) or (
+        isinstance(dtype, np.dtype) and dtype.kind in "US"
+    ):
         values = np.asarray(values, dtype=object)
         return values, np.asarray(pd.isna(values)), 0.0
     if pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_numeric_dtype(dtype):
         stored = np.dtype(getattr(dtype, "numpy_dtype", np.float64))
         return values.to_numpy(dtype=np.float64, na_value=np.nan), None, _resolution(stored)
     if isinstance(dtype, np.dtype) and dtype.kind in "mM":
-        raise SktrainError(f"Column {name!r} holds {dtype}, which drifts by nature. Put times into the index, or turn them into features.")
+        raise SktrainError(
+            f"Column {name!r} holds {dtype}, which drifts by nature. Put times into the index, or turn them into features."
+        )
     return _object_column(np.asarray(values, dtype=object), name)
 
 
 def _extremes(values):
-    """Smallest and largest number of every column of an array, NaN left out; NaN where there is none."""
+    """Smallest and largest number of every column of an array, NaN left out; NaN where there is
+    none."""
     if not len(values):
         return np.full((values.shape[1], 2), np.nan)
     with np.errstate(invalid="ignore"):
-        return np.stack([np.fmin.reduce(values, axis=0), np.fmax.reduce(values, axis=0)], axis=1).astype(np.float64)
+        return np.stack(
+            [np.fmin.reduce(values, axis=0), np.fmax.reduce(values, axis=0)], axis=1
+        ).astype(np.float64)
 
 
 def _refuse_infinite(values, name, index, extremes):
@@ -165,8 +199,12 @@ def _refuse_infinite(values, name, index, extremes):
 def _time_order(X):
     """Rows in order of time, where each time starts, and the first and last time."""
     index = getattr(X, "index", None)
-    timed = isinstance(index, pd.DatetimeIndex) or (isinstance(index, pd.MultiIndex) and index.nlevels == 2)
-    if not timed or (isinstance(index, pd.MultiIndex) and not isinstance(index.levels[1], pd.DatetimeIndex)):
+    timed = isinstance(index, pd.DatetimeIndex) or (
+        isinstance(index, pd.MultiIndex) and index.nlevels == 2
+    )
+    if not timed or (
+        isinstance(index, pd.MultiIndex) and not isinstance(index.levels[1], pd.DatetimeIndex)
+    ):
         return None, None, len(X), None, None
     times = time_axis(X).times
     stamps = index if isinstance(index, pd.DatetimeIndex) else index.get_level_values(1)
@@ -199,7 +237,8 @@ def read_sample(X):
     Raises
     ------
     SktrainError
-        For infinities (column and row are named), times as values, and anything that is not two-dimensional.
+        For infinities (column and row are named), times as values, and anything that is not
+        two-dimensional.
     """
     if sparse.issparse(X):
         raise TypeError("Sparse data was passed, but dense data is required. Use X.toarray().")
@@ -230,11 +269,14 @@ def read_sample(X):
         missing.append(absent)
         resolutions.append(eps)
     order, heads, n_times, start, end = _time_order(X)
-    return Sample(names, columns, missing, resolutions, extremes, len(X), n_times, order, heads, start, end)
+    return Sample(
+        names, columns, missing, resolutions, extremes, len(X), n_times, order, heads, start, end
+    )
 
 
 def as_before(sample, kinds):
-    """The sample with its columns read as they were before: one without any value is of no kind of its own.
+    """The sample with its columns read as they were before: one without any value is of no kind of
+    its own.
 
     Parameters
     ----------
@@ -253,7 +295,13 @@ def as_before(sample, kinds):
         if kind is None or kind == now:
             continue
         if not pd.isna(columns[i]).all():
-            raise SktrainError(f"Column {name!r} was {kind} in fit and is {now} now. Convert one of them.")
+            raise SktrainError(
+                f"Column {name!r} was {kind} in fit and is {now} now. Convert one of them."
+            )
         nothing = np.full(sample.n_rows, np.nan)
-        columns[i], missing[i] = (nothing, None) if kind == "numeric" else (nothing.astype(object), np.ones(sample.n_rows, dtype=bool))
+        columns[i], missing[i] = (
+            (nothing, None)
+            if kind == "numeric"
+            else (nothing.astype(object), np.ones(sample.n_rows, dtype=bool))
+        )
     return replace(sample, columns=columns, missing=missing)

@@ -1,18 +1,22 @@
 """How surprising is a difference of two means, when rows depend on the rows before them?
 
-What enters are the second moments of two samples of centred series in order of time; what leaves is one p-value per series.
-Nothing is resampled: the long-run variance of a series decides how much its mean may wander, so the cost is linear and the
-answer has no seed. The moments are all that is ever needed of a sample's order, so a reference keeps them and not its rows.
+What enters are the second moments of two samples of centred series in order of time; what leaves is
+one p-value per series. Nothing is resampled: the long-run variance of a series decides how much its
+mean may wander, so the cost is linear and the answer has no seed. The moments are all that is ever
+needed of a sample's order, so a reference keeps them and not its rows.
 
-Two models of the dependence are fitted to both samples pooled, each centred on its own mean, and the more doubtful one wins:
+Two models of the dependence are fitted to both samples pooled, each centred on its own mean, and
+the more doubtful one wins:
 
-- AR(1), bias-corrected (Kendall 1954), with the exact variance of a finite mean and Student's t on the degrees of freedom that
-  make up for not knowing phi: ``n_eff / 2``, from the delta method on ``log(lrv)``, ``lrv = s2 / (1 - phi)**2``;
-- a heterogeneous autoregression (Corsi 2009): the last row, the mean of the last 6, of the last 36, ... rows. It sees the slow,
-  faint memory that an AR(1) overlooks (volatility clusters, noise on top of a slow signal).
+- AR(1), bias-corrected (Kendall 1954), with the exact variance of a finite mean and Student's t on
+  the degrees of freedom that make up for not knowing phi: ``n_eff / 2``, from the delta method on
+  ``log(lrv)``, ``lrv = s2 / (1 - phi)**2``;
+- a heterogeneous autoregression (Corsi 2009): the last row, the mean of the last 6, of the last
+  36, ... rows. It sees the slow, faint memory that an AR(1) overlooks (volatility clusters, noise
+  on top of a slow signal).
 
-Taking the larger variance costs a little power without dependence and holds the level with it; benchmarks/bench_drift_level.py
-measures both.
+Taking the larger variance costs a little power without dependence and holds the level with it;
+benchmarks/bench_drift_level.py measures both.
 """
 
 from dataclasses import dataclass, replace
@@ -45,9 +49,9 @@ _LONGEST = 216  # rows; a longer horizon costs more doubt than it removes
 class Gram:
     """Sums of products of a series with means of its own past, for m series at once.
 
-    With ``P_k`` the mean of the last ``spans[k]`` rows before row t, the entries are products of ``x_t - P_0``,
-    ``P_0 - P_1``, ..., ``P_last``: differences keep their digits where a smooth series would lose those of its levels, so
-    single precision is enough to remember them.
+    With ``P_k`` the mean of the last ``spans[k]`` rows before row t, the entries are products of
+    ``x_t - P_0``, ``P_0 - P_1``, ..., ``P_last``: differences keep their digits where a smooth
+    series would lose those of its levels, so single precision is enough to remember them.
 
     Attributes
     ----------
@@ -70,7 +74,7 @@ class Gram:
         full = np.empty((len(self.sums), size, size))
         above = np.triu_indices(size)
         full[:, above[0], above[1]] = full[:, above[1], above[0]] = self.sums
-        heads = np.arange(n_spans + 1)  # the last mean kept is the sum of all differences from it on
+        heads = np.arange(n_spans + 1)  # the last mean is the sum of all differences from it on
         return np.add.reduceat(np.add.reduceat(full, heads, axis=1), heads, axis=2)
 
     def at(self, rows):
@@ -89,7 +93,11 @@ def _gram(blocks, spans):
         total = np.concatenate([np.zeros((1, m)), np.cumsum(block, axis=0)])
         means = [block[reach - 1 : -1]]
         means += [(total[reach:-1] - total[reach - span : -1 - span]) / span for span in spans[1:]]
-        parts = [block[reach:] - means[0], *(one - other for one, other in pairwise(means)), means[-1]]
+        parts = [
+            block[reach:] - means[0],
+            *(one - other for one, other in pairwise(means)),
+            means[-1],
+        ]
         for place, (i, j) in enumerate(zip(*np.triu_indices(size))):
             sums[:, place] += np.einsum("tm,tm->m", parts[i], parts[j])
     return Gram(rows, sums)
@@ -97,7 +105,8 @@ def _gram(blocks, spans):
 
 @dataclass(frozen=True)
 class Moments:
-    """What is remembered of the dependence of m centred series of one sample, instead of their rows.
+    """What is remembered of the dependence of m centred series of one sample, instead of their
+    rows.
 
     Attributes
     ----------
@@ -135,16 +144,25 @@ class Moments:
 
     @classmethod
     def join(cls, parts):
-        """The moments of several sets of series of one sample, in single precision: what a reference remembers."""
+        """The moments of several sets of series of one sample, in single precision: what a
+        reference remembers."""
         first = parts[0]
-        squares, long = _stacked([part.squares for part in parts]), _stacked([part.long.sums for part in parts])
-        short = first.short if first.short is None else replace(first.short, sums=_stacked([part.short.sums for part in parts]))
+        squares, long = (
+            _stacked([part.squares for part in parts]),
+            _stacked([part.long.sums for part in parts]),
+        )
+        short = (
+            first.short
+            if first.short is None
+            else replace(first.short, sums=_stacked([part.short.sums for part in parts]))
+        )
         return replace(first, squares=squares, short=short, long=replace(first.long, sums=long))
 
     def silent(self, m):
         """Of m series that never move, in the same sample."""
         short, long = (
-            gram if gram is None else replace(gram, sums=np.zeros((m, gram.sums.shape[1]))) for gram in (self.short, self.long)
+            gram if gram is None else replace(gram, sums=np.zeros((m, gram.sums.shape[1])))
+            for gram in (self.short, self.long)
         )
         return replace(self, squares=np.zeros(m), short=short, long=long)
 
@@ -166,13 +184,21 @@ def moments(blocks, n_times, spans):
         See :func:`horizons`.
     """
     squares = sum((block**2).sum(axis=0) for block in blocks)
-    return Moments(n_times, sum(len(block) for block in blocks), squares, _gram(blocks, [1]), _gram(blocks, spans))
+    return Moments(
+        n_times,
+        sum(len(block) for block in blocks),
+        squares,
+        _gram(blocks, [1]),
+        _gram(blocks, spans),
+    )
 
 
 def centred_moments(reference, new):
     """Moments of two whole samples (n, m), each centred on its own mean."""
     spans = horizons(len(reference) + len(new))
-    return [moments([values - values.mean(axis=0)], len(values), spans) for values in (reference, new)]
+    return [
+        moments([values - values.mean(axis=0)], len(values), spans) for values in (reference, new)
+    ]
 
 
 def horizons(n):
@@ -197,16 +223,20 @@ def _finite_mean_factor(phi, n):
 
 
 def _variance_of_difference(lrv, phi, first, second):
-    return lrv * (_finite_mean_factor(phi, first) / first + _finite_mean_factor(phi, second) / second)
+    return lrv * (
+        _finite_mean_factor(phi, first) / first + _finite_mean_factor(phi, second) / second
+    )
 
 
 def _unbias(total, samples, n):
-    """Undo the downward bias of the summed autoregressive coefficients that centring each sample causes (Kendall 1954)."""
+    """Undo the downward bias of the summed autoregressive coefficients that centring each sample
+    causes (Kendall 1954)."""
     return np.clip((total + samples / n) / max(1 - 3 * samples / n, 0.1), 0.0, 1 - 2 / max(n, 4))
 
 
 def _regress(matrix):
-    """Sum of the coefficients on the past, its variance per unit of innovation, and what is left unexplained."""
+    """Sum of the coefficients on the past, its variance per unit of innovation, and what is left
+    unexplained."""
     past, moment = matrix[:, 1:, 1:], matrix[:, 1:, 0]
     size = past.shape[1]
     scale = np.sqrt(np.einsum("mii->mi", past))
@@ -251,7 +281,8 @@ def _heterogeneous(samples):
 
 
 def _two_sided(difference, variance, freedom):
-    """p-value of Student's t; a difference without any variance is certain, no difference is none."""
+    """p-value of Student's t; a difference without any variance is certain, no difference is
+    none."""
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(difference == 0, 0.0, np.abs(difference) / np.sqrt(variance))
     return np.minimum(2 * stdtr(freedom, -t), 1.0)
@@ -267,8 +298,9 @@ def mean_p_values(difference, reference, new, *, location=None):
     reference, new : Moments
         Of the centred series of the two samples.
     location : bool ndarray (m,), optional
-        Series for which the variance of the more doubtful model meets the degrees of freedom of the AR(1): more power for
-        series that are themselves close to autoregressive. The others take the larger of the two p-values.
+        Series for which the variance of the more doubtful model meets the degrees of freedom of the
+        AR(1): more power for series that are themselves close to autoregressive. The others take
+        the larger of the two p-values.
 
     Returns
     -------
@@ -311,8 +343,9 @@ def count_p_values(hits_reference, n_reference, hits_new, n_new):
 def share_p_values(hits_reference, n_reference, hits_new, n_new, reference, new):
     """p-values of differences between two shares of dependent rows.
 
-    The signed root of the likelihood ratio takes the place of the difference, so that a share that vanished is as surprising
-    as it should be; never less than Fisher's exact p-value for independent rows.
+    The signed root of the likelihood ratio takes the place of the difference, so that a share that
+    vanished is as surprising as it should be; never less than Fisher's exact p-value for
+    independent rows.
 
     Parameters
     ----------
@@ -328,10 +361,16 @@ def share_p_values(hits_reference, n_reference, hits_new, n_new, reference, new)
     first, second = hits_reference / n_reference, hits_new / n_new
     pooled = (hits_reference + hits_new) / (n_reference + n_new)
     ratio = 2 * (n_reference * kl_bernoulli(first, pooled) + n_new * kl_bernoulli(second, pooled))
-    wald = (second - first) ** 2 / np.maximum(pooled * (1 - pooled) * (1 / n_reference + 1 / n_new), np.finfo(float).tiny)
+    wald = (second - first) ** 2 / np.maximum(
+        pooled * (1 - pooled) * (1 / n_reference + 1 / n_new), np.finfo(float).tiny
+    )
     stretch = np.sqrt(np.divide(ratio, wald, out=np.ones_like(ratio), where=wald > 0))
-    p_values, effective = mean_p_values((second - first) * stretch, reference, new, location=np.ones(len(first), dtype=bool))
-    return np.maximum(p_values, count_p_values(hits_reference, n_reference, hits_new, n_new)), effective
+    p_values, effective = mean_p_values(
+        (second - first) * stretch, reference, new, location=np.ones(len(first), dtype=bool)
+    )
+    return np.maximum(
+        p_values, count_p_values(hits_reference, n_reference, hits_new, n_new)
+    ), effective
 
 
 def kl_bernoulli(p, q):
@@ -340,7 +379,8 @@ def kl_bernoulli(p, q):
 
 
 def benjamini_hochberg(p_values):
-    """Adjusted p-values: the smallest false discovery rate at which each is declared (Benjamini & Hochberg 1995).
+    """Adjusted p-values: the smallest false discovery rate at which each is declared (Benjamini &
+    Hochberg 1995).
 
     NaN stays NaN and counts for nothing.
 

@@ -1,14 +1,16 @@
-"""What a detector remembers of its reference: a summary per column and second moments of their order, no rows.
+"""What a detector remembers of its reference: a summary per column and second moments of their
+order, no rows.
 
-A :class:`Sample` enters; a :class:`Reference` leaves, whose size does not depend on the rows: about 2.6 KB per numeric column
-with 38 of them. Its state is NumPy arrays and plain values, so any file that holds those can hold it.
+A :class:`Sample` enters; a :class:`Reference` leaves, whose size does not depend on the rows: about
+2.6 KB per numeric column with 38 of them. Its state is NumPy arrays and plain values, so any file
+that holds those can hold it.
 """
 
 from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
-from ._correlations import Pairs
+from ._correlations import CORRELATED, WANDERING, Pairs
 from ._null import Gram, Moments, effective_rows, moments, remembered_horizons
 from ._outliers import Tail
 from ._sketch import CategoricalReference, NumericReference
@@ -16,13 +18,14 @@ from ._statistics import middle_ranks, smooth_components, sorted_values, thinned
 
 __all__ = ["Reference", "Stretch", "components_of", "indicators_of", "keep"]
 
-_COMPONENTS = 5  # series per numeric column: its values, and the location, spread, asymmetry and tails of its ranks
-_WANDERING = 8.0
+# Series per numeric column: its values, and the location, spread, asymmetry and tails of its ranks.
+_COMPONENTS = 5
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Consecutive rows in order of time: values per column, and where each time starts (None: every row)."""
+    """Consecutive rows in order of time: values per column, and where each time starts (None: every
+    row)."""
 
     values: list
     heads: np.ndarray | None
@@ -41,11 +44,17 @@ def keep(sample, columns, codes=None):
     for stretch in sample.stretches():
         rows = sample.rows(stretch)
         values = []
-        for position, (own, absent, column) in enumerate(zip(sample.columns, sample.missing, columns)):
+        for position, (own, absent, column) in enumerate(
+            zip(sample.columns, sample.missing, columns)
+        ):
             if absent is None:
                 values.append(column.snap(np.array(own[rows], dtype=np.float64)))
             else:
-                values.append(column.encode(own[rows], absent[rows]) if codes is None else codes[position][rows])
+                values.append(
+                    column.encode(own[rows], absent[rows])
+                    if codes is None
+                    else codes[position][rows]
+                )
         stretches.append(Stretch(values, sample.heads(stretch)))
     return stretches
 
@@ -76,7 +85,8 @@ class Reference:
     components : Moments
         Five series per numeric column.
     indicators : Moments
-        One series per bin of a categorical column, and one per numeric column that has missing values.
+        One series per bin of a categorical column, and one per numeric column that has missing
+        values.
     pairs : Pairs
     n_rows, n_times : int
     start, end : object
@@ -98,7 +108,9 @@ class Reference:
     def learn(cls, sample, n_bins):
         """Remember a sample."""
         columns, codes, ordered = [], {}, {}
-        for position, (values, missing, eps) in enumerate(zip(sample.columns, sample.missing, sample.resolutions)):
+        for position, (values, missing, eps) in enumerate(
+            zip(sample.columns, sample.missing, sample.resolutions)
+        ):
             if missing is None:
                 ordered[position] = sorted_values(values)
                 columns.append(NumericReference.learn(values, n_bins, eps, ordered[position]))
@@ -111,14 +123,36 @@ class Reference:
         series = _Series(stretches, sample.n_times, spans)
         components, indicators = series.components(columns, ordered), series.indicators(columns)
         worth = effective_rows(components)[::_COMPONENTS] if ordered else []
-        numeric = [i for i, rows in zip(ordered, worth) if rows >= _WANDERING] if len(ordered) > 64 else list(ordered)
+        numeric = (
+            [i for i, rows in zip(ordered, worth) if rows >= WANDERING]
+            if len(ordered) > CORRELATED
+            else list(ordered)
+        )
         pairs = Pairs.learn(stretches, numeric, spans)
-        return cls(sample.names, columns, tails, components, indicators, pairs, sample.n_rows, sample.n_times, sample.start, sample.end)
+        return cls(
+            sample.names,
+            columns,
+            tails,
+            components,
+            indicators,
+            pairs,
+            sample.n_rows,
+            sample.n_times,
+            sample.start,
+            sample.end,
+        )
 
     def state(self):
-        """NumPy arrays and plain values that :meth:`from_state` turns back into the same reference."""
-        columns = [asdict(column) | {"kind": column.kind} | asdict(tail) for column, tail in zip(self.columns, self.tails)]
-        packed = {name: _packed([column.get(name, ()) for column in columns], dtype) for name, dtype in _ARRAYS.items()}
+        """NumPy arrays and plain values that :meth:`from_state` turns back into the same
+        reference."""
+        columns = [
+            asdict(column) | {"kind": column.kind} | asdict(tail)
+            for column, tail in zip(self.columns, self.tails)
+        ]
+        packed = {
+            name: _packed([column.get(name, ()) for column in columns], dtype)
+            for name, dtype in _ARRAYS.items()
+        }
         plain = {name: [column.get(name) for column in columns] for name in _PLAIN}
         plain["categories"] = [list(names or ()) for names in plain["categories"]]
         moments = {name: _moments_state(part) for name, part in self._moments().items()}
@@ -127,7 +161,11 @@ class Reference:
         return {**whole, "plain": plain, "arrays": packed, "moments": moments, "pairs": pairs}
 
     def _moments(self):
-        return {"components": self.components, "indicators": self.indicators, "pairs": self.pairs.moments}
+        return {
+            "components": self.components,
+            "indicators": self.indicators,
+            "pairs": self.pairs.moments,
+        }
 
     @classmethod
     def from_state(cls, state):
@@ -142,10 +180,17 @@ class Reference:
             tails.append(Tail(**{entry.name: own[entry.name] for entry in fields(Tail)}))
         parts = {name: _moments_of(part) for name, part in state["moments"].items()}
         pairs = Pairs(**state["pairs"], moments=parts.pop("pairs"))
-        return cls(columns=columns, tails=tails, pairs=pairs, **parts, **{name: state[name] for name in _WHOLE})
+        return cls(
+            columns=columns,
+            tails=tails,
+            pairs=pairs,
+            **parts,
+            **{name: state[name] for name in _WHOLE},
+        )
 
     def columns_for(self, sample):
-        """The columns as the storage of a sample would have held them; those that held nothing are of the sample's kind."""
+        """The columns as the storage of a sample would have held them; those that held nothing are
+        of the sample's kind."""
         columns = []
         for old, missing, eps in zip(self.columns, sample.missing, sample.resolutions):
             now = NumericReference if missing is None else CategoricalReference
@@ -159,7 +204,9 @@ class Reference:
         if isinstance(column, NumericReference):
             if bins is not None:
                 return self.indicators.silent(len(bins))
-            first = _COMPONENTS * sum(isinstance(other, NumericReference) for other in self.columns[:position])
+            first = _COMPONENTS * sum(
+                isinstance(other, NumericReference) for other in self.columns[:position]
+            )
             return self.components.at(slice(first, first + _COMPONENTS))
         return self.indicators.at(self._first_indicator(position) + bins)
 
@@ -176,8 +223,28 @@ class Reference:
 
 
 _WHOLE = ("names", "n_rows", "n_times", "start", "end")
-_ARRAYS = {"knots": np.float64, "ranks": np.int64, "edges": np.float64, "below": np.bool_, "counts": np.int64, "known": np.uint32}
-_PLAIN = ("kind", "n_rows", "n_missing", "mean", "std", "eps", "center", "onset", "share", "index", "categories", "limit")
+_ARRAYS = {
+    "knots": np.float64,
+    "ranks": np.int64,
+    "edges": np.float64,
+    "below": np.bool_,
+    "counts": np.int64,
+    "known": np.uint32,
+}
+_PLAIN = (
+    "kind",
+    "n_rows",
+    "n_missing",
+    "mean",
+    "std",
+    "eps",
+    "center",
+    "onset",
+    "share",
+    "index",
+    "categories",
+    "limit",
+)
 
 
 def _packed(arrays, dtype):
@@ -195,14 +262,19 @@ def _unpacked(whole, lengths, dtype):
 def _moments_state(part):
     if part is None:
         return None
-    grams = {name: None if gram is None else (gram.rows, gram.sums) for name, gram in (("short", part.short), ("long", part.long))}
+    grams = {
+        name: None if gram is None else (gram.rows, gram.sums)
+        for name, gram in (("short", part.short), ("long", part.long))
+    }
     return {"n_times": part.n_times, "n": part.n, "squares": part.squares, **grams}
 
 
 def _moments_of(state):
     if state is None:
         return None
-    grams = {name: None if state[name] is None else Gram(*state[name]) for name in ("short", "long")}
+    grams = {
+        name: None if state[name] is None else Gram(*state[name]) for name in ("short", "long")
+    }
     return Moments(**(state | grams))
 
 
@@ -233,11 +305,15 @@ class _Series:
         values = column.snap_ordered(values)
 
         def ranks(rows):
-            return np.clip(middle_ranks(values, rows), 0.5 / column.n_present, 1 - 0.5 / column.n_present)
+            return np.clip(
+                middle_ranks(values, rows), 0.5 / column.n_present, 1 - 0.5 / column.n_present
+            )
 
         means = np.append(column.mean, smooth_components(ranks(values)).mean(axis=0))
         per_time = column.n_present / self.n_times
-        return self._moments(lambda part: components_of(part, part.values[position], ranks, means, per_time))
+        return self._moments(
+            lambda part: components_of(part, part.values[position], ranks, means, per_time)
+        )
 
     def indicators(self, columns):
         parts = [self._moments(lambda part: np.zeros((part.n_times, 0))).compact()]
@@ -245,12 +321,23 @@ class _Series:
             if not _n_indicators(column):
                 continue
             numeric = isinstance(column, NumericReference)
-            share = np.array([column.n_missing]) / column.n_rows if numeric else column.counts / column.n_rows
+            share = (
+                np.array([column.n_missing]) / column.n_rows
+                if numeric
+                else column.counts / column.n_rows
+            )
             per_time = column.n_rows / self.n_times
 
-            def deviations(part, position=position, numeric=numeric, share=share, per_time=per_time):
+            def deviations(
+                part, position=position, numeric=numeric, share=share, per_time=per_time
+            ):
                 own = part.values[position][:, None]
-                return indicators_of(part, np.isnan(own) if numeric else own == np.arange(len(share)), share, per_time)
+                return indicators_of(
+                    part,
+                    np.isnan(own) if numeric else own == np.arange(len(share)),
+                    share,
+                    per_time,
+                )
 
             parts.append(self._moments(deviations).compact())
         return Moments.join(parts)

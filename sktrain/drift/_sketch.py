@@ -1,7 +1,8 @@
-"""What is remembered of the values of one column, in a few hundred bytes whatever the rows: numbers by quantiles, categories by counts.
+"""What is remembered of the values of one column, in a few hundred bytes whatever the rows: numbers
+by quantiles, categories by counts.
 
-Two values are the same when they differ by no more than the coarser of the two storages can tell, so a column that comes back
-as float32 is the column it was.
+Two values are the same when they differ by no more than the coarser of the two storages can tell,
+so a column that comes back as float32 is the column it was.
 """
 
 from dataclasses import dataclass, replace
@@ -16,16 +17,24 @@ from ._statistics import mean_and_std, sorted_values
 __all__ = ["CategoricalReference", "NumericReference"]
 
 _DISTINCT = 32  # up to this many different values are all remembered, each with its count
-_QUANTILES = 41  # else this many quantiles, 0.03 of the rows apart in the middle and 0.4 standard deviations in the tails ...
-_HEAVY = 24  # ... of which values that hold more than this fraction of the rows keep their count: at most 64 numbers in all
-_PER_CELL = 4  # places at which the rows between two quantiles are put when a mean over the reference is taken
-# The sum of n numbers depends on their order by up to (n - 1) eps times the sum of their sizes (Higham 2002, section 4.2):
-_ROUNDINGS = 16  # values that differ by the rounding of so many operations are one value
+# Else so many quantiles, 0.03 of the rows apart in the middle and 0.4 standard deviations in the
+# tails, of which values that hold more than 1 / 24 of the rows keep their count: 64 numbers in all,
+# 768 bytes of the 2.6 KB that 100 KiB leave to each of 38 columns.
+_QUANTILES = 41
+_HEAVY = 24
+_PER_CELL = 4  # places for the rows between two quantiles when a mean over the reference is taken
+# The sum of n numbers depends on their order by up to (n - 1) eps times the sum of their sizes
+# (Higham 2002, section 4.2):
+_ROUNDINGS = 4  # values that differ by the rounding of so many operations are one value
 _STORAGES = (np.float16, np.float32)
 _DOUBLE = float(np.finfo(np.float64).eps)
 
-_LISTED = 50  # a category has a bin of its own when it fills at least this fraction of the rows, so there are at most as many
-_KNOWN = 1024  # rarer categories that are recognised; when there are more, those of the smallest hashes, whatever their counts
+# A category has a bin of its own when it fills at least 1 / 50 of the rows, so there are at most 50;
+# choosing the most frequent of many rare ones would take chance for a share (and drift ever since).
+_LISTED = 50
+# Rarer categories that are recognised, 4 KB of hashes; when there are more, those of the smallest
+# hashes: a choice that is blind to counts.
+_KNOWN = 1024
 
 
 def _stored(values, eps):
@@ -33,7 +42,11 @@ def _stored(values, eps):
     for storage in _STORAGES:
         limit = np.finfo(storage)
         if eps >= float(limit.eps):
-            return np.clip(values, float(limit.min), float(limit.max)).astype(storage).astype(np.float64)
+            return (
+                np.clip(values, float(limit.min), float(limit.max))
+                .astype(storage)
+                .astype(np.float64)
+            )
     return values
 
 
@@ -44,12 +57,15 @@ class NumericReference:
     Attributes
     ----------
     knots : ndarray
-        Values in order: all that there are, twice each, when they are few; else quantiles, and twice those with many rows.
+        Values in order: all that there are, twice each, when they are few; else quantiles, and
+        twice those with many rows.
     ranks : ndarray of int
-        Twice the middle rank of each; of the two knots of one value, twice the number of rows below it and up to it.
+        Twice the middle rank of each; of the two knots of one value, twice the number of rows below
+        it and up to it.
     n_rows, n_missing : int
     mean, std : float
-        NaN when all values are missing; ``std`` is 0 when they are equal within the storage's resolution.
+        NaN when all values are missing; ``std`` is 0 when they are equal within the storage's
+        resolution.
     edges : ndarray
         Inner edges of the bins; the outer bins are open.
     below : bool ndarray
@@ -75,7 +91,8 @@ class NumericReference:
 
     @classmethod
     def learn(cls, values, n_bins, eps=_DOUBLE, ordered=None):
-        """Bins are quantiles of ``values``; a value that fills one of them gets a bin of its own."""
+        """Bins are quantiles of ``values``; a value that fills one of them gets a bin of its
+        own."""
         ordered = sorted_values(values) if ordered is None else ordered
         n, missing = len(ordered), len(values) - len(ordered)
         if not n:
@@ -90,7 +107,17 @@ class NumericReference:
     def nothing(cls, n_rows):
         """A column without any value."""
         none, whole = np.empty(0), np.empty(0, dtype=np.int64)
-        return cls(none, whole, n_rows, n_rows, np.nan, np.nan, none, none.astype(bool), np.array([0, n_rows]))
+        return cls(
+            none,
+            whole,
+            n_rows,
+            n_rows,
+            np.nan,
+            np.nan,
+            none,
+            none.astype(bool),
+            np.array([0, n_rows]),
+        )
 
     @property
     def n_present(self):
@@ -101,33 +128,50 @@ class NumericReference:
         return not self.std > 0
 
     def at(self, eps):
-        """This column as a storage of resolution ``eps`` would have held it; itself when its own is as coarse."""
-        if eps <= self.eps:
+        """This column as a storage of resolution ``eps`` would have held it; itself when its own is
+        as coarse."""
+        if eps <= self.eps or not self.n_present:
             return self
         edges, below = _ordered_edges(_stored(self.edges, eps), self.below)
-        rounded = replace(self, knots=_stored(self.knots, eps), edges=edges, below=below, eps=eps)
-        if len(edges) == len(self.edges) and ((np.diff(edges) > 0) == (np.diff(self.edges) > 0)).all():
+        places, weights = self.places()
+        mean = self.mean + float(weights @ (_stored(places, eps) - places))
+        knots = _stored(self.knots, eps)
+        rounded = replace(self, knots=knots, mean=mean, edges=edges, below=below, eps=eps)
+        if np.array_equal(np.diff(edges) > 0, np.diff(self.edges) > 0):
             return rounded
-        upto = np.where(below, rounded.shares(edges, "left"), rounded.shares(edges, "right"))  # so coarse that bins fell together
+        # So coarse that bins fell together:
+        upto = np.where(below, rounded.shares(edges, "left"), rounded.shares(edges, "right"))
         cuts = np.rint(np.concatenate([[0], upto, [1]]) * self.n_present).astype(np.int64)
         return replace(rounded, counts=np.append(np.diff(cuts), self.n_missing))
 
     def snap(self, values):
-        """Values in any order as this column would have held them; those that equal one it counted become it."""
+        """Values in any order as this column would have held them; those that equal one it counted
+        become it."""
         values = _stored(values, self.eps)
         atoms, reach = self._atoms()
         if not len(atoms):
             return values
         above = np.clip(np.searchsorted(atoms, values), 1, max(len(atoms) - 1, 1))
-        nearest = np.where(np.abs(values - atoms[above - 1]) <= reach[above - 1], above - 1, np.minimum(above, len(atoms) - 1))
+        nearest = np.where(
+            np.abs(values - atoms[above - 1]) <= reach[above - 1],
+            above - 1,
+            np.minimum(above, len(atoms) - 1),
+        )
         return np.where(np.abs(values - atoms[nearest]) <= reach[nearest], atoms[nearest], values)
 
     def snap_ordered(self, ordered):
         """The same of sorted values without NaN."""
         ordered = _stored(ordered, self.eps)
         atoms, reach = self._atoms()
-        first, last = np.searchsorted(ordered, atoms - reach, "left"), np.searchsorted(ordered, atoms + reach, "right")
-        changed = [place for place in np.flatnonzero(last > first) if (ordered[[first[place], last[place] - 1]] != atoms[place]).any()]
+        first, last = (
+            np.searchsorted(ordered, atoms - reach, "left"),
+            np.searchsorted(ordered, atoms + reach, "right"),
+        )
+        changed = [
+            place
+            for place in np.flatnonzero(last > first)
+            if (ordered[[first[place], last[place] - 1]] != atoms[place]).any()
+        ]
         if changed:
             ordered = ordered.copy()
             for place in changed:
@@ -136,11 +180,15 @@ class NumericReference:
 
     def _atoms(self):
         """Values whose count is remembered, and how far from them a value still is one of them."""
-        atoms = self.knots[1:][np.diff(self.knots) == 0]
-        return atoms, _ROUNDINGS * self.eps * np.maximum(np.abs(atoms), self.std)
+        values, counts = np.unique(self.knots, return_counts=True)
+        half = np.diff(values, prepend=-np.inf, append=np.inf) / 2
+        reach = _ROUNDINGS * self.eps * np.maximum(np.abs(values), self.std)
+        reach = np.minimum(reach, np.minimum(half[:-1], half[1:]))
+        return values[counts > 1], reach[counts > 1]
 
     def shares(self, values, side):
-        """Share of the rows below each value (``side="left"``) or up to it (``"right"``); between two knots, on a line."""
+        """Share of the rows below each value (``side="left"``) or up to it (``"right"``); between
+        two knots, on a line."""
         place = np.searchsorted(self.knots, values, side)
         low, high = np.maximum(place - 1, 0), np.minimum(place, len(self.knots) - 1)
         start, width = self.knots[low], self.knots[high] - self.knots[low]
@@ -148,7 +196,9 @@ class NumericReference:
         twice = self.ranks[low] + part * (self.ranks[high] - self.ranks[low])
         if side == "left":
             twice = np.where(values == self.knots[high], self.ranks[high], twice)
-        twice = np.where(values < self.knots[0], 0, np.where(values > self.knots[-1], 2 * self.n_present, twice))
+        twice = np.where(
+            values < self.knots[0], 0, np.where(values > self.knots[-1], 2 * self.n_present, twice)
+        )
         return twice / (2 * self.n_present)
 
     def middle_ranks(self, values):
@@ -156,7 +206,8 @@ class NumericReference:
         return (self.shares(values, "left") + self.shares(values, "right")) / 2
 
     def places(self):
-        """Values that stand for all rows, and the share of the rows behind each: for means over the reference."""
+        """Values that stand for all rows, and the share of the rows behind each: for means over the
+        reference."""
         steps = (np.arange(_PER_CELL) + 0.5) / _PER_CELL
         inside = (self.knots[:-1, None] + np.diff(self.knots)[:, None] * steps).ravel()
         weights = np.repeat(np.diff(self.ranks) / _PER_CELL, _PER_CELL)
@@ -174,7 +225,10 @@ class NumericReference:
         ends = ["-inf", *(f"{edge:.4g}" for edge in self.edges), "inf"]
         opens = ["(", *("[" if below else "(" for below in self.below)]
         closes = [*(")" if below else "]" for below in self.below), "]"]
-        return [*(f"{o}{a}, {b}{c}" for o, a, b, c in zip(opens, ends, ends[1:], closes)), "missing"]
+        return [
+            *(f"{o}{a}, {b}{c}" for o, a, b, c in zip(opens, ends, ends[1:], closes)),
+            "missing",
+        ]
 
 
 def _merged(ordered, relative, std):
@@ -192,12 +246,21 @@ def _quantiles(ordered):
     starts = np.flatnonzero(np.concatenate([[True], np.diff(ordered) > 0]))
     if len(starts) <= _DISTINCT:
         ends = np.append(starts[1:], n)
-        return np.repeat(ordered[starts], 2), 2 * np.stack([starts, ends], axis=1).ravel().astype(np.int64)
+        return np.repeat(ordered[starts], 2), 2 * np.stack([starts, ends], axis=1).ravel().astype(
+            np.int64
+        )
     z = np.linspace(ndtri(0.5 / n), -ndtri(0.5 / n), 40 * _QUANTILES)
-    density = 0.6 * ndtr(z) + 0.4 * (z - z[0]) / (z[-1] - z[0])  # even in ranks, and even in normal scores for the tails
+    density = 0.6 * ndtr(z) + 0.4 * (z - z[0]) / (
+        z[-1] - z[0]
+    )  # even in ranks, and even in normal scores for the tails
     wanted = ndtr(np.interp(np.linspace(density[0], density[-1], _QUANTILES), density, z))
-    values = np.unique(ordered[np.unique(np.clip(np.rint(wanted * n - 0.5), 0, n - 1).astype(np.intp))])
-    first, last = np.searchsorted(ordered, values, "left"), np.searchsorted(ordered, values, "right")
+    values = np.unique(
+        ordered[np.unique(np.clip(np.rint(wanted * n - 0.5), 0, n - 1).astype(np.intp))]
+    )
+    first, last = (
+        np.searchsorted(ordered, values, "left"),
+        np.searchsorted(ordered, values, "right"),
+    )
     heavy = (last - first) * _HEAVY > n
     ranks = np.stack([np.where(heavy, 2 * first, first + last), 2 * last], axis=1)
     kept = np.stack([np.ones(len(values), dtype=bool), heavy], axis=1).ravel()
@@ -216,20 +279,30 @@ def _ordered_edges(edges, below):
 def _edges(ordered, n_bins):
     positions = (np.arange(1, n_bins) * len(ordered) / n_bins).astype(np.intp)
     quantiles = np.unique(ordered[np.maximum(positions - 1, 0)])
-    rows = np.searchsorted(ordered, quantiles, "right") - np.searchsorted(ordered, quantiles, "left")
-    atoms = quantiles[rows * n_bins >= len(ordered)]  # values heavier than a bin: cut just below them too
-    return _ordered_edges(np.concatenate([atoms, quantiles]), np.arange(len(atoms) + len(quantiles)) < len(atoms))
+    rows = np.searchsorted(ordered, quantiles, "right") - np.searchsorted(
+        ordered, quantiles, "left"
+    )
+    atoms = quantiles[
+        rows * n_bins >= len(ordered)
+    ]  # values heavier than a bin: cut just below them too
+    return _ordered_edges(
+        np.concatenate([atoms, quantiles]), np.arange(len(atoms) + len(quantiles)) < len(atoms)
+    )
 
 
 def _cuts(ordered, edges, below):
-    cuts = np.where(below, np.searchsorted(ordered, edges, "left"), np.searchsorted(ordered, edges, "right"))
+    cuts = np.where(
+        below, np.searchsorted(ordered, edges, "left"), np.searchsorted(ordered, edges, "right")
+    )
     return np.concatenate([[0], cuts, [len(ordered)]])
 
 
 def _named(values):
     """Names of the different values, in order, and which of them each row has."""
     codes, found = pd.factorize(values)
-    names, inverse = np.unique(np.array([_name(value) for value in found.tolist()], dtype=str), return_inverse=True)
+    names, inverse = np.unique(
+        np.array([_name(value) for value in found.tolist()], dtype=str), return_inverse=True
+    )
     return names.tolist(), inverse.reshape(-1)[codes]
 
 
@@ -241,16 +314,23 @@ def _name(value):
 
 def _hashes(names):
     """32 bits of every name, the same in every process."""
-    return np.array([int.from_bytes(blake2b(name.encode(), digest_size=4).digest(), "little") for name in names], dtype=np.uint32)
+    return np.array(
+        [
+            int.from_bytes(blake2b(name.encode(), digest_size=4).digest(), "little")
+            for name in names
+        ],
+        dtype=np.uint32,
+    )
 
 
 @dataclass(frozen=True)
 class CategoricalReference:
     """What is remembered of one column of categories.
 
-    Bins are the categories that fill at least 2 % of the rows; the known rarer ones together; those never seen; and the missing.
-    A value that stands in one row only counts as never seen, for the others had not seen it: the share of such rows is what new
-    values are expected to be (Good 1953).
+    Bins are the categories that fill at least 2 % of the rows; the known rarer ones together; those
+    never seen; and the missing. A value that stands in one row only counts as never seen, for the
+    others had not seen it: the share of such rows is what new values are expected to be (Good
+    1953).
 
     Attributes
     ----------
@@ -294,12 +374,16 @@ class CategoricalReference:
         codes[~missing] = bins[which]
         listed_names = tuple(name for name, own in zip(names, listed) if own)
         tally = np.bincount(codes, minlength=rare + 3)
-        return cls(listed_names, np.sort(hashes[looked_up]), limit, tally, len(values), int(missing.sum())), codes
+        return cls(
+            listed_names, np.sort(hashes[looked_up]), limit, tally, len(values), int(missing.sum())
+        ), codes
 
     @classmethod
     def nothing(cls, n_rows):
         """A column without any value."""
-        return cls((), np.empty(0, dtype=np.uint32), 2**32 - 1, np.array([0, 0, n_rows]), n_rows, n_rows)
+        return cls(
+            (), np.empty(0, dtype=np.uint32), 2**32 - 1, np.array([0, 0, n_rows]), n_rows, n_rows
+        )
 
     def encode(self, values, missing):
         """The bin of every value."""

@@ -214,7 +214,7 @@ def _drift(result, evidence):
     frame = pd.DataFrame.from_dict(found["per_feature"], orient="index")
     display = DriftDisplay(pd.DataFrame([frame["psi"].astype(float)]), evidence["drift_threshold"], {"per_feature": frame})
     reason = found.get("reason") or ""
-    text = f"Recommendation: {found['recommendation']}. {reason}"
+    text = f"Recommendation: {found['recommendation']}. {reason}. {found.get('advice') or ''}"
     return _section("Drift of the test block", _paragraph(text), _picture(display, "drift per feature"))
 
 
