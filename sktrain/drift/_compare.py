@@ -104,6 +104,22 @@ def _missing_p_value(old, column, reference, new, position):
     return float(share_p_values(*counts, reference.absence(position), recent)[0][0])
 
 
+def _remembered(old, ranks, dependence):
+    """Means of the reference's components under the pooled ranks, and their moments.
+
+    What was remembered are the moments under the reference's own ranks. Where new rows have moved
+    away, the pooled ranks of the old ones spread less or more: each component's moments follow its
+    variance.
+    """
+    places, weights = old.places()
+    pooled, own = smooth_components(ranks(places)), smooth_components(old.middle_ranks(places))
+    means = weights @ pooled
+    spread = weights @ (pooled - means) ** 2
+    before = weights @ (own - weights @ own) ** 2
+    factors = np.divide(spread, before, out=np.ones_like(spread), where=before > 0)
+    return np.append(old.mean, means), dependence.scaled(np.append(1.0, factors))
+
+
 def _numeric_evidence(old, column, reference, new, position):
     """p-values of the mean and of the distribution, the strongest cause, and the effective number
     of rows."""
@@ -116,17 +132,14 @@ def _numeric_evidence(old, column, reference, new, position):
             "n_effective": np.nan,
         }
     ranks = _rank_function(old, column)
-    places, weights = old.places()
-    before = np.append(old.mean, weights @ smooth_components(ranks(places)))
+    before, dependence = _remembered(old, ranks, reference.dependence(position))
     after = np.append(column.mean, smooth_components(ranks(thinned(column.ordered))).mean(axis=0))
     per_time = column.n_present / new.n_times
     recent = new.moments(
         lambda part: components_of(part, part.values[position], ranks, after, per_time)
     )
     location = np.array([True, True, False, False, False])
-    p_values, effective = mean_p_values(
-        after - before, reference.dependence(position), recent, location=location
-    )
+    p_values, effective = mean_p_values(after - before, dependence, recent, location=location)
     p_distribution = min((p_values[1:] / _SHARE).min(), 1.0)
     cause = _CAUSES[int(np.argmin(p_values))]
     if not np.isnan(p_missing):

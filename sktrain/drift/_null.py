@@ -142,6 +142,14 @@ class Moments:
         """The same with one Gram for both models: less to remember, for a few rows less."""
         return replace(self, n=self.long.rows, short=None) if self.long.rows else self
 
+    def scaled(self, factors):
+        """The same for series whose squares are ``factors`` (m,) times as large."""
+        short, long = (
+            gram if gram is None else replace(gram, sums=gram.sums * factors[:, None])
+            for gram in (self.short, self.long)
+        )
+        return replace(self, squares=self.squares * factors, short=short, long=long)
+
     @classmethod
     def join(cls, parts):
         """The moments of several sets of series of one sample, in single precision: what a
