@@ -2,17 +2,19 @@
 
 What enters: for every row the time it was decided (``start``) and the time its label was known (``end``), as int64 on one
 common axis, and ``axis``, the sorted unique times of all rows. What leaves: boolean masks over the rows. Spans are closed at
-both ends, ``[start, end]``: two spans that touch in a single instant overlap. An embargo is counted in whole unique times.
+both ends, ``[start, end]``: two spans that touch in a single instant overlap. An embargo of k leaves exactly k unique times
+between the end of a label and a row on the other side of the cut; an embargo in time leaves more than that time.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from .exceptions import InvalidSplitError, SktrainError
 
-__all__ = ["Cut", "Spans", "concurrency", "cut_blocks", "overlaps"]
+__all__ = ["Cut", "Spans", "clear_of", "concurrency", "cut_blocks", "overlaps"]
 
 
 @dataclass(frozen=True)
@@ -126,9 +128,9 @@ def overlaps(start, end, low, high):
 def cut_blocks(spans, blocks, candidate, known=None, *, embargo=0):
     """Which candidate rows may train when the rows of ``blocks`` are tested.
 
-    A row before a block stays when its label is known strictly before the first tested time, and at least ``embargo`` whole
-    unique times before it. A row after a block stays when it starts strictly after the block's latest label was known, and
-    at least ``embargo`` whole unique times after that (Lopez de Prado 2018, ch. 7).
+    A row before a block stays when its label is known strictly before the first tested time, with the embargo between them.
+    A row after a block stays when it starts strictly after the block's latest label was known, with the embargo between them
+    (Lopez de Prado 2018, ch. 7).
 
     Parameters
     ----------
@@ -140,8 +142,8 @@ def cut_blocks(spans, blocks, candidate, known=None, *, embargo=0):
         Rows to choose from. Rows inside a block are never chosen.
     known : ndarray of bool, shape (n,), optional
         Rows with a label; only those are tested, and only their outcomes reach past a block. Default all.
-    embargo : int, default=0
-        Whole unique times between training labels and tested rows.
+    embargo : int or Timedelta, default=0
+        Unique times left out between labels and rows on the other side, or the time that must have passed and more.
 
     Returns
     -------
@@ -161,7 +163,7 @@ def cut_blocks(spans, blocks, candidate, known=None, *, embargo=0):
     >>> np.flatnonzero(cut_blocks(spans, [(0, 4)], np.ones(10, bool)).train)
     array([7, 8, 9])
     """
-    if embargo < 0:
+    if embargo < (pd.Timedelta(0) if isinstance(embargo, pd.Timedelta) else 0):
         raise InvalidSplitError(f"embargo must be 0 or more, got {embargo}.")
     codes, ends = spans._sorted
     free = spans.in_order(candidate).copy()
@@ -174,7 +176,8 @@ def cut_blocks(spans, blocks, candidate, known=None, *, embargo=0):
         if not len(codes[tested]):  # nothing is tested here, so nothing can leak
             continue
         _reject_before(spans.axis, ends[:low], codes[tested][0], embargo, clash[:low], near[:low])
-        over, soon = _reach_after(spans.axis, codes, ends[tested].max(), embargo)
+        latest = ends[tested].max()
+        over, soon = np.searchsorted(codes, [clear_of(spans.axis, latest), clear_of(spans.axis, latest, embargo)])
         clash[high:over] = True
         near[high:soon] = True
     purged = free & clash
@@ -182,20 +185,42 @@ def cut_blocks(spans, blocks, candidate, known=None, *, embargo=0):
     return Cut(*(spans.in_rows(mask) for mask in (free & ~(clash | near), purged, embargoed)))
 
 
+def clear_of(axis, end, embargo=0):
+    """The first position of the axis that is clear of labels known at ``end``.
+
+    Parameters
+    ----------
+    axis : ndarray of int64
+        Sorted unique times.
+    end : int or ndarray of int64
+        When labels were known.
+    embargo : int or Timedelta, default=0
+        Unique times left out after ``end``, or the time by which ``end`` must have passed.
+
+    Returns
+    -------
+    int or ndarray of intp
+        ``len(axis)`` or more where no row is clear.
+
+    Examples
+    --------
+    >>> clear_of(np.arange(10), 3), clear_of(np.arange(10), 3, embargo=2)
+    (np.int64(4), np.int64(6))
+    """
+    if isinstance(embargo, pd.Timedelta):
+        return np.searchsorted(axis, end + embargo.as_unit("ns").value, side="right")
+    return np.searchsorted(axis, end, side="right") + embargo
+
+
 def _reject_before(axis, ends, first, embargo, clash, near):
     """Mark rows before a block whose outcome reaches the first tested position, or comes too near."""
     clash |= ends >= axis[first]
-    if embargo > first:
+    if isinstance(embargo, pd.Timedelta):
+        near |= ends >= axis[first] - embargo.as_unit("ns").value
+    elif embargo > first:
         near[:] = True
-    elif embargo:
-        near |= ends > axis[first - embargo]
-
-
-def _reach_after(axis, codes, latest, embargo):
-    """How many rows, in order of time, start no later than ``latest``, and how many before the embargo after it is over."""
-    touching = np.searchsorted(axis, latest, side="right")
-    waiting = np.searchsorted(axis, latest, side="left") + embargo
-    return np.searchsorted(codes, [touching, max(waiting, touching)])
+    elif embargo:  # as ``clear_of(axis, ends, embargo) > first``, without a search per row
+        near |= ends >= axis[first - embargo]
 
 
 def concurrency(first, last, n_bars):

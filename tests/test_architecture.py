@@ -10,7 +10,7 @@ import pytest
 import sktrain
 
 PACKAGE = Path(sktrain.__file__).parent
-GROUND = {"exceptions", "_validation", "_history", "_causal", "_spans", "_folds", "_experiments", "_poison", "_io", "_optional", "reproducibility", "testing"}
+GROUND = {"exceptions", "_validation", "_history", "_causal", "_spans", "_digest", "_io", "_optional", "reproducibility"}
 ROOMS = [
     "datasets",
     "features",
@@ -19,6 +19,7 @@ ROOMS = [
     "splits",
     "resample",
     "leakage",
+    "testing",
     "drift",
     "nets",
     "evaluation",
@@ -31,7 +32,7 @@ ROOMS = [
     "__main__",
 ]
 HEAVY = {"torch", "skorch", "optuna", "transformers", "matplotlib", "onnx", "onnxruntime", "imblearn"}
-LIGHT = GROUND | {"datasets", "features", "labels", "splits", "leakage", "drift", "evaluation", "__init__"}
+LIGHT = GROUND | {"datasets", "features", "labels", "splits", "leakage", "testing", "drift", "evaluation", "__init__"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -40,10 +40,10 @@ def oracle(spans, blocks, candidate, known, embargo):
             first, latest = min(spans.start[tested]), max(spans.end[tested])
             if spans.start[i] < first:
                 clash |= spans.end[i] >= first
-                near |= sum(spans.end[i] <= t < first for t in spans.axis) < embargo
+                near |= sum(spans.end[i] < t < first for t in spans.axis) < embargo
             else:
                 clash |= spans.start[i] <= latest
-                near |= sum(latest <= t < spans.start[i] for t in spans.axis) < embargo
+                near |= sum(latest < t < spans.start[i] for t in spans.axis) < embargo
         (purged if clash else embargoed if near else train).append(i)
     return train, purged, embargoed
 

@@ -14,10 +14,10 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit
 from sklearn.pipeline import Pipeline
 
-from .._experiments import Experiment, Output, apply, fitted, quiet
-from .._poison import block, poison, poisonable, row_times, take
 from ._causality import check_causality, check_warmup, reason
+from ._experiments import Experiment, Output, apply, fitted, quiet
 from ._inspect import inner_cv_errors
+from ._poison import block, poison, poisonable, row_times, take
 from ._report import FAIL, INCONCLUSIVE, NOT_CHECKED, PASS, Finding, LeakageReport
 from ._splits import index_pairs
 

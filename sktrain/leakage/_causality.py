@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from .._experiments import Experiment, Output, UnusableOutputError, apply, differ, fitted, quiet
 from .._history import get_history
-from .._poison import block, poisonable, row_times, take
+from ._experiments import Experiment, Output, UnusableOutputError, apply, differ, fitted, quiet
+from ._poison import block, poisonable, row_times, take
 from ._report import FAIL, INCONCLUSIVE, NOT_CHECKED, PASS, Finding, LeakageReport
 
 __all__ = ["check_causality", "check_warmup", "cannot", "reason"]

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from .._experiments import quiet
+from ._experiments import quiet
 from ._report import FAIL, INCONCLUSIVE, PASS, Finding, LeakageReport
 from ._splits import check_split
 

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import check_cv
 
-from .._folds import FoldJudge, as_positions
 from .._validation import label_horizon, label_spans, labelled_mask, time_axis
 from ..exceptions import InvalidSplitError
+from ._folds import FoldJudge, as_positions
 from ._report import FAIL, INCONCLUSIVE, NOT_CHECKED, PASS, Finding, LeakageReport
 from ._rows import check_rows, row_where
 
@@ -158,10 +158,11 @@ def _embargo(facts, cv, needed):
     if not shown:
         return
     least = min(shown.values())
-    if declared is not None and 1 <= least < declared:
-        said = "the splitter declares" if needed is None else "were asked for"
+    if declared is not None and 0 <= least - 1 < declared:  # neighbours are 1 apart, with nothing between them
+        said = "the splitter declares" if needed is None else "was asked for"
         yield Finding(
-            "embargo", "error", f"Training labels end {least} bar(s) from tested rows, but an embargo of {declared} bars {said}.",
+            "embargo", "error",
+            f"{least - 1} unique time(s) stand between a label and rows on the other side, but an embargo of {declared} bars {said}.",
             {"parameter": "embargo_bars"}, {**shown, "embargo_bars": declared}, f"cv.set_params(embargo_bars={declared})",
         )  # fmt: skip
     elif declared is None and shown.get("bars_after_test") == 1:

@@ -11,7 +11,6 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
 from .._history import get_history
-from .._poison import take
 from .._validation import Count, labelled_mask
 from ..exceptions import InvalidSplitError
 from ._behaviour import audit_predictions, audit_steps, check_shuffled_labels
@@ -19,6 +18,7 @@ from ._causality import check_causality, check_warmup, reason
 from ._features import all_rows_statistics, check_feature_leakage, future_of_bars, target_leaks
 from ._inspect import inspect_estimator
 from ._labels import check_label_leakage, label_reach
+from ._poison import take
 from ._price_tag import price_tag
 from ._repair import repair
 from ._report import FAIL, INCONCLUSIVE, NOT_CHECKED, PASS, Finding, LeakageReport, merge

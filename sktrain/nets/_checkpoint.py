@@ -1,17 +1,22 @@
-"""The state of a training enters after an epoch, a file leaves from which the next fit goes on as if nothing had happened.
+"""The state of a training enters after an epoch, a file leaves from which the next fit goes on as
+if nothing had happened.
 
-A file is bound to the rows, their order and the parameters of one training; another training uses another file. It holds tensors and
-plain values only, and nothing in it is executed when it is read.
+A file belongs to one training: its rows in their order, its parameters, the code of its functions
+and classes, the versions of the libraries. Another training uses another file. A file holds tensors
+and plain values only, and nothing in it is executed when it is read.
 """
 
 import hashlib
 import io
 from pathlib import Path
+import pickle
+from typing import Any
 
 import numpy as np
 from skorch.callbacks import Callback
 import torch
 
+from .._digest import digest_of, library_version
 from .._io import atomic_write, sha256
 from .._validation import check_count
 from ..exceptions import CorruptFileError
@@ -22,13 +27,18 @@ __all__ = ["TrainingCheckpoint"]
 _MAGIC = b"sktrain-training-1\n"
 _PASSING = ("stop_flag", "interrupted")  # reasons after which training may go on
 _SILENT = ("verbose", "device")  # parameters that change no weight
+_LIBRARIES = ("sys", "numpy", "torch", "skorch", "sktrain")  # "sys" has the version of Python
 
 
 class TrainingCheckpoint(Callback):
-    """Saves the whole state of training, so that a killed ``fit`` goes on where it was and ends with the same weights.
+    """Saves the whole state of training, so that a killed ``fit`` goes on where it was and ends
+    with the same weights.
 
-    Weights, optimizer, gradient scaler, callbacks, history and the states of all random generators are written to one file per
-    training, whole or not at all. The next ``fit`` with the same rows and parameters resumes; a finished one returns at once.
+    Weights, optimizer, gradient scaler, callbacks, history and the states of all random generators
+    are written to one file per training, whole or not at all. The next ``fit`` of the same training
+    resumes; a finished one returns at once. The same training means the same rows, parameters,
+    arguments of a ``functools.partial``, code of your own losses, networks and callbacks (with the
+    globals and closures they read), and versions of Python, NumPy, torch, skorch and sktrain.
 
     Parameters
     ----------
@@ -50,7 +60,8 @@ class TrainingCheckpoint(Callback):
     >>> from sktrain import MLPNetClassifier, TrainingCheckpoint
     >>> X = np.random.default_rng(0).normal(size=(60, 3))
     >>> y = X[:, 0] > 0
-    >>> net = MLPNetClassifier(max_epochs=4, callbacks=[("checkpoint", TrainingCheckpoint(getfixture("tmp_path")))], random_state=0)
+    >>> keep = TrainingCheckpoint(getfixture("tmp_path"))
+    >>> net = MLPNetClassifier(max_epochs=4, callbacks=[("checkpoint", keep)], random_state=0)
     >>> dict(net.fit(X, y).callbacks_)["checkpoint"].resumed_epochs_
     0
     >>> dict(net.fit(X, y).callbacks_)["checkpoint"].resumed_epochs_
@@ -80,7 +91,11 @@ class TrainingCheckpoint(Callback):
         self.path_ = Path(self.dirname) / f"training-{_fingerprint(net, train, valid)[:20]}.ckpt"
         self.resumed_epochs_ = 0
         if self.path_.exists():
-            self.resumed_epochs_ = _put(net, _read(self.path_))
+            state = _read(self.path_)
+            try:
+                self.resumed_epochs_ = _put(net, state)
+            except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+                raise _damaged(self.path_) from error
         return self.resumed_epochs_
 
 
@@ -88,8 +103,24 @@ def _read(path):
     data = path.read_bytes()
     digest, _, body = data.removeprefix(_MAGIC).partition(b"\n")
     if not data.startswith(_MAGIC) or sha256(body).encode() != digest:
-        raise CorruptFileError(f"{path} is damaged or no training checkpoint. Delete it to train from the start.")
-    return torch.load(io.BytesIO(body), weights_only=True, map_location="cpu")
+        raise _damaged(path)
+    try:
+        return torch.load(io.BytesIO(body), weights_only=True, map_location="cpu")
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        KeyError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+    ) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> CorruptFileError:
+    return CorruptFileError(
+        f"{path} is damaged or no training checkpoint. Delete it to train from the start."
+    )
 
 
 def _state(net):
@@ -101,7 +132,9 @@ def _state(net):
         "epochs": net.n_epochs_,
         "stop_reason": None if net.stop_reason_ in _PASSING else net.stop_reason_,
         "module": net.module_.state_dict(),
-        "criterion": net.criterion_.state_dict() if isinstance(net.criterion_, torch.nn.Module) else {},
+        "criterion": net.criterion_.state_dict()
+        if isinstance(net.criterion_, torch.nn.Module)
+        else {},
         "optimizer": net.optimizer_.state_dict(),
         "scaler": {} if scaler is None else scaler.state_dict(),
         "callbacks": {name: _callback_state(cb) for name, cb in net.callbacks_},
@@ -116,7 +149,11 @@ def _callback_state(callback):
     if isinstance(callback, TrainingCheckpoint):
         return {}
     passing = getattr(callback, "passing_", ())
-    return {name: value for name, value in vars(callback).items() if name.endswith("_") and name not in passing}
+    return {
+        name: value
+        for name, value in vars(callback).items()
+        if name.endswith("_") and name not in passing
+    }
 
 
 def _put(net, state):
@@ -127,40 +164,51 @@ def _put(net, state):
     if net._scaler is not None:
         net._scaler.load_state_dict(state["scaler"])
     for name, callback in net.callbacks_:
-        vars(callback).update(state["callbacks"].get(name, {}))
+        kept = state["callbacks"].get(name, {})
+        vars(callback).update({key: value for key, value in kept.items() if key.endswith("_")})
     net.history_.clear()
     net.history_.extend(state["history"])
-    net.n_skipped_steps_, net.n_epochs_, net.stop_reason_ = state["skipped"], state["epochs"], state["stop_reason"]
+    net.n_skipped_steps_, net.n_epochs_, net.stop_reason_ = (
+        state["skipped"],
+        state["epochs"],
+        state["stop_reason"],
+    )
     kind, keys, *rest = state["rng"]["numpy"]
     set_rng_states({**state["rng"], "numpy": (kind, np.asarray(keys, dtype=np.uint32), *rest)})
     net._generator.set_state(state["order"])
     return state["epochs"]
 
 
-def _fingerprint(net, train, valid):
-    """What decides the weights: class, parameters, rows in their order."""
-    mark = hashlib.sha256(type(net).__qualname__.encode())
-    params = {name: value for name, value in net.get_params(deep=False).items() if name not in _SILENT}
-    mark.update(repr([(name, _describe(params[name])) for name in sorted(params)]).encode())
+def _fingerprint(net: Any, train: Any, valid: Any) -> str:
+    """What decides the weights: classes and functions with their code, parameters, rows in their
+    order, versions; of a net that trains on, the weights and optimizer it starts from."""
+    params = net.get_params(deep=False)
+    told = {name: _describe(value) for name, value in params.items() if name not in _SILENT}
+    before = [net.module_, net.optimizer_.state_dict()] if net.n_fits_ else []
+    versions = [library_version(name) for name in _LIBRARIES]
+    mark = hashlib.sha256(digest_of(type(net), told, before, versions).encode())
     for rows in (train, valid):
-        for tensor in () if rows is None else (rows.base, rows.ends, rows.firsts, rows.y, rows.weight):
-            mark.update(b"-" if tensor is None else memoryview(tensor.contiguous().numpy()).cast("B"))
+        tensors = () if rows is None else (rows.base, rows.ends, rows.firsts, rows.y, rows.weight)
+        for tensor in tensors:
+            mark.update(
+                b"-" if tensor is None else memoryview(tensor.contiguous().numpy()).cast("B")
+            )
     return mark.hexdigest()
 
 
-def _describe(value):
+def _describe(value: Any) -> Any:
+    """Callbacks by class and those of their parameters that reach the weights; the rest as it
+    is."""
     if isinstance(value, Callback):
-        passing = ("dirname", "every") if isinstance(value, TrainingCheckpoint) else getattr(value, "passing_", ())
+        silent = (
+            ("dirname", "every")
+            if isinstance(value, TrainingCheckpoint)
+            else getattr(value, "passing_", ())
+        )
         params = value.get_params(deep=False)
-        return type(value).__qualname__, [(name, _describe(params[name])) for name in sorted(params) if name not in passing]
+        return type(value), {
+            name: _describe(item) for name, item in params.items() if name not in silent
+        }
     if isinstance(value, (list, tuple)):
         return [_describe(item) for item in value]
-    if isinstance(value, dict):
-        return [(key, _describe(item)) for key, item in sorted(value.items())]
-    if isinstance(value, (np.ndarray, torch.Tensor)):
-        return np.asarray(value).tolist()
-    if isinstance(value, torch.nn.Module):
-        return repr(value), [(name, _describe(item)) for name, item in value.state_dict().items()]
-    if callable(value):
-        return getattr(value, "__qualname__", type(value).__qualname__)
-    return repr(value)
+    return value

@@ -31,7 +31,7 @@ class CombinatorialPurgedCV(SpanSplitter):
     horizon : int, optional
         Bars a label looks ahead, for labels that do not say so themselves.
     embargo_bars : int, default=10
-        Whole unique times between training labels and tested rows, on both sides of a block.
+        Unique times left out between training labels and tested rows, on both sides of a block, exactly so many.
 
     Examples
     --------

@@ -13,6 +13,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from .._history import get_history
+from .._spans import clear_of
 from .._validation import OHLCV
 from ..exceptions import InvalidSplitError, RegimeCoverageWarning
 
@@ -141,7 +142,7 @@ class _Search:
     def _index(self, embargo):
         """Per regime: where it is tested (sorted positions), and from which position on which of its rows may train."""
         spans, known = self.rows.spans, self.rows.known
-        ready = np.maximum(np.searchsorted(spans.axis, spans.end, side="right"), np.searchsorted(spans.axis, spans.end) + embargo)
+        ready = clear_of(spans.axis, spans.end, embargo)
         self.tested, self.trained = [], []
         for regime in [*range(self.n_regimes), None]:
             mine = known if regime is None else known & (self.codes == regime)

@@ -18,15 +18,15 @@ _ROUNDING = 1e-9  # 0.7 of 10 times is 7, whatever floating point says
 class TemporalSplitter(SpanSplitter):
     """Train on the oldest unique times, validate on the next, test on the last.
 
-    Training rows whose label is not known before the first validated row, or less than ``embargo_bars`` unique times before
-    it, are left out; validation rows are cut against the test block in the same way.
+    Training rows whose label is not known before the first validated row, with ``embargo_bars`` unique times between them,
+    are left out; validation rows are cut against the test block in the same way.
 
     Parameters
     ----------
     train_ratio, val_ratio, test_ratio : float, default=0.7, 0.15, 0.15
         Shares of the unique times; they must sum to 1.
     embargo_bars : int, default=10
-        Whole unique times between the last training label and the first tested row.
+        Unique times left out between the last training label and the first tested row, exactly so many.
     horizon : int, optional
         Bars a label looks ahead, for labels that do not say so themselves.
     evaluate : {"val", "test"}, default="val"

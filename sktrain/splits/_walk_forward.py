@@ -35,7 +35,7 @@ class EnhancedWalkForwardCV(SpanSplitter):
     horizon : int, optional
         Bars a label looks ahead, for labels that do not say so themselves.
     embargo_bars : int, default=10
-        Whole unique times between the last training label and the first tested row.
+        Unique times left out between the last training label and the first tested row, exactly so many.
     ensure_regime_coverage : bool, default=True
         Move the boundaries between test folds, each within half and one and a half of the equal size, to minimise in this
         order: (fold, regime) pairs tested but never trained on; pairs not tested; deviation from equal sizes.
@@ -195,15 +195,23 @@ class EnhancedWalkForwardCV(SpanSplitter):
         return limit, Plan(rows, tuple(folds), self.embargo_bars)
 
     def _too_short(self, rows, what):
-        k, least = self.n_splits, self.min_samples_per_fold
-        lost = rows.reach + max(self.embargo_bars - 1, 0)  # unique times before a test fold that cannot train
+        need, got = self._least_times(rows), rows.last + 1
+        advice = "Use more rows, fewer n_splits, or lower min_samples_per_fold or embargo_bars."
         if self.test_size is not None:
-            need = k * self.test_size + least + lost
-        elif lost <= k:
-            need = (k + 1) * least + lost
+            advice = f"Use more rows, fewer n_splits, a shorter test_size than {self.test_size!r}, or lower min_samples_per_fold."
+        if need > got:
+            facts = f"{self.n_splits} folds need {need} unique times, got {got} up to the last label."
         else:
-            need = (k + 1) * (least + lost - k) + k
-        return (
-            f"{what[0].upper()}{what[1:]}, but min_samples_per_fold={least}. {k} folds need about {need} unique times, got {rows.last + 1} "
-            "up to the last label. Use more rows, fewer n_splits, or lower min_samples_per_fold or embargo_bars."
-        )
+            facts = f"Of {got} unique times up to the last label, {rows.labels_until[got]} have a label."
+        return f"{what[0].upper()}{what[1:]}, but min_samples_per_fold={self.min_samples_per_fold}. {facts} {advice}"
+
+    def _least_times(self, rows):
+        """The next number of unique times that fills every fold, if each has a label."""
+        k, least = self.n_splits, self.min_samples_per_fold
+        lost = rows.reach + self.embargo_bars  # unique times before a test fold that cannot train
+        if self.test_size is not None:
+            return k * self.test_size + least + lost
+        n = max((k + 1) * least, rows.last + 1)
+        while n - k * (n // (k + 1)) - lost < least:  # what stands before the first of k equal folds
+            n += 1
+        return n

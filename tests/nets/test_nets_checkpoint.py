@@ -1,6 +1,8 @@
 """A training killed at any moment ends, resumed, with the weights of an uninterrupted one."""
 
+from functools import partial
 import hashlib
+import io
 import os
 import signal
 import subprocess
@@ -9,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from sktrain import GRUClassifier, MLPNetClassifier, TrainingCheckpoint
 from sktrain.exceptions import CorruptFileError
@@ -85,6 +88,77 @@ def test_a_damaged_file_is_refused(rows, tmp_path):
     path.write_bytes(data)
     with pytest.raises(CorruptFileError, match=r"damaged.*Delete it"):
         net.fit(X, y)
+
+
+def folder_resumes(rows, folder, first, second):
+    """Epochs that a second net of the same folder does not train."""
+    fits = [
+        MLPNetClassifier(random_state=0, max_epochs=2, callbacks=[("keep", TrainingCheckpoint(folder))], **params).fit(*rows)
+        for params in (first, second)
+    ]
+    return dict(fits[1].callbacks_)["keep"].resumed_epochs_
+
+
+def loss_of(source):
+    """A loss with the code of ``source``, always under the same name."""
+    space = {"torch": torch, "__name__": "own"}
+    exec(f"class Loss(torch.nn.CrossEntropyLoss):\n def forward(self, logits, target):\n  return {source}", space)
+    return space["Loss"]
+
+
+def scaled(factor):
+    """A function that differs in its closure alone."""
+
+    def optimizer(params, lr):
+        return torch.optim.SGD(params, lr=lr * factor)
+
+    return optimizer
+
+
+PLAIN, DOUBLE = "super(type(self), self).forward(logits, target)", "2 * super(type(self), self).forward(logits, target)"
+
+
+@pytest.mark.parametrize(
+    "first, second, same",
+    [
+        ({"optimizer": partial(torch.optim.SGD, momentum=0.9)}, {"optimizer": partial(torch.optim.SGD, momentum=0.9)}, True),
+        ({"optimizer": partial(torch.optim.SGD, momentum=0.9)}, {"optimizer": partial(torch.optim.SGD, momentum=0.0)}, False),
+        ({"criterion": loss_of(PLAIN)}, {"criterion": loss_of(PLAIN)}, True),
+        ({"criterion": loss_of(PLAIN)}, {"criterion": loss_of(DOUBLE)}, False),
+        ({"optimizer": scaled(1)}, {"optimizer": scaled(1)}, True),
+        ({"optimizer": scaled(1)}, {"optimizer": scaled(2)}, False),
+        ({"verbose": 0}, {"verbose": 1}, True),
+        ({}, {"callbacks__clip__max_norm": 1.0}, False),
+    ],
+    ids=["partial", "other partial", "loss", "edited loss", "closure", "other closure", "verbose", "callback"],
+)
+def test_a_file_belongs_to_one_training(rows, tmp_path, first, second, same):
+    assert folder_resumes(rows, tmp_path, first, second) == (2 if same else 0)
+
+
+@pytest.mark.parametrize("library", ["torch", "numpy", "skorch", "sktrain"])
+def test_another_version_of_a_library_is_another_training(rows, tmp_path, monkeypatch, library):
+    net = MLPNetClassifier(random_state=0, max_epochs=2, callbacks=[("keep", TrainingCheckpoint(tmp_path))]).fit(*rows)
+    monkeypatch.setattr(f"{library}.__version__", "99.9")
+    assert dict(net.fit(*rows).callbacks_)["keep"].resumed_epochs_ == 0
+
+
+def test_training_on_with_the_same_rows_is_no_finished_training(rows, tmp_path):
+    whole = MLPNetClassifier(random_state=0, max_epochs=2).fit(*rows).partial_fit(*rows)
+    kept = MLPNetClassifier(random_state=0, max_epochs=2, callbacks=[("keep", TrainingCheckpoint(tmp_path))]).fit(*rows).partial_fit(*rows)
+    assert digest(kept) == digest(whole)
+
+
+@pytest.mark.parametrize("body", [b"no archive", {"epochs": 2}, {"epochs": 2, "module": {"weight": torch.ones(3)}}])
+def test_a_checkpoint_of_another_kind_is_refused(rows, tmp_path, body):
+    net = MLPNetClassifier(random_state=0, max_epochs=2, callbacks=[("keep", TrainingCheckpoint(tmp_path))]).fit(*rows)
+    if isinstance(body, dict):
+        buffer = io.BytesIO()
+        torch.save(body, buffer)
+        body = buffer.getvalue()
+    dict(net.callbacks_)["keep"].path_.write_bytes(b"sktrain-training-1\n" + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    with pytest.raises(CorruptFileError, match="Delete it"):
+        net.fit(*rows)
 
 
 def kill_and_resume(folder, delays):

@@ -25,7 +25,7 @@ def all_foldings(n, k, horizon, embargo, least, window, limit):
     size = n // (k + 1)
     first = n - k * size
     if window == "rolling" and limit is None:
-        limit = 1 + max(i for i in range(first) if i + horizon < first and i + horizon <= first - embargo)
+        limit = 1 + max(i for i in range(first) if i + horizon < first - embargo)
     for inner in product(range(first + 1, n), repeat=k - 1):
         edges = [first, *inner, n]
         sizes = np.diff(edges)
@@ -33,7 +33,7 @@ def all_foldings(n, k, horizon, embargo, least, window, limit):
             continue
         folds = []
         for low, high in zip(edges[:-1], edges[1:]):
-            train = [i for i in range(low) if i + horizon < low and i + horizon <= low - embargo]
+            train = [i for i in range(low) if i + horizon < low - embargo]
             if limit is not None and train:
                 train = [i for i in train if i > train[-1] - limit]
             folds.append((train, list(range(low, high))))
@@ -51,7 +51,7 @@ def all_foldings(n, k, horizon, embargo, least, window, limit):
 )
 def test_moved_boundaries_are_the_best_of_all(groups, k, horizon, embargo, mode):
     window, limit = mode
-    n, least = len(groups), 2
+    n, least = len(groups), 1
     groups = ["up", "up", "down", None][0:0] + [["up", "down", "calm", None][g] for g in groups]
     known = set(groups) - {None}
     cv = EnhancedWalkForwardCV(k, window=window, max_train_size=limit, min_samples_per_fold=least, horizon=horizon, embargo_bars=embargo)

@@ -196,7 +196,7 @@ def test_folds_that_cannot_be_filled_say_what_is_needed(n, options):
     try:
         cv.split(np.zeros((n, 1)))
     except NotEnoughDataError as error:
-        needed = int(str(error).split("need about ")[1].split(" ")[0])
+        needed = int(str(error).split("folds need ")[1].split(" ")[0])
         assert needed > n
         cv.split(np.zeros((needed, 1)))
         with pytest.raises(NotEnoughDataError):
@@ -357,10 +357,10 @@ def test_rolling_windows_keep_their_length():
     X = np.zeros((1000, 1))
     cv = EnhancedWalkForwardCV(4, window="rolling", horizon=3, ensure_regime_coverage=False)
     lengths = {len(train) for train, _ in cv.split(X)}
-    assert lengths == {200 - 3 - 9}
+    assert lengths == {200 - 3 - 10}
     limited = cv.set_params(max_train_size=120)
     assert {len(train) for train, _ in limited.split(X)} == {120}
-    assert [train[-1] + 13 for train, _ in limited.split(X)] == [test[0] for _, test in limited.split(X)]
+    assert [train[-1] + 14 for train, _ in limited.split(X)] == [test[0] for _, test in limited.split(X)]
 
 
 @pytest.mark.parametrize("n, k, splits, paths", [(6, 2, 15, 5), (10, 2, 45, 9), (5, 2, 10, 4)])

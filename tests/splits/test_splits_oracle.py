@@ -6,6 +6,7 @@ from hypothesis import assume, given, settings, strategies as st
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.model_selection import TimeSeriesSplit
 
 from sktrain.exceptions import NotEnoughDataError
 from sktrain.splits import CombinatorialPurgedCV, EnhancedWalkForwardCV, TemporalSplitter
@@ -54,11 +55,11 @@ def oracle_train(X, y, ends, test, embargo, may_train):
             elif times[i] < first:
                 ok &= ends.iloc[i] < first
                 if embargo:
-                    ok &= sum(1 for t in axis if ends.iloc[i] <= t < first) >= embargo
+                    ok &= sum(1 for t in axis if ends.iloc[i] < t < first) >= embargo
             else:
                 ok &= times[i] > latest
                 if embargo:
-                    ok &= sum(1 for t in axis if latest <= t < times[i]) >= embargo
+                    ok &= sum(1 for t in axis if latest < t < times[i]) >= embargo
         if ok:
             keep.append(i)
     return keep
@@ -219,6 +220,16 @@ def test_ten_day_labels_leave_no_overlap():
 def test_the_embargo_by_hand():
     X = np.zeros((60, 1))
     ((train, test),) = TemporalSplitter(0.5, 0.5, 0, embargo_bars=10, horizon=3).split(X)
-    assert (train[-1], test[0]) == (17, 30)  # row 17 is known at 20, ten whole times before 30
+    assert (train[-1], test[0]) == (16, 30)  # row 16 is known at 19; 20 to 29 are left out
     train, test = next(iter(CombinatorialPurgedCV(3, 1, embargo_bars=5, horizon=2).split(X)))
-    assert (test[-1], train[0]) == (19, 26)  # row 19 is known at 21; 21 + 5 = 26
+    assert (test[-1], train[0]) == (19, 27)  # row 19 is known at 21; 22 to 26 are left out
+
+
+@pytest.mark.parametrize("gap", [0, 1, 4])
+def test_the_embargo_equals_the_gap_of_a_peer(gap):
+    X = np.zeros((120, 1))
+    theirs = TimeSeriesSplit(3, gap=gap).split(X)
+    ours = EnhancedWalkForwardCV(3, horizon=0, embargo_bars=gap, min_samples_per_fold=1, ensure_regime_coverage=False).split(X)
+    for (train, test), (train2, test2) in zip(theirs, ours, strict=True):
+        np.testing.assert_array_equal(train, train2)
+        np.testing.assert_array_equal(test, test2)

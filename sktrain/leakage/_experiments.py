@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
+from .._validation import label_spans
 from ._poison import KINDS, block, poison, put_gaps, row_times, take
-from ._validation import label_spans
 
 __all__ = ["Change", "Experiment", "Output", "UnusableOutputError", "apply", "fitted", "quiet"]
 

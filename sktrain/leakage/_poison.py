@@ -7,8 +7,8 @@ close <= high, prices positive), values keep their dtype, and rows up to the cut
 import numpy as np
 import pandas as pd
 
-from ._history import History, get_history
-from ._validation import OHLCV, time_axis
+from .._history import History, get_history
+from .._validation import OHLCV, time_axis
 
 __all__ = ["KINDS", "block", "poison", "poisonable", "put_gaps", "row_times", "take"]
 

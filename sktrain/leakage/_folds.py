@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._spans import Spans
+from .._spans import Spans
 
 __all__ = ["FoldFacts", "FoldJudge", "as_positions"]
 
