@@ -12,7 +12,7 @@ import pandas as pd
 from ..exceptions import NotEnoughDataError, PersistenceError, SktrainError
 from ._models import build_net, nets_of, oversampler
 from ._run_folder import DRIFT, TRAINED, hash_of, read_result
-from ._tasks import divide, label_bars
+from ._tasks import divide
 
 __all__ = ["Earlier", "continue_training", "kept_scaling", "may_continue", "open_earlier"]
 
@@ -130,12 +130,6 @@ def may_continue(run, earlier):
     return {"mode": "continued", "reason": f"{reason}; scaling {kept}", "from": str(earlier.last)}
 
 
-def relabel(run):
-    """All rows again, after they were narrowed to the new ones."""
-    run.task = label_bars(run.source.bars, run.config, run.plan.horizon)
-    run.blocks = divide(run.task, run.config)
-
-
 def continue_training(run, earlier):
     """Train every net of the earlier model on, with the arguments of this run.
 
@@ -166,7 +160,7 @@ def continue_training(run, earlier):
 def adopt(net, wanted):
     """Give a trained net every parameter of another that does not shape its network."""
     params = {name: value for name, value in wanted.get_params(deep=False).items() if name not in ("module__hidden_size", "module__n_layers", "standardize")}
-    dropout = params.pop("module__dropout")
+    net.module__dropout = dropout = params.pop("module__dropout")
     net.set_params(**{name: value for name, value in params.items() if name != "module"})
     from ..nets import EnhancedDropout
 
