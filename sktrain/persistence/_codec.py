@@ -32,6 +32,9 @@ _SKTRAIN = {
     "news": ("NewsAligner", "NewsFeatures", "PretrainedNewsEncoder"),
     "resample": ("WindowSMOTE",),
     "drift": ("DriftDetector", "DriftGuard"),
+    "drift._compare": ("Correlation", "Reference", "Stretch", "_Numbers"),
+    "drift._null": ("Series",),
+    "drift._statistics": ("CategoricalReference", "NumericReference"),
     "compression": ("CompressedClassifier", "QuantizedClassifier"),
 }
 _OTHERS = {

@@ -24,7 +24,10 @@ DEFAULTS = {"epochs": 100, "batch_size": 128, "learning_rate": 1e-3, "horizon": 
 
 #: Base threshold of each scaling when none is given, and the largest that can be meant: a return of 30 % within a few bars is no
 #: threshold between "hold" and "buy" but a typing error, as are ten standard deviations.
-_THRESHOLDS = {"affine": (0.03, 0.3, "a return"), "sigma": (0.5, 10.0, "a number of standard deviations")}
+_THRESHOLDS = {
+    "affine": (0.03, 0.3, "a return"),
+    "sigma": (0.5, 10.0, "a number of standard deviations"),
+}
 
 _SHARE = [Number(0, 1, closed="left")]
 _CONSTRAINTS = {
@@ -40,7 +43,13 @@ _CONSTRAINTS = {
     "max_gradient_norm": [Number(0, closed="neither"), None],
     "use_focal_loss": ["boolean"],
     "focal_loss_gamma": [Number(0)],
-    "focal_loss_alpha": [Number(0, closed="neither"), StrOptions({"balanced", "effective"}), list, tuple, None],
+    "focal_loss_alpha": [
+        Number(0, closed="neither"),
+        StrOptions({"balanced", "effective"}),
+        list,
+        tuple,
+        None,
+    ],
     "use_smote": ["boolean"],
     "smote_k_neighbors": [Count(1)],
     "adaptive_labels": ["boolean"],
@@ -260,7 +269,9 @@ class EnhancedTrainingConfig:
                 f"early_stopping_max_epochs={self.early_stopping_max_epochs}."
             )
         if self.use_pretrained_embeddings and self.news is None:
-            raise SktrainError("use_pretrained_embeddings=True needs articles: set news to a CSV, JSONL or Parquet file.")
+            raise SktrainError(
+                "use_pretrained_embeddings=True needs articles: set news to a CSV, JSONL or Parquet file."
+            )
 
     def _check_models(self):
         if not self.models:
@@ -295,7 +306,11 @@ class EnhancedTrainingConfig:
             )
         _, largest, what = _THRESHOLDS[scaling]
         if value > largest:
-            other = "; for standard deviations, set label_scaling='sigma'" if scaling == "affine" else ""
+            other = (
+                "; for standard deviations, set label_scaling='sigma'"
+                if scaling == "affine"
+                else ""
+            )
             raise SktrainError(
                 f"base_label_threshold={value:g} is {what} with label_scaling={scaling!r} and cannot be meant: at most {largest:g}{other}."
             )
@@ -306,15 +321,21 @@ class EnhancedTrainingConfig:
 
             if not self.use_pretrained_embeddings:
                 name = "timezone" if self.timezone is not None else "session_close"
-                raise SktrainError(f"{name} says when news meet bars: set use_pretrained_embeddings=True and news, or leave it out.")
-            NewsAligner(timezone=self.timezone, session_close=self.session_close).fit([NewsArticle("", "2000-01-01")])
+                raise SktrainError(
+                    f"{name} says when news meet bars: set use_pretrained_embeddings=True and news, or leave it out."
+                )
+            NewsAligner(timezone=self.timezone, session_close=self.session_close).fit(
+                [NewsArticle("", "2000-01-01")]
+            )
         if self.session is not None:
             try:
                 pause = pd.Timedelta(self.session)
             except ValueError:
                 pause = pd.NaT
             if not pause > pd.Timedelta(0):
-                raise SktrainError(f"session={self.session!r} is no time span; write the shortest pause that ends a session, like '4h'.")
+                raise SktrainError(
+                    f"session={self.session!r} is no time span; write the shortest pause that ends a session, like '4h'."
+                )
 
     def to_dict(self):
         """A plain dict of every field, ready for JSON."""
@@ -336,14 +357,19 @@ class EnhancedTrainingConfig:
 
     def to_toml(self, path=None):
         """TOML text; None, which TOML lacks, is written ``"none"``. Also written to ``path`` when given."""
-        lines = [f"{name} = {json.dumps('none' if value is None else value)}" for name, value in self.to_dict().items()]
+        lines = [
+            f"{name} = {json.dumps('none' if value is None else value)}"
+            for name, value in self.to_dict().items()
+        ]
         return _write("\n".join(lines) + "\n", path)
 
     @classmethod
     def from_toml(cls, source):
         """Read TOML text or a file; fields left out keep their defaults, ``"none"`` means None."""
         values = _parse(source, tomllib.loads, "TOML")
-        return cls.from_dict({name: None if value == "none" else value for name, value in values.items()})
+        return cls.from_dict(
+            {name: None if value == "none" else value for name, value in values.items()}
+        )
 
 
 def _unknown(name):
@@ -378,7 +404,9 @@ def _write(text, path):
 
 
 def _parse(source, loads, kind):
-    is_file = isinstance(source, Path) or (isinstance(source, str) and "\n" not in source and source.strip()[:1] not in ("{", "["))
+    is_file = isinstance(source, Path) or (
+        isinstance(source, str) and "\n" not in source and source.strip()[:1] not in ("{", "[")
+    )
     text = source
     if is_file:
         path = Path(source)
@@ -388,7 +416,9 @@ def _parse(source, loads, kind):
     try:
         values = loads(text)
     except ValueError as error:
-        raise SktrainError(f"{'config file ' + str(source) if is_file else 'config'} is not valid {kind}: {error}") from error
+        raise SktrainError(
+            f"{'config file ' + str(source) if is_file else 'config'} is not valid {kind}: {error}"
+        ) from error
     if not isinstance(values, dict):
         raise SktrainError(f"a config is a table of fields, got {type(values).__name__}.")
     return values

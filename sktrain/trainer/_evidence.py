@@ -12,7 +12,16 @@ from ..plotting._canvas import spans_of
 from ._spacing import name_of, spacing_of
 from ._tasks import CLASS_NAMES
 
-__all__ = ["blocks_of", "describe_data", "fingerprint", "fold_evidence", "learning_curves", "origin", "test_evidence", "when"]
+__all__ = [
+    "blocks_of",
+    "describe_data",
+    "fingerprint",
+    "fold_evidence",
+    "learning_curves",
+    "origin",
+    "test_evidence",
+    "when",
+]
 
 _BINS = 10
 
@@ -53,14 +62,24 @@ def blocks_of(bars, train, val, test):
     rows = []
     for name, positions in (("train", train), ("validation", val), ("test", test)):
         own = times[positions]
-        rows.append({"block": name, "first": when(own.min(), interval), "last": when(own.max(), interval), "rows": len(positions)})
+        rows.append(
+            {
+                "block": name,
+                "first": when(own.min(), interval),
+                "last": when(own.max(), interval),
+                "rows": len(positions),
+            }
+        )
     return rows
 
 
 def fold_evidence(cv, bars, y):
     """Roles of every time in every fold, and the price with its regimes, run-length encoded."""
     display = WalkForwardDisplay.from_cv(cv, bars, y)
-    roles = [[(kind, *span) for kind in ("train", "gap", "test") for span in spans_of(role == kind)] for role in display.roles]
+    roles = [
+        [(kind, *span) for kind in ("train", "gap", "test") for span in spans_of(role == kind)]
+        for role in display.roles
+    ]
     checked = check_bars(bars, warn=False)
     regimes = cv.regime_detector.fit(checked).transform(checked).iloc[:, 0].astype(object)
     close = checked["close"]
@@ -80,9 +99,13 @@ def learning_curves(nets, before=None):
     """Losses per epoch and the reason to stop, by net; ``before`` epochs of an earlier run are left out."""
     curves, reasons = {}, {}
     for name, net in nets.items():
-        begun = bool(getattr(net, "history_", None))  # not when it was stopped within the first epoch
+        begun = bool(
+            getattr(net, "history_", None)
+        )  # not when it was stopped within the first epoch
         frames = LearningCurveDisplay.from_estimator(net, name).curves if begun else {}
-        curves[name] = [row for frame in frames.values() for row in frame.reset_index().to_dict("records")][(before or {}).get(name, 0) :]
+        curves[name] = [
+            row for frame in frames.values() for row in frame.reset_index().to_dict("records")
+        ][(before or {}).get(name, 0) :]
         reasons[name] = str(getattr(net, "stop_reason_", None) or "all epochs were run")
     return curves, reasons
 
@@ -97,15 +120,23 @@ def test_evidence(y_true, probabilities, classes):
     classes, y_true = np.asarray(classes), np.asarray(y_true)
     first = next(iter(probabilities.values()))
     counts = confusion_matrix(y_true, classes[first.argmax(axis=1)], labels=classes)
-    calibration = {name: _reliability(y_true, values, classes) for name, values in probabilities.items()}
-    return {"classes": [CLASS_NAMES.get(value, str(value)) for value in classes], "confusion": counts.tolist(), "calibration": calibration}
+    calibration = {
+        name: _reliability(y_true, values, classes) for name, values in probabilities.items()
+    }
+    return {
+        "classes": [CLASS_NAMES.get(value, str(value)) for value in classes],
+        "confusion": counts.tolist(),
+        "calibration": calibration,
+    }
 
 
 def _reliability(y_true, probabilities, classes):
     from sklearn.calibration import calibration_curve
 
     right = classes[probabilities.argmax(axis=1)] == y_true
-    accuracy, confidence = calibration_curve(right, probabilities.max(axis=1), n_bins=_BINS, strategy="quantile")
+    accuracy, confidence = calibration_curve(
+        right, probabilities.max(axis=1), n_bins=_BINS, strategy="quantile"
+    )
     return {"confidence": confidence.tolist(), "accuracy": accuracy.tolist()}
 
 
@@ -117,6 +148,19 @@ def origin(bars, seconds):
 
     from .. import __version__
 
-    versions = {"sktrain": __version__, "python": platform.python_version(), "numpy": np.__version__, "pandas": pd.__version__}
-    versions |= {"scikit-learn": sklearn.__version__, "skorch": skorch.__version__, "torch": torch.__version__}
-    return {**versions, "data fingerprint": fingerprint(bars), **{f"seconds, {name}": round(value, 1) for name, value in seconds.items()}}
+    versions = {
+        "sktrain": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "pandas": pd.__version__,
+    }
+    versions |= {
+        "scikit-learn": sklearn.__version__,
+        "skorch": skorch.__version__,
+        "torch": torch.__version__,
+    }
+    return {
+        **versions,
+        "data fingerprint": fingerprint(bars),
+        **{f"seconds, {name}": round(value, 1) for name, value in seconds.items()},
+    }

@@ -67,24 +67,36 @@ def open_earlier(folder, config, horizon):
 
     file = folder / TRAINED
     if not file.is_file():
-        raise PersistenceError(f"incremental=True, but {str(folder)!r} holds no earlier model. Train once without it first.")
+        raise PersistenceError(
+            f"incremental=True, but {str(folder)!r} holds no earlier model. Train once without it first."
+        )
     result = read_result(folder)
     if result.get("trained_sha256") != hash_of(file):
-        raise PersistenceError(f"{str(folder)!r} is a mixture of two runs: {TRAINED} is not of the run result.json tells of. Train again.")
+        raise PersistenceError(
+            f"{str(folder)!r} is a mixture of two runs: {TRAINED} is not of the run result.json tells of. Train again."
+        )
     _refuse_others(result, config, horizon)
     return Earlier(load(file), pd.Timestamp(result["trained_until"]), result)
 
 
 def _refuse_others(result, config, horizon):
     before, now = result["config"], config.to_dict()
-    changed = [(name, before.get(name), now[name]) for name in _FIXED if before.get(name) != now[name]]
+    changed = [
+        (name, before.get(name), now[name]) for name in _FIXED if before.get(name) != now[name]
+    ]
     told = result["hyperparameters"]
-    for name, value in (("horizon", horizon), ("label_scaling", config.labels_scaling), ("base_label_threshold", config.labels_threshold)):
+    for name, value in (
+        ("horizon", horizon),
+        ("label_scaling", config.labels_scaling),
+        ("base_label_threshold", config.labels_threshold),
+    ):
         if told.get(name) != value:
             changed.append((name, told.get(name), value))
     if changed:
         said = "; ".join(f"{name} was {old!r}, now {new!r}" for name, old, new in changed)
-        raise SktrainError(f"incremental=True goes on with the model as it is, but {said}. Ask for the same, or train without incremental.")
+        raise SktrainError(
+            f"incremental=True goes on with the model as it is, but {said}. Ask for the same, or train without incremental."
+        )
 
 
 def new_rows(run, earlier):
@@ -92,10 +104,14 @@ def new_rows(run, earlier):
     times = run.task.bars.index.get_level_values(-1)
     last = earlier.last
     if (last.tzinfo is None) != (times.tz is None):
-        raise SktrainError(f"The earlier model was trained until {last}; the bars' times are {'naive' if times.tz is None else 'zone-aware'}. Give bars on the same clock.")
+        raise SktrainError(
+            f"The earlier model was trained until {last}; the bars' times are {'naive' if times.tz is None else 'zone-aware'}. Give bars on the same clock."
+        )
     fresh = np.flatnonzero(times > last)
     if not len(fresh):
-        raise NotEnoughDataError(f"incremental=True, but no labelled bar comes after {last}, the last the model was trained on.")
+        raise NotEnoughDataError(
+            f"incremental=True, but no labelled bar comes after {last}, the last the model was trained on."
+        )
     return replace(run.task, bars=run.task.bars.iloc[fresh], y=run.task.y.iloc[fresh])
 
 
@@ -120,10 +136,16 @@ def may_continue(run, earlier):
     reason = f"{count} new rows; drift was not checked"
     if run.config.use_drift_detection and (run.folder / DRIFT).is_file():
         detector = load(run.folder / DRIFT)
-        detector.set_params(psi_threshold=run.config.drift_psi_threshold, mean_shift_threshold=run.config.drift_mean_shift_threshold)
+        detector.set_params(
+            psi_threshold=run.config.drift_psi_threshold,
+            mean_shift_threshold=run.config.drift_mean_shift_threshold,
+        )
         found = detector.check(earlier.model[0].transform(fresh.bars))
         if found["drift_detected"]:
-            return {"mode": "retrained", "reason": f"the new bars drifted: {found['recommendation']}"}
+            return {
+                "mode": "retrained",
+                "reason": f"the new bars drifted: {found['recommendation']}",
+            }
         reason = f"{count} new rows without drift"
     run.task, run.blocks = fresh, divide(fresh, run.config)
     kept = "kept" if run.config.skip_scaler_fit else "learned from the new rows"
@@ -146,7 +168,9 @@ def continue_training(run, earlier):
     learned_from = None if config.skip_scaler_fit else model[:-1].transform(run.rows("train")[0])
     nets = nets_of(model, config.models)
     before = {name: len(net.history_ or ()) for name, net in nets.items()}
-    rows, labels = oversampler(config).fit_resample(windows, y) if config.use_smote else (windows, y)
+    rows, labels = (
+        oversampler(config).fit_resample(windows, y) if config.use_smote else (windows, y)
+    )
     for name, net in nets.items():
         if run.stopped():
             break
@@ -159,7 +183,11 @@ def continue_training(run, earlier):
 
 def adopt(net, wanted):
     """Give a trained net every parameter of another that does not shape its network."""
-    params = {name: value for name, value in wanted.get_params(deep=False).items() if name not in ("module__hidden_size", "module__n_layers", "standardize")}
+    params = {
+        name: value
+        for name, value in wanted.get_params(deep=False).items()
+        if name not in ("module__hidden_size", "module__n_layers", "standardize")
+    }
     net.module__dropout = dropout = params.pop("module__dropout")
     net.set_params(**{name: value for name, value in params.items() if name != "module"})
     from ..nets import EnhancedDropout
@@ -207,8 +235,17 @@ def kept_scaling(folder, config):
     before, now = result["config"], config.to_dict()
     for name in fields:
         if before.get(name) != now[name]:
-            raise SktrainError(f"skip_scaler_fit=True keeps the scaling of the earlier run, but {name} was {before.get(name)!r}, now {now[name]!r}.")
+            raise SktrainError(
+                f"skip_scaler_fit=True keeps the scaling of the earlier run, but {name} was {before.get(name)!r}, now {now[name]!r}."
+            )
     found = nets_of(load(file), config.models)
-    return tuple((name, tuple(part.cpu().numpy().copy() for part in (net.module_.standardize.mean, net.module_.standardize.scale))) for name, net in found.items())
-
-
+    return tuple(
+        (
+            name,
+            tuple(
+                part.cpu().numpy().copy()
+                for part in (net.module_.standardize.mean, net.module_.standardize.scale)
+            ),
+        )
+        for name, net in found.items()
+    )

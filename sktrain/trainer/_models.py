@@ -126,7 +126,9 @@ def _training_params(config, plan):
 def checkpoints_activations(config, batch_size):
     """Whether layers are recomputed in the backward pass: asked for, and worth it for batches of this size."""
     units = batch_size * config.lookback * config.hidden_size * (config.n_layers or 2)
-    return config.use_gradient_checkpointing and 4 * _ACTIVATIONS_PER_UNIT * units > _WORTH_RECOMPUTING
+    return (
+        config.use_gradient_checkpointing and 4 * _ACTIVATIONS_PER_UNIT * units > _WORTH_RECOMPUTING
+    )
 
 
 def _schedule_params(config):
@@ -147,8 +149,14 @@ def _schedule_params(config):
 def _loss_params(config):
     from ..nets import FocalLoss
 
-    alpha, gamma = (config.focal_loss_alpha, config.focal_loss_gamma) if config.use_focal_loss else (None, 0.0)
-    return {"criterion": FocalLoss, "criterion__alpha": alpha, "criterion__gamma": gamma}  # None and 0 are cross-entropy
+    alpha, gamma = (
+        (config.focal_loss_alpha, config.focal_loss_gamma) if config.use_focal_loss else (None, 0.0)
+    )
+    return {
+        "criterion": FocalLoss,
+        "criterion__alpha": alpha,
+        "criterion__gamma": gamma,
+    }  # None and 0 are cross-entropy
 
 
 def _callbacks(name, plan):
@@ -161,14 +169,19 @@ def _callbacks(name, plan):
     if plan.stop is not None:
         extra.append(("stop", StopFlag(plan.stop)))
     if plan.checkpoints is not None:
-        extra.append(("checkpoint", TrainingCheckpoint(plan.checkpoints / name, every=plan.checkpoint_every)))
+        extra.append(
+            ("checkpoint", TrainingCheckpoint(plan.checkpoints / name, every=plan.checkpoint_every))
+        )
     return extra
 
 
 def feature_steps(config, plan=None):
     """Steps from bars to windows, shared by every net."""
     features = BarFeatures(calendar="intraday" if plan is not None and plan.intraday else True)
-    return [("features", _with_news(features, config)), ("window", SlidingWindow(lookback=config.lookback))]
+    return [
+        ("features", _with_news(features, config)),
+        ("window", SlidingWindow(lookback=config.lookback)),
+    ]
 
 
 def _with_news(features, config):
@@ -241,5 +254,9 @@ def audit_pipeline(config, plan=None):
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    steps = [feature_steps(config, plan)[0], ("impute", SimpleImputer(keep_empty_features=True)), ("scale", StandardScaler())]
+    steps = [
+        feature_steps(config, plan)[0],
+        ("impute", SimpleImputer(keep_empty_features=True)),
+        ("scale", StandardScaler()),
+    ]
     return Pipeline([*steps, ("linear", LogisticRegression(max_iter=1000))])

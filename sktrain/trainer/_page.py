@@ -7,7 +7,16 @@ import io
 from .._optional import require
 from ..plotting._canvas import PALETTE
 
-__all__ = ["EquityPicture", "VerdictPicture", "bullets", "page", "paragraph", "picture", "section", "table"]
+__all__ = [
+    "EquityPicture",
+    "VerdictPicture",
+    "bullets",
+    "page",
+    "paragraph",
+    "picture",
+    "section",
+    "table",
+]
 
 _STYLE = """
 :root{color-scheme:light}*{box-sizing:border-box}
@@ -56,7 +65,9 @@ def bullets(lines):
 def table(head, rows):
     """A table of texts that scrolls in its own box where it is wider than the screen."""
     cells = "".join(f"<th>{escape(name)}</th>" for name in head)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows
+    )
     return f"<div class='wide'><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
@@ -90,18 +101,46 @@ class VerdictPicture:
         """Draw both under each other, each wide enough for a phone."""
         import numpy as np
 
-        figure, (upper, lower) = _pyplot().subplots(2, 1, figsize=(_WIDTH, 7.5), layout="constrained")
+        figure, (upper, lower) = _pyplot().subplots(
+            2, 1, figsize=(_WIDTH, 7.5), layout="constrained"
+        )
         counts, names = np.array(self.test["confusion"]), self.test["classes"]
         upper.imshow(counts, cmap="Blues", aspect="auto")
         for row, column in np.ndindex(*counts.shape):
             dark = counts[row, column] > counts.max() / 2
-            upper.text(column, row, str(counts[row, column]), ha="center", va="center", color="white" if dark else "black")
+            upper.text(
+                column,
+                row,
+                str(counts[row, column]),
+                ha="center",
+                va="center",
+                color="white" if dark else "black",
+            )
         places = range(len(names))
-        upper.set(xticks=places, xticklabels=names, yticks=places, yticklabels=names, xlabel="said", ylabel="was")
+        upper.set(
+            xticks=places,
+            xticklabels=names,
+            yticks=places,
+            yticklabels=names,
+            xlabel="said",
+            ylabel="was",
+        )
         lower.plot([0, 1], [0, 1], color=PALETTE["price"], linewidth=0.7, linestyle=":")
         for number, (name, curve) in enumerate(self.test["calibration"].items()):
-            lower.plot(curve["confidence"], curve["accuracy"], marker="o", markersize=3, color=f"C{number}", label=name)
-        lower.set(xlabel="confidence of the answer", ylabel="how often it was right", xlim=(0, 1), ylim=(0, 1))
+            lower.plot(
+                curve["confidence"],
+                curve["accuracy"],
+                marker="o",
+                markersize=3,
+                color=f"C{number}",
+                label=name,
+            )
+        lower.set(
+            xlabel="confidence of the answer",
+            ylabel="how often it was right",
+            xlim=(0, 1),
+            ylim=(0, 1),
+        )
         lower.legend()
         self.figure_ = figure
         return self

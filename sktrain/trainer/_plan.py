@@ -13,7 +13,9 @@ __all__ = ["tell_plan"]
 
 _PROBE_ROWS = 1024  # rows a net is timed on
 _USUAL_SHARE = 0.5  # a walk-forward fold trains on half of the rows on average
-_INNER = 3 * 0.5  # folds of a search's trial, each on half of the rows; half of the trials are given up early
+_INNER = (
+    3 * 0.5
+)  # folds of a search's trial, each on half of the rows; half of the trials are given up early
 
 
 def tell_plan(run):
@@ -30,9 +32,19 @@ def tell_plan(run):
     )
     balance = ", ".join(f"{name} {share:.0%}" for name, share in class_balance(task.y).items())
     unit = "standard deviations" if config.labels_scaling == "sigma" else "of the price"
-    say(f"labels: {run.plan.horizon} bars ahead, threshold {config.labels_threshold:g} {unit}: {balance}")
-    folds = f"{config.wf_folds} walk-forward folds" if config.use_walk_forward else "no walk-forward folds"
-    searched = f", a search of {config.hpo_n_trials} trials in each fold and one for the model" if config.use_hpo else ""
+    say(
+        f"labels: {run.plan.horizon} bars ahead, threshold {config.labels_threshold:g} {unit}: {balance}"
+    )
+    folds = (
+        f"{config.wf_folds} walk-forward folds"
+        if config.use_walk_forward
+        else "no walk-forward folds"
+    )
+    searched = (
+        f", a search of {config.hpo_n_trials} trials in each fold and one for the model"
+        if config.use_hpo
+        else ""
+    )
     say(
         f"plan: {', '.join(config.models)}; {folds}{searched}; at most {run.plan.epochs} epochs, "
         f"batches of {run.plan.rows_per_step(config)}; {about(estimate(run))}"
@@ -61,7 +73,11 @@ def estimate(run):
     X, y = run.rows("train", "val")
     few = slice(-_PROBE_ROWS, None)
     windows = feature_steps(config, run.plan)
-    rows = windows[1][1].fit_transform(windows[0][1].fit_transform(X.iloc[few])) if not config.use_pretrained_embeddings else None
+    rows = (
+        windows[1][1].fit_transform(windows[0][1].fit_transform(X.iloc[few]))
+        if not config.use_pretrained_embeddings
+        else None
+    )
     if rows is None or y.iloc[few].nunique() < 2:
         return _guess(len(X), config, run.plan)
     plan = replace(run.plan, epochs=1, stop=None, watch=None, checkpoints=None, scaling=())
@@ -74,11 +90,15 @@ def estimate(run):
 
 
 def _guess(n_rows, config, plan):
-    return _total([2e-4] * len(config.models), n_rows, config, plan)  # seconds a row and epoch on one core of 2024
+    return _total(
+        [2e-4] * len(config.models), n_rows, config, plan
+    )  # seconds a row and epoch on one core of 2024
 
 
 def _total(per_row, n_rows, config, plan):
-    usual = config.early_stopping_min_epochs + config.early_stopping_patience  # where early stopping ends most fits
+    usual = (
+        config.early_stopping_min_epochs + config.early_stopping_patience
+    )  # where early stopping ends most fits
     epochs = min(plan.epochs, usual, config.early_stopping_max_epochs)
     fit = np.sum(per_row) * n_rows * epochs
     folds = config.wf_folds * _USUAL_SHARE if config.use_walk_forward else 0

@@ -6,7 +6,14 @@ import time
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from skorch.callbacks import Callback
 
 __all__ = ["EpochWatch", "Reporter", "default_verbosity"]
@@ -71,16 +78,31 @@ class Reporter:
         if self._bar is None:
             return
         row = net.history_[-1]
-        losses = " ".join(f"{short} {row[key]:.3f}" for short, key in (("loss", "train_loss"), ("val", "valid_loss")) if key in row)
-        self._bar.update(self._task, description=f"{self._name}: {name} epoch {len(net.history_)} of at most {net.max_epochs}, {losses}")
+        losses = " ".join(
+            f"{short} {row[key]:.3f}"
+            for short, key in (("loss", "train_loss"), ("val", "valid_loss"))
+            if key in row
+        )
+        self._bar.update(
+            self._task,
+            description=f"{self._name}: {name} epoch {len(net.history_)} of at most {net.max_epochs}, {losses}",
+        )
 
     @contextmanager
     def stage(self, name, total=None):
         """Show and time one stage; yields a function that advances its bar by one step."""
         start = time.perf_counter()
-        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), *(() if total is None else (BarColumn(20), MofNCompleteColumn())))
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            *(() if total is None else (BarColumn(20), MofNCompleteColumn())),
+        )
         shown = Progress(
-            *columns, TimeElapsedColumn(), console=self._console, transient=True, disable=not (self.verbose and self._console.is_terminal)
+            *columns,
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            disable=not (self.verbose and self._console.is_terminal),
         )
         with shown:
             self._bar, self._name, self._task = shown, name, shown.add_task(name, total=total)

@@ -11,7 +11,7 @@ from ._run_folder import DRIFT, FILES, MODEL, REPORT, TRAINED, hash_of, plain
 from ._tasks import class_balance, walk_forward_cv
 from ._verdicts import verdict
 
-__all__ = ["Record", "list_files", "record", "training_figures"]
+__all__ = ["Record", "list_files", "record", "searched", "training_figures"]
 
 
 @dataclass
@@ -38,7 +38,7 @@ def record(run, found, status):
     """
     training, test = found["training"], found["test"]
     curves, reasons = _evidence.learning_curves(training["nets"], training["before"])
-    whole, searched = training["whole"], bool(found["nested"])
+    whole = training["whole"]
     said = {name: training[name] for name in ("mode", "reason", "from") if name in training}
     result = {
         "status": status,
@@ -47,7 +47,7 @@ def record(run, found, status):
         **training_figures(curves),
         "model_path": str(run.folder / MODEL) if whole else None,
         "run_folder": str(run.folder),
-        "verdict": verdict(found, searched),
+        "verdict": verdict(found, bool(found["nested"])),
         "warnings": list(run.warnings),
         "leakage_validation": found["leakage"],
         "walk_forward_results": fold_rows(found["folds"]),
@@ -64,11 +64,17 @@ def record(run, found, status):
         "data": _evidence.describe_data(run.source, run.task),
         "missing_stocks": run.source.missing,
         "trained_until": training["until"],
-        "search": None if found["search"] is None else _search(found["search"], run.config.models[0]),
+        "search": None
+        if found["search"] is None
+        else searched(found["search"], run.config.models[0]),
         "config": run.config.to_dict(),
     }
     work = found["work"]
-    for key, name in (("model_sha256", MODEL), ("trained_sha256", TRAINED), ("drift_sha256", DRIFT)):
+    for key, name in (
+        ("model_sha256", MODEL),
+        ("trained_sha256", TRAINED),
+        ("drift_sha256", DRIFT),
+    ):
         result[key] = hash_of(work / name) if (work / name).is_file() else None
     return Record(plain(result), evidence(run, found, curves, reasons) if whole else {})
 
@@ -84,7 +90,12 @@ def training_figures(curves):
     """Epochs and the best losses over the nets; a figure that does not exist is None."""
 
     def best(name, choose):
-        values = [row[name] for rows in curves.values() for row in rows if row.get(name) is not None and np.isfinite(row[name])]
+        values = [
+            row[name]
+            for rows in curves.values()
+            for row in rows
+            if row.get(name) is not None and np.isfinite(row[name])
+        ]
         return choose(values) if values else None
 
     return {
@@ -149,7 +160,11 @@ def hyperparameters(run, nets):
 def metrics_summary(found, curves, reasons):
     """Means and intervals over the folds, scores of the test block, and per net where training ended."""
     folds = found["folds"]
-    summary = {"walk_forward": {}, "test": found["test"]["scores"] if found["test"] else {}, "nets": {}}
+    summary = {
+        "walk_forward": {},
+        "test": found["test"]["scores"] if found["test"] else {},
+        "nets": {},
+    }
     if folds is not None:
         for name in folds.names:
             row = {metric: float(np.mean(folds.scores(metric, name))) for metric in METRICS}
@@ -181,19 +196,27 @@ def evidence(run, found, curves, reasons):
 
 
 def _without_curves(earned):
-    return {name: {key: value for key, value in part.items() if key != "equity"} if isinstance(part, dict) else part for name, part in earned.items() if name != "times"}
+    return {
+        name: {key: value for key, value in part.items() if key != "equity"}
+        if isinstance(part, dict)
+        else part
+        for name, part in earned.items()
+        if name != "times"
+    }
 
 
-def _search(searched, name):
+def searched(search, name):
+    """What a search of the net ``name`` found, and what its best score is worth, in plain values."""
     from ..plotting import SearchDisplay
 
-    display = SearchDisplay.from_estimator(searched)
+    display = SearchDisplay.from_estimator(search)
+    report = search.overfit_report_
     return {
         "model": name,
         "scores": display.scores,
         "states": display.states,
         "luck": display.luck,
-        "best_score": float(searched.best_score_),
-        "best_params": searched.best_params_,
-        "overfit": {field.name: getattr(searched.overfit_report_, field.name) for field in fields(searched.overfit_report_)},
+        "best_score": float(search.best_score_),
+        "best_params": search.best_params_,
+        "overfit": {field.name: getattr(report, field.name) for field in fields(report)},
     }

@@ -56,12 +56,14 @@ class Run:
 
     @property
     def status(self):
-        """"success", "stopped" (by the flag) or "interrupted" (Ctrl-C)."""
+        """ "success", "stopped" (by the flag) or "interrupted" (Ctrl-C)."""
         return "interrupted" if self.interrupted else "stopped" if self.stopped() else "success"
 
     def rows(self, *blocks):
         """Bars and labels of some of the blocks ("train", "val", "test"), in order of time."""
-        chosen = sort(concatenate([self.blocks[("train", "val", "test").index(name)] for name in blocks]))
+        chosen = sort(
+            concatenate([self.blocks[("train", "val", "test").index(name)] for name in blocks])
+        )
         return self.task.bars.iloc[chosen], self.task.y.iloc[chosen]
 
     def warn(self, text):

@@ -46,7 +46,14 @@ __all__ = [
 
 MODEL, RESULT, DRIFT, TRAINED = "model.sktrain", "result.json", "drift.sktrain", "trained.sktrain"
 EVIDENCE, REPORT = "evidence.json", "report.html"
-FILES = (MODEL, DRIFT, TRAINED, EVIDENCE, REPORT, RESULT)  # the result last: it vouches for the others
+FILES = (
+    MODEL,
+    DRIFT,
+    TRAINED,
+    EVIDENCE,
+    REPORT,
+    RESULT,
+)  # the result last: it vouches for the others
 CHECKPOINTS, LOCK = ".sktrain-checkpoints", ".sktrain-lock"
 _NEXT, _WHOLE = ".sktrain-next", ".sktrain-whole"
 _OLD_FILES = ("drift.joblib", "trained.joblib")  # of runs before 0.2, pickles
@@ -106,7 +113,9 @@ def _acquire(folder):
         if not _lock(handle):
             owner = os.read(handle, 4096)
             os.close(handle)
-            raise PersistenceError(f"{_at_work(folder, owner)} Wait for it, or choose another folder.")
+            raise PersistenceError(
+                f"{_at_work(folder, owner)} Wait for it, or choose another folder."
+            )
         try:
             if os.path.samestat(os.fstat(handle), os.stat(path)):
                 break
@@ -168,7 +177,9 @@ def _result_of(folder):
         found = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) and "config" in found and "model_path" in found else None
+    return (
+        found if isinstance(found, dict) and "config" in found and "model_path" in found else None
+    )
 
 
 # -- one run takes the place of another -----------------------------------------------------------------------------------
@@ -213,7 +224,11 @@ def find_model(path):
         finish(path)
     found = path / MODEL if path.is_dir() else path
     if not found.is_file():
-        what = f"the folder {str(path)!r} holds no {MODEL}" if path.is_dir() else f"{str(path)!r} does not exist"
+        what = (
+            f"the folder {str(path)!r} holds no {MODEL}"
+            if path.is_dir()
+            else f"{str(path)!r} does not exist"
+        )
         raise PersistenceError(
             f"No model: {what}. Train one with: sktrain train --out {path if path.is_dir() else path.parent}"
         )
@@ -232,7 +247,9 @@ def checked_model(folder, result):
     """The model file of a run; refused unless it is the one the result tells of."""
     path = Path(folder) / MODEL
     if not path.is_file():
-        raise PersistenceError(f"{str(folder)!r} holds a {RESULT}, but no {MODEL}: part of the run is missing. Train again.")
+        raise PersistenceError(
+            f"{str(folder)!r} holds a {RESULT}, but no {MODEL}: part of the run is missing. Train again."
+        )
     said = result.get("model_sha256")
     if said is not None and hash_of(path) != said:
         raise PersistenceError(
@@ -266,13 +283,17 @@ def read_evidence(folder, result):
 def _read_json(folder, name):
     path = folder / name
     if not path.is_file():
-        raise PersistenceError(f"{str(folder)!r} is not the folder of a finished run: it holds no {name}.")
+        raise PersistenceError(
+            f"{str(folder)!r} is not the folder of a finished run: it holds no {name}."
+        )
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise PersistenceError(f"{str(path)!r} is damaged: {error}.") from error
     if not isinstance(found, dict):
-        raise PersistenceError(f"{str(path)!r} is damaged: it holds {type(found).__name__}, not a record.")
+        raise PersistenceError(
+            f"{str(path)!r} is damaged: it holds {type(found).__name__}, not a record."
+        )
     return found
 
 
@@ -280,15 +301,19 @@ def load_drift_reference(path):
     """The drift detector of a run, and the transformer whose output it knows; no code in the files is run."""
     from ..persistence import load
 
-    folder = Path(path) if Path(path).is_dir() else Path(path).parent
-    if not folder.is_dir():
+    if not Path(path).exists():
         raise PersistenceError(f"No run: {str(path)!r} does not exist.")
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
     result = read_result(folder)
     file = folder / DRIFT
     if not file.is_file():
-        raise PersistenceError(f"{str(folder)!r} holds no {DRIFT}: train with use_drift_detection=True.")
+        raise PersistenceError(
+            f"{str(folder)!r} holds no {DRIFT}: train with use_drift_detection=True."
+        )
     if result.get("drift_sha256") != hash_of(file):
-        raise PersistenceError(f"{str(folder)!r} is a mixture of two runs: {DRIFT} is not of the run {RESULT} tells of. Train again.")
+        raise PersistenceError(
+            f"{str(folder)!r} is a mixture of two runs: {DRIFT} is not of the run {RESULT} tells of. Train again."
+        )
     return load(file), load(folder / MODEL)[0]
 
 

@@ -142,8 +142,13 @@ def found_params(found, given):
 
 def search_plan(config, **arguments):
     """The plan of a search outside of a run, with the defaults of ``train``."""
-    values = {name: arguments.get(name) if arguments.get(name) is not None else value for name, value in DEFAULTS.items()}
-    return FitPlan(**values, valid_fraction=config.val_ratio / (config.train_ratio + config.val_ratio))
+    values = {
+        name: arguments.get(name) if arguments.get(name) is not None else value
+        for name, value in DEFAULTS.items()
+    }
+    return FitPlan(
+        **values, valid_fraction=config.val_ratio / (config.train_ratio + config.val_ratio)
+    )
 
 
 class SearchedModel(ClassifierMixin, BaseEstimator):
@@ -175,7 +180,9 @@ class SearchedModel(ClassifierMixin, BaseEstimator):
         """Search, then train on all rows given."""
         plan = self.plan
         try:
-            found = build_search(self.config, plan, given=self.given, storage=self.storage).fit(X, y)
+            found = build_search(self.config, plan, given=self.given, storage=self.storage).fit(
+                X, y
+            )
             plan = replace(plan, params=found_params(found, self.given))
             if self.found is not None:
                 self.found.append({"params": dict(plan.params), "score": float(found.best_score_)})

@@ -17,7 +17,11 @@ from ._spacing import check_interval, refuse_mixed_spacing
 
 __all__ = ["BUNDLED", "Source", "open_source"]
 
-BUNDLED = {"sp500": "the bundled S&P 500", "nasdaq": "the bundled NASDAQ Composite", "us_stocks": "the bundled US stocks"}
+BUNDLED = {
+    "sp500": "the bundled S&P 500",
+    "nasdaq": "the bundled NASDAQ Composite",
+    "us_stocks": "the bundled US stocks",
+}
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,9 @@ def open_source(data=None, stocks=None, interval=None):
     (['AAPL'], ['NOPE'])
     """
     stocks = _symbols(stocks)
-    bundled = data is None or (isinstance(data, str) and data in BUNDLED and not os.path.exists(data))
+    bundled = data is None or (
+        isinstance(data, str) and data in BUNDLED and not os.path.exists(data)
+    )
     if bundled:
         data, name = _bundled(data or ("sp500" if stocks is None else "us_stocks"))
     elif isinstance(data, (str, os.PathLike)):
@@ -95,7 +101,9 @@ def open_source(data=None, stocks=None, interval=None):
     bars = check_bars(bars, warn=not bundled)
     refuse_mixed_spacing(bars)
     found = check_interval(bars, interval)
-    return Source(bars if get_history(bars) is not None else with_history(bars), missing, name, found)
+    return Source(
+        bars if get_history(bars) is not None else with_history(bars), missing, name, found
+    )
 
 
 def _symbols(stocks):
@@ -119,20 +127,36 @@ def _choose(bars, stocks, missing):
     if not isinstance(bars.index, pd.MultiIndex):
         if len(stocks) == 1:
             return bars
-        raise SktrainError(f"stocks={stocks} were asked for, but data holds one instrument without a symbol level.")
+        raise SktrainError(
+            f"stocks={stocks} were asked for, but data holds one instrument without a symbol level."
+        )
     present = list(bars.index.unique(0))
     kept = [name for name in stocks if name in present]
-    missing.update({name: f"not among {', '.join(map(str, present))}" for name in stocks if name not in present})
+    missing.update(
+        {
+            name: f"not among {', '.join(map(str, present))}"
+            for name in stocks
+            if name not in present
+        }
+    )
     if not kept:
-        raise SktrainError(f"None of the stocks {', '.join(stocks)} is in the data, which has {', '.join(map(str, present))}.")
-    return bars if len(kept) == len(present) else with_history(bars[bars.index.get_level_values(0).isin(kept)])
+        raise SktrainError(
+            f"None of the stocks {', '.join(stocks)} is in the data, which has {', '.join(map(str, present))}."
+        )
+    return (
+        bars
+        if len(kept) == len(present)
+        else with_history(bars[bars.index.get_level_values(0).isin(kept)])
+    )
 
 
 def _from_mapping(frames, stocks, missing):
     if not frames:
         raise SktrainError("data is an empty dict: no frames.")
     wanted = list(frames) if stocks is None else stocks
-    missing.update({name: f"not among {', '.join(map(str, frames))}" for name in wanted if name not in frames})
+    missing.update(
+        {name: f"not among {', '.join(map(str, frames))}" for name in wanted if name not in frames}
+    )
     return {name: frames[name] for name in wanted if name in frames} or _nothing(wanted, missing)
 
 
@@ -143,7 +167,11 @@ def _from_callable(source, stocks, interval, missing):
     for name in stocks:
         try:
             frame = source(name, interval)
-        except (OSError, LookupError, ValueError) as error:  # an online source that has no such symbol, or no connection
+        except (
+            OSError,
+            LookupError,
+            ValueError,
+        ) as error:  # an online source that has no such symbol, or no connection
             missing[name] = f"{type(error).__name__}: {error}"
             continue
         if frame is None or not len(frame):

@@ -96,9 +96,15 @@ def check_interval(bars, interval):
 
 
 def _parse(interval):
-    found = re.fullmatch(r"(\d+)\s*([a-z]+)", interval.strip().lower()) if isinstance(interval, str) else None
+    found = (
+        re.fullmatch(r"(\d+)\s*([a-z]+)", interval.strip().lower())
+        if isinstance(interval, str)
+        else None
+    )
     if not found or found[2] not in _UNITS or not int(found[1]):
-        raise SktrainError(f"interval={interval!r} is none; write it like '1d', '5m', '1h', '1wk' or '1mo'.")
+        raise SktrainError(
+            f"interval={interval!r} is none; write it like '1d', '5m', '1h', '1wk' or '1mo'."
+        )
     return int(found[1]) * _UNITS[found[2]]
 
 

@@ -12,7 +12,17 @@ from ._run_folder import CHECKPOINTS, DRIFT, MODEL, TRAINED
 from ._tasks import walk_forward_cv
 from ._verdicts import profit
 
-__all__ = ["audit", "compress", "drift", "fit", "report", "save", "score_test", "search", "walk_forward"]
+__all__ = [
+    "audit",
+    "compress",
+    "drift",
+    "fit",
+    "report",
+    "save",
+    "score_test",
+    "search",
+    "walk_forward",
+]
 
 
 def audit(run):
@@ -21,7 +31,9 @@ def audit(run):
 
     X, y = run.rows("train", "val")
     with run.reporter.stage("leakage audit"):
-        found = LeakageValidator().audit(audit_pipeline(run.config, run.plan), X, y, walk_forward_cv(run.config, coverage=False))
+        found = LeakageValidator().audit(
+            audit_pipeline(run.config, run.plan), X, y, walk_forward_cv(run.config, coverage=False)
+        )
     if not found.passed:
         run.warn(found.summary())
     return found.to_dict()
@@ -35,14 +47,18 @@ def search(run):
     first, *others = run.config.models
     with run.reporter.stage(f"search, {run.config.hpo_n_trials} trials of {first}"):
         try:
-            found = build_search(run.config, run.plan, given=run.given, storage=_storage(run)).fit(X, y)
+            found = build_search(run.config, run.plan, given=run.given, storage=_storage(run)).fit(
+                X, y
+            )
         except StopAsked:
             return None
     if run.stopped():
         return None
     run.plan = replace(run.plan, params=found_params(found, run.given))
     if others:
-        run.warn(f"The search measured {first}; {', '.join(others)} were trained with the values found for it.")
+        run.warn(
+            f"The search measured {first}; {', '.join(others)} were trained with the values found for it."
+        )
     return found
 
 
@@ -76,7 +92,14 @@ def fit(run, work, earlier):
     if whole:
         _save(run.model, work / TRAINED)
     until = X.index.get_level_values(-1).max()
-    return {**decision, "nets": nets, "before": before, "epochs": epochs, "whole": whole, "until": until}
+    return {
+        **decision,
+        "nets": nets,
+        "before": before,
+        "epochs": epochs,
+        "whole": whole,
+        "until": until,
+    }
 
 
 def _save(model, path, **facts):
@@ -98,7 +121,14 @@ def walk_forward(run):
     estimators = {"model": model, **baselines(feature_steps(config, run.plan)[0][1])}
     with run.reporter.stage("walk-forward", total=config.wf_folds) as advance:
         try:
-            folds = fold_scores(estimators, X, y, walk_forward_cv(config), on_fold=lambda number, row: advance(), stop=run.stopped)
+            folds = fold_scores(
+                estimators,
+                X,
+                y,
+                walk_forward_cv(config),
+                on_fold=lambda number, row: advance(),
+                stop=run.stopped,
+            )
         except NotEnoughDataError:
             if run.stopped():
                 return None, []
@@ -114,7 +144,9 @@ def drift(run, work, training):
     with run.reporter.stage("drift"):
         features = run.model[0]
         detector = DriftDetector(
-            psi_threshold=config.drift_psi_threshold, mean_shift_threshold=config.drift_mean_shift_threshold, on_drift="ignore"
+            psi_threshold=config.drift_psi_threshold,
+            mean_shift_threshold=config.drift_mean_shift_threshold,
+            on_drift="ignore",
         )
         seen = run.rows("train")[0]
         if training["mode"] == "continued":  # the rows of the runs before count too
@@ -160,11 +192,22 @@ def score_test(run):
     with run.reporter.stage("test block"):
         shared = feature_steps(run.config, run.plan)[0][1]
         rivals = {name: one.fit(train_X, train_y) for name, one in baselines(shared).items()}
-        probabilities = {name: all_class_probabilities(one, X, classes) for name, one in {"model": run.model, **rivals}.items()}
-    scores = {name: classification_scores(y, values, classes) for name, values in probabilities.items()}
+        probabilities = {
+            name: all_class_probabilities(one, X, classes)
+            for name, one in {"model": run.model, **rivals}.items()
+        }
+    scores = {
+        name: classification_scores(y, values, classes) for name, values in probabilities.items()
+    }
     trials = run.config.hpo_n_trials if run.config.use_hpo else 1
     earned = profit(probabilities["model"], classes, X, n_trials=trials)
-    return {"scores": scores, "probabilities": probabilities, "y": np.asarray(y), "classes": classes, "profit": earned}
+    return {
+        "scores": scores,
+        "probabilities": probabilities,
+        "y": np.asarray(y),
+        "classes": classes,
+        "profit": earned,
+    }
 
 
 def save(run, work):
@@ -172,7 +215,13 @@ def save(run, work):
     from ..persistence import save as save_model
 
     with run.reporter.stage("saving"):
-        save_model(run.model, work / MODEL, probe=_probe(run), data=run.rows("train")[0], label_horizon=run.plan.horizon)
+        save_model(
+            run.model,
+            work / MODEL,
+            probe=_probe(run),
+            data=run.rows("train")[0],
+            label_horizon=run.plan.horizon,
+        )
 
 
 def _probe(run):

@@ -34,16 +34,29 @@ def begin(run, *, resume):
     else:
         changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         if changed:
-            said = "; ".join(f"{name} was {before.get(name)!r}, now {now.get(name)!r}" for name in changed)
-            raise SktrainError(f"resume=True takes up the run that was begun here, but {said}. Ask for the same, or train without resume.")
+            said = "; ".join(
+                f"{name} was {before.get(name)!r}, now {now.get(name)!r}" for name in changed
+            )
+            raise SktrainError(
+                f"resume=True takes up the run that was begun here, but {said}. Ask for the same, or train without resume."
+            )
     folder.mkdir(exist_ok=True)
     atomic_write(folder / _FILE, json.dumps(now).encode())
 
 
 def _arguments(run):
     plan = run.plan
-    asked = {name: getattr(plan, name) for name in ("epochs", "batch_size", "learning_rate", "horizon")}
-    return plain({**asked, "given": list(run.given), **run.config.to_dict(), "bars": fingerprint(run.source.bars)})
+    asked = {
+        name: getattr(plan, name) for name in ("epochs", "batch_size", "learning_rate", "horizon")
+    }
+    return plain(
+        {
+            **asked,
+            "given": list(run.given),
+            **run.config.to_dict(),
+            "bars": fingerprint(run.source.bars),
+        }
+    )
 
 
 def _read(path):

@@ -55,7 +55,10 @@ def label_bars(bars, config, horizon):
 def divide(task, config):
     """Positions of the training, validation and test rows."""
     splitter = TemporalSplitter(
-        train_ratio=config.train_ratio, val_ratio=config.val_ratio, test_ratio=config.test_ratio, embargo_bars=config.embargo_bars
+        train_ratio=config.train_ratio,
+        val_ratio=config.val_ratio,
+        test_ratio=config.test_ratio,
+        embargo_bars=config.embargo_bars,
     )
     train, val, test = splitter.three_way(task.bars, task.y)
     needed = config.lookback + 1
@@ -67,7 +70,9 @@ def divide(task, config):
             )
     missing = sorted(set(np.unique(task.y)) - set(np.unique(task.y.iloc[train])))
     if missing:
-        raise SktrainError(f"The training rows hold no label {missing[0]} though later rows do. Give more bars, or lower base_label_threshold.")
+        raise SktrainError(
+            f"The training rows hold no label {missing[0]} though later rows do. Give more bars, or lower base_label_threshold."
+        )
     return train, val, test
 
 

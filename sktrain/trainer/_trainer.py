@@ -125,7 +125,11 @@ class EnhancedTrainer:
         """
         start = time.perf_counter()
         config, plan = self._checked(epochs, batch_size, learning_rate, horizon)
-        given = given_parameters(config, batch_size=batch_size, learning_rate=learning_rate) if config.use_hpo else ()
+        given = (
+            given_parameters(config, batch_size=batch_size, learning_rate=learning_rate)
+            if config.use_hpo
+            else ()
+        )
         asked = _as_question(stop_flag)
         reporter = Reporter(default_verbosity() if verbose is None else verbose)
         with locked(self.model_dir) as folder, self._determinism(config):
@@ -140,15 +144,21 @@ class EnhancedTrainer:
     def _checked(self, epochs, batch_size, learning_rate, horizon):
         """The config and the plan, or what is wrong with them."""
         if not isinstance(self.config, EnhancedTrainingConfig):
-            raise SktrainError(f"config must be an EnhancedTrainingConfig, got {type(self.config).__name__}.")
+            raise SktrainError(
+                f"config must be an EnhancedTrainingConfig, got {type(self.config).__name__}."
+            )
         self.config.validate()
-        config = replace(self.config, skip_scaler_fit=self.config.skip_scaler_fit or bool(self._skip_scaler_fit))
+        config = replace(
+            self.config, skip_scaler_fit=self.config.skip_scaler_fit or bool(self._skip_scaler_fit)
+        )
         rate = DEFAULTS["learning_rate"] if learning_rate is None else learning_rate
         if not Number(0, closed="neither").is_satisfied_by(rate):
             raise SktrainError(f"learning_rate must be a positive number, got {rate!r}.")
         plan = FitPlan(
             epochs=check_count("epochs", epochs),
-            batch_size=check_count("batch_size", DEFAULTS["batch_size"] if batch_size is None else batch_size),
+            batch_size=check_count(
+                "batch_size", DEFAULTS["batch_size"] if batch_size is None else batch_size
+            ),
             learning_rate=float(rate),
             horizon=check_count("horizon", horizon),
             valid_fraction=config.val_ratio / (config.train_ratio + config.val_ratio),
@@ -166,7 +176,9 @@ class EnhancedTrainer:
         run.blocks = divide(run.task, config)
         run.plan = replace(run.plan, intraday=is_intraday(run.source.bars))
         if config.use_walk_forward and not incremental:
-            walk_forward_cv(config).split(*run.rows("train", "val"))  # folds that cannot be filled are refused before training
+            walk_forward_cv(config).split(
+                *run.rows("train", "val")
+            )  # folds that cannot be filled are refused before training
         if incremental:
             earlier = _incremental.open_earlier(run.folder, config, run.plan.horizon)
             _incremental.new_rows(run, earlier)
@@ -178,7 +190,12 @@ class EnhancedTrainer:
     def _settle(self, run, resume):
         """Make the checkpoints those of this run, and say what is about to happen."""
         _started.begin(run, resume=resume)
-        run.plan = replace(run.plan, stop=run.stopped, watch=run.reporter.epoch, checkpoints=run.folder / CHECKPOINTS)
+        run.plan = replace(
+            run.plan,
+            stop=run.stopped,
+            watch=run.reporter.epoch,
+            checkpoints=run.folder / CHECKPOINTS,
+        )
         tell_plan(run)
         trouble = one_sided_labels(run.task, run.config)
         if trouble:
@@ -187,17 +204,28 @@ class EnhancedTrainer:
     def _stages(self, run, work, earlier):
         """The stages in their order; each says what it found."""
         config = run.config
-        found = {"work": work, "folds": None, "nested": [], "drift": {}, "compression": {}, "test": None}
+        found = {
+            "work": work,
+            "folds": None,
+            "nested": [],
+            "drift": {},
+            "compression": {},
+            "test": None,
+        }
         found["leakage"] = _stages.audit(run) if config.leakage_audit and not run.stopped() else {}
         found["search"] = _stages.search(run) if config.use_hpo and not run.stopped() else None
         found["training"] = _stages.fit(run, work, earlier)
         if not found["training"]["whole"]:
             return found
         if config.use_walk_forward and found["training"]["mode"] == "continued":
-            run.warn("A model that was trained on has no walk-forward folds: they would score another one, trained anew.")
+            run.warn(
+                "A model that was trained on has no walk-forward folds: they would score another one, trained anew."
+            )
         elif config.use_walk_forward and not run.stopped():
             found["folds"], found["nested"] = _stages.walk_forward(run)
-        found["drift"] = _stages.drift(run, work, found["training"]) if config.use_drift_detection else {}
+        found["drift"] = (
+            _stages.drift(run, work, found["training"]) if config.use_drift_detection else {}
+        )
         found["compression"] = _stages.compress(run)
         found["test"] = _stages.score_test(run)
         _stages.save(run, work)
@@ -208,7 +236,10 @@ class EnhancedTrainer:
         work, status = found["work"], run.status
         record = _results.record(run, found, status)
         if found["training"]["whole"]:
-            write_json(work / "evidence.json", {**record.evidence, "model_sha256": record.result["model_sha256"]})
+            write_json(
+                work / "evidence.json",
+                {**record.evidence, "model_sha256": record.result["model_sha256"]},
+            )
             self._write(run, record.result, work, start)
             _stages.report(run, work)
             self._write(run, record.result, work, start)
@@ -251,4 +282,6 @@ def _as_question(stop_flag):
         return lambda: bool(stop_flag.is_set())
     if callable(stop_flag):
         return lambda: bool(stop_flag())
-    raise SktrainError(f"stop_flag must be a callable or an object with is_set(), such as threading.Event; got {type(stop_flag).__name__}.")
+    raise SktrainError(
+        f"stop_flag must be a callable or an object with is_set(), such as threading.Event; got {type(stop_flag).__name__}."
+    )

@@ -33,7 +33,11 @@ def one_sided_labels(task, config):
     if second > 0 and most / second < _STRONG_EVIDENCE:
         return None
     said = f"{most:.0%} of the labels are {name!r}: a model that always says {name!r} is right {most:.0%} of the time, and any net will"
-    said += f" say little else, since only evidence of {most / second:.0f} to 1 would make it say {rival!r}. " if second else " do so. "
+    said += (
+        f" say little else, since only evidence of {most / second:.0f} to 1 would make it say {rival!r}. "
+        if second
+        else " do so. "
+    )
     if config.labels_scaling == "affine":
         return f"{said}Set label_scaling='sigma' (--label-scaling sigma), which measures thresholds in volatility, or a threshold below {config.labels_threshold:g}."
     direction = "lower" if name == "hold" else "higher"
@@ -44,7 +48,11 @@ def constant_model(probabilities, classes):
     """The one answer a model gives to (almost) every row, or None."""
     counts = np.bincount(np.asarray(probabilities).argmax(axis=1), minlength=len(classes))
     share = counts.max() / max(1, counts.sum())
-    return CLASS_NAMES.get(classes[counts.argmax()], str(classes[counts.argmax()])) if share >= _SAME_ANSWER else None
+    return (
+        CLASS_NAMES.get(classes[counts.argmax()], str(classes[counts.argmax()]))
+        if share >= _SAME_ANSWER
+        else None
+    )
 
 
 def verdict(found, searched):
@@ -98,15 +106,23 @@ def next_steps(result):
     lines.append(f"predict: sktrain predict {folder} --data NEW_BARS")
     audit = result["leakage_validation"].get("status")
     if audit == "FAIL":
-        lines.append("would change the verdict: the audit found a leak; mend it before believing any score")
+        lines.append(
+            "would change the verdict: the audit found a leak; mend it before believing any score"
+        )
     elif "constant" in result["verdict"]:
         lines.append("would change the verdict: labels in balance, see the verdict")
     elif "no edge" in result["verdict"] or "worse than" in result["verdict"]:
-        lines.append("would change the verdict: more bars (--stocks, a longer history), other features; not more epochs")
+        lines.append(
+            "would change the verdict: more bars (--stocks, a longer history), other features; not more epochs"
+        )
     elif result["walk_forward_results"]:
-        lines.append("would change the verdict: new bars; sktrain drift says when they differ from these")
+        lines.append(
+            "would change the verdict: new bars; sktrain drift says when they differ from these"
+        )
     else:
-        lines.append("would change the verdict: walk-forward folds (use_walk_forward), which were off or not reached")
+        lines.append(
+            "would change the verdict: walk-forward folds (use_walk_forward), which were off or not reached"
+        )
     return lines
 
 
@@ -135,7 +151,9 @@ def profit(probabilities, classes, bars, *, n_trials=1):
         return {}
     frame = pd.DataFrame(probabilities, index=bars.index, columns=list(classes))
     sides = {0: -1.0, 1: 0.0, 2: 1.0}
-    own = profit_and_loss(to_positions(frame, sides=[sides[int(one)] for one in classes]), bars, cost=COST)
+    own = profit_and_loss(
+        to_positions(frame, sides=[sides[int(one)] for one in classes]), bars, cost=COST
+    )
     held = profit_and_loss(np.ones(len(bars)), bars, cost=COST)
     figures = {}
     for name, one in (("model", own), ("buy and hold", held)):
@@ -152,7 +170,11 @@ def profit(probabilities, classes, bars, *, n_trials=1):
     if sharpe is not None and len(own.returns) > 3:
         moments = {"skew": sharpe.skew, "kurtosis": sharpe.kurtosis}
         deflated = deflated_sharpe_ratio(
-            sharpe, len(own.returns), n_trials=n_trials, trials_variance=1 / len(own.returns) if n_trials > 1 else 0.0, **moments
+            sharpe,
+            len(own.returns),
+            n_trials=n_trials,
+            trials_variance=1 / len(own.returns) if n_trials > 1 else 0.0,
+            **moments,
         )
     times = pd.DatetimeIndex(own.returns.index.get_level_values(-1))
     return {

@@ -2,7 +2,17 @@
 
 import re
 
-__all__ = ["compression_rows", "date", "finding", "percent", "profit_sentence", "regime_rows", "score_rows", "search_sentences", "size"]
+__all__ = [
+    "compression_rows",
+    "date",
+    "finding",
+    "percent",
+    "profit_sentence",
+    "regime_rows",
+    "score_rows",
+    "search_sentences",
+    "size",
+]
 
 _REGIME = "test_rows_"
 
@@ -26,12 +36,16 @@ def percent(share):
 def date(text):
     """A time of a table: without the midnight of a daily bar."""
     text = str(text)
-    return text.removesuffix("T00:00:00") if text.endswith("T00:00:00") else text.replace("T", " ")[:16]
+    return (
+        text.removesuffix("T00:00:00")
+        if text.endswith("T00:00:00")
+        else text.replace("T", " ")[:16]
+    )
 
 
 def interval(low, high):
     """A confidence interval in percent."""
-    return "" if low is None else f"{low:.1%} to {high:.1%}"
+    return "" if low is None else f"{max(low, 0):.1%}–{min(high, 1):.1%}"
 
 
 def score_rows(result):
@@ -67,7 +81,10 @@ def score_rows(result):
 def regime_rows(folds):
     """Names of the market regimes, and per fold the rows tested in each and what was never trained on."""
     names = [key[len(_REGIME) :] for key in folds[0] if key.startswith(_REGIME)]
-    rows = [(str(row["fold"]), *(str(row[_REGIME + name]) for name in names), _unseen(row)) for row in folds]
+    rows = [
+        (str(row["fold"]), *(str(row[_REGIME + name]) for name in names), _unseen(row))
+        for row in folds
+    ]
     return [name.replace("_", " ") for name in names], rows
 
 
@@ -83,7 +100,11 @@ def compression_rows(found):
     rows = [("size", size(before["size_bytes"]), size(after["size_bytes"]))]
     for key, name in (("latency_ms", "time of one row"), ("latency_256_ms", "time of 256 rows")):
         rows.append((name, f"{before[key]:.2f} ms", f"{after[key]:.2f} ms"))
-    for key, name in (("accuracy", "accuracy"), ("balanced_accuracy", "balanced accuracy"), ("calibration_error", "calibration error")):
+    for key, name in (
+        ("accuracy", "accuracy"),
+        ("balanced_accuracy", "balanced accuracy"),
+        ("calibration_error", "calibration error"),
+    ):
         if before.get(key) is not None:
             rows.append((name, percent(before[key]), percent(after[key])))
     if before.get("log_loss") is not None:
@@ -94,7 +115,11 @@ def compression_rows(found):
 def finding(one):
     """A finding of the audit as a sentence with its place."""
     where = one.get("where") or {}
-    place = ", ".join(f"{key} {value}" for key, value in where.items()) if isinstance(where, dict) else str(where)
+    place = (
+        ", ".join(f"{key} {value}" for key, value in where.items())
+        if isinstance(where, dict)
+        else str(where)
+    )
     message = (one.get("message") or one["code"].replace("_", " ")).rstrip(".")
     return f"{message}{f' ({place})' if place else ''}."
 
@@ -111,13 +136,19 @@ def search_sentences(search):
     -------
     list of str
     """
-    values = ", ".join(f"{_plain_name(name)} {_value(value)}" for name, value in search["best_params"].items())
+    values = ", ".join(
+        f"{_plain_name(name)} {_value(value)}" for name, value in search["best_params"].items()
+    )
     report = search["overfit"]
     sentences = [
-        f"The best of {report['n_trials']} trials of {search['model']} ({report['n_complete']} ran all {report['n_folds']} folds) "
-        f"used {values}.",
-        f"It scored {report['best_score']:.3f}; a model without features {_number(report['baseline_score'])}; "
-        f"luck alone would show {_number(report['expected_luck'])}: {_VERDICTS[report['verdict']]} (p = {_number(report['p_value'])}).",
+        (
+            f"The best of {report['n_trials']} trials of {search['model']} ({report['n_complete']} ran all {report['n_folds']} folds) "
+            f"used {values}."
+        ),
+        (
+            f"It scored {report['best_score']:.3f}; a model without features {_number(report['baseline_score'])}; "
+            f"luck alone would show {_number(report['expected_luck'])}: {_VERDICTS[report['verdict']]} (p = {_number(report['p_value'])})."
+        ),
     ]
     if report["pbo"] is not None:
         sentences.append(f"Probability of backtest overfitting: {report['pbo']:.0%}.")
@@ -141,7 +172,12 @@ def _value(value):
 
 def _plain_name(name):
     last = re.sub(r"^(net__)*", "", name)
-    return {"lr": "learning rate", "module__dropout": "dropout", "callbacks__weight_decay__base": "weight decay", "batch_size": "batch size"}.get(last, last)
+    return {
+        "lr": "learning rate",
+        "module__dropout": "dropout",
+        "callbacks__weight_decay__base": "weight decay",
+        "batch_size": "batch size",
+    }.get(last, last)
 
 
 def profit_sentence(earned):

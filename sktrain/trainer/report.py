@@ -12,7 +12,13 @@ import pandas as pd
 
 from .._io import atomic_write
 from .._optional import require
-from ..plotting import CompressionDisplay, DriftDisplay, LearningCurveDisplay, SearchDisplay, WalkForwardDisplay
+from ..plotting import (
+    CompressionDisplay,
+    DriftDisplay,
+    LearningCurveDisplay,
+    SearchDisplay,
+    WalkForwardDisplay,
+)
 from . import _words
 from ._page import EquityPicture, VerdictPicture, bullets, page, paragraph, picture, section, table
 from ._run_folder import read_evidence, read_result
@@ -46,7 +52,20 @@ def write_report(run, out=None):
     run = Path(run)
     result = read_result(run)
     evidence = read_evidence(run, result)
-    parts = (_state, _data, _folds, _nested, _test, _profit, _learning, _leakage, _drift, _search, _compression, _origin)
+    parts = (
+        _state,
+        _data,
+        _folds,
+        _nested,
+        _test,
+        _profit,
+        _learning,
+        _leakage,
+        _drift,
+        _search,
+        _compression,
+        _origin,
+    )
     body = "".join(part(result, evidence) for part in parts)
     html = page(f"sktrain run: {result['data']['name']}", result["verdict"], body)
     target = Path(out) if out is not None else run / "report.html"
@@ -77,17 +96,27 @@ def _data(result, evidence):
         f"{data['last']}. Labels look {data['horizon']} bars ahead against a threshold of {told['base_label_threshold']:g} {unit}: "
         f"{balance}."
     )
-    rows = [(row["block"], row["first"], row["last"], f"{row['rows']:,}") for row in evidence["blocks"]]
-    missing = [f"{name} was asked for and left out: {reason}." for name, reason in result["missing_stocks"].items()]
+    rows = [
+        (row["block"], row["first"], row["last"], f"{row['rows']:,}") for row in evidence["blocks"]
+    ]
+    missing = [
+        f"{name} was asked for and left out: {reason}."
+        for name, reason in result["missing_stocks"].items()
+    ]
     return section(
-        "What was trained on what", paragraph(text), table(("block", "from", "to", "rows"), rows), *map(paragraph, missing)
+        "What was trained on what",
+        paragraph(text),
+        table(("block", "from", "to", "rows"), rows),
+        *map(paragraph, missing),
     )
 
 
 def _folds(result, evidence):
     rows = result["walk_forward_results"]
     if not rows:
-        return section("Walk-forward validation", paragraph("Not run: it is off, or the run ended before."))
+        return section(
+            "Walk-forward validation", paragraph("Not run: it is off, or the run ended before.")
+        )
     kept = evidence["folds"]
     times = _times(kept["times"])
     roles = np.array([_unpack(runs, len(times)) for runs in kept["roles"]])
@@ -97,7 +126,17 @@ def _folds(result, evidence):
         WalkForwardDisplay(times, roles, close=close, regimes=regimes),
         "The price with its market regimes, and what each fold trained on and was tested on.",
     )
-    head = ("fold", "tested from", "to", "trained", "tested", "purged", "model", "majority", "logistic")
+    head = (
+        "fold",
+        "tested from",
+        "to",
+        "trained",
+        "tested",
+        "purged",
+        "model",
+        "majority",
+        "logistic",
+    )
     cells = [
         (
             row["fold"],
@@ -106,18 +145,38 @@ def _folds(result, evidence):
             row.get("train_size", ""),
             row.get("test_size", ""),
             row.get("purged", ""),
-            *(_words.percent(row.get(f"{name}_balanced_accuracy")) for name in ("model", "majority", "logistic")),
+            *(
+                _words.percent(row.get(f"{name}_balanced_accuracy"))
+                for name in ("model", "majority", "logistic")
+            ),
         )
         for row in rows
     ]
     names, regime_cells = _words.regime_rows(rows)
     seen = table(("fold", *names, "never trained on"), regime_cells) if names else ""
-    words = paragraph("Balanced accuracy (the mean share of right answers over the classes) of a model fitted anew in every fold.")
-    return section("Walk-forward validation", words, _scores(result), drawn, table(head, cells), paragraph("Rows tested per market regime:") if seen else "", seen)
+    words = paragraph(
+        "Balanced accuracy (the mean share of right answers over the classes) of a model fitted anew in every fold."
+    )
+    return section(
+        "Walk-forward validation",
+        words,
+        _scores(result),
+        drawn,
+        table(head, cells),
+        paragraph("Rows tested per market regime:") if seen else "",
+        seen,
+    )
 
 
 def _scores(result):
-    head = ("", "balanced accuracy, folds", "95 % interval", "accuracy, test", "balanced accuracy, test", "log loss, test")
+    head = (
+        "",
+        "balanced accuracy, folds",
+        "95 % interval",
+        "accuracy, test",
+        "balanced accuracy, test",
+        "log loss, test",
+    )
     return table(head, _words.score_rows(result))
 
 
@@ -137,17 +196,30 @@ def _nested(result, evidence):
     if not nested:
         return ""
     rows = [
-        (number, _words.percent(score), _words.percent(inner), ", ".join(f"{name.rpartition('__')[2]} {value:.3g}" for name, value in params.items()))
-        for number, (score, inner, params) in enumerate(zip(nested["scores"], nested["inner_scores"], nested["params"]))
+        (
+            number,
+            _words.percent(score),
+            _words.percent(inner),
+            ", ".join(f"{name.rpartition('__')[2]} {value:.3g}" for name, value in params.items()),
+        )
+        for number, (score, inner, params) in enumerate(
+            zip(nested["scores"], nested["inner_scores"], nested["params"])
+        )
     ]
     text = "Every fold searched its hyperparameters on its own training rows, so its score is of rows the search never saw."
-    return section("Nested search", paragraph(text), table(("fold", "score", "score inside the search", "found"), rows))
+    return section(
+        "Nested search",
+        paragraph(text),
+        table(("fold", "score", "score inside the search", "found"), rows),
+    )
 
 
 def _test(result, evidence):
     words = "Rows: what was; columns: what the model said. Below: how often answers of a given confidence were right."
     scores = "" if result["walk_forward_results"] else _scores(result)
-    return section("The untouched test block", scores, picture(VerdictPicture(evidence["test"]), words))
+    return section(
+        "The untouched test block", scores, picture(VerdictPicture(evidence["test"]), words)
+    )
 
 
 def _profit(result, evidence):
@@ -155,26 +227,56 @@ def _profit(result, evidence):
     if not earned:
         return ""
     words = "Wealth of following the model and of holding the market over the test block; no advice, one path of one block."
-    return section("What it would have earned", paragraph(_words.profit_sentence(result["profit"])), picture(EquityPicture(earned), words))
+    return section(
+        "What it would have earned",
+        paragraph(_words.profit_sentence(result["profit"])),
+        picture(EquityPicture(earned), words),
+    )
 
 
 def _learning(result, evidence):
-    curves = {name: pd.DataFrame(rows).set_index("epoch") for name, rows in evidence["curves"].items() if rows}
+    curves = {
+        name: pd.DataFrame(rows).set_index("epoch")
+        for name, rows in evidence["curves"].items()
+        if rows
+    }
     if not curves:
         return section("Learning curves", paragraph("No net was trained in this run."))
-    reasons = [f"{name}: {len(curves[name])} epochs, ended by {why}." for name, why in evidence["stop_reasons"].items() if name in curves]
-    best = {name: int(curve.get("valid_loss", curve["train_loss"]).idxmin()) for name, curve in curves.items()}
-    drawn = picture(LearningCurveDisplay(curves, best), "Loss per epoch on training and validation rows.")
+    reasons = [
+        f"{name}: {len(curves[name])} epochs, ended by {why}."
+        for name, why in evidence["stop_reasons"].items()
+        if name in curves
+    ]
+    best = {
+        name: epoch for name, curve in curves.items() if (epoch := _best_epoch(curve)) is not None
+    }
+    drawn = picture(
+        LearningCurveDisplay(curves, best), "Loss per epoch on training and validation rows."
+    )
     return section("Learning curves", drawn, bullets(reasons))
+
+
+def _best_epoch(curve):
+    """The epoch of the lowest validation loss, of the lowest training loss where nothing was validated."""
+    for name in ("valid_loss", "train_loss"):
+        losses = curve[name].dropna() if name in curve else ()
+        if len(losses):
+            return int(losses.idxmin())
+    return None
 
 
 def _leakage(result, evidence):
     audit = result["leakage_validation"]
     if not audit.get("status"):
         return section("Leakage audit", paragraph("Not run: it is off, or the run ended before."))
-    findings = [_words.finding(one) + (f" Mend it: {one['fix']}" if one.get("fix") else "") for one in audit.get("findings", [])]
+    findings = [
+        _words.finding(one) + (f" Mend it: {one['fix']}" if one.get("fix") else "")
+        for one in audit.get("findings", [])
+    ]
     return section(
-        "Leakage audit", paragraph(audit["status"], f"status {audit['status']}"), bullets(findings) if findings else paragraph("No findings.")
+        "Leakage audit",
+        paragraph(audit["status"], f"status {audit['status']}"),
+        bullets(findings) if findings else paragraph("No findings."),
     )
 
 
@@ -183,10 +285,22 @@ def _drift(result, evidence):
     if not found:
         return section("Drift of the test block", paragraph("Not checked."))
     frame = pd.DataFrame.from_dict(found["per_feature"], orient="index")
-    display = DriftDisplay(pd.DataFrame([frame["psi"].astype(float)]), evidence["drift_threshold"], {"per_feature": frame})
-    drifted = "The test block differs from the training rows" if found["drift_detected"] else "The test block is like the training rows"
+    display = DriftDisplay(
+        pd.DataFrame([frame["psi"].astype(float)]),
+        evidence["drift_threshold"],
+        {"per_feature": frame},
+    )
+    drifted = (
+        "The test block differs from the training rows"
+        if found["drift_detected"]
+        else "The test block is like the training rows"
+    )
     text = f"{drifted}; recommendation: {found['recommendation']}. {found.get('reason') or ''}"
-    return section("Drift of the test block", paragraph(text), picture(display, "Population stability index of every feature; the line is the threshold."))
+    return section(
+        "Drift of the test block",
+        paragraph(text),
+        picture(display, "Population stability index of every feature; the line is the threshold."),
+    )
 
 
 def _search(result, evidence):
@@ -194,7 +308,10 @@ def _search(result, evidence):
     if not search:
         return ""
     scores = [np.nan if value is None else value for value in search["scores"]]
-    drawn = picture(SearchDisplay(scores, search["states"], search["luck"]), "Score of every trial; the line is what luck alone would show.")
+    drawn = picture(
+        SearchDisplay(scores, search["states"], search["luck"]),
+        "Score of every trial; the line is what luck alone would show.",
+    )
     return section("Hyperparameter search", *map(paragraph, _words.search_sentences(search)), drawn)
 
 
@@ -202,11 +319,21 @@ def _compression(result, evidence):
     found = result["compression"]
     if not found:
         return section("Compression", paragraph("None: pruning and quantization are off."))
-    frame = pd.DataFrame({"before": found["before"], "after": found["after"]}).apply(pd.to_numeric, errors="coerce").dropna()
-    drawn = picture(CompressionDisplay(frame), "The model after compression, as a multiple of the model before.")
+    frame = (
+        pd.DataFrame({"before": found["before"], "after": found["after"]})
+        .apply(pd.to_numeric, errors="coerce")
+        .dropna()
+    )
+    drawn = picture(
+        CompressionDisplay(frame), "The model after compression, as a multiple of the model before."
+    )
     agreement = found.get("agreement")
-    same = paragraph(f"{agreement:.1%} of the answers are the same.") if agreement is not None else ""
-    return section("Compression", table(("", "before", "after"), _words.compression_rows(found)), same, drawn)
+    same = (
+        paragraph(f"{agreement:.1%} of the answers are the same.") if agreement is not None else ""
+    )
+    return section(
+        "Compression", table(("", "before", "after"), _words.compression_rows(found)), same, drawn
+    )
 
 
 def _origin(result, evidence):
@@ -215,4 +342,8 @@ def _origin(result, evidence):
     from html import escape
 
     config = escape(json.dumps(result["config"], indent=1))
-    return section("Where this came from", table(("", ""), rows), f"<details><summary>Configuration</summary><pre>{config}</pre></details>")
+    return section(
+        "Where this came from",
+        table(("", ""), rows),
+        f"<details><summary>Configuration</summary><pre>{config}</pre></details>",
+    )
