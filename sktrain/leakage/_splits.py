@@ -292,7 +292,7 @@ def check_split(cv, X, y=None, label_end_times=None, *, groups=None, horizon=Non
         return LeakageReport([Finding("no_folds", "error", message, status=NOT_CHECKED)], dict.fromkeys(_CHECKS, NOT_CHECKED))
     findings = [*_crossing(X, tally, spans, source), *_ordering(X, tally, facts, spans, source), *_embargo(facts, cv, embargo_bars)]
     findings += _odd(X, tally, len(facts))
-    findings += _about_spans(source)
+    findings += [*_about_spans(source), *_about_time(X)]
     selected, selection = _selection(cv, X, y, label_end_times, np.random.default_rng(0) if rng is None else rng)
     twins, twin_status = check_rows(X, y, lambda: index_pairs(cv, X, y, None, label_end_times))
     findings += [*selected, *twins]
@@ -313,6 +313,14 @@ def _about_spans(source):
         yield Finding("horizon_from_splitter", "info", "The label spans were taken from the splitter's own horizon; labels do not say theirs.")
 
 
+def _about_time(X):
+    if not isinstance(getattr(X, "index", None), (pd.DatetimeIndex, pd.MultiIndex, pd.PeriodIndex)):
+        yield Finding(
+            "no_time", "warning", "X carries no time: the order of rows was taken for the order of time.",
+            {"parameter": "X"}, {"type": type(X).__name__}, "X.index = pd.to_datetime(times)", INCONCLUSIVE,
+        )  # fmt: skip
+
+
 def _statuses(findings, source):
     failed = {finding.code for finding in findings if finding.severity == "error"}
     codes = {"shared rows": "shared_rows", "shared times": "shared_time", "overlap": "overlap", "order": "order", "embargo": "embargo"}
@@ -321,4 +329,6 @@ def _statuses(findings, source):
         checks = {name: INCONCLUSIVE if status == PASS else status for name, status in checks.items()}
     if source is None:
         checks["overlap"] = NOT_CHECKED
+    if any(finding.code == "no_time" for finding in findings):
+        checks["time"] = INCONCLUSIVE
     return checks
