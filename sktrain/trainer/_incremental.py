@@ -175,10 +175,19 @@ def continue_training(run, earlier):
         if run.stopped():
             break
         adopt(net, build_net(name, config, run.plan))
+        old = scaling_of(net)
         if learned_from is not None:
             set_scaling(net, *scaling_of_rows(learned_from))
         net.partial_fit(rows, labels)
+        if len(net.history_) == before[name]:  # refused, or stopped at once: the net is as it was
+            set_scaling(net, *old)
     return model, before
+
+
+def what_was_accepted(nets):
+    """One line per net that was updated: whether the update stays, and why."""
+    told = {name: getattr(net, "update_", None) for name, net in nets.items()}
+    return {name: update.summary() for name, update in told.items() if update is not None}
 
 
 def adopt(net, wanted):
@@ -189,6 +198,7 @@ def adopt(net, wanted):
         if name not in ("module__hidden_size", "module__n_layers", "standardize")
     }
     net.module__dropout = dropout = params.pop("module__dropout")
+    params["update_epochs"] = params["max_epochs"]
     net.set_params(**{name: value for name, value in params.items() if name != "module"})
     from ..nets import EnhancedDropout
 
@@ -204,6 +214,12 @@ def scaling_of_rows(windows):
     mean, deviation = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
     constant = deviation <= 1e-7 * np.maximum(np.abs(mean), 1e-30)
     return mean, np.where(constant, 1.0, 1.0 / np.where(constant, 1.0, deviation))
+
+
+def scaling_of(net):
+    """Mean and 1 / standard deviation by which a trained net standardizes its inputs."""
+    layer = net.module_.standardize
+    return tuple(part.detach().cpu().numpy().copy() for part in (layer.mean, layer.scale))
 
 
 def set_scaling(net, mean, scale):
@@ -239,13 +255,4 @@ def kept_scaling(folder, config):
                 f"skip_scaler_fit=True keeps the scaling of the earlier run, but {name} was {before.get(name)!r}, now {now[name]!r}."
             )
     found = nets_of(load(file), config.models)
-    return tuple(
-        (
-            name,
-            tuple(
-                part.cpu().numpy().copy()
-                for part in (net.module_.standardize.mean, net.module_.standardize.scale)
-            ),
-        )
-        for name, net in found.items()
-    )
+    return tuple((name, scaling_of(net)) for name, net in found.items())

@@ -39,7 +39,9 @@ def record(run, found, status):
     training, test = found["training"], found["test"]
     curves, reasons = _evidence.learning_curves(training["nets"], training["before"])
     whole = training["whole"]
-    said = {name: training[name] for name in ("mode", "reason", "from") if name in training}
+    said = {
+        name: training[name] for name in ("mode", "reason", "from", "updates") if name in training
+    }
     result = {
         "status": status,
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -52,7 +54,7 @@ def record(run, found, status):
         "leakage_validation": found["leakage"],
         "walk_forward_results": fold_rows(found["folds"]),
         "nested": nested(found),
-        "hyperparameters": hyperparameters(run, training["nets"]),
+        "hyperparameters": hyperparameters(run, training),
         "metrics_summary": metrics_summary(found, curves, reasons),
         "test_scores": test["scores"]["model"] if test else {},
         "profit": _without_curves(test["profit"]) if test else {},
@@ -130,13 +132,14 @@ def nested(found):
     }
 
 
-def hyperparameters(run, nets):
+def hyperparameters(run, training):
     """What the nets were trained with, read from the nets themselves."""
+    nets = training["nets"]
     net = next(iter(nets.values()))
     has = net.get_params(deep=True)
     return {
         "models": list(nets),
-        "epochs": net.max_epochs,
+        "epochs": net.update_epochs if training["mode"] == "continued" else net.max_epochs,
         "batch_size": net.batch_size,
         "learning_rate": net.lr,
         "horizon": run.plan.horizon,

@@ -89,6 +89,8 @@ def fit(run, work, earlier):
     nets = nets_of(run.model, run.config.models)
     epochs = {name: len(net.history_ or ()) - before.get(name, 0) for name, net in nets.items()}
     whole = any(epochs.values()) if before else all(epochs.values())
+    if decision["mode"] == "continued":
+        decision["updates"] = _incremental.what_was_accepted(nets)
     if whole:
         _save(run.model, work / TRAINED)
     until = X.index.get_level_values(-1).max()

@@ -66,7 +66,14 @@ def verdict(found, searched):
         Whether hyperparameters were searched inside every fold.
     """
     if found["test"] is None:
-        return "Stopped before every net had been trained for an epoch: no model was saved, what stood in the folder stands."
+        updates = found["training"].get("updates")
+        if updates:
+            said = "; ".join(f"{name}: {text}" for name, text in updates.items())
+            return f"The model of before stands, no net was changed. {said}."
+        return (
+            "Stopped before every net had been trained for an epoch: no model was saved, "
+            "what stood in the folder stands."
+        )
     scores = found["test"]["scores"]
     parts = []
     constant = constant_model(found["test"]["probabilities"]["model"], found["test"]["classes"])
@@ -97,6 +104,10 @@ def next_steps(result):
     -------
     list of str
     """
+    if result["model_path"] is None and result["incremental"].get("updates"):
+        return [
+            "The model of before stays in use; come again with more new bars, or train without incremental."
+        ]
     if result["model_path"] is None:
         return ["sktrain train … --resume goes on where this run was stopped."]
     folder = result["run_folder"]

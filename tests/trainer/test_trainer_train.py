@@ -175,14 +175,14 @@ def test_incremental_trains_on_with_the_new_arguments(earlier, keep):
     config.focal_loss_gamma, config.dropout_rate = 5.0, 0.1
     second = EnhancedTrainer(config, folder, market)
     second._skip_scaler_fit = keep
-    result = second.train(epochs=3, batch_size=16, learning_rate=0.05, incremental=True)
+    result = second.train(epochs=3, batch_size=16, learning_rate=0.002, incremental=True)
     assert result["incremental"]["mode"] == "continued"
     assert result["epochs_completed"] == 3
     told = result["hyperparameters"]
     net = load(folder / "trained.sktrain")[-1]
-    for name, param in (("epochs", "max_epochs"), ("batch_size", "batch_size"), ("learning_rate", "lr")):
+    for name, param in (("epochs", "update_epochs"), ("batch_size", "batch_size"), ("learning_rate", "lr")):
         assert told[name] == net.get_params()[param]
-    assert (told["epochs"], told["batch_size"], told["learning_rate"], told["focal_loss_gamma"], told["dropout"]) == (3, 16, 0.05, 5.0, 0.1)
+    assert (told["epochs"], told["batch_size"], told["learning_rate"], told["focal_loss_gamma"], told["dropout"]) == (3, 16, 0.002, 5.0, 0.1)
     after = _weights(folder)
     scaling = ["standardize.mean", "standardize.scale"]
     assert all((after[name] == before[name]).all() == keep for name in scaling)
