@@ -48,7 +48,9 @@ def run(folder, csv):
 
 def test_train_prints_folds_baselines_and_verdict(run, csv, folder, capsys):
     assert main(["train", "--data", csv, "--out", str(folder / "other"), "--quiet", *FAST]) == 0
-    out = capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines()[: printed.splitlines().index("")])) <= 80
+    out = " ".join(printed.split())
     for words in ("class balance", "walk-forward folds", "majority", "logistic", "purged", "95 % interval", "Walk-forward balanced accuracy"):
         assert words in out
 
