@@ -14,9 +14,10 @@ from ..trainer._run_folder import find_model
 from ..trainer._sources import open_source
 from ..trainer._tasks import CLASS_NAMES
 from . import _show
+from ._inputs import data_of, show, with_news_of
 from ._text import for_spreadsheet, shown
 
-__all__ = ["audit", "drift", "predict", "report", "search", "train"]
+__all__ = ["audit", "drift", "predict", "report", "search", "show", "train"]
 
 _TRAIN = ("epochs", "batch_size", "learning_rate", "interval", "horizon")
 
@@ -24,7 +25,8 @@ _TRAIN = ("epochs", "batch_size", "learning_rate", "interval", "horizon")
 def train(args):
     """Train, print the fold table and the verdict, save."""
     config = _config(args)
-    trainer = EnhancedTrainer(config=config, model_dir=args.out, data=_data(args))
+    data = with_news_of(args, _open(args).bars) if args.news else data_of(args)
+    trainer = EnhancedTrainer(config=config, model_dir=args.out, data=data)
     with redirect_stdout(sys.stderr):  # stdout is for the result alone
         result = trainer.train(
             stocks=args.stocks,
@@ -49,11 +51,7 @@ def predict(args):
     """Predict the newest bars of every symbol."""
     _count("--last", args.last)
     model = EnhancedTrainer.load(find_model(args.model))
-    bars = _open(args).bars
-    if args.news:
-        from ..news import read_news, with_news
-
-        bars = with_news(bars, read_news(args.news))
+    bars = with_news_of(args, _open(args).bars)
     table = _newest_predictions(model, bars, args.last)
     if args.out:
         from .._io import atomic_write
@@ -186,12 +184,8 @@ def _any_estimator(path):
     return EnhancedTrainer.load(find_model(path))
 
 
-def _data(args):
-    return args.dataset if args.data is None else args.data
-
-
 def _open(args):
-    source = open_source(_data(args), args.stocks, getattr(args, "interval", None))
+    source = open_source(data_of(args), args.stocks, getattr(args, "interval", None))
     for name, reason in source.missing.items():
         print(shown(f"sktrain: {name} left out: {reason}"), file=sys.stderr)
     return source
@@ -221,7 +215,6 @@ _FLAGS = {  # flag, field
     "session": "session",
     "seed": "training_seed",
     "embedding_model": "embedding_model",
-    "timezone": "timezone",
     "session_close": "session_close",
 }
 

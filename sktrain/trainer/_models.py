@@ -212,9 +212,10 @@ def with_config_news(bars, config):
         return bars
     from ..news import read_news, with_news
 
-    articles = read_news(config.news)
-    _aligner(config).fit(articles).n_known(bars)  # refuses what cannot be joined
-    return with_news(bars, articles)
+    if "news" not in bars.attrs:
+        bars = with_news(bars, read_news(config.news))
+    _aligner(config).fit(bars.attrs["news"].articles).n_known(bars)  # refuses what cannot be joined
+    return bars
 
 
 def build_model(config, plan, names=None):
