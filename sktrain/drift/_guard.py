@@ -12,11 +12,14 @@ import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from .._routing import routed_params
 from .._validation import Count
 from ..exceptions import DriftDetectedError, DriftWarning, SktrainError
+from ._block import LOG, Block, as_rows
 from ._detector import DriftDetector
 from ._outliers import windows_far_outside
 from ._performance import check_performance
@@ -27,6 +30,7 @@ from ._training import (
     features_of,
     follow_parameters,
     join,
+    last_step,
     parameter_digests,
     stack,
     start,
@@ -36,18 +40,6 @@ from ._training import (
 
 __all__ = ["DriftGuard"]
 
-_LOG = [
-    "n_rows",
-    "start",
-    "end",
-    "decision",
-    "covariate",
-    "concept",
-    "n_trained",
-    "n_outliers",
-    "reason",
-]
-
 
 def _delegates(method):
     def check(self):
@@ -55,16 +47,6 @@ def _delegates(method):
         return hasattr(inner, method)
 
     return check
-
-
-def _rows(values):
-    """Lists and the like as arrays; frames, arrays and windows as they are; None stays, for the
-    estimator to refuse."""
-    return (
-        values
-        if values is None or (hasattr(values, "shape") and hasattr(values, "__len__"))
-        else np.asarray(values)
-    )
 
 
 def _updates(self):
@@ -191,7 +173,16 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.skip_scaler_fit = skip_scaler_fit
         self.watch_performance = watch_performance
 
-    def fit(self, X, y):
+    def get_metadata_routing(self) -> MetadataRouter:
+        """``fit`` passes on what the estimator's ``fit`` requests, ``partial_fit`` what either of
+        its methods does: it may refit."""
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        mapping.add(caller="partial_fit", callee="fit")
+        updates = MethodMapping().add(caller="partial_fit", callee="partial_fit")
+        router = MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=mapping)
+        return router.add(updated=last_step(self.estimator), method_mapping=updates)
+
+    def fit(self, X, y, sample_weight=None, **params):
         """Train from scratch and forget everything before.
 
         Parameters
@@ -199,20 +190,26 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         X : array-like or DataFrame, shape (n, n_features)
             Rows in order of time.
         y : array-like (n,)
+        sample_weight : array-like (n,), optional
+        **params : dict
+            More metadata, one value per row, for the estimator (``label_end_times``, ``times``): by
+            scikit-learn's metadata routing where that is on, else to its ``fit`` (of a Pipeline,
+            the last step's).
 
         Returns
         -------
         self
         """
         self._validate_params()
-        return self._begin(X, y, None)
+        return self._begin(X, y, None, "fit", {"sample_weight": sample_weight, **params})
 
-    def _begin(self, X, y, classes):
-        X, y = _rows(X), _rows(y)
+    def _begin(self, X, y, classes, caller, given):
+        X, y = as_rows(X), as_rows(y)
+        told = routed_params(self, self.estimator, caller, given, callee="fit")
         digests = parameter_digests(self.estimator)
-        fitted = start(self.estimator, X, y, classes)
+        fitted = start(self.estimator, X, y, classes, told)
         memory = Memory(self.window)
-        memory.add(X, y)
+        memory.add(X, y, told)
         state = {
             "estimator_": fitted,
             "digests_": digests,
@@ -230,7 +227,7 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(fitted, name):
                 state[name] = getattr(fitted, name)
-        return self._become(state, self._entry(X, y, "fit", None, None, len(y), 0, "first rows"))
+        return self._become(state, Block(X, y, told).entry("fit", len(y), "first rows"))
 
     def _become(self, state, entry):
         """Take over a new state all at once, and log how it came about."""
@@ -239,7 +236,7 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         return self
 
     @available_if(_updates)
-    def partial_fit(self, X, y, classes=None):
+    def partial_fit(self, X, y, classes=None, sample_weight=None, **params):
         """Check a block, then learn from it as ``on_drift`` says.
 
         Parameters
@@ -249,6 +246,10 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         y : array-like (n,)
         classes : array-like, optional
             All classes there will be; needed in the first call when that block lacks one.
+        sample_weight : array-like (n,), optional
+        **params : dict
+            More metadata, one value per row, as in :meth:`fit`. It is remembered with the rows: a
+            refit that reaches back into blocks that came without it does without it.
 
         Returns
         -------
@@ -261,104 +262,87 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             refusal is in ``log_``.
         """
         self._validate_params()
+        given = {"sample_weight": sample_weight, **params}
         if not hasattr(self, "estimator_"):
-            return self._begin(X, y, classes)
-        X, y = _rows(X), _rows(y)
-        self._check_block(X, y)
-        covariate, kept = self._covariate(X)
-        out = int((~kept).sum())
-        if not kept.any():
-            entry = self._entry(
-                X, y, "skip", covariate, None, self.n_trained_, out, covariate.reason
-            )
-            return self._become({"report_": covariate}, entry)
-        answers = self._predictions(X, y, kept)
-        concept = self._concept(answers)
-        reasons = [
-            report.reason
-            for report in (covariate, concept)
-            if report is not None and report.recommendation == "retrain"
-        ]
-        reason = "; ".join(reasons)
-        if reasons and self.on_drift == "raise":
-            self._become(
-                {"report_": covariate},
-                self._entry(X, y, "refuse", covariate, concept, self.n_trained_, out, reason),
-            )
-            drifted = covariate if covariate.drift_detected else concept
-            raise DriftDetectedError(
-                f"The block drifted, so the model was left as it is: {reason}.", drifted
-            )
-        if reasons and self.on_drift == "warn":
-            warnings.warn(
-                f"The block drifted: {reason}. The model was updated all the same.",
-                DriftWarning,
-                stacklevel=2,
-            )
-        memory = Memory(self.window, self.memory_.blocks)
-        memory.add(
-            *(
-                (X, y)
-                if kept.all()
-                else (_safe_indexing(values, np.flatnonzero(kept)) for values in (X, y))
-            )
-        )
-        refit = bool(reasons) and self.on_drift == "refit"
-        decision, why, state = (
-            self._refit(memory, int(kept.sum()))
-            if refit
-            else self._learn(memory, X, y, kept, answers)
-        )
+            return self._begin(X, y, classes, "partial_fit", given)
+        told = routed_params(self, self.estimator, "partial_fit", given, callee="fit")
+        part = last_step(self.estimator)
+        extra = routed_params(self, part, "partial_fit", given, part="updated")
+        block = Block(as_rows(X), as_rows(y), told, extra)
+        self._check_block(block.X, block.y)
+        self._judge(block)
+        if not block.kept.any():
+            entry = block.entry("skip", self.n_trained_, block.covariate.reason)
+            return self._become({"report_": block.covariate}, entry)
+        if block.drift and self.on_drift == "raise":
+            self._refuse(block)
+        if block.drift and self.on_drift == "warn":
+            message = f"The block drifted: {block.drift}. The model was updated all the same."
+            warnings.warn(message, DriftWarning, stacklevel=2)
+        learn = self._refit if block.drift and self.on_drift == "refit" else self._learn
+        decision, why, state = learn(block)
         state["detector_"] = self._reference_of(state["estimator_"], state["memory_"])
-        state["report_"] = covariate
-        told = reason or why or (covariate if concept is None or out else concept).reason
-        return self._become(
-            state, self._entry(X, y, decision, covariate, concept, state["n_trained_"], out, told)
-        )
+        state["report_"] = block.covariate
+        reason = block.drift or why or block.calm
+        return self._become(state, block.entry(decision, state["n_trained_"], reason))
 
-    def _learn(self, memory, X, y, kept, answers):
+    def _judge(self, block):
+        """Ask both questions of a block, and say which of its rows to keep."""
+        block.covariate, block.kept = self._covariate(block.X)
+        if block.kept.any():
+            block.answers = self._predictions(block)
+            block.concept = self._concept(block.answers)
+
+    def _refuse(self, block):
+        entry = block.entry("refuse", self.n_trained_, block.drift)
+        self._become({"report_": block.covariate}, entry)
+        found = block.covariate if block.covariate.drift_detected else block.concept
+        message = f"The block drifted, so the model was left as it is: {block.drift}."
+        raise DriftDetectedError(message, found)
+
+    def _memory_with(self, block):
+        return self.memory_.with_block(block.X, block.y, block.told, block.kept, self.window)
+
+    def _learn(self, block):
         """Update; or refit when the rows since a drift have doubled, for what was learned from a
         handful is best forgotten."""
-        unseen = self.unseen_ if answers is None else self._trim([*self.unseen_, answers])
-        state = {
-            "memory_": memory,
-            "n_trained_": self.n_trained_ + int(kept.sum()),
-            "unseen_": unseen,
-        }
+        memory, n = self._memory_with(block), int(block.kept.sum())
+        state = {"memory_": memory, "n_trained_": self.n_trained_ + n}
+        if block.answers is not None:
+            state["unseen_"] = self._trim([*self.unseen_, block.answers])
         if self.refit_at_ is not None and len(memory) >= min(self.refit_at_, self.window):
-            state |= self._train(*memory.all())
+            state |= self._train(*memory.all(), memory.told(len(memory)))
             state["refit_at_"] = None if len(memory) >= self.window else 2 * len(memory)
-            return (
-                "refit",
-                f"{len(memory)} rows since the drift, twice as many as in the last fit",
-                state,
-            )
+            why = f"{len(memory)} rows since the drift, twice as many as in the last fit"
+            return "refit", why, state
         copy = follow_parameters(deepcopy(self.estimator_), self.estimator, self.digests_)
-        update(copy, X, y, self.classes_, skip_scaler_fit=self.skip_scaler_fit, kept=kept)
-        return (
-            "update",
-            "",
-            state | {"estimator_": copy, "digests_": parameter_digests(self.estimator)},
+        skip = self.skip_scaler_fit
+        update(
+            copy,
+            block.X,
+            block.y,
+            self.classes_,
+            block.extra,
+            skip_scaler_fit=skip,
+            kept=block.kept,
         )
-
-    def _train(self, X, y):
         digests = parameter_digests(self.estimator)
-        fitted = start(
-            self.estimator, X, y, None if set(y) == set(self.classes_) else self.classes_
-        )
+        return "update", "", state | {"estimator_": copy, "digests_": digests}
+
+    def _train(self, X, y, told):
+        digests = parameter_digests(self.estimator)
+        classes = None if set(y) == set(self.classes_) else self.classes_
+        fitted = start(self.estimator, X, y, classes, told)
         return {"estimator_": fitted, "digests_": digests}
 
-    def _refit(self, memory, n_block):
+    def _refit(self, block):
         """Train from scratch on the rows that drifted."""
-        rows, outcomes = self._refit_rows(memory, n_block)
-        recent = Memory(self.window, [(rows, outcomes)])
-        state = {
-            "memory_": recent,
-            "n_trained_": len(outcomes),
-            "unseen_": [],
-            "refit_at_": 2 * len(outcomes),
-        }
-        return "refit", "", state | self._train(rows, outcomes)
+        memory = self._memory_with(block)
+        rows, outcomes = self._refit_rows(memory, int(block.kept.sum()))
+        n, told = len(outcomes), memory.told(len(outcomes))
+        recent = Memory(self.window, [(rows, outcomes)], [told])
+        state = {"memory_": recent, "n_trained_": n, "unseen_": [], "refit_at_": 2 * n}
+        return "refit", "", state | self._train(rows, outcomes, told)
 
     def _refit_rows(self, memory, n_block):
         """The newest rows, as many as drifted; more while a class is missing that earlier rows
@@ -424,11 +408,12 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             )  # of most rows, that is drift
         return report, kept
 
-    def _predictions(self, X, y, kept):
+    def _predictions(self, block):
         if not self.watch_performance:
             return None
         ask = "predict_proba" if hasattr(self.estimator_, "predict_proba") else "predict"
-        return np.asarray(y)[kept], np.asarray(getattr(self.estimator_, ask)(X))[kept]
+        predicted = np.asarray(getattr(self.estimator_, ask)(block.X))
+        return np.asarray(block.y)[block.kept], predicted[block.kept]
 
     def _trim(self, answers):
         while len(answers) > 1 and sum(len(y) for y, _ in answers[1:]) >= self.window:
@@ -447,23 +432,10 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             self.detector_, y[:-n], predicted[:-n], y[-n:], predicted[-n:], classes=self.classes_
         )
 
-    def _entry(self, X, y, decision, covariate, concept, n_trained, n_outliers, reason):
-        index = getattr(X, "index", None)
-        times = (
-            index.get_level_values(-1)
-            if isinstance(index, (pd.DatetimeIndex, pd.MultiIndex))
-            else None
-        )
-        status = [
-            "NOT_CHECKED" if report is None else report.status for report in (covariate, concept)
-        ]
-        span = (None, None) if times is None else (times.min(), times.max())
-        return dict(zip(_LOG, (len(y), *span, decision, *status, n_trained, n_outliers, reason)))
-
     def __getstate__(self):
         state = dict(super().__getstate__())
         if "memory_" in state:
-            state["memory_"] = {"limit": state["memory_"].limit, "blocks": state["memory_"].blocks}
+            state["memory_"] = dict(vars(state["memory_"]))
         if state.get("report_") is not None:
             state["report_"] = dict(state["report_"])
         return state
@@ -480,7 +452,7 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     def log_(self):
         """What was decided about every block, as a DataFrame."""
         check_is_fitted(self, "entries_")
-        return pd.DataFrame(self.entries_, columns=_LOG)
+        return pd.DataFrame(self.entries_, columns=LOG)
 
     def predict(self, X):
         """Classes of the rows of ``X``, by the model in use."""

@@ -31,7 +31,11 @@ class WindowRows(Dataset):
         Class codes.
     weight : Tensor of shape (n,) or None
         Sample weights.
+    dense : bool
+        Whether ``base`` holds the windows one after the other, in order.
     """
+
+    dense = False
 
     def __init__(self, base, ends, firsts=None, lookback=1, *, y=None, weight=None, missing=None):
         self.base, self.ends, self.firsts, self.lookback = base, ends, firsts, lookback
@@ -43,7 +47,9 @@ class WindowRows(Dataset):
         """Rows of a dense array of shape (n, lookback, n_features), without copying float32."""
         n, lookback, n_features = X.shape
         base = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32).reshape(n * lookback, n_features))
-        return cls(base, torch.arange(n) * lookback + lookback - 1, None, lookback)
+        rows = cls(base, torch.arange(lookback - 1, n * lookback, lookback), None, lookback)
+        rows.dense = True
+        return rows
 
     @classmethod
     def from_windows(cls, base, ends, firsts, lookback):
@@ -68,6 +74,22 @@ class WindowRows(Dataset):
         return WindowRows(
             self.base, self.ends[rows], pick(self.firsts), self.lookback, y=pick(self.y), weight=pick(self.weight), missing=self.missing
         )
+
+    def joined(self, other):
+        """These rows followed by those of ``other``, over one base; rows without weights count once."""
+        n_steps = len(self.base)
+        cat = lambda a, b: torch.cat([a, b])  # noqa: E731
+        firsts = None
+        if self.firsts is not None or other.firsts is not None:
+            firsts = cat(self._from(), other._from() + n_steps)
+        weight = None
+        if self.weight is not None or other.weight is not None:
+            weight = cat(*(torch.ones(len(rows)) if rows.weight is None else rows.weight for rows in (self, other)))
+        ends = cat(self.ends, other.ends + n_steps)
+        return WindowRows(cat(self.base, other.base), ends, firsts, self.lookback, y=cat(self.y, other.y), weight=weight)
+
+    def _from(self):
+        return self.ends - self.lookback + 1 if self.firsts is None else self.firsts
 
     def with_targets(self, y, weight=None):
         """The same rows with class codes and sample weights."""

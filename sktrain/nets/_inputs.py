@@ -16,6 +16,7 @@ from ._batches import WindowRows
 
 __all__ = ["InputReader", "TrainingJob", "ValidationBlock", "last_block"]
 
+_FLOATS = (np.float64, np.float32)
 _LARGEST = float(np.finfo(np.float32).max)
 _FEWEST = 20  # rows a validation loss needs before it is worth stopping by
 _KEPT = 0.5  # share of the rows that must remain to train on
@@ -29,6 +30,7 @@ class ValidationBlock:
     valid: np.ndarray | None
     n_purged: int = 0
     reason: str | None = None
+    share: float = 1.0  # independent rows per validation row: labels that overlap say the same thing several times
 
     def summary(self):
         """One line."""
@@ -75,7 +77,8 @@ def last_block(X, y, codes, *, fraction, horizon=None, label_end_times=None):
         return ValidationBlock(everything, None, reason="a class stands in the last block only")
     if len(np.unique(codes[valid])) < 2:
         return ValidationBlock(everything, None, reason="the last block holds a single class")
-    return ValidationBlock(train, valid, int(cut.purged.sum()))
+    lengths = np.searchsorted(spans.axis, spans.end[valid], "right") - 1 - spans.codes[valid]
+    return ValidationBlock(train, valid, int(cut.purged.sum()), share=1 / max(1.0, float(np.median(lengths))))
 
 
 def _spans(X, y, horizon, label_end_times):
@@ -101,6 +104,11 @@ class TrainingJob:
     classes: np.ndarray
     block: ValidationBlock
     learned: dict = field(default_factory=dict)
+    seen: WindowRows | None = None  # every row of the call, for the net to remember
+    counts: np.ndarray | None = None  # summed weight of each class among the rows trained on
+    overlap: int = 0  # bars a label looks ahead
+    old: WindowRows | None = None  # earlier rows that judge an update
+    n_new: int = 0
 
 
 class InputReader:
@@ -135,7 +143,8 @@ class InputReader:
         return WindowRows.from_windows(base, ends - low, np.maximum(firsts - low, 0), X.lookback)
 
     def _read_array(self, X, reset):
-        X = check_array(X, allow_nd=True, dtype=[np.float64, np.float32], ensure_all_finite=False, input_name="X")
+        if type(X) is not np.ndarray or X.dtype not in _FLOATS or not X.size:  # the check costs as much as a small network's answer
+            X = check_array(X, allow_nd=True, dtype=list(_FLOATS), ensure_all_finite=False, input_name="X")
         n, steps, features = X.shape
         if self.lookback not in (None, steps) and reset:
             raise SktrainError(f"X has {steps} steps per row, but lookback={self.lookback}.")
@@ -201,8 +210,10 @@ class InputReader:
                     raise SktrainError("sample_weight is zero for every row.")
             if again and "sizes" not in self._pending:
                 self._pending["sizes"] = (self.lookback_, self.step_features_)
-            job = self._split(rows, codes, classes, weight, X, y, label_end_times, X_val, y_val, partial)
+            job = self._split(rows, codes, classes, weight, X, y, label_end_times, X_val, y_val, again and partial)
             job.learned = dict(self._pending)
+            counted = None if job.train.weight is None else job.train.weight.numpy().astype(np.float64)
+            job.counts = np.bincount(job.train.y.numpy(), counted, minlength=len(classes)).astype(np.float64)
             return job
         finally:
             del self.__dict__["_pending"]
@@ -214,18 +225,24 @@ class InputReader:
                 raise SktrainError(f"classes={classes.tolist()} differ from those of the first call, {self.classes_.tolist()}.")
         return self.classes_ if again else classes
 
-    def _split(self, rows, codes, classes, weight, X, y, label_end_times, X_val, y_val, partial):
+    def _split(self, rows, codes, classes, weight, X, y, label_end_times, X_val, y_val, update):
         y_all = torch.from_numpy(codes)
         rows = rows.with_targets(y_all, None if weight is None else torch.from_numpy(weight).float())
+        job = self._parts(rows, classes, codes, X, y, label_end_times, X_val, y_val, update)
+        job.seen = rows
+        return job
+
+    def _parts(self, rows, classes, codes, X, y, label_end_times, X_val, y_val, update):
         everything = np.arange(len(rows))
         if (X_val is None) != (y_val is None):
             raise SktrainError("X_val and y_val belong together: give both or neither.")
         if X_val is not None:
             valid = self._read_validation(X_val, y_val, classes)
             return TrainingJob(rows, valid, classes, ValidationBlock(everything, np.arange(len(valid)), reason="X_val, y_val"))
-        if self.train_split is None or partial:
-            reason = "train_split=None" if self.train_split is None else "partial_fit trains on every row"
-            return TrainingJob(rows, None, classes, ValidationBlock(everything, None, reason=reason))
+        if update and not callable(self.train_split):
+            return self._update_job(rows, classes, codes, X, y, label_end_times)
+        if self.train_split is None:
+            return TrainingJob(rows, None, classes, ValidationBlock(everything, None, reason="train_split=None"))
         if callable(self.train_split):
             train, valid = self.train_split(rows, codes)
             train, valid = _unwrap(train), None if valid is None else self._adopt(valid, classes)

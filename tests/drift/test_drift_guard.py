@@ -297,6 +297,17 @@ def test_a_failed_update_leaves_the_guard_as_it_was(rng, monkeypatch, on_drift, 
     np.testing.assert_array_equal(model.predict_proba(block[0]), again.predict_proba(block[0]))
 
 
+def test_weights_follow_the_rows_that_are_kept(rng):
+    first, (X, y) = world(rng, 400), bad_tick(rng, 100)
+    weights, clean = rng.random(500), np.arange(100) != 7
+    model = guard(make_pipeline(StandardScaler(), GaussianNB())).fit(*first, sample_weight=weights[:400])
+    model.partial_fit(X, y, sample_weight=weights[400:])
+    spared = guard(make_pipeline(StandardScaler(), GaussianNB())).fit(*first, sample_weight=weights[:400])
+    spared.partial_fit(X[clean], y[clean], sample_weight=weights[400:][clean])
+    np.testing.assert_array_equal(model.predict_proba(first[0]), spared.predict_proba(first[0]))
+    np.testing.assert_array_equal(*(np.concatenate(list(one.memory_.told(499).values())) for one in (model, spared)))
+
+
 def test_parameters_set_later_count(rng):
     model = guard(SGDClassifier(loss="log_loss", learning_rate="constant", eta0=0.01, random_state=0), window=400).fit(*world(rng, 400))
     model.set_params(estimator__eta0=1e-9, window=150)
