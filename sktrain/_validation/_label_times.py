@@ -24,7 +24,9 @@ __all__ = [
     "LabelTimes",
     "carried",
     "label_times_of",
+    "mark_synthetic",
     "refuse_stale",
+    "synthetic_rows",
     "with_label_times",
     "write_label_times",
 ]
@@ -154,6 +156,33 @@ def write_label_times(y: pd.Series, end: np.ndarray, horizon: int | str) -> None
     small = codes.astype(np.min_scalar_type(-max(len(labels), 1)))
     y.attrs[KEY] = LabelTimes(y.index, np.asarray(end, dtype=np.int64), small, np.asarray(labels), horizon)
     y.attrs["label_horizon"] = horizon
+
+
+class Synthetic(Handle):
+    """A handle that marks rows a resampler made; it belongs to tables of as many rows as its mask."""
+
+    __slots__ = ("mask",)
+
+    def __init__(self, mask, uid=None):
+        super().__init__(uid)
+        self.mask = mask
+
+    def __reduce__(self):
+        return Synthetic, (self.mask, self._uid)
+
+
+def mark_synthetic(rows, mask: np.ndarray) -> None:
+    """Write on resampled rows or labels, in place, which of them are synthetic, so that nothing validates on them."""
+    rows.attrs["synthetic"] = Synthetic(np.asarray(mask, dtype=bool))
+
+
+def synthetic_rows(X, y=None) -> np.ndarray:
+    """Which rows a resampler marked as synthetic, on ``X`` or on ``y``."""
+    for rows in (X, y):
+        handle = getattr(rows, "attrs", {}).get("synthetic")
+        if isinstance(handle, Synthetic) and len(handle.mask) == len(rows):
+            return handle.mask
+    return np.zeros(X.shape[0] if hasattr(X, "shape") else len(X), dtype=bool)
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def _ends_from_horizon(X, axis, horizon):
         order = None if is_sorted else np.lexsort(keys)
     t = times if order is None else times[order]
     s = None if symbols is None else (symbols if order is None else symbols[order])
-    end = _within(t, s, horizon.as_unit("ns").value) if isinstance(horizon, pd.Timedelta) else _ahead(t, s, horizon)
+    end = _of_bars(t, s, horizon)
     if order is not None:
         unsorted = np.empty_like(end)
         unsorted[order] = end
@@ -73,12 +73,22 @@ def _ends_from_horizon(X, axis, horizon):
     return end if positions is None else end[positions]
 
 
+def _of_bars(times, symbols, horizon):
+    """The last bar within ``horizon`` of each bar, bars sorted by (symbol, time); a bar that stands several times counts once."""
+    again = times[1:] == times[:-1]
+    if symbols is not None:
+        again &= symbols[1:] == symbols[:-1]
+    if again.any():
+        first = np.append(True, ~again)
+        return _of_bars(times[first], None if symbols is None else symbols[first], horizon)[np.cumsum(first) - 1]
+    if isinstance(horizon, pd.Timedelta):
+        return _within(times, symbols, horizon.as_unit("ns").value)
+    return _ahead(times, symbols, horizon)
+
+
 def _ahead(times, symbols, horizon):
-    """The time ``horizon`` bars ahead of each bar, bars sorted by (symbol, time)."""
+    """The time ``horizon`` bars ahead of each bar."""
     n = len(times)
-    if symbols is None and n > 1 and (times[1:] == times[:-1]).any():  # a panel without names: unique times are counted
-        unique, codes = np.unique(times, return_inverse=True)
-        return _ahead(unique, None, horizon)[codes]
     target = np.arange(n) + horizon
     if symbols is None:
         last = np.full(n, n - 1)
@@ -109,7 +119,7 @@ def _within(times, symbols, span):
     return np.where(open_ended, times + span, times[place])
 
 
-def label_spans(X, y=None, *, horizon=None, label_end_times=None, times=None, caller="split", strict=True):
+def label_spans(X, y=None, *, horizon=None, label_end_times=None, times=None, caller="split", strict=True, warn=True):
     """The closed time span of every row's label, and the times of all rows.
 
     Parameters
@@ -128,6 +138,8 @@ def label_spans(X, y=None, *, horizon=None, label_end_times=None, times=None, ca
         Name for the warning and the errors.
     strict : bool, default=True
         Refuse a table that could say when its rows are and does not; else its row order is the order of time.
+    warn : bool, default=True
+        Whether an unknown horizon gives the warning.
 
     Returns
     -------
@@ -150,7 +162,7 @@ def label_spans(X, y=None, *, horizon=None, label_end_times=None, times=None, ca
         refuse_untold_times(X, caller)
     if strict and isinstance(axis.index, pd.DatetimeIndex) and axis.index.has_duplicates:
         warn_of_repeated_times(axis, X, caller)
-    end, source = _Sources(X, y, axis, horizon, caller).resolve(label_end_times)
+    end, source = _Sources(X, y, axis, horizon, caller).resolve(label_end_times, warn)
     spans = Spans.from_times(axis.times, end, source=source)
     return spans, axis
 
@@ -173,7 +185,7 @@ class _Sources:
         if self.carried is not None and self.told is None:
             self.told = as_span("horizon", self.carried.handle.horizon, minimum=0)
 
-    def resolve(self, label_end_times):
+    def resolve(self, label_end_times, warn):
         """The end of every label, and where it was learned."""
         if label_end_times is not None:
             end = ends_from_times(self.axis, label_end_times, len(self.axis.times))
@@ -189,12 +201,13 @@ class _Sources:
             return self._counted(self.given), "horizon"
         if self.told is not None:
             return self._counted(self.told), "label_horizon"
-        warnings.warn(
-            f"{self.caller} does not know how far the labels look ahead, so it purges nothing. "
-            "Pass horizon=..., label_end_times=..., or labels from a sktrain labeler.",
-            UnknownHorizonWarning,
-            stacklevel=4,
-        )
+        if warn:
+            warnings.warn(
+                f"{self.caller} does not know how far the labels look ahead, so it purges nothing. "
+                "Pass horizon=..., label_end_times=..., or labels from a sktrain labeler.",
+                UnknownHorizonWarning,
+                stacklevel=4,
+            )
         return self.axis.times, None
 
     def _says_more(self):
