@@ -23,6 +23,7 @@ __all__ = [
     "Carried",
     "LabelTimes",
     "carried",
+    "keep_label_times",
     "label_times_of",
     "mark_synthetic",
     "refuse_stale",
@@ -156,6 +157,16 @@ def write_label_times(y: pd.Series, end: np.ndarray, horizon: int | str) -> None
     small = codes.astype(np.min_scalar_type(-max(len(labels), 1)))
     y.attrs[KEY] = LabelTimes(y.index, np.asarray(end, dtype=np.int64), small, np.asarray(labels), horizon)
     y.attrs["label_horizon"] = horizon
+
+
+def keep_label_times(new: pd.Series, old) -> pd.Series:
+    """Give ``new`` the label times of ``old`` whatever its values, in place: for experiments that change labels on purpose."""
+    new.attrs = dict(getattr(old, "attrs", {}))
+    handle = label_times_of(old)
+    if handle is not None:
+        none = np.full(len(handle.index), -1, dtype=np.int8)
+        new.attrs[KEY] = LabelTimes(handle.index, handle.end, none, handle.labels[:0], handle.horizon)
+    return new
 
 
 class Synthetic(Handle):

@@ -19,7 +19,7 @@ from ._ends import check_same_index, ends_from_times
 from ._label_times import carried, label_times_of, refuse_stale
 from ._times import TimeAxis, refuse_untold_times, time_axis, warn_of_repeated_times
 
-__all__ = ["label_horizon", "label_spans", "labelled_mask"]
+__all__ = ["horizon_in_bars", "label_horizon", "label_spans", "labelled_mask"]
 
 
 def label_horizon(y, horizon=None):
@@ -33,6 +33,24 @@ def label_horizon(y, horizon=None):
         return as_span("horizon", horizon, minimum=0)
     told = getattr(y, "attrs", {}).get("label_horizon")
     return None if told is None else as_span('y.attrs["label_horizon"]', told, minimum=0)
+
+
+def horizon_in_bars(y, horizon=None):
+    """As :func:`label_horizon`, a length of time counted in the unique times of ``y`` (those of its labels where it carries them).
+
+    Returns
+    -------
+    int or None
+    """
+    span = label_horizon(y, horizon)
+    if not isinstance(span, pd.Timedelta):
+        return span
+    handle = label_times_of(y)
+    rows = y if handle is None else pd.Series(0, handle.index)
+    axis = time_axis(rows)
+    end = _ends_from_horizon(rows, axis, span) if handle is None else handle.end
+    unique, codes = np.unique(axis.times, return_inverse=True)
+    return int((np.searchsorted(unique, end, side="right") - 1 - codes.reshape(-1)).max())
 
 
 def labelled_mask(y, n):

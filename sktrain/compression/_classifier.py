@@ -15,7 +15,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import HasMethods, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter
 
-from .._validation import Count, Number
+from .._validation import BarsOrTime, Count, Number
 from ..exceptions import MissingDependencyError, SktrainError, SktrainWarning
 from ._places import nets_in
 from ._report import CompressionReport, compressed_copy, measure
@@ -89,7 +89,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         "scope": [StrOptions({"global", "layer"})],
         "sensitivity": [Number(0, 1)],
         "structured": ["boolean"],
-        "horizon": [Count(0), None],
+        "horizon": [BarsOrTime(0), None],
     }
 
     def __init__(

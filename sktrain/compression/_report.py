@@ -162,7 +162,8 @@ def size_of(model):
 
 def _without_optimizer(net):
     net = copy.copy(net)
-    vars(net).pop("optimizer_", None)
+    for name in ("optimizer_", "replay_"):  # what only training on needs
+        vars(net).pop(name, None)
     return net
 
 

@@ -6,7 +6,6 @@ about rows up to the cut must not move. Labels are held to the time their outcom
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from time import process_time
 import warnings
 
 import numpy as np
@@ -14,18 +13,14 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
 from .._validation import label_spans
+from ._budget import BUDGETS, note
+from ._outputs import Output, UnusableOutputError, index_of, moved_cells
 from ._poison import KINDS, block, poison, put_gaps, row_times, take
+from ._sweep import sweep
 
-__all__ = ["Change", "Experiment", "Output", "UnusableOutputError", "apply", "fitted", "quiet"]
+__all__ = ["Change", "Experiment", "apply", "fitted", "quiet"]
 
-_TOLERANCE = {2: 2e-2, 4: 1e-4, 8: 1e-7}  # by bytes of a float
 _WIDE = 400  # rows compared when a row is wide
-_SECONDS = 0.8  # of processor time spent on further cuts
-_FEWEST_CUTS = 12  # of them, however slow
-
-
-class UnusableOutputError(Exception):
-    """The output of a model cannot be set beside its input rows."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +85,7 @@ def fitted(model, X, y=None):
     if hasattr(model, "get_params"):
         params = model.get_params(deep=True)
         model.set_params(**{name: 0 for name, value in params.items() if name.split("__")[-1] == "random_state" and value is None})
+    note("fits")
     return model.fit(X) if y is None else model.fit(X, y)
 
 
@@ -102,86 +98,6 @@ def apply(model, X):
     if callable(model):
         return model(X)
     raise UnusableOutputError(f"{type(model).__name__} has no transform and no predict")
-
-
-@dataclass(frozen=True)
-class Output:
-    """An output set beside its rows: the time of every row and a way to take rows as a 2-D array."""
-
-    times: np.ndarray
-    columns: list
-    values: object
-    by_index: bool
-    horizon: int | None
-
-    @classmethod
-    def of(cls, out, X):
-        attrs = getattr(out, "attrs", {})
-        horizon = attrs.get("label_horizon") if isinstance(out, (pd.Series, pd.DataFrame)) else None
-        if isinstance(out, pd.Series):
-            out = out.to_frame("output" if out.name is None else out.name)
-        if isinstance(out, tuple) or not hasattr(out, "__len__") or isinstance(out, str):
-            raise UnusableOutputError(f"the output is a {type(out).__name__}, not one row per row")
-        if isinstance(out, list):
-            out = np.asarray(out)
-        n = out.shape[0]
-        if n != len(X):
-            if not isinstance(getattr(out, "index", None), (pd.DatetimeIndex, pd.MultiIndex)) or not isinstance(out, pd.DataFrame):
-                raise UnusableOutputError(f"the output has {n} rows for {len(X)} rows of input and no index to set it beside them")
-            return cls(row_times(out), list(out.columns), out, True, horizon)
-        if isinstance(out, pd.DataFrame):
-            own = out.index
-            moved = isinstance(own, pd.DatetimeIndex) and _index(X) is not None and not own.equals(X.index)
-            return cls(row_times(out) if moved else row_times(X), list(out.columns), out, bool(moved), horizon)
-        width = int(np.prod(out.shape[1:])) if len(out.shape) > 1 else 1
-        return cls(row_times(X), list(range(width)), out, False, horizon)
-
-    def rows(self, positions):
-        """The rows as a 2-D array, and how precisely each column is known."""
-        if isinstance(self.values, pd.DataFrame):
-            taken = self.values.iloc[positions]
-            return {name: _cells(taken.iloc[:, place]) for place, name in enumerate(self.columns)}
-        taken = self.values[positions]
-        taken = taken.toarray() if hasattr(taken, "toarray") else np.asarray(taken)
-        taken = taken.reshape(len(positions), -1)
-        return {name: taken[:, name] for name in range(taken.shape[1])}
-
-
-def _index(rows):
-    """The index of pandas rows; a list has a method of that name."""
-    index = getattr(rows, "index", None)
-    return index if isinstance(index, pd.Index) else None
-
-
-def _cells(column):
-    """Cells of one column that compare well: codes would hide a change of categories."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.astype(object).to_numpy()
-    if pd.api.types.is_extension_array_dtype(column.dtype) and pd.api.types.is_numeric_dtype(column.dtype):
-        return column.to_numpy(np.float64, na_value=np.nan)
-    return column.to_numpy()
-
-
-def differ(one, other):
-    """Which cells of two columns differ by more than rounding; missing equals missing."""
-    if one.dtype.kind in "fiub" and other.dtype.kind in "fiub":
-        size = min(one.dtype.itemsize if one.dtype.kind == "f" else 8, other.dtype.itemsize if other.dtype.kind == "f" else 8)
-        tolerance = _TOLERANCE.get(size, 1e-7)
-        a, b = one.astype(np.float64), other.astype(np.float64)
-        lost = np.isnan(a) != np.isnan(b)
-        finite = np.abs(a[np.isfinite(a)])
-        scale = np.median(finite) if len(finite) else 0.0
-        with np.errstate(invalid="ignore"):
-            moved = np.abs(a - b) > tolerance * np.maximum(np.abs(a), scale) + 1e-300
-            infinite = (np.isinf(a) | np.isinf(b)) & (a != b) & ~(np.isnan(a) | np.isnan(b))
-        return lost | (moved & np.isfinite(a) & np.isfinite(b)) | infinite
-    a, b = one.astype(object), other.astype(object)
-    return np.fromiter((not (x is y or (pd.isna(x) and pd.isna(y)) or _equal(x, y)) for x, y in zip(a, b)), bool, len(a))
-
-
-def _equal(x, y):
-    same = x == y
-    return bool(np.all(same))
 
 
 class Experiment:
@@ -197,30 +113,38 @@ class Experiment:
     most_times : int, default=3000
         Only the last so many unique times are used.
     seed : int
+    budget : Budget, default the standard one
+        How many cuts and sweeps are made.
+
+    Attributes
+    ----------
+    tried : int
+        Experiments begun.
+    refused : list of Exception
+        Those in which the model refused its rows: experiments that say nothing.
     """
 
-    def __init__(self, model, X, y=None, *, horizon=None, most_times=3000, seed=0):
-        self.model, self.horizon, self.seed = model, horizon, seed
+    def __init__(self, model, X, y=None, *, horizon=None, most_times=3000, seed=0, budget=BUDGETS["standard"]):
+        self.model, self.horizon, self.seed, self.budget = model, horizon, seed, budget
         self.X, rows = block(X, most_times)
         self.y = None if y is None else take(y, rows)
         self.offset = int(rows[0]) if len(rows) else 0
         self.times = row_times(self.X)
         self.unique = np.unique(self.times)
         self.ends = None
+        self.tried, self.refused = 0, []
         self._late = None
 
     def cuts(self):
         """The main cuts, at uneven places so that no calendar hides behind them."""
         n = len(self.unique)
-        places = {int(n * share) + shift for share, shift in ((0.45, 0), (0.62, 1), (0.78, 2), (0.9, 3))}
+        shares = ((0.62, 1), (0.9, 3), (0.45, 0), (0.78, 2), (0.54, 4), (0.7, 5))
+        places = {int(n * share) + shift for share, shift in shares[: self.budget.cuts]}
         return [self.unique[min(place, n - 2)] for place in sorted(places)]
 
-    def more_cuts(self, rng):
-        """Early cuts, inside warm-ups, then many others."""
-        n = len(self.unique)
-        early = [place for place in (4, 9, 17, 30, 61) if place < 0.4 * n]
-        late = rng.permutation(np.arange(int(0.3 * n), n - 1))[:60]
-        return self.unique[np.concatenate([early, late]).astype(int)]
+    def early_cuts(self):
+        """Cuts inside warm-ups."""
+        return [self.unique[place] for place in (4, 9, 17, 30, 61) if place < 0.4 * len(self.unique)]
 
     def run(self, fit_at, cut, kind, *, only=None, source=None):
         """Fit on the rows up to ``fit_at`` and apply, with the future after ``cut`` destroyed (or not, with ``kind`` None)."""
@@ -264,7 +188,7 @@ class Experiment:
             bars = self.horizon if self.horizon is not None else output.horizon
             if bars is None:
                 return self.times
-            self.horizon = int(bars)
+            self.horizon = bars
             return label_spans(self.X, horizon=self.horizon)[0].end
 
     def changes(self, clean, dirty, cut, kind):
@@ -281,7 +205,7 @@ class Experiment:
         there = self._partner(clean, dirty, rows, cut)
         if clean.by_index and len(there) != len(rows):
             return self._change(clean, dirty, np.ones((len(rows), 1), bool), rows, None, [clean.columns[0]], cut, kind)
-        moved = self._moved(clean, dirty, rows, there, may_lack=kind == "truncation" and bool((known > clean.times).any()))
+        moved = moved_cells(clean, dirty, rows, there, may_lack=kind == "truncation" and bool((known > clean.times).any()))
         if moved.any():
             return self._change(clean, dirty, moved, rows, there, clean.columns, cut, kind)
         return self._premature(clean, dirty, known, cut, kind)
@@ -295,13 +219,6 @@ class Experiment:
         kept = np.flatnonzero(clean.times <= cut)  # truncated
         return np.searchsorted(kept, rows)
 
-    @staticmethod
-    def _moved(clean, dirty, rows, there, *, may_lack=False):
-        """Cells that differ; with ``may_lack`` a label may be unknown when rows after its end are missing: that is caution."""
-        one, other = clean.rows(rows), dirty.rows(there)
-        moved = [differ(a, b) & ~(pd.isna(b.astype(object)) if may_lack else False) for a, b in zip(one.values(), other.values())]
-        return np.column_stack(moved)
-
     def _change(self, clean, dirty, moved, rows, there, names, cut, kind):
         row, column = divmod(int(np.argmax(moved)), moved.shape[1])
         position = rows[row] if len(rows) else 0
@@ -311,7 +228,7 @@ class Experiment:
         time = clean.times[position] if len(clean.times) else cut
         ahead = int(np.searchsorted(self.unique, cut, "right") - np.searchsorted(self.unique, time, "right")) + 1
         own = not clean.by_index
-        index = _index(self.X if own else clean.values)
+        index = index_of(self.X if own else clean.values)
         label = index[position] if index is not None and len(index) > position else None
         return Change(names[column], int(position) + (self.offset if own else 0), label, kind, int(cut), ahead, int(moved.any(axis=1).sum()), columns, was, now)
 
@@ -329,69 +246,89 @@ class Experiment:
         if not wrong.any():
             return None
         row = int(kept[late[np.argmax(wrong)]])
-        index = _index(self.X)
+        index = index_of(self.X)
         time = None if index is None else index[row]
         value = cells[name][np.argmax(wrong)]
         return Change(name, row + self.offset, time, kind, int(cut), 0, int(wrong.sum()), (name,), np.nan, value, premature=True)
 
     def first_change(self):
-        """Run until something moves; None when nothing did. Returns (Change or None, number of runs)."""
-        runs = 0
-        failure = None
-        cleared = False
-        for cut in self.cuts():
-            try:
-                clean, _ = self.run(cut, cut, None)
-                again, _ = self.run(cut, cut, None)
-            except UnusableOutputError:
-                raise
-            except Exception as error:  # reported below when no cut works
-                failure = error
-                continue
-            everything = self.unique[-1]
-            if self.changes(clean, again, everything, "again") is not None and not clean.by_index:
-                raise UnusableOutputError("two runs on the same rows differ: set random_state")
-            cleared = True
-            for kind in KINDS:
-                runs += 1
-                change = self.changes(clean, self.run(cut, cut, kind)[0], cut, kind)
-                if change is not None:
-                    return change, runs
-        if not cleared:
+        """Run until something moves.
+
+        Returns
+        -------
+        Change or None
+            None when nothing moved in any experiment.
+
+        Raises
+        ------
+        UnusableOutputError
+            When outputs cannot be set beside their rows, or the model refuses more than half of the experiments.
+        """
+        for stage in (self._at_cuts, self._with_gaps, self._in_warmup, self._sweep):
+            change = stage()
+            if change is not None:
+                return change
+        if 2 * len(self.refused) > self.tried:
+            failure = self.refused[-1]
             raise UnusableOutputError(f"{type(failure).__name__}: {failure}") from failure
-        change, runs = self._with_gaps(runs)
-        if change is not None:
-            return change, runs
-        change, extra = self._further()
-        return change, runs + extra
+        return None
 
-    def _further(self):
-        """Transform-only experiments at many cuts while time allows."""
-        start, runs = process_time(), 0
-        rng = np.random.default_rng(self.seed)
-        clean = self._apply_only(self.X)
-        for cut in self.more_cuts(rng):
-            try:
-                output = self._apply_only(poison(self.X, cut, "noise", rng))
-            except ValueError:  # a transform that needs more rows than the poison leaves usable
-                continue
-            runs += 1
-            change = self.changes(clean, output, cut, "noise")
-            if change is not None or (process_time() - start > _SECONDS and runs >= _FEWEST_CUTS):
-                return change, runs
-        return None, runs
+    def attempt(self, run):
+        """What one experiment gives, or None when the model refuses its rows: that is counted."""
+        self.tried += 1
+        try:
+            return run()
+        except UnusableOutputError:
+            raise
+        except Exception as error:  # the user's code may fail in any way on rows it was not made for
+            self.refused.append(error)
+            return None
 
-    def _with_gaps(self, runs):
-        cut = self.cuts()[1]
+    def _at_cuts(self):
+        for cut in self.cuts():
+            clean = self.attempt(lambda: self._steady(cut))  # noqa: B023
+            for kind in KINDS if clean is not None else ():
+                change = self.attempt(lambda: self.changes(clean, self.run(cut, cut, kind)[0], cut, kind))  # noqa: B023
+                if change is not None:
+                    return change
+        return None
+
+    def _steady(self, cut):
+        clean, again = self.run(cut, cut, None)[0], self.run(cut, cut, None)[0]
+        if not clean.by_index and self.changes(clean, again, self.unique[-1], "again") is not None:
+            raise UnusableOutputError("two runs on the same rows differ: set random_state", "unstable_output")
+        return clean
+
+    def _with_gaps(self):
+        cut = self.cuts()[min(1, self.budget.cuts - 1)]
         gapped = put_gaps(self.X, cut)
         if gapped is None or self.is_labeler:
-            return None, runs
-        try:
-            clean, _ = self.run(cut, cut, None, source=gapped)
-            dirty, _ = self.run(cut, cut, "noise", source=gapped)
-        except Exception:  # rows with gaps are refused: nothing to look at
-            return None, runs
-        return self.changes(clean, dirty, cut, "noise after gaps"), runs + 1
+            return None
+        return self.attempt(lambda: self._gap_change(gapped, cut))
+
+    def _gap_change(self, gapped, cut):
+        clean = self.run(cut, cut, None, source=gapped)[0]
+        return self.changes(clean, self.run(cut, cut, "noise", source=gapped)[0], cut, "noise after gaps")
+
+    def _in_warmup(self):
+        return self.after(self.early_cuts())
+
+    def after(self, cuts):
+        """Transform-only experiments at some cuts."""
+        clean = self.attempt(lambda: self.apply_only(self.X))
+        for cut in cuts if clean is not None else ():
+            change = self.attempt(lambda: self.late_change(clean, cut, "noise"))  # noqa: B023
+            if change is not None:
+                return change
+        return None
+
+    def late_change(self, clean, cut, kind, at=None):
+        rng = np.random.default_rng([self.seed, int(cut) % (2**32)])
+        return self.changes(clean, self.apply_only(poison(self.X, cut, kind, rng, at=at)), cut, kind)
+
+    def _sweep(self):
+        """Single times destroyed, many in one run: see ``_sweep``."""
+        return sweep(self)
 
     def guilty(self, change, most=40):
         """Input columns whose future alone moves the changed output."""
@@ -408,20 +345,28 @@ class Experiment:
         return found
 
     def _moves(self, change, kind, name, *, fit):
-        rng = np.random.default_rng(self.seed)
-        try:
+        def run():
             if fit:
                 clean, dirty = self.run(change.cut, change.cut, None)[0], self.run(change.cut, change.cut, kind, only=name)[0]
             else:
-                clean, dirty = self._apply_only(self.X), self._apply_only(poison(self.X, change.cut, kind, rng, only=name))
-            moved = self.changes(clean, dirty, change.cut, kind)
-        except (UnusableOutputError, ValueError, TypeError):
+                rng = np.random.default_rng(self.seed)
+                clean, dirty = self.apply_only(self.X), self.apply_only(poison(self.X, change.cut, kind, rng, only=name))
+            return self.changes(clean, dirty, change.cut, kind)
+
+        try:
+            moved = self.attempt(run)
+        except UnusableOutputError:  # one column alone may make rows the model drops
             return False
         return moved is not None and (change.column in moved.columns or not moved.columns)
 
-    def _apply_only(self, X):
+    def apply_only(self, X):
         with quiet(self.seed):
             return Output.of(apply(self._late_fit(), X), X)
+
+    def name_of_column(self, column, namer):
+        """The name of an output column, asked of the model fitted late."""
+        width = self.attempt(lambda: len(self.apply_only(self.X).columns)) if isinstance(column, int) else 0
+        return namer(self._late, column, width) if width else column
 
     def _late_fit(self):
         if self._late is None:

@@ -7,6 +7,7 @@ by experiment on made-up rows. Code that is not from scikit-learn is read for ca
 import ast
 from dataclasses import dataclass
 import inspect as source
+import sys
 import textwrap
 
 import numpy as np
@@ -21,6 +22,7 @@ __all__ = ["Flaw", "find_flaws", "inspect_estimator", "inner_cv_errors", "nodes"
 
 _HGB_AUTO = 10_000  # scikit-learn switches early_stopping="auto" on above so many rows
 _BOUND_ROWS = 100
+_MOST_SOURCES = 50  # classes and functions read for one object
 _LIBRARIES = ("sklearn", "imblearn", "skorch", "sktrain", "optuna", "torch", "numpy", "scipy", "pandas", "lightgbm", "xgboost")
 _ARRAYS = ("StackingClassifier", "StackingRegressor", "RFECV", "SequentialFeatureSelector", "ValidSplit", "RidgeCV", "RidgeClassifierCV")
 _PARTITION = ("StackingClassifier", "StackingRegressor", "TargetEncoder", "ClassifierChain", "RegressorChain")
@@ -267,18 +269,36 @@ def _bad_value(name, value):
     return name == "cv" and (value is None or isinstance(value, (int, float)))
 
 
+def _tree(code):
+    try:
+        return ast.parse(textwrap.dedent(source.getsource(code)))
+    except (OSError, TypeError, SyntaxError, IndentationError):  # built at run time, or compiled: there is nothing to read
+        return None
+
+
+def _own_code(owner):
+    """The source trees of an object's own classes and of the functions of their modules that they call, breadth first."""
+    waiting = [cls for cls in type(owner).__mro__ if cls.__module__.partition(".")[0] not in (*_LIBRARIES, "builtins")]
+    seen = set()
+    while waiting and len(seen) < _MOST_SOURCES:
+        code = waiting.pop(0)
+        tree = None if code in seen else _tree(code)
+        seen.add(code)
+        if tree is None:
+            continue
+        yield tree
+        scope = getattr(code, "__globals__", None) or vars(sys.modules.get(code.__module__, object()))
+        for node in ast.walk(tree):
+            called = scope.get(node.id) if isinstance(node, ast.Name) else None
+            if source.isfunction(called) and called.__module__.partition(".")[0] not in _LIBRARIES:
+                waiting.append(called)
+
+
 def _reads_random(path, owner, params, n_rows):
-    """Own code that calls a random split in its methods."""
-    root = type(owner).__module__.partition(".")[0]
-    if root in _LIBRARIES:
+    """Own code that calls a random split in its methods, or in functions they call."""
+    if type(owner).__module__.partition(".")[0] in _LIBRARIES:
         return
-    for cls in type(owner).__mro__:
-        if cls.__module__.partition(".")[0] in (*_LIBRARIES, "builtins"):
-            continue
-        try:
-            tree = ast.parse(textwrap.dedent(source.getsource(cls)))
-        except (OSError, TypeError, SyntaxError):
-            continue
+    for tree in _own_code(owner):
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
             name = getattr(call.func, "id", getattr(call.func, "attr", ""))
             keywords = {k.arg: getattr(k.value, "value", None) for k in call.keywords}

@@ -53,20 +53,22 @@ def block(X, most):
     return out, rows
 
 
-def poison(X, cut, kind, rng, *, only=None):
-    """Replace what happens after ``cut``.
+def poison(X, cut, kind, rng, *, only=None, at=None):
+    """Replace what happens after ``cut``, or at chosen times.
 
     Parameters
     ----------
     X : DataFrame, Series, ndarray or list
         Rows; times as in :func:`row_times`.
     cut : int
-        Rows with a later time are the future.
+        Rows with a later time are the future; not read when ``at`` is given.
     kind : {"noise", "noise_down", "shuffle", "truncation"}
         Other values above or below what was seen, the same rows in another order, or no rows.
     rng : Generator
     only : column name, optional
         Poison one column of a DataFrame, or one column number of a 2-D array.
+    at : ndarray of int, optional
+        The times to destroy, instead of all after ``cut``; not for truncation.
 
     Returns
     -------
@@ -75,9 +77,13 @@ def poison(X, cut, kind, rng, *, only=None):
     times = row_times(X)
     if kind == "truncation":
         return _truncate(X, times, cut)
+
+    def hit(times):
+        return np.flatnonzero(times > cut if at is None else np.isin(times, at))
+
     if isinstance(X, pd.DataFrame):
-        return _poison_with_history(X, times, cut, kind, rng, only)
-    future = np.flatnonzero(times > cut)
+        return _poison_with_history(X, hit, kind, rng, only)
+    future = hit(times)
     if isinstance(X, pd.Series):
         out = X.copy()
         out.iloc[future] = _column(X, future, kind, rng)
@@ -99,16 +105,16 @@ def _truncate(X, times, cut):
     return out
 
 
-def _poison_with_history(X, times, cut, kind, rng, only):
+def _poison_with_history(X, hit, kind, rng, only):
     history = get_history(X)
     places = None if history is None else history.locate(X.index)
     if places is None:
-        out = _frame(X, np.flatnonzero(times > cut), kind, rng, only)
+        out = _frame(X, hit(row_times(X)), kind, rng, only)
         out.attrs = {key: value for key, value in X.attrs.items() if key != "history"}
         return out
-    frame = _frame(history.frame, np.flatnonzero(time_axis(history.frame).times > cut), kind, rng, only)
+    frame = _frame(history.frame, hit(time_axis(history.frame).times), kind, rng, only)
     own = [name for name in X.columns if name not in frame.columns]
-    out = _frame(X, np.flatnonzero(times > cut), kind, rng, only) if own else X.copy()
+    out = _frame(X, hit(row_times(X)), kind, rng, only) if own else X.copy()
     for name in X.columns:
         if name in frame.columns:
             out[name] = frame[name].to_numpy()[places]

@@ -100,6 +100,9 @@ class LeakageReport(Mapping):
         What was found, worst first.
     checks : mapping of str to status
         Every check that was asked for and how it ended.
+    experiments : mapping, optional
+        What the verdict rests on: the ``budget``, and how many ``fits`` and ``experiments`` were made, and how many of these
+        the model ``refused``. The same for the same rows, whatever the machine.
 
     Attributes
     ----------
@@ -118,14 +121,16 @@ class LeakageReport(Mapping):
 
     findings: tuple = ()
     checks: Mapping = field(default_factory=dict)
+    experiments: Mapping = field(default_factory=dict)
 
     def __post_init__(self):
         rank = {name: place for place, name in enumerate(_SEVERITIES)}
         object.__setattr__(self, "findings", tuple(sorted(self.findings, key=lambda finding: rank[finding.severity])))
         object.__setattr__(self, "checks", MappingProxyType(dict(self.checks)))
+        object.__setattr__(self, "experiments", MappingProxyType(dict(self.experiments)))
 
     def __reduce__(self):
-        return type(self), (self.findings, dict(self.checks))
+        return type(self), (self.findings, dict(self.checks), dict(self.experiments))
 
     @property
     def status(self):
@@ -159,6 +164,7 @@ class LeakageReport(Mapping):
             "errors": [finding.message for finding in self.errors],
             "findings": list(self.findings),
             "checks": dict(self.checks),
+            "experiments": dict(self.experiments),
         }
 
     def __getitem__(self, key):
@@ -201,6 +207,8 @@ class LeakageReport(Mapping):
         lines = [f"{self.status}: {len(self.errors)} error(s), {len(self.findings) - len(self.errors)} other finding(s), {len(self.checks)} check(s)"]
         width = max((len(name) for name in self.checks), default=0)
         lines += [f"  {name:<{width}}  {status}" for name, status in self.checks.items()]
+        if self.experiments:
+            lines.append("  " + ", ".join(f"{name}: {number}" for name, number in self.experiments.items()))
         for finding in self.findings:
             place = f" ({finding.place()})" if finding.where else ""
             lines.append(f"{finding.severity.upper()} {finding.code}{place}: {finding.message}")

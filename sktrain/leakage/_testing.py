@@ -21,8 +21,9 @@ from sklearn.base import BaseEstimator, clone
 
 from .._history import with_history
 from .._validation import label_spans, labelled_mask
-from ._experiments import Experiment, UnusableOutputError, apply, fitted, quiet
+from ._experiments import Experiment, apply, fitted, quiet
 from ._folds import FoldJudge, as_positions
+from ._outputs import UnusableOutputError
 
 __all__ = ["check_causal", "check_splitter", "leakage_checks", "make_bars", "parametrize_with_leakage_checks"]
 
@@ -195,7 +196,7 @@ def check_causal(transformer, bars=None, y=None, *, horizon=None):
     for frame in frames:
         name = type(transformer).__name__ if hasattr(transformer, "fit") else getattr(transformer, "__name__", "function")
         try:
-            change, _ = Experiment(transformer, frame, y, horizon=horizon).first_change()
+            change = Experiment(transformer, frame, y, horizon=horizon).first_change()
         except UnusableOutputError as error:
             raise AssertionError(f"{name} could not be held to causality: {error}") from error
         if change is not None and change.premature:

@@ -5,9 +5,11 @@ Standardization is learned on the training rows alone.
 """
 
 from contextlib import contextmanager
+import warnings
 
+import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils import ClassifierTags
 from sklearn.utils._param_validation import Options
 from sklearn.utils.validation import check_is_fitted
@@ -15,7 +17,7 @@ from skorch import NeuralNetClassifier
 import torch
 
 from .._validation import BarsOrTime, Count, Number
-from ..exceptions import SktrainError
+from ..exceptions import SktrainError, TrainingDivergedError
 from ..reproducibility import draw_seed, rng_scope
 from ._batches import BatchLoader
 from ._callbacks import DropoutSchedule, GradientClip, ProgressBar, WeightDecaySchedule
@@ -24,11 +26,12 @@ from ._inputs import InputReader
 from ._losses import FocalLoss
 from ._params import NetParams
 from ._training import TrainingLoop
+from ._updates import Updating
 
 __all__ = ["NetClassifier"]
 
 
-class NetClassifier(NetParams, InputReader, TrainingLoop, NeuralNetClassifier):
+class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetClassifier):
     """Base of the neural classifiers.
 
     A ``skorch.NeuralNetClassifier``: skorch's parameter names, callbacks and history hold. Rows are 2-D (one step, or ``lookback``
@@ -74,6 +77,10 @@ class NetClassifier(NetParams, InputReader, TrainingLoop, NeuralNetClassifier):
         An int makes the fit repeatable bit for bit on one class of machine.
     warm_start : bool, default=False
         Whether ``fit`` goes on from the weights of the last one.
+    update_epochs : int, default=5
+        Passes of a ``partial_fit`` of a fitted net.
+    replay_rows : int, default=500
+        Rows kept with the net, a uniform sample of all it has seen, for ``partial_fit`` to train on again; 0 keeps none.
     iterator_train, iterator_valid : DataLoader-like class, default=BatchLoader
         Parameters as ``iterator_train__num_workers``.
     device : str, default="cpu"
@@ -97,6 +104,13 @@ class NetClassifier(NetParams, InputReader, TrainingLoop, NeuralNetClassifier):
         The trained network: windows in, logits out.
     history_ : list of dict
         One row per epoch: ``train_loss``, ``valid_loss``, ``valid_acc``, ``dur`` ...
+    class_count_ : ndarray of shape (n_classes,)
+        Summed weight of the rows trained on, by class; what ``criterion__alpha="balanced"`` weighs by.
+    replay_ : dict of ndarray
+        The rows kept for updates: ``X`` (m, steps, features) float32 as given, NaN where missing, ``y`` (m,) int64 class codes,
+        ``weight`` (m,) float32, and ``key`` (m,) float64, the random number by which each was chosen.
+    update_ : UpdateReport
+        What the last ``partial_fit`` of the fitted net did: whether it was accepted, by which rows, and why.
     validation_ : ValidationBlock
         Which rows were validated on, or why none.
     stop_reason_ : str
@@ -118,6 +132,8 @@ class NetClassifier(NetParams, InputReader, TrainingLoop, NeuralNetClassifier):
         "standardize": ["boolean"],
         "gradient_checkpointing": ["boolean"],
         "warm_start": ["boolean"],
+        "update_epochs": [Count(1)],
+        "replay_rows": [Count(0)],
         "compile": ["boolean"],
         "random_state": ["random_state"],
     }
@@ -142,6 +158,8 @@ class NetClassifier(NetParams, InputReader, TrainingLoop, NeuralNetClassifier):
         gradient_checkpointing=False,
         random_state=None,
         warm_start=False,
+        update_epochs=5,
+        replay_rows=500,
         iterator_train=BatchLoader,
         iterator_valid=BatchLoader,
         device="cpu",
@@ -166,6 +184,8 @@ class NetClassifier(NetParams, InputReader, TrainingLoop, NeuralNetClassifier):
         self.gradient_checkpointing = gradient_checkpointing
         self.random_state = random_state
         self.warm_start = warm_start
+        self.update_epochs = update_epochs
+        self.replay_rows = replay_rows
         self.iterator_train = iterator_train
         self.iterator_valid = iterator_valid
         self.device = device
@@ -220,58 +240,113 @@ class NetClassifier(NetParams, InputReader, TrainingLoop, NeuralNetClassifier):
         SktrainError
             Infinities (the column is named), a column never observed, one class, a lookback that does not divide the columns.
         TrainingDivergedError
-            The loss became NaN or infinite.
+            The loss became NaN or infinite before any epoch was worth keeping. Later the best weights are kept, with a
+            ``ConvergenceWarning`` and ``stop_reason_`` "diverged".
         KeyboardInterrupt
-            Passed on after Ctrl-C; the net keeps the best weights so far and stays usable.
+            Passed on after Ctrl-C; the net keeps the best weights so far and stays usable. A net that was fitted before and
+            has not finished one new epoch stays as it was.
+
+        Notes
+        -----
+        A call that fails, at the door or after hours of training, leaves the net as it was before.
         """
         again = self.warm_start and self.initialized_
         with self._unchanged_by_errors():
             known = {"label_end_times": label_end_times, "times": times}
             job = self._training_job(X, y, sample_weight, known, X_val, y_val, again=again)
-        return self._train(job, again=again)
+            interrupted = self._train(job, again=again)
+        return self._unless(interrupted)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None, *, label_end_times=None, times=None):
-        """Train on from the present weights, ``max_epochs`` more epochs at most.
+        """Update the net with a block of newer rows; the first call of an unfitted net is a ``fit``.
+
+        An update takes ``update_epochs`` passes, from the present weights, over the rows of the block and as many earlier ones,
+        drawn from ``replay_``. The newest rows of the block are held back (``valid_fraction`` of its times, at least 30 % and
+        20 rows), purged like those of ``fit``: the epoch that does best on them is the candidate. It replaces the present weights
+        only if it does not lose there. When the loss rises by more than one standard error of the paired difference it is refused,
+        when it falls by as much accepted; between the two it must not lose on earlier rows set apart from the replay. A block of
+        fewer than 40 rows (or ``train_split=None``) is trained on whole, and the earlier rows alone decide. ``update_`` says what
+        happened. A refused update leaves weights, optimizer and history as they were; its rows are remembered all the
+        same, the held-back ones too, and may be replayed later.
+
+        Standardization stays as ``fit`` learned it. Class weights (``criterion__alpha="balanced"``) follow the running counts of
+        all rows trained on. Parameters set since count: a changed loss or optimizer is made anew around the present weights,
+        ``lr`` applies to all parameter groups without a rate of their own; a changed network (``module``, ``lookback``,
+        ``standardize``) is refused. ``max_epochs`` bounds ``fit`` alone.
 
         Parameters
         ----------
         X, y, sample_weight, label_end_times, times : as in :meth:`fit`
+            Rows later than those of earlier calls.
         classes : array-like, optional
             All labels that will ever come; needed in the first call when ``y`` does not hold them all.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        SktrainError
+            As in :meth:`fit`; also a label that is not among ``classes_``, or a network changed after ``fit``.
+        TrainingDivergedError
+            The loss became NaN or infinite; the net is as it was before the call.
+        KeyboardInterrupt
+            Passed on after Ctrl-C; the epochs done until then are judged like a whole update.
         """
+        self._refuse_another_network()
         again = self.initialized_
         with self._unchanged_by_errors():
             known = {"label_end_times": label_end_times, "times": times}
             job = self._training_job(X, y, sample_weight, known, again=again, classes=classes, partial=True)
-        return self._train(job, again=again)
+            interrupted = self._train(job, again=again, update=again)
+        return self._unless(interrupted)
 
-    def _train(self, job, *, again):
+    def _unless(self, interrupted):
+        if interrupted is not None:
+            raise interrupted
+        return self
+
+    def _train(self, job, *, again, update=False):
         number = getattr(self, "n_fits_", 0) + 1 if again else 0
         seed = draw_seed(self.random_state, number)
         with rng_scope(seed):
-            with self._unchanged_by_errors():
-                self.n_fits_ = number
-                self._begin(job, again=again)
-                self.notify("on_train_begin", X=job.train, y=job.train.y)
-            try:
-                self.fit_loop(job.train, valid=job.valid, seed=seed)
-            except KeyboardInterrupt:
-                self.request_stop("interrupted")
+            self.n_fits_ = number
+            return self._run(job, seed, again=again, update=update)
+
+    def _run(self, job, seed, *, again, update):
+        """Train; a Ctrl-C that leaves something worth keeping is returned, to be raised once it is kept."""
+        fitted, rng, interrupted = self.__sklearn_is_fitted__(), np.random.default_rng(seed), None
+        before = self._set_aside(again)
+        if update:
+            self._add_earlier(job, rng)
+        self._begin(job, again=again, update=update)
+        try:
+            self.notify("on_train_begin", X=job.train, y=job.train.y)
+            self.fit_loop(job.train, valid=job.valid, seed=seed, epochs=self.update_epochs if update else None)
+        except KeyboardInterrupt as error:
+            if fitted and not self.n_epochs_:
                 raise
-            except BaseException:
-                self._forget()
+            interrupted = error
+            self.request_stop("interrupted")
+        except TrainingDivergedError as error:
+            if update or not self._keeps_best():
                 raise
-            finally:
-                self._end(job)
-        return self
+            warnings.warn(f"{error} The weights of the best epoch before are kept.", ConvergenceWarning, stacklevel=4)
+            self.request_stop("diverged")
+        finally:
+            self._close_progress()
+        self._drop_unfinished_epoch()
+        self._end(job)
+        if update and not self._judge(job, before):
+            vars(self).update(before)
+        self._remember(job.seen, rng, again=update)
+        self._tidy()
+        return interrupted
 
     @contextmanager
     def _unchanged_by_errors(self):
-        """What fails at the door leaves a fitted net as it was."""
+        """What fails, at the door or after it began, leaves the net as it was."""
         before = dict(vars(self))
         try:
             yield
@@ -315,19 +390,21 @@ class NetClassifier(NetParams, InputReader, TrainingLoop, NeuralNetClassifier):
     def check_is_fitted(self, attributes=None, *args, **kwargs):
         """Raise NotFittedError unless the net holds trained weights."""
         if vars(self).get("changed_"):
-            raise NotFittedError(
-                f"{vars(self)['changed_']} was changed after fit, so the trained weights of this {type(self).__name__} no longer belong to it. Call fit again."
-            )
+            raise NotFittedError(self._another_network())
         check_is_fitted(self, attributes)
+
+    def _another_network(self):
+        return (
+            f"{vars(self)['changed_']} was changed after fit, so the trained weights of this {type(self).__name__} no longer "
+            "belong to it. Call fit again."
+        )
+
+    def _refuse_another_network(self):
+        if vars(self).get("changed_"):
+            raise SktrainError(self._another_network())
 
     def __sklearn_is_fitted__(self):
         return bool(self.initialized_ and "module_" in vars(self))
-
-    def _forget(self):
-        """No longer fitted: what there was is spoilt."""
-        for name in ("module_", "criterion_", "optimizer_"):
-            vars(self).pop(name, None)
-        self.initialized_ = False
 
     def initialize(self):
         """Make network, loss, optimizer and callbacks anew, for the sizes seen in ``fit``."""

@@ -69,6 +69,22 @@ class WindowRows(Dataset):
             self.base, self.ends[rows], pick(self.firsts), self.lookback, y=pick(self.y), weight=pick(self.weight), missing=self.missing
         )
 
+    def joined(self, other):
+        """These rows followed by those of ``other``, over one base; rows without weights count once."""
+        n_steps = len(self.base)
+        cat = lambda a, b: torch.cat([a, b])  # noqa: E731
+        firsts = None
+        if self.firsts is not None or other.firsts is not None:
+            firsts = cat(self._from(), other._from() + n_steps)
+        weight = None
+        if self.weight is not None or other.weight is not None:
+            weight = cat(*(torch.ones(len(rows)) if rows.weight is None else rows.weight for rows in (self, other)))
+        ends = cat(self.ends, other.ends + n_steps)
+        return WindowRows(cat(self.base, other.base), ends, firsts, self.lookback, y=cat(self.y, other.y), weight=weight)
+
+    def _from(self):
+        return self.ends - self.lookback + 1 if self.firsts is None else self.firsts
+
     def with_targets(self, y, weight=None):
         """The same rows with class codes and sample weights."""
         return WindowRows(self.base, self.ends, self.firsts, self.lookback, y=y, weight=weight, missing=self.missing)

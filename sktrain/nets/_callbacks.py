@@ -9,7 +9,7 @@ import math
 from skorch.callbacks import Callback
 import torch
 
-from .._validation import Number
+from .._validation import Count, Number
 from ..exceptions import SktrainError
 from ._modules import EnhancedDropout, schedule_fraction
 
@@ -213,7 +213,7 @@ class WeightDecaySchedule(Callback):
 
 
 class ReduceOnPlateau(Callback):
-    """Lowers the learning rate when the monitored loss no longer falls.
+    """Lowers the learning rate when what is monitored no longer improves, as torch's ``ReduceLROnPlateau`` does.
 
     Parameters
     ----------
@@ -223,8 +223,10 @@ class ReduceOnPlateau(Callback):
         Epochs without improvement before that.
     min_lr : float, default=1e-6
     monitor : str, default="auto"
-        ``"valid_loss"`` when there is validation, else ``"train_loss"``.
+        As in :class:`EnhancedEarlyStopping`, which also says in which direction a column improves.
     """
+
+    passing_ = ("scheduler_",)  # a resumed training makes it anew and goes on from its state
 
     def __init__(self, factor=0.5, patience=5, min_lr=1e-6, monitor="auto"):
         self.factor = factor
@@ -235,27 +237,48 @@ class ReduceOnPlateau(Callback):
     def on_train_begin(self, net, **kwargs):
         if not Number(0, 1, closed="neither").is_satisfied_by(self.factor):
             raise SktrainError(f"factor must lie in (0, 1), got {self.factor!r}.")
-        self.best_, self.waited_ = math.inf, 0
+        if not Count(1).is_satisfied_by(self.patience):
+            raise SktrainError(f"patience must be an integer >= 1, got {self.patience!r}.")
+        if not Number(0).is_satisfied_by(self.min_lr):
+            raise SktrainError(f"min_lr must be a number >= 0, got {self.min_lr!r}.")
+        self.scheduler_ = self.state_ = None
 
     def on_epoch_end(self, net, **kwargs):
-        loss = monitored(net, self.monitor)
-        self.waited_ = 0 if loss < self.best_ else self.waited_ + 1
-        self.best_ = min(self.best_, loss)
-        if self.waited_ < self.patience:
-            return
-        self.waited_ = 0
-        for group in net.optimizer_.param_groups:
-            group["lr"] = max(group["lr"] * self.factor, self.min_lr)
+        value, lower = monitored(net, self.monitor)
+        if self.scheduler_ is None:
+            self.scheduler_ = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                net.optimizer_, "min" if lower else "max", self.factor, self.patience - 1, threshold=0.0, min_lr=self.min_lr
+            )
+        if self.state_ is not None:
+            self.scheduler_.load_state_dict(self.state_)
+        self.scheduler_.step(value)
+        self.state_ = self.scheduler_.state_dict()
+
+    def on_train_end(self, net, **kwargs):
+        self.scheduler_ = None
 
 
 def monitored(net, name):
-    """The newest value of a history column; "auto" prefers the validation loss."""
+    """The newest value of a history column and whether lower is better; "auto" prefers the validation loss."""
     row = net.history[-1]
     if name == "auto":
         name = "valid_loss" if "valid_loss" in row else "train_loss"
     if name not in row:
         raise SktrainError(f"monitor={name!r} is not in the history; it has {sorted(key for key in row if key != 'batches')}.")
-    return row[name]
+    return row[name], _lower_is_better(net, name)
+
+
+def _lower_is_better(net, name):
+    if name.endswith("_loss"):
+        return True
+    if name == "valid_acc":
+        return False
+    for _, callback in net.callbacks_:
+        if getattr(callback, "name_", None) == name and getattr(callback, "lower_is_better", None) is not None:
+            return callback.lower_is_better
+    raise SktrainError(
+        f"monitor={name!r}: nothing says whether it should fall or rise. Record it by a scoring callback with lower_is_better."
+    )
 
 
 class StopFlag(Callback):
@@ -308,6 +331,8 @@ class ProgressBar(Callback):
         losses = "  ".join(f"{name} {row[name]:.4f}" for name in ("train_loss", "valid_loss", "valid_acc") if name in row)
         self.bar_.update(self.task_, advance=1, losses=losses)
 
-    def on_train_end(self, net, **kwargs):
-        self.bar_.stop()
-        self.bar_ = None
+    def close(self):
+        """Leave the terminal alone, also when training failed."""
+        if vars(self).get("bar_") is not None:
+            self.bar_.stop()
+            self.bar_ = None

@@ -18,7 +18,7 @@ class EnhancedEarlyStopping(Callback):
     Parameters
     ----------
     patience : int, default=15
-        Epochs without improvement of the monitored loss before stopping ("patience").
+        Epochs without improvement of what is monitored before stopping ("patience").
     min_epochs : int, default=20
         Epochs trained at least, save for divergence.
     max_epochs : int, default=500
@@ -28,21 +28,23 @@ class EnhancedEarlyStopping(Callback):
     cooldown : int, default=0
         Epochs after a drop of the learning rate in which patience does not run.
     divergence_factor : float or None, default=5.0
-        Stop when the loss exceeds this multiple of its best ("diverged").
+        Stop when the loss exceeds both this multiple of its best and the loss of the first epoch, or is not finite ("diverged").
     overfit_gap : float or None, default=1.0
         Stop when the validation loss exceeds the training loss by more than this share ...
     overfit_patience : int, default=10
         ... for so many epochs in a row, none of which was the best ("overfit").
     monitor : str, default="auto"
-        ``"valid_loss"`` when there is validation, else ``"train_loss"``.
+        A column of the history: ``"valid_loss"`` when there is validation, else ``"train_loss"``. Losses should fall, ``valid_acc``
+        rise, the score of a skorch scoring callback go where its ``lower_is_better`` says.
     restore_best : bool, default=True
-        Give back the weights of the best epoch; only with validation.
+        Give back the weights of the best epoch; without validation only when training diverged.
 
     Attributes
     ----------
     best_epoch_ : int
         Counted from 1.
     best_loss_ : float
+        What was monitored, at the best epoch; None before there was one.
     """
 
     def __init__(
@@ -86,25 +88,35 @@ class EnhancedEarlyStopping(Callback):
 
     def on_train_begin(self, net, **kwargs):
         self._check(net)
-        self.best_loss_, self.best_epoch_, self.best_weights_ = math.inf, 0, None
+        self.best_loss_, self.best_epoch_, self.best_weights_ = None, 0, None
         self.waited_, self.overfit_, self.resting_, self.lr_ = 0, 0, 0, None
+        self.first_, self.lowest_ = None, math.inf
 
     def on_epoch_end(self, net, **kwargs):
-        loss, row, epoch = monitored(net, self.monitor), net.history[-1], net.epoch_ + 1
-        better = loss < self.best_loss_ - self.min_delta * abs(self.best_loss_) if math.isfinite(self.best_loss_) else True
-        row["best"] = bool(better)
+        row, epoch = net.history[-1], net.epoch_ + 1
+        value, lower = monitored(net, self.monitor)
+        better = self._improves(value, lower)
+        row["best"] = better
         self._notice_drop(net.optimizer_.param_groups[0]["lr"])
         if better:
-            self.best_loss_, self.best_epoch_, self.waited_ = loss, epoch, 0
-            if self.restore_best and "valid_loss" in row:
+            self.best_loss_, self.best_epoch_, self.waited_ = value, epoch, 0
+            if self.restore_best:
                 self.best_weights_ = {name: value.detach().clone() for name, value in net.module_.state_dict().items()}
         elif self.resting_:
             self.resting_ -= 1
         else:
             self.waited_ += 1
-        reason = self._reason(loss, row, epoch, better)
+        reason = self._reason(row, epoch, better)
         if reason:
             net.request_stop(reason)
+
+    def _improves(self, value, lower):
+        if not math.isfinite(value):
+            return False
+        if self.best_loss_ is None:
+            return True
+        step = self.min_delta * abs(self.best_loss_)
+        return bool(value < self.best_loss_ - step if lower else value > self.best_loss_ + step)
 
     def _notice_drop(self, lr):
         """Patience starts again after a drop of the learning rate, and rests for ``cooldown`` epochs."""
@@ -112,8 +124,8 @@ class EnhancedEarlyStopping(Callback):
             self.resting_, self.waited_ = self.cooldown, 0
         self.lr_ = lr
 
-    def _reason(self, loss, row, epoch, better):
-        if self.divergence_factor is not None and loss > self.divergence_factor * max(self.best_loss_, 1e-8) and epoch > 1:
+    def _reason(self, row, epoch, better):
+        if self._diverged(row.get("valid_loss", row["train_loss"])):
             return "diverged"
         if epoch < self.min_epochs:
             return None
@@ -124,8 +136,19 @@ class EnhancedEarlyStopping(Callback):
                 return "overfit"
         return "patience" if self.waited_ >= self.patience else None
 
+    def _diverged(self, loss):
+        """Whether the loss is a multiple of its best and above where it began: a tiny loss may wobble by any factor."""
+        if self.divergence_factor is None:
+            return False
+        if not math.isfinite(loss):
+            return True
+        self.first_ = loss if self.first_ is None else self.first_
+        self.lowest_ = min(self.lowest_, loss)
+        return loss > self.divergence_factor * self.lowest_ and loss > self.first_
+
     def on_train_end(self, net, **kwargs):
-        if self.best_weights_ is not None:
+        watched = len(net.history) and "valid_loss" in net.history[-1]
+        if self.best_weights_ is not None and (watched or net.stop_reason_ == "diverged"):
             with torch.no_grad():
                 net.module_.load_state_dict(self.best_weights_)
-            self.best_weights_ = None
+        self.best_weights_ = None

@@ -130,6 +130,11 @@ class TrainingJob:
     classes: np.ndarray
     block: ValidationBlock
     learned: dict = field(default_factory=dict)
+    seen: WindowRows | None = None  # every row of the call, for the net to remember
+    counts: np.ndarray | None = None  # summed weight of each class among the rows trained on
+    overlap: int = 0  # bars a label looks ahead
+    old: WindowRows | None = None  # earlier rows that judge an update
+    n_new: int = 0
 
 
 class InputReader:
@@ -230,8 +235,10 @@ class InputReader:
                     raise SktrainError("sample_weight is zero for every row.")
             if again and "sizes" not in self._pending:
                 self._pending["sizes"] = (self.lookback_, self.step_features_)
-            job = self._split(rows, codes, classes, weight, X, y, known, X_val, y_val, partial)
+            job = self._split(rows, codes, classes, weight, X, y, known, X_val, y_val, again and partial)
             job.learned = dict(self._pending)
+            counted = None if job.train.weight is None else job.train.weight.numpy().astype(np.float64)
+            job.counts = np.bincount(job.train.y.numpy(), counted, minlength=len(classes)).astype(np.float64)
             return job
         finally:
             del self.__dict__["_pending"]
@@ -243,18 +250,24 @@ class InputReader:
                 raise SktrainError(f"classes={classes.tolist()} differ from those of the first call, {self.classes_.tolist()}.")
         return self.classes_ if again else classes
 
-    def _split(self, rows, codes, classes, weight, X, y, known, X_val, y_val, partial):
+    def _split(self, rows, codes, classes, weight, X, y, known, X_val, y_val, update):
         y_all = torch.from_numpy(codes)
         rows = rows.with_targets(y_all, None if weight is None else torch.from_numpy(weight).float())
+        job = self._parts(rows, classes, codes, X, y, known, X_val, y_val, update)
+        job.seen = rows
+        return job
+
+    def _parts(self, rows, classes, codes, X, y, known, X_val, y_val, update):
         everything = np.arange(len(rows))
         if (X_val is None) != (y_val is None):
             raise SktrainError("X_val and y_val belong together: give both or neither.")
         if X_val is not None:
             valid = self._read_validation(X_val, y_val, classes)
             return TrainingJob(rows, valid, classes, ValidationBlock(everything, np.arange(len(valid)), reason="X_val, y_val"))
-        if self.train_split is None or partial:
-            reason = "train_split=None" if self.train_split is None else "partial_fit trains on every row"
-            return TrainingJob(rows, None, classes, ValidationBlock(everything, None, reason=reason))
+        if update and not callable(self.train_split):
+            return self._update_job(rows, classes, codes, X, y, known)
+        if self.train_split is None:
+            return TrainingJob(rows, None, classes, ValidationBlock(everything, None, reason="train_split=None"))
         if callable(self.train_split):
             train, valid = self.train_split(rows, codes)
             train, valid = _unwrap(train), None if valid is None else self._adopt(valid, classes)

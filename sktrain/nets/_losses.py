@@ -131,17 +131,32 @@ class FocalLoss(nn.Module):
         """
         target = np.asarray(target)
         n_classes = int(target.max()) + 1 if n_classes is None else n_classes
-        if self.class_weight is not None and self.class_weight.ndim and len(self.class_weight) != n_classes:
-            raise SktrainError(f"alpha has {len(self.class_weight)} values for {n_classes} classes.")
+        counts = np.bincount(target, weights=sample_weight, minlength=n_classes).astype(np.float64)
+        if isinstance(self.alpha, str) and not (counts > 0).all():
+            raise SktrainError(f"alpha={self.alpha!r} needs rows of every class; class code {int(np.argmin(counts))} has none.")
+        return self.fit_counts(counts)
+
+    def fit_counts(self, counts):
+        """Learn the class weights from the rows (or summed weights) of each class; a class without any weighs 1 until it has some.
+
+        Parameters
+        ----------
+        counts : array-like of shape (n_classes,)
+
+        Returns
+        -------
+        self
+        """
+        counts = np.asarray(counts, dtype=np.float64)
+        if self.class_weight is not None and self.class_weight.ndim and len(self.class_weight) != len(counts):
+            raise SktrainError(f"alpha has {len(self.class_weight)} values for {len(counts)} classes.")
         if isinstance(self.alpha, str):
-            counts = np.bincount(target, weights=sample_weight, minlength=n_classes).astype(np.float64)
-            if not (counts > 0).all():
-                raise SktrainError(f"alpha={self.alpha!r} needs rows of every class; class code {int(np.argmin(counts))} has none.")
+            seen, weights = counts > 0, np.ones(len(counts))
             if self.alpha == "balanced":
-                weights = counts.sum() / (n_classes * counts)
+                weights[seen] = counts.sum() / (seen.sum() * counts[seen])
             else:
-                weights = class_balanced_weights(counts, self.beta)
-                weights *= n_classes / weights.sum()
+                weights[seen] = class_balanced_weights(counts[seen], self.beta)
+                weights[seen] *= seen.sum() / weights[seen].sum()
             self.class_weight = torch.tensor(weights, dtype=torch.float32, device=self._device())
         return self
 

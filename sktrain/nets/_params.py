@@ -19,6 +19,7 @@ from ..exceptions import SktrainError
 __all__ = ["NetParams"]
 
 _FULL_BATCH_DROPOUT = 0.0
+_NETWORK = ("module", "lookback", "standardize")  # what the trained weights belong to
 
 
 def _names(component):
@@ -106,10 +107,9 @@ class NetParams:
         except SktrainError:
             vars(self).update({name: before[name] for name in own}, _components=components)
             raise
-        changed = [name for name in params if name.split("__")[0] == "module" and before[name] is not params[name] and before[name] != params[name]]
+        changed = [name for name in params if name.split("__")[0] in _NETWORK and before[name] is not params[name] and before[name] != params[name]]
         if changed and self.initialized_:
-            self._forget()
-            self.changed_ = changed[0]
+            self.initialized_, self.changed_ = False, changed[0]
         return self
 
     def _nearest(self, name):

@@ -12,6 +12,7 @@ import torch
 from ..exceptions import SktrainError
 from ._amp import MixedPrecision
 from ._batches import BatchLoader, ClassWeightedSampler
+from ._callbacks import ProgressBar
 from ._checkpoint import TrainingCheckpoint
 from ._losses import FocalLoss, reduce_loss
 
@@ -25,13 +26,13 @@ _PREDICT_ROWS = 1024
 class TrainingLoop(MixedPrecision):
     """Mixin: prepares a training, runs it, and predicts in batches."""
 
-    def _begin(self, job, *, again):
+    def _begin(self, job, *, again, update=False):
         """Take over what the job learned, make or adjust the components, scale the rows."""
         if not again:
             self._learn(job)
         vars(self).pop("changed_", None)
         self.validation_ = job.block
-        self.stop_reason_ = None
+        self.stop_reason_, self.n_epochs_ = None, 0
         self._device = torch.device(self.device)
         size = len(job.train) if self.batch_size == -1 else self.batch_size
         small = len(job.train) <= min(size, _FULL_BATCH) and self._device.type == "cpu" and self.mixed_precision in ("auto", False)
@@ -40,21 +41,27 @@ class TrainingLoop(MixedPrecision):
         statistics = self._statistics(job) if not again else None
         if again:
             self._initialize_callbacks()
-            self._refresh_optimizer()
+            self._refresh()
         else:
             self.initialize()
             self._set_statistics(statistics)
+        self._built()
         self._start_precision(self.full_batch_)
         if self.full_batch_:
             self.module_.double()
             self.criterion_.double() if isinstance(self.criterion_, torch.nn.Module) else None
         self.module_.gradient_checkpointing = self.gradient_checkpointing
-        if isinstance(self.criterion_, FocalLoss):
-            weight = None if job.train.weight is None else job.train.weight.numpy()
-            self.criterion_.fit(job.train.y.numpy(), len(self.classes_), weight)
-        self._named = [(name, p) for name, p in self.get_all_learnable_params() if p.requires_grad]
+        self._count_classes(job, update)
+        self._named = list(self.get_all_learnable_params())
         self._logits = self._forward()
         self._scale(job)
+
+    def _count_classes(self, job, update):
+        """Class weights follow all rows trained on so far, not the newest block alone."""
+        before = vars(self).get("class_count_")
+        self.class_count_ = job.counts if before is None or not update else before + job.counts
+        if isinstance(self.criterion_, FocalLoss):
+            self.criterion_.fit_counts(self.class_count_)
 
     def _forward(self):
         logits = getattr(self.module_, "logits", self.module_)
@@ -102,7 +109,7 @@ class TrainingLoop(MixedPrecision):
         if layer is None:
             raise SktrainError("module needs a `standardize` layer with buffers `mean` and `scale` and a method `logits`; see sktrain.nets._modules.")
         dtype = torch.float64 if self.full_batch_ else torch.float32
-        for name in ("train", "valid"):
+        for name in ("train", "valid", "old"):
             rows = getattr(job, name)
             if rows is None:
                 continue
@@ -116,28 +123,33 @@ class TrainingLoop(MixedPrecision):
                 rows.weight = rows.weight.to(dtype)
             setattr(job, name, rows)
 
-    def _refresh_optimizer(self):
-        """A net that trains on takes its newest learning rate; one that was loaded or slimmed gets loss and optimizer anew."""
-        if "criterion_" not in vars(self):
-            self._initialize_criterion()
-        if "optimizer_" not in vars(self):
-            self._initialize_optimizer()
-        for group in self.optimizer_.param_groups:
-            group["lr"] = self.get_params_for("optimizer").get("lr", self.lr)
-
     def _end(self, job):
-        """Give back everything that only training needed; the network ends in float32, whatever happened."""
-        if "module_" in vars(self):
-            self.notify("on_train_end", X=job.train, y=job.train.y)
-            self.module_.gradient_checkpointing = False
-            if self.full_batch_:
-                self._to_single()
-            self.module_.eval()
-            for row in self.history_[-1:]:
-                row["batches"] = []
+        """Callbacks end; the network is left in float32, ready to predict."""
+        self.notify("on_train_end", X=job.train, y=job.train.y)
+        self.module_.gradient_checkpointing = False
+        if self.full_batch_:
+            self._to_single()
+        self.module_.eval()
+        for row in self.history_[-1:]:
+            row["batches"] = []
         self._end_precision()
+
+    def _tidy(self):
+        """Give back everything that only training needed."""
         for name in ("_hooks", "_named", "_logits", "_device", "_generator", "_batch_hooks", "grad_norm_", "batch_"):
             vars(self).pop(name, None)
+
+    def _keeps_best(self):
+        return any(getattr(callback, "best_weights_", None) is not None for _, callback in self.callbacks_)
+
+    def _close_progress(self):
+        for _, callback in self.callbacks_:
+            if isinstance(callback, ProgressBar):
+                callback.close()
+
+    def _drop_unfinished_epoch(self):
+        if len(self.history_) and "dur" not in self.history_[-1]:
+            self.history_.pop()
 
     def _to_single(self):
         self.module_.float()
@@ -190,7 +202,6 @@ class TrainingLoop(MixedPrecision):
             self.epoch_ = epoch
             self.notify("on_epoch_begin", **datasets)
             if not self._train_epoch(train_batches):
-                self.history_.pop()
                 break
             if valid_batches is not None:
                 self._watch(valid_batches)
@@ -277,14 +288,18 @@ class TrainingLoop(MixedPrecision):
             return criterion(logits, target)
         if isinstance(criterion, FocalLoss):
             return criterion(logits, target, weight)
+        return reduce_loss(self._row_loss(logits, target), weight)
+
+    def _row_loss(self, logits, target):
+        """Loss of each row."""
+        criterion = self.criterion_
         if not hasattr(criterion, "reduction"):
-            raise SktrainError(f"{type(criterion).__name__} has no `reduction`, so rows cannot be weighted; use FocalLoss or a torch criterion.")
+            raise SktrainError(f"{type(criterion).__name__} has no `reduction`, so the loss of a row is unknown; use FocalLoss or a torch criterion.")
         reduction, criterion.reduction = criterion.reduction, "none"
         try:
-            rows = criterion(logits, target)
+            return criterion(logits, target)
         finally:
             criterion.reduction = reduction
-        return reduce_loss(rows, weight)
 
     def forward_iter(self, X, training=False, device="cpu"):
         """Class scores, batch by batch."""

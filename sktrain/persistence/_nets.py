@@ -21,6 +21,8 @@ _LEARNED = (
     "full_batch_",
     "n_fits_",
     "n_skipped_steps_",
+    "class_count_",
+    "replay_",
 )
 _RUNTIME = ("callbacks", "device", "compile", "verbose")  # what belongs to training or to the machine, not to the model
 

@@ -152,7 +152,7 @@ def test_bad_bars_name_the_row(folder, capsys):
     bars.reset_index().to_csv(folder / "bad.csv", index=False)
     assert main(["train", "--data", str(folder / "bad.csv"), "--out", str(folder / "never")]) == 2
     err = capsys.readouterr().err
-    assert "row 7" in err
+    assert "line 9" in err
     assert "1999-01-13" in err
 
 

@@ -36,7 +36,7 @@ def test_status(findings, checks, status, passed):
 
 def test_mapping_text_html_and_json():
     report = LeakageReport([NOTE, OPEN, ERROR], {"overlap": "FAIL"})
-    assert set(report) == {"passed", "status", "warnings", "errors", "findings", "checks"}
+    assert set(report) == {"passed", "status", "warnings", "errors", "findings", "checks", "experiments"}
     assert [finding.code for finding in report["findings"]] == ["overlap", "unknown_horizon", "order"], "worst first"
     assert report["warnings"] == ["3 rows <overlap>", "not checked"]
     assert "row=7" in report.summary()

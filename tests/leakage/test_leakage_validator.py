@@ -9,13 +9,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, StackingClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, KFold, TimeSeriesSplit
+from sklearn.model_selection import GridSearchCV, KFold, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sktrain import CombinatorialPurgedCV, EnhancedWalkForwardCV, LeakageValidator
 from sktrain.exceptions import InvalidSplitError, LeakageError, NotEnoughDataError
-from sktrain.leakage._behaviour import SplitWatch
 from sktrain.leakage._features import strength
 
 V = LeakageValidator(max_times=400)
@@ -175,14 +174,43 @@ def test_rotated_labels_are_found_through_shuffled_folds_only():
     assert V.check_shuffled_labels(forest, X, y, EnhancedWalkForwardCV(4, ensure_regime_coverage=False, min_samples_per_fold=10)).passed
 
 
-def test_splits_are_seen_as_they_happen():
-    X, y = table()
-    before = sys.getprofile()
-    with SplitWatch() as watch:
-        HistGradientBoostingClassifier(early_stopping=True, max_iter=3).fit(X, y)
-        GridSearchCV(LogisticRegression(), {"C": [1.0]}, cv=TimeSeriesSplit(3)).fit(X, y)
-    assert sys.getprofile() is before
-    assert set(watch.seen) == {("HistGradientBoostingClassifier", "train_test_split"), ("GridSearchCV", "TimeSeriesSplit")}
+def _holdout(X, y):
+    return train_test_split(X, y, random_state=0)
+
+
+def _ordered_holdout(X, y):
+    return train_test_split(X, y, shuffle=False)
+
+
+class HelperSplits(ClassifierMixin, BaseEstimator):
+    """Splits in a function outside of the class."""
+
+    def fit(self, X, y):
+        self.model_ = LogisticRegression().fit(*_holdout(X, y)[::2])
+        return self
+
+
+class HelperKeepsOrder(ClassifierMixin, BaseEstimator):
+    def fit(self, X, y):
+        self.model_ = LogisticRegression().fit(*_ordered_holdout(X, y)[::2])
+        return self
+
+
+def test_functions_an_estimator_calls_are_read_too():
+    assert V.inspect(HelperSplits()).codes("error") == ["inner_split"]
+    assert V.inspect(HelperKeepsOrder()).status == "PASS"
+
+
+def test_a_profiler_of_the_caller_is_left_alone():
+    def profile(frame, event, arg):
+        return None
+
+    sys.setprofile(profile)
+    try:
+        V.audit(LogisticRegression(), *table(), CV)
+        assert sys.getprofile() is profile
+    finally:
+        sys.setprofile(None)
 
 
 def test_label_leakage_keys_and_bad_input():
