@@ -10,7 +10,7 @@ import pytest
 import sktrain
 
 PACKAGE = Path(sktrain.__file__).parent
-GROUND = {"_reading", "exceptions", "_validation", "_history", "_causal", "_spans", "_digest", "_io", "_optional", "reproducibility"}
+GROUND = {"_reading", "exceptions", "_validation", "_history", "_causal", "_rolling", "_spans", "_digest", "_io", "_optional", "reproducibility"}
 ROOMS = [
     "datasets",
     "features",
