@@ -13,8 +13,10 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
 
 from .._optional import require
+from .._posterior import Posterior
 from .._validation import Count
 from ..exceptions import CorruptFileError, SktrainError
+from ._posterior import add_posterior
 from ._rows import batches
 
 __all__ = ["QuantizedClassifier"]
@@ -23,7 +25,8 @@ _BATCH = 64  # rows at once: as fast as more, and small in memory
 _SPARSE = 0.15  # share of zeros above which a bitmap is worth its bit per weight
 _LIMIT = 2**31
 _LARGEST_GRAPH = 2**28  # bytes; weights are not in it
-_LEARNED = ("classes_", "feature_names_in_", "lookback_", "n_features_in_", "step_features_", "network_")
+_SOFTMAX = Posterior()
+_LEARNED = ("classes_", "feature_names_in_", "lookback_", "n_features_in_", "step_features_", "network_", "posterior_")
 
 
 class QuantizedClassifier(ClassifierMixin, BaseEstimator):
@@ -44,6 +47,8 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
         As of the net it was made from.
     lookback_, step_features_ : int
         Steps per row and features per step.
+    posterior_ : Posterior
+        How scores become probabilities, as in the net it was made from; a bare Module has none, and its scores go through a softmax.
     network_ : str
         Name of the classifier it was made from.
     n_weights_, n_zeros_ : int
@@ -109,9 +114,7 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
             check_is_fitted(self)
         scores = [self._session.run(None, {"X": batch})[0] for batch in batches(self, X, _BATCH)]
         scores = np.concatenate(scores).astype(np.float64)
-        scores -= scores.max(axis=1, keepdims=True)
-        np.exp(scores, out=scores)
-        return scores / scores.sum(axis=1, keepdims=True)
+        return getattr(self, "posterior_", _SOFTMAX).probabilities(scores)
 
     def predict(self, X):
         """The most probable label of each row: ndarray of shape (n,)."""
@@ -126,18 +129,26 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def to_onnx(self):
-        """The whole model as an ONNX file: bytes, eight-bit weights and their scales included."""
+        """The whole model as an ONNX file: bytes, eight-bit weights and their scales included; a softmax of its scores is ``predict_proba``."""
         check_is_fitted(self)
-        return _with_weights(self._graph, {name: unpack(packed) for name, packed in self._weights.items()})
+        made = _with_weights(self._graph, {name: unpack(packed) for name, packed in self._weights.items()})
+        if not hasattr(self, "posterior_"):
+            return made
+        onnx = require("onnx", extra="deploy", caller="to_onnx")
+        return add_posterior(onnx.load_from_string(made), self.posterior_, "scores").SerializeToString()
 
     def __getstate__(self):
         state = {name: vars(self)[name] for name in ("n_threads", *_LEARNED) if name in vars(self)}
         if self.__sklearn_is_fitted__():
             state.update(graph=self._graph, weights=self._weights)
+        if "posterior_" in state:
+            state["posterior_"] = dict(vars(self.posterior_))
         return state
 
     def __setstate__(self, state):
         vars(self).update({name: state[name] for name in ("n_threads", *_LEARNED) if name in state})
+        if isinstance(state.get("posterior_"), dict):  # files of earlier versions hold none and go on saying what they said
+            self.posterior_ = Posterior(**state["posterior_"])
         if "graph" in state:
             self._graph, self._weights = state["graph"], state["weights"]
             self._open()

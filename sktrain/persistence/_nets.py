@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._posterior import Posterior
 from ..exceptions import PersistenceError
 
 __all__ = ["CLASSES", "rebuild", "state_of"]
@@ -36,6 +37,8 @@ def state_of(net, where):
     state = {"params": params, "fitted": net.__sklearn_is_fitted__()}
     if state["fitted"]:
         state["learned"] = {name: vars(net)[name] for name in _LEARNED if name in vars(net)}
+        if "posterior_" in vars(net):
+            state["posterior"] = dict(vars(net.posterior_))
         state["history"] = [{key: value for key, value in row.items() if key != "batches"} for row in net.history_ or []]
         state["weights"] = {name: _array(value) for name, value in net.module_.state_dict().items()}
     return state
@@ -53,6 +56,8 @@ def rebuild(cls, state):
     if not state["fitted"]:
         return net
     vars(net).update(state["learned"])
+    if "posterior" in state:  # earlier files hold none: their nets go on saying what they said
+        net.posterior_ = Posterior(**state["posterior"])
     net.initialize_module()
     weights = {name: torch.from_numpy(np.array(value)) for name, value in state["weights"].items()}
     if any(value.dtype == torch.float64 for value in weights.values()):
