@@ -74,18 +74,23 @@ def _newest_predictions(model, bars, last):
 
 
 def audit(args):
-    """Audit the default pipeline, or a saved estimator, on the user's bars."""
-    from ..leakage import LeakageValidator
+    """Read a notebook or script, or audit the default pipeline or a saved estimator on the user's bars."""
+    from ..leakage import LeakageValidator, audit_source
     from ..splits import EnhancedWalkForwardCV
     from ..trainer._models import audit_pipeline
     from ..trainer._tasks import label_bars
 
-    config = _config(args)
-    bars = _open(args).bars
-    task = label_bars(bars, config, args.horizon)
-    estimator = _any_estimator(args.estimator) if args.estimator else audit_pipeline(config)
-    cv = EnhancedWalkForwardCV(n_splits=_count("--folds", args.folds, 2), embargo_bars=config.embargo_bars, ensure_regime_coverage=False)
-    found = LeakageValidator().audit(estimator, task.bars, task.y, cv)
+    if args.file is not None:
+        if args.data is not None or args.dataset is not None or args.estimator is not None:
+            raise SktrainError(f"audit {args.file} reads code and takes no --data, --dataset or --estimator. Give one or the other.")
+        found = audit_source(args.file)
+    else:
+        config = _config(args)
+        bars = _open(args).bars
+        task = label_bars(bars, config, args.horizon)
+        estimator = _any_estimator(args.estimator) if args.estimator else audit_pipeline(config)
+        cv = EnhancedWalkForwardCV(n_splits=_count("--folds", args.folds, 2), embargo_bars=config.embargo_bars, ensure_regime_coverage=False)
+        found = LeakageValidator().audit(estimator, task.bars, task.y, cv)
     if args.json:
         _print_json(found.to_dict())
     else:

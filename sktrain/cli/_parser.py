@@ -16,6 +16,7 @@ _EPILOG = """examples:
   sktrain predict runs/latest --data bars.csv      what the model says about the newest bar
   sktrain show bars.csv                            what the reader understands of a file
   sktrain audit --data bars.csv                    look for leaks before believing a score
+  sktrain audit study.ipynb                        name the usual leaks in your own code, with their lines
 exit status: 0 fine, 1 a check failed, 2 bad input, 130 interrupted"""
 
 
@@ -108,9 +109,11 @@ def _audit(commands):
     parser = _command(
         commands,
         "audit",
-        "look for leakage in the pipeline on your bars",
-        "Audits the splits, the transformers and the estimator. Exit status: 0 pass, 1 leak, 2 inconclusive.",
+        "look for leakage in the pipeline on your bars, or in your own notebook or script",
+        "With FILE, reads a notebook or script without running it and names the usual leaks with their lines. Without, audits the "
+        "splits, the transformers and the estimator on bars. Exit status: 0 pass, 1 leak, 2 inconclusive or unreadable.",
     )
+    parser.add_argument("file", metavar="FILE", nargs="?", help="a notebook (.ipynb) or a script (.py) to read; it is never run")
     _bars(parser)
     _labels(parser)
     parser.add_argument("--estimator", metavar="FILE", help="a saved estimator to audit instead of the default pipeline (joblib or .sktrain; joblib runs code)")
