@@ -16,6 +16,7 @@ GROUND = {
     "_history",
     "_io",
     "_optional",
+    "_posterior",
     "_reading",
     "_routing",
     "_spans",

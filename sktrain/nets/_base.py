@@ -22,6 +22,7 @@ from ..reproducibility import draw_seed, rng_scope
 from ._batches import BatchLoader
 from ._callbacks import DropoutSchedule, GradientClip, ProgressBar, WeightDecaySchedule
 from ._early_stopping import EnhancedEarlyStopping
+from ._inference import Inference
 from ._inputs import InputReader
 from ._losses import FocalLoss
 from ._params import NetParams
@@ -31,12 +32,13 @@ from ._updates import Updating
 __all__ = ["NetClassifier"]
 
 
-class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetClassifier):
+class NetClassifier(NetParams, InputReader, Updating, Inference, TrainingLoop, NeuralNetClassifier):
     """Base of the neural classifiers.
 
     A ``skorch.NeuralNetClassifier``: skorch's parameter names, callbacks and history hold. Rows are 2-D (one step, or ``lookback``
     steps when flattened), 3-D (n, steps, features) or a ``WindowedArray``; NaN is accepted as missing and becomes the feature's
-    mean. A row's probabilities never depend on the other rows of the call. ``fit`` draws from generators of its own and leaves the
+    mean. Probabilities are posteriors: the focal loss is inverted
+    (:meth:`predict_proba`). A row's probabilities never depend on the other rows of the call. ``fit`` draws from generators of its own and leaves the
     caller's untouched. Rows that all fit one batch of at most 128 are trained in full batches in float64, without the default
     dropout: sample weights then count exactly as repetitions.
 
@@ -73,6 +75,10 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
         Autocast; weights stay float32. "auto" uses it on CUDA, and on CPUs that multiply bfloat16 for batches of 256 and more.
     gradient_checkpointing : bool, default=False
         Recompute layers in the backward pass instead of storing what is inside them.
+    calibration : "temperature" or None, default="temperature"
+        Learn one temperature and one weight toward the training prior from the validation block, by log loss (``posterior_``);
+        nothing is learned where there is no block. Where the block cannot tell the net from its prior, probabilities come close to
+        the prior; the order of rows by probability stays.
     random_state : int, RandomState or None, default=None
         An int makes the fit repeatable bit for bit on one class of machine.
     warm_start : bool, default=False
@@ -104,6 +110,8 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
         The trained network: windows in, logits out.
     history_ : list of dict
         One row per epoch: ``train_loss``, ``valid_loss``, ``valid_acc``, ``dur`` ...
+    posterior_ : Posterior
+        How class scores become probabilities: gamma of the focal loss, temperature, weight of the prior.
     class_count_ : ndarray of shape (n_classes,)
         Summed weight of the rows trained on, by class; what ``criterion__alpha="balanced"`` weighs by.
     replay_ : dict of ndarray
@@ -156,6 +164,7 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
         standardize=True,
         mixed_precision="auto",
         gradient_checkpointing=False,
+        calibration="temperature",
         random_state=None,
         warm_start=False,
         update_epochs=5,
@@ -182,6 +191,7 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
         self.standardize = standardize
         self.mixed_precision = mixed_precision
         self.gradient_checkpointing = gradient_checkpointing
+        self.calibration = calibration
         self.random_state = random_state
         self.warm_start = warm_start
         self.update_epochs = update_epochs
@@ -335,6 +345,8 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
         self._end(job)
         if update and not self._judge(job, before):
             vars(self).update(before)
+        else:
+            self._calibrate(job)
         self._remember(job.seen, rng, again=update)
         self._tidy()
         return interrupted
@@ -353,22 +365,6 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
     def request_stop(self, reason):
         """Ask for training to end after the current batch or epoch; the reason becomes ``stop_reason_``."""
         self.stop_reason_ = reason
-
-    def predict_proba(self, X):
-        """Class probabilities.
-
-        Parameters
-        ----------
-        X : as in :meth:`fit`
-
-        Returns
-        -------
-        ndarray of float64, shape (n, n_classes)
-            Columns as in ``classes_``; rows sum to 1.
-        """
-        self.check_is_fitted()
-        X = self.read_rows(X, reset=False)
-        return torch.cat([torch.softmax(scores.double(), 1) for scores in self.forward_iter(X)]).numpy()
 
     def predict(self, X):
         """The most probable label of each row: ndarray of shape (n,)."""

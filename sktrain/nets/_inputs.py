@@ -16,6 +16,7 @@ from ._batches import WindowRows
 
 __all__ = ["InputReader", "TrainingJob", "ValidationBlock", "last_block"]
 
+_FLOATS = (np.float64, np.float32)
 _LARGEST = float(np.finfo(np.float32).max)
 _FEWEST = 20  # rows a validation loss needs before it is worth stopping by
 _KEPT = 0.5  # share of the rows that must remain to train on
@@ -29,6 +30,7 @@ class ValidationBlock:
     valid: np.ndarray | None
     n_purged: int = 0
     reason: str | None = None
+    share: float = 1.0  # independent rows per validation row: labels that overlap say the same thing several times
 
     def summary(self):
         """One line."""
@@ -75,7 +77,8 @@ def last_block(X, y, codes, *, fraction, horizon=None, label_end_times=None):
         return ValidationBlock(everything, None, reason="a class stands in the last block only")
     if len(np.unique(codes[valid])) < 2:
         return ValidationBlock(everything, None, reason="the last block holds a single class")
-    return ValidationBlock(train, valid, int(cut.purged.sum()))
+    lengths = np.searchsorted(spans.axis, spans.end[valid], "right") - 1 - spans.codes[valid]
+    return ValidationBlock(train, valid, int(cut.purged.sum()), share=1 / max(1.0, float(np.median(lengths))))
 
 
 def _spans(X, y, horizon, label_end_times):
@@ -140,7 +143,8 @@ class InputReader:
         return WindowRows.from_windows(base, ends - low, np.maximum(firsts - low, 0), X.lookback)
 
     def _read_array(self, X, reset):
-        X = check_array(X, allow_nd=True, dtype=[np.float64, np.float32], ensure_all_finite=False, input_name="X")
+        if type(X) is not np.ndarray or X.dtype not in _FLOATS or not X.size:  # the check costs as much as a small network's answer
+            X = check_array(X, allow_nd=True, dtype=list(_FLOATS), ensure_all_finite=False, input_name="X")
         n, steps, features = X.shape
         if self.lookback not in (None, steps) and reset:
             raise SktrainError(f"X has {steps} steps per row, but lookback={self.lookback}.")

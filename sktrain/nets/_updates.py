@@ -121,11 +121,11 @@ class Updating:
 
     def _set_aside(self, again):
         """What is present stays as it is: training makes new components, or goes on with copies."""
-        names = ("module_", "criterion_", "optimizer_", "history_")
+        names = ("module_", "criterion_", "optimizer_", "history_", "posterior_")
         present = {name: vars(self)[name] for name in names if name in vars(self)}
         self.history_ = None
         if again:
-            copies = {name: value for name, value in present.items() if name != "history_"}
+            copies = {name: value for name, value in present.items() if name not in ("history_", "posterior_")}
             vars(self).update(copy.deepcopy(copies))  # together: the optimizer holds the network's parameters
             self.history_ = History(dict(row) for row in present["history_"])
         return present
