@@ -12,8 +12,9 @@ from ..trainer import EnhancedTrainer, EnhancedTrainingConfig
 from ..trainer._run_folder import find_model
 from ..trainer._sources import open_source
 from . import _show
+from ._inputs import data_of, show, with_news_of
 
-__all__ = ["audit", "drift", "predict", "report", "search", "train"]
+__all__ = ["audit", "drift", "predict", "report", "search", "show", "train"]
 
 _SIGMAS = 0.5  # base threshold of the command line: a move of half a standard deviation over the horizon
 CLASS_NAMES = {0: "sell", 1: "hold", 2: "buy"}
@@ -22,7 +23,8 @@ CLASS_NAMES = {0: "sell", 1: "hold", 2: "buy"}
 def train(args):
     """Train, print the fold table and the verdict, save."""
     config = _config(args)
-    trainer = EnhancedTrainer(config=config, model_dir=args.out, data=_data(args))
+    data = with_news_of(args, _open(args).bars) if args.news else data_of(args)
+    trainer = EnhancedTrainer(config=config, model_dir=args.out, data=data)
     with redirect_stdout(sys.stderr):  # stdout is for the result alone
         result = trainer.train(
             stocks=args.stocks,
@@ -46,11 +48,7 @@ def predict(args):
     """Predict the newest bars of every symbol."""
     _count("--last", args.last)
     model = EnhancedTrainer.load(find_model(args.model))
-    bars = _open(args).bars
-    if args.news:
-        from ..news import read_news, with_news
-
-        bars = with_news(bars, read_news(args.news))
+    bars = with_news_of(args, _open(args).bars)
     table = _newest_predictions(model, bars, args.last)
     if args.out:
         from .._io import atomic_write
@@ -161,12 +159,8 @@ def _any_estimator(path):
     return EnhancedTrainer.load(find_model(path))
 
 
-def _data(args):
-    return args.dataset if args.data is None else args.data
-
-
 def _open(args):
-    source = open_source(_data(args), args.stocks)
+    source = open_source(data_of(args), args.stocks)
     for name, reason in source.missing.items():
         print(f"sktrain: {name} left out: {reason}", file=sys.stderr)
     return source

@@ -3,6 +3,7 @@
 import argparse
 
 from .. import __version__
+from ._flags import add_bars_flags, add_news_flags
 
 __all__ = ["build_parser"]
 
@@ -13,6 +14,7 @@ _EPILOG = """examples:
   sktrain train                                    train a GRU on the bundled S&P 500 bars
   sktrain train --data bars.csv --model gru lstm   your own bars, two nets that vote
   sktrain predict runs/latest --data bars.csv      what the model says about the newest bar
+  sktrain show bars.csv                            what the reader understands of a file
   sktrain audit --data bars.csv                    look for leaks before believing a score
 exit status: 0 fine, 1 a check failed, 2 bad input, 130 interrupted"""
 
@@ -27,7 +29,7 @@ def build_parser():
     )
     parser.add_argument("--version", action="version", version=f"sktrain {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (_train, _predict, _audit, _drift, _report, _search):
+    for add in (_train, _predict, _audit, _drift, _report, _search, _show):
         add(commands)
     return parser
 
@@ -43,9 +45,10 @@ def _command(commands, name, summary, description=None):
 
 def _bars(parser, *, required=False):
     source = parser.add_mutually_exclusive_group(required=required)
-    source.add_argument("--data", metavar="PATH", help="CSV or Parquet file of bars, or a folder with one file per symbol")
+    source.add_argument("--data", metavar="PATH", help="file of bars (CSV, JSON, Excel, Parquet, …), or a folder of such files")
     source.add_argument("--dataset", choices=DATASETS, help="bundled bars (default: sp500, or us_stocks with --stocks)")
     parser.add_argument("--stocks", nargs="+", metavar="SYMBOL", help="use only these symbols")
+    add_bars_flags(parser)
 
 
 def _labels(parser):
@@ -82,7 +85,8 @@ def _train(commands):
     _labels(parser)
     _training(parser)
     parser.add_argument("--out", metavar="DIR", default="runs/latest", help="folder for the model, the result and the report (default: %(default)s)")
-    parser.add_argument("--news", metavar="FILE", help="articles (CSV, JSONL or Parquet) whose embeddings join the features")
+    parser.add_argument("--news", metavar="FILE", help="file of articles whose embeddings join the features")
+    add_news_flags(parser)
     parser.add_argument("--embedding-model", metavar="NAME", help="name or folder of the language model for --news")
     parser.add_argument("--hpo", type=int, metavar="TRIALS", help="search hyperparameters first, this many trials")
     parser.add_argument("--deterministic", action="store_true", help="one seed, one result, bit for bit")
@@ -95,6 +99,7 @@ def _predict(commands):
     parser.add_argument("model", metavar="MODEL", help="a model file, or the folder of a run")
     _bars(parser)
     parser.add_argument("--news", metavar="FILE", help="articles, for a model trained with news")
+    add_news_flags(parser)
     parser.add_argument("--last", type=int, default=1, metavar="N", help="newest bars of each symbol to predict (default: %(default)s)")
     parser.add_argument("--out", metavar="FILE", help="write a CSV instead of printing")
 
@@ -139,3 +144,15 @@ def _search(commands):
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="stop starting trials after this long")
     parser.add_argument("--storage", metavar="FILE", help="SQLite file: a killed search resumes from it")
     parser.add_argument("--folds", type=int, default=3, metavar="N", help="inner walk-forward folds (default: %(default)s)")
+
+
+def _show(commands):
+    parser = _command(
+        commands,
+        "show",
+        "what the reader understands of a file of bars or news",
+        "Reads a file, says in one line how it was understood, prints its first and last rows and what is suspicious.",
+    )
+    parser.add_argument("file", metavar="FILE", help="a file of bars or news, or a folder of files of bars")
+    add_bars_flags(parser)
+    add_news_flags(parser)

@@ -16,7 +16,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from .._routing import metadata_rows, routed_params
-from .._validation import Count, Number
+from .._validation import BarsOrTime, Count, Number
 from ..exceptions import MissingDependencyError, SktrainWarning
 from ..reproducibility import draw_seed, seed_parts
 from ._places import nets_in
@@ -93,7 +93,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         "scope": [StrOptions({"global", "layer"})],
         "sensitivity": [Number(0, 1)],
         "structured": ["boolean"],
-        "horizon": [Count(0), None],
+        "horizon": [BarsOrTime(0), None],
         "random_state": ["random_state"],
     }
 

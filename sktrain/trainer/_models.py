@@ -107,7 +107,7 @@ def _features(config):
 
 def with_config_news(bars, config):
     """The bars, carrying the articles of ``config.news`` where the config asks for news."""
-    if not config.use_pretrained_embeddings:
+    if not config.use_pretrained_embeddings or "news" in bars.attrs:
         return bars
     from ..news import read_news, with_news
 

@@ -80,6 +80,8 @@ def open_source(data=None, stocks=None, interval="1d"):
         name = getattr(data, "__name__", type(data).__name__)
     missing = {}
     if isinstance(data, pd.DataFrame):
+        reading = data.attrs.get("reading", {})
+        name, missing = reading.get("source", name), dict(reading.get("left_out", {}))
         bars = _choose(data, stocks, missing)
     elif isinstance(data, Mapping):
         bars = _join(_from_mapping(data, stocks, missing))
