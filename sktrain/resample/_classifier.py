@@ -8,7 +8,7 @@ from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d
 
 from .._routing import metadata_rows, routed_params
 from .._validation import mark_synthetic
@@ -134,6 +134,8 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         y = _target(y, type(self).__name__)
         if issparse(X):
             raise TypeError(f"Sparse data was passed for X, but {type(self).__name__} takes dense rows only. Use X.toarray().")
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, np.empty((len(y), 1)), dtype=np.float64)
         known = {"label_end_times": label_end_times, "times": times}
         routed = routed_params(self, self.estimator, "fit", {"sample_weight": sample_weight, **known, **params})
         sampler, estimator = WindowSMOTE() if self.sampler is None else clone(self.sampler), clone(self.estimator)
@@ -168,9 +170,10 @@ def _target(y, name):
     """Labels as a vector, a Series where they were one."""
     if y is None:
         raise ValueError(f"{name} requires y to be passed, but the target y is None.")
-    if np.ndim(y) == 2 and np.shape(y)[1] > 1:
+    vector = y if isinstance(y, pd.Series) else np.asarray(y)
+    if vector.ndim == 2 and vector.shape[1] > 1:
         raise SktrainError("Multilabel and multioutput targets are not supported.")
-    vector = y if isinstance(y, pd.Series) else column_or_1d(y, warn=True)
+    vector = y if isinstance(y, pd.Series) else column_or_1d(vector, warn=True)
     check_classification_targets(vector)
     return vector
 

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
-from .._validation import check_count, mark_synthetic
+from .._validation import check_count, labelled_mask, mark_synthetic
 from ..exceptions import NotEnoughDataError, ResamplingWarning, SktrainError
 
 __all__ = ["apply_smote", "checked_rows", "is_windows", "mixed_rows", "parents_of"]
@@ -92,11 +92,13 @@ def checked_rows(values, y, name):
         raise SktrainError(f"X must be 2-D or 3-D, got shape {values.shape}.")
     if y is None:
         raise ValueError(f"{name} requires y to be passed, but the target y is None. Resampling needs labels.")
-    labels, _ = check_target_type(np.asarray(y), indicate_one_vs_all=True)
-    labels = column_or_1d(labels)
+    labels = np.asarray(y)
     check_consistent_length(values, labels)
-    if pd.isna(labels).any():
-        raise SktrainError(f"y contains NaN in row {int(np.argmax(pd.isna(labels)))}. Drop rows without a label.")
+    missing = ~labelled_mask(labels, len(values))
+    if missing.any():
+        raise SktrainError(f"y contains NaN in row {int(np.argmax(missing))}. Drop rows without a label.")
+    labels, _ = check_target_type(labels, indicate_one_vs_all=True)
+    labels = column_or_1d(labels)
     check_classification_targets(labels)
     if len(np.unique(labels)) < 2:
         raise SktrainError(f"Resampling needs at least 2 classes; y has the one class {plain(labels[0])!r}.")

@@ -90,7 +90,7 @@ class WindowSMOTE(BaseSampler):
         self._validate_params()
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None. Resampling needs labels.")
-        if is_windows(X) or np.ndim(X) == 3:
+        if is_windows(X) or getattr(X, "ndim", 2) == 3:
             values, n_features = np.asarray(X), X.shape[-1] if hasattr(X, "shape") else np.shape(X)[-1]
             names = getattr(X, "columns", None)
             self.n_features_in_ = int(n_features)
@@ -169,7 +169,7 @@ class WindowSMOTE(BaseSampler):
         return rows.index[self.origin_] if timed else pd.RangeIndex(len(self.origin_))
 
     def _targets(self, X, y, y_all):
-        if np.ndim(y) == 2 and np.shape(y)[1] > 1:
+        if getattr(y, "ndim", 1) == 2 and y.shape[1] > 1:
             y_all = label_binarize(y_all, classes=np.unique(y_all))
         if isinstance(y, (pd.Series, pd.DataFrame)):
             index = self._index(y)
