@@ -15,7 +15,13 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 
 from ._validation import Count
 
-__all__ = ["DeterministicTrainingConfig", "draw_seed", "rng_scope", "seed_parts"]
+__all__ = [
+    "DeterministicTrainingConfig",
+    "draw_seed",
+    "rng_scope",
+    "seed_parts",
+    "unmoved_generators",
+]
 
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 
@@ -112,6 +118,31 @@ def set_rng_states(states):
     torch.set_rng_state(states["torch"])
     if states["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(states["cuda"])
+
+
+@contextmanager
+def unmoved_generators():
+    """Put the global generators of python, numpy and, where it is loaded, torch back at the end.
+
+    Examples
+    --------
+    >>> import random
+    >>> before = random.getstate()
+    >>> with unmoved_generators():
+    ...     _ = random.random()
+    >>> random.getstate() == before
+    True
+    """
+    torch = sys.modules.get("torch")
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002
+    ours = None if torch is None else torch.get_rng_state()
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        if ours is not None:
+            torch.set_rng_state(ours)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ Weights are stored as whole numbers with one scale per output channel and become
 are floats. What is computed for a row never depends on the other rows of the call. Rows know time as the nets' rows do.
 """
 
+import math
 import os
 import zlib
 
@@ -18,6 +19,7 @@ from .._validation import Count
 from ..exceptions import CorruptFileError, SktrainError
 from ._posterior import add_posterior
 from ._rows import batches
+from ._wire import check_graph
 
 __all__ = ["QuantizedClassifier"]
 
@@ -25,6 +27,8 @@ _BATCH = 64  # rows at once: as fast as more, and small in memory
 _SPARSE = 0.15  # share of zeros above which a bitmap is worth its bit per weight
 _LIMIT = 2**31
 _LARGEST_GRAPH = 2**28  # bytes; weights are not in it
+_RATIO = 20  # bytes of a graph per compressed byte: the largest seen is 3
+_MOST_THREADS = 256
 _SOFTMAX = Posterior()
 _LEARNED = ("classes_", "feature_names_in_", "lookback_", "n_features_in_", "step_features_", "network_", "posterior_")
 
@@ -153,6 +157,19 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
             self._graph, self._weights = state["graph"], state["weights"]
             self._open()
 
+    @staticmethod
+    def _inflates(state):
+        """Bytes that a state takes once it is open; refuses graphs that a network never has."""
+        if "graph" not in state:
+            return 0
+        n_threads = state["n_threads"]
+        if not Count(1, _MOST_THREADS).is_satisfied_by(n_threads):
+            raise CorruptFileError(f"a quantized model has n_threads={n_threads!r}.")
+        graph = _inflate_graph(state["graph"])
+        check_graph(graph)
+        sizes = [_size(packed["shape"]) for packed in state["weights"].values()]
+        return len(graph) + 5 * sum(sizes)  # as whole numbers, and as floats
+
     def _open(self):
         """Make the session; the weights become floats here."""
         validate_parameter_constraints(self._parameter_constraints, self.get_params(), type(self).__name__)
@@ -165,7 +182,8 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
 def _session(model, n_threads):
     runtime = require("onnxruntime", extra="deploy", caller="QuantizedClassifier")
     options = runtime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = n_threads, 1
+    threads = min(n_threads, os.cpu_count() or 1)
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.use_deterministic_compute = True
     options.log_severity_level = 4
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.path.join(os.devnull, "none"))  # no other file is read
@@ -183,7 +201,7 @@ def _with_weights(graph, codes):
 def _inflate_graph(data):
     engine = zlib.decompressobj()
     try:
-        graph = engine.decompress(data, _LARGEST_GRAPH)
+        graph = engine.decompress(data, min(_LARGEST_GRAPH, 2**20 + _RATIO * len(data)))
     except zlib.error as error:
         raise CorruptFileError(f"the graph of a quantized model is damaged: {error}.") from error
     if not engine.eof:
@@ -220,15 +238,19 @@ def pack(codes):
 def unpack(packed):
     """The int8 array that :func:`pack` was given."""
     shape = tuple(packed["shape"])
-    size = int(np.prod(shape, dtype=np.float64))
-    if any(type(length) is not int or length < 0 for length in shape) or size > _LIMIT:
-        raise CorruptFileError(f"a packed weight has the shape {packed['shape']!r}.")
+    size = _size(shape)
     if not packed["mask"]:
         return np.frombuffer(_inflate(packed["values"], size), dtype=np.int8).reshape(shape)
     held = np.unpackbits(np.frombuffer(_inflate(packed["mask"], (size + 7) // 8), dtype=np.uint8), count=size).astype(bool)
     flat = np.zeros(size, dtype=np.int8)
     flat[held] = np.frombuffer(_inflate(packed["values"], int(held.sum())), dtype=np.int8)
     return flat.reshape(shape)
+
+
+def _size(shape):
+    if any(type(length) is not int or length < 0 for length in shape) or math.prod(shape) > _LIMIT:
+        raise CorruptFileError(f"a packed weight has the shape {shape!r}.")
+    return math.prod(shape)
 
 
 def _squeeze(data):

@@ -96,7 +96,7 @@ def _given(table: Table, columns: Mapping[str, object] | None) -> tuple[dict[str
         return {}, set()
     if not isinstance(columns, Mapping):
         raise UnreadableError(f"columns must map roles to names of columns, got {type(columns).__name__}.")
-    names = table.headers[-1] if len(table.headers) == 1 else (_named_columns(table)[0] if table.headers else [])
+    names = table.headers[0] if len(table.headers) == 1 else _named_columns(table)[0]
     found: dict[str, int] = {}
     barred = set()
     for role, name in columns.items():
@@ -117,12 +117,14 @@ def _position(name: object, names: list[str], table: Table) -> int:
     if not alike and str(name).isdigit() and 1 <= int(str(name)) <= table.width:
         return int(str(name)) - 1
     what = "stands more than once" if alike else "is not there"
-    shown = ", ".join(map(clipped, names)) if names else f"numbers 1 to {table.width} (there is no header)"
+    shown = ", ".join(map(clipped, names)) if table.headers else f"numbers 1 to {table.width} (there is no header)"
     raise UnreadableError(f"the column {clipped(name)} {what}; the columns are {shown}.")
 
 
 def _named_columns(table: Table) -> tuple[list[str], list[str] | None]:
     """One name for each column, and its symbol where a second row of names gives one."""
+    if not table.headers:
+        return [f"column {place + 1}" for place in range(table.width)], None
     if len(table.headers) == 1:
         names = table.headers[0]
         if _fields_in(names) < 4:

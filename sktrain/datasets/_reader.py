@@ -167,7 +167,11 @@ def read_rows(path: Path, options: Options) -> tuple[Rows, Reading]:
     if options.stamps == "open":
         shifted_to_close(rows)
     names = {role: roles.names[place] for role, place in roles.fields.items()}
-    names["time"] = " + ".join(roles.names[place] for place in roles.time)
+    names["time"] = " + ".join(roles.names[place] or "the first column" for place in roles.time)
+    if rows.volume is not None:
+        names["volume"] = roles.names[rows.volume]
+    if roles.symbol is not None:
+        names["symbol"] = roles.names[roles.symbol]
     reading = Reading(columns=names, notes=[*table.notes, *roles.notes, *rows.notes], zone=None)
     if roles.opening and options.stamps == "close":
         reading["notes"].append(f"times are the bars' opening ({names['time']}); {option('stamps', 'open')} moves them to the close")
@@ -194,10 +198,10 @@ def _rows(table: Table, roles: Roles, options: Options) -> Rows:
     rows.zone = times.zone
     rows.instrument = instrument or roles.instrument
     screened(rows, texts, drop=drop)
+    no_trade(rows, drop=drop)
     if "adjusted" in rows.frame:
         adjusted(rows)
     in_order(rows, drop=drop)
-    no_trade(rows, drop=drop)
     without_incomplete(rows, drop=options.incomplete_last == "drop")
     return rows
 
@@ -271,7 +275,8 @@ def _with_volume(rows: Rows, roles: Roles) -> pd.DataFrame:
         frame.insert(4 if "adjusted" not in frame else 5, "volume", 0)
     else:
         frame.insert(list(frame.columns).index("close") + 1, "volume", columns[best])
-        name = roles.names[int(best.partition(" ")[2])].strip().strip("<>").lower()
+        rows.volume = int(best.partition(" ")[2])
+        name = roles.names[rows.volume].strip().strip("<>").lower()
         if len(candidates) > 1 or best != candidates[0]:
             rows.notes.append(f"volume = {name}")
     order = [*OHLCV, *(name for name in frame.columns if name not in OHLCV)]

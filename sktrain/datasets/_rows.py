@@ -43,6 +43,7 @@ class Rows:
     changed: int = 0
     zone: str | None = None
     instrument: str | None = None
+    volume: int | None = None
 
     def keep(self, mask: np.ndarray) -> None:
         """Keep the rows of a mask."""

@@ -101,7 +101,7 @@ LAYOUTS = {
     "wind database": (DAYS, lambda b: table(b, "TRADE_DT,S_DQ_OPEN,S_DQ_HIGH,S_DQ_LOW,S_DQ_CLOSE,S_DQ_VOLUME", stamps(b, "%Y%m%d"), extra=(("S_INFO_WINDCODE", "600000.SH"),))),
     "csmar": (DAYS, lambda b: table(b, "Trddt,Opnprc,Hiprc,Loprc,Clsprc,Dnshrtrd", stamps(b, "%Y-%m-%d"), extra=(("Stkcd", "000001"),))),
     "joinquant": (DAYS, lambda b: table(b, ["", *NAMES], stamps(b, "%Y-%m-%d"), extra=(("money", 1.0),))),
-    "weekday in the date": (DAYS, lambda b: table(b, ["时间", *CHINESE[1:]], ['"' + t + ',' + "一二三四五六日"[d] + '"' for t, d in zip(stamps(b, "%Y-%m-%d"), b.index.dayofweek)])),
+    "weekday in the date": (DAYS, lambda b: table(b, ["时间", *CHINESE[1:]], ['"' + t + ',' + "一二三四五六日"[d] + '"' for t, d in zip(stamps(b, "%Y-%m-%d"), b.index.day_of_week)])),
     "chinese dates": (DAYS, lambda b: table(b, ["日期", "开盘", "高", "低", "收盘", "交易量"], [f"{t.year}年{t.month}月{t.day}日" for t in b.index])),
     "stooq": (DAYS, lambda b: table(b, "Date,Open,High,Low,Close,Volume", stamps(b, "%Y-%m-%d"))),
     "stooq polish": (DAYS, lambda b: table(b, "Data,Otwarcie,Najwyzszy,Najnizszy,Zamkniecie,Wolumen", stamps(b, "%Y-%m-%d"))),
