@@ -160,14 +160,13 @@ class _Recurrent(_Network):
 
 @torch.no_grad()
 def _start(layer):
-    """Weights that carry a state over many steps from the first epoch on, gate by gate.
+    """Weights that carry a state over many steps from the first epoch on; torch's own leave some seeds on a plateau.
 
-    Orthogonal recurrence (Saxe, McClelland & Ganguli 2014), inputs after Glorot & Bengio 2010, biases 0 and 1 for the forget gate of
-    an LSTM (Jozefowicz, Zaremba & Sutskever 2015): what Keras does, and torch does not.
+    Keras's choice: orthogonal recurrence (Saxe, McClelland & Ganguli 2014) and inputs after Glorot & Bengio (2010), each over all
+    gates together, biases 0, and 1 for the forget gate of an LSTM (Jozefowicz, Zaremba & Sutskever 2015).
     """
-    for recurrent, inputs in zip(layer.weight_hh_l0.split(layer.hidden_size), layer.weight_ih_l0.split(layer.hidden_size)):
-        nn.init.orthogonal_(recurrent)
-        nn.init.xavier_uniform_(inputs)
+    nn.init.orthogonal_(layer.weight_hh_l0)
+    nn.init.xavier_uniform_(layer.weight_ih_l0)
     layer.bias_ih_l0.zero_()
     layer.bias_hh_l0.zero_()
     if isinstance(layer, nn.LSTM):  # gates i, f, g, o
