@@ -22,7 +22,7 @@ def trained(seed):
 
 
 def states():
-    return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
 
 
 def test_seeds_hold_in_threads_and_the_callers_generators_stay():
@@ -63,7 +63,8 @@ with DeterministicTrainingConfig(enabled=True, seed=42):
 print(hashlib.sha256(p.tobytes()).hexdigest())
 """
     runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in range(2)]
-    assert runs[0] == runs[1] and len(runs[0]) == 65
+    assert runs[0] == runs[1]
+    assert len(runs[0]) == 65
 
 
 @pytest.mark.parametrize("module", [GRUModule, LSTMModule])
