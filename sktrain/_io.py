@@ -1,20 +1,27 @@
-"""Files written whole or not at all, and checksums: bytes enter, a file that is complete or the old one leaves.
+"""Files written whole or not at all, files that are files, and checksums.
 
-A write goes to a temporary file beside the target, is flushed to the disk, and takes the target's name in one step; the folder is
-flushed too. A process killed at any moment leaves the old file intact, and at most a temporary file that the next write sweeps up.
+A write goes to a temporary file beside the target, is flushed to the disk, and takes the target's name
+in one step; the folder is flushed too. A process killed at any moment leaves the old file intact, and
+at most a temporary file that a later write sweeps up.
 """
 
+from collections.abc import Callable
+import errno
 import hashlib
 import os
 from pathlib import Path
 import re
+import stat
+import time
+from typing import BinaryIO
 
-__all__ = ["atomic_write", "sha256"]
+__all__ = ["atomic_write", "check_regular", "read_file", "sha256"]
 
-_TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.(?P<salt>[0-9a-f]{8})\.tmp$")
+_TEMPORARY = re.compile(r"\.(?P<name>.+?)(\.\d+)?\.[0-9a-f]{8}\.tmp")
+_STALE = 3600.0  # seconds without a write after which a temporary file has no living owner
 
 
-def sha256(data):
+def sha256(data: bytes) -> str:
     """Hexadecimal SHA-256 of bytes.
 
     Examples
@@ -25,8 +32,11 @@ def sha256(data):
     return hashlib.sha256(data).hexdigest()
 
 
-def atomic_write(path, content):
+def atomic_write(path: str | os.PathLike, content: bytes | Callable[[BinaryIO], object]) -> Path:
     """Write ``content`` to ``path``; on any failure the old file stays as it was.
+
+    The new file has the old one's mode and, where the system lets it, owner. Of a symbolic link the
+    file that it points to is replaced.
 
     Parameters
     ----------
@@ -38,11 +48,13 @@ def atomic_write(path, content):
     Returns
     -------
     pathlib.Path
+        ``path`` as it was given.
 
     Raises
     ------
     OSError
-        When the folder does not exist, cannot be written, or the disk is full.
+        When the folder does not exist, cannot be written, or the disk is full; when ``path`` is a
+        folder, a pipe or a device.
 
     Examples
     --------
@@ -50,43 +62,103 @@ def atomic_write(path, content):
     >>> atomic_write(folder / "a.txt", b"whole").read_bytes()
     b'whole'
     """
-    path = Path(path)
-    sweep(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    given = Path(path)
+    target = Path(os.path.realpath(given)) if given.is_symlink() else given
+    old = check_regular(target) if target.exists() else None
+    _sweep(target)
+    temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
     try:
         with open(temporary, "xb") as file:
+            if old is not None:
+                _adopt(file.fileno(), old)
             if callable(content):
                 content(file)
             else:
                 file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _flush_folder(path.parent)
-    return path
+    _flush_folder(target.parent)
+    return given
 
 
-def sweep(path):
-    """Remove temporary files that dead processes left beside ``path``."""
-    if not path.parent.is_dir():
-        return
-    for one in path.parent.glob(f".{path.name}.*.tmp"):
-        found = _TEMPORARY.search(one.name)
-        if found and found["name"] == path.name and not _alive(int(found["pid"])):
-            one.unlink(missing_ok=True)
+def check_regular(path: str | os.PathLike) -> os.stat_result:
+    """What the system knows of a file, after making sure that it is one.
+
+    Raises
+    ------
+    OSError
+        For a missing file, a folder, a pipe, a socket or a device.
+
+    Examples
+    --------
+    >>> check_regular(os.devnull)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    OSError: [Errno 22] it is a pipe or a device, not a file: ...
+    """
+    found = os.stat(path)
+    _refuse_others(found, path)
+    return found
 
 
-def _alive(pid):
+def read_file(path: str | os.PathLike, *, limit: int = 2**31) -> bytes:
+    """The bytes of a regular file, of at most ``limit`` bytes.
+
+    Raises
+    ------
+    OSError
+        As :func:`check_regular`, and for a larger file. Nothing of it is read then.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    found = os.fstat(handle)
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
+        _refuse_others(found, path)
     except OSError:
-        return True
-    return True
+        os.close(handle)
+        raise
+    with open(handle, "rb") as file:
+        if found.st_size > limit:
+            raise OSError(errno.EFBIG, f"it has {found.st_size:,} bytes, more than {limit:,}", os.fspath(path))
+        return file.read(limit)
+
+
+def _refuse_others(found, path):
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", os.fspath(path))
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", os.fspath(path))
+
+
+def _adopt(handle, old):
+    """Give a new file the mode and owner of the one it replaces."""
+    if hasattr(os, "fchown") and (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
+        for owner in ((old.st_uid, old.st_gid), (-1, old.st_gid)):  # only root gives files away
+            try:
+                os.fchown(handle, *owner)
+            except OSError:
+                continue
+            break
+    if hasattr(os, "fchmod"):
+        os.fchmod(handle, stat.S_IMODE(old.st_mode))
+
+
+def _sweep(target):
+    """Remove temporary files beside ``target`` that nobody has written to for a long time."""
+    if not target.parent.is_dir():
+        return
+    oldest = time.time() - _STALE
+    for one in os.scandir(target.parent):
+        found = _TEMPORARY.fullmatch(one.name)
+        if found is None or found["name"] != target.name:
+            continue
+        try:
+            if one.is_file(follow_symlinks=False) and one.stat(follow_symlinks=False).st_mtime < oldest:
+                os.unlink(one.path)
+        except OSError:  # another process swept it
+            continue
 
 
 def _flush_folder(folder):

@@ -15,6 +15,7 @@ __all__ = [
     "LeakageError",
     "MissingDependencyError",
     "NotEnoughDataError",
+    "NotReplayedWarning",
     "PersistenceError",
     "RegimeCoverageWarning",
     "ResamplingWarning",
@@ -138,3 +139,7 @@ class DriftWarning(SktrainWarning):
 
 class VersionDriftWarning(SktrainWarning):
     """A model file was written with other versions of libraries than those that open it."""
+
+
+class NotReplayedWarning(SktrainWarning):
+    """A model file has probe rows that were not predicted again when it was opened."""

@@ -7,6 +7,7 @@ was. Nothing here looks at data or time.
 from contextlib import contextmanager
 import os
 import random
+import sys
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -14,7 +15,13 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 
 from ._validation import Count
 
-__all__ = ["DeterministicTrainingConfig", "draw_seed", "rng_scope"]
+__all__ = [
+    "DeterministicTrainingConfig",
+    "draw_seed",
+    "rng_scope",
+    "seed_parts",
+    "unmoved_generators",
+]
 
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 
@@ -49,36 +56,102 @@ def draw_seed(random_state, *path):
     return int(np.random.SeedSequence([entropy, *path]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def _seed_everything(seed):
-    import torch
+def seed_parts(estimator, key):
+    """Give every ``random_state`` that is None, of an estimator or of a part of it, a seed of its own; what the user fixed stays.
 
+    Parameters
+    ----------
+    estimator : estimator
+        Changed in place.
+    key : int or sequence of int
+        Equal keys give equal seeds.
+
+    Returns
+    -------
+    estimator
+
+    Examples
+    --------
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> seed_parts(DecisionTreeClassifier(), [0, 1]).random_state == seed_parts(DecisionTreeClassifier(), [0, 1]).random_state
+    True
+    """
+    params = estimator.get_params(deep=True)
+    unseeded = sorted(name for name, value in params.items() if name.split("__")[-1] == "random_state" and value is None)
+    if unseeded:
+        seeds = np.random.SeedSequence(key).generate_state(len(unseeded))
+        estimator.set_params(**{name: int(seed % np.iinfo(np.int32).max) for name, seed in zip(unseeded, seeds)})
+    return estimator
+
+
+def _loaded_torch():
+    """torch where it is loaded: a process that has not imported it draws nothing from it."""
+    return sys.modules.get("torch")
+
+
+def _seed_everything(seed):
+    if not isinstance(seed, int):
+        seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - libraries called inside may draw from the global generator
-    torch.manual_seed(seed)
+    if torch := _loaded_torch():
+        torch.manual_seed(seed)
 
 
 def rng_states():
-    """The states of the global generators of python, numpy and torch, every CUDA device in use included."""
-    import torch
-
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
-    return {"python": random.getstate(), "numpy": np.random.get_state(), "torch": torch.get_rng_state(), "cuda": cuda}  # noqa: NPY002
+    """The states of the global generators of python, numpy and, where it is loaded, torch, every CUDA device in use included."""
+    states = {"python": random.getstate(), "numpy": np.random.get_state()}  # noqa: NPY002
+    if torch := _loaded_torch():
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        states.update(torch=torch.get_rng_state(), cuda=cuda)
+    return states
 
 
 def set_rng_states(states):
     """Put back what :func:`rng_states` read."""
-    import torch
-
     random.setstate(states["python"])
     np.random.set_state(states["numpy"])  # noqa: NPY002
+    if "torch" not in states:
+        return
+    import torch
+
     torch.set_rng_state(states["torch"])
     if states["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(states["cuda"])
 
 
 @contextmanager
+def unmoved_generators():
+    """Put the global generators of python, numpy and, where it is loaded, torch back at the end.
+
+    Examples
+    --------
+    >>> import random
+    >>> before = random.getstate()
+    >>> with unmoved_generators():
+    ...     _ = random.random()
+    >>> random.getstate() == before
+    True
+    """
+    torch = sys.modules.get("torch")
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002
+    ours = None if torch is None else torch.get_rng_state()
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        if ours is not None:
+            torch.set_rng_state(ours)
+
+
+@contextmanager
 def rng_scope(seed):
-    """Seed python, numpy and torch, and put their global states back at the end, whatever happens inside.
+    """Seed python, numpy and torch (where it is loaded), and put their global states back at the end, whatever happens inside.
+
+    Parameters
+    ----------
+    seed : int or sequence of int
 
     Examples
     --------

@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, column_or_1d
 
-from ._validation import Count, check_count, label_horizon
+from ._validation import Count, check_count, mark_synthetic
 from .exceptions import NotEnoughDataError, ResamplingWarning, SktrainError
 
 __all__ = ["ResampledClassifier", "WindowSMOTE", "apply_smote", "correct_prior"]
@@ -226,7 +226,11 @@ class WindowSMOTE(BaseSampler):
         self.synthetic_ = order >= len(values)
         origin = np.concatenate([np.arange(len(values)), later])[order]
         y_all = np.concatenate([labels, labels[parents.first]])[order]
-        return self._rows(X, values, parents, order, origin), self._targets(y, y_all, origin)
+        rows, targets = self._rows(X, values, parents, order, origin), self._targets(y, y_all, origin)
+        for part in (rows, targets):
+            if hasattr(part, "attrs"):
+                mark_synthetic(part, self.synthetic_)
+        return rows, targets
 
     def _fit_resample(self, X, y, **params):
         return self.fit_resample(X, y, **params)
@@ -235,22 +239,25 @@ class WindowSMOTE(BaseSampler):
         made = _mix(values, parents)
         if not all(hasattr(X, name) for name in ("base", "ends", "firsts", "lookback")):
             rows = np.concatenate([values, made])[order]
-            return pd.DataFrame(rows, columns=X.columns) if isinstance(X, pd.DataFrame) else rows
+            if not isinstance(X, pd.DataFrame):
+                return rows
+            frame = pd.DataFrame(rows, columns=X.columns, index=X.index[origin])
+            frame.attrs = {key: value for key, value in X.attrs.items() if key != "history"}  # mixed rows have no past
+            return frame
         n_steps = len(X.base)
         starts = n_steps + X.lookback * np.arange(len(parents))
         base = np.concatenate([X.base, made.reshape(-1, X.base.shape[1])])
         ends = np.concatenate([X.ends, starts + X.lookback - 1])[order]
         firsts = np.concatenate([X.firsts, starts])[order]
         index = None if X.index is None else X.index[origin]
-        return type(X)(base, ends, firsts, X.lookback, index=index, columns=X.columns)
+        return type(X)(base, ends, firsts, X.lookback, index=index, columns=X.columns, attrs=X.attrs)
 
     @staticmethod
     def _targets(y, y_all, origin):
         if not isinstance(y, pd.Series):
             return y_all
         out = pd.Series(y_all, index=y.index[origin], name=y.name)
-        if label_horizon(y) is not None:
-            out.attrs["label_horizon"] = label_horizon(y)
+        out.attrs = dict(y.attrs)  # a row stands at the time of the row it came from, and is known when that is
         return out
 
     def __sklearn_tags__(self):

@@ -10,7 +10,21 @@ import pytest
 import sktrain
 
 PACKAGE = Path(sktrain.__file__).parent
-GROUND = {"exceptions", "_validation", "_history", "_causal", "_spans", "_digest", "_io", "_optional", "reproducibility"}
+GROUND = {
+    "_causal",
+    "_digest",
+    "_history",
+    "_io",
+    "_optional",
+    "_posterior",
+    "_reading",
+    "_rolling",
+    "_routing",
+    "_spans",
+    "_validation",
+    "exceptions",
+    "reproducibility",
+}
 ROOMS = [
     "datasets",
     "features",

@@ -10,13 +10,15 @@ import warnings
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import HasMethods, Options, StrOptions
-from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from .._validation import Count, Number
-from ..exceptions import MissingDependencyError, SktrainError, SktrainWarning
+from .._routing import metadata_rows, routed_params
+from .._validation import BarsOrTime, Count, Number
+from ..exceptions import MissingDependencyError, SktrainWarning
+from ..reproducibility import draw_seed, seed_parts
 from ._places import nets_in
 from ._report import CompressionReport, compressed_copy, measure
 
@@ -54,6 +56,8 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         As of :class:`ModelPruner`.
     horizon : int, optional
         Bars a label looks ahead, for the purge; default what a sktrain labeler wrote on ``y``.
+    random_state : int, RandomState or None, default=None
+        Seeds every ``random_state`` left None inside the estimator, the default net's included; what has a seed keeps it.
 
     Attributes
     ----------
@@ -89,12 +93,13 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         "scope": [StrOptions({"global", "layer"})],
         "sensitivity": [Number(0, 1)],
         "structured": ["boolean"],
-        "horizon": [Count(0), None],
+        "horizon": [BarsOrTime(0), None],
+        "random_state": ["random_state"],
     }
 
     def __init__(
         self, estimator=None, sparsity=0.5, bits=8, fine_tune_epochs=0, max_score_drop=None, *, validation=0.15,
-        scoring="balanced_accuracy", scope="global", sensitivity=0.1, structured=False, horizon=None,
+        scoring="balanced_accuracy", scope="global", sensitivity=0.1, structured=False, horizon=None, random_state=None,
     ):
         self.estimator = estimator
         self.sparsity = sparsity
@@ -107,6 +112,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.sensitivity = sensitivity
         self.structured = structured
         self.horizon = horizon
+        self.random_state = random_state
 
     def __getattr__(self, name):
         """The recipe of a model from a file is opened when it is asked for: predicting has no use for it, nor for torch."""
@@ -130,16 +136,26 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
         return MLPNetClassifier()
 
-    def fit(self, X, y, sample_weight=None, *, label_end_times=None):
+    def get_metadata_routing(self) -> MetadataRouter:
+        """What the wrapped estimator's ``fit`` requests is routed to it."""
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        return MetadataRouter(owner=self).add(estimator=self._estimator(), method_mapping=mapping)
+
+    def fit(self, X, y, sample_weight=None, *, label_end_times=None, times=None, **params):
         """Train, then compress.
 
         Parameters
         ----------
         X, y : as the estimator takes them
         sample_weight : array-like of shape (n,), optional
-            Passed to the estimator (to the last step of a pipeline).
+            Weighs the rows in training and in pruning.
         label_end_times : array-like of shape (n,), optional
             When each label was known; more exact than a horizon.
+        times : DatetimeIndex or MultiIndex (symbol, time) of length n, optional
+            When the rows are, where their index was taken away.
+        **params : dict
+            More metadata for the estimator. All of it is passed on: by scikit-learn's metadata routing where that is on, else to
+            the estimator's ``fit`` (of a pipeline, the last step's).
 
         Returns
         -------
@@ -148,16 +164,19 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         SktrainError
-            An estimator without nets; rows that cannot be followed to a net that is to be fine-tuned.
+            An estimator without nets; metadata it does not take; rows that cannot be followed to a net that is to be fine-tuned.
         """
         self._validate_params()
         X, y = _indexable(X, y)
+        known = {name: value for name, value in (("label_end_times", label_end_times), ("times", times)) if value is not None}
+        routed = routed_params(self, self._estimator(), "fit", {"sample_weight": sample_weight, **known, **params})
+        seed = None if self.random_state is None else draw_seed(self.random_state)
         level = (self.sparsity, self.bits)
-        model = self._trained(X, y, sample_weight)
+        model = self._trained(X, y, routed, seed)
         nets_in(model)
-        train, valid = self._block(X, y, label_end_times)
+        train, valid = self._block(X, y, known)
         if self.max_score_drop is not None and len(valid) < len(train) + len(valid):
-            level = self._level_that_holds(X, y, sample_weight, train, valid)
+            level = self._level_that_holds(X, y, sample_weight, routed, seed, train, valid)
         small, reached = self._compressed(model, level, _safe_indexing(X, train), _weights_of(sample_weight, train))
         report = measure(model, small, _safe_indexing(X, valid), np.asarray(y)[valid], sparsity=reached, bits=level[1])
         self.model_, self.report_, self.sparsity_, self.bits_ = small, report, reached, level[1]
@@ -168,33 +187,29 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.classes_ = model.classes_
         return self
 
-    def _trained(self, X, y, sample_weight):
+    def _trained(self, X, y, routed, seed):
         model = clone(self._estimator())
-        if sample_weight is None:
-            return model.fit(X, y)
-        if isinstance(model, Pipeline):
-            return model.fit(X, y, **{f"{model.steps[-1][0]}__sample_weight": sample_weight})
-        if not has_fit_parameter(model, "sample_weight"):
-            raise SktrainError(f"{type(model).__name__} takes no sample_weight.")
-        return model.fit(X, y, sample_weight=sample_weight)
+        if seed is not None:
+            seed_parts(model, seed)
+        return model.fit(X, y, **routed)
 
-    def _block(self, X, y, label_end_times):
+    def _block(self, X, y, known):
         """Row numbers before the last block, purged, and in it; everything twice where it would be too small."""
         from ..nets._inputs import last_block
 
         _, codes = np.unique(np.asarray(y), return_inverse=True)
-        block = last_block(X, y, codes.reshape(-1), fraction=self.validation, horizon=self.horizon, label_end_times=label_end_times)
+        block = last_block(X, y, codes.reshape(-1), fraction=self.validation, horizon=self.horizon, **known)
         everything = np.arange(len(codes))
         return (everything, everything) if block.valid is None else (block.train, block.valid)
 
-    def _level_that_holds(self, X, y, sample_weight, train, valid):
+    def _level_that_holds(self, X, y, sample_weight, routed, seed, train, valid):
         """The strongest compression whose score on the block falls by no more than is allowed."""
         from sklearn.metrics import get_scorer
 
         weight = _weights_of(sample_weight, train)
         X_train, y_train, scorer = _safe_indexing(X, train), _rows_of(y, train), get_scorer(self.scoring)
         X_valid, y_valid = _safe_indexing(X, valid), np.asarray(y)[valid]
-        model = self._trained(X_train, y_train, weight)
+        model = self._trained(X_train, y_train, metadata_rows(routed, train, len(y)), seed)
         best = scorer(model, X_valid, y_valid)
         drops = []
         for level in _ladder(self.sparsity, self.bits):
@@ -237,6 +252,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     def __setstate__(self, state):
         if "report_" in state:
             state = {**state, "report_": CompressionReport(**state["report_"])}
+        state = {"random_state": None, **state}  # files written before there was one
         super().__setstate__(state)
 
     def __reduce_ex__(self, protocol):

@@ -14,6 +14,7 @@ from .._io import atomic_write
 from .._optional import require
 from ..exceptions import PersistenceError, SktrainError
 from ._places import is_net, nets_in
+from ._posterior import add_posterior
 from ._quantized import QuantizedClassifier
 
 __all__ = ["INPUT", "SCORES", "Graph", "export_onnx", "float_graph"]
@@ -332,7 +333,8 @@ def _members(model, weight):
 def _scores(model):
     if isinstance(model, QuantizedClassifier):
         return require("onnx", extra="deploy", caller="export_onnx").load_from_string(model.to_onnx())
-    return float_graph(model.module_, (model.lookback_, model.step_features_))
+    graph = float_graph(model.module_, (model.lookback_, model.step_features_))
+    return add_posterior(graph, getattr(model, "posterior_", None), SCORES)
 
 
 def _joined(onnx, members):

@@ -4,6 +4,7 @@ Weights are stored as whole numbers with one scale per output channel and become
 are floats. What is computed for a row never depends on the other rows of the call. Rows know time as the nets' rows do.
 """
 
+import math
 import os
 import zlib
 
@@ -13,9 +14,12 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
 
 from .._optional import require
+from .._posterior import Posterior
 from .._validation import Count
 from ..exceptions import CorruptFileError, SktrainError
+from ._posterior import add_posterior
 from ._rows import batches
+from ._wire import check_graph
 
 __all__ = ["QuantizedClassifier"]
 
@@ -23,7 +27,10 @@ _BATCH = 64  # rows at once: as fast as more, and small in memory
 _SPARSE = 0.15  # share of zeros above which a bitmap is worth its bit per weight
 _LIMIT = 2**31
 _LARGEST_GRAPH = 2**28  # bytes; weights are not in it
-_LEARNED = ("classes_", "feature_names_in_", "lookback_", "n_features_in_", "step_features_", "network_")
+_RATIO = 20  # bytes of a graph per compressed byte: the largest seen is 3
+_MOST_THREADS = 256
+_SOFTMAX = Posterior()
+_LEARNED = ("classes_", "feature_names_in_", "lookback_", "n_features_in_", "step_features_", "network_", "posterior_")
 
 
 class QuantizedClassifier(ClassifierMixin, BaseEstimator):
@@ -44,6 +51,8 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
         As of the net it was made from.
     lookback_, step_features_ : int
         Steps per row and features per step.
+    posterior_ : Posterior
+        How scores become probabilities, as in the net it was made from; a bare Module has none, and its scores go through a softmax.
     network_ : str
         Name of the classifier it was made from.
     n_weights_, n_zeros_ : int
@@ -109,9 +118,7 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
             check_is_fitted(self)
         scores = [self._session.run(None, {"X": batch})[0] for batch in batches(self, X, _BATCH)]
         scores = np.concatenate(scores).astype(np.float64)
-        scores -= scores.max(axis=1, keepdims=True)
-        np.exp(scores, out=scores)
-        return scores / scores.sum(axis=1, keepdims=True)
+        return getattr(self, "posterior_", _SOFTMAX).probabilities(scores)
 
     def predict(self, X):
         """The most probable label of each row: ndarray of shape (n,)."""
@@ -126,21 +133,42 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def to_onnx(self):
-        """The whole model as an ONNX file: bytes, eight-bit weights and their scales included."""
+        """The whole model as an ONNX file: bytes, eight-bit weights and their scales included; a softmax of its scores is ``predict_proba``."""
         check_is_fitted(self)
-        return _with_weights(self._graph, {name: unpack(packed) for name, packed in self._weights.items()})
+        made = _with_weights(self._graph, {name: unpack(packed) for name, packed in self._weights.items()})
+        if not hasattr(self, "posterior_"):
+            return made
+        onnx = require("onnx", extra="deploy", caller="to_onnx")
+        return add_posterior(onnx.load_from_string(made), self.posterior_, "scores").SerializeToString()
 
     def __getstate__(self):
         state = {name: vars(self)[name] for name in ("n_threads", *_LEARNED) if name in vars(self)}
         if self.__sklearn_is_fitted__():
             state.update(graph=self._graph, weights=self._weights)
+        if "posterior_" in state:
+            state["posterior_"] = dict(vars(self.posterior_))
         return state
 
     def __setstate__(self, state):
         vars(self).update({name: state[name] for name in ("n_threads", *_LEARNED) if name in state})
+        if isinstance(state.get("posterior_"), dict):  # files of earlier versions hold none and go on saying what they said
+            self.posterior_ = Posterior(**state["posterior_"])
         if "graph" in state:
             self._graph, self._weights = state["graph"], state["weights"]
             self._open()
+
+    @staticmethod
+    def _inflates(state):
+        """Bytes that a state takes once it is open; refuses graphs that a network never has."""
+        if "graph" not in state:
+            return 0
+        n_threads = state["n_threads"]
+        if not Count(1, _MOST_THREADS).is_satisfied_by(n_threads):
+            raise CorruptFileError(f"a quantized model has n_threads={n_threads!r}.")
+        graph = _inflate_graph(state["graph"])
+        check_graph(graph)
+        sizes = [_size(packed["shape"]) for packed in state["weights"].values()]
+        return len(graph) + 5 * sum(sizes)  # as whole numbers, and as floats
 
     def _open(self):
         """Make the session; the weights become floats here."""
@@ -154,7 +182,8 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
 def _session(model, n_threads):
     runtime = require("onnxruntime", extra="deploy", caller="QuantizedClassifier")
     options = runtime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = n_threads, 1
+    threads = min(n_threads, os.cpu_count() or 1)
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.use_deterministic_compute = True
     options.log_severity_level = 4
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.path.join(os.devnull, "none"))  # no other file is read
@@ -172,7 +201,7 @@ def _with_weights(graph, codes):
 def _inflate_graph(data):
     engine = zlib.decompressobj()
     try:
-        graph = engine.decompress(data, _LARGEST_GRAPH)
+        graph = engine.decompress(data, min(_LARGEST_GRAPH, 2**20 + _RATIO * len(data)))
     except zlib.error as error:
         raise CorruptFileError(f"the graph of a quantized model is damaged: {error}.") from error
     if not engine.eof:
@@ -209,15 +238,19 @@ def pack(codes):
 def unpack(packed):
     """The int8 array that :func:`pack` was given."""
     shape = tuple(packed["shape"])
-    size = int(np.prod(shape, dtype=np.float64))
-    if any(type(length) is not int or length < 0 for length in shape) or size > _LIMIT:
-        raise CorruptFileError(f"a packed weight has the shape {packed['shape']!r}.")
+    size = _size(shape)
     if not packed["mask"]:
         return np.frombuffer(_inflate(packed["values"], size), dtype=np.int8).reshape(shape)
     held = np.unpackbits(np.frombuffer(_inflate(packed["mask"], (size + 7) // 8), dtype=np.uint8), count=size).astype(bool)
     flat = np.zeros(size, dtype=np.int8)
     flat[held] = np.frombuffer(_inflate(packed["values"], int(held.sum())), dtype=np.int8)
     return flat.reshape(shape)
+
+
+def _size(shape):
+    if any(type(length) is not int or length < 0 for length in shape) or math.prod(shape) > _LIMIT:
+        raise CorruptFileError(f"a packed weight has the shape {shape!r}.")
+    return math.prod(shape)
 
 
 def _squeeze(data):

@@ -138,7 +138,7 @@ class ModelQuantizer(BaseEstimator):
     def _quantized_net(self, net, X, sample_weight):
         if not net.__sklearn_is_fitted__():
             return QuantizedClassifier(self.n_threads)  # the template an ensemble was fitted from
-        learned = {name: getattr(net, name) for name in ("classes_", "lookback_", "n_features_in_", "step_features_", "feature_names_in_") if hasattr(net, name)}
+        learned = {name: getattr(net, name) for name in ("classes_", "lookback_", "n_features_in_", "step_features_", "feature_names_in_", "posterior_") if hasattr(net, name)}
         learned["network_"] = type(net).__name__
         return self._quantized(net.module_, (net.lookback_, net.step_features_), learned, _moments(net, net.module_, X, sample_weight))
 

@@ -1,55 +1,118 @@
 """Files of bars enter, one checked frame with its history leaves; every row is taken to be known at the time it is stamped with."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+import os
 from pathlib import Path
+import re
 import warnings
 
 import numpy as np
 import pandas as pd
 
 from .._history import with_history
-from .._optional import require
+from .._reading import Reading, Table, UnreadableError, joined_clock, open_table, option, parse_times, to_numbers
 from .._validation import OHLCV, check_bars
 from ..exceptions import DataQualityWarning, InvalidBarsError
-from ._times import parse_times
+from ._assign import Roles, assign_roles
+from ._roles import BARS, PRICES
+from ._rows import Rows, adjusted, in_order, no_trade, screened, shifted_to_close, usual_step, without_incomplete
 
-__all__ = ["read_bars"]
+__all__ = ["Options", "finished", "read_bars", "read_rows"]
 
-_TIME = ("time", "date", "datetime", "timestamp", "date/time", "datetime_utc", "open time", "open_time", "opentime", "day", "index", "")
-_SYMBOL = ("symbol", "ticker", "instrument", "asset", "stock")
-_ADJUSTED = ("adj close", "adj_close", "adjclose", "adj. close", "adjusted close", "adjusted_close", "adjusted")
-_VOLUME = ("vol", "vol.", "tick volume", "tick_volume", "tickvol")
-_TEXT = (".csv", ".csv.gz", ".txt", ".txt.gz", ".tsv", ".tsv.gz")
-_PARQUET = (".parquet", ".pq")
+_SPACINGS = (
+    (60, "every minute"), (300, "every 5 minutes"), (900, "every 15 minutes"), (1800, "every 30 minutes"),
+    (3600, "hourly"), (14400, "every 4 hours"), (86400, "daily"), (604800, "weekly"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the caller overrules the reader."""
+
+    columns: Mapping | None = None
+    timezone: str | None = None
+    dayfirst: bool | None = None
+    encoding: str | None = None
+    symbol: str | None = None
+    bad_rows: str = "refuse"
+    incomplete_last: str = "keep"
+    stamps: str = "close"
+
+    def __post_init__(self) -> None:
+        for name, choices in (("bad_rows", ("refuse", "drop")), ("incomplete_last", ("keep", "drop")), ("stamps", ("close", "open"))):
+            if getattr(self, name) not in choices:
+                raise InvalidBarsError(f"{name} must be one of {', '.join(map(repr, choices))}, got {getattr(self, name)!r}.")
+        if self.dayfirst not in (None, True, False):
+            raise InvalidBarsError(f"dayfirst must be True, False or None, got {self.dayfirst!r}.")
+        for name in ("timezone", "encoding", "symbol"):
+            if not isinstance(getattr(self, name), str | None):
+                raise InvalidBarsError(f"{name} must be a string or None, got {getattr(self, name)!r}.")
+        if self.columns is not None and not isinstance(self.columns, Mapping):
+            raise InvalidBarsError(f"columns must map roles to names of columns, got {self.columns!r}.")
 
 
 class _MissingFileError(InvalidBarsError, FileNotFoundError):
     """There is nothing at the path."""
 
 
-def read_bars(path):
-    """Read market bars from a CSV or Parquet file, or from a folder with one file per symbol.
+def read_bars(
+    path: str | os.PathLike,
+    *,
+    columns: Mapping[str, object] | None = None,
+    timezone: str | None = None,
+    dayfirst: bool | None = None,
+    encoding: str | None = None,
+    symbol: str | None = None,
+    bad_rows: str = "refuse",
+    incomplete_last: str = "keep",
+    stamps: str = "close",
+) -> pd.DataFrame:
+    """Read market bars from a file, or from a folder of files.
 
-    Letter case, common names of the time column (``Date``, ``datetime``, ``Timestamp``, ...) and of the volume, separators
-    ``, ; tab |``, and epoch numbers are understood. An adjusted close scales open, high, low and close by ``adjusted / close``, with a
-    ``DataQualityWarning`` that says so. Files that run from new to old are turned round.
+    Text with any delimiter, Excel, Parquet, Feather, JSON and HDF5, also packed (gz, bz2, xz, zip), of the sources in common use and
+    in many languages: which column is which, what dot and comma mean, which of day and month comes first and which clock the
+    times are on is decided from the whole column, once for the file. What stays open is refused. ``bars.attrs["reading"]`` tells what
+    was understood; ``str`` of it is one line.
 
     Parameters
     ----------
     path : str or path-like
-        ``.csv``, ``.txt``, ``.tsv`` (also ``.gz``), ``.parquet``, ``.pq``, or a folder of such files, each named after its symbol. A file
-        with a column ``symbol`` or ``ticker`` that holds more than one name is a panel.
+        A file; or a folder with one file per symbol, or with several files of one symbol, one after the other in time.
+    columns : mapping, optional
+        Which column plays which role, where the names do not tell: ``{"time": "trade_date", "volume": "vol"}``. Roles are time, date (the day,
+        beside the time of day), symbol, open, high, low, close, volume and adjusted; None for a role that no column plays. Columns of
+        a file without header are numbered from 1.
+    timezone : str, optional
+        Zone of times that carry none, such as ``"America/New_York"``: the bars are then stamped in UTC. Times that carry one are seen in it
+        where midnights are told from times inside the day. Daily bars stays dates.
+    dayfirst : bool, optional
+        What 03/04/2024 means; by default the rows decide, or the file is refused.
+    encoding : str, optional
+        Of text; found out by default.
+    symbol : str, optional
+        Instrument of a file that does not name it: the result is then a panel of this symbol.
+    bad_rows : {"refuse", "drop"}, default="refuse"
+        Whether a row that is no bar (empty, unreadable, impossible, repeated) is an error or left out and counted; so are the days on
+        which an instrument was suspended.
+    incomplete_last : {"keep", "drop"}, default="keep"
+        What to do with a last bar off the usual spacing, which was still forming.
+    stamps : {"close", "open"}, default="close"
+        What the times of the file mean. ``"open"`` (Binance, MetaTrader, Dukascopy, freqtrade) moves them to the close by the usual spacing.
 
     Returns
     -------
     DataFrame
-        ``open high low close volume`` and any other columns, indexed by ``time``, or by ``(symbol, time)`` for a panel, with a history handle.
+        ``open high low close volume`` and any other columns, indexed by ``time``, or by ``(symbol, time)`` for a panel, with a history
+        handle. Times inside the day that carry a zone, and epoch numbers, are UTC; bars stamped at a local midnight are dates without
+        zone.
 
     Raises
     ------
     InvalidBarsError
-        Naming the file and what is wrong in it; for a missing file it is a ``FileNotFoundError`` too.
+        Naming the file, the line, what stands there and how to mend it; for a missing file it is a ``FileNotFoundError`` too.
     MissingDependencyError
-        When a Parquet file is asked for and pyarrow is not installed.
+        When a library is wanted that is not installed (pyarrow, openpyxl, h5py).
 
     Examples
     --------
@@ -58,165 +121,245 @@ def read_bars(path):
     >>> folder = tempfile.TemporaryDirectory()
     >>> file = pathlib.Path(folder.name, "ACME.csv")
     >>> _ = file.write_text("Date,Open,High,Low,Close,Volume\\n2024-01-02,10,11,9,10.5,100\\n2024-01-03,10.5,12,10,11,90\\n")
-    >>> read_bars(file)["close"].tolist()
+    >>> bars = read_bars(file)
+    >>> bars["close"].tolist()
     [10.5, 11.0]
+    >>> print(bars.attrs["reading"])
+    2 bars, 2024-01-02 … 2024-01-03, daily
     >>> read_bars(folder.name).index.names
     FrozenList(['symbol', 'time'])
     >>> folder.cleanup()
     """
+    options = Options(columns, timezone, dayfirst, encoding, symbol, bad_rows, incomplete_last, stamps)
     path = Path(path)
     if not path.exists():
         raise _MissingFileError(f"read_bars found nothing at {str(path)!r}.")
-    bars = _read_folder(path) if path.is_dir() else _read_file(path)
+    if path.is_dir():
+        from ._folder import read_folder
+
+        bars = read_folder(path, options)
+    else:
+        try:
+            bars = finished(*read_rows(path, options), options, path)
+        except UnreadableError as error:
+            raise InvalidBarsError(f"{path}: {error}") from error
     try:
         return with_history(check_bars(bars))
     except InvalidBarsError as error:
         raise InvalidBarsError(f"{path}: {error}") from error
 
 
-def _suffix(path):
-    name = path.name.lower()
-    return next((ending for ending in (*_TEXT, *_PARQUET) if name.endswith(ending)), None)
+def read_rows(path: Path, options: Options) -> tuple[Rows, Reading]:
+    """Stages one to four for one file; rows are in order, and the protocol tells how they were read.
 
-
-def _read_folder(path):
-    found = sorted(file for file in path.iterdir() if file.is_file() and _suffix(file))
-    if not found:
-        raise InvalidBarsError(f"{path}: no bars in this folder; expected files ending in {', '.join((*_TEXT[:2], *_PARQUET[:1]))}, one per symbol.")
-    parts = {}
-    for file in found:
-        symbol = file.name[: -len(_suffix(file))]
-        if symbol in parts:
-            raise InvalidBarsError(f"{path}: two files for symbol {symbol!r}. Keep one of them.")
-        bars = _read_file(file)
-        if isinstance(bars.index, pd.MultiIndex):
-            raise InvalidBarsError(f"{file}: holds several symbols, but a folder needs one file per symbol. Read it alone.")
-        try:
-            parts[symbol] = check_bars(bars, warn=False)
-        except InvalidBarsError as error:
-            raise InvalidBarsError(f"{file}: {error}") from error
-    zones = {str(part.index.tz) for part in parts.values()}
-    if len(zones) > 1:
-        raise InvalidBarsError(f"{path}: files in different time zones ({', '.join(sorted(zones))}). Store all times in one zone.")
-    bars = pd.concat(parts, names=["symbol", "time"], join="inner", sort=False)
-    if any(part.attrs.get("adjusted") for part in parts.values()):
-        bars.attrs = {"adjusted": True}
-    return bars
-
-
-def _read_file(path):
-    ending = _suffix(path)
-    if ending in _PARQUET:
-        table = _read_parquet(path)
-    elif ending in _TEXT:
-        table = _read_text(path)
-    else:
-        raise InvalidBarsError(f"{path}: expected a file ending in {', '.join((*_TEXT, *_PARQUET))}, or a folder of such files.")
-    if not len(table):
-        raise InvalidBarsError(f"{path}: holds no rows.")
-    return _to_bars(table, path)
-
-
-def _read_text(path):
+    Raises
+    ------
+    UnreadableError
+        Without the path, which the caller adds.
+    """
+    table = open_table(path, BARS, encoding=options.encoding, caller="read_bars")
+    roles = assign_roles(table, options.columns)
     try:
-        head = pd.read_csv(path, sep="\x01", nrows=1, header=None, dtype=str, engine="python", quoting=3).iat[0, 0]
-        separator = max(",;\t|", key=str(head).count)
-        table = pd.read_csv(path, sep=separator, skipinitialspace=True, index_col=False)
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError, OSError, EOFError, ValueError) as error:
-        raise InvalidBarsError(f"{path}: is no CSV file that can be read ({error}).") from error
-    if len(table.columns) < 2:
-        raise InvalidBarsError(f"{path}: is no CSV file of bars: the first line {str(head)[:60]!r} names no columns separated by , ; tab or |.")
-    return table
+        rows = _rows(table, roles, options)
+    except UnreadableError as error:
+        text = re.sub(r"\{row (\d+)\}", lambda found: table.place(int(found[1])), str(error))
+        raise UnreadableError(text) from error
+    if options.stamps == "open":
+        shifted_to_close(rows)
+    names = {role: roles.names[place] for role, place in roles.fields.items()}
+    names["time"] = " + ".join(roles.names[place] or "the first column" for place in roles.time)
+    if rows.volume is not None:
+        names["volume"] = roles.names[rows.volume]
+    if roles.symbol is not None:
+        names["symbol"] = roles.names[roles.symbol]
+    reading = Reading(columns=names, notes=[*table.notes, *roles.notes, *rows.notes], zone=None)
+    if roles.opening and options.stamps == "close":
+        reading["notes"].append(f"times are the bars' opening ({names['time']}); {option('stamps', 'open')} moves them to the close")
+    return rows, reading
 
 
-def _read_parquet(path):
-    require("pyarrow", extra="parquet", caller="read_bars")
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
-        raise InvalidBarsError(f"{path}: is no Parquet file that can be read ({error}).") from error
-    table.attrs = {}
-    return table if isinstance(table.index, pd.RangeIndex) else table.reset_index()
-
-
-def _to_bars(table, path):
-    table = _rename(table, path)
-    if "time" not in table.columns:
-        raise InvalidBarsError(f"{path}: no column holds times; found {list(table.columns)!r}. Name it 'time' or 'date'.")
-    times = parse_times(table.pop("time"), path)
-    symbols = table.pop("symbol") if "symbol" in table.columns else None
-    if symbols is not None and symbols.isna().any():
-        raise InvalidBarsError(f"{path}: row {int(np.argmax(symbols.isna()))} has no symbol.")
-    table = _adjust(table, path)
-    first = [name for name in OHLCV if name in table.columns]
-    table = table[first + [name for name in table.columns if name not in first]]
-    attrs = table.attrs
-    if symbols is None or symbols.nunique() == 1:
-        bars = table.set_axis(times.rename("time"), axis=0)
-        bars = bars.iloc[::-1] if len(bars) > 1 and bool((np.diff(times.asi8) < 0).all()) else bars
-    else:
-        bars = _panel(table, symbols, times)
-    bars.attrs = attrs
-    return bars
-
-
-def _panel(table, symbols, times):
-    codes, names = pd.factorize(symbols.astype(str), sort=True)
-    order = np.argsort(codes, kind="stable")
-    codes, stamps = codes[order], times.asi8[order]
-    same = codes[1:] == codes[:-1]
-    if same.any() and bool((np.diff(stamps)[same] < 0).all()):  # from new to old
-        order = order[::-1][np.argsort(codes[::-1], kind="stable")]
-    index = pd.MultiIndex.from_arrays([names[codes], times[order]], names=["symbol", "time"])
-    return table.iloc[order].set_axis(index, axis=0)
-
-
-def _rename(table, path):
-    """Column names in lower case; synonyms under the names used here."""
-    names = [str(name).strip().strip("<>").strip().lower() for name in table.columns]
-    names = ["" if name.startswith("unnamed:") else name for name in names]
-    if "date" in names and "time" in names:  # day and time of day apart
-        day, clock = names.index("date"), names.index("time")
-        table = table.copy()
-        table.isetitem(clock, table.iloc[:, day].astype(str) + " " + table.iloc[:, clock].astype(str))
-        names[day] = "__day__"
-    new = list(names)
-    for target, synonyms in (("time", _TIME), ("symbol", _SYMBOL), ("adjusted close", _ADJUSTED), ("volume", ("volume", *_VOLUME))):
-        match = next((name for name in synonyms if name in names), None)
-        if match is not None:
-            new[names.index(match)] = target
-    kept = [i for i, name in enumerate(new) if name not in ("", "__day__")]
-    new = [new[i] for i in kept]
-    double = sorted({name for name in new if new.count(name) > 1})
-    if double:
-        raise InvalidBarsError(f"{path}: column {double[0]!r} stands more than once in {list(table.columns)!r}. Keep one of them.")
-    return table.iloc[:, kept].set_axis(new, axis=1)
-
-
-def _adjust(table, path):
-    """Scale prices by adjusted close / close, and say so."""
-    if "adjusted close" not in table.columns:
-        return table
-    adjusted = table.pop("adjusted close")
-    if "close" not in table.columns:
-        table["close"] = adjusted
-        return table
-    if not (pd.api.types.is_numeric_dtype(adjusted) and pd.api.types.is_numeric_dtype(table["close"])):
-        raise InvalidBarsError(f"{path}: close and adjusted close must hold numbers, got {table['close'].dtype} and {adjusted.dtype}.")
-    factor = adjusted / table["close"]
-    if not np.isfinite(factor).all() or (factor <= 0).any():
-        row = int(np.argmax(~(np.isfinite(factor) & (factor > 0))))
-        raise InvalidBarsError(f"{path}: adjusted close / close is {factor.iloc[row]} in row {row}. Repair the row, or drop the adjusted close.")
-    changed = int((np.abs(factor - 1) > 1e-9).sum())
-    if not changed:
-        return table
-    for name in OHLCV[:4]:
-        if name in table.columns:
-            table[name] = adjusted if name == "close" else table[name] * factor
-    table.attrs = {"adjusted": True}
-    warnings.warn(
-        f"{path}: open, high, low and close were scaled by adjusted close / close in {changed} of {len(table)} rows; volume is as published.",
-        DataQualityWarning,
-        stacklevel=5,
+def _rows(table: Table, roles: Roles, options: Options) -> Rows:
+    drop = options.bad_rows == "drop"
+    frame, texts = _cells(table, roles, drop)
+    symbols, instrument = _symbols(frame, roles, table, drop)
+    groups = None if symbols is None else pd.factorize(symbols)[0]
+    column = frame[roles.time[0]] if len(roles.time) == 1 else joined_clock(frame[roles.time[0]], frame[roles.time[1]])
+    times = parse_times(
+        column, groups=groups, dayfirst=options.dayfirst, timezone=options.timezone, utc=roles.utc, coerce=drop
     )
-    return table
+    frame = frame.drop(columns=[place for place in roles.time if place in frame])
+    if roles.wide:
+        rows = _long(frame, roles, times.index, table)
+        texts = {}
+    else:
+        rows = Rows(_named(frame, roles), times.index, symbols, table.place)
+        rows.frame = _with_volume(rows, roles)
+    rows.notes = [*times.notes, *rows.notes]
+    rows.zone = times.zone
+    rows.instrument = instrument or roles.instrument
+    screened(rows, texts, drop=drop)
+    no_trade(rows, drop=drop)
+    if "adjusted" in rows.frame:
+        adjusted(rows)
+    in_order(rows, drop=drop)
+    without_incomplete(rows, drop=options.incomplete_last == "drop")
+    return rows
+
+
+def _cells(table: Table, roles: Roles, drop: bool) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
+    """The cells of the file, numbers where a role wants them, and the texts that became numbers."""
+    numeric = {*roles.fields.values(), *roles.volumes, *(p for one in roles.wide.values() for p in one.values())}
+    kinds = table.kinds()
+    words = {p for p in range(table.width) if p not in numeric and kinds[p] not in ("number", "empty")}
+    words |= {*roles.time} | ({roles.symbol} if roles.symbol is not None else set())
+    plain = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|")
+    simple = table.typed or all(plain.fullmatch(row[p]) for row in table.sample for p in numeric)
+    frame = table.load(words if simple else set(range(table.width)), drop=drop)
+    if simple and not table.typed and not all(pd.api.types.is_numeric_dtype(frame[p].dtype) for p in numeric):
+        frame = table.load(set(range(table.width)), drop=drop)  # a word among the numbers: look at the texts again
+    texts = {p: frame[p] for p in numeric if not pd.api.types.is_numeric_dtype(frame[p].dtype)}
+    loose = [p for p in range(table.width) if p not in words and p not in numeric and kinds[p] == "number"]
+    texts |= {p: frame[p] for p in loose if not pd.api.types.is_numeric_dtype(frame[p].dtype)}
+    done = to_numbers({**{p: frame[p] for p in numeric}, **texts}, delimiter=table.delimiter)
+    for place, column in done.items():
+        if column is not frame[place]:
+            frame[place] = column
+    roles_of = {place: role for role, place in roles.fields.items()} | dict.fromkeys(roles.volumes, "volume")
+    return frame, {roles_of[place]: text for place, text in texts.items() if place in roles_of}
+
+
+def _symbols(frame: pd.DataFrame, roles: Roles, table: Table, drop: bool) -> tuple[np.ndarray | None, str | None]:
+    """Symbols as the file writes them, or the one symbol of the file."""
+    if roles.symbol is None:
+        return None, None
+    column = frame.pop(roles.symbol)
+    missing = column.isna()
+    text = column.astype("str").str.strip().str.replace(r"^=?[\"'](.*?)[\"']?$", r"\1", regex=True)
+    text = text.where(~missing, "")
+    names = text.unique()
+    if len(names) == 1:
+        return None, names[0] or None
+    if (text == "").any():
+        row = int(np.argmax(text == ""))
+        raise UnreadableError(f"{table.place(row)} has no symbol in the column {roles.names[roles.symbol]!r}.")
+    return text.to_numpy(dtype=object), None
+
+
+def _named(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
+    """Columns under the names used here, bars first; candidates for the volume keep their place number."""
+    fields = {role: frame[place] for role, place in roles.fields.items()}
+    taken = {*roles.fields.values(), *roles.volumes}
+    for place in roles.volumes:
+        fields[f"volume {place}"] = frame[place]
+    for place in frame.columns:
+        name = roles.names[place].strip().strip("<>").strip().lower()
+        if place not in taken and name and not name.startswith("unnamed:") and name not in (*fields, *OHLCV):
+            fields[name] = frame[place]
+    return pd.DataFrame(fields, copy=False)
+
+
+def _with_volume(rows: Rows, roles: Roles) -> pd.DataFrame:
+    """One volume of the candidates: the first that varies; of two of which one is the other in money, the other."""
+    frame = rows.frame
+    candidates = [f"volume {place}" for place in roles.volumes]
+    columns = {name: frame.pop(name) for name in candidates}
+    varied = [name for name, column in columns.items() if column.nunique() > 1] or candidates[:1]
+    best = varied[0] if varied else None
+    for name in varied[1:]:
+        money = columns[name] * frame["close"]
+        ratio = (columns[best] / money.where(money != 0)).median()
+        if 0.9 < ratio < 1.1 and not 0.9 < (columns[best] / columns[name].where(columns[name] != 0)).median() < 1.1:
+            best = name
+    if best is None:
+        rows.notes.append("no volume in the file: 0")
+        frame.insert(4 if "adjusted" not in frame else 5, "volume", 0)
+    else:
+        frame.insert(list(frame.columns).index("close") + 1, "volume", columns[best])
+        rows.volume = int(best.partition(" ")[2])
+        name = roles.names[rows.volume].strip().strip("<>").lower()
+        if len(candidates) > 1 or best != candidates[0]:
+            rows.notes.append(f"volume = {name}")
+    order = [*OHLCV, *(name for name in frame.columns if name not in OHLCV)]
+    return frame if list(frame.columns) == order else frame[order]
+
+
+def _long(frame: pd.DataFrame, roles: Roles, times: pd.DatetimeIndex, table: Table) -> Rows:
+    """Columns of several symbols, side by side, one below the other."""
+    symbols = sorted(roles.wide)
+    fields = [name for name in (*PRICES, "adjusted", "volume") if any(name in roles.wide[symbol] for symbol in symbols)]
+    empty = pd.Series(np.nan, index=frame.index)
+    blocks = {
+        name: np.column_stack([frame[roles.wide[s][name]] if name in roles.wide[s] else empty for s in symbols]) for name in fields
+    }
+    there = ~np.logical_and.reduce([np.isnan(blocks[name].astype(np.float64)) for name in PRICES])
+    rows = Rows(
+        pd.DataFrame({name: block.T[there.T] for name, block in blocks.items()}),
+        times[np.tile(np.arange(len(frame)), len(symbols))[there.T.ravel()]],
+        np.repeat(np.array(symbols, dtype=object), there.sum(axis=0)),
+        lambda row: f"row {row + 1}",
+    )
+    if "volume" not in rows.frame:
+        rows.frame.insert(4, "volume", 0)
+    return rows
+
+
+def finished(rows: Rows, reading: Reading, options: Options, path: Path) -> pd.DataFrame:
+    """Stage five: the frame with its index, its protocol, and the warnings that go with it."""
+    symbols = rows.symbols
+    instrument = options.symbol or rows.instrument
+    if options.symbol is not None and symbols is not None:
+        raise UnreadableError(f"{option('symbol', options.symbol)} is for files without symbols, but this one names {', '.join(pd.unique(symbols)[:3])}, ….")
+    if options.symbol is not None:
+        symbols = np.full(len(rows.times), options.symbol, dtype=object)
+    bars = rows.frame
+    if symbols is None:
+        bars.index = rows.times.rename("time")
+    else:
+        codes, names = pd.factorize(symbols, sort=True)
+        index = [pd.Index(names, dtype="str").take(codes), rows.times]
+        bars.index = pd.MultiIndex.from_arrays(index, names=["symbol", "time"])
+    bars.attrs = {"reading": _protocol(rows, symbols, instrument, reading, path)}
+    if rows.changed:
+        bars.attrs["adjusted"] = True
+        warnings.warn(
+            f"{path}: open, high, low and close were scaled by adjusted close / close in {rows.changed} of {len(bars)} rows; volume is as published.",
+            DataQualityWarning,
+            stacklevel=3,
+        )
+    return bars
+
+
+def _protocol(rows: Rows, symbols: np.ndarray | None, instrument: str | None, reading: Reading, path: Path) -> Reading:
+    times = rows.times
+    codes = None if symbols is None else pd.factorize(symbols)[0]
+    usual = usual_step(times, codes) // 10**9
+    days = bool((times.asi8 % (86400 * 10**9) == 0).all())
+    first, last = times.min(), times.max()
+    form = "%Y-%m-%d" if days or last - first > pd.Timedelta(days=1) else "%Y-%m-%d %H:%M"
+    first_text, last_text = first.strftime(form), last.strftime(form)
+    count = 1 if symbols is None else len(pd.unique(symbols))
+    notes = [*reading["notes"], *([f"symbol {instrument}"] if instrument and symbols is None else [])]
+    return Reading(
+        reading,
+        source=str(path),
+        what="bars" if count == 1 else f"bars of {count:,} symbols",
+        rows=len(times),
+        first=first_text,
+        last=last_text,
+        spacing=_spacing(usual),
+        zone="UTC" if times.tz is not None else None if days else "no zone",
+        written_in=rows.zone,
+        symbol=instrument,
+        notes=notes,
+        dropped={**reading.get("dropped", {}), **rows.dropped},
+        suspended=rows.suspended,
+    )
+
+
+def _spacing(seconds: int) -> str | None:
+    if not seconds:
+        return None
+    named = dict(_SPACINGS).get(seconds)
+    if named or seconds < 28 * 86400:
+        return named or f"every {pd.Timedelta(seconds, 's')}"
+    return "monthly" if seconds < 45 * 86400 else "quarterly" if seconds < 100 * 86400 else "yearly"

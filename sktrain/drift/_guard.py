@@ -10,9 +10,11 @@ import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from .._routing import routed_params
 from .._validation import Count
 from ..exceptions import DriftDetectedError, DriftWarning, SktrainError
 from ._detector import DriftDetector
@@ -35,6 +37,11 @@ def _delegates(method):
 def _rows(values):
     """Lists and the like as arrays; frames, arrays and windows as they are; None stays, for the estimator to refuse."""
     return values if values is None or (hasattr(values, "shape") and hasattr(values, "__len__")) else np.asarray(values)
+
+
+def _updated_part(estimator):
+    """What learns on an update: the estimator, of a Pipeline its last step."""
+    return estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
 
 
 def _updates(self):
@@ -144,7 +151,16 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.skip_scaler_fit = skip_scaler_fit
         self.watch_performance = watch_performance
 
-    def fit(self, X, y):
+    def get_metadata_routing(self) -> MetadataRouter:
+        """``fit`` passes on what the estimator's ``fit`` requests, ``partial_fit`` what either of its methods does: it may refit."""
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        mapping.add(caller="partial_fit", callee="fit")
+        router = MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=mapping)
+        return router.add(
+            updated=_updated_part(self.estimator), method_mapping=MethodMapping().add(caller="partial_fit", callee="partial_fit")
+        )
+
+    def fit(self, X, y, sample_weight=None, **params):
         """Train from scratch and forget everything before.
 
         Parameters
@@ -152,19 +168,24 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         X : array-like or DataFrame, shape (n, n_features)
             Rows in order of time.
         y : array-like (n,)
+        sample_weight : array-like (n,), optional
+        **params : dict
+            More metadata, one value per row, for the estimator (``label_end_times``, ``times``): by scikit-learn's metadata
+            routing where that is on, else to its ``fit`` (of a Pipeline, the last step's).
 
         Returns
         -------
         self
         """
         self._validate_params()
-        return self._begin(X, y, None)
+        return self._begin(X, y, None, "fit", {"sample_weight": sample_weight, **params})
 
-    def _begin(self, X, y, classes):
+    def _begin(self, X, y, classes, caller, given):
         X, y = _rows(X), _rows(y)
-        fitted = start(self.estimator, X, y, classes)
+        told = routed_params(self, self.estimator, caller, given, callee="fit")
+        fitted = start(self.estimator, X, y, classes, told)
         memory = Memory(self.window)
-        memory.add(X, y)
+        memory.add(X, y, told)
         detector = self._fresh_detector().fit(features_of(fitted, memory.last(self.window)[0]))
         self.estimator_, self.memory_, self.detector_ = fitted, memory, detector
         self.classes_ = fitted.classes_
@@ -176,7 +197,7 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         return self
 
     @available_if(_updates)
-    def partial_fit(self, X, y, classes=None):
+    def partial_fit(self, X, y, classes=None, sample_weight=None, **params):
         """Check a block, then learn from it as ``on_drift`` says.
 
         Parameters
@@ -186,6 +207,10 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         y : array-like (n,)
         classes : array-like, optional
             All classes there will be; needed in the first call when that block lacks one.
+        sample_weight : array-like (n,), optional
+        **params : dict
+            More metadata, one value per row, as in :meth:`fit`. It is remembered with the rows: a refit that reaches back into
+            blocks that came without it does without it.
 
         Returns
         -------
@@ -197,8 +222,11 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             On drift with ``on_drift="raise"``; the model and its reference are as before, the refusal is in ``log_``.
         """
         self._validate_params()
+        given = {"sample_weight": sample_weight, **params}
         if not hasattr(self, "estimator_"):
-            return self._begin(X, y, classes)
+            return self._begin(X, y, classes, "partial_fit", given)
+        told = routed_params(self, self.estimator, "partial_fit", given, callee="fit")
+        extra = routed_params(self, _updated_part(self.estimator), "partial_fit", given, part="updated")
         X, y = _rows(X), _rows(y)
         self._check_block(X, y)
         answers = self._predictions(X, y)
@@ -206,45 +234,46 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         reasons = [report.reason for report in (covariate, concept) if report is not None and report.recommendation == "retrain"]
         self.report_ = covariate
         if reasons and self.on_drift != "warn":
-            return self._obey(X, y, covariate, concept, "; ".join(reasons))
+            return self._obey(X, y, told, covariate, concept, "; ".join(reasons))
         if reasons:
             warnings.warn(f"The block drifted: {'; '.join(reasons)}. The model was updated all the same.", DriftWarning, stacklevel=2)
-        decision, why = self._learn(X, y)
+        decision, why = self._learn(X, y, told, extra)
         if answers is not None:
             self.unseen_ = self._trim([*self.unseen_, answers])
         self._renew_reference()
         self._write(X, y, decision, covariate, concept, "; ".join(reasons) or why or (covariate if concept is None else concept).reason)
         return self
 
-    def _learn(self, X, y):
+    def _learn(self, X, y, told, extra):
         """Update; or refit when the rows since a drift have doubled, for what was learned from a handful is best forgotten."""
         memory = self.memory_.copy()
-        memory.add(X, y)
+        memory.add(X, y, told)
         due = self.refit_at_ is not None and len(memory) >= min(self.refit_at_, self.window)
         if due:
-            self.estimator_ = self._train(*memory.all())
+            self.estimator_ = self._train(*memory.all(), memory.told(len(memory)))
             self.refit_at_ = None if len(memory) >= self.window else 2 * len(memory)
         else:
-            update(self.estimator_, X, y, self.classes_, skip_scaler_fit=self.skip_scaler_fit)
+            update(self.estimator_, X, y, self.classes_, extra, skip_scaler_fit=self.skip_scaler_fit)
         self.memory_ = memory
         self.n_trained_ += len(y)
         return ("refit", f"{len(memory)} rows since the drift, twice as many as in the last fit") if due else ("update", "")
 
-    def _train(self, X, y):
-        return start(self.estimator, X, y, None if set(y) == set(self.classes_) else self.classes_)
+    def _train(self, X, y, told):
+        return start(self.estimator, X, y, None if set(y) == set(self.classes_) else self.classes_, told)
 
-    def _obey(self, X, y, covariate, concept, reason):
+    def _obey(self, X, y, told, covariate, concept, reason):
         if self.on_drift == "raise":
             self._write(X, y, "refuse", covariate, concept, reason)
             drifted = covariate if covariate.drift_detected else concept
             raise DriftDetectedError(f"The block drifted, so the model was left as it is: {reason}.", drifted)
         memory = self.memory_.copy()
-        memory.add(X, y)
+        memory.add(X, y, told)
         rows, outcomes = self._refit_rows(memory, len(y))
-        self.estimator_ = self._train(rows, outcomes)
+        told = memory.told(len(outcomes))
+        self.estimator_ = self._train(rows, outcomes, told)
         self.refit_at_ = 2 * len(outcomes)
         self.memory_ = Memory(self.window)
-        self.memory_.add(rows, outcomes)
+        self.memory_.add(rows, outcomes, told)
         self.n_trained_, self.unseen_ = len(outcomes), []
         self._renew_reference()
         self._write(X, y, "refit", covariate, concept, reason)

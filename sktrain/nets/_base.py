@@ -16,12 +16,13 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetClassifier
 import torch
 
-from .._validation import Count, Number
+from .._validation import BarsOrTime, Count, Number
 from ..exceptions import SktrainError, TrainingDivergedError
 from ..reproducibility import draw_seed, rng_scope
 from ._batches import BatchLoader
 from ._callbacks import DropoutSchedule, GradientClip, ProgressBar, WeightDecaySchedule
 from ._early_stopping import EnhancedEarlyStopping
+from ._inference import Inference
 from ._inputs import InputReader
 from ._losses import FocalLoss
 from ._params import NetParams
@@ -31,12 +32,13 @@ from ._updates import Updating
 __all__ = ["NetClassifier"]
 
 
-class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetClassifier):
+class NetClassifier(NetParams, InputReader, Updating, Inference, TrainingLoop, NeuralNetClassifier):
     """Base of the neural classifiers.
 
     A ``skorch.NeuralNetClassifier``: skorch's parameter names, callbacks and history hold. Rows are 2-D (one step, or ``lookback``
     steps when flattened), 3-D (n, steps, features) or a ``WindowedArray``; NaN is accepted as missing and becomes the feature's
-    mean. A row's probabilities never depend on the other rows of the call. ``fit`` draws from generators of its own and leaves the
+    mean. Probabilities are posteriors: the focal loss is inverted
+    (:meth:`predict_proba`). A row's probabilities never depend on the other rows of the call. ``fit`` draws from generators of its own and leaves the
     caller's untouched. Rows that all fit one batch of at most 128 are trained in full batches in float64, without the default
     dropout: sample weights then count exactly as repetitions.
 
@@ -59,7 +61,7 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
         than 20 rows, hold a class of its own, or cost half of the rows. A callable is called like skorch's, with rows and codes.
     valid_fraction : float, default=0.15
         Share of unique times in the last block.
-    horizon : int, optional
+    horizon : int, Timedelta or str, optional
         Bars a label looks ahead; default what a sktrain labeler wrote on ``y``.
     callbacks : list of callbacks or (name, callback), optional
         In addition to ``clip``, ``dropout``, ``weight_decay`` and ``early_stopping``; switch one off with ``callbacks__clip=None``.
@@ -73,6 +75,10 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
         Autocast; weights stay float32. "auto" uses it on CUDA, and on CPUs that multiply bfloat16 for batches of 256 and more.
     gradient_checkpointing : bool, default=False
         Recompute layers in the backward pass instead of storing what is inside them.
+    calibration : "temperature" or None, default="temperature"
+        Learn one temperature and one weight toward the training prior from the validation block, by log loss (``posterior_``);
+        nothing is learned where there is no block. Where the block cannot tell the net from its prior, probabilities come close to
+        the prior; the order of rows by probability stays.
     random_state : int, RandomState or None, default=None
         An int makes the fit repeatable bit for bit on one class of machine.
     warm_start : bool, default=False
@@ -104,6 +110,8 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
         The trained network: windows in, logits out.
     history_ : list of dict
         One row per epoch: ``train_loss``, ``valid_loss``, ``valid_acc``, ``dur`` ...
+    posterior_ : Posterior
+        How class scores become probabilities: gamma of the focal loss, temperature, weight of the prior.
     class_count_ : ndarray of shape (n_classes,)
         Summed weight of the rows trained on, by class; what ``criterion__alpha="balanced"`` weighs by.
     replay_ : dict of ndarray
@@ -127,7 +135,7 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
         "max_epochs": [Count(1)],
         "batch_size": [Count(1), Options(int, {-1})],
         "valid_fraction": [Number(0, 1, closed="neither")],
-        "horizon": [Count(0), None],
+        "horizon": [BarsOrTime(0), None],
         "lookback": [Count(1), None],
         "standardize": ["boolean"],
         "gradient_checkpointing": ["boolean"],
@@ -156,6 +164,7 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
         standardize=True,
         mixed_precision="auto",
         gradient_checkpointing=False,
+        calibration="temperature",
         random_state=None,
         warm_start=False,
         update_epochs=5,
@@ -182,6 +191,7 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
         self.standardize = standardize
         self.mixed_precision = mixed_precision
         self.gradient_checkpointing = gradient_checkpointing
+        self.calibration = calibration
         self.random_state = random_state
         self.warm_start = warm_start
         self.update_epochs = update_epochs
@@ -212,7 +222,7 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
         tags.input_tags.three_d_array = True
         return tags
 
-    def fit(self, X, y=None, sample_weight=None, *, label_end_times=None, X_val=None, y_val=None):
+    def fit(self, X, y=None, sample_weight=None, *, label_end_times=None, times=None, X_val=None, y_val=None):
         """Train from new weights (from the present ones with ``warm_start``).
 
         Parameters
@@ -220,11 +230,14 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
         X : array-like of shape (n, n_features) or (n, steps, features), DataFrame or WindowedArray
             NaN is missing; infinities are refused.
         y : array-like of shape (n,)
-            Labels of any kind, at least two classes. ``y.attrs["label_horizon"]`` purges the validation block.
+            Labels of any kind, at least two classes. What they (else the rows) carry about label times purges the validation
+            block.
         sample_weight : array-like of shape (n,), optional
             The loss of a batch is Σ w·loss / Σ w.
         label_end_times : array-like of shape (n,), optional
-            When each label was known; more exact than a horizon.
+            When each label was known; goes before what y says.
+        times : DatetimeIndex or MultiIndex (symbol, time) of length n, optional
+            When the rows are, where an estimator took their index away.
         X_val, y_val : like X and y, optional
             Rows to validate on, in place of the last block.
 
@@ -249,11 +262,12 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
         """
         again = self.warm_start and self.initialized_
         with self._unchanged_by_errors():
-            job = self._training_job(X, y, sample_weight, label_end_times, X_val, y_val, again=again)
+            known = {"label_end_times": label_end_times, "times": times}
+            job = self._training_job(X, y, sample_weight, known, X_val, y_val, again=again)
             interrupted = self._train(job, again=again)
         return self._unless(interrupted)
 
-    def partial_fit(self, X, y=None, classes=None, sample_weight=None, *, label_end_times=None):
+    def partial_fit(self, X, y=None, classes=None, sample_weight=None, *, label_end_times=None, times=None):
         """Update the net with a block of newer rows; the first call of an unfitted net is a ``fit``.
 
         An update takes ``update_epochs`` passes, from the present weights, over the rows of the block and as many earlier ones,
@@ -272,7 +286,7 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
 
         Parameters
         ----------
-        X, y, sample_weight, label_end_times : as in :meth:`fit`
+        X, y, sample_weight, label_end_times, times : as in :meth:`fit`
             Rows later than those of earlier calls.
         classes : array-like, optional
             All labels that will ever come; needed in the first call when ``y`` does not hold them all.
@@ -293,7 +307,8 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
         self._refuse_another_network()
         again = self.initialized_
         with self._unchanged_by_errors():
-            job = self._training_job(X, y, sample_weight, label_end_times, again=again, classes=classes, partial=True)
+            known = {"label_end_times": label_end_times, "times": times}
+            job = self._training_job(X, y, sample_weight, known, again=again, classes=classes, partial=True)
             interrupted = self._train(job, again=again, update=again)
         return self._unless(interrupted)
 
@@ -335,6 +350,8 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
         self._end(job)
         if update and not self._judge(job, before):
             vars(self).update(before)
+        else:
+            self._calibrate(job)
         self._remember(job.seen, rng, again=update)
         self._tidy()
         return interrupted
@@ -353,22 +370,6 @@ class NetClassifier(NetParams, InputReader, Updating, TrainingLoop, NeuralNetCla
     def request_stop(self, reason):
         """Ask for training to end after the current batch or epoch; the reason becomes ``stop_reason_``."""
         self.stop_reason_ = reason
-
-    def predict_proba(self, X):
-        """Class probabilities.
-
-        Parameters
-        ----------
-        X : as in :meth:`fit`
-
-        Returns
-        -------
-        ndarray of float64, shape (n, n_classes)
-            Columns as in ``classes_``; rows sum to 1.
-        """
-        self.check_is_fitted()
-        X = self.read_rows(X, reset=False)
-        return torch.cat([torch.softmax(scores.double(), 1) for scores in self.forward_iter(X)]).numpy()
 
     def predict(self, X):
         """The most probable label of each row: ndarray of shape (n,)."""

@@ -31,7 +31,11 @@ class WindowRows(Dataset):
         Class codes.
     weight : Tensor of shape (n,) or None
         Sample weights.
+    dense : bool
+        Whether ``base`` holds the windows one after the other, in order.
     """
+
+    dense = False
 
     def __init__(self, base, ends, firsts=None, lookback=1, *, y=None, weight=None, missing=None):
         self.base, self.ends, self.firsts, self.lookback = base, ends, firsts, lookback
@@ -43,7 +47,9 @@ class WindowRows(Dataset):
         """Rows of a dense array of shape (n, lookback, n_features), without copying float32."""
         n, lookback, n_features = X.shape
         base = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32).reshape(n * lookback, n_features))
-        return cls(base, torch.arange(n) * lookback + lookback - 1, None, lookback)
+        rows = cls(base, torch.arange(lookback - 1, n * lookback, lookback), None, lookback)
+        rows.dense = True
+        return rows
 
     @classmethod
     def from_windows(cls, base, ends, firsts, lookback):

@@ -148,6 +148,7 @@ class NetParams:
         own = self.get_params(deep=False)
         validate_parameter_constraints(self._parameter_constraints, own, type(self).__name__)
         _one_of("class_sampling", self.class_sampling, (None, "weighted"))
+        _one_of("calibration", self.calibration, ("temperature", None))
         _one_of("mixed_precision", self.mixed_precision, ("auto", True, False, "bfloat16", "float16"))
         if self.train_split not in (None, "last") and not callable(self.train_split):
             raise SktrainError(f"train_split must be 'last', None or a callable, got {self.train_split!r}.")

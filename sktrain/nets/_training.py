@@ -3,7 +3,6 @@
 Validation rows are only ever looked at, never trained on; what stops training is decided by callbacks through ``request_stop``.
 """
 
-import copy
 import time
 
 import numpy as np
@@ -16,13 +15,12 @@ from ._callbacks import ProgressBar
 from ._checkpoint import TrainingCheckpoint
 from ._components import check_criterion, check_order, names_of, scores_for
 from ._hooks import Hooks
+from ._inference import PREDICT_ROWS
 from ._losses import FocalLoss, reduce_loss
 
 __all__ = ["TrainingLoop"]
 
 _FULL_BATCH = 128  # so few rows are trained in full batches of float64
-_EXACT_ROWS = 4096  # calls of up to so many rows are predicted in float64, so that batches of any size agree
-_PREDICT_ROWS = 1024
 
 
 class TrainingLoop(Hooks, MixedPrecision):
@@ -55,6 +53,7 @@ class TrainingLoop(Hooks, MixedPrecision):
             self.criterion_.double() if isinstance(self.criterion_, torch.nn.Module) else None
         self.module_.gradient_checkpointing = self.gradient_checkpointing
         self._count_classes(job, update)
+        self._start_posterior(again)
         self._named = list(self.get_all_learnable_params())
         self._logits = self._forward()
         self._scale(job)
@@ -168,7 +167,7 @@ class TrainingLoop(Hooks, MixedPrecision):
             if "batch_sampler" not in params:
                 params.setdefault("batch_size", self.batch_size)
         else:
-            params.setdefault("batch_size", _PREDICT_ROWS)
+            params.setdefault("batch_size", PREDICT_ROWS)
             check_order(params)
         if params.get("batch_size") == -1:
             params["batch_size"] = len(dataset)
@@ -298,18 +297,6 @@ class TrainingLoop(Hooks, MixedPrecision):
             return criterion(logits, target)
         finally:
             criterion.reduction = reduction
-
-    def forward_iter(self, X, training=False, device="cpu"):
-        """Class scores, batch by batch."""
-        rows = self.read_rows(X, reset=False)
-        exact = torch.device(self.device).type == "cpu" and len(rows) <= _EXACT_ROWS and not training
-        module = copy.deepcopy(self.module_).double() if exact else self.module_
-        module.train(training)
-        score = module if rows.missing is None else module.logits
-        for batch in self.get_iterator(rows.with_targets(None)):
-            values = batch[0].double() if exact else batch[0]
-            with torch.set_grad_enabled(training):
-                yield score(values.to(self.device)).to(device)
 
 
 def _blocks(base, weight, size=65_536):

@@ -1,8 +1,11 @@
-"""One file per model that opens safely anywhere: a fitted estimator enters, ``model.sktrain`` leaves, and back; no code travels."""
+"""One file per model that opens safely anywhere: a fitted estimator enters, ``model.sktrain``
+leaves, and back; no code travels."""
 
 from .._optional import postponed
 
-with postponed("scipy.stats"):  # half a second; scikit-learn imports it for what no prediction needs
+with postponed(
+    "scipy.stats"
+):  # half a second; scikit-learn imports it for what no prediction needs
     from ._facts import fingerprint
     from ._file import load, read_manifest, save
 

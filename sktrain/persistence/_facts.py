@@ -1,4 +1,5 @@
-"""What a file tells about its model: an estimator and the rows it learned from enter, plain values that JSON can hold leave.
+"""What a file tells about its model: an estimator and the rows it learned from enter, plain values
+that JSON can hold leave.
 
 Nothing here is needed to open a file; versions are compared when it is opened.
 """
@@ -14,7 +15,16 @@ import pandas as pd
 
 from .._io import sha256
 
-__all__ = ["drift", "dtypes_of", "fingerprint", "horizon_of", "parameters_of", "plain", "telling", "versions"]
+__all__ = [
+    "drift",
+    "dtypes_of",
+    "fingerprint",
+    "horizon_of",
+    "parameters_of",
+    "plain",
+    "telling",
+    "versions",
+]
 
 _LONGEST = 1000  # characters of a parameter
 _CORE = {"numpy": "numpy", "pandas": "pandas", "scikit-learn": "sklearn"}
@@ -26,19 +36,36 @@ def versions(parts=()):
     from .. import __version__
 
     modules = {**_CORE, **{name: name for name in _PARTS if name in parts}}
-    return {"sktrain": __version__, "python": platform.python_version(), **{name: import_module(module).__version__ for name, module in modules.items()}}
+    return {
+        "sktrain": __version__,
+        "python": platform.python_version(),
+        **{name: import_module(module).__version__ for name, module in modules.items()},
+    }
 
 
 def drift(written_with):
-    """What has another version here, of what is imported: {name: (version in the file, version here)}."""
+    """What has another version here, of what is imported: {name: (version in the file, version
+    here)}."""
     here = versions([name for name in written_with if sys.modules.get(name) is not None])
-    return {name: (str(old), here[name]) for name, old in written_with.items() if name in here and here[name] != old}
+    return {
+        name: (str(old), here[name])
+        for name, old in written_with.items()
+        if name in here and here[name] != old
+    }
 
 
 def telling(changed):
-    """What of ``changed`` its user should hear of: another minor version of scikit-learn, a newer sktrain."""
-    rules = {"scikit-learn": lambda old, here: old[:2] != here[:2], "sktrain": lambda old, here: old > here}
-    return {name: pair for name, pair in changed.items() if name in rules and rules[name](*map(_numbers, pair))}
+    """What of ``changed`` its user should hear of: another minor version of scikit-learn, a newer
+    sktrain."""
+    rules = {
+        "scikit-learn": lambda old, here: old[:2] != here[:2],
+        "sktrain": lambda old, here: old > here,
+    }
+    return {
+        name: pair
+        for name, pair in changed.items()
+        if name in rules and rules[name](*map(_numbers, pair))
+    }
 
 
 def _numbers(version):
@@ -59,10 +86,15 @@ def _text(value):
 
 
 def dtypes_of(*sources):
-    """Types of the columns of the first of ``sources`` that has any; one type for an array; None when there are no rows."""
+    """Types of the columns of the first of ``sources`` that has any; one type for an array; None
+    when there are no rows."""
     for rows in sources:
         if hasattr(rows, "dtypes"):
-            return {str(name): str(dtype) for name, dtype in rows.dtypes.items()} if hasattr(rows, "columns") else str(rows.dtypes)
+            return (
+                {str(name): str(dtype) for name, dtype in rows.dtypes.items()}
+                if hasattr(rows, "columns")
+                else str(rows.dtypes)
+            )
         if hasattr(rows, "dtype"):
             return str(rows.dtype)
     return None
@@ -74,8 +106,13 @@ def horizon_of(estimator):
     if isinstance(own, Integral) and not isinstance(own, bool):
         return int(own)
     named = [*getattr(estimator, "steps", ())[-1:], *(getattr(estimator, "estimators", None) or ())]
-    parts = [part[1] for part in named if isinstance(part, tuple)] + [getattr(estimator, "estimator", None)]
-    return next((found for part in parts if part is not None and (found := horizon_of(part)) is not None), None)
+    parts = [part[1] for part in named if isinstance(part, tuple)] + [
+        getattr(estimator, "estimator", None)
+    ]
+    return next(
+        (found for part in parts if part is not None and (found := horizon_of(part)) is not None),
+        None,
+    )
 
 
 def fingerprint(data):
@@ -88,7 +125,8 @@ def fingerprint(data):
     Returns
     -------
     dict
-        ``sha256`` of values, index, column names and types; ``shape``; ``first`` and ``last`` time in ISO form, None without times.
+        ``sha256`` of values, index, column names and types; ``shape``; ``first`` and ``last`` time
+        in ISO form, None without times.
 
     Examples
     --------

@@ -1,57 +1,91 @@
 """The file ``model.sktrain``: a tree and members enter, one checked zip leaves, and back.
 
-Every member is stored, named in the manifest with its size and SHA-256, and the whole file ends in the SHA-256 of all that stands
-before it, so a single flipped bit is noticed before anything is decoded. Probe rows are predicted again after opening.
+Every member is stored, named in the manifest with its size and SHA-256, and the whole file ends in
+the SHA-256 of all that stands before it, so a single flipped bit is noticed before anything is
+decoded. Probe rows are predicted again after opening.
 """
 
+from contextlib import contextmanager
 import hashlib
 import hmac
 from io import BytesIO
 import json
 import os
 from pathlib import Path
+from typing import Any
 import warnings
 import zipfile
 
 import numpy as np
 from sklearn.exceptions import InconsistentVersionWarning
 
-from .._io import atomic_write, sha256
+from .._io import atomic_write, read_file, sha256
 from .._optional import postponed
-from ..exceptions import CorruptFileError, PersistenceError, VersionDriftWarning
+from .._validation import Count
+from ..exceptions import (
+    CorruptFileError,
+    MissingDependencyError,
+    NotReplayedWarning,
+    PersistenceError,
+    SktrainError,
+    VersionDriftWarning,
+)
+from ..reproducibility import unmoved_generators
 from . import _facts, _probes
-from ._codec import Decoder, Encoder, ValueDecoder
+from ._arrays import Budget
+from ._decoder import Decoder, ValueDecoder
+from ._encoder import Encoder
 
 __all__ = ["load", "read_manifest", "save"]
 
-FORMAT = 1
-_LARGEST = 2**31  # bytes of a file
+FORMAT = 2
+_READS = (1, 2)
+_LARGEST = 2**31  # bytes of a file, and of what may be made of it
+_FLOOR, _MULTIPLE = 2**25, 4  # what may be inflated: 32 MiB and four times the file
+_PER_BYTE = 12  # bytes of memory that a byte of the manifest may become: an empty list a character
 _MOST = 20_000  # members
 _DIGEST = 64
 _EPOCH = (2020, 1, 1, 0, 0, 0)  # fixed, so equal models give equal files
 
 
-def save(estimator, path, *, probe="auto", scores=None, data=None, label_horizon=None, key=None):
+def save(
+    estimator: Any,
+    path: str | os.PathLike,
+    *,
+    probe: Any = "auto",
+    scores: dict | None = None,
+    data: Any = None,
+    label_horizon: int | None = None,
+    key: bytes | None = None,
+    optimizer: bool = False,
+) -> Path:
     """Save a fitted estimator so that it opens safely anywhere.
 
     Parameters
     ----------
     estimator : estimator
-        A net, pipeline, voting ensemble, quantized classifier, or scikit-learn estimator.
+        Any of this library (nets, pipelines, drift detectors and guards, searches, compressed and
+        resampled classifiers) and of scikit-learn, alone or inside one another.
     path : path
         File to write, whole or not at all; its folder must exist. The usual suffix is ``.sktrain``.
     probe : "auto", DataFrame, array or None, default="auto"
-        A few rows; their probabilities are kept and compared when the file is opened. ``"auto"`` makes eight rows of the kind the
-        estimator takes, where that can be told: for the whole, else for the last step of a pipeline alone, else none (the manifest
-        says which). None keeps no rows.
+        A few rows; their probabilities are kept and compared when the file is opened. ``"auto"``
+        makes eight rows of the kind the estimator takes, where that can be told: for the whole,
+        else for the last step of a pipeline alone, else none (the manifest says which). None keeps
+        no rows.
     scores : dict, optional
         Numbers to keep in the manifest.
     data : DataFrame, Series or array, optional
-        The rows it was trained on; not they, but their :func:`fingerprint` and the types of their columns go into the manifest.
+        The rows it was trained on; not they, but their :func:`fingerprint` and the types of their
+        columns go into the manifest.
     label_horizon : int, optional
         Bars a label looks ahead, for the manifest; default the ``horizon`` the net was given.
     key : bytes, optional
-        Secret that signs the file (HMAC-SHA256); it opens only with the same key.
+        Secret that signs the file (HMAC-SHA256); it opens only with the same key. Not empty.
+    optimizer : bool, default=False
+        Whether to keep the state of nets' optimizers, so that ``partial_fit`` goes on as if the net
+        had never been saved. It makes a net about three times as large. The rows that a net's
+        updates replay (``replay_rows``) are always kept.
 
     Returns
     -------
@@ -60,7 +94,15 @@ def save(estimator, path, *, probe="auto", scores=None, data=None, label_horizon
     Raises
     ------
     PersistenceError
-        A part that cannot be rebuilt safely (it is named), or a folder that cannot be written; an old file stays as it was.
+        No estimator; a part that cannot be rebuilt safely (it is named); live pruning masks; a
+        folder that cannot be written. An old file stays as it was.
+    ValueError
+        A ``label_horizon`` that is no whole number, an empty ``key``.
+
+    Notes
+    -----
+    What a file does not hold is listed under ``left_out`` in its manifest: devices, folders of
+    checkpoints, the storage of a search, functions that only training needs.
 
     Examples
     --------
@@ -70,9 +112,18 @@ def save(estimator, path, *, probe="auto", scores=None, data=None, label_horizon
     >>> load(path).predict([[2]])
     array([1])
     """
-    encoder = Encoder()
+    _check_key(key)
+    if label_horizon is not None and not Count(0).is_satisfied_by(label_horizon):
+        raise SktrainError(f"label_horizon must be an integer >= 0 or None, got {label_horizon!r}.")
+    if not _is_estimator(estimator):
+        raise PersistenceError(
+            f"save takes an estimator, got {type(estimator).__name__} {_short(estimator)}. Keep plain "
+            "values in scores=, or as JSON."
+        )
+    encoder = Encoder(optimizer)
     tree = encoder.encode(estimator)
-    subject = Decoder(encoder.members).decode(tree) if encoder.elsewhere else estimator  # accelerators round in their own way
+    accelerated = encoder.elsewhere  # accelerators round in their own way
+    subject = Decoder(encoder.members).decode(tree) if accelerated else estimator
     given = None if isinstance(probe, str) and probe == "auto" else probe
     manifest = {
         "format": FORMAT,
@@ -80,11 +131,16 @@ def save(estimator, path, *, probe="auto", scores=None, data=None, label_horizon
         "class": f"{type(estimator).__module__}.{type(estimator).__qualname__}",
         "parameters": _facts.parameters_of(estimator),
         "classes": encoder.encode(getattr(estimator, "classes_", None), "classes_"),
-        "features": encoder.encode(getattr(estimator, "feature_names_in_", None), "feature_names_in_"),
+        "features": encoder.encode(
+            getattr(estimator, "feature_names_in_", None), "feature_names_in_"
+        ),
         "dtypes": _facts.dtypes_of(data, given, _probes.remembered(estimator)),
-        "label_horizon": _facts.horizon_of(estimator) if label_horizon is None else int(label_horizon),
+        "label_horizon": _facts.horizon_of(estimator)
+        if label_horizon is None
+        else int(label_horizon),
         "data_fingerprint": None if data is None else _facts.fingerprint(data),
         "scores": encoder.encode(scores or {}, "scores"),
+        "left_out": sorted(set(encoder.left)),
         "model": tree,
         **(_guessed(subject, encoder) if given is not probe else _asked(subject, given, encoder)),
         "signed": key is not None,
@@ -92,10 +148,32 @@ def save(estimator, path, *, probe="auto", scores=None, data=None, label_horizon
     try:
         return atomic_write(path, _pack(manifest, encoder.members, key))
     except OSError as error:
-        raise PersistenceError(f"{os.fspath(path)!r} cannot be written: {error.strerror or error}.") from error
+        raise PersistenceError(
+            f"{os.fspath(path)!r} cannot be written: {error.strerror or error}."
+        ) from error
 
 
-def load(path, *, key=None):
+def _is_estimator(value):
+    return not isinstance(value, type) and hasattr(value, "get_params")
+
+
+def _short(value):
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def _check_key(key):
+    if key is not None and (not isinstance(key, bytes) or not key):
+        raise SktrainError(f"key must be None or bytes, and not empty, got {key!r}.")
+
+
+def load(
+    path: str | os.PathLike,
+    *,
+    key: bytes | None = None,
+    max_bytes: int | None = None,
+    replay: bool = True,
+) -> Any:
     """Open a file that :func:`save` wrote. No code in the file is run, whoever wrote it.
 
     Parameters
@@ -103,6 +181,11 @@ def load(path, *, key=None):
     path : path
     key : bytes, optional
         The secret a signed file was saved with.
+    max_bytes : int, optional
+        Bytes that the contents may take in memory; default 32 MiB and four times the file's size.
+    replay : bool, default=True
+        Whether to predict the probe rows again and compare. Only estimators that compute on rows
+        alone, within bounds, are replayed; of others a ``NotReplayedWarning`` tells.
 
     Returns
     -------
@@ -111,7 +194,8 @@ def load(path, *, key=None):
     Raises
     ------
     CorruptFileError
-        Not such a file, truncated, altered, signed with another key, or probe rows that are predicted differently here.
+        Not such a file, truncated, altered, signed with another key, larger inside than
+        ``max_bytes``, or probe rows that are predicted differently here.
     PersistenceError
         No file there, or written by a newer format; the message says what to do.
 
@@ -119,24 +203,77 @@ def load(path, *, key=None):
     -----
     VersionDriftWarning
         Written with another minor version of scikit-learn, or with a newer sktrain.
+    NotReplayedWarning
+        The file has probe rows, and they were not replayed.
+
+    Notes
+    -----
+    The random generators of the caller are as they were afterwards.
     """
-    manifest, members = _unpack(path, key)
-    decoder = Decoder(members)
-    try:
+    _check_key(key)
+    if max_bytes is not None and not Count(1).is_satisfied_by(max_bytes):
+        raise SktrainError(f"max_bytes must be an integer >= 1 or None, got {max_bytes!r}.")
+    manifest, members, budget = _unpack(path, key, max_bytes)
+    with unmoved_generators(), _blamed(path, "cannot be rebuilt"):
+        decoder = Decoder(members, budget)
         with postponed("scipy.stats"), warnings.catch_warnings():
             warnings.simplefilter("ignore", InconsistentVersionWarning)  # said below
             estimator = decoder.decode(manifest["model"])
-            probe, last = decoder.decode(manifest["probe"]), decoder.decode(manifest.get("last_step"))
+            probe, last = (
+                decoder.decode(manifest["probe"]),
+                decoder.decode(manifest.get("last_step")),
+            )
             changed = _facts.drift(manifest["versions"])
-    except (PersistenceError, MemoryError):
-        raise
-    except Exception as error:  # whatever a hostile tree provokes is the file's fault
-        raise CorruptFileError(f"{os.fspath(path)!r} cannot be rebuilt: {type(error).__name__}: {error}") from error
-    with postponed("scipy.stats"):
-        _replay(estimator, probe, changed, path)
-        _replay(_probes.last_step(estimator), last, changed, path)
-    _tell(changed, path, probed=probe is not None or last is not None)
+            _compare(manifest, estimator, decoder)
+        with postponed("scipy.stats"):
+            done = [
+                _replay(one, kept, changed, path) if replay else False
+                for one, kept in ((estimator, probe), (_probes.last_step(estimator), last))
+            ]
+    _tell(changed, path, probed=any(done))
     return estimator
+
+
+@contextmanager
+def _blamed(path, what):
+    """Whatever a hostile file provokes is the file's fault."""
+    try:
+        yield
+    except PersistenceError:
+        raise
+    except Exception as error:
+        if isinstance(error, (MissingDependencyError, ModuleNotFoundError)):
+            raise
+        raise CorruptFileError(
+            f"{os.fspath(path)!r} {what}: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _compare(manifest, estimator, decoder):
+    """Refuse a manifest that tells of another model than the one that was rebuilt."""
+    if not _is_estimator(estimator):
+        raise CorruptFileError(
+            f"the file holds a {type(estimator).__name__}, which is no estimator."
+        )
+    root, name = str(manifest["class"]).partition(".")[0], str(manifest["class"]).rpartition(".")[2]
+    kind = type(estimator)
+    if (root, name) != (kind.__module__.partition(".")[0], kind.__qualname__):
+        raise CorruptFileError(
+            f"the manifest tells of a {manifest['class']}, the file holds a {kind.__name__}."
+        )
+    for told, attribute in (("classes", "classes_"), ("features", "feature_names_in_")):
+        if told in manifest:
+            values, own = decoder.decode(manifest[told]), getattr(estimator, attribute, None)
+            if (values is None) != (own is None) or not _equal(values, own):
+                raise CorruptFileError(f"the manifest tells of other {told} than the model has.")
+
+
+def _equal(told, own):
+    if isinstance(told, list) and isinstance(own, list):  # classes of several outputs
+        return len(told) == len(own) and all(map(_equal, told, own))
+    return told is None or np.array_equal(
+        np.asarray(told, dtype=object), np.asarray(own, dtype=object)
+    )
 
 
 def read_manifest(path, *, key=None):
@@ -151,27 +288,39 @@ def read_manifest(path, *, key=None):
     Returns
     -------
     dict
-        Plain values: ``format``, ``versions``, ``class``, ``parameters`` (texts), ``classes``, ``features``, ``dtypes``,
-        ``label_horizon``, ``data_fingerprint``, ``scores``, ``probe`` (``rows``, and whether they are ``of`` the whole ``"model"`` or
-        its ``"last step"``; None without), ``signed``, and ``members`` with the ``size`` and ``sha256`` of each. Files of older
-        versions tell less.
+        Plain values: ``format``, ``versions``, ``class``, ``parameters`` (texts), ``classes``,
+        ``features``, ``dtypes``, ``label_horizon``, ``data_fingerprint``, ``scores``, ``probe``
+        (``rows``, and whether they are ``of`` the whole ``"model"`` or its ``"last step"``; None
+        without), ``signed``, and ``members`` with the ``size`` and ``sha256`` of each. Files of
+        older versions tell less.
 
     Raises
     ------
     CorruptFileError, PersistenceError
         As :func:`load`.
     """
-    manifest, members = _unpack(path, key)
-    decoder = ValueDecoder(members)
-    try:
-        told = {name: value for name, value in manifest.items() if name not in ("model", "probe", "last_step")}
-        told.update((name, _facts.plain(decoder.decode(told[name]))) for name in ("classes", "features", "scores") if name in told)
-        kept = ((decoder.decode(manifest.get(name)), of) for name, of in (("probe", "model"), ("last_step", "last step")))
-        told["probe"] = next(({"rows": len(probe["expected"]), "of": of} for probe, of in kept if probe is not None), None)
-    except (PersistenceError, MemoryError):
-        raise
-    except Exception as error:
-        raise CorruptFileError(f"{os.fspath(path)!r} has a manifest that cannot be read: {type(error).__name__}: {error}") from error
+    _check_key(key)
+    manifest, members, budget = _unpack(path, key, None)
+    decoder = ValueDecoder(members, budget)
+    with _blamed(path, "has a manifest that cannot be read"):
+        told = {
+            name: value
+            for name, value in manifest.items()
+            if name not in ("model", "probe", "last_step")
+        }
+        told.update(
+            (name, _facts.plain(decoder.decode(told[name])))
+            for name in ("classes", "features", "scores")
+            if name in told
+        )
+        kept = (
+            (decoder.decode(manifest.get(name)), of)
+            for name, of in (("probe", "model"), ("last_step", "last step"))
+        )
+        told["probe"] = next(
+            ({"rows": len(probe["expected"]), "of": of} for probe, of in kept if probe is not None),
+            None,
+        )
     return told
 
 
@@ -192,29 +341,58 @@ def _asked(estimator, rows, encoder):
     rows = rows.copy(deep=False) if hasattr(rows, "attrs") else np.asarray(rows)
     if hasattr(rows, "attrs"):
         rows.attrs = {}
-    return {"probe": encoder.encode({"X": rows, "expected": _probes.predict(estimator, rows)}, "probe"), "last_step": None}
+    return {
+        "probe": encoder.encode({"X": rows, "expected": _probes.predict(estimator, rows)}, "probe"),
+        "last_step": None,
+    }
 
 
 def _replay(estimator, probe, changed, path):
+    """Whether probe rows were there, and were predicted as when they were saved."""
     if probe is None:
-        return
+        return False
+    why = _probes.replayable(estimator, probe["X"])
+    if why is not None:
+        warnings.warn(
+            f"The probe rows of {os.fspath(path)!r} were not replayed: {why}. Predict rows that you "
+            "know, or say replay=False.",
+            NotReplayedWarning,
+            stacklevel=3,
+        )
+        return False
     try:
         got = _probes.predict(estimator, probe["X"])
     except Exception as error:
-        raise CorruptFileError(f"{os.fspath(path)!r} opened, but cannot predict its probe rows ({_said(changed)}): {error}") from error
+        raise CorruptFileError(
+            f"{os.fspath(path)!r} opened, but cannot predict its probe rows ({_said(changed)}): {error}"
+        ) from error
     if not _probes.same(got, np.asarray(probe["expected"])):
-        raise CorruptFileError(f"{os.fspath(path)!r} predicts its probe rows differently here ({_said(changed)}). Save it again.")
+        raise CorruptFileError(
+            f"{os.fspath(path)!r} predicts its probe rows differently here ({_said(changed)}). Save it again."
+        )
+    return True
 
 
 def _said(changed):
-    return ", ".join(f"{name} {old} -> {here}" for name, (old, here) in changed.items()) or "the same versions"
+    return (
+        ", ".join(f"{name} {old} -> {here}" for name, (old, here) in changed.items())
+        or "the same versions"
+    )
 
 
 def _tell(changed, path, *, probed):
     told = _facts.telling(changed)
     if told:
-        says = "Its probe rows are predicted as they were." if probed else "It has no probe rows to compare: check its predictions."
-        warnings.warn(f"{os.fspath(path)!r} was written with other versions ({_said(told)}). {says}", VersionDriftWarning, stacklevel=3)
+        says = (
+            "Its probe rows are predicted as they were."
+            if probed
+            else "It has no probe rows to compare: check its predictions."
+        )
+        warnings.warn(
+            f"{os.fspath(path)!r} was written with other versions ({_said(told)}). {says}",
+            VersionDriftWarning,
+            stacklevel=3,
+        )
 
 
 def _pack(manifest, members, key):
@@ -233,42 +411,53 @@ def _digest(body, key):
     return sha256(body) if key is None else hmac.new(key, body, hashlib.sha256).hexdigest()
 
 
-def _unpack(path, key):
-    path = Path(path)
+def _unpack(path, key, max_bytes):
     shown = repr(os.fspath(path))
     try:
-        size = path.stat().st_size
-        if path.is_dir():
-            raise PersistenceError(f"{shown} is a folder, not a model file.")
-        if size > _LARGEST:
-            raise CorruptFileError(f"{shown} has {size:,} bytes, more than a model may have.")
-        data = path.read_bytes()
+        data = read_file(path, limit=_LARGEST)
     except OSError as error:
         raise PersistenceError(f"{shown} cannot be read: {error.strerror or error}.") from error
     if data[:2] != b"PK":
         raise CorruptFileError(f"{shown} is not a file that sktrain.save wrote.")
-    body, mark = data[:-_DIGEST], data[-_DIGEST:]
+    body, mark = memoryview(data)[:-_DIGEST], data[-_DIGEST:]
     if not hmac.compare_digest(_digest(body, key).encode(), mark):
-        what = "altered or truncated" if key is None else "altered, truncated or signed with another key"
-        raise CorruptFileError(f"{shown} is {what}: its checksum does not fit. (A file saved with a key needs load(path, key=...).)")
-    try:
-        return _read(data, shown)
-    except (zipfile.BadZipFile, KeyError, TypeError, AttributeError, RecursionError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CorruptFileError(f"{shown} is not a model file: {type(error).__name__}: {error}") from error
+        what = (
+            "altered or truncated"
+            if key is None
+            else "altered, truncated or signed with another key"
+        )
+        raise CorruptFileError(
+            f"{shown} is {what}: its checksum does not fit. (A file saved with a key needs load(path, key=...).)"
+        )
+    limit = min(_FLOOR + _MULTIPLE * len(data), _LARGEST) if max_bytes is None else max_bytes
+    budget = Budget(limit)
+    with _blamed(path, "is not a model file"):
+        return *_read(data, shown, budget), budget
 
 
-def _read(data, shown):
+def _read(data, shown, budget):
     with zipfile.ZipFile(BytesIO(data)) as file:
         entries = file.infolist()
         names = [one.filename for one in entries]
         if len(names) > _MOST or len(set(names)) < len(names) or "manifest.json" not in names:
-            raise CorruptFileError(f"{shown} has {len(names)} members, doubled names or no manifest.")
+            raise CorruptFileError(
+                f"{shown} has {len(names)} members, doubled names or no manifest."
+            )
+        if sum(one.file_size for one in entries) > len(data):
+            raise CorruptFileError(f"{shown} has members that overlap.")
         for one in entries:
-            if one.compress_type != zipfile.ZIP_STORED or one.file_size != one.compress_size or "/" in one.filename or "\\" in one.filename:
-                raise CorruptFileError(f"{shown}: member {one.filename!r} is compressed or has a path; this library writes neither.")
+            plain = one.compress_type == zipfile.ZIP_STORED and one.file_size == one.compress_size
+            if not plain or "/" in one.filename or "\\" in one.filename:
+                raise CorruptFileError(
+                    f"{shown}: member {one.filename!r} is compressed or has a path; this library writes neither."
+                )
+        budget.spend(_PER_BYTE * file.getinfo("manifest.json").file_size)
         manifest = json.loads(file.read("manifest.json"))
-        if manifest["format"] != FORMAT:
-            raise PersistenceError(f"{shown} has format {manifest['format']!r}, this sktrain reads {FORMAT}. Install a newer sktrain to open it.")
+        if manifest["format"] not in _READS or type(manifest["format"]) is not int:
+            raise PersistenceError(
+                f"{shown} has format {manifest['format']!r}, this sktrain reads {FORMAT}. Install a "
+                "newer sktrain to open it."
+            )
         listing = manifest["members"]
         if set(listing) != set(names) - {"manifest.json"}:
             raise CorruptFileError(f"{shown}: the members are not those the manifest lists.")

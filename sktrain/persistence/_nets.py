@@ -1,68 +1,244 @@
-"""Nets as plain values: a fitted net enters, its parameters, sizes and weights as arrays leave, and back; nothing is pickled."""
+"""Nets as plain values: parameters, what was learned, weights and optimizer as arrays; no pickle.
+
+Whatever of a net's parameters, callbacks and learned attributes are plain values is kept; what is
+not (a callback that belongs to a folder or a thread, a function as validation split) is left out by
+name.
+"""
+
+import math
 
 import numpy as np
 
-from ..exceptions import PersistenceError
+from .._posterior import Posterior
+from ..exceptions import CorruptFileError, PersistenceError
 
 __all__ = ["CLASSES", "rebuild", "state_of"]
 
 CLASSES = {
     f"sktrain.nets.{name}": ("sktrain.nets", name)
-    for name in ("GRUClassifier", "LSTMClassifier", "MLPNetClassifier", "TCNClassifier", "TransformerClassifier")
+    for name in (
+        "GRUClassifier",
+        "LSTMClassifier",
+        "MLPNetClassifier",
+        "TCNClassifier",
+        "TransformerClassifier",
+    )
 }
-_LEARNED = (
-    "classes_inferred_",
-    "lookback_",
-    "step_features_",
-    "n_features_in_",
-    "feature_names_in_",
-    "stop_reason_",
-    "precision_",
-    "full_batch_",
-    "n_fits_",
-    "n_skipped_steps_",
-    "class_count_",
-    "replay_",
-)
-_RUNTIME = ("callbacks", "device", "compile", "verbose")  # what belongs to training or to the machine, not to the model
+_MADE = {  # attributes of a fitted net that are made anew, or told in another way
+    "callbacks_",
+    "criterion_",
+    "epoch_",
+    "history_",
+    "init_context_",
+    "initialized_",
+    "module_",
+    "optimizer_",
+    "posterior_",
+    "virtual_params_",
+}
+_POSITIONS = "validation_"  # positions in the training rows, which are not kept either
+_OF_THE_MACHINE = ("StopFlag", "TrainingCheckpoint")  # a thread's flag, a folder
+_SLACK = 2**16  # values that a network may hold beside its weights: positions, masks
 
 
-def state_of(net, where):
-    """Parameters, learned values, history and weights of a net."""
-    params = {key: value for key, value in net.get_params(deep=False).items() if key not in _RUNTIME and not key.startswith("callbacks__")}
+def state_of(net, where, encoder):
+    """Parameters, learned values, history, weights and, if ``encoder`` asks, the optimizer."""
+    params = {
+        key: value
+        for key, value in net.get_params(deep=False).items()
+        if key != "device"  # where to compute is no property of the model
+    }
     if params.get("module") is not None:
-        raise PersistenceError(f"{where} has a network of its own (module={params['module']!r}), which a .sktrain file cannot rebuild. Use joblib.dump.")
-    params = {key: value for key, value in params.items() if not (callable(value) and key == "train_split")}
-    state = {"params": params, "fitted": net.__sklearn_is_fitted__()}
+        raise PersistenceError(
+            f"{where} has a network of its own (module={params['module']!r}), which a .sktrain "
+            "file cannot rebuild. Use joblib.dump."
+        )
+    state = {"params": _kept_params(params, where, encoder), "fitted": net.__sklearn_is_fitted__()}
     if state["fitted"]:
-        state["learned"] = {name: vars(net)[name] for name in _LEARNED if name in vars(net)}
-        state["history"] = [{key: value for key, value in row.items() if key != "batches"} for row in net.history_ or []]
-        state["weights"] = {name: _array(value) for name, value in net.module_.state_dict().items()}
+        _check_module(net, where)
+        state["learned"] = _learned(net, where, encoder)
+        if "posterior_" in vars(net):
+            state["posterior"] = dict(vars(net.posterior_))
+        state["history"] = [_plain_row(row) for row in net.history_ or []]
+        state["weights"] = _arrays(net.module_.state_dict())
+        state["callbacks"] = _fitted_callbacks(net, encoder)
+        state.update(_training_state(net, where, encoder))
     return state
 
 
-def _array(tensor):
-    return tensor.detach().cpu().numpy()
+def _kept_params(params, where, encoder):
+    """Parameters that a file can hold; the others are named as left out."""
+    gone = set()
+    if isinstance(params.get("callbacks"), (list, tuple)):
+        listed = [_named(item) for item in params["callbacks"]]
+        gone = {name for name, one in listed if not _portable(one, encoder)}
+        kept = [item for item, (name, _) in zip(params["callbacks"], listed) if name not in gone]
+        params = {**params, "callbacks": kept or None}
+    out = {}
+    for key, value in params.items():
+        prefix, _, rest = key.partition("__")
+        own = prefix == "callbacks" and rest
+        if own and rest.partition("__")[0] in gone:
+            continue
+        if (own or key == "train_split") and not _portable(value, encoder):
+            gone.add(rest or key)
+            continue
+        out[key] = value
+    encoder.left += [
+        f"{where}.{'' if name in params else 'callbacks__'}{name}" for name in sorted(gone)
+    ]
+    return out
+
+
+def _named(item):
+    """(name, callback) of an item of ``callbacks``, as skorch names it."""
+    if isinstance(item, (tuple, list)):
+        return item
+    return getattr(item, "__name__", type(item).__name__), item
+
+
+def _portable(value, encoder):
+    return type(value).__name__ not in _OF_THE_MACHINE and encoder.holds(value)
+
+
+def _learned(net, where, encoder):
+    found = {
+        name: value
+        for name, value in vars(net).items()
+        if name.endswith("_") and not name.startswith("_") and name not in _MADE
+    }
+    out = {}
+    for name, value in found.items():
+        if name != _POSITIONS and encoder.holds(value):
+            out[name] = value
+    encoder.left += [f"{where}.{name}" for name in {*found, _POSITIONS} - out.keys()]
+    return out
+
+
+def _plain_row(row):
+    return {key: value for key, value in row.items() if key != "batches"}
+
+
+def _fitted_callbacks(net, encoder):
+    return [[name, one] for name, one in vars(net).get("callbacks_", []) if _portable(one, encoder)]
+
+
+def _training_state(net, where, encoder):
+    """The loss's own state and, when it was asked for, the optimizer's."""
+    state, criterion = {}, vars(net).get("criterion_")
+    if hasattr(criterion, "state_dict"):
+        state["criterion"] = _arrays(criterion.state_dict())
+    if encoder.optimizer and "optimizer_" in vars(net):
+        state["optimizer"] = net.optimizer_.state_dict()
+    else:
+        encoder.left.append(f"{where}.optimizer_")
+    return state
+
+
+def _check_module(net, where):
+    """Refuse a network that its parameters would not rebuild."""
+    import torch
+    from torch.nn.utils import parametrize, prune
+
+    if prune.is_pruned(net.module_) or parametrize.is_parametrized(net.module_):
+        raise PersistenceError(
+            f"{where} has live pruning masks or parametrizations, which a .sktrain file cannot hold. "
+            "Make them permanent first: torch.nn.utils.prune.remove, parametrize.remove_parametrizations, "
+            "or prune with sktrain.ModelPruner, which leaves none."
+        )
+    with torch.device("meta"):
+        fresh = net._component("module")(**net.get_params_for("module"))
+    if _shapes(fresh) != _shapes(net.module_):
+        raise PersistenceError(
+            f"{where} has a network that differs from the one its parameters make, so a .sktrain file "
+            "cannot rebuild it. Use joblib.dump."
+        )
+
+
+def _shapes(module):
+    return {name: tuple(value.shape) for name, value in module.state_dict().items()}
+
+
+def _arrays(tensors):
+    return {name: value.detach().cpu().numpy() for name, value in tensors.items()}
 
 
 def rebuild(cls, state):
-    """A net that predicts as the saved one did; to train it on, its optimizer starts anew."""
-    import torch
+    """A net that predicts, and trains on, as the saved one did."""
+    from ..reproducibility import rng_scope
 
-    net = cls(**state["params"])
-    if not state["fitted"]:
+    params, fitted = state["params"], state["fitted"]
+    net = cls(**params)
+    if not fitted:
         return net
-    vars(net).update(state["learned"])
-    net.initialize_module()
-    weights = {name: torch.from_numpy(np.array(value)) for name, value in state["weights"].items()}
-    if any(value.dtype == torch.float64 for value in weights.values()):
-        net.module_.double()
-    net.module_.load_state_dict(weights, strict=True)
+    learned = {key: value for key, value in state["learned"].items() if key not in _MADE}
+    if not all(isinstance(key, str) and key.endswith("_") and key[0] != "_" for key in learned):
+        raise CorruptFileError("a net's learned attributes have names that none has.")
+    vars(net).update(learned)
+    if "posterior" in state:  # earlier files hold none: their nets go on saying what they said
+        net.posterior_ = Posterior(**state["posterior"])
+    weights = state["weights"]
+    _check_sizes(net, weights)
+    with rng_scope(0):  # initial weights are drawn, and the caller's generators are his
+        net.initialize_module()
+        if "criterion" in state:
+            net._initialize_criterion()
+            _put_loss(net.criterion_, state["criterion"])
+    _put(net.module_, weights)
     net.module_.eval()
     net.initialize_history()
     for row in state["history"]:
         net.history_.new_epoch()
         for key, value in row.items():
             net.history_.record(key, value)
+    if "callbacks" in state:
+        vars(net)["callbacks_"] = [(name, one) for name, one in state["callbacks"]]
     net.initialized_ = True
+    if "optimizer" in state:
+        net.initialize_optimizer()
+        net.optimizer_.load_state_dict(state["optimizer"])
     return net
+
+
+def _check_sizes(net, weights):
+    """Refuse sizes that the weights do not have, before a network of such sizes is made."""
+    import torch
+
+    total = sum(np.asarray(value).size for value in weights.values()) + _SLACK
+    params = net.get_params_for("module")
+    for name, value in params.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise CorruptFileError(f"a net has {name}={value!r}.")
+        limit = len(weights) if name == "n_layers" else total
+        if isinstance(value, int) and not 0 <= value <= limit:
+            raise CorruptFileError(f"a net has {name}={value!r}, which its weights do not have.")
+    with torch.device("meta"):
+        module = net._component("module")(**params)
+    told = {name: np.asarray(value).shape for name, value in weights.items()}
+    size = sum(one.numel() for one in [*module.parameters(), *module.buffers()])
+    if _shapes(module) != told or size > total:
+        raise CorruptFileError("a net's weights do not fit its parameters.")
+
+
+def _put(module, arrays):
+    """Load a module's state; what came in double precision makes it so."""
+    import torch
+
+    values = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
+    if any(value.dtype == torch.float64 for value in values.values()):
+        module.double()
+    module.load_state_dict(values, strict=True)
+
+
+def _put_loss(loss, arrays):
+    """Load the state of a loss; weights of classes are learned from rows, so a new loss has
+    none."""
+    import torch
+
+    buffers = dict(loss.named_buffers())
+    for name, value in arrays.items():
+        if name in loss._buffers and (
+            buffers.get(name) is None or buffers[name].shape != value.shape
+        ):
+            loss._buffers[name] = torch.from_numpy(np.array(value))
+    _put(loss, arrays)

@@ -1,22 +1,124 @@
-"""Rows that a model is tried on when its file is opened: a fitted estimator enters, at most eight rows and what it predicts for them leave.
+"""Rows that a model is tried on when its file is opened: a fitted estimator enters, at most eight
+rows and what it predicts for them leave.
 
-Rows are found where an estimator says what it takes: the bars that it remembers of training (moved to where they would follow),
-windows of known size, or a table of known width. They are the same for equal estimators.
+Rows are found where an estimator says what it takes: the bars that it remembers of training (moved
+to where they would follow), windows of known size, or a table of known width. They are the same for
+equal estimators.
 """
 
+import math
 import warnings
 
+import joblib
 import numpy as np
 import pandas as pd
+from sklearn.pipeline import FeatureUnion, Pipeline
 
-__all__ = ["last_step", "predict", "remembered", "same", "tried"]
+from . import _nets
+
+__all__ = ["last_step", "predict", "remembered", "replayable", "same", "tried"]
 
 _ROWS = 8
+_MOST_ROWS, _MOST_VALUES = 4096, 2**20  # of probe rows that are replayed
+_LONGEST = 10_000  # steps, windows and sizes of an estimator that is replayed
+_OURS = {
+    "BarFeatures", "CompressedClassifier", "DriftDetector", "DriftGuard", "OptunaSearchCV",
+    "PooledClassifier", "QuantizedClassifier", "RegimeDetector", "ResampledClassifier", "SlidingWindow",
+    "GRUClassifier", "LSTMClassifier", "MLPNetClassifier", "TCNClassifier", "TransformerClassifier",
+}  # fmt: skip
+_THEIRS = {  # of scikit-learn: answers that take arithmetic on the given rows, and memory in proportion
+    "AdaBoostClassifier", "BaggingClassifier", "BernoulliNB", "CalibratedClassifierCV", "_CalibratedClassifier",
+    "DecisionTreeClassifier", "DecisionTreeRegressor", "DummyClassifier", "DummyRegressor", "ElasticNet",
+    "ExtraTreeClassifier", "ExtraTreesClassifier", "FrozenEstimator", "GaussianNB", "GradientBoostingClassifier",
+    "HistGradientBoostingClassifier", "IsotonicRegression", "KNeighborsClassifier", "LabelEncoder", "Lasso",
+    "LinearDiscriminantAnalysis", "LinearRegression", "LinearSVC", "LogisticRegression", "LogisticRegressionCV",
+    "MLPClassifier", "MaxAbsScaler", "MinMaxScaler", "MissingIndicator", "Normalizer", "OneVsOneClassifier",
+    "OneVsRestClassifier", "PCA", "PassiveAggressiveClassifier", "Perceptron", "Pipeline", "PowerTransformer",
+    "QuadraticDiscriminantAnalysis", "QuantileTransformer", "RandomForestClassifier", "Ridge", "RidgeClassifier",
+    "RobustScaler", "SGDClassifier", "SVC", "NuSVC", "SelectKBest", "SelectPercentile", "SelectFromModel",
+    "SimpleImputer", "StackingClassifier", "StandardScaler", "TunedThresholdClassifierCV",
+    "FixedThresholdClassifier", "VarianceThreshold", "VotingClassifier", "GridSearchCV", "RandomizedSearchCV",
+    "_SigmoidCalibration", "LabelBinarizer",
+}  # fmt: skip
+
+
+def replayable(estimator, rows):
+    """Why ``rows`` are not to be predicted by an estimator that a stranger may have made; None if
+    they are.
+
+    Only what is known to work on the rows alone, within bounds, is replayed: no parts that read
+    files, start processes, match expressions or make folders.
+    """
+    size = np.size(rows) if not isinstance(rows, (list, dict)) else math.inf
+    if len(rows) > _MOST_ROWS or size > _MOST_VALUES:
+        return f"there are too many of them ({len(rows)})"
+    for part in _estimators(estimator):
+        kind, room = type(part).__name__, type(part).__module__.partition(".")[0]
+        if kind not in {"sktrain": _OURS, "sklearn": _THEIRS, "imblearn": _THEIRS}.get(room, ()):
+            return f"{kind} is not replayed"
+        for name, value in vars(part).items() if room == "sktrain" else ():
+            sizes = name == "lookback_" or not name.endswith("_") and name not in _ANY_SIZE
+            if sizes and any(_is_long(one) for one in _items(value)):
+                return f"{kind} has {name}={value!r}"
+    return None
+
+
+_ANY_SIZE = ("random_state", "n_trials", "max_epochs", "window")
+_ACTING = {  # what predicts of those that also hold recipes
+    "CompressedClassifier": ("model_",),
+    "DriftGuard": ("estimator_",),
+    "GridSearchCV": ("best_estimator_",),
+    "OptunaSearchCV": ("best_estimator_",),
+    "RandomizedSearchCV": ("best_estimator_",),
+    "ResampledClassifier": ("estimator_",),
+    **dict.fromkeys((name.rpartition(".")[2] for name in _nets.CLASSES), ()),
+}
+
+
+def _items(value):
+    return value if isinstance(value, (list, tuple)) else (value,)
+
+
+def _is_long(value):
+    return isinstance(value, (int, float)) and abs(value) > _LONGEST
+
+
+def _estimators(root):
+    """Every estimator that may take part in a prediction of ``root``; mere recipes are not fitted
+    and do not."""
+    seen, waiting = set(), [root]
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen or isinstance(value, (str, bytes, int, float, type, type(None))):
+            continue
+        seen.add(id(value))
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, (list, tuple)):
+            waiting.extend(value)
+        elif isinstance(value, np.ndarray):
+            waiting.extend(value.ravel().tolist() if value.dtype.kind == "O" else ())
+        elif hasattr(value, "get_params"):
+            yield value
+            own, acting = vars(value), _ACTING.get(type(value).__name__)
+            names = own if acting is None else acting
+            waiting.extend(own.get(name) for name in names if not _is_recipe(value, name))
+
+
+def _is_recipe(owner, name):
+    """Whether an attribute is a parameter that fitting clones: prediction uses what was fitted from
+    it."""
+    if isinstance(owner, (Pipeline, FeatureUnion)) or type(owner).__name__ == "FrozenEstimator":
+        return False
+    return not name.endswith("_") and hasattr(owner, f"{name.rstrip('_')}_")
+
+
 _TOLERANCE = 1e-5  # of a probability, between machines; of larger numbers, relative
 
 
 def _found(estimator):
-    """Rows that ``estimator`` should be able to predict, or None when it does not say what it takes.
+    """Rows that ``estimator`` should be able to predict, or None when it does not say what it
+    takes.
 
     Returns
     -------
@@ -32,7 +134,14 @@ def _found(estimator):
             windows = rng.normal(size=(_ROWS, *sizes)).astype(np.float32)
             windows[1, 0, 0] = np.nan
             return windows
-    width = next((width for one in (estimator, *doors) if (width := getattr(one, "n_features_in_", None)) is not None), None)
+    width = next(
+        (
+            width
+            for one in (estimator, *doors)
+            if (width := getattr(one, "n_features_in_", None)) is not None
+        ),
+        None,
+    )
     if width is None:
         return None
     names = getattr(estimator, "feature_names_in_", None)
@@ -41,13 +150,15 @@ def _found(estimator):
 
 
 def remembered(estimator):
-    """The last bars that the first steps remember of training, at the times that follow, or None: a DataFrame of the types seen then."""
+    """The last bars that the first steps remember of training, at the times that follow, or None: a
+    DataFrame of the types seen then."""
     tails = [rows for rows in map(_following, _doors(estimator)) if rows is not None]
     return max(tails, key=lambda rows: rows.shape[1]) if tails else None
 
 
 def tried(estimator):
-    """Rows found and what is predicted for them, as a dict; None where there are none, or they cannot be predicted."""
+    """Rows found and what is predicted for them, as a dict; None where there are none, or they
+    cannot be predicted."""
     rows = _found(estimator)
     if rows is None:
         return None
@@ -88,11 +199,16 @@ def _wrapped(estimator):
     """The fitted estimator inside one that only hands rows on."""
     if type(estimator).__name__ == "FrozenEstimator":
         return estimator.estimator
-    return getattr(estimator, "model_", None) if type(estimator).__name__ == "CompressedClassifier" else None
+    return (
+        getattr(estimator, "model_", None)
+        if type(estimator).__name__ == "CompressedClassifier"
+        else None
+    )
 
 
 def _following(door):
-    """The last bars of training that ``fit`` remembered, once more, at the times that follow; None when it remembers none."""
+    """The last bars of training that ``fit`` remembered, once more, at the times that follow; None
+    when it remembers none."""
     tail = getattr(door, "tail_", None)
     if not isinstance(tail, pd.DataFrame) or not tail.shape[1]:
         return None
@@ -104,18 +220,33 @@ def _following(door):
     if not isinstance(times, pd.DatetimeIndex) or len(times) < 2:
         return None
     rows, step = tail.iloc[-_ROWS:].copy(), pd.Series(times).diff().median()
-    later = pd.DatetimeIndex([times[-1] + step * count for count in range(1, len(rows) + 1)], name=times.name)
-    rows.index = pd.MultiIndex.from_arrays([rows.index.get_level_values(0), later], names=rows.index.names) if panel else later
+    later = pd.DatetimeIndex(
+        [times[-1] + step * count for count in range(1, len(rows) + 1)], name=times.name
+    )
+    rows.index = (
+        pd.MultiIndex.from_arrays([rows.index.get_level_values(0), later], names=rows.index.names)
+        if panel
+        else later
+    )
     names = getattr(door, "feature_names_in_", ())
-    unnamed = not all(isinstance(name, str) for name in rows.columns) and len(names) == rows.shape[1]
+    unnamed = (
+        not all(isinstance(name, str) for name in rows.columns) and len(names) == rows.shape[1]
+    )
     return rows.set_axis(list(names), axis=1) if unnamed else rows
 
 
 def predict(estimator, rows):
-    """Probabilities; labels or transformed rows where there are none."""
-    with warnings.catch_warnings():
+    """Probabilities; labels or transformed rows where there are none; in this process and
+    thread."""
+    with warnings.catch_warnings(), joblib.parallel_config(backend="sequential"):
         warnings.simplefilter("ignore")  # probe rows start cold on purpose
-        method = "predict_proba" if hasattr(estimator, "predict_proba") else "predict" if hasattr(estimator, "predict") else "transform"
+        method = (
+            "predict_proba"
+            if hasattr(estimator, "predict_proba")
+            else "predict"
+            if hasattr(estimator, "predict")
+            else "transform"
+        )
         return np.asarray(getattr(estimator, method)(rows))
 
 

@@ -1,6 +1,8 @@
-"""scikit-learn's own estimators as bytes: one enters, an archive that skops audits leaves, and back; no functions that act.
+"""scikit-learn's own estimators as archives that skops audits, and back.
 
-Equal estimators give equal bytes: places in memory and times of day do not enter.
+Equal estimators give equal bytes: places in memory and times of day do not enter. Opening is
+bounded by the size of the archive, and structures that compiled code walks without looking are
+checked first.
 """
 
 from io import BytesIO
@@ -9,11 +11,16 @@ import zipfile
 
 from .._optional import require
 from ..exceptions import CorruptFileError, PersistenceError
+from . import _checks
+from ._arrays import Budget
 
 __all__ = ["dump", "rebuild"]
 
 _SCHEMA = "schema.json"
-_TRUSTED = frozenset(  # what skops may rebuild beyond its own list: data holders of scikit-learn, no functions that act
+_PER_BYTE = (
+    8  # bytes of memory that a byte of the schema becomes: parsed text, and an object a node
+)
+_TRUSTED = frozenset(  # what skops may rebuild beyond its own list: data holders of scikit-learn
     {
         "numpy.dtype",
         "sklearn.calibration._CalibratedClassifier",
@@ -28,6 +35,7 @@ _TRUSTED = frozenset(  # what skops may rebuild beyond its own list: data holder
         "sklearn.tree._tree.Tree",
     }
 )
+_MEMBERS = (".npy", ".bin")  # no archive inside the archive
 
 
 def dump(value, where):
@@ -36,17 +44,74 @@ def dump(value, where):
     data = skops_io.dumps(value)
     foreign = set(skops_io.get_untrusted_types(data=data)) - _TRUSTED
     if foreign:
-        raise PersistenceError(f"{where} ({type(value).__name__}) holds {', '.join(sorted(foreign))}, which cannot be opened safely. Use joblib.dump.")
-    return _settled(data)
+        raise PersistenceError(
+            f"{where} ({type(value).__name__}) holds {', '.join(sorted(foreign))}, which cannot be "
+            "opened safely. Use joblib.dump."
+        )
+    data = _settled(data)
+    try:
+        rebuild(data, where, Budget(float("inf")))
+    except CorruptFileError as error:  # a sparse matrix inside, trees edited by hand
+        raise PersistenceError(
+            f"{where} ({type(value).__name__}) cannot be opened safely: {error} Use joblib.dump."
+        ) from error
+    return data
 
 
-def rebuild(data, member):
+def rebuild(data, member, budget):
     """The estimator of an archive; ``member`` names it in messages."""
-    skops_io = _skops_io()
-    held = set(skops_io.get_untrusted_types(data=data))
-    if held - _TRUSTED:
-        raise CorruptFileError(f"member {member} holds {', '.join(sorted(held - _TRUSTED))}, which is not on the trusted list.")
-    return skops_io.loads(data, trusted=sorted(held))
+    _skops_io()
+    from skops.io._audit import audit_tree, get_tree
+    from skops.io._utils import read_schema
+
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        _check_archive(archive, len(data), member, budget)
+        schema, context = read_schema(archive)
+        tree = get_tree(schema, context, trusted=sorted(_TRUSTED))
+        foreign = tree.get_unsafe_set() - _TRUSTED
+        if foreign:
+            raise CorruptFileError(
+                f"member {member} holds {', '.join(sorted(foreign))}, which is not on the trusted list."
+            )
+        audit_tree(tree, trusted=sorted(_TRUSTED))
+        for node in _nodes(tree):
+            kind = type(node).__name__
+            if kind == "TreeNode":
+                _checks.check_tree_state(node.args.construct(), node.attrs.construct())
+            elif node.class_name == "Tree" and kind != "TypeNode":
+                raise CorruptFileError(f"member {member} holds a decision tree without nodes.")
+        return _checks.checked(tree.construct())
+
+
+def _check_archive(archive, size, member, budget):
+    """Stored members only, of known kinds, no larger together than the archive."""
+    entries = archive.infolist()
+    names = [one.filename for one in entries]
+    stored = all(one.compress_type == zipfile.ZIP_STORED for one in entries)
+    honest = all(one.file_size == one.compress_size for one in entries)
+    if not stored or not honest or len(set(names)) < len(names) or _SCHEMA not in names:
+        raise CorruptFileError(f"member {member} is no archive that this library wrote.")
+    if sum(one.file_size for one in entries) > size:
+        raise CorruptFileError(f"member {member} has parts that overlap.")
+    if not all(name.endswith(_MEMBERS) for name in names if name != _SCHEMA):
+        raise CorruptFileError(f"member {member} holds an archive or a sparse matrix.")
+    budget.spend(size + _PER_BYTE * archive.getinfo(_SCHEMA).file_size)
+
+
+def _nodes(root):
+    """Every node of skops' tree."""
+    seen, waiting = set(), [root]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            waiting.extend(node.values())
+        elif isinstance(node, (list, tuple)):
+            waiting.extend(node)
+        elif hasattr(node, "construct") and id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            waiting.append(getattr(node, "children", None))
+            waiting.append(getattr(node, "cached", None))
 
 
 def _skops_io():
@@ -66,13 +131,15 @@ def _settled(data):
         if "__loader__" in node and "__id__" in node:
             node["__id__"] = numbers.setdefault(node["__id__"], len(numbers))
         if node.get("__loader__") and node.get("file") in held:
-            node["file"] = files.setdefault(node["file"], f"{len(files)}.{node['file'].rpartition('.')[2]}")
+            suffix = node["file"].rpartition(".")[2]
+            node["file"] = files.setdefault(node["file"], f"{len(files)}.{suffix}")
         return {name: renamed(item) for name, item in node.items()}
 
     out = BytesIO()
-    with zipfile.ZipFile(BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as new:
+    with zipfile.ZipFile(BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
         held = set(old.namelist()) - {_SCHEMA}
         schema = renamed(json.loads(old.read(_SCHEMA)))
-        for name, member in [*((files[name], old.read(name)) for name in files), (_SCHEMA, json.dumps(schema).encode())]:
+        members = [(files[name], old.read(name)) for name in files]
+        for name, member in [*members, (_SCHEMA, json.dumps(schema).encode())]:
             new.writestr(zipfile.ZipInfo(name), member)
     return out.getvalue()

@@ -1,12 +1,11 @@
 """Runs trials: parameters and folds enter, scikit-learn's fold results leave, the same ones whatever runs them.
 
-Every fit is seeded by (seed, slot, fold) and runs on one thread, in this process, in loky workers and on a Dask cluster alike, so
+What is random in a fit is seeded by (seed, slot, fold), and it runs on one thread, in this process, in loky workers and on a Dask cluster alike, so
 a result never depends on who computed it. A worker that dies takes only its own fold with it.
 """
 
 from contextlib import contextmanager, nullcontext
 import os
-import random
 import sys
 
 from joblib import Parallel, delayed, effective_n_jobs
@@ -18,25 +17,13 @@ from sklearn.base import clone
 from sklearn.model_selection._validation import _fit_and_score
 from threadpoolctl import threadpool_limits
 
+from ..reproducibility import rng_scope, seed_parts
 from ._pruning import reported, watch_epochs
 from ._study import quiet_optuna
 
-__all__ = ["FoldRunner", "TrialRunner", "seed_estimator", "single_thread"]
+__all__ = ["FoldRunner", "TrialRunner", "single_thread"]
 
 _DEAD = "The worker process died while it fitted this fold: killed by a signal or out of memory."
-
-
-def seed_estimator(estimator, key):
-    """Give every ``random_state`` that is None a seed derived from ``key``; what the user fixed stays."""
-    open_seeds = sorted(name for name, value in estimator.get_params(deep=True).items() if _is_seed(name) and value is None)
-    if open_seeds:
-        seeds = np.random.SeedSequence(key).generate_state(len(open_seeds))
-        estimator.set_params(**{name: int(seed % np.iinfo(np.int32).max) for name, seed in zip(open_seeds, seeds)})
-    return estimator
-
-
-def _is_seed(name):
-    return name == "random_state" or name.endswith("__random_state")
 
 
 @contextmanager
@@ -54,24 +41,10 @@ def single_thread():
                 torch.set_num_threads(before)
 
 
-@contextmanager
-def _own_globals(key):
-    """Seed the process's global generators for one fit and put their states back."""
-    states = random.getstate(), np.random.get_state()  # noqa: NPY002 what estimators without a random_state draw from
-    seed = int(np.random.SeedSequence(key).generate_state(1)[0])
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
-
-
 def _run_fold(estimator, X, y, params, key, home, options, epochs=None):
     """Fit and score one fold, here or in a worker; ``epochs`` is (pruner, past loss curves) where epochs are watched."""
-    with single_thread() if os.getpid() != home else nullcontext(), _own_globals(key):
-        estimator = seed_estimator(clone(estimator).set_params(**clone(params, safe=False)), key)
+    with single_thread() if os.getpid() != home else nullcontext(), rng_scope(key):
+        estimator = seed_parts(clone(estimator).set_params(**clone(params, safe=False)), key)
         if epochs is None:
             return _fit_and_score(estimator, X, y, parameters=None, **options)
         with quiet_optuna():
@@ -99,13 +72,16 @@ class FoldRunner:
         Passed to scikit-learn's fold function.
     epoch_pruner : optuna.pruners.BasePruner, optional
         Watches the epochs of a net.
+    tasks : FitTasks, optional
+        Tells scikit-learn's callbacks of every fold.
     """
 
-    def __init__(self, estimator, X, y, splits, *, seed, n_jobs, pre_dispatch, options, epoch_pruner=None):
+    def __init__(self, estimator, X, y, splits, *, seed, n_jobs, pre_dispatch, options, epoch_pruner=None, tasks=None):
         self.estimator, self.X, self.y, self.splits, self.seed = estimator, X, y, splits, seed
         self.options, self.epoch_pruner = options, epoch_pruner
         self.curves = [[] for _ in splits]
         self.workers = effective_n_jobs(n_jobs)
+        self._tasks = tasks
         self._pre_dispatch = pre_dispatch
         self._parallel = Parallel(n_jobs=n_jobs, pre_dispatch=pre_dispatch)
         self._n_jobs = n_jobs
@@ -130,6 +106,8 @@ class FoldRunner:
     def _job(self, record, fold, **changed):
         train, test = self.splits[fold]
         options = {**self.options, **changed, "train": train, "test": test, "split_progress": (fold, len(self.splits))}
+        if self._tasks is not None:
+            options.update(self._tasks.of_fold(record.slot * len(self.splits) + fold))
         key = [self.seed, record.slot, fold]
         epochs = None if self.epoch_pruner is None else (self.epoch_pruner, self.curves[fold])
         return delayed(_run_fold)(self.estimator, self.X, self.y, record.params, key, os.getpid(), options, epochs)
@@ -229,7 +207,7 @@ class TrialRunner:
         if record.finished:
             return False
         scores = self._scores(record)
-        if not np.isfinite(scores).all():
+        if not np.isfinite(scores).all():  # NaN where a fit or a scorer failed, whatever error_score says
             record.state = "failed"
         elif len(scores) == self.n_folds:
             record.state, record.value = "complete", float(np.mean(scores))

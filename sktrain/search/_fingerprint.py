@@ -4,75 +4,63 @@ Equal inputs give equal fingerprints in every process; two fingerprints can be c
 changed.
 """
 
-import hashlib
-
-from joblib import hash as joblib_hash
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
+from .._digest import digest_of, library_version
 from .._history import get_history
 
-__all__ = ["changes", "digest", "fingerprint", "fingerprint_data"]
+__all__ = ["changes", "digest", "fingerprint", "fingerprint_data", "plain_name", "readable"]
 
 
-def digest(*parts):
-    """Twelve hex digits of the text of ``parts``."""
-    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:12]
+def digest(*things: object) -> str:
+    """Twelve hex digits of what ``things`` are."""
+    return digest_of(*things)[:12]
 
 
-def _frame_digest(frame):
-    columns = [(str(name), str(frame[name].dtype)) for name in frame.columns] if frame.columns.is_unique else list(map(str, frame.columns))
-    rows = pd.util.hash_pandas_object(frame, index=True).to_numpy()
-    return digest(columns, hashlib.sha256(rows.tobytes()).hexdigest())
+def hash_data(data: object) -> str:
+    """Digest of a frame, series, array, sparse matrix or any other container of rows, the rows it remembers included."""
+    history = get_history(data) if isinstance(data, (pd.DataFrame, pd.Series)) else None
+    return digest(data) if history is None else digest(data, history.frame)
 
 
-def hash_data(data):
-    """Digest of a frame, series, array, sparse matrix or any other container of rows."""
-    if isinstance(data, pd.Series):
-        data = data.to_frame()
-    if isinstance(data, pd.DataFrame):
-        history = get_history(data)
-        bare = data.copy(deep=False)
-        bare.attrs = {}
-        own = _frame_digest(bare)
-        return own if history is None else digest(own, _frame_digest(history.frame))
-    if isinstance(data, np.ndarray) and data.dtype != object:
-        content = np.ascontiguousarray(data)
-        return digest(content.shape, content.dtype.str, hashlib.sha256(content.view(np.uint8).reshape(-1).data).hexdigest())
-    return digest(joblib_hash(data))
-
-
-def _readable(value):
-    """Text that is equal for equal parameter values, in every process."""
+def readable(value: object) -> str:
+    """Text that is equal for equal parameter values, in every process; functions and objects count with what they do."""
     if isinstance(value, BaseEstimator):
-        inner = {name: _readable(part) for name, part in sorted(value.get_params(deep=False).items())}
-        return f"{type(value).__name__}({', '.join(f'{name}={part}' for name, part in inner.items())})"
+        inner = {name: readable(part) for name, part in sorted(value.get_params(deep=False).items())}
+        return f"{_class_text(type(value))}({', '.join(f'{name}={part}' for name, part in inner.items())})"
     if isinstance(value, (pd.DataFrame, pd.Series, np.ndarray)):
         return f"{type(value).__name__} of shape {value.shape} {hash_data(value)}"
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_readable, value)) + "]"
+        return "[" + ", ".join(map(readable, value)) + "]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{name}: {_readable(part)}" for name, part in value.items()) + "}"
+        return "{" + ", ".join(f"{name}: {readable(part)}" for name, part in value.items()) + "}"
     if isinstance(value, (str, int, float, bool, type(None))):
         return repr(value)
-    if hasattr(value, "__qualname__"):
-        return f"{value.__module__}.{value.__qualname__}"
-    text = repr(value)
-    return text if " at 0x" not in text else f"{type(value).__qualname__} {_state_digest(value)}"
+    if isinstance(value, type):
+        return _class_text(value)
+    return f"{plain_name(value)} {digest(value)}"
 
 
-def _state_digest(value):
-    try:
-        return digest(joblib_hash(value))
-    except (TypeError, ValueError, AttributeError, ImportError, OSError):  # what cannot be pickled is known by its class alone
-        return ""
+def plain_name(value: object) -> str:
+    """What an object is called, without its place in memory."""
+    text = " ".join(repr(value).split())
+    return text if " at 0x" not in text else getattr(value, "__qualname__", type(value).__qualname__)
+
+
+def _class_text(cls):
+    """A class by its name, one of the user's own also by the code of its methods; counters kept on a class do not enter."""
+    if library_version(cls.__module__):
+        return f"{cls.__module__}.{cls.__qualname__}"
+    own = [kind for kind in cls.__mro__ if not library_version(kind.__module__)]
+    code = [(name, part.__code__, part.__defaults__) for kind in own for name, part in vars(kind).items() if hasattr(part, "__code__")]
+    return f"{cls.__module__}.{cls.__qualname__} {digest(code)}"
 
 
 def describe_estimator(estimator):
     """Text per parameter, the estimator's class under the empty name."""
-    kind = f"{type(estimator).__module__}.{type(estimator).__qualname__}"
-    return {"": kind, **{name: _readable(value) for name, value in sorted(estimator.get_params(deep=False).items())}}
+    return {"": _class_text(type(estimator)), **{name: readable(value) for name, value in sorted(estimator.get_params(deep=False).items())}}
 
 
 def fingerprint_data(X, y, metadata):
@@ -83,18 +71,19 @@ def fingerprint_data(X, y, metadata):
 
 
 def _readable_data(value):
-    return hash_data(value) if hasattr(value, "__len__") and not isinstance(value, str) else _readable(value)
+    return hash_data(value) if hasattr(value, "__len__") and not isinstance(value, str) else readable(value)
 
 
-def fingerprint(*, data, splits, cv, estimator, space, scoring, seed, sampler, pruner):
+def fingerprint(*, data, splits, cv, estimator, space, opening, scoring, seed, sampler, pruner):
     """All a study is bound to, as nested text: part -> name -> value."""
-    folds = digest(*(hash_data(np.asarray(rows)) for split in splits for rows in split))
+    folds = digest(*(np.asarray(rows) for split in splits for rows in split))
     return {
         "data": data,
-        "cv": {"splitter": _readable(cv), "folds": f"{len(splits)} folds {folds}"},
+        "cv": {"splitter": readable(cv), "folds": f"{len(splits)} folds {folds}"},
         "estimator": describe_estimator(estimator),
         "param_distributions": space.describe(),
-        "scoring": {"": _readable(scoring)},
+        **({"enqueue": {"": readable(opening)}} if opening else {}),
+        "scoring": {"": readable(scoring)},
         "random_state": {"": repr(seed)},
         "sampler": {"": type(sampler).__name__},
         "pruner": {"": type(pruner).__name__},

@@ -96,8 +96,6 @@ class BayesianHyperparameterOptimizer:
         found = {}
 
         def run(trial):
-            for name, distribution in space.distributions.items():
-                trial._suggest(name, distribution)
             found[trial.number] = space.params(trial)
             return objective(TrialParams(found[trial.number], trial))
 

@@ -12,21 +12,24 @@ from optuna.samplers import BaseSampler
 from sklearn.base import _fit_context, clone, is_classifier
 from sklearn.model_selection import check_cv, cross_validate
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.model_selection._validation import _insert_error_scores, _warn_or_raise_about_fit_failures
-from sklearn.utils import check_random_state, get_tags, indexable
+from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures
+from sklearn.utils import _safe_indexing, check_random_state, get_tags, indexable
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import _check_method_params, check_is_fitted
 
-from .._validation import Count, Number
-from ..exceptions import SktrainError, SktrainWarning
-from ._evaluate import FoldRunner, TrialRunner, seed_estimator
+from .._validation import Count, Number, labelled_mask
+from ..exceptions import SktrainError
+from ..reproducibility import rng_scope, seed_parts
+from ._evaluate import FoldRunner, TrialRunner
 from ._fingerprint import fingerprint, fingerprint_data
-from ._overfit import overfit_report
-from ._progress import SearchProgress
+from ._loop import SearchLoop, nothing_finite
+from ._overfit import check_folds, fold_baseline, overfit_report
+from ._progress import FitTasks, SearchProgress
 from ._pruning import choose_pruner, has_net
-from ._spaces import HyperparameterSearchSpace, Space, check_params
+from ._results import padded, with_trials
+from ._spaces import HyperparameterSearchSpace, Space
 from ._storage import MemoryLedger, StorageLedger, study_name
-from ._study import BATCH, Suggester, default_sampler, draw_seed, quiet_optuna
+from ._study import Suggester, default_sampler, draw_seed, quiet_optuna
 
 __all__ = ["OptunaSearchCV"]
 
@@ -35,16 +38,17 @@ class OptunaSearchCV(BaseSearchCV):
     """Bayesian search over parameters that prunes, resumes, and says what its best score is worth.
 
     A drop-in for ``GridSearchCV``: the same attributes, methods and ``cv_results_`` columns. Trials are suggested by Optuna in
-    batches of four whatever ``n_jobs`` is, every fit is seeded by (seed, trial, fold) and runs on one thread, so the same
-    search gives the same trials on one core, on many, on a cluster, and after any number of kills.
+    batches of four whatever ``n_jobs`` is, what is random in a fit is seeded by (seed, trial, fold) and a fit runs on one thread, so
+    the same search gives the same trials on one core, on many, on a cluster, and after any number of kills.
 
     Parameters
     ----------
     estimator : estimator
         Cloned for every fit.
-    param_distributions : dict, HyperparameterSearchSpace or callable
-        Per parameter an Optuna distribution, ``(low, high)``, ``(low, high, "log")``, a list of choices, or a frozen scipy
-        distribution; bounds included, whole numbers when both ends are whole. Or a function ``trial -> {parameter: value}``.
+    param_distributions : dict, list of dict, HyperparameterSearchSpace or callable
+        Per parameter an Optuna distribution, ``(low, high)``, ``(low, high, "log")``, a list of choices, a ``range``, or a frozen
+        scipy distribution; bounds included, whole numbers when both ends are whole. Of a list of dicts each trial takes one. Or a
+        function ``trial -> {parameter: value}``.
     n_trials : int or None, default=30
         Trials in all, resumed ones included. None: until ``timeout``.
     timeout : float, optional
@@ -60,7 +64,7 @@ class OptunaSearchCV(BaseSearchCV):
         where it was; several processes or machines that fit the same search share its trials. Trials in flight are lost and
         run again, finished ones never are.
     study_name : str, optional
-        Default: derived from the data, so outer folds of a nested search never meet.
+        Default: derived from the data, so outer folds of a nested search never meet. Inside ``cross_validate`` leave it None.
     scoring : str, callable, list, tuple, dict or None
         As in ``GridSearchCV``. With several scores the search follows ``refit``'s, else the first.
     n_jobs : int, optional
@@ -69,13 +73,16 @@ class OptunaSearchCV(BaseSearchCV):
     cv : int, splitter or iterable, optional
         Folds in order of time are what pruning and the report expect; see ``EnhancedWalkForwardCV``.
     error_score : "raise" or number, default=nan
-        With NaN, a trial with a failed fold has state "failed" and never wins.
+        Score shown for a fold that failed. A trial with such a fold has state "failed", ranks last and never wins, whatever
+        the number. "raise" passes the first error on.
     return_train_score : bool, default=False
     random_state : int or RandomState, optional
-        Seeds the sampler and every ``random_state`` left None inside the estimator, the final fit included. None: drawn anew,
-        or read from the stored study.
+        Seeds the sampler, and in every fit, the final one included, each ``random_state`` left None inside the estimator and the
+        global generators of python, numpy and torch, by (seed, trial, fold). A part with an int of its own keeps it: it draws
+        the same numbers in every fit. None: drawn anew, or read from the stored study.
     callbacks : sequence of callables, default=()
         Each is called as ``callback(study, trial)`` after every trial; ``study.stop()`` ends the search after its batch.
+        scikit-learn's own callbacks (1.9) are given to ``set_callbacks``, of this search or of what stands around it.
     verbose : int, default=0
         1 prints a line per trial, more is passed on to scikit-learn.
     progress_bar : bool, default=False
@@ -85,6 +92,9 @@ class OptunaSearchCV(BaseSearchCV):
     epoch_pruner : optuna.pruners.BasePruner, optional
         For a net, or a pipeline that ends in one: gives a fit up on its validation loss per epoch, compared with earlier
         complete trials on the same fold (``optuna.pruners.MedianPruner()``). The trial is then pruned.
+    enqueue : list of dict, True or None, default=None
+        Parameters of the first trials, for a search that starts from what is known to work; what a dict leaves out is sampled.
+        True tries the estimator's own values. They count among ``n_trials``.
 
     Attributes
     ----------
@@ -117,7 +127,7 @@ class OptunaSearchCV(BaseSearchCV):
 
     _parameter_constraints: dict = {
         **BaseSearchCV._parameter_constraints,
-        "param_distributions": [dict, callable, HyperparameterSearchSpace],
+        "param_distributions": [dict, list, tuple, callable, HyperparameterSearchSpace],
         "n_trials": [Count(1), None],
         "timeout": [Number(0, closed="neither"), None],
         "sampler": [BaseSampler, None],
@@ -126,6 +136,7 @@ class OptunaSearchCV(BaseSearchCV):
         "study_name": [str, None],
         "random_state": ["random_state"],
         "callbacks": [list, tuple],
+        "enqueue": [list, tuple, "boolean", None],
         "progress_bar": ["boolean"],
         "epoch_pruner": [HasMethods("prune"), None],
     }
@@ -153,6 +164,7 @@ class OptunaSearchCV(BaseSearchCV):
         progress_bar=False,
         pre_dispatch="2*n_jobs",
         epoch_pruner=None,
+        enqueue=None,
     ):
         super().__init__(
             estimator,
@@ -176,6 +188,7 @@ class OptunaSearchCV(BaseSearchCV):
         self.callbacks = callbacks
         self.progress_bar = progress_bar
         self.epoch_pruner = epoch_pruner
+        self.enqueue = enqueue
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -201,8 +214,8 @@ class OptunaSearchCV(BaseSearchCV):
         Raises
         ------
         SktrainError
-            Before any fit, for what cannot be searched: no budget, a senseless range, an unknown parameter, a storage that
-            cannot be written; after the search, when no trial gave a finite score.
+            Before any trial, for what cannot be searched: no budget, a senseless range, an unknown parameter, a storage that
+            cannot be written, a fold without a class that the scorer needs; after the search, when no trial gave a finite score.
         StudyMismatchError
             When the stored study belongs to other data, folds, estimator or space.
         """
@@ -214,26 +227,32 @@ class OptunaSearchCV(BaseSearchCV):
         X, y = indexable(X, y)
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
+        tasks = FitTasks(self, X, y, params)
         cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         splits = [tuple(split) for split in cv.split(X, y, **routed.splitter.split)]
         if not splits:
             raise SktrainError(f"cv={self.cv!r} gave no folds.")
         self.n_splits_ = len(splits)
         options = {
-            "scorer": scorers, "fit_params": routed.estimator.fit, "score_params": routed.scorer.score, "error_score": self.error_score,
+            "scorer": scorers, "fit_params": routed.estimator.fit, "score_params": routed.scorer.score,
+            "error_score": "raise" if self.error_score == "raise" else np.nan,  # the user's own is written in at the end
             "return_train_score": self.return_train_score, "return_n_test_samples": True, "return_times": True,
             "verbose": max(0, self.verbose - 1),
         }  # fmt: skip
+        baseline = fold_baseline(self.estimator, X, y, splits, options)
+        check_folds(self, X, y, splits, baseline, options)
         with quiet_optuna():
-            records, seed, runner = self._search(space, X, y, params, cv, splits, options)
+            records, seed, runner = self._search(space, X, y, params, cv, splits, options, tasks)
         _warn_or_raise_about_fit_failures([fold for record in records for fold in record.folds], self.error_score)
         if all(record.value is None for record in records):
-            _nothing_finite(records, runner)
+            nothing_finite(records, runner)
         self._collect(records)
         self.scorer_ = getattr(scorers, "_scorers", scorers) if self.multimetric_ else scorers
-        self.overfit_report_ = overfit_report(self, records, X, y, splits, options)
         if self.refit:
-            self._refit(X, y, routed.estimator.fit, [seed, self._slots[self.best_index_], self.n_splits_])
+            rows = _labelled(X, y, routed.estimator.fit, splits)
+            self._refit(*rows, [seed, self._slots[self.best_index_], self.n_splits_], tasks)
+        self.overfit_report_ = overfit_report(records, self._metric, baseline, splits)
+        tasks.end()
         return self
 
     def nested_estimate(self, X, y=None, *, cv=None, **params):
@@ -254,7 +273,8 @@ class OptunaSearchCV(BaseSearchCV):
         """
         check_is_fitted(self)
         scoring = self.scoring if self.scoring is None or isinstance(self.scoring, str) else self.score.__func__
-        outer = cross_validate(clone(self), X, y, cv=self.cv if cv is None else cv, scoring=scoring, params=params, error_score="raise")
+        search = clone(self).set_params(study_name=None)  # each outer fold is a study of its own, named by its rows
+        outer = cross_validate(search, X, y, cv=self.cv if cv is None else cv, scoring=scoring, params=params, error_score="raise")
         self.overfit_report_ = self.overfit_report_.with_nested(outer["test_score"])
         return outer["test_score"]
 
@@ -266,8 +286,6 @@ class OptunaSearchCV(BaseSearchCV):
         named = isinstance(self.refit, str) and (self.scoring is None or isinstance(self.scoring, str))
         if named and self.refit not in ("score", self.scoring):
             raise SktrainError(f"refit={self.refit!r} names no scorer; there is one, {self.scoring or 'score'!r}. Use refit=True.")
-        if getattr(self, "_skl_callbacks", None):
-            raise SktrainError("set_callbacks is not supported here: pass callbacks=[function(study, trial), ...] to the constructor.")
         if self.epoch_pruner is not None and not has_net(self.estimator):
             raise SktrainError(f"epoch_pruner watches the epochs of a net, but {type(self.estimator).__name__} is none and does not end in one.")
         bad = [callback for callback in self.callbacks if not callable(callback)]
@@ -280,11 +298,12 @@ class OptunaSearchCV(BaseSearchCV):
             return scores
         return scores[self.refit] if isinstance(self.refit, str) and self.refit in scores else next(iter(scores.values()))
 
-    def _search(self, space, X, y, params, cv, splits, options):
+    def _search(self, space, X, y, params, cv, splits, options, tasks):
         """Run the trials; returns the finished ones in order, the seed, and what ran them."""
         sampler = default_sampler() if self.sampler is None else copy.deepcopy(self.sampler)
         pruner = copy.deepcopy(choose_pruner(self.pruner, len(splits)))
         seed = draw_seed(sampler) if self.random_state is None else int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        opening = space.opening(self.enqueue, self.estimator)
         ledger, name = MemoryLedger(), self.study_name or "sktrain"
         if self.storage is not None:
             data = fingerprint_data(X, y, params)
@@ -292,19 +311,22 @@ class OptunaSearchCV(BaseSearchCV):
 
             def describe(seed):
                 return fingerprint(
-                    data=data, splits=splits, cv=cv, estimator=self.estimator, space=space, scoring=self.scoring, seed=seed, sampler=sampler, pruner=pruner
-                )
+                    data=data, splits=splits, cv=cv, estimator=self.estimator, space=space, opening=opening, scoring=self.scoring,
+                    seed=seed, sampler=sampler, pruner=pruner,
+                )  # fmt: skip
 
             fixed = self.random_state is not None
             ledger = StorageLedger(self.storage, name, space=space, seed=seed, describe=describe, fixed_seed=fixed)
             seed = ledger.seed
         try:
-            suggester = Suggester(space, sampler=sampler, pruner=pruner, seed=seed, name=name)
+            suggester = Suggester(space, sampler=sampler, pruner=pruner, seed=seed, name=name, opening=opening)
             self.study_ = suggester.study
-            runner = FoldRunner(self.estimator, X, y, splits, seed=seed, n_jobs=self.n_jobs, pre_dispatch=self.pre_dispatch, options=options, epoch_pruner=self.epoch_pruner)
-            total = None if self.n_trials is None else self.n_trials
-            with runner, SearchProgress(total, bar=self.progress_bar, verbose=self.verbose) as progress:
-                loop = _Loop(self, suggester, ledger, TrialRunner(runner, suggester, self._metric), progress)
+            runner = FoldRunner(
+                self.estimator, X, y, splits, seed=seed, n_jobs=self.n_jobs, pre_dispatch=self.pre_dispatch, options=options,
+                epoch_pruner=self.epoch_pruner, tasks=tasks,
+            )  # fmt: skip
+            with runner, SearchProgress(self.n_trials, bar=self.progress_bar, verbose=self.verbose) as progress, tasks.search(self):
+                loop = SearchLoop(self, suggester, ledger, TrialRunner(runner, suggester, self._metric), progress)
                 return loop.run(), seed, runner
         finally:
             ledger.close()
@@ -312,7 +334,7 @@ class OptunaSearchCV(BaseSearchCV):
     def _collect(self, records):
         """Make ``cv_results_`` and choose the best trial."""
         self._slots = [record.slot for record in records]
-        outs, self.multimetric_ = self._padded(records)
+        outs, self.multimetric_ = padded(records, self.n_splits_, scoring=self.scoring, error_score=self.error_score)
         metric = "score"
         if self.multimetric_:
             self._check_refit_for_multimetric(outs[0]["test_scores"])
@@ -321,25 +343,9 @@ class OptunaSearchCV(BaseSearchCV):
             if any(record.state == "pruned" for record in records):
                 warnings.filterwarnings("ignore", "One or more of the", UserWarning)
             results = self._format_results([record.params for record in records], self.n_splits_, outs)
-        self.cv_results_ = _with_trials(results, records, self.n_splits_)
+        self.cv_results_ = with_trials(results, records)
         if self.refit or not self.multimetric_:
             self._choose(metric)
-
-    def _padded(self, records):
-        """Results of all folds, with NaN for the folds that were not run."""
-        outs = [dict(fold) for record in records for fold in record.folds]
-        if callable(self.scoring):
-            _insert_error_scores(outs, self.error_score)
-        example = next(out for out in outs if out["fit_error"] is None)
-        scores = example["test_scores"]
-        nothing = dict.fromkeys(scores, np.nan) if isinstance(scores, dict) else np.nan
-        pad = {**example, "test_scores": nothing, "fit_time": np.nan, "score_time": np.nan}
-        if self.return_train_score:
-            pad["train_scores"] = nothing
-        queue, padded = iter(outs), []
-        for record in records:
-            padded += [next(queue) for _ in record.folds] + [pad] * (self.n_splits_ - len(record.folds))
-        return padded, isinstance(scores, dict)
 
     def _choose(self, metric):
         results = self.cv_results_
@@ -353,132 +359,27 @@ class OptunaSearchCV(BaseSearchCV):
             self.best_score_ = results[f"mean_test_{metric}"][self.best_index_]
         self.best_params_ = results["params"][self.best_index_]
 
-    def _refit(self, X, y, fit_params, key):
-        self.best_estimator_ = seed_estimator(clone(self.estimator).set_params(**clone(self.best_params_, safe=False)), key)
+    def _refit(self, X, y, fit_params, key, tasks):
+        """Fit the best parameters on all rows, seeded like a fold; rows without a label that stand in no fold are left out."""
+        seeded = seed_parts(clone(self.estimator).set_params(**clone(self.best_params_, safe=False)), key)
+        self.best_estimator_ = seeded
         start = time.time()
-        if y is not None:
-            self.best_estimator_.fit(X, y, **fit_params)
-        else:
-            self.best_estimator_.fit(X, **fit_params)
+        with rng_scope(key), tasks.refit(seeded):
+            if y is not None:
+                seeded.fit(X, y, **fit_params)
+            else:
+                seeded.fit(X, **fit_params)
         self.refit_time_ = time.time() - start
-        if hasattr(self.best_estimator_, "feature_names_in_"):
-            self.feature_names_in_ = self.best_estimator_.feature_names_in_
+        if hasattr(seeded, "feature_names_in_"):
+            self.feature_names_in_ = seeded.feature_names_in_
 
 
-class _Loop:
-    """Batches of slots until the budget is spent."""
-
-    def __init__(self, search, suggester, ledger, runner, progress):
-        self.search, self.suggester, self.ledger, self.runner, self.progress = search, suggester, ledger, runner, progress
-        self.deadline = None if search.timeout is None else time.monotonic() + search.timeout
-        eager = ledger.shared or self.deadline is not None  # small bites: others, or the clock, get a turn between them
-        self.limit = runner.folds.workers if eager else BATCH
-        self.interrupted = False
-
-    def _time_is_up(self, finished):
-        return self.interrupted or (finished and self.deadline is not None and time.monotonic() > self.deadline)
-
-    def run(self):
-        """All finished trials, in the order of their slots."""
-        stored = self.ledger.finished()
-        wanted = self.search.n_trials
-        records = []
-        start = 0
-        while not self._time_is_up(records) and not self.suggester.stopped:
-            stop = start + BATCH if wanted is None else min(start + BATCH, max([wanted - 1, *stored]) + 1)
-            if start >= stop:
-                break
-            batch = [self._next(slot, stored) for slot in range(start, stop)]
-            done = self._finish(batch, have_some=bool(records))
-            records += done
-            start = stop
-        if self.interrupted:
-            if not records:
-                raise KeyboardInterrupt
-            warnings.warn(f"The search was interrupted: {len(records)} trials are finished and count, the others are lost.", SktrainWarning)
-        return records
-
-    def _next(self, slot, stored):
-        if slot in stored:
-            self.suggester.recall(stored[slot])
-            return stored[slot]
-        record = self.suggester.ask(slot)
-        if slot == 0 or self.suggester.space.function:
-            check_params(self.search.estimator, record.params)
-        return record
-
-    def _finish(self, batch, have_some):
-        """Evaluate a batch, learn from it in order, and return its finished trials."""
-        for record in batch:
-            if record.finished:
-                self.progress.add(record, resumed=True)
-        try:
-            self._evaluate(batch, have_some)
-        except KeyboardInterrupt:
-            self.interrupted = True
-        done = []
-        for record in batch:
-            if not record.finished:
-                self.ledger.release(record)
-                self.suggester.drop(record)
-                continue
-            done.append(record)
-            self.runner.folds.learn(record)
-            frozen = self.suggester.tell(record)
-            for callback in self.search.callbacks:
-                callback(self.suggester.study, frozen)
-        return done
-
-    def _evaluate(self, batch, have_some):
-        pause = 0.05
-        while not all(record.finished for record in batch) and not self._time_is_up(have_some or any(record.finished for record in batch)):
-            mine = self.ledger.claim([record for record in batch if not record.finished], self.limit)
-            try:
-                self.runner.run(mine)
-            except BaseException:
-                for record in mine:
-                    self.ledger.release(record)
-                raise
-            for record in mine:
-                self.ledger.write(record)
-                self.progress.add(record)
-            if not mine:  # others are at it
-                time.sleep(pause)
-                pause = min(2 * pause, 1.0)
-                self._fetch(batch)
-
-    def _fetch(self, batch):
-        """Take over what other workers finished."""
-        stored = self.ledger.finished()
-        for position, record in enumerate(batch):
-            if not record.finished and record.slot in stored:
-                batch[position] = stored[record.slot]
-                self.progress.add(batch[position])
-
-
-def _nothing_finite(records, runner):
-    """Say why no trial has a mean score: the first failed fit is repeated so that its error is seen whole."""
-    message = f"None of {len(records)} trials gave a finite score on every fold, so there is no best one."
-    for record in records:
-        for fold, result in enumerate(record.folds):
-            if result["fit_error"] is not None:
-                try:
-                    runner.repeat(record, fold)
-                except Exception as error:
-                    error.add_note(f"{message} This is the first failure: trial {record.slot}, fold {fold}, {record.params}.")
-                    raise
-    scores = [fold["test_scores"] for fold in records[0].folds]
-    raise SktrainError(f"{message} Fold scores of the first: {scores}. Does the scorer fit the data?")
-
-
-def _with_trials(results, records, n_splits):
-    """``cv_results_`` with what the trials went through; times are means over the folds that were run."""
-    for name in ("fit_time", "score_time"):
-        times = [[fold[name] for fold in record.folds] for record in records]
-        results[f"mean_{name}"] = np.array([np.mean(own) if own else np.nan for own in times])
-        results[f"std_{name}"] = np.array([np.std(own) if own else np.nan for own in times])
-    results["state"] = np.array([record.state for record in records], dtype=object)
-    results["duration"] = np.array([record.duration for record in records])
-    last = [len(record.folds) - 1 if record.state == "pruned" else -1 for record in records]  # -1: in its first fold
-    results["pruned_fold"] = np.ma.MaskedArray(last, mask=[record.state != "pruned" for record in records])
-    return results
+def _labelled(X, y, fit_params, splits):
+    """The rows of the final fit: those with a label, and those without one that stand in a fold."""
+    mask = labelled_mask(y, len(y)) if y is not None else np.array([True])
+    if mask.all():
+        return X, y, fit_params
+    for train, test in splits:
+        mask[train] = mask[test] = True
+    rows = np.flatnonzero(mask)
+    return _safe_indexing(X, rows), _safe_indexing(y, rows), _check_method_params(X, fit_params, indices=rows)

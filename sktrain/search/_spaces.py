@@ -12,7 +12,8 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from sklearn.base import clone
 
-from ..exceptions import SktrainError
+from ..exceptions import SktrainError, StudyMismatchError
+from ._fingerprint import plain_name, readable
 
 __all__ = ["HyperparameterSearchSpace", "Space"]
 
@@ -33,6 +34,7 @@ class _Dimension:
     quantile: object = None  # frozen scipy distribution read at the sampled probability
 
     def decode(self, sampled):
+        """The parameter a sampled value stands for."""
         if self.choices is not None:
             return self.choices[sampled]
         if self.quantile is not None:
@@ -40,12 +42,42 @@ class _Dimension:
             return int(value) if hasattr(self.quantile.dist, "pmf") else float(value)
         return sampled
 
+    def encode(self, value):
+        """The sampled value that stands for a parameter; ValueError when there is none."""
+        if self.choices is not None:
+            for label, choice in self.choices.items():
+                if choice is value or _same(choice, value):
+                    return label
+            raise ValueError(value)
+        if self.quantile is not None:
+            sampled = float(np.clip(self.quantile.cdf(value), self.distribution.low, self.distribution.high))
+            if not np.isclose(self.decode(sampled), value):
+                raise ValueError(value)
+            return sampled
+        if isinstance(self.distribution, CategoricalDistribution):
+            return self.distribution.choices[int(self.distribution.to_internal_repr(value))]
+        whole = isinstance(self.distribution, IntDistribution)
+        if not isinstance(value, Integral if whole else Real) or isinstance(value, (bool, np.bool_)):
+            raise ValueError(value)
+        value = int(value) if whole else float(value)
+        if not self.distribution._contains(value):
+            raise ValueError(value)
+        return value
+
     def __str__(self):
         if self.choices is not None:
-            return f"one of {list(self.choices)}"
+            return f"one of {[readable(choice) for choice in self.choices.values()]}"
         if self.quantile is not None:
             return f"scipy {self.quantile.dist.name}{self.quantile.args}{self.quantile.kwds}"
         return str(self.distribution)
+
+
+def _same(one, other):
+    """Equality that arrays and odd objects cannot break."""
+    try:
+        return type(one) is type(other) and bool(one == other)
+    except (ValueError, TypeError):
+        return False
 
 
 def _bounds(name, value):
@@ -70,7 +102,7 @@ def _choices(name, value):
         _refuse(name, value, "the list of choices is empty.")
     if all(type(choice) in _PLAIN for choice in choices):
         return _Dimension(CategoricalDistribution(choices))
-    labels = [" ".join(repr(choice).split())[:80] for choice in choices]
+    labels = [plain_name(choice)[:80] for choice in choices]
     if len(set(labels)) < len(labels):
         labels = [f"{position}: {label}" for position, label in enumerate(labels)]
     return _Dimension(CategoricalDistribution(labels), choices=dict(zip(labels, choices)))
@@ -96,6 +128,10 @@ def _dimension(name, value):
         _refuse(name, value, "parameter names must be strings.")
     if isinstance(value, BaseDistribution):
         return _Dimension(value)
+    if isinstance(value, range):
+        if not len(value):
+            _refuse(name, value, "the range is empty.")
+        return _Dimension(IntDistribution(min(value), max(value), step=abs(value.step)))
     if isinstance(value, tuple) and len(value) in (2, 3):
         return _bounds(name, value)
     if isinstance(value, (list, tuple, np.ndarray)):
@@ -108,8 +144,9 @@ class Space:
 
     Parameters
     ----------
-    spec : dict, HyperparameterSearchSpace or callable
-        ``{parameter: distribution}``, or a define-by-run function ``trial -> {parameter: value}``.
+    spec : dict, list of dict, HyperparameterSearchSpace or callable
+        ``{parameter: distribution}``; several of those, of which each trial takes one; or a define-by-run function
+        ``trial -> {parameter: value}``.
     estimator : estimator, optional
         Needed to read a ``HyperparameterSearchSpace``: the last step of a pipeline is taken to be the net.
 
@@ -123,26 +160,119 @@ class Space:
         if isinstance(spec, HyperparameterSearchSpace):
             steps = getattr(estimator, "steps", None)
             spec = spec.to_distributions(steps[-1][0] if steps else None)
-        self.function = None if isinstance(spec, dict) else spec
-        if self.function is None and not spec:
-            raise SktrainError("param_distributions is empty: there is nothing to search. Name at least one parameter.")
-        self.dimensions = {} if self.function else {name: _dimension(name, value) for name, value in spec.items()}
-        self.distributions = {name: dimension.distribution for name, dimension in self.dimensions.items()}
+        self.function = None if isinstance(spec, (dict, list, tuple)) else spec
+        self.branches = [] if self.function else _branches(spec)
+        self.distributions = {}  # what a trial always has; of several dicts, it is known once one is chosen
+        if len(self.branches) == 1:
+            self.distributions = {key: dimension.distribution for key, (_, dimension) in self.branches[0].items()}
 
     def params(self, trial):
         """The estimator's parameters of ``trial``, asked or stored."""
         if self.function is None:
-            return {name: dimension.decode(trial.params[name]) for name, dimension in self.dimensions.items()}
+            branch = self.branches[trial._suggest(_WHICH, self._which()) if len(self.branches) > 1 else 0]
+            return {name: dimension.decode(trial._suggest(key, dimension.distribution)) for key, (name, dimension) in branch.items()}
         params = self.function(trial)
         if not isinstance(params, dict) or not params:
             raise SktrainError(f"The function given as param_distributions must return a non-empty dict of parameters, got {params!r}.")
         return params
 
+    def _which(self):
+        return CategoricalDistribution(range(len(self.branches)))
+
+    def opening(self, enqueue, estimator):
+        """What the first trials sample, under the study's names.
+
+        Parameters
+        ----------
+        enqueue : None, True or list of dict
+            Parameters to start from; True stands for the estimator's own values.
+        estimator : estimator
+
+        Returns
+        -------
+        list of dict
+        """
+        if enqueue is None or enqueue is False:
+            return []
+        if enqueue is True:
+            if self.function is not None:
+                raise SktrainError("enqueue=True needs a param_distributions that names its parameters; of a function, give enqueue=[{...}].")
+            own = estimator.get_params(deep=True)
+            return [self._encoded("enqueue=True", {name: own[name] for name, _ in self.branches[0].values() if name in own})]
+        bad = [entry for entry in enqueue if not isinstance(entry, dict) or not entry]
+        if bad:
+            raise SktrainError(f"enqueue must be True or a list of non-empty dicts of parameters, got {bad[0]!r} in it.")
+        return [self._encoded(f"enqueue[{position}]", entry) for position, entry in enumerate(enqueue)]
+
+    def _encoded(self, what, entry):
+        if self.function is not None:
+            return dict(entry)  # the names and values the function asks for; held to its ranges when it does
+        reasons = []
+        for number, branch in enumerate(self.branches):
+            keys = {name: (key, dimension) for key, (name, dimension) in branch.items()}
+            reason = next((_why_not(name, value, keys) for name, value in entry.items() if _why_not(name, value, keys)), None)
+            if reason is None:
+                sampled = {keys[name][0]: keys[name][1].encode(value) for name, value in entry.items()}
+                return sampled if len(self.branches) == 1 else {_WHICH: number, **sampled}
+            reasons.append(reason)
+        raise SktrainError(f"{what} cannot be tried: {'; '.join(dict.fromkeys(reasons))}.")
+
     def describe(self):
         """Readable text per parameter, equal for equal spaces."""
-        if self.function is None:
-            return {name: str(dimension) for name, dimension in sorted(self.dimensions.items())}
-        return {"function": f"{self.function.__module__}.{getattr(self.function, '__qualname__', type(self.function).__name__)}"}
+        if self.function is not None:
+            return {"function": readable(self.function)}
+        if len(self.branches) == 1:
+            return {name: str(dimension) for name, dimension in sorted(self.branches[0].values(), key=lambda item: item[0])}
+        return {f"{number}: {name}": str(dimension) for number, branch in enumerate(self.branches) for name, dimension in branch.values()}
+
+    def stored(self, params):
+        """Parameters as a storage keeps them: plain values themselves, of other objects their text."""
+        return {name: {"value": value} if type(value) in _PLAIN else {"text": readable(value)} for name, value in params.items()}
+
+    def restored(self, trial, kept):
+        """The parameters of a stored trial; a definition that makes others of its sample is refused."""
+        if kept is not None and all("value" in entry for entry in kept.values()):
+            return {name: entry["value"] for name, entry in kept.items()}
+        params = self.params(trial)
+        if kept is not None and self.stored(params) != kept:
+            raise StudyMismatchError(
+                f"Trial {trial.user_attrs.get('slot')} was stored with the parameters {kept}, of which param_distributions now makes "
+                f"{self.stored(params)}. Undo the change, or use another study_name or storage."
+            )
+        return params
+
+
+_WHICH = "which dict"  # the study's name for the choice among several dicts
+
+
+def _branches(spec):
+    """Per dict of the space: name in the study -> (parameter, dimension)."""
+    dicts = [spec] if isinstance(spec, dict) else list(spec)
+    bad = [part for part in dicts if not isinstance(part, dict)]
+    if bad:
+        raise SktrainError(f"param_distributions must hold dicts of parameters, got {bad[0]!r} among them.")
+    if not dicts or not all(dicts):
+        raise SktrainError("param_distributions is empty: there is nothing to search. Name at least one parameter.")
+    branches, seen = [], {}
+    for number, part in enumerate(dicts):
+        branch = {}
+        for name, value in part.items():
+            dimension = _dimension(name, value)
+            shared = str(seen.setdefault(name, dimension)) == str(dimension)  # one name in the study means one range
+            branch[name if shared else f"{name} (dict {number})"] = (name, dimension)
+        branches.append(branch)
+    return branches
+
+
+def _why_not(name, value, keys):
+    """Why ``name=value`` is no point of a dict of the space; None when it is one."""
+    if name not in keys:
+        return f"{name!r} is not searched (searched: {', '.join(map(repr, keys))})"
+    try:
+        keys[name][1].encode(value)
+    except (ValueError, TypeError):
+        return f"{name}={value!r} is not in {keys[name][1]}"
+    return None
 
 
 def check_params(estimator, params):

@@ -192,7 +192,8 @@ class StorageLedger:
         if lines:
             raise StudyMismatchError(
                 f"The study {self.name!r} in this storage belongs to another problem: {'; '.join(lines)}. "
-                "Use another study_name or storage, or undo the change."
+                "Use another study_name or storage, or undo the change; inside cross_validate or a nested search leave study_name=None: "
+                "the name is then derived from the rows of each outer fold."
             )
         return study_id, bound["seed"]
 
@@ -257,7 +258,7 @@ class StorageLedger:
         kept = _outcome(trial)
         value = trial.value if kept["state"] == "complete" else None
         return Record(
-            slot, self._space.params(trial), dict(trial.params), dict(trial.distributions), dict(trial.system_attrs), kept["memory"],
+            slot, self._space.restored(trial, kept.get("params")), dict(trial.params), dict(trial.distributions), dict(trial.system_attrs), kept["memory"],
             kept["state"], kept["folds"], kept["reports"], value, kept["duration"],
         )  # fmt: skip
 
@@ -287,7 +288,7 @@ class StorageLedger:
     def write(self, record):
         """Make a finished trial last; it counts from the moment its state is set."""
         storage, trial_id = self._storage, record.claim
-        kept = {"state": record.state, "folds": record.folds, "reports": record.reports, "duration": record.duration, "memory": record.memory}
+        kept = {"params": self._space.stored(record.params), "state": record.state, "folds": record.folds, "reports": record.reports, "duration": record.duration, "memory": record.memory}
         try:
             storage.set_trial_user_attr(trial_id, "outcome", kept)
             for step, value in enumerate(record.reports):

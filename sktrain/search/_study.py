@@ -18,6 +18,8 @@ from optuna.samplers import BaseSampler
 from optuna.samplers._lazy_random_state import LazyRandomState
 from optuna.trial import FrozenTrial, TrialState
 
+from ..exceptions import SktrainError
+
 __all__ = ["BATCH", "Record", "Suggester", "default_sampler", "quiet_optuna"]
 
 BATCH = 4  # slots suggested at once; a larger batch keeps more workers busy and learns later
@@ -167,6 +169,14 @@ class _PastOnly:
         return [trial for trial in trials if trial.state.is_finished() or trial.number == self._number]
 
 
+def _check_given(given, trial):
+    """Hold what was asked for to what a define-by-run space suggested."""
+    for name, value in given.items():
+        if name not in trial.params or not trial.distributions[name]._contains(trial.distributions[name].to_internal_repr(value)):
+            known = {name: str(distribution) for name, distribution in trial.distributions.items()}
+            raise SktrainError(f"enqueue: {name!r}={value!r} is nothing that the function given as param_distributions suggests ({known}).")
+
+
 class Suggester:
     """Asks the sampler and the pruner, on a study that only sees whole batches.
 
@@ -179,10 +189,12 @@ class Suggester:
     seed : int
     name : str
         Name of the study; Hyperband reads it.
+    opening : list of dict, default=()
+        What the first slots sample; the sampler adds what is missing.
     """
 
-    def __init__(self, space, *, sampler, pruner, seed, name):
-        self.space, self.seed = space, seed
+    def __init__(self, space, *, sampler, pruner, seed, name, opening=()):
+        self.space, self.seed, self.opening = space, seed, opening
         if isinstance(sampler, SpreadTPESampler):
             sampler.opening_seed = seed
         self.study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner, study_name=name)
@@ -204,8 +216,12 @@ class Suggester:
     def ask(self, slot):
         """Suggest the parameters of ``slot``; slots are asked in order."""
         self._reseed(slot)
+        given = self.opening[slot] if slot < len(self.opening) else {}
+        if given:
+            self.study.enqueue_trial(given)
         trial = self.study.ask(self.space.distributions)
         params = self.space.params(trial)
+        _check_given(given, trial)
         frozen = self.study._storage.get_trial(trial._trial_id)
         memory = self.study._storage.get_study_system_attrs(self.study._study_id)
         return Record(slot, params, dict(frozen.params), dict(frozen.distributions), dict(frozen.system_attrs), dict(memory))

@@ -54,7 +54,7 @@ def test_a_row_number_beside_the_date_is_dropped(bars, tmp_path):
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_epoch_numbers(bars, tmp_path, unit):
     numbers = bars.set_axis(bars.index.as_unit(unit).asi8, axis=0).rename_axis("timestamp")
-    same(read_bars(written(numbers, tmp_path / "a.csv")), bars)
+    same(read_bars(written(numbers, tmp_path / "a.csv")), bars.tz_localize("UTC"))
 
 
 def test_days_as_numbers_day_first_and_apart(bars, tmp_path):
@@ -71,9 +71,10 @@ def test_days_as_numbers_day_first_and_apart(bars, tmp_path):
 
 def test_offsets_become_utc(bars, tmp_path):
     eastern = bars.set_axis(pd.date_range("2024-03-08 10:00", periods=40, freq="D", tz="America/New_York", name="time"))
-    with pytest.warns(DataQualityWarning, match="UTC"):
-        out = read_bars(written(eastern, tmp_path / "a.csv"))
+    out = read_bars(written(eastern, tmp_path / "a.csv"))
     assert (out.index == eastern.index).all()
+    assert str(out.index.tz) == "UTC"
+    assert out.attrs["reading"]["written_in"] == "-05:00/-04:00"
 
 
 def test_newest_first_is_turned_round(bars, tmp_path):
@@ -158,9 +159,15 @@ def test_folders_that_hold_no_bars(tmp_path, bars):
         read_bars(tmp_path)
     written(bars, tmp_path / "A.csv")
     (tmp_path / "B.csv").write_text("time,open\n2024-01-01,nothing\n")
-    with pytest.raises(InvalidBarsError, match=r"B\.csv"):
+    with pytest.warns(DataQualityWarning, match=r"1 of 2 files left out. B\.csv"):
+        out = read_bars(tmp_path)
+    assert out.index.unique("symbol").tolist() == ["A"]
+    assert list(out.attrs["reading"]["left_out"]) == ["B"]
+    (tmp_path / "A.csv").unlink()
+    with pytest.raises(InvalidBarsError, match=r"none of 1 files could be read. B\.csv"):
         read_bars(tmp_path)
-    written(bars.tz_localize("UTC"), tmp_path / "B.csv")
+    written(bars, tmp_path / "A.csv")
+    written(bars.set_axis(bars.index.tz_localize("UTC") + pd.Timedelta("9h")), tmp_path / "B.csv")
     with pytest.raises(InvalidBarsError, match="time zones"):
         read_bars(tmp_path)
     (tmp_path / "B.csv").unlink()
@@ -171,5 +178,5 @@ def test_folders_that_hold_no_bars(tmp_path, bars):
 
 def test_the_first_bad_row_is_named(tmp_path):
     (tmp_path / "a.csv").write_text("time,open,high,low,close,volume\n2024-01-01,1,2,1,1,5\n2024-01-02,1,2,1,,5\n")
-    with pytest.raises(InvalidBarsError, match=r"a\.csv: Column 'close' is nan in row 1"):
+    with pytest.raises(InvalidBarsError, match=r"a\.csv: line 3 \(2024-01-02\): Column 'close' is nan"):
         read_bars(tmp_path / "a.csv")

@@ -1,16 +1,20 @@
 """Write the golden files that are missing: run once per format and per kind of object, then keep the files for ever.
 
-    python tests/persistence/make_golden.py
+    python tests/persistence/make_golden.py [plain]
 """
 
 from pathlib import Path
+import sys
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.ensemble import VotingClassifier
+from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import TimeSeriesSplit
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 FOLDER = Path(__file__).parent / "golden"
 
@@ -48,8 +52,29 @@ def models():
         "vote": vote,
         "pruned": pruned,
         "quantized": ModelQuantizer().quantize_model(tcn),
-        "scikit_learn": make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y),
+        **plain_models(),
     }
+
+
+def plain_models():
+    """Those without a net."""
+    from sktrain import OptunaSearchCV
+
+    X, y = rows()
+    search = OptunaSearchCV(LogisticRegression(), {"C": (0.1, 1.0)}, n_trials=3, cv=TimeSeriesSplit(3), random_state=0)
+    boosted = [("trees", RandomForestClassifier(3, random_state=0)), ("stages", GradientBoostingClassifier(n_estimators=2, random_state=0))]
+    return {
+        "scikit_learn": make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y),
+        "forest": VotingClassifier([*boosted, ("bins", HistGradientBoostingClassifier(max_iter=2))], voting="soft").fit(X, y),
+        "vectors": VotingClassifier([("near", KNeighborsClassifier()), ("svc", SVC(random_state=0))]).fit(X, y),
+        "search": search.fit(X, y),
+    }
+
+
+def answers(model):
+    """What a golden file is held to: probabilities, or labels where there are none."""
+    X = rows()[0][-50:]
+    return model.predict_proba(X) if hasattr(model, "predict_proba") else model.predict(X)
 
 
 def main():
@@ -58,12 +83,12 @@ def main():
 
     FOLDER.mkdir(exist_ok=True)
     X, _ = rows()
-    for name, model in models().items():
+    for name, model in (plain_models() if "plain" in sys.argv else models()).items():
         path = FOLDER / f"format{FORMAT}_{name}.sktrain"
         if path.exists():  # never written again
             continue
         save(model, path, probe=X[-8:], scores={"accuracy": float(model.score(X, rows()[1]))})
-        np.save(path.with_suffix(".npy"), model.predict_proba(X[-50:]))
+        np.save(path.with_suffix(".npy"), answers(model))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from sktrain import (
 )
 from sktrain.exceptions import CorruptFileError
 from sktrain.persistence import _probes, read_manifest
-from sktrain.persistence._codec import Decoder
+from sktrain.persistence._decoder import Decoder
 
 SMALL = {"max_epochs": 1, "random_state": 0, "horizon": 0, "module__hidden_size": 8}
 

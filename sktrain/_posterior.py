@@ -1,0 +1,166 @@
+"""From class scores to class probabilities: the inverse of the focal loss in closed form, then one temperature and one weight
+toward the training prior, learned on validation rows by log loss.
+
+Nothing here knows torch: quantized nets, which open without it, use it too. :mod:`sktrain.compression` writes the same formulas as ONNX
+operators.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+__all__ = ["Posterior", "focal_log_posterior"]
+
+_FLATTEST, _STEEPEST = 0.05, 4.0
+"""Bounds of 1 / temperature. Below 1/20 a net without signal loses less than .0002 nats by its own scores (the excess grows with the
+square, and is at most .05 nats at 1), and ranks rows still; above 4 a float32 graph no longer agrees to 5e-6."""
+_TINY = 1e-300  # of the odds of all other classes together, so that its logarithm is finite
+_DOUBT = 3.0
+"""Log likelihood, in nats over all validation rows, that two parameters and the choice of the best epoch gain where there is no
+signal: half a degree of freedom each (Wilks 1938), the rest for the epoch, measured by ``bench_probabilities`` (development seeds)."""
+
+
+def focal_log_posterior(scores, gamma):
+    """Logarithm of the class probabilities that minimise the expected focal loss at ``scores``.
+
+    The focal loss is not proper: its minimiser v is not the posterior η. Setting the derivative of the expected loss to a constant
+    gives η_k ∝ h(v_k), h(v) = v / ((1 - v)^γ - γ (1 - v)^(γ-1) v log v) (Charoenphakdee et al. 2021, "On focal loss for
+    class-posterior probability estimation", theorem 11). Here log h(v) = log v - γ log(1 - v) - log(1 + γ r), with
+    r = -v log v / (1 - v) in [0, 1], which neither overflows nor cancels. h rises strictly, so the order of the classes stays.
+
+    Parameters
+    ----------
+    scores : ndarray of float64, shape (n, n_classes)
+        Logits of a softmax.
+    gamma : float
+        Of the loss; at 0 the posterior is the softmax.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, n_classes)
+        Up to a constant of each row, which a softmax takes away.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> scores = np.log([[0.76, 0.24]])
+    >>> focal = np.exp(focal_log_posterior(scores, gamma=2.0))
+    >>> (focal / focal.sum()).round(3).tolist()
+    [[0.957, 0.043]]
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    z = scores - scores.max(axis=1, keepdims=True)
+    if gamma == 0:
+        return z
+    at = np.arange(len(z)), z.argmax(axis=1)
+    odds = np.exp(z)  # to the best class
+    odds[at] = 0.0
+    rest = np.maximum(odds.sum(axis=1), _TINY)[:, None]
+    log_v = z - np.log1p(rest)
+    miss = 1.0 + rest - odds  # (1 - v) / v of the best class, which is not got by subtraction for the best itself
+    miss[at], odds[at] = rest[:, 0], 1.0
+    return log_v - gamma * np.log(miss) - np.log1p(-gamma * log_v * odds / miss)
+
+
+def _log_softmax(scores):
+    scores = scores - scores.max(axis=1, keepdims=True)
+    return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """How a net's class scores become probabilities.
+
+    With L the log posterior of :func:`focal_log_posterior` and π the training prior, ``log q ∝ L / temperature + prior_weight log π``
+    (temperature: Guo et al. 2017, "On calibration of modern neural networks"). (1, 0) is the posterior as it is; a large temperature
+    with the weight 1 is the prior.
+
+    Attributes
+    ----------
+    gamma : float
+        Of the focal loss; 0 for losses whose minimiser is the posterior.
+    temperature : float
+        Above 1 the net was too sure of itself, below 1 not sure enough.
+    prior_weight : float
+        Weight of the logarithm of the training prior, in [0, 1].
+    prior : ndarray of float64, shape (n_classes,), or None
+        Shares of the classes in the training rows, as weighted in training; None where nothing was calibrated.
+    n_rows : float
+        Validation rows they were learned from, overlapping labels counted once; 0 where nothing was calibrated.
+    """
+
+    gamma: float = 0.0
+    temperature: float = 1.0
+    prior_weight: float = 0.0
+    prior: np.ndarray | None = None
+    n_rows: float = 0.0
+
+    def probabilities(self, scores):
+        """Class probabilities of ``scores``: float64, both of shape (n, n_classes)."""
+        log_q = focal_log_posterior(scores, self.gamma)
+        if self.prior is not None:
+            log_q = log_q / self.temperature + self.prior_weight * np.log(self.prior)
+        q = np.exp(log_q - log_q.max(axis=1, keepdims=True))
+        return q / q.sum(axis=1, keepdims=True)
+
+    def calibrated(self, scores, codes, prior, *, weight=None, share=1.0):
+        """The same with temperature and weight of the prior learned from validation rows.
+
+        The two numbers minimise the log loss of the rows, the labels softened as Platt (1999) does for few rows. The step to them,
+        from the prior or from an earlier calibration, is then shortened by G / (G + 3), where G is what it gains in nats: where
+        the rows cannot tell the net from its prior, the prior has the word, and few rows do not undo what many have taught.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n, n_classes)
+        codes : ndarray of int, shape (n,)
+        prior : ndarray of shape (n_classes,)
+            Positive shares.
+        weight : ndarray of shape (n,), optional
+        share : float, default=1.0
+            Independent rows per row: labels that overlap in time say the same thing several times.
+
+        Returns
+        -------
+        Posterior
+        """
+        weight = np.ones(len(codes)) if weight is None else np.asarray(weight, dtype=np.float64)
+        n_rows = share * weight.sum() ** 2 / np.square(weight).sum()
+        evidence = _log_softmax(focal_log_posterior(scores, self.gamma))
+        log_prior = np.log(prior)
+        soft = 1 / (n_rows + 1)
+        target = soft * prior + (1 - soft) * np.eye(len(prior))[codes]
+        loss = _Loss(evidence, log_prior, target, weight / weight.sum())
+        start = _PRIOR if self.prior is None else np.array([1 / self.temperature, self.prior_weight])
+        best = _minimiser(loss)
+        gain = n_rows * max(loss(start) - loss(best), 0.0)
+        slope, level = start + gain / (gain + _DOUBT) * (best - start)
+        return replace(self, temperature=float(1 / max(slope, _FLATTEST)), prior_weight=float(level), prior=prior, n_rows=float(n_rows))
+
+
+_PRIOR = np.array([0.0, 1.0])  # slope and weight that give the prior itself
+_AS_IS = np.array([1.0, 0.0])
+
+
+def _minimiser(loss):
+    """Slope and weight of the prior with the least log loss, in their bounds; the problem is convex."""
+    from scipy.optimize import minimize
+
+    found = minimize(loss.with_gradient, _AS_IS, jac=True, method="L-BFGS-B", bounds=[(0.0, _STEEPEST), (0.0, 1.0)])
+    return found.x
+
+
+class _Loss:
+    """Log loss of q ∝ exp(slope · evidence + weight · log prior), a logistic regression with two coefficients."""
+
+    def __init__(self, evidence, log_prior, target, weight):
+        self.features = np.stack([evidence, np.broadcast_to(log_prior, evidence.shape)])
+        self.target, self.weight = target, weight
+
+    def with_gradient(self, theta):
+        log_q = _log_softmax(np.tensordot(theta, self.features, 1))
+        loss = -(self.weight @ (self.target * log_q).sum(axis=1))
+        return float(loss), np.einsum("fnk,nk,n->f", self.features, np.exp(log_q) - self.target, self.weight)
+
+    def __call__(self, theta):
+        return self.with_gradient(theta)[0]

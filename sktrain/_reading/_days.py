@@ -1,0 +1,170 @@
+"""Day first or month first: the readings that a column of dates allows enter, the one its rows speak for leaves."""
+
+from itertools import product
+import re
+
+import numpy as np
+import pandas as pd
+
+from ._protocol import UnreadableError, clipped, option
+
+__all__ = ["day_order", "formats_of"]
+
+_SEPARATED = re.compile(r"(\d{1,4})([-/. ])(\d{1,2}|[^\W\d]{3,9}\.?)([-/., ]+)(\d{1,4})(?=\D|$)(.*)")
+_MONTH_FIRST = re.compile(r"([^\W\d]{3,9}\.?) (\d{1,2})(,? )(\d{4})(?=\D|$)(.*)")
+_CLOCKS = (
+    (r"", ""),
+    (r"[ T]\d{1,2}:\d{2}", "%H:%M"),
+    (r"[ T]\d{1,2}:\d{2}:\d{2}", "%H:%M:%S"),
+    (r"[ T]\d{1,2}:\d{2}:\d{2}\.\d+", "%H:%M:%S.%f"),
+    (r"[ T]\d{1,2}:\d{2} ?[AaPp][Mm]", "%I:%M %p"),
+    (r"[ T]\d{1,2}:\d{2}:\d{2} ?[AaPp][Mm]", "%I:%M:%S %p"),
+    (r"[ T]\d{1,2}-[AaPp][Mm]", "%I-%p"),
+    (r"[ T]\d{6}", "%H%M%S"),
+    (r"[ T]\d{4}", "%H%M"),
+)
+_PLAUSIBLE_SHARE = 0.8  # of the steps: the calendar of a market, with its holidays
+_LONGEST_GAP = 12  # usual steps: no market closes for longer
+_ENOUGH = 5  # weekend days expected when none is seen: (5/7)**17, a chance of 0.3 %
+_DAY = 86_400 * 10**9
+
+
+def formats_of(text: pd.Series, dayfirst: bool | None) -> list[str]:
+    """The formats that the first text may be in, as ``strptime`` writes them; ``ISO8601`` for a year in front.
+
+    Raises
+    ------
+    UnreadableError
+        For clock times without a day.
+    """
+    first = text.iloc[0]
+    if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?", first):
+        raise UnreadableError(
+            f"times such as {clipped(first)} have no day. Name the column of days with {option('columns', {'date': 'NAME'})}."
+        )
+    if re.match(r"\d{4}\D?\d{1,2}\D?\d{1,2}", first) and not re.search(r"[AaPp][Mm]$", first):
+        return ["ISO8601"]
+    if re.fullmatch(r"\d{4}[-/.]\d{1,2}", first):
+        return [f"%Y{first[4]}%m"]
+    named = _MONTH_FIRST.match(first)
+    if named:
+        month = "%b" if len(named[1].rstrip(".")) <= 3 else "%B"
+        dot = "." if named[1].endswith(".") else ""
+        return [f"{form}{dot} %d{named[3]}%Y{_clock(named[5])}" for form in dict.fromkeys((month, "%B", "%b"))]
+    found = _SEPARATED.match(first)
+    if not found:
+        return ["ISO8601"]
+    one, mark, two, second, three, rest = found.groups()
+    if not two[0].isdigit():
+        years = ("%Y",) if len(three) == 4 else ("%y",)
+        return [f"%d{mark}{month}{second}{year}{_clock(rest)}" for month, year in product(("%b", "%B"), years)]
+    if len(one) == 4:
+        orders = [("%Y", "%m", "%d")]
+    elif len(three) == 4:
+        orders = [("%d", "%m", "%Y"), ("%m", "%d", "%Y")]
+    else:
+        orders = [("%d", "%m", "%y"), ("%m", "%d", "%y"), ("%y", "%m", "%d")]
+    if dayfirst is not None and len(orders) > 1:
+        orders = orders[:1] if dayfirst else orders[1:2]
+    return [f"{a}{mark}{b}{second}{c}{_clock(rest)}" for a, b, c in orders]
+
+
+def _clock(rest: str) -> str:
+    """The format of what stands behind the day."""
+    for pattern, form in _CLOCKS:
+        if re.fullmatch(pattern, rest):
+            if not form:
+                return ""
+            mark = rest[0]
+            if form.endswith("%p") and form[-3] == " " and not re.search(r" [AaPp][Mm]$", rest):
+                form = form[:-3] + "%p"
+            return mark + form
+    return rest
+
+
+def day_order(
+    fits: dict[str, pd.DatetimeIndex], text: pd.Series, groups: np.ndarray | None, dayfirst: bool | None
+) -> tuple[str, list[str]]:
+    """The reading that the rows speak for, and what to say about it.
+
+    Raises
+    ------
+    UnreadableError
+        When nothing decides.
+    """
+    forms = list(fits)
+    if len(forms) > 1 and all(index.equals(fits[forms[0]]) for index in fits.values()):
+        forms = forms[:1]
+    if len(forms) == 1:
+        order = _shown(forms[0])
+        return forms[0], [f"dates read as {order}"] if order else []
+    dotted = [form for form in forms if form.startswith("%d.")]
+    if dotted:
+        return dotted[0], ["dates read as day.month.year"]
+    forms = _plausible_years(forms, fits)
+    for evidence in (_ordered, _regular, _no_weekends):
+        if len(forms) > 1:
+            passed = [form for form in forms if evidence(fits[form], groups)]
+            forms = passed or forms
+    if len(forms) == 1:
+        return forms[0], [f"dates read as {_shown(forms[0])} (the other order has gaps, weekends or steps back)"]
+    raise UnreadableError(
+        f"dates such as {clipped(text.iloc[0])} may be day first or month first, and nothing in the file decides. "
+        f"Say {option('dayfirst', True)} or {option('dayfirst', False)}."
+    )
+
+
+def _plausible_years(forms: list[str], fits: dict[str, pd.DatetimeIndex]) -> list[str]:
+    """Readings that do not lie in the future."""
+    limit = pd.Timestamp.now() + pd.Timedelta(days=366)
+    kept = [form for form in forms if fits[form].max() <= limit and fits[form].min().year >= 1900]
+    return kept or forms
+
+
+def _shown(form: str) -> str:
+    names = {"d": "day", "m": "month", "y": "year", "Y": "year"}
+    found = re.match(r"%([dmyY])(.)%([dmyY]).%([dmyY])", form)
+    return "" if not found else found[2].join(names[found[i]] for i in (1, 3, 4))
+
+
+def _days_by_group(index: pd.DatetimeIndex, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Different days of each instrument in rising order, as numbers of days, and the instrument."""
+    days = index.asi8 // _DAY
+    frame = pd.DataFrame({"group": 0 if groups is None else groups, "day": days}).drop_duplicates()
+    frame = frame.sort_values(["group", "day"])
+    return frame["day"].to_numpy(), frame["group"].to_numpy()
+
+
+def _ordered(index: pd.DatetimeIndex, groups: np.ndarray | None) -> bool:
+    """Whether the rows run in one direction within each instrument."""
+    values = index.asi8
+    group = np.zeros(len(values), dtype=np.int64) if groups is None else groups
+    order = np.argsort(group, kind="stable")
+    step = np.diff(values[order])[group[order][1:] == group[order][:-1]]
+    return bool((step >= 0).all() or (step <= 0).all())
+
+
+def _regular(index: pd.DatetimeIndex, groups: np.ndarray | None) -> bool:
+    """Whether the days follow the calendar of a market: daily, weekly, monthly, quarterly or yearly, without long gaps."""
+    days, group = _days_by_group(index, groups)
+    same = group[1:] == group[:-1]
+    step = np.diff(days)[same]
+    if not len(step):
+        return False
+    dates = days.astype("datetime64[D]")
+    start, end = dates[:-1][same], dates[1:][same]
+    inside = len(index) > 2 * len(days)  # several bars a day: the days follow one another
+    business = np.busday_count(start, end)
+    months = end.astype("datetime64[M]").astype(int) - start.astype("datetime64[M]").astype(int)
+    near = np.abs(step - 30.44 * months) < 4
+    calendars = [(business == 1, 1.0), (step == 1, 1.0)]
+    if not inside:
+        calendars += [((step == 7), 7.0), (near & (months == 1), 30.0), (near & (months == 3), 91.0), (near & (months == 12), 365.0)]
+    return any(hit.mean() >= _PLAUSIBLE_SHARE and step.max() <= _LONGEST_GAP * usual for hit, usual in calendars)
+
+
+def _no_weekends(index: pd.DatetimeIndex, groups: np.ndarray | None) -> bool:
+    """Whether no bar lies on a weekend, among so many days that chance would have put some there."""
+    days = np.unique(_days_by_group(index, groups)[0])
+    weekday = (days + 3) % 7  # 1970-01-01 was a Thursday
+    return len(days) * 2 / 7 >= _ENOUGH and not (weekday >= 5).any()

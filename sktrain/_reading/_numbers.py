@@ -1,0 +1,120 @@
+"""Numbers as files write them enter, one decision for the file decides what dot and comma mean, floats leave."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from ._cells import MISSING
+from ._protocol import UnreadableError, clipped
+
+__all__ = ["bad_numbers", "to_numbers"]
+
+_SCALES = {
+    "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "万": 1e4, "亿": 1e8, "億": 1e8, "千": 1e3,
+    "mio": 1e6, "mrd": 1e9, "tsd": 1e3, "%": 1.0,
+}  # fmt: skip
+_SUFFIX = r"(?i)^(.*?)\s*(mio|mrd|tsd|[kmbt万亿億千%])\.?$"
+_PLAIN = r"^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$"
+
+
+def to_numbers(columns: Mapping[str, pd.Series], *, delimiter: str | None = None) -> dict[str, pd.Series]:
+    """Convert the numeric columns of a file together.
+
+    Parameters
+    ----------
+    columns : mapping of str to Series
+        Text, or numbers, which stay as they are.
+    delimiter : str, optional
+        What divides cells: a semicolon speaks for the decimal comma when the numbers themselves leave it open.
+
+    Returns
+    -------
+    dict of str to Series
+        float64 or int64; NaN where a cell is missing or no number.
+    """
+    texts = {name: _cleaned(column) for name, column in columns.items() if not _is_number(column)}
+    rough = {name: text for name, text in texts.items() if not text.str.match(_PLAIN).fillna(True).all()}
+    sign = _decimal_sign(rough, texts, delimiter) if rough else "."
+    done = {}
+    for name, column in columns.items():
+        if name not in texts:
+            done[name] = _as_plain(column)
+        else:
+            done[name] = _as_plain(_parsed(texts[name], sign if rough else "."))
+    return done
+
+
+def bad_numbers(before: pd.Series, after: pd.Series) -> np.ndarray:
+    """Rows whose cell says something that is no number."""
+    if _is_number(before):
+        return np.zeros(len(before), dtype=bool)
+    text = before.astype("str").str.strip()
+    said = before.notna() & ~text.isin(MISSING)
+    return (after.isna() & said).to_numpy()
+
+
+def _is_number(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype)
+
+
+def _as_plain(column: pd.Series) -> pd.Series:
+    """NumPy's int64 or float64, whatever extension or width the column came in."""
+    dtype = column.dtype
+    if dtype in (np.float64, np.int64):
+        return column
+    whole = pd.api.types.is_integer_dtype(dtype) and not column.isna().any()
+    return column.astype("int64" if whole and column.max() < 2**63 else "float64")
+
+
+def _cleaned(column: pd.Series) -> pd.Series:
+    """Text without blanks, currency signs and the like; missing where the cell says so."""
+    text = column.astype("str").str.strip()
+    text = text.mask(text.isin(MISSING))
+    if text.str.match(_PLAIN).fillna(True).all():
+        return text
+    text = text.str.replace(r"[$€£¥₹₩₽'’\s\u00a0\u202f]|USD|EUR|元|手|股", "", regex=True)
+    text = text.str.replace("，", ",", regex=False).str.replace("−", "-", regex=False)
+    return text.str.replace(r"^\((.*)\)$", r"-\1", regex=True)
+
+
+def _decimal_sign(rough: Mapping[str, pd.Series], texts: Mapping[str, pd.Series], delimiter: str | None) -> str:
+    """What divides the decimals, from all numbers of the file; a contradiction is refused."""
+    body = pd.concat([text.dropna() for text in texts.values()], ignore_index=True)
+    body = pd.Series(pd.unique(body), dtype="str").str.replace(r"[^\d.,]", "", regex=True)
+    comma_last = body.str.contains(r"\..*,\d*$") | body.str.contains(r"^\d+(?:\.\d{3}){2,}$")
+    dot_last = body.str.contains(r",.*\.\d*$") | body.str.contains(r"^\d+(?:,\d{3}){2,}$")
+    comma = comma_last | body.str.contains(r"^(?:0*|\d{4,}|\d+),\d*$") & ~body.str.contains(r"^[1-9]\d{0,2},\d{3}$")
+    dot = dot_last | body.str.contains(r"^\d*\.\d*$") & ~body.str.contains(r"^[1-9]\d{0,2}\.\d{3}$")
+    if comma.any() and dot.any():
+        one, other = body[comma].iloc[0], body[dot].iloc[0]
+        raise UnreadableError(
+            f"has numbers with a decimal comma ({clipped(one)}) and with a decimal dot ({clipped(other)}): bring them into one form."
+        )
+    if comma.any() or dot.any():
+        return "," if comma.any() else "."
+    has_comma = body.str.contains(",", regex=False).any()
+    return "," if has_comma and delimiter == ";" else "."
+
+
+def _parsed(text: pd.Series, sign: str) -> pd.Series:
+    if text.str.match(_PLAIN).fillna(True).all() and sign == ".":
+        return _to_numeric(text)
+    parts = text.str.extract(_SUFFIX)
+    scaled = parts[1].notna()
+    scale = parts[1].str.lower().map(_SCALES).astype("float64").fillna(1.0)
+    body = parts[0].where(scaled, text)
+    other = "." if sign == "," else ","
+    body = body.str.replace(other, "", regex=False).str.replace(sign, ".", regex=False)
+    values = _to_numeric(body)
+    if not (scale != 1.0).any():
+        return values
+    out = values.astype("float64") * scale
+    whole = np.rint(out)
+    return out.where((out - whole).abs() > 1e-9 * out.abs(), whole)
+
+
+def _to_numeric(text: pd.Series) -> pd.Series:
+    """Floats, or integers where every cell is one; NaN for what is no number (words like "inf" included)."""
+    strict = text.where(text.str.match(_PLAIN).fillna(False))
+    return pd.to_numeric(strict.astype(object).where(strict.notna(), np.nan), errors="coerce")

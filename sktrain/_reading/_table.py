@@ -1,0 +1,239 @@
+"""A file of rows, whatever its container: a path enters; a table with its rows of names, its cells and its lines leaves."""
+
+import csv
+import io
+from pathlib import Path
+import re
+import warnings
+
+import pandas as pd
+
+from .._optional import require
+from ._block import Layout, find_layout, lines_of
+from ._cells import MISSING, cell_kind
+from ._json import frame_from_json
+from ._names import RoleTable
+from ._protocol import UnreadableError
+from ._source import Source, open_source_bytes, settle_encoding
+
+__all__ = ["Table", "open_table"]
+
+_HEAD, _TAIL = 1 << 18, 1 << 14  # bytes of the first and last lines
+_SAMPLE = 200  # rows that names and roles are found from
+
+
+class Table:
+    """Rows of a file, opened but not yet read.
+
+    Attributes
+    ----------
+    headers : list of list of str
+        Rows of names; none when the first line is data.
+    sample : list of list of str
+        First rows as text.
+    width : int
+        Columns.
+    delimiter : str or None
+    notes : list of str
+        What was decided so far.
+    typed : bool
+        Whether the cells come with types (Parquet and the like), not as text.
+    """
+
+    def __init__(self, headers, sample, width: int, notes: list[str], delimiter=None, typed: bool = False) -> None:
+        self.headers, self.sample, self.width = headers, sample, width
+        self.notes, self.delimiter, self.typed = notes, delimiter, typed
+
+    def kinds(self) -> list[str]:
+        """What the columns usually hold in the sample."""
+        out = []
+        for place in range(self.width):
+            found = [cell_kind(row[place]) for row in self.sample if place < len(row)]
+            found = [kind for kind in found if kind != "empty"]
+            out.append(max(set(found), key=found.count) if found else "empty")
+        return out
+
+    def load(self, texts: set[int], *, drop: bool = False) -> pd.DataFrame:
+        """Read the rows; the columns ``texts`` stay text, others become numbers where they are plain ones."""
+        raise AssertionError  # every container has its own
+
+    def place(self, row: int) -> str:
+        """How a message names a row."""
+        return f"row {row + 1}"
+
+
+class _FrameTable(Table):
+    def __init__(self, frame: pd.DataFrame, named: bool, notes: list[str]) -> None:
+        levels = range(frame.columns.nlevels)
+        headers = [[str(name) for name in frame.columns.get_level_values(level)] for level in levels] if named else []
+        first = frame.head(_SAMPLE)
+        sample = [["" if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell) for cell in row] for row in first.to_numpy(dtype=object)]
+        super().__init__(headers, sample, frame.shape[1], notes, typed=True)
+        self._frame = frame.set_axis(range(frame.shape[1]), axis=1)
+
+    def load(self, texts: set[int], *, drop: bool = False) -> pd.DataFrame:
+        frame = self._frame
+        frame.attrs = {}
+        objects = [place for place in texts if pd.api.types.is_numeric_dtype(frame[place].dtype)]
+        return frame.astype(dict.fromkeys(objects, object)) if objects else frame
+
+
+class _TextTable(Table):
+    def __init__(self, source: Source, layout: Layout, start: int, stop: int, encoding_notes: list[str]) -> None:
+        super().__init__(layout.headers, layout.sample, layout.width, [*encoding_notes, *layout.notes], layout.delimiter)
+        self._source, self._span, self._skip = source, (start, stop), layout.skip
+
+    def load(self, texts: set[int], *, drop: bool = False) -> pd.DataFrame:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            try:
+                frame = pd.read_csv(
+                    io.TextIOWrapper(self._source.part(*self._span), encoding="utf-8", errors="replace", newline=""),
+                    sep=r"\s+" if self.delimiter is None else self.delimiter,
+                    header=None,
+                    names=range(self.width),
+                    dtype=dict.fromkeys(texts, "str"),
+                    keep_default_na=False,
+                    na_values={place: MISSING for place in range(self.width) if place not in texts},
+                    skipinitialspace=True,
+                    on_bad_lines="warn" if drop else "error",
+                )
+            except pd.errors.EmptyDataError:
+                raise UnreadableError("holds no rows.") from None
+            except (pd.errors.ParserError, ValueError) as error:
+                raise UnreadableError(self._explained(str(error))) from error
+        skipped = sum(str(one.message).count("Skipping line") for one in said)
+        if skipped:
+            self.notes.append(f"{skipped} lines with too many cells left out")
+        if isinstance(frame.index, pd.MultiIndex) or not isinstance(frame.index, pd.RangeIndex):
+            raise UnreadableError(f"{self.place(0)} has more cells than the {self.width} that most rows have.")
+        return frame
+
+    def _explained(self, error: str) -> str:
+        found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", error)
+        if found:
+            line = int(found[2]) + self._skip
+            return f"line {line} has {found[3]} cells, the other rows {found[1]}: repair the line, or drop it with {_drop()}."
+        return f"cannot be read as a table: {error.strip()}"
+
+    def place(self, row: int) -> str:
+        """The line of a row, counted as an editor counts."""
+        with io.TextIOWrapper(self._source.part(*self._span), encoding="utf-8", errors="replace", newline="") as lines:
+            if self.delimiter is None:
+                rows = (n for n, line in enumerate(lines, 1) if line.strip())
+                return f"line {self._skip + next((n for i, n in enumerate(rows) if i == row), row + 1)}"
+            reader = csv.reader(lines, delimiter=self.delimiter)
+            count = -1
+            begin = 0
+            for cells in reader:
+                count += bool(cells)
+                if count == row:
+                    return f"line {self._skip + begin + 1}"
+                begin = reader.line_num
+        return f"row {row + 1}"
+
+
+def _drop() -> str:
+    from ._protocol import option
+
+    return option("bad_rows", "drop")
+
+
+def open_table(path: Path, roles: RoleTable, *, encoding: str | None = None, caller: str, named: bool = False) -> Table:
+    """Open a file of rows.
+
+    Parameters
+    ----------
+    path : Path
+    roles : RoleTable
+        Names that headers are known by.
+    encoding : str, optional
+        Of text; found out by default.
+    caller : str
+        The public name that reads, for messages about libraries.
+    named : bool, default=False
+        Whether rows are told from headers by the names of roles only (texts look like names).
+
+    Raises
+    ------
+    UnreadableError
+        Saying what the file is instead.
+    """
+    source = open_source_bytes(path)
+    if source.kind in ("parquet", "feather", "hdf5"):
+        return _FrameTable(_container(source, caller), True, [])
+    if source.kind == "xlsx":
+        return _from_text(_sheet(source, caller), roles, "utf-8", named)
+    if source.kind == "json":
+        source, _, start = settle_encoding(source, encoding, roles.count)
+        frame, has_names = frame_from_json(source.read(start).decode("utf-8", "replace"))
+        return _FrameTable(frame, has_names, [])
+    return _from_text(source, roles, encoding, named)
+
+
+def _from_text(source: Source, roles: RoleTable, encoding: str | None, named: bool) -> Table:
+    source, found, start = settle_encoding(source, encoding, roles.count)
+    head = source.read(start, _HEAD)
+    lines = lines_of(head.decode("utf-8", "replace"))
+    if len(head) == _HEAD and len(lines) > 1:
+        lines.pop()  # cut in the middle
+    tail_bytes = b"" if named else source.read(max(start, source.size - _TAIL))
+    tail = re.split(rb"(?<=\n)|(?<=\r)(?!\n)", tail_bytes)
+    tail = [line for line in tail if line][(1 if source.size - start > _TAIL else 0) :]
+    layout = find_layout(lines, [line.decode("utf-8", "replace") for line in tail], roles.knows, named=named)
+    if not layout.sample:
+        raise UnreadableError("holds no rows below its header.")
+    begin = start + sum(len(line.encode("utf-8")) for line in lines[: layout.skip])
+    stop = source.size - sum(len(line) for line in tail[len(tail) - layout.footer :])
+    notes = [] if found in ("utf-8", "ascii", "utf-8-sig") else [f"encoding {found}"]
+    return _TextTable(source, layout, begin, max(stop, begin), notes)
+
+
+def _container(source: Source, caller: str) -> pd.DataFrame:
+    """Frames of Parquet, Feather and HDF5; an index comes along as the first columns."""
+    if source.kind == "hdf5":
+        from ._hdf5 import frame_from_hdf5
+
+        frame = frame_from_hdf5(source, caller)
+    else:
+        require("pyarrow", extra="parquet", caller=caller)
+        read = pd.read_parquet if source.kind == "parquet" else pd.read_feather
+        try:
+            frame = read(source.path if source.data is None else io.BytesIO(source.data))
+        except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
+            raise UnreadableError(f"is no {source.kind.title()} file that can be read ({error}).") from error
+    if not isinstance(frame.index, pd.RangeIndex) or frame.index.name is not None:
+        unnamed = frame.index.name is None and not isinstance(frame.index, pd.MultiIndex)
+        frame = frame.rename_axis(index="") if unnamed and frame.columns.nlevels == 1 else frame
+        frame = frame.reset_index()
+    if not len(frame):
+        raise UnreadableError("holds no rows.")
+    return frame
+
+
+def _sheet(source: Source, caller: str) -> Source:
+    """The first sheet of a workbook with a table, as text."""
+    require("openpyxl", extra="excel", caller=caller)
+    try:
+        sheets = pd.read_excel(
+            source.path if source.data is None else io.BytesIO(source.data), sheet_name=None, header=None, dtype=object, engine="openpyxl"
+        )
+    except Exception as error:  # openpyxl lets whatever the damage causes through
+        raise UnreadableError(f"is no Excel workbook that can be read ({error}).") from error
+    full = {name: sheet for name, sheet in sheets.items() if min(sheet.shape) > 1}
+    if len(full) != 1:
+        shown = ", ".join(map(repr, full))
+        raise UnreadableError(
+            f"is a workbook with {len(full)} sheets that hold tables ({shown}), not one. Save the one you want as CSV."
+            if full
+            else "is a workbook without a table."
+        )
+    ((_, sheet),) = full.items()
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    for row in sheet.itertuples(index=False):
+        writer.writerow(["" if pd.isna(cell) else cell.isoformat(sep=" ") if hasattr(cell, "hour") and hasattr(cell, "year") else cell for cell in row])
+    out = Source(None, buffer.getvalue().encode("utf-8"), source.name)
+    return out
+
+

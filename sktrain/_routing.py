@@ -1,0 +1,79 @@
+"""Metadata on its way through a meta-estimator: what its method was given, as arguments of the method it wraps.
+
+With scikit-learn's metadata routing on, the wrapped estimator gets what it requests; off, it gets what its signature names, of
+a Pipeline the last step, and metadata that nobody takes is refused.
+"""
+
+from inspect import Parameter, signature
+
+import numpy as np
+import pandas as pd
+from sklearn.utils._metadata_requests import _routing_enabled
+from sklearn.utils.metadata_routing import process_routing
+from sklearn.utils.validation import _check_method_params
+
+from .exceptions import SktrainError
+
+__all__ = ["metadata_rows", "routed_params"]
+
+
+def routed_params(owner: object, estimator: object, method: str, given: dict, *, callee: str | None = None, part: str = "estimator") -> dict:
+    """Arguments for a method of the wrapped estimator.
+
+    Parameters
+    ----------
+    owner : estimator
+        The meta-estimator.
+    estimator : estimator
+        What it wraps.
+    method : str
+        The method of ``owner`` that was called.
+    given : dict
+        Metadata it was called with; None counts as not given.
+    callee : str, optional
+        The method of ``estimator`` that is called; default ``method``.
+    part : str, default="estimator"
+        What ``get_metadata_routing`` of the owner calls ``estimator``.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    SktrainError
+        With routing off, for metadata that the estimator does not take.
+    UnsetMetadataPassedError
+        With routing on, for metadata that nobody requests.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    if not given:
+        return {}
+    callee = callee or method
+    if _routing_enabled():
+        return dict(process_routing(owner, method, **given)[part].get(callee, {}))
+    return _by_signature(estimator, callee, given)
+
+
+def _by_signature(estimator, method, given):
+    steps = dict(getattr(estimator, "steps", None) or ())
+    addressed = {name: value for name, value in given.items() if name.partition("__")[0] in steps}
+    plain = {name: value for name, value in given.items() if name not in addressed}
+    if steps:
+        last = list(steps)[-1]
+        return {**addressed, **{f"{last}__{name}": value for name, value in _by_signature(steps[last], method, plain).items()}}
+    taken = signature(getattr(estimator, method)).parameters
+    if not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in taken.values()):
+        for name in plain:
+            if name not in taken:
+                raise SktrainError(f"{type(estimator).__name__} takes no {name} in {method}.")
+    return plain
+
+
+def metadata_rows(params: dict, rows: np.ndarray, n: int) -> dict:
+    """What belongs to ``rows`` of metadata of n rows; what is not one value per row stays whole."""
+    like = np.empty((n, 0))
+    return {
+        name: value[rows] if isinstance(value, pd.Index) else _check_method_params(like, {name: value}, indices=rows)[name]
+        for name, value in params.items()
+    }

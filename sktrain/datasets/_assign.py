@@ -1,0 +1,322 @@
+"""Roles of the columns of a file of bars: names first, then contents; what stays open is refused with the candidates shown."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+import re
+
+from .._reading import Table, UnreadableError, clipped, option, plain_name
+from ._headerless import roles_by_content
+from ._roles import BARS, OPENING_STAMPS, PRICES
+
+__all__ = ["Roles", "assign_roles"]
+
+_GIVEN = ("time", "date", "symbol", *PRICES, "volume", "adjusted")  # what columns= may name
+_FIELDS = (*PRICES, "adjusted", "volume")
+_EPOCHS = ((9, 10), (12, 13), (15, 16), (18, 19))  # digits of seconds, ms, us, ns from 1980 to 2100
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?|\d{1,6}")
+_OTHER_VOLUME = re.compile(r"^(vol|volume) (?!ma\b|sma|ema|avg|average|weight|change|ratio|osc|delta)\S+$|^\S+ (vol|volume)$")
+
+
+@dataclass
+class Roles:
+    """Which column plays which role, by position.
+
+    Attributes
+    ----------
+    names : list of str
+        The columns as the file names them.
+    time : tuple of int
+        One column, or the day and the time of day.
+    fields : dict of str to int
+        open, high, low, close, and adjusted where there is one.
+    volumes : list of int
+        Candidates for the volume, the surest first.
+    symbol : int or None
+    wide : dict of str to dict
+        Fields by symbol where every symbol has columns of its own.
+    instrument : str or None
+        The symbol that a header names.
+    utc, opening : bool
+        What the name of the time says: its clock is UTC; it is the bar's opening.
+    notes : list of str
+    """
+
+    names: list[str]
+    time: tuple[int, ...] = ()
+    fields: dict[str, int] = field(default_factory=dict)
+    volumes: list[int] = field(default_factory=list)
+    symbol: int | None = None
+    wide: dict[str, dict[str, int]] = field(default_factory=dict)
+    instrument: str | None = None
+    utc: bool = False
+    opening: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    def used(self) -> set[int]:
+        """Positions that play a role."""
+        wide = {place for fields in self.wide.values() for place in fields.values()}
+        symbol = set() if self.symbol is None else {self.symbol}
+        return {*self.time, *self.fields.values(), *self.volumes, *wide} | symbol
+
+
+def assign_roles(table: Table, columns: Mapping[str, object] | None) -> Roles:
+    """Give every role its column.
+
+    Parameters
+    ----------
+    table : Table
+    columns : mapping of role to name, optional
+        What the user says; None or "" for a role that no column plays.
+
+    Raises
+    ------
+    UnreadableError
+        When a role stays without a column, or with too many.
+    """
+    given, barred = _given(table, columns)
+    if not table.headers and not {"open", "high", "low", "close"} <= set(given):
+        roles = roles_by_content(table, given, Roles([f"column {i + 1}" for i in range(table.width)]))
+        return roles
+    names, symbols = _named_columns(table)
+    roles = Roles(names)
+    free = [place for place in range(table.width) if place not in given.values()]
+    _set_time(roles, table, given, free)
+    _set_symbol(roles, table, given, barred, free)
+    if symbols is not None:
+        _set_wide(roles, names, symbols)
+    if not roles.wide:
+        _set_fields(roles, given, barred, free)
+    _complain(roles, table)
+    return roles
+
+
+def _given(table: Table, columns: Mapping[str, object] | None) -> tuple[dict[str, int], set[str]]:
+    """Positions of the columns that the user names, and the roles that none shall play."""
+    if columns is None:
+        return {}, set()
+    if not isinstance(columns, Mapping):
+        raise UnreadableError(f"columns must map roles to names of columns, got {type(columns).__name__}.")
+    names = table.headers[0] if len(table.headers) == 1 else _named_columns(table)[0]
+    found: dict[str, int] = {}
+    barred = set()
+    for role, name in columns.items():
+        if role not in _GIVEN:
+            raise UnreadableError(f"columns names the role {clipped(role)}; the roles are {', '.join(_GIVEN)}.")
+        if name is None or name == "":
+            barred.add(role)
+        else:
+            found[role] = _position(name, names, table)
+    return found, barred
+
+
+def _position(name: object, names: list[str], table: Table) -> int:
+    exact = [i for i, one in enumerate(names) if one.strip() == str(name).strip()]
+    alike = exact or [i for i, one in enumerate(names) if plain_name(one, units=True) == plain_name(name, units=True)]
+    if len(alike) == 1:
+        return alike[0]
+    if not alike and str(name).isdigit() and 1 <= int(str(name)) <= table.width:
+        return int(str(name)) - 1
+    what = "stands more than once" if alike else "is not there"
+    shown = ", ".join(map(clipped, names)) if table.headers else f"numbers 1 to {table.width} (there is no header)"
+    raise UnreadableError(f"the column {clipped(name)} {what}; the columns are {shown}.")
+
+
+def _named_columns(table: Table) -> tuple[list[str], list[str] | None]:
+    """One name for each column, and its symbol where a second row of names gives one."""
+    if not table.headers:
+        return [f"column {place + 1}" for place in range(table.width)], None
+    if len(table.headers) == 1:
+        names = table.headers[0]
+        if _fields_in(names) < 4:
+            apart = [_apart(name) for name in names]
+            if len({field for _, field in apart if field}) >= 4:
+                return [field or name for (_, field), name in zip(apart, names)], [symbol for symbol, _ in apart]
+        return list(names), None
+    rows = table.headers
+    best = max(range(len(rows)), key=lambda i: _fields_in(rows[i]))
+    names = list(rows[best])
+    kinds = table.kinds()
+    for place in range(table.width):
+        timed = next((row[place] for row in rows if BARS.candidates("time", [row[place]]) and row[place]), None)
+        if kinds[place] in ("time", "number") and timed and place == 0:
+            names[place] = timed
+        elif kinds[place] == "time":
+            names[place] = names[place] if BARS.candidates("time", [names[place]]) else "time"
+    others = [row for i, row in enumerate(rows) if i != best and sum(bool(cell) for cell in row[1:]) > 0]
+    return names, _symbol_row(others[0], names) if others else None
+
+
+def _symbol_row(row: list[str], names: list[str]) -> list[str] | None:
+    """The symbol of each column, blanks filled from the left; None for a row of units."""
+    filled, last = [], ""
+    for cell, name in zip(row, names):
+        last = cell or last
+        filled.append(last if _field_of(name) else "")
+    symbols = {symbol for symbol in filled if symbol}
+    repeated = len(names) != len(set(names))
+    return filled if repeated or len(symbols) == 1 else None
+
+
+def _field_of(name: str) -> str | None:
+    return next((role for role in _FIELDS if BARS.candidates(role, [name])), None)
+
+
+def _fields_in(names: list[str]) -> int:
+    return len({role for name in names if (role := _field_of(name)) in PRICES})
+
+
+def _apart(name: str) -> tuple[str, str | None]:
+    """Symbol and field of a name such as ``AAPL.Open``, ``Close_MSFT`` or ``('Close', 'AAPL')``."""
+    text = re.sub(r"^\(?['\"]?|['\"]?\)?$", "", name.strip())
+    for mark in re.finditer(r"['\"]?\s*[._,\-: ]\s*['\"]?", text):
+        left, right = text[: mark.start()], text[mark.end() :]
+        for symbol, part in ((left, right), (right, left)):
+            role = _field_of(part) if len(part) > 1 else None
+            if role and symbol:
+                return symbol, role
+    return "", None
+
+
+def _set_time(roles: Roles, table: Table, given: dict[str, int], free: list[int]) -> None:
+    if "time" in given or "date" in given:
+        roles.time = tuple(given[role] for role in ("date", "time") if role in given)
+    else:
+        roles.time = _found_time(roles.names, table, free)
+    name = roles.names[roles.time[-1]]
+    roles.utc = bool(re.search(r"\b(utc|gmt)\b", plain_name(name, units=True)))
+    roles.opening = plain_name(name) in OPENING_STAMPS
+
+
+def _found_time(names: list[str], table: Table, free: list[int]) -> tuple[int, ...]:
+    shape = {place: _time_shape([row[place] for row in table.sample if place < len(row)]) for place in free}
+    ranked = [place for place in BARS.candidates("time", names) if place in free]
+    full = [place for place in ranked if shape[place] in ("day", "moment")]
+    days = [p for p in BARS.candidates("date", names) if p in free and shape[p] == "day"]
+    clocks = [p for p in BARS.candidates("clock", names) if p in free and shape[p] in ("clock", "digits")]
+    clocks = [p for p in clocks if p not in days]
+    moments = [place for place in full if shape[place] == "moment"]
+    if days and clocks and not moments:
+        return days[0], clocks[0]
+    if full:
+        distinct = {place: len({row[place] for row in table.sample}) for place in full}
+        return (max(full, key=lambda place: distinct[place]),)  # of equals, the first
+    timed = [place for place in free if shape[place] in ("day", "moment") and table.kinds()[place] == "time"]
+    if len(timed) == 1:
+        return (timed[0],)
+    if ranked and any(shape[place] == "clock" for place in ranked):
+        return (next(place for place in ranked if shape[place] == "clock"),)  # refused later, in its own words
+    named = [place for place in ranked if plain_name(names[place]) not in ("", "index", "level 0")]
+    if named and not timed:
+        return (named[0],)
+    shown = ", ".join(clipped(names[p]) for p in (timed or range(len(names))))
+    if timed:
+        raise UnreadableError(f"several columns hold times ({shown}). Say which with {option('columns', {'time': names[timed[0]]})}.")
+    numbered = any(shape[place] == "digits" for place in ranked)
+    why = "what stands in their place are row numbers" if numbered else f"its columns are {shown}"
+    raise UnreadableError(f"has no column of times: {why}. Add one, or name it with {option('columns', {'time': 'NAME'})}.")
+
+
+def _time_shape(cells: list[str]) -> str:
+    """What a column could be in time: "day", "moment", "clock", "digits" (numbers that are no time by themselves) or ""."""
+    cells = [re.sub(r"\.0+$", "", cell.strip()) for cell in cells if cell.strip()]
+    if not cells:
+        return ""
+    digits = [cell for cell in cells if re.fullmatch(r"\d+(\.\d+)?", cell)]
+    if 2 * len(digits) > len(cells):
+        whole = {len(cell.partition(".")[0]) for cell in digits}
+        dated = all(re.match(r"(19|20)\d{2}(0[1-9]|1[0-2])", cell) for cell in digits)
+        if dated and whole <= {6}:
+            return "day"
+        if dated and whole <= {8}:
+            return "day"
+        if dated and len(whole) == 1 and whole <= {12, 14, 17}:
+            return "moment"
+        if any(whole <= set(lengths) for lengths in _EPOCHS):
+            return "moment"
+        return "digits"
+    from .._reading._cells import cell_kind
+
+    timed = [cell for cell in cells if cell_kind(cell) == "time"]
+    if 2 * len(timed) <= len(cells):
+        return ""
+    if all(_CLOCK.fullmatch(cell) for cell in timed):
+        return "clock"
+    return "moment" if any(re.search(r"[T ]\d{1,2}:?\d{2}", cell) and not re.search(r"[T ]00:00(:00)?", cell) for cell in timed) else "day"
+
+
+def _set_symbol(roles: Roles, table: Table, given: dict[str, int], barred: set[str], free: list[int]) -> None:
+    if "symbol" in given:
+        roles.symbol = given["symbol"]
+    elif "symbol" not in barred:
+        free = [place for place in free if place not in roles.time]
+        surest = [place for place in BARS.candidates("symbol", roles.names) if place in free and _filled(table, place)]
+        loose = [p for p in BARS.candidates("loose symbol", roles.names) if p in free and table.kinds()[p] == "text"]
+        roles.symbol = next(iter(surest or loose), None)
+
+
+def _filled(table: Table, place: int) -> bool:
+    return any(row[place] for row in table.sample if place < len(row))
+
+
+def _set_wide(roles: Roles, names: list[str], symbols: list[str]) -> None:
+    wide: dict[str, dict[str, int]] = {}
+    for place, (name, symbol) in enumerate(zip(names, symbols)):
+        role = name if name in _FIELDS else _field_of(name)
+        if symbol and role and place not in roles.time:
+            wide.setdefault(symbol, {}).setdefault(role, place)
+    whole = {symbol: fields for symbol, fields in wide.items() if set(PRICES) <= set(fields)}
+    if len(whole) == 1:
+        ((roles.instrument, fields),) = whole.items()
+        roles.volumes = [fields.pop("volume")] if "volume" in fields else []
+        roles.fields = fields
+    roles.wide = whole if len(whole) > 1 else {}
+    if set(wide) - set(whole) and whole:
+        roles.notes.append(f"{', '.join(sorted(set(wide) - set(whole)))} without open, high, low and close left out")
+
+
+def _set_fields(roles: Roles, given: dict[str, int], barred: set[str], free: list[int]) -> None:
+    if roles.instrument:
+        return
+    taken = {*roles.time} | ({roles.symbol} if roles.symbol is not None else set())
+    for role in (*PRICES, "adjusted"):
+        if role in given:
+            roles.fields[role] = given[role]
+        elif role not in barred:
+            found = [place for place in BARS.candidates(role, roles.names) if place in free and place not in taken]
+            if found:
+                _refuse_twins(found, roles.names)
+                roles.fields[role] = found[0]
+                taken.add(found[0])
+    if "volume" in given:
+        roles.volumes = [given["volume"]]
+    elif "volume" not in barred:
+        left = [place for place in free if place not in taken]
+        roles.volumes = [place for place in BARS.candidates("volume", roles.names) if place in left]
+        more = [p for p in left if p not in roles.volumes and _OTHER_VOLUME.match(plain_name(roles.names[p], units=True))]
+        roles.volumes += [] if roles.volumes else more
+
+
+def _refuse_twins(found: list[int], names: list[str]) -> None:
+    """Two columns of one name leave open which is meant."""
+    twins = [place for place in found if plain_name(names[place], units=True) == plain_name(names[found[0]], units=True)]
+    if len(twins) > 1:
+        raise UnreadableError(f"column {clipped(names[twins[1]])} stands more than once: {', '.join(map(clipped, names))}. Keep one of them.")
+
+
+def _complain(roles: Roles, table: Table) -> None:
+    missing = [role for role in PRICES if role not in roles.fields]
+    if roles.wide or not missing:
+        return
+    unused = [roles.names[p] for p in range(table.width) if p not in roles.used() and roles.names[p]]
+    numeric = [roles.names[p] for p, kind in enumerate(table.kinds()) if kind == "number" and p not in roles.used() and roles.names[p]]
+    if "close" in roles.fields and len(missing) == 3 and not numeric:
+        hint = "It holds closes only; bars need open, high, low and close."
+    elif len(missing) == 4 and len(numeric) > 1:
+        hint = "It seems to hold one number a symbol, such as closes; bars need open, high, low and close of every symbol."
+    else:
+        hint = f"Name them with {option('columns', {missing[0]: (numeric or unused or ['NAME'])[0]})}."
+    listed = f"; not used: {', '.join(map(clipped, unused[:12]))}" if unused else ""
+    known = ", ".join(f"{role} = {clipped(roles.names[place])}" for role, place in roles.fields.items())
+    raise UnreadableError(f"no column for {', '.join(missing)}{f' (found {known})' if known else ''}{listed}. {hint}")
+
+

@@ -1,0 +1,139 @@
+"""Files without names: the contents of the columns enter, their roles leave where the numbers prove them.
+
+High is the largest and low the smallest of four prices in every row; the volume is no price and not negative. Where more than
+one reading is left the file is refused, with what its columns seem to be.
+"""
+
+from itertools import pairwise
+import re
+
+import numpy as np
+import pandas as pd
+
+from .._reading import Table, UnreadableError, clipped, option, to_numbers
+from ._roles import PRICES
+
+__all__ = ["roles_by_content"]
+
+_DIGITS = re.compile(r"([01]\d|2[0-3])[0-5]\d([0-5]\d)?")
+_ROUNDING = 1e-6  # published prices are rounded
+_BINANCE = 12  # columns of a kline: open time, OHLC, volume, close time, quote volume, trades, two of takers, unused
+_ALIKE, _TOGETHER = 3.0, 0.9  # steps so alike in size and direction are those of one price; volumes move tens of times as far
+
+
+def roles_by_content(table: Table, given: dict[str, int], roles):
+    """Fill ``roles`` of a file whose first line is data."""
+    from ._assign import _time_shape
+
+    shapes = [_time_shape([row[place] for row in table.sample]) for place in range(table.width)]
+    kinds = table.kinds()
+    roles.notes.append("no header: roles from the contents")
+    roles.time = _time(table, shapes, given)
+    values = _numbers(table, [p for p in range(table.width) if kinds[p] == "number" and p not in roles.time])
+    start, order = _prices(values, table, shapes)
+    roles.fields = {role: start + order.index(role) for role in PRICES}
+    texts = [p for p in range(table.width) if kinds[p] == "text"]
+    roles.symbol = given.get("symbol", texts[0] if texts else None)
+    roles.volumes = [given["volume"]] if "volume" in given else _volume(values, roles.fields, table)
+    return roles
+
+
+def _time(table: Table, shapes: list[str], given: dict[str, int]) -> tuple[int, ...]:
+    if "time" in given or "date" in given:
+        return tuple(given[role] for role in ("date", "time") if role in given)
+    for place, (one, other) in enumerate(pairwise(shapes)):
+        if one == "day" and (other == "clock" or _clocks(table, place + 1)):
+            return place, place + 1
+    for place, shape in enumerate(shapes[:4]):
+        if shape in ("day", "moment"):
+            return (place,)
+    raise UnreadableError(f"has neither a header nor a column of times. Add a header, or name the columns: {_call()}.")
+
+
+def _clocks(table: Table, place: int) -> bool:
+    """Whether a column holds times of day as ``093000`` or ``0930``."""
+    cells = [row[place] for row in table.sample]
+    return len({len(cell) for cell in cells}) == 1 and all(map(_DIGITS.fullmatch, cells))
+
+
+def _call() -> str:
+    return option("columns", {"time": 1, "open": 2, "high": 3, "low": 4, "close": 5, "volume": 6})
+
+
+def _numbers(table: Table, places: list[int]) -> dict[int, np.ndarray]:
+    texts = {str(place): pd.Series([row[place] for row in table.sample], dtype="str") for place in places}
+    done = to_numbers(texts, delimiter=table.delimiter)
+    return {int(name): column.to_numpy(dtype=np.float64) for name, column in done.items()}
+
+
+def _prices(values: dict[int, np.ndarray], table: Table, shapes: list[str]) -> tuple[int, list[str]]:
+    """Where four prices stand side by side, and their order."""
+    for start in sorted(values):
+        four = [values.get(start + i) for i in range(4)]
+        if any(column is None for column in four):
+            continue
+        block = np.column_stack(four)
+        block = block[np.isfinite(block).all(axis=1)]
+        if not len(block) or (block <= 0).any():
+            continue
+        top = [i for i in range(4) if (block[:, i] >= block.max(axis=1) * (1 - _ROUNDING)).all()]
+        bottom = [i for i in range(4) if (block[:, i] <= block.min(axis=1) * (1 + _ROUNDING)).all()]
+        if not top or not bottom:
+            continue
+        if 1 in top and 2 in bottom:
+            return start, ["open", "high", "low", "close"]
+        if len(top) == len(bottom) == 1:
+            return start, _by_continuity(block, top[0], bottom[0], table)
+    raise _seems(table, shapes, "no four columns side by side are open, high, low and close")
+
+
+def _by_continuity(block: np.ndarray, top: int, bottom: int, table: Table) -> list[str]:
+    """An open is near the close before it: this tells the two apart where high and low do not stand in their usual place."""
+    one, other = (i for i in range(4) if i not in (top, bottom))
+    forward = np.abs(block[1:, one] - block[:-1, other]).mean() if len(block) > 1 else 0.0
+    backward = np.abs(block[1:, other] - block[:-1, one]).mean() if len(block) > 1 else 0.0
+    if min(forward, backward) > 0.5 * max(forward, backward):
+        raise _seems(table, [], f"columns {one + 1} and {other + 1} of the four prices may be open and close, or close and open")
+    order = [""] * 4
+    order[top], order[bottom] = "high", "low"
+    order[one], order[other] = ("open", "close") if forward < backward else ("close", "open")
+    return order
+
+
+def _volume(values: dict[int, np.ndarray], fields: dict[str, int], table: Table) -> list[int]:
+    after = [place for place in values if place > max(fields.values())]
+    if len(values) + 1 == _BINANCE == table.width and after:
+        return [after[0]]
+    close = values[fields["close"]]
+    low, high = values[fields["low"]], values[fields["high"]]
+    inside = [p for p in after if ((values[p] >= low) & (values[p] <= high)).all()]  # an average price
+    usable = [p for p in after if not (np.nan_to_num(values[p]) < 0).any() and p not in inside]
+    free = [p for p in usable if not _follows(values[p], close)]
+    if len(free) < len(usable):
+        raise _seems(table, [], "a column follows the price: an adjusted close, perhaps, which would change the prices")
+    varied = [p for p in free if np.nanmax(values[p]) > np.nanmin(values[p])] or free[:1]
+    if len(varied) == 2:
+        broken = [p for p in varied if (values[p] != np.round(values[p])).any()]
+        varied = broken if len(broken) == 1 else varied  # quantities have fractions, numbers of trades have none
+    if len(varied) > 1:
+        raise _seems(table, [], f"columns {', '.join(str(p + 1) for p in varied)} may be the volume")
+    return varied
+
+
+def _follows(column: np.ndarray, close: np.ndarray) -> bool:
+    """Whether a column moves with the price, step by step and as far."""
+    good = (column > 0) & (close > 0)
+    if good.mean() < 0.9 or good.sum() < 3:
+        return False
+    own, price = np.diff(np.log(column[good])), np.diff(np.log(close[good]))
+    if not own.std() or not price.std():
+        return bool(np.allclose(own, price))
+    near = 1 / _ALIKE < own.std() / price.std() < _ALIKE
+    return bool(near and np.corrcoef(own, price)[0, 1] > _TOGETHER)
+
+
+def _seems(table: Table, shapes: list[str], why: str) -> UnreadableError:
+    first = ", ".join(f"{i} = {clipped(cell)}" for i, cell in enumerate(table.sample[0], 1))
+    return UnreadableError(
+        f"has no header (its first line is data: {first}), and {why}. Add a header, or name the columns by number: {_call()}."
+    )

@@ -1,0 +1,91 @@
+"""Which column is which: the names that files of bars use, in many languages and from many sources.
+
+Every list begins with the surest name; a file that has several takes the first, unless the contents speak against it.
+"""
+
+from .._reading import RoleTable
+
+__all__ = ["BARS", "OPENING_STAMPS", "PRICES"]
+
+PRICES = ("open", "high", "low", "close")
+
+_TIME = (
+    "time", "datetime", "date time", "timestamp", "date", "trade date", "trade time", "trading date", "trade day", "day",
+    "日期", "时间", "交易日期", "交易时间", "日期时间", "时间戳", "交易日", "交易日时间", "日线日期", "datum", "datum zeit",
+    "datum uhrzeit", "zeit", "zeitpunkt", "zeitstempel", "handelstag", "fecha", "fecha hora", "data", "data hora",
+    "date heure", "jour", "日付", "日付け", "日時", "날짜", "일자", "일시", "дата", "дата время", "время", "tarih",
+    "data i czas", "päivämäärä", "dato", "dag", "trade dt", "trddt", "trdmnt", "trad dt", "bizdt",
+    "gmt time", "local time", "utc time", "time utc", "date utc", "datetime utc", "timestamp utc", "datetime gmt",
+    "time gmt", "date gmt", "time eet", "time est", "bar time", "start time", "begin", "begins at", "period",
+    "session date", "date and time", "trade datetime", "quote date", "price date", "business date", "as of date", "dt",
+    "eob", "bob", "tradedate", "tradingday", "tradetime", "t", "unix", "unix time", "unix timestamp", "epoch", "ts",
+    "open time", "opentime", "open timestamp", "open datetime", "window start", "kline open time", "candle time",
+    "start", "start at", "ctime", "candle begin time", "candle date time utc", "ts event", "timestamp ms", "k date", "time key",
+    "index", "level 0", "",
+)  # fmt: skip
+_CLOCK = ("time", "clock", "时间", "zeit", "uhrzeit", "hora", "heure", "время", "time of day", "hour", "godzina", "ora", "時刻")
+_DAY = ("date", "day", "日期", "交易日期", "datum", "fecha", "data", "дата", "dtyyyymmdd", "trade date", "trading date", "日付", "jour", "tarih")
+_SYMBOL = (
+    "symbol", "ticker", "ts code", "tscode", "code", "代码", "股票代码", "证券代码", "合约代码", "基金代码", "指数代码", "品种代码",
+    "wind code", "windcode", "s info windcode", "order book id", "instrument", "instrument id", "asset", "secid", "security id",
+    "stkcd", "stock code", "security code", "sec code", "ric", "act symbol", "tckr symb", "pair", "currency pair", "市场代码",
+    "symbol id", "stock symbol", "ticker symbol", "trading symbol", "tradingsymbol", "permno", "kürzel", "symbole", "símbolo",
+    "テーコード", "銘柄コード", "コード", "종목코드", "тикер", "contract", "product id", "isin", "stk code", "thscode", "sec id", "epic",
+)  # fmt: skip
+_LOOSE_SYMBOL = (
+    "name", "名称", "股票名称", "证券名称", "简称", "证券简称", "stock", "stock name", "company", "company name", "security",
+    "instrument name", "銘柄名", "종목명", "unternehmen", "asset name", "coin", "crypto", "currency", "index name", "market",
+)  # fmt: skip
+_OPEN = (
+    "open", "o", "<open>", "open price", "openprice", "opening", "opening price", "first", "开盘", "开盘价", "今开", "今开盘", "开",
+    "開盤", "開盤價", "开市价", "eröffnung", "eroeffnung", "eröffn", "eröffnungskurs", "erster", "erster kurs", "anfangskurs", "ouv", "ouverture",
+    "premier", "apertura", "aper", "abertura", "始値", "寄付", "寄り付き", "시가", "откр", "открытие", "цена открытия", "açılış",
+    "otwarcie", "opening kurs", "öppningskurs", "öppning", "s dq open", "opnprc", "opn pric", "openpx", "open bid", "bidopen", "bid open",
+    "kurs otwarcia", "open last", "px open", "open usd", "vstup", "aç", "opening price level", "mở cửa", "pembukaan",
+)  # fmt: skip
+_HIGH = (
+    "high", "h", "<high>", "high price", "highprice", "highest", "day high", "max", "maximum", "最高", "最高价", "高", "高值", "最高價",
+    "hoch", "tageshoch", "höchstkurs", "hoechst", "höchst", "höchster", "höchstwert", "plus haut", "haut", "le plus haut",
+    "máximo", "máx", "maximo", "máxima", "massimo", "alto", "高値", "고가", "макс", "максимум", "yüksek", "najwyzszy", "najwyższy",
+    "s dq high", "hiprc", "hgh pric", "highpx", "bidhigh", "bid high", "high bid", "kurs maksymalny", "px high", "högsta", "högsta kurs",
+    "cao nhất", "tertinggi", "en yüksek", "maks", "max kurs", "hoogste", "hoog",
+)  # fmt: skip
+_LOW = (
+    "low", "l", "<low>", "low price", "lowprice", "lowest", "day low", "min", "minimum", "最低", "最低价", "低", "低值", "最低價",
+    "tief", "tagestief", "tiefstkurs", "tiefst", "tiefster", "tiefstwert", "niedrig", "plus bas", "bas", "le plus bas", "mínimo",
+    "mín", "minimo", "mínima", "basso", "bajo", "安値", "저가", "мин", "минимум", "düşük", "najnizszy", "najniższy", "s dq low",
+    "loprc", "lw pric", "lowpx", "bidlow", "bid low", "low bid", "kurs minimalny", "px low", "lägsta", "lägsta kurs", "thấp nhất",
+    "terendah", "en düşük", "min kurs", "laagste", "laag",
+)  # fmt: skip
+_CLOSE = (
+    "close", "c", "<close>", "close price", "closeprice", "closing", "closing price", "close last", "last close", "收盘", "收盘价", "收",
+    "收盤", "收盤價", "schluss", "schlusskurs", "schlußkurs", "schlusskurs in eur", "zuletzt", "letzter", "dernier", "clôture", "cloture",
+    "último", "ultimo", "cierre", "fechamento", "chiusura", "終値", "종가", "закр", "закрытие", "цена закрытия", "цена", "kapanış", "şimdi",
+    "zamkniecie", "zamknięcie", "s dq close", "clsprc", "cls pric", "closepx", "bidclose", "bid close", "close bid", "kurs zamknięcia",
+    "px last", "senaste", "stängning", "slutkurs", "closing kurs", "last", "last price", "latest", "price", "现价", "最新价", "settle",
+    "settle price", "现在値", "現在値", "kurs", "laatste", "slot", "slotkoers", "close usd", "ltp", "lần cuối", "terakhir", "đóng cửa", "ostatnio",
+    "sluttkurs", "last sale", "kapanis",
+)  # fmt: skip
+_ADJUSTED = (
+    "adj close", "adjusted close", "adjclose", "adj close price", "adjusted closing price", "close adj", "close adjusted",
+    "adjustedclose", "adj closing price", "adj last", "adjusted price", "adjusted", "复权收盘价", "后复权收盘价", "调整收盘价",
+    "bereinigter schluss", "schluss bereinigt", "cierre ajustado", "调整后收盘价", "調整後終値", "s dq adjclose",
+)  # fmt: skip
+_VOLUME = (
+    "volume", "v", "<volume>", "成交量", "总手", "交易量", "成交股数", "成交手数", "成交量股", "成交量手", "总量", "stück", "stuecke", "stücke",
+    "gehandelte stück", "vol", "<vol>", "volumen", "shares traded", "no of shares", "number of shares", "qty", "quantity",
+    "total traded quantity", "tottrdqty", "ttl trd qnty", "ttl tradg vol", "traded volume", "trading volume", "trade volume",
+    "share volume", "contracts", "total volume", "total quantity", "volume base", "base volume", "volume base asset", "volumefrom",
+    "volume from", "出来高", "売買高", "거래량", "объём", "объем", "объем торгов", "hac", "hacim", "wolumen", "obrot", "s dq volume",
+    "dnshrtrd", "volumepx", "volym", "volumes", "volume shares", "volume traded", "px volume", "tick volume", "tickvol", "<tickvol>",
+    "tickqty", "ticks", "tickcount", "real volume", "up volume", "totalvolume", "candle acc trade volume", "volumen titulos", "kl",
+    "volume btc", "volume eth", "vol btc", "size", "umsatz stück", "volumen stück", "volume coin", "khối lượng", "omzet",
+)  # fmt: skip
+
+BARS = RoleTable({
+    "time": _TIME, "date": _DAY, "clock": _CLOCK, "symbol": _SYMBOL, "loose symbol": _LOOSE_SYMBOL,
+    "open": _OPEN, "high": _HIGH, "low": _LOW, "close": _CLOSE, "adjusted": _ADJUSTED, "volume": _VOLUME,
+})  # fmt: skip
+
+# Names of times at which a bar begins: its values are known one bar later
+OPENING_STAMPS = ("open time", "opentime", "open timestamp", "window start", "kline open time", "candle begin time", "start", "begin")

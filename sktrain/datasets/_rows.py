@@ -1,0 +1,269 @@
+"""Rows of a file of bars: cells that have a role enter; rows that are bars leave, in order, and what was left out is counted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from .._reading import UnreadableError, bad_numbers, clipped, option
+from ._roles import PRICES
+
+__all__ = ["Rows", "adjusted", "in_order", "no_trade", "screened", "shifted_to_close", "usual_step", "without_incomplete"]
+
+_ROUNDING = 1e-6  # published prices are rounded: open and close may leave [low, high] by this relative amount
+_MINUTE = 60 * 10**9
+_DAY = 1440 * _MINUTE
+
+
+@dataclass
+class Rows:
+    """Bars on their way.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        open, high, low, close, volume, and other columns; a plain index.
+    times : DatetimeIndex
+    symbols : ndarray of str or None
+    place : callable
+        How a message names a row of the file.
+    dropped : dict
+        Rows left out by cause.
+    notes : list of str
+    """
+
+    frame: pd.DataFrame
+    times: pd.DatetimeIndex
+    symbols: np.ndarray | None
+    place: Callable[[int], str]
+    dropped: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    suspended: int = 0
+    changed: int = 0
+    zone: str | None = None
+    instrument: str | None = None
+    volume: int | None = None
+
+    def keep(self, mask: np.ndarray) -> None:
+        """Keep the rows of a mask."""
+        self.frame = self.frame[mask].reset_index(drop=True)
+        self.times = self.times[mask]
+        self.symbols = None if self.symbols is None else self.symbols[mask]
+
+
+def screened(rows: Rows, texts: dict[str, pd.Series], *, drop: bool) -> None:
+    """Find the rows that are no bars; refuse the first, or leave all of them out.
+
+    Parameters
+    ----------
+    rows : Rows
+        Changed in place.
+    texts : dict of str to Series
+        The cells of the columns as the file has them.
+    drop : bool
+        Whether such rows are left out.
+    """
+    bad = np.zeros(len(rows.frame), dtype=bool)
+    for cause, mask, fault in _faults(rows, texts):
+        new = mask & ~bad
+        if not new.any():
+            continue
+        if not drop:
+            row = int(np.argmax(new))
+            count = f" ({int(new.sum())} such rows)" if new.sum() > 1 else ""
+            when = "" if rows.times[row] is pd.NaT else f" ({str(rows.times[row]).removesuffix(' 00:00:00')})"
+            raise UnreadableError(
+                f"{rows.place(row)}{when}: {fault(row)}{count}. Repair the rows, or leave them out with "
+                f"{option('bad_rows', 'drop')}."
+            )
+        rows.dropped[cause] = int(new.sum())
+        bad |= new
+    if bad.all():
+        raise UnreadableError(f"no row is left: {', '.join(f'{n} {cause}' for cause, n in rows.dropped.items())}.")
+    if bad.any():
+        rows.keep(~bad)
+
+
+def _faults(rows: Rows, texts: dict[str, pd.Series]):
+    """(cause, rows, what to say about one) of every way a row can be no bar."""
+    frame = rows.frame
+    price = {name: frame[name].to_numpy(dtype=np.float64) for name in PRICES}
+    volume = frame["volume"].to_numpy(dtype=np.float64)
+    missing = np.isnan(np.column_stack(list(price.values())))
+    yield "rows without a time", rows.times.isna(), lambda row: "there is no time that can be read"
+    for name in (*PRICES, "volume"):
+        if name in texts:
+            wrong = bad_numbers(texts[name], frame[name])
+            yield "rows with words for numbers", wrong, lambda row, name=name: f"{name} is {clipped(texts[name].iloc[row])}, which is no number"
+    yield "empty rows", missing.all(axis=1), lambda row: "open, high, low and close are empty, as on days without trade"
+    for name in PRICES:
+        hole = np.isnan(price[name])
+        yield "rows without a price", hole, lambda row, name=name: f"Column {name!r} is nan: the cell is empty"
+    zero = np.minimum.reduce(list(price.values())) == 0
+    yield "suspended days with prices of zero", zero & ~(volume > 0), lambda row: "prices are 0 and nothing was traded, as on suspended days"
+    for name in PRICES:
+        yield "rows with prices of zero or less", price[name] <= 0, lambda row, name=name: _not_positive(name, price[name][row])
+    high, low = price["high"], price["low"]
+    yield "rows with high below low", high < low, lambda row: f"high {high[row]:g} is below low {low[row]:g}"
+    for name in ("open", "close"):
+        outside = (price[name] > high * (1 + _ROUNDING)) | (price[name] < low * (1 - _ROUNDING))
+        yield "rows with open or close outside low and high", outside, lambda row, name=name: (
+            f"{name} {price[name][row]:g} lies outside low {low[row]:g} and high {high[row]:g}"
+        )
+    yield "rows with a negative volume", volume < 0, lambda row: f"volume is {volume[row]:g}"
+
+
+def _not_positive(name: str, value: float) -> str:
+    if value < 0:
+        return (
+            f"{name} is {value:g}: forward-adjusted prices (前复权) may fall below zero and give no returns; "
+            "use back-adjusted (后复权) or unadjusted ones"
+        )
+    return f"{name} is {value:g}, no price"
+
+
+def no_trade(rows: Rows, *, drop: bool) -> None:
+    """Count the rows of suspended instruments: no volume and one price, in a file that has volume elsewhere.
+
+    An empty volume becomes 0. A day at its limit trades, and markets without volumes are not suspended.
+    """
+    frame = rows.frame
+    volume = frame["volume"].to_numpy(dtype=np.float64)
+    empty = np.isnan(volume)
+    if empty.any():
+        frame["volume"] = np.where(empty, 0.0, volume)
+        rows.notes.append(f"{int(empty.sum())} empty volumes read as 0")
+        volume = frame["volume"].to_numpy()
+    idle = volume == 0
+    if not idle.any() or idle.all():
+        return
+    open_ = frame["open"].to_numpy()
+    for name in ("high", "low", "close"):
+        idle = idle & (frame[name].to_numpy() == open_)
+    if rows.symbols is not None:
+        codes = pd.factorize(rows.symbols)[0]
+        traded = np.bincount(codes, weights=volume > 0) > 0
+        idle &= traded[codes]
+    rows.suspended = int(idle.sum())
+    if drop and rows.suspended:
+        rows.dropped["suspended days"] = rows.suspended
+        rows.keep(~idle)
+        rows.suspended = 0
+    elif rows.suspended:
+        rows.notes.append(f"{rows.suspended} bars without trade (volume 0, one price)")
+
+
+def adjusted(rows: Rows) -> None:
+    """Scale prices by adjusted close / close."""
+    frame = rows.frame
+    after = frame.pop("adjusted")
+    factor = (after / frame["close"]).to_numpy(dtype=np.float64)
+    wrong = ~(np.isfinite(factor) & (factor > 0))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise UnreadableError(
+            f"{rows.place(row)}: adjusted close / close is {factor[row]:g}. Repair the row, or leave the prices as "
+            f"published with {option('columns', {'adjusted': ''})}."
+        )
+    rows.changed = int((np.abs(factor - 1) > 1e-9).sum())
+    if rows.changed:
+        for name in PRICES:
+            frame[name] = after.to_numpy(dtype=np.float64) if name == "close" else frame[name] * factor
+        rows.notes.append(f"prices scaled by adjusted close / close in {rows.changed} rows")
+
+
+def in_order(rows: Rows, *, drop: bool) -> None:
+    """Bring the rows into the order of (symbol, time); a time that stands twice is refused."""
+    codes = np.zeros(len(rows.times), dtype=np.int64)
+    if rows.symbols is not None:
+        codes, names = pd.factorize(rows.symbols, sort=True)
+    stamps = rows.times.asi8
+    step, same = np.diff(stamps), codes[1:] == codes[:-1]
+    if not bool(((codes[1:] > codes[:-1]) | (same & (step > 0))).all()):
+        order = np.lexsort((stamps, codes))
+        twice = np.flatnonzero((np.diff(stamps[order]) == 0) & (np.diff(codes[order]) == 0))
+        if len(twice):
+            order = _without_repeats(rows, order, twice, drop)
+        downward = bool(((step < 0) | ~same).all())
+        if rows.symbols is None and not downward:
+            rows.notes.append("rows sorted by time")
+        rows.frame = rows.frame.iloc[order].reset_index(drop=True)
+        rows.times = rows.times[order]
+        rows.symbols = None if rows.symbols is None else rows.symbols[order]
+
+
+def _without_repeats(rows: Rows, order: np.ndarray, twice: np.ndarray, drop: bool) -> np.ndarray:
+    """The order without exact repetitions, where they may be dropped; other rows of one time are refused."""
+    first, second = order[twice], order[twice + 1]
+    numbers = rows.frame[[*PRICES, "volume"]].to_numpy(dtype=np.float64)
+    equal = (numbers[first] == numbers[second]).all(axis=1)
+    row, again = sorted((int(first[np.argmin(equal)]), int(second[np.argmin(equal)])))
+    where = f"{rows.place(row)} and {rows.place(again)} are both stamped {rows.times[row]}"
+    if equal.all():
+        if drop:
+            rows.dropped["repeated rows"] = len(twice)
+            return np.delete(order, twice + 1)
+        raise UnreadableError(f"{where}, and hold the same bar ({len(twice)} such rows). Leave repetitions out with {option('bad_rows', 'drop')}.")
+    repeated = rows.times[second]
+    if rows.symbols is None and rows.times.tz is None and len(twice) <= 120 and len(set(repeated.normalize())) <= 1 + len(twice) // 2:
+        raise UnreadableError(
+            f"{where}: the clock was set back there (daylight saving), so a time stands twice. Say whose clock it is, "
+            f"as in {option('timezone', 'America/New_York')}."
+        )
+    if rows.symbols is None:
+        raise UnreadableError(
+            f"{where}, with different prices ({len(twice)} such rows): several instruments in one file, or bars of "
+            f"several lengths. Name the column that tells them apart with {option('columns', {'symbol': 'NAME'})}."
+        )
+    raise UnreadableError(f"{where} for {rows.symbols[row]!r}, with different prices ({len(twice)} such rows). Remove one of them.")
+
+
+def usual_step(times: pd.DatetimeIndex, codes: np.ndarray | None) -> int:
+    """The most frequent gap between bars of one instrument, in nanoseconds; 0 for single bars."""
+    step = np.diff(times.asi8)
+    if codes is not None:
+        step = step[codes[1:] == codes[:-1]]
+    step = step[step > 0]
+    if not len(step):
+        return 0
+    if len(step) > 10_000:
+        step = step[:: len(step) // 10_000]
+    values, counts = np.unique(step, return_counts=True)
+    return int(values[np.argmax(counts)])
+
+
+def without_incomplete(rows: Rows, *, drop: bool) -> None:
+    """Look whether the last bar of an instrument is off the usual spacing: one that was still forming."""
+    codes = None if rows.symbols is None else pd.factorize(rows.symbols)[0]
+    usual = usual_step(rows.times, codes)
+    if not usual or len(rows.times) < 3:
+        return
+    last = np.ones(len(rows.times), dtype=bool)
+    if codes is not None:
+        last[:-1] = codes[1:] != codes[:-1]
+    gap = np.concatenate([[0], np.diff(rows.times.asi8)])
+    if usual >= 28 * _DAY:  # months: the same day, or the last one
+        day, before = rows.times.day.to_numpy(), np.roll(rows.times.day.to_numpy(), 1)
+        off = last & (day != before) & ~rows.times.is_month_end
+    else:
+        off = last & (gap % usual != 0)
+    if codes is not None:
+        off[1:] &= codes[1:] == codes[:-1]
+    off[0] = False
+    if off.any() and drop:
+        rows.dropped["incomplete last bars"] = int(off.sum())
+        rows.keep(~off)
+    elif off.any():
+        rows.notes.append(f"the last bar ({rows.times[int(np.argmax(off))]}) is off the usual spacing: still forming?")
+
+
+def shifted_to_close(rows: Rows) -> None:
+    """Move stamps of the opening to the close, by the usual spacing."""
+    codes = None if rows.symbols is None else pd.factorize(rows.symbols)[0]
+    usual = usual_step(rows.times, codes)
+    if not usual:
+        raise UnreadableError(f"{option('stamps', 'open')} needs at least two bars of an instrument, to know how long a bar is.")
+    months = round(usual / (30.44 * _DAY)) if usual >= 28 * _DAY else 0
+    rows.times = rows.times + (pd.DateOffset(months=months) if months else pd.Timedelta(usual, "ns"))
+    rows.notes.append("stamps moved from the opening to the close")

@@ -1,0 +1,157 @@
+"""Rows to class scores to probabilities, in batches, so that a row's answer never depends on the rows it is asked with.
+
+CPUs answer in float64 where that costs little, else in float32, save for rows that float32 cannot hold.
+"""
+
+import copy
+from dataclasses import replace
+import weakref
+
+import numpy as np
+import torch
+
+from .._posterior import Posterior
+from ._batches import BatchLoader
+from ._losses import FocalLoss
+from ._modules import LSTMModule
+
+__all__ = ["PREDICT_ROWS", "Inference", "double_of"]
+
+_EXACT_ROWS = 4096  # calls of up to so many rows are predicted in float64, so that batches of any size agree
+PREDICT_ROWS = 1024
+_FAR = 16.0
+"""Standard deviations. A score of float32 is off by its inputs times 6e-8 a product, so up to here probabilities agree with those of
+float64 to 1e-6; rows with a value beyond it are answered in float64."""
+
+_doubles = weakref.WeakKeyDictionary()  # of networks; outside of the nets, which predicting leaves as they are
+
+
+def double_of(network):
+    """``network`` with float64 weights. Made once for each of the five networks, after that its weights are only read again."""
+    if not type(network).__module__.startswith("sktrain."):
+        return copy.deepcopy(network).double().eval()
+    weights = [*network.parameters(), *network.buffers()]
+    marks = [(weight.shape, weight.device) for weight in weights]
+    found = _doubles.get(network)
+    if found is None or found[0] != marks:
+        made = copy.deepcopy(network).double().eval()
+        _doubles[network] = found = (marks, made, [*made.parameters(), *made.buffers()])
+    with torch.no_grad():
+        for mine, theirs in zip(found[2], weights):
+            mine.copy_(theirs)
+    return found[1]
+
+
+class Inference:
+    """Mixin: class scores and class probabilities of a fitted net, and what the validation rows say about these."""
+
+    def _in_double(self, n_rows):
+        if torch.device(self.device).type != "cpu" or n_rows > _EXACT_ROWS:
+            return False
+        return self.full_batch_ or not isinstance(self.module_, LSTMModule)  # torch's LSTM is three times as fast in float32
+
+    def forward_iter(self, X, training=False, device="cpu"):
+        """Class scores, batch by batch: what the loss was trained on, before they become probabilities."""
+        rows = self.read_rows(X, reset=False)
+        rows = rows if rows.y is None else rows.with_targets(None)
+        exact = not training and self._in_double(len(rows))
+        module = double_of(self.module_) if exact else self.module_
+        if module.training != training:
+            module.train(training)
+        with torch.set_grad_enabled(training):
+            for values in self._windows(rows):
+                values = values.to(self.device)
+                if exact or training:
+                    values = values.double() if exact else values
+                    scores = module(values) if rows.missing is None else _of_scaled(module)(values)
+                else:
+                    scores = _scores(module, values, scaled=rows.missing is not None)
+                yield scores.to(device)
+
+    def _windows(self, rows):
+        """Batches of windows; those of a plain array are views of it."""
+        if self.iterator_valid is BatchLoader and rows.dense and not self._get_params_for("iterator_valid"):
+            return rows.base.view(len(rows), rows.lookback, -1).split(PREDICT_ROWS)
+        return (values for values, _ in self.get_iterator(rows))
+
+    def predict_proba(self, X):
+        """Class probabilities.
+
+        The posterior at the net's class scores: the focal loss is inverted in closed form, then ``calibration`` applies
+        (``posterior_``). Class weights and class sampling stay in, as scikit-learn's ``class_weight`` does: the probabilities then
+        speak of classes that are as frequent as their weights make them.
+
+        Parameters
+        ----------
+        X : as in :meth:`fit`
+
+        Returns
+        -------
+        ndarray of float64, shape (n, n_classes)
+            Columns as in ``classes_``; rows sum to 1. A row alone, or among any others, gets the same numbers: to 1e-12 in calls of
+            up to 4096 rows on a CPU (LSTMs: to 1e-6), to 1e-6 in larger ones and on CUDA.
+        """
+        self.check_is_fitted()
+        return self._posterior().probabilities(self._all_scores(X))
+
+    def _posterior(self):
+        return vars(self).get("posterior_", _SOFTMAX)
+
+    def _all_scores(self, X):
+        scores = [scores.numpy() for scores in self.forward_iter(X)]
+        return (scores[0] if len(scores) == 1 else np.concatenate(scores)).astype(np.float64, copy=False)
+
+    def _start_posterior(self, again):
+        """Probabilities while training: the loss inverted; an update keeps the calibration of the training before."""
+        gamma = self.criterion_.gamma if isinstance(self.criterion_, FocalLoss) else 0.0
+        self.posterior_ = replace(self._posterior(), gamma=gamma) if again else Posterior(gamma)
+
+    def _calibrate(self, job):
+        """Learn ``posterior_`` from the validation rows of a training that has ended."""
+        if self.calibration is None:
+            self.posterior_ = Posterior(self.posterior_.gamma)
+            return
+        if job.valid is None:
+            return
+        counts = np.bincount(job.train.y.numpy(), _numbers(job.train.weight), minlength=len(self.classes_))
+        factor = self._class_factors(counts)
+        prior = counts * factor
+        if not (prior > 0).all():  # a class that training has not seen, or that weighs nothing
+            return
+        codes = job.valid.y.numpy()
+        weight = factor[codes] if job.valid.weight is None else factor[codes] * _numbers(job.valid.weight)
+        if weight.any():
+            scores = self._all_scores(job.valid)
+            self.posterior_ = self.posterior_.calibrated(scores, codes, prior / prior.sum(), weight=weight, share=job.block.share)
+
+    def _class_factors(self, counts):
+        """How much more than its rows each class weighed in training."""
+        factor = np.ones(len(counts))
+        weight = getattr(self.criterion_, "class_weight" if isinstance(self.criterion_, FocalLoss) else "weight", None)
+        if isinstance(weight, torch.Tensor) and weight.ndim == 1 and len(weight) == len(counts):
+            factor = factor * _numbers(weight)
+        return factor / np.maximum(counts, 1e-300) if self.class_sampling == "weighted" else factor
+
+
+_SOFTMAX = Posterior()
+
+
+def _numbers(tensor):
+    return None if tensor is None else tensor.detach().cpu().numpy().astype(np.float64)
+
+
+def _scores(module, values, *, scaled):
+    """Float32 scores, float64 ones for rows with values too far out."""
+    Z = values if scaled else module.standardize(values)
+    scores = module.logits(Z) if hasattr(module, "logits") else module(values)
+    if not Z.abs().max() <= _FAR:
+        far = ~(Z.abs().flatten(1).amax(1) <= _FAR)
+        exact, some = double_of(module), values[far].double()
+        scores = scores.double()
+        scores[far] = (_of_scaled(exact) if scaled else exact)(some)
+    return scores
+
+
+def _of_scaled(module):
+    """What training calls on rows that are standardized already."""
+    return getattr(module, "logits", module)

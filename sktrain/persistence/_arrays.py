@@ -1,0 +1,122 @@
+"""Arrays as bytes and back: dense ones as ``.npy``, pruned ones as a bitmap and what it leaves.
+
+What may be inflated has a budget, so that a small file never becomes a large object.
+"""
+
+from io import BytesIO
+import math
+import zlib
+
+import numpy as np
+
+from ..exceptions import CorruptFileError
+
+__all__ = [
+    "DTYPES",
+    "Budget",
+    "bitmap",
+    "dtype_of",
+    "from_npy",
+    "inflate",
+    "restored",
+    "shape_of",
+    "to_npy",
+]
+
+DTYPES = "biufcUSmM"
+_SPARSE = 0.3  # share of zeros above which a bitmap is smaller than the zeros, compression aside
+
+
+class Budget:
+    """Bytes that may still be inflated.
+
+    Parameters
+    ----------
+    limit : float
+    """
+
+    def __init__(self, limit):
+        self.limit, self.spent = limit, 0
+
+    def spend(self, n_bytes):
+        """Take ``n_bytes``.
+
+        Raises
+        ------
+        CorruptFileError
+            When they are not left.
+        """
+        self.spent += n_bytes
+        if self.spent > self.limit:
+            raise CorruptFileError(
+                f"the file asks for more than {int(self.limit):,} bytes of memory. If you made it "
+                f"yourself, open it with load(path, max_bytes=...)."
+            )
+
+
+def bitmap(flat):
+    """(mask, values) compressed, of an array with many zeros; None where that would not help."""
+    if flat.dtype.kind not in "fiu" or flat.size <= 256 or (flat == 0).mean() <= _SPARSE:
+        return None
+    if np.signbit(flat[flat == 0]).any():  # a negative zero would come back positive
+        return None
+    held = flat != 0
+    return zlib.compress(np.packbits(held).tobytes(), 9), zlib.compress(flat[held].tobytes(), 9)
+
+
+def to_npy(flat):
+    """The bytes of a flat array."""
+    buffer = BytesIO()
+    np.lib.format.write_array(buffer, flat, version=(1, 0), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def from_npy(data):
+    """The flat array of its bytes."""
+    buffer = BytesIO(data)
+    version = np.lib.format.read_magic(buffer)
+    if version != (1, 0):
+        raise CorruptFileError(f"an array of format {version} is not one this library wrote.")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(buffer)
+    rest = memoryview(data)[buffer.tell() :]
+    plain = not dtype.hasobject and not dtype.names and not dtype.subdtype and dtype.itemsize
+    if not plain or len(shape) != 1 or shape[0] * dtype.itemsize != len(rest):
+        raise CorruptFileError("an array's header does not fit its data.")
+    return np.frombuffer(rest, dtype=dtype).copy()
+
+
+def shape_of(tree):
+    """The shape that a tree tells, checked."""
+    shape = tuple(tree["shape"])
+    if len(shape) > 32 or any(type(size) is not int or size < 0 for size in shape):
+        raise CorruptFileError(f"an array has the shape {tree['shape']!r}.")
+    return shape
+
+
+def dtype_of(tree):
+    """The type that a tree tells, checked."""
+    dtype = np.dtype(str(tree["dtype"]))
+    if dtype.kind not in DTYPES or dtype.names or dtype.subdtype:
+        raise CorruptFileError(f"an array has the dtype {tree['dtype']!r}.")
+    return dtype
+
+
+def restored(flat, tree):
+    """The array in the shape that a tree tells."""
+    shape = shape_of(tree)
+    if flat.dtype != dtype_of(tree) or flat.size != math.prod(shape):
+        raise CorruptFileError(
+            f"an array holds {flat.size} values of {flat.dtype}, its header says "
+            f"{tree['shape']} of {tree['dtype']}."
+        )
+    array = flat.reshape(shape)
+    return array[()] if tree["scalar"] else array
+
+
+def inflate(data, expected):
+    """``expected`` bytes out of compressed ``data``; no more are ever made."""
+    engine = zlib.decompressobj()
+    out = engine.decompress(data, expected + 1)
+    if len(out) != expected or not engine.eof:
+        raise CorruptFileError("a compressed array does not have the length its header says.")
+    return out

@@ -1,0 +1,275 @@
+"""Plain values and named members become an object again, within a budget.
+
+Every name is looked up in the registry; a file that names anything else is refused.
+"""
+
+from functools import partial
+import math
+import re
+
+import numpy as np
+import pandas as pd
+
+from ..exceptions import CorruptFileError, PersistenceError
+from . import _nets, _registry, _skops
+from ._arrays import Budget, dtype_of, from_npy, inflate, restored, shape_of
+from ._encoder import SCORERS, TAG
+
+__all__ = ["Decoder", "ValueDecoder"]
+
+_BITS = {
+    name: getattr(np.random, name) for name in ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
+}
+
+
+class Decoder:
+    """Rebuild an object from a tree and members; refuses every name the registry does not hold.
+
+    Parameters
+    ----------
+    members : dict of str to bytes
+    budget : Budget, optional
+        What may be inflated; default without limit, for what was just encoded here.
+    """
+
+    def __init__(self, members, budget=None):
+        self.members = members
+        self.budget = Budget(math.inf) if budget is None else budget
+        self._known = {}
+
+    def decode(self, tree):
+        """The object of ``tree``."""
+        if tree is None or isinstance(tree, (bool, str, int, float)):
+            return tree
+        if not isinstance(tree, dict) or not isinstance(tree.get(TAG), str):
+            raise CorruptFileError("the manifest holds a value without a type.")
+        reader = getattr(self, f"_read_{tree[TAG]}", None)
+        if reader is None:
+            raise CorruptFileError(f"the manifest holds a value of unknown type {tree[TAG]!r}.")
+        return reader(tree)
+
+    def _data(self, name):
+        if name not in self.members:
+            raise CorruptFileError(f"member {name!r} is missing.")
+        return self.members[name]
+
+    def _read_float(self, tree):
+        return {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[tree["value"]]
+
+    def _read_bytes(self, tree):
+        return self._data(tree["member"])
+
+    def _read_list(self, tree):
+        return [self.decode(item) for item in tree["items"]]
+
+    def _read_tuple(self, tree):
+        return tuple(self._read_list(tree))
+
+    def _read_set(self, tree):
+        return set(self._read_list(tree))
+
+    def _read_frozenset(self, tree):
+        return frozenset(self._read_list(tree))
+
+    def _read_dict(self, tree):
+        return {self.decode(key): self.decode(item) for key, item in tree["pairs"]}
+
+    def _read_bunch(self, tree):
+        from sklearn.utils import Bunch
+
+        return Bunch(**self._read_dict(tree))
+
+    def _read_objects(self, tree):
+        out = np.empty(len(tree["items"]), dtype=object)
+        out[:] = [self.decode(item) for item in tree["items"]]
+        return out.reshape(shape_of(tree))
+
+    def _read_masked(self, tree):
+        values, mask, fill = (self.decode(tree[name]) for name in ("values", "mask", "fill"))
+        return np.ma.MaskedArray(values, mask=mask, fill_value=fill)
+
+    def _read_array(self, tree):
+        data = self._data(tree["member"])
+        self.budget.spend(len(data))
+        return restored(from_npy(data), tree)
+
+    def _read_sparse(self, tree):
+        dtype, size = dtype_of(tree), math.prod(shape_of(tree))
+        self.budget.spend(size * (dtype.itemsize + 1))
+        packed = inflate(self._data(tree["mask"]), (size + 7) // 8)
+        held = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=size).astype(bool)
+        kept = inflate(self._data(tree["values"]), int(held.sum()) * dtype.itemsize)
+        flat = np.zeros(size, dtype=dtype)
+        flat[held] = np.frombuffer(kept, dtype=dtype)
+        return restored(flat, tree)
+
+    def _read_na(self, tree):
+        return pd.NA
+
+    def _read_column(self, tree):
+        return pd.Series(self.decode(tree["values"]))
+
+    def _read_category(self, tree):
+        codes, categories = self.decode(tree["codes"]), self.decode(tree["categories"])
+        return pd.Series(pd.Categorical.from_codes(codes, categories, ordered=tree["ordered"]))
+
+    def _read_nullable(self, tree):
+        values, mask = self.decode(tree["values"]), self.decode(tree["mask"])
+        made = {"b": pd.arrays.BooleanArray, "f": pd.arrays.FloatingArray}
+        return pd.Series(made.get(values.dtype.kind, pd.arrays.IntegerArray)(values, mask))
+
+    def _read_nat(self, tree):
+        return pd.NaT
+
+    def _read_time(self, tree):
+        stamp = pd.Timestamp(tree["value"], unit="ns", tz="UTC").as_unit(tree["unit"])
+        return stamp.tz_localize(None) if tree["zone"] is None else stamp.tz_convert(tree["zone"])
+
+    def _read_duration(self, tree):
+        return pd.Timedelta(tree["value"], unit="ns").as_unit(tree["unit"])
+
+    def _read_times(self, tree):
+        index = pd.DatetimeIndex(pd.to_datetime(self.decode(tree["values"]), unit="ns")).as_unit(
+            tree["unit"]
+        )
+        index = index if tree["zone"] is None else index.tz_localize("UTC").tz_convert(tree["zone"])
+        return index.rename(self.decode(tree["name"]))
+
+    def _read_index(self, tree):
+        return pd.Index(self.decode(tree["values"]), name=self.decode(tree["name"]))
+
+    def _read_multiindex(self, tree):
+        return pd.MultiIndex.from_arrays(
+            [self.decode(part) for part in tree["parts"]], names=self.decode(tree["names"])
+        )
+
+    def _read_series(self, tree):
+        values, index = self.decode(tree["values"]), self.decode(tree["index"])
+        values = values.array if isinstance(values, pd.Series) else values
+        return pd.Series(values, index=index, name=self.decode(tree["name"]))
+
+    def _read_frame(self, tree):
+        names, index = self.decode(tree["names"]), self.decode(tree["index"])
+        columns = [self.decode(column) for column in tree["columns"]]
+        columns = [one.array if isinstance(one, pd.Series) else one for one in columns]
+        return pd.DataFrame(dict(enumerate(columns)), index=index).set_axis(names, axis=1)
+
+    def _read_value(self, tree):
+        return _registry.imported(_registry.VALUES, tree["name"])
+
+    def _read_again(self, tree):
+        return self._known[tree["number"]]
+
+    def _read_partial(self, tree):
+        if not isinstance(tree["func"], dict) or tree["func"].get(TAG) != "value":
+            raise CorruptFileError("the file holds a partial of what is not in the registry.")
+        func, args, keywords = (self.decode(tree[name]) for name in ("func", "args", "keywords"))
+        return partial(func, *args, **keywords)
+
+    def _read_random(self, tree):
+        state = self.decode(tree["state"])
+        bits = _BITS[state["bit_generator"]](0)
+        bits.state = state
+        return {"RandomState": np.random.RandomState, "Generator": np.random.Generator}[
+            tree["kind"]
+        ](bits)
+
+    def _read_tensor(self, tree):
+        import torch
+
+        return torch.from_numpy(np.array(self.decode(tree["values"])))
+
+    def _read_scorer(self, tree):
+        from sklearn.metrics import _scorer
+
+        if tree["class"] not in SCORERS:
+            raise CorruptFileError(f"the file names the scorer {tree['class']!r}.")
+        cls = getattr(_scorer, tree["class"])
+        value = self._known[tree["number"]] = cls.__new__(cls)
+        vars(value).update({key: self.decode(item) for key, item in tree["state"].items()})
+        return value
+
+    def _read_distribution(self, tree):
+        from optuna.distributions import json_to_distribution
+
+        return json_to_distribution(tree["json"])
+
+    def _read_record(self, tree):
+        cls = _registry.record_class(tree["class"])
+        state = tree["state"]
+        if issubclass(cls, tuple):
+            made = cls(**{key: self.decode(item) for key, item in state.items()})
+            self._known[tree["number"]] = made
+            return made
+        value = self._known[tree["number"]] = object.__new__(cls)
+        for key, item in state.items():
+            object.__setattr__(value, _named(key), self.decode(item))
+        return value
+
+    def _read_object(self, tree):
+        cls = _registry.imported(_registry.OBJECTS, tree["class"])
+        value = cls.__new__(cls)
+        self._known[tree["number"]] = value
+        parts = dict(tree["state"])
+        waits = list(parts)[-1:] == [getattr(cls, "_late", None)]  # what is last, nothing refers to
+        late = parts.pop(cls._late) if waits else None
+        state = {_named(key): self.decode(item) for key, item in parts.items()}
+        if hasattr(cls, "_inflates"):
+            self.budget.spend(cls._inflates(state))
+        if hasattr(value, "__setstate__"):
+            value.__setstate__(state)
+        else:
+            vars(value).update(state)
+        if waits:
+            vars(value)["_opener"] = partial(self._open_late, late)
+        return value
+
+    def _open_late(self, tree):
+        try:
+            return self.decode(tree)
+        except (PersistenceError, MemoryError, ModuleNotFoundError):
+            raise
+        except Exception as error:  # whatever a hostile tree provokes is the file's fault
+            raise CorruptFileError(
+                f"a part of the model cannot be rebuilt: {type(error).__name__}: {error}"
+            ) from error
+
+    def _read_net(self, tree):
+        try:
+            cls = _registry.imported(_nets.CLASSES, tree["class"])
+            value = _nets.rebuild(cls, self.decode(tree["state"]))
+        except ModuleNotFoundError:
+            if ["fitted", False] not in tree["state"]["pairs"]:
+                raise
+            value = _unavailable()  # a mere recipe, beside a model that predicts without torch
+        self._known[tree["number"]] = value
+        return value
+
+    def _read_sklearn(self, tree):
+        data = self._data(tree["member"])
+        value = _skops.rebuild(data, tree["member"], self.budget)
+        self._known[tree["number"]] = value
+        return value
+
+
+class ValueDecoder(Decoder):
+    """Rebuild values, and no estimator."""
+
+    def _read_object(self, tree):
+        raise CorruptFileError("the manifest holds an object where a value should stand.")
+
+    _read_net = _read_sklearn = _read_value = _read_again = _read_object
+    _read_record = _read_partial = _read_scorer = _read_tensor = _read_random = _read_object
+
+
+def _named(key):
+    """The name of an attribute, which may not be one of Python's own."""
+    if not isinstance(key, str) or re.fullmatch(r"__\w*__", key):
+        raise CorruptFileError(f"the file names the attribute {key!r}.")
+    return key
+
+
+def _unavailable():
+    from ..compression import UnavailableEstimator
+
+    return UnavailableEstimator()

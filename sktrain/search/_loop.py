@@ -1,0 +1,116 @@
+"""Batches of trials until the budget is spent: slots are asked, run, kept and learned from, in their order."""
+
+import time
+import warnings
+
+from ..exceptions import SktrainError, SktrainWarning
+from ._spaces import check_params
+from ._study import BATCH
+
+__all__ = ["SearchLoop", "nothing_finite"]
+
+
+class SearchLoop:
+    """Batches of slots until the budget is spent."""
+
+    def __init__(self, search, suggester, ledger, runner, progress):
+        self.search, self.suggester, self.ledger, self.runner, self.progress = search, suggester, ledger, runner, progress
+        self.deadline = None if search.timeout is None else time.monotonic() + search.timeout
+        eager = ledger.shared or self.deadline is not None  # small bites: others, or the clock, get a turn between them
+        self.limit = runner.folds.workers if eager else BATCH
+        self.interrupted = False
+
+    def _time_is_up(self, finished):
+        return self.interrupted or (finished and self.deadline is not None and time.monotonic() > self.deadline)
+
+    def run(self):
+        """All finished trials, in the order of their slots."""
+        stored = self.ledger.finished()
+        wanted = self.search.n_trials
+        records = []
+        start = 0
+        while not self._time_is_up(records) and not self.suggester.stopped:
+            stop = start + BATCH if wanted is None else min(start + BATCH, max([wanted - 1, *stored]) + 1)
+            if start >= stop:
+                break
+            batch = [self._next(slot, stored) for slot in range(start, stop)]
+            done = self._finish(batch, have_some=bool(records))
+            records += done
+            start = stop
+        if self.interrupted:
+            if not records:
+                raise KeyboardInterrupt
+            warnings.warn(f"The search was interrupted: {len(records)} trials are finished and count, the others are lost.", SktrainWarning)
+        return records
+
+    def _next(self, slot, stored):
+        if slot in stored:
+            self.suggester.recall(stored[slot])
+            return stored[slot]
+        record = self.suggester.ask(slot)
+        if slot == 0 or self.suggester.space.function:
+            check_params(self.search.estimator, record.params)
+        return record
+
+    def _finish(self, batch, have_some):
+        """Evaluate a batch, learn from it in order, and return its finished trials."""
+        for record in batch:
+            if record.finished:
+                self.progress.add(record, resumed=True)
+        try:
+            self._evaluate(batch, have_some)
+        except KeyboardInterrupt:
+            self.interrupted = True
+        done = []
+        for record in batch:
+            if not record.finished:
+                self.ledger.release(record)
+                self.suggester.drop(record)
+                continue
+            done.append(record)
+            self.runner.folds.learn(record)
+            frozen = self.suggester.tell(record)
+            for callback in self.search.callbacks:
+                callback(self.suggester.study, frozen)
+        return done
+
+    def _evaluate(self, batch, have_some):
+        pause = 0.05
+        while not all(record.finished for record in batch) and not self._time_is_up(have_some or any(record.finished for record in batch)):
+            mine = self.ledger.claim([record for record in batch if not record.finished], self.limit)
+            try:
+                self.runner.run(mine)
+            except BaseException:
+                for record in mine:
+                    self.ledger.release(record)
+                raise
+            for record in mine:
+                self.ledger.write(record)
+                self.progress.add(record)
+            if not mine:  # others are at it
+                time.sleep(pause)
+                pause = min(2 * pause, 1.0)
+                self._fetch(batch)
+
+    def _fetch(self, batch):
+        """Take over what other workers finished."""
+        stored = self.ledger.finished()
+        for position, record in enumerate(batch):
+            if not record.finished and record.slot in stored:
+                batch[position] = stored[record.slot]
+                self.progress.add(batch[position])
+
+
+def nothing_finite(records, runner):
+    """Say why no trial has a mean score: the first failed fit is repeated so that its error is seen whole."""
+    message = f"None of {len(records)} trials gave a finite score on every fold, so there is no best one."
+    for record in records:
+        for fold, result in enumerate(record.folds):
+            if result["fit_error"] is not None:
+                try:
+                    runner.repeat(record, fold)
+                except Exception as error:
+                    error.add_note(f"{message} This is the first failure: trial {record.slot}, fold {fold}, {record.params}.")
+                    raise
+    scores = [fold["test_scores"] for fold in records[0].folds]
+    raise SktrainError(f"{message} Fold scores of the first: {scores}. Does the scorer fit the data?")
