@@ -65,7 +65,7 @@ def check_device(device):
     if kind != "cpu":
         try:
             torch.zeros(1, device=device)
-        except (RuntimeError, AssertionError, NotImplementedError):
+        except (RuntimeError, AssertionError):
             raise SktrainError(f"device={device!r} is not there: torch cannot put a tensor on it. Use device='cpu'.") from None
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from skorch.history import History
 import torch
 
-from .._validation import horizon_in_bars
 from ._batches import WindowRows
 from ._inputs import _FEWEST, TrainingJob, ValidationBlock, last_block
 
@@ -66,8 +65,7 @@ class Updating:
         """New rows to train on, and the newest to judge by."""
         block = self._held_back(X, y, codes, known)
         valid = None if block.valid is None else rows.take(block.valid)
-        overlap = horizon_in_bars(y, self.horizon) or 0
-        return TrainingJob(rows.take(block.train), valid, classes, block, overlap=overlap)
+        return TrainingJob(rows.take(block.train), valid, classes, block)
 
     def _held_back(self, X, y, codes, known):
         everything = np.arange(len(codes))

@@ -79,7 +79,7 @@ def test_scores_of_batches_and_of_training_rows(labels, cached, on_train, weight
         (name, kind("accuracy", lower_is_better=False, name=name, on_train=on_train, use_caching=cached))
         for name, kind in (("whole", EpochScoring), ("by_batch", BatchScoring))
     ]
-    net = MLPNetClassifier(**TINY, callbacks=callbacks, module__dropout=0.0, lr=1e-9)
+    net = MLPNetClassifier(**TINY, callbacks=callbacks, module__dropout=0.0, lr=1e-9, calibration=None)
     net.fit(ROWS, y, sample_weight=np.ones(len(y)) if weighted else None)
     part = net.validation_.train if on_train else net.validation_.valid
     expected = np.mean(net.predict(ROWS[part]) == y[part])
