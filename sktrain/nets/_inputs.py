@@ -90,8 +90,6 @@ def last_block(X, y, codes, *, fraction, horizon=None, label_end_times=None, tim
         return ValidationBlock(everything, None, reason=f"purging would leave {len(train)} of {n} rows to train on")
     if len(np.unique(codes[train])) < len(np.unique(codes)):
         return ValidationBlock(everything, None, reason="a class stands in the last block only")
-    if len(np.unique(codes[valid])) < 2:
-        return ValidationBlock(everything, None, reason="the last block holds a single class")
     if axis.index is None and _stand_class_by_class(codes, valid):
         warnings.warn(
             f"{caller} validates on nothing: the rows carry no times and the last {len(valid)} of them stand class by class, as over-samplers "
@@ -100,6 +98,8 @@ def last_block(X, y, codes, *, fraction, horizon=None, label_end_times=None, tim
             stacklevel=4,
         )
         return ValidationBlock(everything, None, reason="the last rows stand class by class, as resampled rows do")
+    if len(np.unique(codes[valid])) < 2:
+        return ValidationBlock(everything, None, reason="the last block holds a single class")
     if spans.source is None:
         warnings.warn(
             f"{caller} does not know how far the labels look ahead, so the {len(valid)} rows it validates on are not purged. Pass labels of a "
