@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .._history import get_history
-from .._spans import Spans
+from .._spans import Spans, sorted_unique
 from ..exceptions import InvalidSplitError, NotEnoughDataError, UnknownHorizonWarning
 from ._durations import as_span
 from ._ends import check_same_index, ends_from_times
@@ -115,7 +115,7 @@ def _ahead(times, symbols, horizon):
         breaks = np.flatnonzero(symbols[1:] != symbols[:-1])
         ends = np.append(breaks, n - 1)
         last = np.repeat(ends, np.diff(np.concatenate([[-1], ends])))
-        unique = np.unique(times)
+        unique = sorted_unique(times)
     end = times[np.minimum(target, last)]
     beyond = target > last
     if beyond.any():  # the bars that decided these labels are not here: count them on the common axis, then past its end
@@ -269,11 +269,10 @@ class _Sources:
             )
 
     def _counted(self, span):
-        end = _ends_from_horizon(self.X, self.axis, span)
         if not isinstance(span, pd.Timedelta) and span > 0:
-            n_times = len(np.unique(self.axis.times))
+            n_times = len(sorted_unique(self.axis.times))
             if span >= n_times:
                 raise NotEnoughDataError(f"horizon={span} is longer than the data: {n_times} unique times.")
-        return end
+        return _ends_from_horizon(self.X, self.axis, span)
 
 

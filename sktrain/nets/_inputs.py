@@ -85,43 +85,54 @@ def last_block(X, y, codes, *, fraction, horizon=None, label_end_times=None, tim
     cut = cut_blocks(spans, [(first, n_times - 1)], np.ones(n, dtype=bool))
     valid = np.flatnonzero((spans.codes >= first) & ~synthetic_rows(X, y))
     train = np.flatnonzero(cut.train)
-    if len(train) < _KEPT * n or len(valid) < _FEWEST:
-        return ValidationBlock(everything, None, reason=f"purging would leave {len(train)} of {n} rows to train on")
-    if len(np.unique(codes[train])) < len(np.unique(codes)):
-        return ValidationBlock(everything, None, reason="a class stands in the last block only")
-    if len(np.unique(codes[valid])) < 2:
-        return ValidationBlock(everything, None, reason="the last block holds a single class")
-    if axis.index is None and _stand_class_by_class(codes, valid):
-        warnings.warn(
-            f"{caller} validates on nothing: the rows carry no times and the last {len(valid)} of them stand class by class, as over-samplers "
-            "append synthetic rows. Resample with WindowSMOTE, ResampledClassifier or apply_smote, or give rows in order of time.",
-            ResamplingWarning,
-            stacklevel=4,
+    appended = axis.index is None and _stand_class_by_class(codes, valid)
+    reason = _unfit(codes, train, valid, appended)
+    if appended:
+        message = (
+            f"{caller} validates on nothing: the rows carry no times and the last {len(valid)} of them stand class by class, "
+            "as over-samplers append synthetic rows. Resample with WindowSMOTE, ResampledClassifier or apply_smote, or give rows "
+            "in order of time."
         )
-        return ValidationBlock(everything, None, reason="the last rows stand class by class, as resampled rows do")
-    if spans.source is None:
-        warnings.warn(
-            f"{caller} does not know how far the labels look ahead, so the {len(valid)} rows it validates on are not purged. Pass labels of a "
-            "sktrain labeler, label_end_times=..., or horizon=... (0 for labels known at once).",
-            UnknownHorizonWarning,
-            stacklevel=4,
+        warnings.warn(message, ResamplingWarning, stacklevel=5)
+    elif reason is None and spans.source is None:
+        message = (
+            f"{caller} does not know how far the labels look ahead, so the {len(valid)} rows it validates on are not purged. "
+            "Pass labels of a sktrain labeler, label_end_times=..., or horizon=... (0 for labels known at once)."
         )
+        warnings.warn(message, UnknownHorizonWarning, stacklevel=5)
+    if reason is not None:
+        return ValidationBlock(everything, None, reason=reason)
     lengths = np.searchsorted(spans.axis, spans.end[valid], "right") - 1 - spans.codes[valid]
     return ValidationBlock(train, valid, int(cut.purged.sum()), share=1 / max(1.0, float(np.median(lengths))))
 
 
-_CHANCE = 1e-3  # of a run of one class at the end, in rows of equally many of each class: below it, rows were appended
+def _unfit(codes, train, valid, appended):
+    """Why rows cannot be divided like this, or None."""
+    if len(train) < _KEPT * len(codes) or len(valid) < _FEWEST:
+        return f"purging would leave {len(train)} of {len(codes)} rows to train on"
+    if len(np.unique(codes[train])) < len(np.unique(codes)):
+        return "a class stands in the last block only"
+    if appended:
+        return "the last rows stand class by class, as resampled rows do"
+    return "the last block holds a single class" if len(np.unique(codes[valid])) < 2 else None
+
+
+_SHORTEST = 8  # rows of one class in a row before they can be told from chance (2**-7 for two classes)
+_LONGER = 2  # times the longest run before them
 
 
 def _stand_class_by_class(codes, valid):
-    """Whether the last rows form one run per class, or end in a run that classes of equal size would hardly show in order of time."""
+    """Whether the last rows form at most one run per class, or end in runs far longer than any before them."""
     last = codes[valid]
-    changes = np.flatnonzero(np.diff(last))
-    if len(changes) + 1 == len(np.unique(last)):
+    if np.count_nonzero(np.diff(last)) + 1 == len(np.unique(last)):
         return True
-    counts = np.bincount(codes)
-    run = len(last) - 1 - changes[-1]
-    return len(np.unique(counts[counts > 0])) == 1 and float(np.count_nonzero(counts)) ** (1.0 - run) < _CHANCE
+    edges = np.flatnonzero(np.diff(codes)) + 1
+    lengths = np.diff(np.concatenate([[0], edges, [len(codes)]]))
+    for appended in range(1, len(np.unique(codes))):
+        tail, before = lengths[-appended:], lengths[:-appended]
+        if tail.min() >= _SHORTEST and tail.min() > _LONGER * before.max(initial=0):
+            return True
+    return False
 
 
 @dataclass
