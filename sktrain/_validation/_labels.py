@@ -14,12 +14,12 @@ import pandas as pd
 from .._history import get_history
 from .._spans import Spans, sorted_unique
 from ..exceptions import InvalidSplitError, NotEnoughDataError, UnknownHorizonWarning
-from ._durations import as_span
+from ._durations import as_span, shown_span
 from ._ends import check_same_index, ends_from_times
 from ._label_times import carried, label_times_of, refuse_stale
 from ._times import TimeAxis, refuse_untold_times, time_axis, warn_of_repeated_times
 
-__all__ = ["horizon_in_bars", "label_horizon", "label_spans", "labelled_mask"]
+__all__ = ["horizon_in_bars", "label_horizon", "label_spans", "labelled_mask", "said_horizon"]
 
 
 def label_horizon(y, horizon=None):
@@ -33,6 +33,13 @@ def label_horizon(y, horizon=None):
         return as_span("horizon", horizon, minimum=0)
     told = getattr(y, "attrs", {}).get("label_horizon")
     return None if told is None else as_span('y.attrs["label_horizon"]', told, minimum=0)
+
+
+def said_horizon(X, y, horizon=None) -> int | str | None:
+    """What labels are said to look ahead, by the caller, y or X, in a form that JSON holds; None when nobody says it."""
+    span = label_horizon(y, horizon)
+    handle = label_times_of(X) if span is None else None
+    return handle.horizon if handle is not None else None if span is None else shown_span(span)
 
 
 def horizon_in_bars(y, horizon=None):

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Subset
 
 from .._spans import cut_blocks
-from .._validation import label_spans, labelled_mask, synthetic_rows
+from .._validation import label_spans, labelled_mask, said_horizon, synthetic_rows
 from ..exceptions import ResamplingWarning, SktrainError, UnknownHorizonWarning
 from ._batches import WindowRows
 
@@ -31,6 +31,7 @@ class ValidationBlock:
     n_purged: int = 0
     reason: str | None = None
     share: float = 1.0  # independent rows per validation row: labels that overlap say the same thing several times
+    horizon: int | str | None = None  # what labels were said to look ahead: bars, or a length of time
 
     def summary(self):
         """One line."""
@@ -74,14 +75,16 @@ def last_block(X, y, codes, *, fraction, horizon=None, label_end_times=None, tim
     """
     n = len(codes)
     everything = np.arange(n)
+    told = said_horizon(X, y, horizon)
     if fraction * n < _FEWEST:
-        return ValidationBlock(everything, None, reason=f"{fraction:.0%} of {n} rows are fewer than {_FEWEST}")
+        reason = f"{fraction:.0%} of {n} rows are fewer than {_FEWEST}"
+        return ValidationBlock(everything, None, reason=reason, horizon=told)
     known = {"horizon": horizon, "label_end_times": label_end_times, "times": times}
     spans, axis = label_spans(X, y, **known, caller=caller, strict=False, warn=False)
     n_times = len(spans.axis)
     first = n_times - max(1, round(fraction * n_times))
     if first < 1:
-        return ValidationBlock(everything, None, reason="all rows share one time")
+        return ValidationBlock(everything, None, reason="all rows share one time", horizon=told)
     cut = cut_blocks(spans, [(first, n_times - 1)], np.ones(n, dtype=bool))
     valid = np.flatnonzero((spans.codes >= first) & ~synthetic_rows(X, y))
     train = np.flatnonzero(cut.train)
@@ -101,9 +104,10 @@ def last_block(X, y, codes, *, fraction, horizon=None, label_end_times=None, tim
         )
         warnings.warn(message, UnknownHorizonWarning, stacklevel=5)
     if reason is not None:
-        return ValidationBlock(everything, None, reason=reason)
+        return ValidationBlock(everything, None, reason=reason, horizon=told)
     lengths = np.searchsorted(spans.axis, spans.end[valid], "right") - 1 - spans.codes[valid]
-    return ValidationBlock(train, valid, int(cut.purged.sum()), share=1 / max(1.0, float(np.median(lengths))))
+    share = 1 / max(1.0, float(np.median(lengths)))
+    return ValidationBlock(train, valid, int(cut.purged.sum()), share=share, horizon=told)
 
 
 def _unfit(codes, train, valid, appended):

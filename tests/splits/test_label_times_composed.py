@@ -32,6 +32,7 @@ from sktrain import (
 from sktrain._validation import label_spans
 from sktrain.datasets import load_us_stocks
 from sktrain.exceptions import ResamplingWarning, UnknownHorizonWarning
+from sktrain.persistence import read_manifest, save
 
 HORIZON = 6
 PLAIN = {"embargo_bars": 2, "min_samples_per_fold": 20, "ensure_regime_coverage": False}
@@ -234,6 +235,13 @@ def test_window_smote_keeps_times_and_validates_on_real_rows(lazy, rows, net):
     origin = np.cumsum(~made) - 1  # a synthetic row follows the row it stands for
     assert (ends[origin[block.train]] < X.index[origin[block.valid]].min()).all()
     assert made[block.train].any()
+
+
+def test_a_saved_net_says_what_its_labels_looked_ahead(tmp_path, rows, net):
+    X, y, _ = rows
+    for model in (net, make_pipeline("passthrough", net), VotingClassifier([("net", net)])):
+        save(model.fit(X, y), tmp_path / "model.sktrain", probe=None)
+        assert read_manifest(tmp_path / "model.sktrain")["label_horizon"] == HORIZON
 
 
 def test_no_future_of_a_symbol_that_trades_rarely(rows):
