@@ -6,8 +6,9 @@ import warnings
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_array, check_consistent_length, column_or_1d, validate_data
+from skorch.dataset import Dataset
 import torch
-from torch.utils.data import Subset
+from torch.utils.data import Dataset as TorchDataset, Subset, TensorDataset
 
 from .._spans import cut_blocks
 from .._validation import label_spans, labelled_mask, synthetic_rows
@@ -135,7 +136,6 @@ class TrainingJob:
     learned: dict = field(default_factory=dict)
     seen: WindowRows | None = None  # every row of the call, for the net to remember
     counts: np.ndarray | None = None  # summed weight of each class among the rows trained on
-    overlap: int = 0  # bars a label looks ahead
     old: WindowRows | None = None  # earlier rows that judge an update
     n_new: int = 0
 
@@ -146,12 +146,16 @@ class InputReader:
     @staticmethod
     def is_rows(X):
         """Whether X is a dataset of ours, whose labels are codes already."""
-        return isinstance(X, (WindowRows, Subset))
+        return isinstance(_unwrap(X, only_see=True), WindowRows)
 
     def read_rows(self, X, *, reset):
         """Check X and return it as :class:`WindowRows`; with ``reset`` its sizes are learned, else held to what was learned."""
+        if not reset and "lookback_" not in vars(self):
+            self.check_is_fitted()
         if self.is_rows(X):
             return _unwrap(X)
+        if isinstance(X, TorchDataset):
+            return self.read_rows(unpack_dataset(X)[0], reset=reset)
         if all(hasattr(X, name) for name in ("base", "ends", "firsts", "lookback")):
             return self._read_windows(X, reset)
         if isinstance(X, torch.Tensor):
@@ -227,6 +231,9 @@ class InputReader:
     def _training_job(self, X, y, sample_weight, known, X_val=None, y_val=None, *, again, classes=None, partial=False):
         """Check everything ``fit`` is given before anything of the net changes."""
         self._validate_params()
+        if isinstance(X, TorchDataset) and not self.is_rows(X):
+            X, inner = unpack_dataset(X)
+            y = inner if y is None else y
         self.__dict__["_pending"] = {}
         try:
             rows = self.read_rows(X, reset=not again)
@@ -296,15 +303,40 @@ class InputReader:
         """A validation set a splitter brought along, as skorch's ``predefined_split`` does."""
         if self.is_rows(data):
             return _unwrap(data)
+        if isinstance(data, Subset):
+            data = Dataset(*unpack_dataset(data))
         if not hasattr(data, "X") or not hasattr(data, "y"):
             raise SktrainError(f"train_split returned a {type(data).__name__}; it must return parts of the rows it was given, or a skorch Dataset.")
         return self._read_validation(data.X, data.y, classes)
 
 
-def _unwrap(data):
+def _unwrap(data, only_see=False):
     if isinstance(data, Subset):
-        return _unwrap(data.dataset).take(np.asarray(data.indices, dtype=np.int64))
+        inner = _unwrap(data.dataset, only_see)
+        return inner if only_see else inner.take(np.asarray(data.indices, dtype=np.int64))
     return data
+
+
+def unpack_dataset(data):
+    """X and y (None when there are none) of a torch Dataset that holds them as arrays.
+
+    Raises
+    ------
+    SktrainError
+        A Dataset that only hands out single items; asked for an array, NumPy would read it for ever.
+    """
+    if isinstance(data, Subset):
+        X, y = unpack_dataset(data.dataset)
+        rows = np.asarray(data.indices, dtype=np.int64)
+        return X[rows], None if y is None else y[rows]
+    if isinstance(data, TensorDataset) and 1 <= len(data.tensors) <= 2:
+        arrays = [tensor.detach().cpu().numpy() for tensor in data.tensors]
+        return arrays[0], (arrays[1] if len(arrays) == 2 else None)
+    if isinstance(data, Dataset):
+        return data.X, data.y
+    raise SktrainError(
+        f"X is a {type(data).__name__}, a torch Dataset that hands out single items. Give X and y as arrays, or a TensorDataset."
+    )
 
 
 def _refuse_infinite(values, names, what):
