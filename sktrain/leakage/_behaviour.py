@@ -20,7 +20,9 @@ from ._warmup import check_warmup
 
 __all__ = ["audit_predictions", "audit_steps", "brief", "most_times"]
 
-_INNER_FOLDS = 4  # an estimator that splits its rows again needs so many times the rows of one that does not
+_INNER_FOLDS = (
+    4  # an estimator that splits its rows again needs so many times the rows of one that does not
+)
 
 
 def audit_steps(estimator, X, y, *, most_times, seed, budget=BUDGETS["standard"]):
@@ -33,7 +35,9 @@ def audit_steps(estimator, X, y, *, most_times, seed, budget=BUDGETS["standard"]
         return LeakageReport(causal.findings, {**causal.checks, "warmup": NOT_CHECKED})
     warm = check_warmup(part, X, y, seed=seed)
     findings = [*causal.findings, *map(_milder, warm.findings)]
-    return LeakageReport(findings, {**causal.checks, "warmup": PASS if warm.status == FAIL else warm.status})
+    return LeakageReport(
+        findings, {**causal.checks, "warmup": PASS if warm.status == FAIL else warm.status}
+    )
 
 
 def _transforming(estimator):
@@ -41,17 +45,32 @@ def _transforming(estimator):
     if isinstance(estimator, Pipeline):
         steps = [step for step in estimator.steps if step[1] not in (None, "passthrough")]
         last = steps[-1][1] if steps else None
-        kept = steps if hasattr(last, "transform") and not hasattr(last, "predict") else steps[:-1]  # votes have both
-        kept = [(name, step) for name, step in kept if not hasattr(step, "fit_resample") or hasattr(step, "transform")]  # samplers rest in transform
+        kept = (
+            steps if hasattr(last, "transform") and not hasattr(last, "predict") else steps[:-1]
+        )  # votes have both
+        kept = [
+            (name, step)
+            for name, step in kept
+            if not hasattr(step, "fit_resample") or hasattr(step, "transform")
+        ]  # samplers rest in transform
         return Pipeline(kept) if kept else None
-    return estimator if hasattr(estimator, "transform") and not hasattr(estimator, "predict") else None
+    return (
+        estimator if hasattr(estimator, "transform") and not hasattr(estimator, "predict") else None
+    )
 
 
 def _milder(finding):
     """Memory is no leak: within an audit it is worth a warning, and a warm-up with values a note."""
     if finding.status not in (FAIL, PASS):
         return finding
-    return Finding(finding.code, "warning" if finding.severity == "error" else "info", finding.message, finding.where, finding.evidence, finding.fix)
+    return Finding(
+        finding.code,
+        "warning" if finding.severity == "error" else "info",
+        finding.message,
+        finding.where,
+        finding.evidence,
+        finding.fix,
+    )
 
 
 def brief(estimator, budget):
@@ -69,7 +88,9 @@ def brief(estimator, budget):
         for name, most in (("max_epochs", budget.epochs), ("n_trials", budget.trials)):
             if isinstance(own.get(name), int) and own[name] > most:
                 settings[name] = most
-        settings |= {name: None for name in ("storage",) if own.get(name) is not None and "n_trials" in own}
+        settings |= {
+            name: None for name in ("storage",) if own.get(name) is not None and "n_trials" in own
+        }
         settings |= {"n_jobs": None} if own.get("n_jobs") not in (None, 1) else {}
         if isinstance(own.get("callbacks"), (list, tuple)) and "max_epochs" in own:
             settings["callbacks"] = [item for item in own["callbacks"] if not _writes(item)]
@@ -79,7 +100,11 @@ def brief(estimator, budget):
 
 def most_times(estimator, budget) -> int:
     """Unique times one fit of an estimator sees."""
-    splits = any("cv" in owner.get_params(deep=False) for _, owner in nodes(estimator) if hasattr(owner, "get_params"))
+    splits = any(
+        "cv" in owner.get_params(deep=False)
+        for _, owner in nodes(estimator)
+        if hasattr(owner, "get_params")
+    )
     return budget.times * (_INNER_FOLDS if splits else 1)
 
 
@@ -93,7 +118,13 @@ def audit_predictions(estimator, X, y, *, seed, budget=BUDGETS["standard"]):
         return LeakageReport([], {})
     where = {"step": type(estimator).__name__}
     if not poisonable(X):
-        return cannot("predictions", "not_checked", f"Rows of type {type(X).__name__} cannot be poisoned.", where=where, severity="warning")
+        return cannot(
+            "predictions",
+            "not_checked",
+            f"Rows of type {type(X).__name__} cannot be poisoned.",
+            where=where,
+            severity="warning",
+        )
     own, rows = block(X, most_times(estimator, budget))
     labels, times = take(y, rows), row_times(own)
     cut = np.unique(times)[int(0.7 * len(np.unique(times)))]
@@ -105,7 +136,12 @@ def audit_predictions(estimator, X, y, *, seed, budget=BUDGETS["standard"]):
             findings = list(_dependence(model, own, labels, cut, seed))
         return LeakageReport(findings, {"predictions": FAIL if findings else PASS})
 
-    return guarded("predictions", experiments, f"The estimator could not be fitted on {len(past)} rows and applied", where=where)
+    return guarded(
+        "predictions",
+        experiments,
+        f"The estimator could not be fitted on {len(past)} rows and applied",
+        where=where,
+    )
 
 
 def _dependence(model, X, y, cut, seed):

@@ -16,10 +16,14 @@ _FIXES = {
 }
 
 
-def cannot(check: str, code: str, message: str, *, where=None, fix: str = "", severity: str = "error") -> LeakageReport:
+def cannot(
+    check: str, code: str, message: str, *, where=None, fix: str = "", severity: str = "error"
+) -> LeakageReport:
     """A report of a check that could not be made."""
     status = INCONCLUSIVE if code != "not_checked" else NOT_CHECKED
-    return LeakageReport([Finding(code, severity, message, where or {}, {}, fix, status)], {check: status})
+    return LeakageReport(
+        [Finding(code, severity, message, where or {}, {}, fix, status)], {check: status}
+    )
 
 
 def reason(error: Exception) -> str:
@@ -27,11 +31,20 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
-def guarded(check: str, make: Callable[[], LeakageReport], message: str, *, where=None, code: str = "could_not_run") -> LeakageReport:
+def guarded(
+    check: str,
+    make: Callable[[], LeakageReport],
+    message: str,
+    *,
+    where=None,
+    code: str = "could_not_run",
+) -> LeakageReport:
     """The report of a check that runs the user's code; whatever it raises becomes a finding."""
     try:
         return make()
     except Exception as error:  # the user's code may fail in any way; none of them is a pass
         code = getattr(error, "code", None) or code
         code = code if isinstance(code, str) else "could_not_run"
-        return cannot(check, code, f"{message}: {reason(error)}", where=where, fix=_FIXES.get(code, ""))
+        return cannot(
+            check, code, f"{message}: {reason(error)}", where=where, fix=_FIXES.get(code, "")
+        )

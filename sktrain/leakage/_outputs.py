@@ -46,20 +46,38 @@ class Output:
             out = np.asarray(out)
         n = out.shape[0]
         if n != len(X):
-            if not isinstance(getattr(out, "index", None), (pd.DatetimeIndex, pd.MultiIndex)) or not isinstance(out, pd.DataFrame):
-                raise UnusableOutputError(f"the output has {n} rows for {len(X)} rows of input and no index to set it beside them", "rows_dropped")
+            if not isinstance(
+                getattr(out, "index", None), (pd.DatetimeIndex, pd.MultiIndex)
+            ) or not isinstance(out, pd.DataFrame):
+                raise UnusableOutputError(
+                    f"the output has {n} rows for {len(X)} rows of input and no index to set it beside them",
+                    "rows_dropped",
+                )
             return cls(row_times(out), list(out.columns), out, True, horizon)
         if isinstance(out, pd.DataFrame):
             own = out.index
-            moved = isinstance(own, pd.DatetimeIndex) and index_of(X) is not None and not own.equals(X.index)
-            return cls(row_times(out) if moved else row_times(X), list(out.columns), out, bool(moved), horizon)
+            moved = (
+                isinstance(own, pd.DatetimeIndex)
+                and index_of(X) is not None
+                and not own.equals(X.index)
+            )
+            return cls(
+                row_times(out) if moved else row_times(X),
+                list(out.columns),
+                out,
+                bool(moved),
+                horizon,
+            )
         width = int(np.prod(out.shape[1:])) if len(out.shape) > 1 else 1
         return cls(row_times(X), list(range(width)), out, False, horizon)
 
     def matrix(self, positions):
         """The rows as one 2-D array of plain numbers; None when some column holds anything else."""
         if isinstance(self.values, pd.DataFrame):
-            kinds = {dtype.str[1:] if isinstance(dtype, np.dtype) else "O" for dtype in self.values.dtypes}
+            kinds = {
+                dtype.str[1:] if isinstance(dtype, np.dtype) else "O"
+                for dtype in self.values.dtypes
+            }
             plain = kinds == {"f4"} or kinds <= {"f8", "i8", "i4", "i2", "i1"}
             return self.values.iloc[positions].to_numpy() if plain and kinds else None
         taken = self.values[positions]
@@ -87,7 +105,9 @@ def _cells(column):
     """Cells of one column that compare well: codes would hide a change of categories."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.astype(object).to_numpy()
-    if pd.api.types.is_extension_array_dtype(column.dtype) and pd.api.types.is_numeric_dtype(column.dtype):
+    if pd.api.types.is_extension_array_dtype(column.dtype) and pd.api.types.is_numeric_dtype(
+        column.dtype
+    ):
         return column.to_numpy(np.float64, na_value=np.nan)
     return column.to_numpy()
 
@@ -97,7 +117,11 @@ def differ(one, other):
     if one.dtype.kind in "fiub" and other.dtype.kind in "fiub":
         return _numbers_differ(one, other)
     a, b = one.astype(object), other.astype(object)
-    return np.fromiter((not (x is y or (pd.isna(x) and pd.isna(y)) or _equal(x, y)) for x, y in zip(a, b)), bool, len(a))
+    return np.fromiter(
+        (not (x is y or (pd.isna(x) and pd.isna(y)) or _equal(x, y)) for x, y in zip(a, b)),
+        bool,
+        len(a),
+    )
 
 
 def _numbers_differ(one, other):
@@ -135,7 +159,10 @@ def moved_cells(clean, dirty, rows, there, *, may_lack=False):
         lacks = np.isnan(other.astype(np.float64)) if may_lack else False
         return differ(one, other) & ~np.asarray(lacks)
     one, other = clean.rows(rows), dirty.rows(there)
-    moved = [differ(a, b) & ~(pd.isna(b.astype(object)) if may_lack else False) for a, b in zip(one.values(), other.values())]
+    moved = [
+        differ(a, b) & ~(pd.isna(b.astype(object)) if may_lack else False)
+        for a, b in zip(one.values(), other.values())
+    ]
     return np.column_stack(moved)
 
 

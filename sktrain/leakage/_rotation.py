@@ -41,18 +41,45 @@ def _rotated(X, y, shift, reach):
     return out
 
 
-def check_shuffled_labels(estimator, X, y, cv, label_end_times=None, *, folds=None, reach=None, seed=0, budget=BUDGETS["standard"]):
+def check_shuffled_labels(
+    estimator,
+    X,
+    y,
+    cv,
+    label_end_times=None,
+    *,
+    folds=None,
+    reach=None,
+    seed=0,
+    budget=BUDGETS["standard"],
+):
     """See ``LeakageValidator.check_shuffled_labels``; ``folds`` are the index pairs when they were made already."""
     where = {"parameter": "cv"}
     if not hasattr(estimator, "predict"):
-        return cannot(_CHECK, "not_checked", f"{type(estimator).__name__} predicts nothing.", where=where, severity="info")
+        return cannot(
+            _CHECK,
+            "not_checked",
+            f"{type(estimator).__name__} predicts nothing.",
+            where=where,
+            severity="info",
+        )
     if reach is None:
         reach = horizon_in_bars(y)
 
     def experiments():
         with quiet(seed):
             pairs = index_pairs(cv, X, y, None, label_end_times) if folds is None else folds
-            return _judge(*_gains(estimator, X, y, _chosen(X, list(pairs), budget.folds, most_times(estimator, budget)), reach, budget), reach)
+            return _judge(
+                *_gains(
+                    estimator,
+                    X,
+                    y,
+                    _chosen(X, list(pairs), budget.folds, most_times(estimator, budget)),
+                    reach,
+                    budget,
+                ),
+                reach,
+            )
 
     return guarded(_CHECK, experiments, "Rotated labels could not be scored", where=where)
 
@@ -70,9 +97,13 @@ def _near(codes, train, test, most):
         return train, test
     seen, tested = np.unique(codes[train]), np.unique(codes[test])
     after = np.clip(np.searchsorted(seen, tested), 0, len(seen) - 1)
-    distance = np.minimum(np.abs(seen[after] - tested), np.abs(tested - seen[np.maximum(after - 1, 0)]))
+    distance = np.minimum(
+        np.abs(seen[after] - tested), np.abs(tested - seen[np.maximum(after - 1, 0)])
+    )
     low = int(np.clip(tested[distance.argmin()] - most // 2, 0, n - most))
-    return train[(codes[train] >= low) & (codes[train] < low + most)], test[(codes[test] >= low) & (codes[test] < low + most)]
+    return train[(codes[train] >= low) & (codes[train] < low + most)], test[
+        (codes[test] >= low) & (codes[test] < low + most)
+    ]
 
 
 def _gains(estimator, X, y, folds, reach, budget):
@@ -88,8 +119,15 @@ def _gains(estimator, X, y, folds, reach, budget):
         truth, said = np.concatenate(truth), np.concatenate(said)
         gains.append(_above_chance(truth, said, classifies))
     if not classifies:
-        return gains, len(truth), 1 / np.sqrt(len(truth)), 1.0  # a rank correlation of independent values
-    counts = np.unique(truth, return_counts=True)[1]  # a mean of recalls, each of variance 1/4 at most over its class's rows
+        return (
+            gains,
+            len(truth),
+            1 / np.sqrt(len(truth)),
+            1.0,
+        )  # a rank correlation of independent values
+    counts = np.unique(truth, return_counts=True)[
+        1
+    ]  # a mean of recalls, each of variance 1/4 at most over its class's rows
     return gains, len(truth), 0.5 * np.sqrt((1 / counts).sum()) / len(counts), 1 - 1 / len(counts)
 
 
@@ -99,7 +137,9 @@ def _said(estimator, X, rotated, train, test, classifies, budget):
     known = np.unique(np.asarray(labels))
     if classifies and len(known) == 1:
         return np.full(len(test), known[0])
-    return np.asarray(fitted(brief(estimator, budget), take(X, train), labels).predict(take(X, test)))
+    return np.asarray(
+        fitted(brief(estimator, budget), take(X, train), labels).predict(take(X, test))
+    )
 
 
 def _above_chance(truth, said, classifies):
@@ -113,13 +153,33 @@ def _judge(gains, n_tested, spread, best, reach):
     gain = float(np.mean(gains))
     noise = spread * np.sqrt(max(int(reach or 0), 0) + 1)  # overlapping labels count once
     bound = max(_EFFECT, _SIGMAS * noise / np.sqrt(len(gains)))
-    evidence = {"gain_above_chance": gain, "noise": noise, "bound": bound, "rotations": len(gains), "tested": n_tested}
+    evidence = {
+        "gain_above_chance": gain,
+        "noise": noise,
+        "bound": bound,
+        "rotations": len(gains),
+        "tested": n_tested,
+    }
     if bound >= best:
         message = f"{n_tested} tested rows are too few to tell rotated labels from chance: not even a perfect prediction would stand out."
-        report = cannot(_CHECK, "too_few_rows", message, where={"parameter": "cv"}, fix="test more rows", severity="warning")
+        report = cannot(
+            _CHECK,
+            "too_few_rows",
+            message,
+            where={"parameter": "cv"},
+            fix="test more rows",
+            severity="warning",
+        )
         return report
     if gain > bound and min(gains) > _SHARE * gain:
         message = f"Labels rotated in time are still predicted {gain:.2f} above chance: tested labels reach the model through the folds."
-        finding = Finding("shuffled_labels", "error", message, {"parameter": "cv"}, evidence, "cv = EnhancedWalkForwardCV(horizon=...)")
+        finding = Finding(
+            "shuffled_labels",
+            "error",
+            message,
+            {"parameter": "cv"},
+            evidence,
+            "cv = EnhancedWalkForwardCV(horizon=...)",
+        )
         return LeakageReport([finding], {_CHECK: FAIL})
     return LeakageReport([], {_CHECK: PASS})

@@ -20,10 +20,17 @@ _SPOILT = 0.05  # share of the held-back rows that may stand so far before the b
 
 def samplers_before_nets(params):
     """(name, sampler, path to the net, net, what happens) for every sampler that spoils a net's validation."""
-    steps = [step for step in params.get("steps") or [] if isinstance(step, (list, tuple)) and len(step) == 2]
+    steps = [
+        step
+        for step in params.get("steps") or []
+        if isinstance(step, (list, tuple)) and len(step) == 2
+    ]
     for number, (name, step) in enumerate(steps):
         if _samples(step):
-            net = next(((later, item) for later, item in steps[number + 1 :] if _net(item) is not None), None)
+            net = next(
+                ((later, item) for later, item in steps[number + 1 :] if _net(item) is not None),
+                None,
+            )
             why = None if net is None else _spoils(step, _net(net[1]), timed=_timed(steps[:number]))
             if why:
                 yield name, step, [net[0]], _net(net[1]), why
@@ -43,7 +50,14 @@ def _net(item):
     if not hasattr(item, "get_params") or isinstance(item, type):
         return None
     own = [item, *item.get_params(deep=True).values()]
-    return next((one for one in own if getattr(one, "train_split", None) == "last" and hasattr(one, "valid_fraction")), None)
+    return next(
+        (
+            one
+            for one in own
+            if getattr(one, "train_split", None) == "last" and hasattr(one, "valid_fraction")
+        ),
+        None,
+    )
 
 
 def _timed(steps):
@@ -70,7 +84,9 @@ def _spoils(sampler, net, *, timed):
         if "random_state" in sampler.get_params(deep=False):
             sampler.set_params(random_state=0)
         if isinstance(sampler.get_params(deep=False).get("sampling_strategy"), dict):
-            sampler.set_params(sampling_strategy="auto")  # it names the classes of other labels; the places are the same
+            sampler.set_params(
+                sampling_strategy="auto"
+            )  # it names the classes of other labels; the places are the same
         rows = sampler.fit_resample(X, labels)[0]
     own = getattr(rows, "index", None)
     times = own.asi8 if isinstance(own, pd.DatetimeIndex) else np.arange(len(rows))

@@ -5,6 +5,8 @@ first. With ``d`` times from one destroyed time to the next, ``d`` runs destroy 
 destroyed time lies within its memory is suspected, and held to an experiment in which only later times are destroyed.
 """
 
+from functools import partial
+
 import numpy as np
 
 from ._outputs import moved_cells
@@ -12,9 +14,13 @@ from ._poison import poison
 
 __all__ = ["sweep"]
 
-_AHEAD = 10  # unique times of look-ahead that one run can tell from memory of the destroyed time before
+_AHEAD = (
+    10  # unique times of look-ahead that one run can tell from memory of the destroyed time before
+)
 _CONFIRMATIONS = 3  # draws of other values for a suspected row
-_MOST_MEMORY = 1 / 4  # share of the rows beyond which memory counts as endless: fewer than 4 times could be destroyed at once
+_MOST_MEMORY = (
+    1 / 4
+)  # share of the rows beyond which memory counts as endless: fewer than 4 times could be destroyed at once
 
 
 def sweep(experiment):
@@ -30,7 +36,9 @@ def sweep(experiment):
             change = scan.destroy(np.array([int(place * n)]))
             if change is not None:
                 return change
-    if scan is None or scan.memory > _MOST_MEMORY * n:  # rows of another number, or memory without end: one cut at a time
+    if (
+        scan is None or scan.memory > _MOST_MEMORY * n
+    ):  # rows of another number, or memory without end: one cut at a time
         places = rng.permutation(np.arange(int(0.3 * n), n - 1))[:runs]
         return experiment.after(experiment.unique[places])
     spacing = scan.memory + scan.reach + _AHEAD + 1
@@ -49,7 +57,9 @@ class _Scan:
         self.own = np.searchsorted(experiment.unique, clean.times)
         known = experiment.known_by(clean)
         self.known = np.searchsorted(experiment.unique, known, side="right") - 1
-        bounded = self.known[known <= experiment.unique[-1]] - self.own[known <= experiment.unique[-1]]
+        bounded = (
+            self.known[known <= experiment.unique[-1]] - self.own[known <= experiment.unique[-1]]
+        )
         self.reach = int(bounded.max(initial=0))
         self.memory = 0
 
@@ -58,12 +68,16 @@ class _Scan:
         experiment = self.experiment
         rng = np.random.default_rng([experiment.seed, int(places[0])])
         at = experiment.unique[places]
-        dirty = experiment.attempt(lambda: experiment.apply_only(poison(experiment.X, None, "noise", rng, at=at)))
+        dirty = experiment.attempt(
+            lambda: experiment.apply_only(poison(experiment.X, None, "noise", rng, at=at))
+        )
         if dirty is None or len(dirty.times) != len(self.clean.times) or dirty.by_index:
             return None
         rows = np.arange(len(self.own))
         moved = np.flatnonzero(moved_cells(self.clean, dirty, rows, rows).any(axis=1))
-        before = np.searchsorted(places, self.known[moved], side="right") - 1  # the last destroyed time the row may know
+        before = (
+            np.searchsorted(places, self.known[moved], side="right") - 1
+        )  # the last destroyed time the row may know
         lag = self.own[moved] - places[before]
         if len(places) == 1:
             self.memory = max(self.memory, int(lag[before >= 0].max(initial=0)))
@@ -78,7 +92,9 @@ class _Scan:
         for draw in range(_CONFIRMATIONS if len(later) else 0):
             kind = ("noise", "noise_down", "noise")[draw]
             chosen = None if draw == 2 else later
-            change = self.experiment.attempt(lambda: self.experiment.late_change(self.clean, cut, kind, chosen))  # noqa: B023
+            change = self.experiment.attempt(
+                partial(self.experiment.late_change, self.clean, cut, kind, chosen)
+            )
             if change is not None:
                 return change
         self.memory = max(self.memory, int(lags.max(initial=0)))

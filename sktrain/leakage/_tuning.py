@@ -38,14 +38,34 @@ def _report(estimator, search, X, y, folds, where, seed, budget):
         seen = _has_seen(search, rows, y)
         nested, n_folds = _nested(estimator, search, X, y, folds, budget)
     reported = float(search.best_score_)
-    evidence = {"reported": reported, "nested": nested, "price": reported - nested, "outer_folds": n_folds}
+    evidence = {
+        "reported": reported,
+        "nested": nested,
+        "price": reported - nested,
+        "outer_folds": n_folds,
+    }
     said = f"it reports {reported:.3f}, nested in {n_folds} outer fold(s) it scores {nested:.3f}: the price is {reported - nested:.3f}."
     fix = "report cross_val_score(clone(search), X, y, cv=cv), not search.best_score_"
     if seen:
         message = f"{type(search).__name__} chose its parameters on these very rows, tested ones included; {said}"
-        return LeakageReport([Finding("tuned_outside_folds", "error", message, where, evidence, fix)], {_CHECK: FAIL})
+        return LeakageReport(
+            [Finding("tuned_outside_folds", "error", message, where, evidence, fix)], {_CHECK: FAIL}
+        )
     message = f"{type(search).__name__} was fitted before; whether on these rows its record does not tell. If so, {said}"
-    return LeakageReport([Finding("fitted_search", "warning", message, where, evidence, "audit clone(search)", INCONCLUSIVE)], {_CHECK: INCONCLUSIVE})
+    return LeakageReport(
+        [
+            Finding(
+                "fitted_search",
+                "warning",
+                message,
+                where,
+                evidence,
+                "audit clone(search)",
+                INCONCLUSIVE,
+            )
+        ],
+        {_CHECK: INCONCLUSIVE},
+    )
 
 
 def _scorer(search):
@@ -60,28 +80,40 @@ def _name(search):
 def _has_seen(search, X, y):
     """Whether the recorded scores of the best candidate come out again."""
     best, results = search.best_index_, search.cv_results_
-    recorded = [results[key][best] for key in (f"split{k}_test_{_name(search)}" for k in range(search.n_splits_)) if key in results]
-    folds = list(check_cv(search.cv, np.asarray(y), classifier=is_classifier(search.estimator)).split(X, y))
+    recorded = [
+        results[key][best]
+        for key in (f"split{k}_test_{_name(search)}" for k in range(search.n_splits_))
+        if key in results
+    ]
+    folds = list(
+        check_cv(search.cv, np.asarray(y), classifier=is_classifier(search.estimator)).split(X, y)
+    )
     if len(folds) != len(recorded):
         return False
     for (train, test), score in list(zip(folds, recorded))[:_MOST]:
         model = clone(search.estimator).set_params(**search.best_params_)
         note("fits")
         model.fit(take(X, train), take(y, train))
-        if not np.isclose(_scorer(search)(model, take(X, test), take(y, test)), score, atol=_SAME, rtol=0):
+        if not np.isclose(
+            _scorer(search)(model, take(X, test), take(y, test)), score, atol=_SAME, rtol=0
+        ):
             return False
     return True
 
 
 def _nested(estimator, search, X, y, folds, budget):
     """Mean score of the whole search fitted in outer folds, evenly chosen."""
-    chosen = np.unique(np.linspace(0, len(folds) - 1, min(budget.folds, len(folds))).round().astype(int))
+    chosen = np.unique(
+        np.linspace(0, len(folds) - 1, min(budget.folds, len(folds))).round().astype(int)
+    )
     scores = []
     for place in chosen:
         train, test = folds[place]
         model = clone(estimator)
         owner = model.steps[-1][1] if isinstance(model, Pipeline) else model
-        owner.set_params(**{name: None for name in ("storage", "n_jobs") if name in owner.get_params(deep=False)})
+        owner.set_params(
+            **{name: None for name in ("storage", "n_jobs") if name in owner.get_params(deep=False)}
+        )
         note("fits")
         model.fit(take(X, train), take(y, train))
         rows = take(X, test)

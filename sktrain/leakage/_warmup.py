@@ -6,6 +6,7 @@ its features left missing is told apart.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 import warnings
 
 import numpy as np
@@ -48,7 +49,10 @@ class _Memory:
                 if value.dtype.kind in "fiu" and other.dtype.kind in "fiu":
                     gap = float(abs(value[0] - other[0]) / max(abs(float(value[0])), 1e-12))
                 if gap > self.gaps.get(length, 0.0):
-                    self.gaps[length], self.columns[length] = gap, name(column if isinstance(column, str) else place)
+                    self.gaps[length], self.columns[length] = (
+                        gap,
+                        name(column if isinstance(column, str) else place),
+                    )
 
 
 def check_warmup(model, X, y=None, *, seed=0):
@@ -62,7 +66,12 @@ def check_warmup(model, X, y=None, *, seed=0):
         X = X.copy(deep=False)
         X.attrs = {key: value for key, value in X.attrs.items() if key != "history"}
     where = {"step": name_of(model)}
-    return guarded("warmup", lambda: _report(model, X, y, seed), f"{name_of(model)} could not be given less history", where=where)
+    return guarded(
+        "warmup",
+        lambda: _report(model, X, y, seed),
+        f"{name_of(model)} could not be given less history",
+        where=where,
+    )
 
 
 def _report(model, X, y, seed):
@@ -86,13 +95,20 @@ def _memory(model, X, y, seed):
             learned.tail_ = None  # the tail remembered in fit is history too
         declared = getattr(learned, "lookback_", getattr(model, "lookback_", None))
         own = {declared} if isinstance(declared, int) and declared < 0.8 * n else set()
-        memory = _Memory(sorted({length for length in _LENGTHS if length <= 0.7 * n} | own), declared=declared)
+        memory = _Memory(
+            sorted({length for length in _LENGTHS if length <= 0.7 * n} | own), declared=declared
+        )
         for end in (unique[n - 1], unique[int(0.93 * n)], unique[int(0.86 * n)]):
             upto = take(X, np.flatnonzero(times <= end))
             whole, axis = _last(learned, upto), unique[unique <= end]
             for length in memory.lengths:
                 part = take(upto, np.flatnonzero(row_times(upto) >= axis[-length]))
-                memory.compare(length, whole, _last(learned, part), lambda column: column_name(learned, column, len(whole)))  # noqa: B023
+                memory.compare(
+                    length,
+                    whole,
+                    _last(learned, part),
+                    partial(column_name, learned, width=len(whole)),
+                )
     return memory
 
 
@@ -118,7 +134,14 @@ def _filled(model, memory, X, y, seed):
     message = f"Column {column!r} is missing when only {needed} bars are given, and step {step!r} fills it: the first rows hold a stand-in."
     where = {"step": step, "column": column}
     fix = f"give more than {needed} bars before the first row you predict"
-    return Finding("warmup_filled", "info", message, where, {"filled_at_bars": needed, "longest_tried": own.lengths[-1]}, fix)
+    return Finding(
+        "warmup_filled",
+        "info",
+        message,
+        where,
+        {"filled_at_bars": needed, "longest_tried": own.lengths[-1]},
+        fix,
+    )
 
 
 def _judge(model, memory):
@@ -126,11 +149,36 @@ def _judge(model, memory):
     needed, longest, declared = max(gaps), lengths[-1], memory.declared
     wrong = [gaps[length] for length in lengths if length in gaps and np.isfinite(gaps[length])]
     fading = len(wrong) >= 3 and wrong[-1] < 1e-2 * wrong[0]
-    evidence = {"differs_at_bars": needed, "relative_difference": gaps[needed], "longest_tried": longest, "declared_lookback": declared}
+    evidence = {
+        "differs_at_bars": needed,
+        "relative_difference": gaps[needed],
+        "longest_tried": longest,
+        "declared_lookback": declared,
+    }
     place = {"step": name_of(model), "column": columns[needed]}
     fix = "use a rolling window of fixed length, with NaN until it is full: .rolling(20).mean()"
     if needed == longest or fading or (isinstance(declared, int) and needed >= declared):
-        what = "keeps changing however much history is given" if needed == longest else "fades but never forgets" if fading else f"needs more than {declared} bars"
-        return Finding("infinite_memory", "error", f"Column {columns[needed]!r} {what}: live values differ from historical ones.", place, evidence, fix)
+        what = (
+            "keeps changing however much history is given"
+            if needed == longest
+            else "fades but never forgets"
+            if fading
+            else f"needs more than {declared} bars"
+        )
+        return Finding(
+            "infinite_memory",
+            "error",
+            f"Column {columns[needed]!r} {what}: live values differ from historical ones.",
+            place,
+            evidence,
+            fix,
+        )
     message = f"Column {columns[needed]!r} has other values, not missing ones, when fewer than about {needed} bars are given."
-    return Finding("warmup_not_missing", "warning", message, place, evidence, "leave the first rows missing: drop min_periods=1")
+    return Finding(
+        "warmup_not_missing",
+        "warning",
+        message,
+        place,
+        evidence,
+        "leave the first rows missing: drop min_periods=1",
+    )

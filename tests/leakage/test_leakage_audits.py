@@ -13,7 +13,14 @@ import pytest
 from sklearn.ensemble import RandomForestRegressor, VotingClassifier
 from sklearn.feature_selection import RFECV, SequentialFeatureSelector
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import ElasticNetCV, LassoCV, LassoLarsCV, LogisticRegression, LogisticRegressionCV, RidgeClassifierCV
+from sklearn.linear_model import (
+    ElasticNetCV,
+    LassoCV,
+    LassoLarsCV,
+    LogisticRegression,
+    LogisticRegressionCV,
+    RidgeClassifierCV,
+)
 from sklearn.model_selection import GridSearchCV, KFold, TimeSeriesSplit, cross_val_score
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -44,7 +51,9 @@ QUICK = LeakageValidator(budget="quick", verbose=0, max_times=500)
 
 @pytest.fixture(scope="module")
 def market():
-    return AdaptiveLabeler(horizon=3, base_threshold=0.5, scaling="sigma").fit_resample(load_sp500().iloc[-640:])
+    return AdaptiveLabeler(horizon=3, base_threshold=0.5, scaling="sigma").fit_resample(
+        load_sp500().iloc[-640:]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -59,21 +68,36 @@ def gru(**parameters):
 
 
 def piped(last, lookback=5):
-    return Pipeline([("features", BarFeatures(windows=(5, 10))), ("window", SlidingWindow(lookback=lookback)), ("net", last)])
+    return Pipeline(
+        [
+            ("features", BarFeatures(windows=(5, 10))),
+            ("window", SlidingWindow(lookback=lookback)),
+            ("net", last),
+        ]
+    )
 
 
 @pytest.mark.parametrize(
     "model",
     [
         piped(gru()),
-        pytest.param(piped(VotingClassifier([("a", gru()), ("b", gru(lr=0.01))], voting="soft")), marks=pytest.mark.slow),
+        pytest.param(
+            piped(VotingClassifier([("a", gru()), ("b", gru(lr=0.01))], voting="soft")),
+            marks=pytest.mark.slow,
+        ),
         pytest.param(piped(CompressedClassifier(gru(), sparsity=0.3)), marks=pytest.mark.slow),
-        ImbPipeline([*piped(gru()).steps[:2], ("smote", WindowSMOTE(random_state=0)), ("net", gru())]),
+        ImbPipeline(
+            [*piped(gru()).steps[:2], ("smote", WindowSMOTE(random_state=0)), ("net", gru())]
+        ),
     ],
     ids=["net", "vote", "compressed", "sampler"],
 )
 def test_nets_are_audited_as_they_are(market, model):
-    before = {name: value for name, value in model.get_params(deep=True).items() if isinstance(value, (int, float, str))}
+    before = {
+        name: value
+        for name, value in model.get_params(deep=True).items()
+        if isinstance(value, (int, float, str))
+    }
     report = QUICK.audit(model, *market, WALK)
     assert report.status == "PASS", report.summary()
     assert report["checks"]["rotated labels"] == report["checks"]["predictions"] == "PASS"
@@ -102,13 +126,26 @@ def test_a_slow_fit_changes_nothing(market, monkeypatch):
 def test_no_module_of_the_room_reads_a_clock():
     for path in Path(sktrain.leakage.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module] if isinstance(node, ast.ImportFrom) else []
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
             assert not {"time", "datetime", "timeit"} & set(names), path
 
 
 def test_budgets_are_fixed_numbers_and_reported(table):
-    fits = [LeakageValidator(budget=name, verbose=0).audit(LogisticRegression(max_iter=300), *table, WALK)["experiments"]["fits"] for name in ("quick", "standard", "thorough")]
-    assert fits == [1 + 2 * 2, 1 + 3 * 3, 1 + 5 * 3], "one fit for predictions, then rotations times folds; three folds are all there are"
+    fits = [
+        LeakageValidator(budget=name, verbose=0).audit(
+            LogisticRegression(max_iter=300), *table, WALK
+        )["experiments"]["fits"]
+        for name in ("quick", "standard", "thorough")
+    ]
+    assert fits == [1 + 2 * 2, 1 + 3 * 3, 1 + 5 * 3], (
+        "one fit for predictions, then rotations times folds; three folds are all there are"
+    )
     with pytest.raises(ValueError, match="budget"):
         LeakageValidator(budget="huge").inspect(LogisticRegression())
 
@@ -131,20 +168,36 @@ def test_regressors_are_held_to_rotated_labels():
     n, reach = 1500, 15
     rng = np.random.default_rng(0)
     walk = np.cumsum(rng.normal(size=n + reach))
-    X = pd.DataFrame({"slow": pd.Series(walk[:n]).rolling(30, min_periods=1).mean().to_numpy(), "now": walk[:n]}, pd.date_range("2020", periods=n))
+    X = pd.DataFrame(
+        {"slow": pd.Series(walk[:n]).rolling(30, min_periods=1).mean().to_numpy(), "now": walk[:n]},
+        pd.date_range("2020", periods=n),
+    )
     X["age"] = np.arange(n)
     y = pd.Series(walk[reach:] - walk[:n], X.index)
     y.attrs["label_horizon"] = reach
     forest = RandomForestRegressor(20, random_state=0)
-    assert QUICK.check_shuffled_labels(forest, X, y, KFold(4, shuffle=True, random_state=0)).codes("error") == ["shuffled_labels"]
+    assert QUICK.check_shuffled_labels(forest, X, y, KFold(4, shuffle=True, random_state=0)).codes(
+        "error"
+    ) == ["shuffled_labels"]
     assert QUICK.check_shuffled_labels(forest, X, y, WALK).status == "PASS"
 
 
 def test_the_users_files_are_left_alone(market, table, tmp_path):
     X, y = table
-    search = OptunaSearchCV(make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)), {"logisticregression__C": (0.1, 1.0)}, n_trials=2, cv=INNER, storage=str(tmp_path / "study.db"), random_state=0)
+    search = OptunaSearchCV(
+        make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)),
+        {"logisticregression__C": (0.1, 1.0)},
+        n_trials=2,
+        cv=INNER,
+        storage=str(tmp_path / "study.db"),
+        random_state=0,
+    )
     assert QUICK.audit(search, X, y, WALK)["checks"]["predictions"] == "PASS"
-    net = MLPNetClassifier(max_epochs=3, callbacks=[("checkpoint", TrainingCheckpoint(tmp_path / "steps"))], random_state=0)
+    net = MLPNetClassifier(
+        max_epochs=3,
+        callbacks=[("checkpoint", TrainingCheckpoint(tmp_path / "steps"))],
+        random_state=0,
+    )
     assert QUICK.audit(net, X, y, WALK)["checks"]["rotated labels"] == "PASS"
     assert list(tmp_path.iterdir()) == []
 
@@ -160,27 +213,53 @@ def peeking(case, share):
 
     def column(rows):
         close = rows["close"]
-        honest = (close.pct_change(), close.rolling(20).mean() / close, close.ewm(span=10).mean() / close)[case % 3]
-        return honest.where(~chosen.reindex(rows.index), close.shift(-ahead) / close - 1).to_frame("x")
+        honest = (
+            close.pct_change(),
+            close.rolling(20).mean() / close,
+            close.ewm(span=10).mean() / close,
+        )[case % 3]
+        return honest.where(~chosen.reindex(rows.index), close.shift(-ahead) / close - 1).to_frame(
+            "x"
+        )
 
     return FunctionTransformer(column), bars
 
 
-@pytest.mark.parametrize(("share", "least"), [(0.01, 10), pytest.param(0.03, 12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("share", "least"), [(0.01, 10), pytest.param(0.03, 12, marks=pytest.mark.slow)]
+)
 def test_a_peek_in_a_few_rows_is_found(share, least):
-    found = ["look_ahead" in LeakageValidator().check_causality(*peeking(case, share)).codes("error") for case in range(12)]
+    found = [
+        "look_ahead" in LeakageValidator().check_causality(*peeking(case, share)).codes("error")
+        for case in range(12)
+    ]
     assert sum(found) >= least
-    assert not any(LeakageValidator(budget="quick").check_causality(*peeking(case, 0.0)).errors for case in range(3))
+    assert not any(
+        LeakageValidator(budget="quick").check_causality(*peeking(case, 0.0)).errors
+        for case in range(3)
+    )
 
 
 def test_a_filled_warmup_is_told_from_a_fault_and_named(market):
     bars, y = market
-    model = make_pipeline(BarFeatures(windows=(5, 40)), SimpleImputer(), LogisticRegression(max_iter=300))
-    notes = [one for one in QUICK.audit(model, bars, y, WALK).findings if one.code.startswith("warmup")]
-    assert [(one.code, one.severity, one.where["step"]) for one in notes] == [("warmup_filled", "info", "simpleimputer")]
-    assert notes[0].where["column"] in BarFeatures(windows=(5, 40)).fit(bars).get_feature_names_out()
-    early = FunctionTransformer(lambda rows: rows["close"].rolling(40, min_periods=1).mean().to_frame("mean_40"))
-    assert QUICK.check_warmup(make_pipeline(early, SimpleImputer()), bars).codes() == ["warmup_not_missing"]
+    model = make_pipeline(
+        BarFeatures(windows=(5, 40)), SimpleImputer(), LogisticRegression(max_iter=300)
+    )
+    notes = [
+        one for one in QUICK.audit(model, bars, y, WALK).findings if one.code.startswith("warmup")
+    ]
+    assert [(one.code, one.severity, one.where["step"]) for one in notes] == [
+        ("warmup_filled", "info", "simpleimputer")
+    ]
+    assert (
+        notes[0].where["column"] in BarFeatures(windows=(5, 40)).fit(bars).get_feature_names_out()
+    )
+    early = FunctionTransformer(
+        lambda rows: rows["close"].rolling(40, min_periods=1).mean().to_frame("mean_40")
+    )
+    assert QUICK.check_warmup(make_pipeline(early, SimpleImputer()), bars).codes() == [
+        "warmup_not_missing"
+    ]
 
 
 # -- several outputs, fitted searches -----------------------------------------------------------------------------------------
@@ -191,21 +270,37 @@ def test_several_outputs_are_a_finding(table, kind):
     X, y = table
     both = pd.DataFrame({"a": y, "b": (y == 1).astype(int)})
     both.attrs["label_horizon"] = 3
-    report = QUICK.audit(MultiOutputClassifier(LogisticRegression(max_iter=300)), X, both if kind == "frame" else both.to_numpy(), EnhancedWalkForwardCV(3, horizon=3, ensure_regime_coverage=False, min_samples_per_fold=50))
+    report = QUICK.audit(
+        MultiOutputClassifier(LogisticRegression(max_iter=300)),
+        X,
+        both if kind == "frame" else both.to_numpy(),
+        EnhancedWalkForwardCV(3, horizon=3, ensure_regime_coverage=False, min_samples_per_fold=50),
+    )
     assert report.status == "INCONCLUSIVE"
     assert report.passed
     assert [one.severity for one in report.findings if one.code == "multi_output"] == ["info"]
     assert report["checks"]["predictions"] == "PASS"
-    one = QUICK.audit(LogisticRegression(max_iter=300), X, both[["a"]].set_axis(["a"], axis=1), EnhancedWalkForwardCV(3, horizon=3, ensure_regime_coverage=False, min_samples_per_fold=50))
+    one = QUICK.audit(
+        LogisticRegression(max_iter=300),
+        X,
+        both[["a"]].set_axis(["a"], axis=1),
+        EnhancedWalkForwardCV(3, horizon=3, ensure_regime_coverage=False, min_samples_per_fold=50),
+    )
     assert one.status == "PASS", one.summary()
 
 
 def test_a_fitted_search_is_priced(table):
     X, y = table
-    search = GridSearchCV(DecisionTreeClassifier(random_state=0), {"max_depth": [1, 3, 8]}, cv=INNER)
+    search = GridSearchCV(
+        DecisionTreeClassifier(random_state=0), {"max_depth": [1, 3, 8]}, cv=INNER
+    )
     assert QUICK.audit(search, X, y, WALK).status == "PASS"
     search.fit(X, y)
-    finding = next(one for one in LeakageValidator(verbose=0).audit(search, X, y, WALK).errors if one.code == "tuned_outside_folds")
+    finding = next(
+        one
+        for one in LeakageValidator(verbose=0).audit(search, X, y, WALK).errors
+        if one.code == "tuned_outside_folds"
+    )
     nested = cross_val_score(search, X, y, cv=WALK).mean()
     assert finding.evidence["nested"] == pytest.approx(nested)
     assert finding.evidence["price"] == pytest.approx(search.best_score_ - nested)
@@ -241,7 +336,9 @@ class Notes(TimeSeriesSplit):
     ],
 )
 def test_the_table_of_what_strips_the_index_is_that_of_scikit_learn(make):
-    X = pd.DataFrame(np.random.default_rng(0).normal(size=(120, 3)), pd.date_range("2020", periods=120))
+    X = pd.DataFrame(
+        np.random.default_rng(0).normal(size=(120, 3)), pd.date_range("2020", periods=120)
+    )
     y = pd.Series(np.arange(120) % 2, X.index)
     Notes.seen = []
     model = make(Notes(3)).fit(X, y)
@@ -262,12 +359,16 @@ def test_what_strips_the_index_passes_only_where_order_is_enough(table):
         assert report.status != "PASS"
     bars = load_us_stocks()
     bars = bars[bars.index.get_level_values(1) >= "2011-06"]
-    panel, labels = AdaptiveLabeler(horizon=3, base_threshold=0.5, scaling="sigma").fit_resample(bars)
+    panel, labels = AdaptiveLabeler(horizon=3, base_threshold=0.5, scaling="sigma").fit_resample(
+        bars
+    )
     features = panel[["close", "volume"]].groupby(level=0).pct_change().fillna(0.0)
     features.attrs = {}
     report = QUICK.audit(selector, features, labels, WALK)
     assert report.status != "PASS"
-    assert any(one.code == "index_stripped" and one.status == "INCONCLUSIVE" for one in report.findings)
+    assert any(
+        one.code == "index_stripped" and one.status == "INCONCLUSIVE" for one in report.findings
+    )
 
 
 @pytest.mark.parametrize(
@@ -283,7 +384,14 @@ def test_what_strips_the_index_passes_only_where_order_is_enough(table):
     ],
 )
 def test_samplers_are_judged_by_what_the_net_validates_on(sampler, before, spoilt):
-    model = ImbPipeline([("features", BarFeatures()), ("fill", before), ("sampler", sampler), ("net", MLPNetClassifier())])
+    model = ImbPipeline(
+        [
+            ("features", BarFeatures()),
+            ("fill", before),
+            ("sampler", sampler),
+            ("net", MLPNetClassifier()),
+        ]
+    )
     report = QUICK.inspect(model)
     assert ("resampled_validation" in report.codes("error")) == spoilt
     fixed = QUICK.repair(model, EnhancedWalkForwardCV(horizon=3))

@@ -47,9 +47,14 @@ def test_honest_code_is_left_alone(tmp_path, name):
 
 
 def notebook(tmp_path, cells, **metadata):
-    body = [{"cell_type": kind, "source": text.splitlines(keepends=True), "metadata": {}} for kind, text in cells]
+    body = [
+        {"cell_type": kind, "source": text.splitlines(keepends=True), "metadata": {}}
+        for kind, text in cells
+    ]
     path = tmp_path / "study.ipynb"
-    path.write_text(json.dumps({"cells": body, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}))
+    path.write_text(
+        json.dumps({"cells": body, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
+    )
     return path
 
 
@@ -57,15 +62,23 @@ def test_cells_are_counted_among_code_cells_and_magics_keep_lines(tmp_path):
     path = notebook(
         tmp_path,
         [
-            ("code", "%matplotlib inline\n!pip install yfinance \\\n    pandas\nimport pandas as pd\ndf = pd.read_csv('spy.csv')"),
+            (
+                "code",
+                "%matplotlib inline\n!pip install yfinance \\\n    pandas\nimport pandas as pd\ndf = pd.read_csv('spy.csv')",
+            ),
             ("markdown", "# a title"),
             ("code", "%%bash\nfor f in *; do echo $f; done"),
-            ("code", "files = !ls\ndf.head?\nif True:\n    %load_ext autoreload\n%time df['nx'] = df.close.shift(-1)"),
+            (
+                "code",
+                "files = !ls\ndf.head?\nif True:\n    %load_ext autoreload\n%time df['nx'] = df.close.shift(-1)",
+            ),
             ("code", "X, y = df[['nx']], df['y']\nmodel.fit(X, y)"),
         ],
     )
     report = audit_source(path)
-    assert [(one.code, one.where["cell"], one.where["line"]) for one in report.findings] == [("shift_ahead", 3, 5)]
+    assert [(one.code, one.where["cell"], one.where["line"]) for one in report.findings] == [
+        ("shift_ahead", 3, 5)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +87,11 @@ def test_cells_are_counted_among_code_cells_and_magics_keep_lines(tmp_path):
         ("study.py", "def f(:\n", "line 1"),
         ("study.py", "x = 1\n  y = 2\n", "line 2"),
         ("study.ipynb", "{", "no notebook"),
-        ("study.ipynb", '{"cells": [{"cell_type": "code", "source": ["x = ("]}]}', "cell 1, line 1"),
+        (
+            "study.ipynb",
+            '{"cells": [{"cell_type": "code", "source": ["x = ("]}]}',
+            "cell 1, line 1",
+        ),
         ("study.ipynb", '{"cells": [], "metadata": {"kernelspec": {"language": "R"}}}', "in 'R'"),
         ("study.py", "x = '\\ud800'\0", "It is no Python"),
     ],
@@ -86,7 +103,9 @@ def test_what_is_no_python_is_refused(tmp_path, name, text, said):
 
 def test_nothing_is_run(tmp_path):
     mark = tmp_path / "ran"
-    audited(tmp_path, f"import pathlib, no_such_library\npathlib.Path({str(mark)!r}).touch()\n1 / 0\n")
+    audited(
+        tmp_path, f"import pathlib, no_such_library\npathlib.Path({str(mark)!r}).touch()\n1 / 0\n"
+    )
     assert not mark.exists()
 
 
@@ -107,6 +126,16 @@ def test_command_line_says_where_and_exits_0_1_2(tmp_path, capsys):
 
 
 def test_a_program_without_end_is_read_in_time(tmp_path):
-    nested = "\n".join("    " * depth + f"for a{depth} in range(20):" for depth in range(8)) + "\n" + "    " * 8 + "x = f(x, a7)\n"
-    calls = "\n".join(f"def g{k}(x): return g{k + 1}(x) + g{k + 1}(x) + g{k + 1}(x)" for k in range(30))
-    assert audited(tmp_path, f"{nested}\ndef f(x, y): return f(x, f(y, x))\n{calls}\ng0(1)\n").status == "PASS"
+    nested = (
+        "\n".join("    " * depth + f"for a{depth} in range(20):" for depth in range(8))
+        + "\n"
+        + "    " * 8
+        + "x = f(x, a7)\n"
+    )
+    calls = "\n".join(
+        f"def g{k}(x): return g{k + 1}(x) + g{k + 1}(x) + g{k + 1}(x)" for k in range(30)
+    )
+    assert (
+        audited(tmp_path, f"{nested}\ndef f(x, y): return f(x, f(y, x))\n{calls}\ng0(1)\n").status
+        == "PASS"
+    )

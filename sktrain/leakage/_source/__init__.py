@@ -96,7 +96,16 @@ def audit_source(path) -> LeakageReport:
     try:
         found = walk.run().findings()
     except RecursionError:
-        finding = Finding("too_deep", "error", "The code nests too deeply to be followed.", source.where(1), status=INCONCLUSIVE)
+        finding = Finding(
+            "too_deep",
+            "error",
+            "The code nests too deeply to be followed.",
+            source.where(1),
+            status=INCONCLUSIVE,
+        )
         return LeakageReport([finding], {"source": INCONCLUSIVE})
-    findings = [Finding(code, "error", _SAYS[code][0], source.where(line), {}, _SAYS[code][1]) for line, code in found]
+    findings = [
+        Finding(code, "error", _SAYS[code][0], source.where(line), {}, _SAYS[code][1])
+        for line, code in found
+    ]
     return LeakageReport(findings, {"source": FAIL if findings else PASS})

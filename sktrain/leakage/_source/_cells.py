@@ -14,7 +14,9 @@ from ...exceptions import SktrainError
 
 __all__ = ["Source", "read_source"]
 
-_FOREIGN = re.compile(r"\s*%%(?!time\b|timeit\b|capture\b|prun\b|memit\b|px\b|python3?\b)\w+")  # a cell in another language
+_FOREIGN = re.compile(
+    r"\s*%%(?!time\b|timeit\b|capture\b|prun\b|memit\b|px\b|python3?\b)\w+"
+)  # a cell in another language
 _MAGIC = re.compile(r"^\s*[%!?]|^\s*\w[\w.]*\?{1,2}\s*$")
 _ASSIGNED = re.compile(r"^(\s*[\w, ]+=\s*)[%!](.*)$")
 _TIMED = re.compile(r"^(\s*)%(time|timeit|prun|memit)\s+(?:-\w+\s*\d*\s+)*(?=\S)")
@@ -134,4 +136,6 @@ def _parse(text, path, cell):
     except (SyntaxError, ValueError, RecursionError) as error:
         line = getattr(error, "lineno", None)
         place = f"line {line}" if cell is None else f"cell {cell}, line {line}"
-        raise SktrainError(f"{path}, {place}: {getattr(error, 'msg', error)}. It is no Python that can be read.") from error
+        raise SktrainError(
+            f"{path}, {place}: {getattr(error, 'msg', error)}. It is no Python that can be read."
+        ) from error

@@ -10,8 +10,16 @@ from ._values import Mark, Value, joined, line_of
 
 __all__ = ["Events", "Note"]
 
-_FEATURE_MARKS = {"future": "shift_ahead", "centred": "centred_window", "backfill": "backfill", "forward_join": "forward_join"}
-_LABELS = re.compile(r"(^y_|^y$|target|label|fut|fwd|forward|next|outcome|pnl|p_l|profit|strategy|exit|lead|ahead|tomorrow|response)", re.I)
+_FEATURE_MARKS = {
+    "future": "shift_ahead",
+    "centred": "centred_window",
+    "backfill": "backfill",
+    "forward_join": "forward_join",
+}
+_LABELS = re.compile(
+    r"(^y_|^y$|target|label|fut|fwd|forward|next|outcome|pnl|p_l|profit|strategy|exit|lead|ahead|tomorrow|response)",
+    re.I,
+)
 _LEARNERS = re.compile(r"scal|norm|pca|imput|select|encod|transf|reduc", re.I)
 
 
@@ -57,7 +65,9 @@ class Events(Calls):
         if value.part is not None:
             return value
         mark = Mark("whole", line)
-        columns = {name: column.but(marks=column.marks | {mark}) for name, column in value.columns.items()}
+        columns = {
+            name: column.but(marks=column.marks | {mark}) for name, column in value.columns.items()
+        }
         return value.but(marks=value.marks | {mark}, columns=columns, basis=None)
 
     def sampled(self, owner, node, positional, keywords):
@@ -65,7 +75,9 @@ class Events(Calls):
         if "replace" in keywords and keywords["replace"].known and keywords["replace"].const[0]:
             return owner.but(marks=owner.marks | {Mark("resampled", line_of(node))})
         whole = owner.part is None and ("frac" in keywords)
-        return owner.but(marks=owner.marks | {Mark("shuffled", line_of(node))} if whole else owner.marks)
+        return owner.but(
+            marks=owner.marks | {Mark("shuffled", line_of(node))} if whole else owner.marks
+        )
 
     # -- fits -----------------------------------------------------------------------------------------------------------------
 
@@ -83,7 +95,11 @@ class Events(Calls):
                 self.note("fitted_before_split", mark.line)
         if y is None or not X.origins and not X.columns:
             return
-        decided = y.basis and all(X.holds(one) for one in y.basis) and not any(mark.code == "future" for mark in y.all_marks())
+        decided = (
+            y.basis
+            and all(X.holds(one) for one in y.basis)
+            and not any(mark.code == "future" for mark in y.all_marks())
+        )
         if X.holds(y.ident) or (decided and y.ident is None):
             self.note("target_in_features", line)
 
@@ -107,7 +123,9 @@ class Events(Calls):
             kind = "scaler"
         if name == "set_params" and keywords:
             loops = owner.loops.union(*(one.loops for one in keywords.values()))
-            tuned = next((one.tuned for one in keywords.values() if one.tuned is not None), owner.tuned)
+            tuned = next(
+                (one.tuned for one in keywords.values() if one.tuned is not None), owner.tuned
+            )
             owner = owner.but(loops=loops, tuned=tuned)
             walk.rebind(node.func.value, owner)
             return owner
@@ -118,17 +136,38 @@ class Events(Calls):
             return Value("tuple", items=[_marked(X, mark), y])
         if name == "fit_resample":
             return Value("tuple", items=[X, joined(X).but(basis=None, ident=None)])
-        if name in ("fit", "fit_transform", "partial_fit", "fit_predict") and kind in ("scaler", "benign"):
-            return self._learned(walk, node, owner, X, name, benign=kind == "benign" or owner.name in BENIGN)
+        if name in ("fit", "fit_transform", "partial_fit", "fit_predict") and kind in (
+            "scaler",
+            "benign",
+        ):
+            return self._learned(
+                walk, node, owner, X, name, benign=kind == "benign" or owner.name in BENIGN
+            )
         if name == "transform":
             return self._transformed(owner, X, node) if kind == "scaler" else _plain(X)
         if name in ("fit", "fit_predict", "fit_transform", "partial_fit"):
             return self._trained(walk, node, owner, X, y, name)
         if name in PREDICTS:
-            return Value("data", origins=X.origins, part=X.part, args={"by": owner, "of": X}, basis=None, loops=owner.loops)
+            return Value(
+                "data",
+                origins=X.origins,
+                part=X.part,
+                args={"by": owner, "of": X},
+                basis=None,
+                loops=owner.loops,
+            )
         if name in ("score", "evaluate"):
             self.scored(owner, X, line_of(node))
-        if kind in ("unknown", "model") and name in ("permutation", "random", "rand", "choice", "uniform", "integers", "shuffle", "randint"):
+        if kind in ("unknown", "model") and name in (
+            "permutation",
+            "random",
+            "rand",
+            "choice",
+            "uniform",
+            "integers",
+            "shuffle",
+            "randint",
+        ):
             return self.random(positional, node)
         for one in positional:
             if one.kind == "function":
@@ -138,7 +177,11 @@ class Events(Calls):
     def random(self, positional, node):
         """Random numbers; they shuffle rows where they index them."""
         rows = joined(*positional) if positional else Value()
-        return rows.but(kind="data", marks=rows.marks | {Mark("random", line_of(node))}, origins=rows.origins | {("random", line_of(node))})
+        return rows.but(
+            kind="data",
+            marks=rows.marks | {Mark("random", line_of(node))},
+            origins=rows.origins | {("random", line_of(node))},
+        )
 
     def _split(self, owner, X, y, node):
         if owner.kind == "splitter" and owner.name != "TemporalSplitter":
@@ -159,7 +202,9 @@ class Events(Calls):
         if seen is None or seen.part is not None or not (seen.origins & X.origins):
             return _plain(X)
         mark = Mark("whole", owner.line or line_of(node))
-        columns = {name: column.but(marks=column.marks | {mark}) for name, column in X.columns.items()}
+        columns = {
+            name: column.but(marks=column.marks | {mark}) for name, column in X.columns.items()
+        }
         return _plain(X).but(marks=X.marks | {mark}, columns=columns)
 
     def _trained(self, walk, node, owner, X, y, name):
@@ -204,10 +249,14 @@ class Events(Calls):
 
     def findings(self):
         """Notes that hold, once each, in order of lines."""
-        held = [note for note in self.notes if note.origins is None or note.origins & self.time_origins]
+        held = [
+            note for note in self.notes if note.origins is None or note.origins & self.time_origins
+        ]
         if not self.finals and not self.selections:
             held += [Note("scored_on_training_rows", line) for line, X in self.seen_again]
-            held += [Note("tuned_on_scored_rows", line) for X, line in self.reports if X.part is None]
+            held += [
+                Note("tuned_on_scored_rows", line) for X, line in self.reports if X.part is None
+            ]
         held += self._chosen()
         if not self.fits:
             held += self._columns_without_fit()
@@ -222,18 +271,53 @@ class Events(Calls):
 
     def _chooses(self, node):
         if isinstance(node, (ast.FunctionDef, ast.Lambda)):
-            return _calls(self.tree, {"optimize", "fmin", "minimize", "gp_minimize", "max", "min", "sorted"})
-        kept = {name.id for name in ast.walk(node) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)}
-        kept |= {call.func.value.id for call in ast.walk(node) if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name)}
-        kept |= {one.value.id for one in ast.walk(node) if isinstance(one, ast.Subscript) and isinstance(one.value, ast.Name)}
+            return _calls(
+                self.tree, {"optimize", "fmin", "minimize", "gp_minimize", "max", "min", "sorted"}
+            )
+        kept = {
+            name.id
+            for name in ast.walk(node)
+            if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
+        }
+        kept |= {
+            call.func.value.id
+            for call in ast.walk(node)
+            if isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and isinstance(call.func.value, ast.Name)
+        }
+        kept |= {
+            one.value.id
+            for one in ast.walk(node)
+            if isinstance(one, ast.Subscript) and isinstance(one.value, ast.Name)
+        }
         for statement in ast.walk(self.tree):
-            if isinstance(statement, ast.Assign) and any(part is node for part in ast.walk(statement.value)):
-                kept |= {name.id for target in statement.targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+            if isinstance(statement, ast.Assign) and any(
+                part is node for part in ast.walk(statement.value)
+            ):
+                kept |= {
+                    name.id
+                    for target in statement.targets
+                    for name in ast.walk(target)
+                    if isinstance(name, ast.Name)
+                }
         for one in ast.walk(node):
-            if isinstance(one, ast.If) and any(isinstance(part, ast.Compare) and isinstance(part.ops[0], (ast.Gt, ast.Lt, ast.GtE, ast.LtE)) for part in ast.walk(one.test)):
+            if isinstance(one, ast.If) and any(
+                isinstance(part, ast.Compare)
+                and isinstance(part.ops[0], (ast.Gt, ast.Lt, ast.GtE, ast.LtE))
+                for part in ast.walk(one.test)
+            ):
                 return True
         for call in ast.walk(self.tree):
-            if isinstance(call, ast.Call) and _called(call) in ("max", "min", "argmax", "argmin", "idxmax", "idxmin", "nlargest"):
+            if isinstance(call, ast.Call) and _called(call) in (
+                "max",
+                "min",
+                "argmax",
+                "argmin",
+                "idxmax",
+                "idxmin",
+                "nlargest",
+            ):
                 inside = {name.id for name in ast.walk(call) if isinstance(name, ast.Name)}
                 if inside & kept or any(part is node for part in ast.walk(call)):
                     return True
@@ -255,7 +339,9 @@ def _overlap(seen, X):
 
 
 def _marked(value, mark):
-    columns = {name: column.but(marks=column.marks | {mark}) for name, column in value.columns.items()}
+    columns = {
+        name: column.but(marks=column.marks | {mark}) for name, column in value.columns.items()
+    }
     return value.but(marks=value.marks | {mark}, columns=columns)
 
 

@@ -8,7 +8,18 @@ from ._values import Value, joined
 
 __all__ = ["Expressions", "item_of"]
 
-_MODULES = {"np", "pd", "numpy", "pandas", "torch", "scipy", "sklearn", "plt", "xr", "pl"}  # what star imports and hidden cells bring
+_MODULES = {
+    "np",
+    "pd",
+    "numpy",
+    "pandas",
+    "torch",
+    "scipy",
+    "sklearn",
+    "plt",
+    "xr",
+    "pl",
+}  # what star imports and hidden cells bring
 
 
 class Expressions:
@@ -19,7 +30,9 @@ class Expressions:
         handler = getattr(self, "of_" + type(node).__name__, None)
         if handler is not None:
             return handler(node)
-        children = [self.value(child) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+        children = [
+            self.value(child) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)
+        ]
         return joined(*children) if children else Value()
 
     def of_Constant(self, node):
@@ -41,7 +54,10 @@ class Expressions:
         return value
 
     def of_JoinedStr(self, node):
-        parts = [self.value(part.value) if isinstance(part, ast.FormattedValue) else self.value(part) for part in node.values]
+        parts = [
+            self.value(part.value) if isinstance(part, ast.FormattedValue) else self.value(part)
+            for part in node.values
+        ]
         if all(part.known for part in parts):
             return Value("const", const=("".join(str(part.const[0]) for part in parts),))
         return Value("const", const=(ast.unparse(node),))
@@ -60,7 +76,11 @@ class Expressions:
         for one in node.elts:
             value = self.value(one.value if isinstance(one, ast.Starred) else one)
             items += (value.items or [value]) if isinstance(one, ast.Starred) else [value]
-        const = (type(()) if kind == "tuple" else list)(item.const[0] for item in items) if items and all(item.known for item in items) else None
+        const = (
+            (type(()) if kind == "tuple" else list)(item.const[0] for item in items)
+            if items and all(item.known for item in items)
+            else None
+        )
         together = joined(*items)
         return together.but(kind=kind, items=items, const=() if const is None else (const,))
 
@@ -93,17 +113,29 @@ class Expressions:
         parts = [self.value(one) for one in node.values]
         if all(part.known for part in parts):
             consts = [bool(part.const[0]) for part in parts]
-            return Value("const", const=(all(consts) if isinstance(node.op, ast.And) else any(consts),))
+            return Value(
+                "const", const=(all(consts) if isinstance(node.op, ast.And) else any(consts),)
+            )
         return joined(*parts)
 
     def of_UnaryOp(self, node):
         value = self.value(node.operand)
         if value.known and isinstance(value.const[0], (int, float)):
             number = value.const[0]
-            result = -number if isinstance(node.op, ast.USub) else (not number) if isinstance(node.op, ast.Not) else number
+            result = (
+                -number
+                if isinstance(node.op, ast.USub)
+                else (not number)
+                if isinstance(node.op, ast.Not)
+                else number
+            )
             return value.but(const=(result,))
         if isinstance(node.op, ast.USub):
-            return value.but(const=(), kind=value.kind if value.origins else "negative", name=ast.unparse(node.operand))
+            return value.but(
+                const=(),
+                kind=value.kind if value.origins else "negative",
+                name=ast.unparse(node.operand),
+            )
         return value
 
     def of_BinOp(self, node):
@@ -114,7 +146,11 @@ class Expressions:
             found = _arithmetic(node.op, left.const[0], right.const[0])
             if found is not None:
                 return Value("const", const=(found,), loops=left.loops | right.loops)
-        if isinstance(node.op, ast.Add) and left.kind in ("list", "columns") and right.kind in ("list", "columns"):
+        if (
+            isinstance(node.op, ast.Add)
+            and left.kind in ("list", "columns")
+            and right.kind in ("list", "columns")
+        ):
             items = [*(left.items or []), *(right.items or [])]
             return joined(left, right).but(kind="list", items=items)
         result = joined(left, right)
@@ -124,13 +160,25 @@ class Expressions:
         if isinstance(node.op, ast.BitOr):
             return result.but(kind="data")
         for stat, data in ((left, right), (right, left)):
-            if stat.kind == "stat" and stat.part is None and data.kind in ("data", "frame") and stat.origins & data.origins:
+            if (
+                stat.kind == "stat"
+                and stat.part is None
+                and data.kind in ("data", "frame")
+                and stat.origins & data.origins
+            ):
                 result = self.events.whole(result, node.lineno, stat.name)
         for one in (left, right):  # arithmetic keeps a frame a frame
             if one.kind == "frame":
-                columns = {name: column.but(marks=column.marks | result.marks) for name, column in one.columns.items()}
+                columns = {
+                    name: column.but(marks=column.marks | result.marks)
+                    for name, column in one.columns.items()
+                }
                 return one.but(columns=columns, marks=result.marks, part=result.part)
-        return result if {left.kind, right.kind} & {"data", "window", "index"} or result.origins else result.but(kind="stat" if "stat" in (left.kind, right.kind) else "unknown")
+        return (
+            result
+            if {left.kind, right.kind} & {"data", "window", "index"} or result.origins
+            else result.but(kind="stat" if "stat" in (left.kind, right.kind) else "unknown")
+        )
 
     def of_Attribute(self, node):
         owner = self.value(node.value)
@@ -166,13 +214,20 @@ class Expressions:
     def _comprehension(self, node, element, kind, key=None):
         first = node.generators[0]
         source = self.value(first.iter)
-        if source.kind == "columns" and isinstance(first.target, ast.Name) and isinstance(element, ast.Name):
+        if (
+            source.kind == "columns"
+            and isinstance(first.target, ast.Name)
+            and isinstance(element, ast.Name)
+        ):
             return frames.chosen_columns(self, first, source)
         outer, self.env = self.env, dict(self.env)
         items, keys = [], []
 
         def body(rest=tuple(node.generators[1:])):
-            if not all(_maybe(self.value(test)) for test in node.generators[len(node.generators) - len(rest) - 1].ifs):
+            if not all(
+                _maybe(self.value(test))
+                for test in node.generators[len(node.generators) - len(rest) - 1].ifs
+            ):
                 return
             if rest:
                 self.loop(node, rest[0].target, rest[0].iter, lambda: body(rest[1:]))
@@ -186,7 +241,11 @@ class Expressions:
         if kind == "dict":
             columns = {name.const[0]: value for name, value in zip(keys, items) if name.known}
             return joined(*items).but(kind="dict", columns=columns, items=items)
-        const = ([item.const[0] for item in items],) if items and all(item.known for item in items) and source.known else ()
+        const = (
+            ([item.const[0] for item in items],)
+            if items and all(item.known for item in items) and source.known
+            else ()
+        )
         return joined(*items).but(kind="list", items=items, const=const)
 
     def of_Await(self, node):
@@ -196,7 +255,10 @@ class Expressions:
 def item_of(values):
     """What an item of an unknown iterable is."""
     if values.kind == "folds":
-        pair = [Value("index", part=f"{values.line}:{side}", origins=values.origins) for side in ("train", "test")]
+        pair = [
+            Value("index", part=f"{values.line}:{side}", origins=values.origins)
+            for side in ("train", "test")
+        ]
         return Value("tuple", items=pair)
     if values.kind in ("enumerate", "folds_numbered"):
         return Value("tuple", items=[Value(), item_of(values.args["of"])])
@@ -206,7 +268,11 @@ def item_of(values):
         return Value("unknown")
     if values.kind in ("list", "tuple") and values.items:
         return joined(*values.items)
-    return values.but(kind="data", columns={}, bases={}, const=(), items=None) if values.origins else Value(loops=values.loops)
+    return (
+        values.but(kind="data", columns={}, bases={}, const=(), items=None)
+        if values.origins
+        else Value(loops=values.loops)
+    )
 
 
 def _maybe(value):
@@ -222,7 +288,11 @@ def _arithmetic(op, left, right):
             return left + right
         if isinstance(op, ast.Sub):
             return left - right
-        if isinstance(op, ast.Mult) and not isinstance(left, (str, list, tuple)) and not isinstance(right, (str, list, tuple)):
+        if (
+            isinstance(op, ast.Mult)
+            and not isinstance(left, (str, list, tuple))
+            and not isinstance(right, (str, list, tuple))
+        ):
             return left * right
         if isinstance(op, ast.FloorDiv):
             return left // right

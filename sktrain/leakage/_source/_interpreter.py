@@ -8,8 +8,8 @@ import ast
 
 from ._events import Events
 from ._expressions import Expressions, item_of
-from ._frames import call_method
 from ._known import BENIGN, LOADERS, SAMPLERS, SEARCHES, TIME_COLUMNS, TRAIN_NAMES, TRANSFORMERS
+from ._methods import call_method
 from ._values import Value, joined
 
 __all__ = ["Interpreter"]
@@ -38,7 +38,10 @@ class Interpreter(Expressions):
         """Walk the file, then the functions nobody called; the events."""
         self.block(self.tree.body)
         for node in ast.walk(self.tree):
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node not in self.called:
+            if (
+                isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+                and node not in self.called
+            ):
                 self.follow(Value("function", node=node, scope=self.env), [], {}, alone=True)
         return self.events
 
@@ -58,7 +61,9 @@ class Interpreter(Expressions):
                 self.value(child)
         for name in ("body", "handlers", "orelse", "finalbody"):
             for child in getattr(node, name, []):
-                self.block(child.body) if isinstance(child, ast.ExceptHandler) else self.statement(child)
+                self.block(child.body) if isinstance(child, ast.ExceptHandler) else self.statement(
+                    child
+                )
 
     def do_FunctionDef(self, node):
         self.env[node.name] = Value("function", node=node, scope=self.env, name=node.name)
@@ -69,7 +74,9 @@ class Interpreter(Expressions):
         own = {}
         outer, self.env = self.env, {**self.env}
         self.block(node.body)
-        methods = [item for item in node.body if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef))]
+        methods = [
+            item for item in node.body if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef))
+        ]
         self.env = outer
         self.env[node.name] = Value("class", node=node, name=node.name)
         instance = Value("instance", scope=own, name=node.name)
@@ -78,7 +85,9 @@ class Interpreter(Expressions):
 
     def do_Import(self, node):
         for alias in node.names:
-            self.env[(alias.asname or alias.name).split(".")[0]] = Value("module", name=alias.name.split(".")[-1])
+            self.env[(alias.asname or alias.name).split(".")[0]] = Value(
+                "module", name=alias.name.split(".")[-1]
+            )
 
     def do_ImportFrom(self, node):
         for alias in node.names:
@@ -103,7 +112,11 @@ class Interpreter(Expressions):
         ast.copy_location(combined, node)
         result = self.binary(combined, before, more)
         if before.kind == "list":
-            result = Value("list", items=[*(before.items or []), *(more.items or [more])], origins=before.origins | more.origins)
+            result = Value(
+                "list",
+                items=[*(before.items or []), *(more.items or [more])],
+                origins=before.origins | more.origins,
+            )
         self.assign(node.target, result)
 
     def do_Delete(self, node):
@@ -126,7 +139,9 @@ class Interpreter(Expressions):
             if other is None or (other is not value and before.get(name) is other):
                 self.env[name] = value
             elif other is not value and other.kind == value.kind == "frame":
-                self.env[name] = other.but(columns={**other.columns, **value.columns}, marks=other.marks | value.marks)
+                self.env[name] = other.but(
+                    columns={**other.columns, **value.columns}, marks=other.marks | value.marks
+                )
 
     def do_For(self, node):
         self.loop(node, node.target, node.iter, lambda: self.block(node.body))
@@ -151,9 +166,15 @@ class Interpreter(Expressions):
         """Turns over constants, else one turn with what every item has in common."""
         values = self.value(iterable)
         turns = values.items if values.kind in ("list", "tuple", "set") and values.items else None
-        if turns is None and values.known and isinstance(values.const[0], (str, tuple, list, range)):
+        if (
+            turns is None
+            and values.known
+            and isinstance(values.const[0], (str, tuple, list, range))
+        ):
             turns = [Value("const", const=(item,)) for item in list(values.const[0])[:_MOST_TURNS]]
-        folds = values.kind in ("folds", "folds_numbered") or (values.kind == "zip" and any(one.kind == "folds" for one in values.items))
+        folds = values.kind in ("folds", "folds_numbered") or (
+            values.kind == "zip" and any(one.kind == "folds" for one in values.items)
+        )
         chosen = frozenset() if folds else frozenset([self.events.loop(node)])
         if self.steps > _MOST_STEPS and turns:
             turns = turns[:1]
@@ -169,8 +190,17 @@ class Interpreter(Expressions):
         if isinstance(target, ast.Name):
             self.env[target.id] = self.named(target.id, value)
         elif isinstance(target, (ast.Tuple, ast.List)):
-            known = value.kind in ("tuple", "list") and value.items is not None and len(value.items) == len(target.elts)
-            parts = value.items if known else [item_of(value) if value.kind not in ("frame", "data") else value] * len(target.elts)
+            known = (
+                value.kind in ("tuple", "list")
+                and value.items is not None
+                and len(value.items) == len(target.elts)
+            )
+            parts = (
+                value.items
+                if known
+                else [item_of(value) if value.kind not in ("frame", "data") else value]
+                * len(target.elts)
+            )
             for place, one in zip(target.elts, parts):
                 self.assign(place.value if isinstance(place, ast.Starred) else place, one)
         elif isinstance(target, ast.Subscript):
@@ -184,7 +214,12 @@ class Interpreter(Expressions):
 
     def named(self, name, value):
         """Names say which rows a value holds where nothing else does."""
-        if TRAIN_NAMES.search(name) and value.part is None and value.kind in ("data", "frame", "unknown") and not _predicted(value):
+        if (
+            TRAIN_NAMES.search(name)
+            and value.part is None
+            and value.kind in ("data", "frame", "unknown")
+            and not _predicted(value)
+        ):
             value = value.but(part=f"name:{name.lower().replace('x_', '').replace('y_', '')}")
         return value
 
@@ -195,7 +230,9 @@ class Interpreter(Expressions):
             names = target.slice.elts[1:] if isinstance(target.slice, ast.Tuple) else []
             for name in self._names(names[0]) if names else []:
                 before = frame.column(name) if name in frame.columns else None
-                self.assign_column(container.value, frame, name, value if before is None else _over(before, value))
+                self.assign_column(
+                    container.value, frame, name, value if before is None else _over(before, value)
+                )
                 frame = self.value(container.value)
             return
         frame = self.value(container)
@@ -206,7 +243,12 @@ class Interpreter(Expressions):
                 frame.columns[key.const[0]] = value
             return
         if frame.kind == "unknown":
-            frame = Value("frame", bases={("name", ast.unparse(container)): frozenset()}, origins=frame.origins, loops=frame.loops)
+            frame = Value(
+                "frame",
+                bases={("name", ast.unparse(container)): frozenset()},
+                origins=frame.origins,
+                loops=frame.loops,
+            )
         for name in self._names(target.slice):
             self.assign_column(container, frame, name, value)
             frame = self.value(container)
@@ -223,12 +265,21 @@ class Interpreter(Expressions):
     def assign_column(self, node, frame, name, value):
         self.time_column(name, frame)
         root = next(iter(frame.bases), ("made", ast.unparse(node)))
-        column = value.but(kind="data", ident=(root, name), basis=frozenset([(root, name)]), columns={}, bases={}, part=None)
+        column = value.but(
+            kind="data",
+            ident=(root, name),
+            basis=frozenset([(root, name)]),
+            columns={},
+            bases={},
+            part=None,
+        )
         if value.kind == "frame":
             column = column.but(marks=value.all_marks())
         self.events.assigned(name, column)
         frame = frame if frame.kind == "frame" else frame.but(kind="frame")
-        origins = frame.origins | value.origins if value.kind in ("data", "frame") else frame.origins
+        origins = (
+            frame.origins | value.origins if value.kind in ("data", "frame") else frame.origins
+        )
         self.rebind(node, frame.but(columns={**frame.columns, name: column}, origins=origins))
 
     def rebind(self, node, value):
@@ -241,7 +292,9 @@ class Interpreter(Expressions):
                 owner.scope[node.attr] = value
 
     def time_column(self, name, frame):
-        if isinstance(name, str) and name.lower().replace("_", " ") in {one.replace("_", " ") for one in TIME_COLUMNS}:
+        if isinstance(name, str) and name.lower().replace("_", " ") in {
+            one.replace("_", " ") for one in TIME_COLUMNS
+        }:
             self.events.timed(frame)
 
     # -- calls ----------------------------------------------------------------------------------------------------------------
@@ -254,7 +307,9 @@ class Interpreter(Expressions):
                 return self.call(node, function, node.func.attr)
             if owner.kind not in ("module", "library", "class"):
                 return call_method(self, node, owner, node.func.attr)
-            return self.call(node, Value("library", name=node.func.attr, args={"owner": owner}), node.func.attr)
+            return self.call(
+                node, Value("library", name=node.func.attr, args={"owner": owner}), node.func.attr
+            )
         function = self.value(node.func)
         return self.call(node, function, function.name or getattr(node.func, "id", ""))
 
@@ -293,14 +348,28 @@ class Interpreter(Expressions):
         self.called.add(node)
         if self.depth >= _MOST_CALLS or (self.steps > _MOST_STEPS and self.depth > 2):
             return joined(*positional, *keywords.values())
-        names = [arg.arg for arg in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]]
-        bound = dict(zip(names, positional)) | {name: value for name, value in keywords.items() if name in names}
-        defaults = dict(zip(reversed([arg.arg for arg in node.args.args]), reversed(node.args.defaults)))
-        defaults |= {arg.arg: one for arg, one in zip(node.args.kwonlyargs, node.args.kw_defaults) if one is not None}
+        names = [
+            arg.arg for arg in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        ]
+        bound = dict(zip(names, positional)) | {
+            name: value for name, value in keywords.items() if name in names
+        }
+        defaults = dict(
+            zip(reversed([arg.arg for arg in node.args.args]), reversed(node.args.defaults))
+        )
+        defaults |= {
+            arg.arg: one
+            for arg, one in zip(node.args.kwonlyargs, node.args.kw_defaults)
+            if one is not None
+        }
         outer, self.env = self.env, dict(function.scope or {})
         for name in names:
             if name not in bound:
-                bound[name] = self.value(defaults[name]) if name in defaults else self.parameter(node, name, alone)
+                bound[name] = (
+                    self.value(defaults[name])
+                    if name in defaults
+                    else self.parameter(node, name, alone)
+                )
         self.env.update(bound)
         self.depth += 1
         self.returned.append([])
@@ -312,7 +381,14 @@ class Interpreter(Expressions):
         results, self.env = self.returned.pop(), outer
         if len(results) == 1:
             return results[0]
-        return next((one for one in reversed(results) if one.kind in ("frame", "tuple")), joined(*results)) if results else Value()
+        return (
+            next(
+                (one for one in reversed(results) if one.kind in ("frame", "tuple")),
+                joined(*results),
+            )
+            if results
+            else Value()
+        )
 
     def parameter(self, node, name, alone):
         if name == "trial":
@@ -328,14 +404,30 @@ class Interpreter(Expressions):
     def made(self, name, node, positional, keywords):
         """An object of a class of some library."""
         every = [*positional, *keywords.values()]
-        kind = "search" if name in SEARCHES else "scaler" if name in TRANSFORMERS else "sampler" if SAMPLERS.match(name) else "model"
+        kind = (
+            "search"
+            if name in SEARCHES
+            else "scaler"
+            if name in TRANSFORMERS
+            else "sampler"
+            if SAMPLERS.match(name)
+            else "model"
+        )
         tuned = next((one.tuned for one in every if one.tuned is not None), None)
         loops = frozenset().union(*(one.loops for one in every))
         if name in BENIGN:
             kind = "benign"
         if name == "Pipeline":
             kind = _pipeline(positional[0].items or [] if positional else [])
-        return Value(kind, name=name, args=keywords, items=positional, tuned=tuned, loops=loops, line=node.lineno)
+        return Value(
+            kind,
+            name=name,
+            args=keywords,
+            items=positional,
+            tuned=tuned,
+            loops=loops,
+            line=node.lineno,
+        )
 
     def loaded(self, node, name, positional, keywords):
         """Rows from outside."""

@@ -41,7 +41,10 @@ TIME_FILES = re.compile(
     r"(^|[^a-z])(stocks?|ohlcv?|bars?|candles?|klines?|btc|btcusdt?|crypto|spy|sp500|spx|nasdaq|ticks?|quotes?|daily|hourly|minutes?"
     r"|intraday|market|equit(y|ies)|fx|eurusd|futures|aapl)([^a-z]|$)|^prices?\.|^prices?$"
 )
-TRAIN_NAMES = re.compile(r"(^|_)(x|y|df|data|bars)?_?(train|trn|tr|test|tst|te|val|valid|holdout|oos|insample|outsample)\d*(_|$)", re.I)
+TRAIN_NAMES = re.compile(
+    r"(^|_)(x|y|df|data|bars)?_?(train|trn|tr|test|tst|te|val|valid|holdout|oos|insample|outsample)\d*(_|$)",
+    re.I,
+)
 
 # what learns from the rows it is given
 TRANSFORMERS = {
@@ -58,11 +61,27 @@ BENIGN = {
     "FunctionTransformer", "PolynomialFeatures", "BarFeatures", "SlidingWindow", "RegimeDetector", "AdaptiveLabeler",
     "TripleBarrierLabeler", "CountVectorizer", "HashingVectorizer", "Binarizer", "NewsAligner", "PretrainedNewsEncoder",
 }  # fmt: skip
-SCALED = {"zscore", "scale", "minmax_scale", "robust_scale", "maxabs_scale", "quantile_transform", "power_transform", "qcut"}
-SAMPLERS = re.compile(r"(SMOTE\w*|ADASYN|\w*Over[Ss]ampler|\w*Under[Ss]ampler|TomekLinks|NearMiss|EditedNearestNeighbours|WindowSMOTE)$")
+SCALED = {
+    "zscore",
+    "scale",
+    "minmax_scale",
+    "robust_scale",
+    "maxabs_scale",
+    "quantile_transform",
+    "power_transform",
+    "qcut",
+}
+SAMPLERS = re.compile(
+    r"(SMOTE\w*|ADASYN|\w*Over[Ss]ampler|\w*Under[Ss]ampler|TomekLinks|NearMiss|EditedNearestNeighbours|WindowSMOTE)$"
+)
 
 # folds
-RANDOM_FOLDS = {"ShuffleSplit", "StratifiedShuffleSplit", "RepeatedKFold", "RepeatedStratifiedKFold"}
+RANDOM_FOLDS = {
+    "ShuffleSplit",
+    "StratifiedShuffleSplit",
+    "RepeatedKFold",
+    "RepeatedStratifiedKFold",
+}
 UNORDERED_FOLDS = {"KFold", "StratifiedKFold", "LeaveOneOut", "LeavePOut"}
 CROSS_VALIDATION = {
     "cross_val_score", "cross_validate", "cross_val_predict", "learning_curve", "validation_curve", "permutation_test_score",
@@ -80,7 +99,23 @@ PREDICTS = {"predict", "predict_proba", "predict_log_proba", "decision_function"
 
 # what values do
 WINDOWS = {"rolling", "expanding", "ewm"}
-STATISTICS = {"mean", "std", "var", "min", "max", "median", "quantile", "nanmean", "nanstd", "nanmax", "nanmin", "percentile", "average", "ptp", "mode"}
+STATISTICS = {
+    "mean",
+    "std",
+    "var",
+    "min",
+    "max",
+    "median",
+    "quantile",
+    "nanmean",
+    "nanstd",
+    "nanmax",
+    "nanmin",
+    "percentile",
+    "average",
+    "ptp",
+    "mode",
+}
 ACAUSAL = {
     "savgol_filter", "filtfilt", "sosfiltfilt", "gaussian_filter1d", "gaussian_filter", "uniform_filter1d", "median_filter",
     "medfilt", "gradient", "argrelextrema", "argrelmax", "argrelmin", "find_peaks", "seasonal_decompose", "STL", "lowess", "rfft",

@@ -82,20 +82,41 @@ class Value:
         """One column of a frame."""
         if name in self.columns:
             own = self.columns[name]
-            return own.but(part=self.part or own.part, marks=own.marks | self.marks, origins=own.origins | self.origins, reverse=self.reverse)
+            return own.but(
+                part=self.part or own.part,
+                marks=own.marks | self.marks,
+                origins=own.origins | self.origins,
+                reverse=self.reverse,
+            )
         root = next(iter(self.bases), None)
         ident = None if root is None else (root, name)
         basis = frozenset() if ident is None else frozenset([ident])
-        return Value("data", origins=self.origins, marks=self.marks, part=self.part, ident=ident, basis=basis, reverse=self.reverse, loops=self.loops)
+        return Value(
+            "data",
+            origins=self.origins,
+            marks=self.marks,
+            part=self.part,
+            ident=ident,
+            basis=basis,
+            reverse=self.reverse,
+            loops=self.loops,
+        )
 
     def select(self, names) -> "Value":
         """A frame of some columns."""
-        return self.but(columns={name: self.column(name) for name in names}, bases={}, marks=frozenset(), ident=None)
+        return self.but(
+            columns={name: self.column(name) for name in names},
+            bases={},
+            marks=frozenset(),
+            ident=None,
+        )
 
     def without(self, names) -> "Value":
         """A frame that lacks some columns."""
         kept = {name: value for name, value in self.columns.items() if name not in names}
-        return self.but(columns=kept, bases={root: gone | set(names) for root, gone in self.bases.items()})
+        return self.but(
+            columns=kept, bases={root: gone | set(names) for root, gone in self.bases.items()}
+        )
 
     def all_marks(self) -> frozenset:
         """Marks of the value and of all its columns and items."""
@@ -120,7 +141,11 @@ def joined(*values, kind="data") -> Value:
     """What is known of something made from several values."""
     values = [value for value in values if value is not None]
     part = next((value.part for value in values if value.part), None)
-    bases = None if any(value.basis is None for value in values) else frozenset().union(*(value.basis for value in values))
+    bases = (
+        None
+        if any(value.basis is None for value in values)
+        else frozenset().union(*(value.basis for value in values))
+    )
     held = frozenset().union(*(value.held | ({value.ident} - {None}) for value in values))
     held |= frozenset(one.ident for value in values for one in value.columns.values() if one.ident)
     return Value(
