@@ -4,9 +4,8 @@
 interrupted. Bad input is one line on stderr, never a traceback.
 """
 
+import signal
 import sys
-
-from ._parser import build_parser
 
 __all__ = ["main"]
 
@@ -17,7 +16,8 @@ def main(argv=None):
     Parameters
     ----------
     argv : list of str, optional
-        Arguments without the program's name; ``sys.argv[1:]`` by default.
+        Arguments without the program's name; ``sys.argv[1:]`` by default, and then Ctrl-C before the work begins, and after it,
+        ends the process at once and without a word.
 
     Returns
     -------
@@ -31,25 +31,57 @@ def main(argv=None):
     sktrain ...
     0
     """
+    if argv is not None:
+        return _run(argv)
+    before = signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # an interrupted import would end in a traceback
+    return _run(
+        None,
+        lambda: signal.signal(signal.SIGINT, before),
+        lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def _run(argv, begin=lambda: None, end=lambda: None):
+    from ._parser import build_parser
+
     try:
         args = build_parser().parse_args(argv)
     except SystemExit as stop:  # argparse has printed help, a version or an error
         return stop.code if isinstance(stop.code, int) else 2
-    from . import _commands
-
     try:
-        return getattr(_commands, args.command)(args)
-    except (ValueError, TypeError, OSError, ImportError) as error:
+        from . import _commands
+
+        begin()
+        try:
+            return getattr(_commands, args.command)(args)
+        finally:
+            end()
+    except KeyboardInterrupt:
+        _say(args, "interrupted")
+        return 130
+    except BrokenPipeError:  # whoever read our output has seen enough
+        sys.stdout = None
+        return 0
+    except Exception as error:
         if args.traceback:
             raise
-        print(f"sktrain {args.command}: {_one_line(error)}", file=sys.stderr)
+        _say(args, _one_line(error))
         return 2
-    except KeyboardInterrupt:
-        print(f"sktrain {args.command}: interrupted", file=sys.stderr)
-        return 130
+
+
+def _say(args, text):
+    from ._text import shown
+
+    print(f"sktrain {args.command}: {shown(text)}", file=sys.stderr)
 
 
 def _one_line(error):
+    """What went wrong, for a reader who did not write the program."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split())
+    if isinstance(error, (ValueError, TypeError, OSError, ImportError)) and text:
+        return text
+    return f"{type(error).__name__}{f': {text}' if text else ''} (with --traceback: where)"

@@ -9,15 +9,17 @@ import pandas as pd
 
 from ..exceptions import SktrainError
 from ..trainer import EnhancedTrainer, EnhancedTrainingConfig
+from ..trainer._config import DEFAULTS
 from ..trainer._run_folder import find_model
 from ..trainer._sources import open_source
+from ..trainer._tasks import CLASS_NAMES
 from . import _show
 from ._inputs import data_of, show, with_news_of
+from ._text import for_spreadsheet, shown
 
 __all__ = ["audit", "drift", "predict", "report", "search", "show", "train"]
 
-_SIGMAS = 0.5  # base threshold of the command line: a move of half a standard deviation over the horizon
-CLASS_NAMES = {0: "sell", 1: "hold", 2: "buy"}
+_TRAIN = ("epochs", "batch_size", "learning_rate", "interval", "horizon")
 
 
 def train(args):
@@ -28,20 +30,21 @@ def train(args):
     with redirect_stdout(sys.stderr):  # stdout is for the result alone
         result = trainer.train(
             stocks=args.stocks,
-            epochs=args.epochs,
-            batch_size=args.batch_size,
-            learning_rate=args.learning_rate,
-            interval=args.interval,
-            horizon=args.horizon,
             incremental=args.incremental,
             resume=args.resume,
             verbose=0 if args.quiet or args.json else 1,
+            **_given(args, _TRAIN),
         )
     if args.json:
         _print_json(result)
     else:
         _show.training(result)
     return 130 if result["status"] == "interrupted" else 0
+
+
+def _given(args, names):
+    """Arguments that were given; the others keep the defaults of what they are handed to."""
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
 def predict(args):
@@ -53,9 +56,9 @@ def predict(args):
     if args.out:
         from .._io import atomic_write
 
-        atomic_write(args.out, table.to_csv(index=False).encode())
+        atomic_write(args.out, for_spreadsheet(table).to_csv(index=False).encode())
         if not args.quiet and not args.json:
-            print(f"{len(table)} predictions written to {args.out}")
+            print(shown(f"{len(table)} predictions written to {args.out}"))
     if args.json:
         _print_json({"predictions": json.loads(table.to_json(orient="records", date_format="iso"))})
     elif not args.out:
@@ -64,28 +67,41 @@ def predict(args):
 
 
 def _newest_predictions(model, bars, last):
-    newest = bars.groupby(level=0, sort=False).tail(last) if isinstance(bars.index, pd.MultiIndex) else bars.iloc[-last:]
+    newest = (
+        bars.groupby(level=0, sort=False).tail(last)
+        if isinstance(bars.index, pd.MultiIndex)
+        else bars.iloc[-last:]
+    )
     probabilities = pd.DataFrame(model.predict_proba(newest), index=newest.index)
     names = [CLASS_NAMES.get(value, str(value)) for value in model.classes_]
     probabilities.columns = [f"p_{name}" for name in names]
     table = probabilities.reset_index()
-    table.insert(newest.index.nlevels, "prediction", [names[place] for place in probabilities.to_numpy().argmax(axis=1)])
+    table.insert(
+        newest.index.nlevels,
+        "prediction",
+        [names[place] for place in probabilities.to_numpy().argmax(axis=1)],
+    )
     return table
 
 
 def audit(args):
-    """Audit the default pipeline, or a saved estimator, on the user's bars."""
-    from ..leakage import LeakageValidator
+    """Read a notebook or script, or audit the default pipeline or a saved estimator on the user's bars."""
+    from ..leakage import LeakageValidator, audit_source
     from ..splits import EnhancedWalkForwardCV
     from ..trainer._models import audit_pipeline
     from ..trainer._tasks import label_bars
 
-    config = _config(args)
-    bars = _open(args).bars
-    task = label_bars(bars, config, args.horizon)
-    estimator = _any_estimator(args.estimator) if args.estimator else audit_pipeline(config)
-    cv = EnhancedWalkForwardCV(n_splits=_count("--folds", args.folds, 2), embargo_bars=config.embargo_bars, ensure_regime_coverage=False)
-    found = LeakageValidator().audit(estimator, task.bars, task.y, cv)
+    if args.file is not None:
+        if args.data is not None or args.dataset is not None or args.estimator is not None:
+            raise SktrainError(f"audit {args.file} reads code and takes no --data, --dataset or --estimator. Give one or the other.")
+        found = audit_source(args.file)
+    else:
+        config = _config(args)
+        bars = _open(args).bars
+        task = label_bars(bars, config, _horizon(args))
+        estimator = _any_estimator(args.estimator) if args.estimator else audit_pipeline(config)
+        cv = EnhancedWalkForwardCV(n_splits=_count("--folds", args.folds, 2), embargo_bars=config.embargo_bars, ensure_regime_coverage=False)
+        found = LeakageValidator().audit(estimator, task.bars, task.y, cv)
     if args.json:
         _print_json(found.to_dict())
     else:
@@ -102,7 +118,11 @@ def drift(args):
     values = features.transform(bars)
     if args.last is not None:
         last = _count("--last", args.last)
-        values = values.groupby(level=0, sort=False).tail(last) if isinstance(values.index, pd.MultiIndex) else values.iloc[-last:]
+        values = (
+            values.groupby(level=0, sort=False).tail(last)
+            if isinstance(values.index, pd.MultiIndex)
+            else values.iloc[-last:]
+        )
     found = detector.check(values)
     if args.json:
         _print_json(found.to_dict())
@@ -119,35 +139,41 @@ def report(args):
     if args.json:
         _print_json({"report": str(path)})
     elif not args.quiet:
-        print(path)
+        print(shown(path))
     return 0
 
 
 def search(args):
     """Search hyperparameters of the first model and print what the best score is worth."""
-    from ..trainer._models import build_search
+    from ..trainer._search import build_search, given_parameters, search_plan
     from ..trainer._tasks import label_bars
 
     config = _config(args)
     config.use_hpo, config.hpo_n_trials = True, _count("--trials", args.trials)
-    task = label_bars(_open(args).bars, config, args.horizon)
+    task = label_bars(_open(args).bars, config, _horizon(args))
     found = build_search(
         config,
-        epochs=args.epochs,
-        batch_size=args.batch_size,
-        learning_rate=args.learning_rate,
+        search_plan(config, **_given(args, ("epochs", "batch_size", "learning_rate", "horizon"))),
+        given=given_parameters(
+            config, batch_size=args.batch_size, learning_rate=args.learning_rate
+        ),
         n_folds=_count("--folds", args.folds, 2),
         storage=args.storage,
         timeout=args.timeout,
-        refit=False,
         progress=not (args.quiet or args.json),
     )
     with redirect_stdout(sys.stderr):
         found.fit(task.bars, task.y)
     if args.json:
-        _print_json({"best_params": found.best_params_, "best_score": found.best_score_, "overfit": _show.plain(found.overfit_report_)})
+        _print_json(
+            {
+                "best_params": found.best_params_,
+                "best_score": found.best_score_,
+                "overfit": _show.plain(found.overfit_report_),
+            }
+        )
     else:
-        _show.search(found)
+        _show.search(found, config.models[0])
     return 0
 
 
@@ -160,47 +186,69 @@ def _any_estimator(path):
 
 
 def _open(args):
-    source = open_source(data_of(args), args.stocks)
+    source = open_source(data_of(args), args.stocks, getattr(args, "interval", None))
     for name, reason in source.missing.items():
-        print(f"sktrain: {name} left out: {reason}", file=sys.stderr)
+        print(shown(f"sktrain: {name} left out: {reason}"), file=sys.stderr)
     return source
 
 
+def _horizon(args):
+    return DEFAULTS["horizon"] if args.horizon is None else args.horizon
+
+
 def _config(args):
-    """Defaults of the command line, then the file, then the flags."""
-    given = getattr(args, "config", None)
-    if given is None:
-        scaling = args.label_scaling or "sigma"
-        fields = {"models": ("gru",), "label_scaling": scaling, "base_label_threshold": _SIGMAS if scaling == "sigma" else 0.03}
-    else:
-        read = EnhancedTrainingConfig.from_toml if str(given).endswith(".toml") else EnhancedTrainingConfig.from_json
-        fields = read(Path(given)).to_dict()
-        if args.label_scaling is not None:
-            fields["label_scaling"] = args.label_scaling
-    if args.threshold is not None:
-        fields["base_label_threshold"] = args.threshold
+    """The defaults of EnhancedTrainingConfig, then the file, then the flags."""
+    fields = {}
+    if getattr(args, "config", None) is not None:
+        read = (
+            EnhancedTrainingConfig.from_toml
+            if str(args.config).endswith(".toml")
+            else EnhancedTrainingConfig.from_json
+        )
+        fields = read(Path(args.config)).to_dict()
     _apply_flags(fields, args)
     return EnhancedTrainingConfig(**fields)
 
 
+_FLAGS = {  # flag, field
+    "label_scaling": "label_scaling",
+    "threshold": "base_label_threshold",
+    "session": "session",
+    "seed": "training_seed",
+    "embedding_model": "embedding_model",
+    "session_close": "session_close",
+}
+
+
 def _apply_flags(fields, args):
+    for flag, field in _FLAGS.items():
+        if getattr(args, flag, None) is not None:
+            fields[field] = getattr(args, flag)
     if getattr(args, "model", None) and isinstance(args.model, list):
         fields["models"] = tuple(args.model)
-    if getattr(args, "seed", None) is not None:
-        fields["training_seed"] = args.seed
     if getattr(args, "deterministic", False):
         fields["deterministic_training"] = True
     if getattr(args, "hpo", None) is not None:
         fields["use_hpo"], fields["hpo_n_trials"] = True, _count("--hpo", args.hpo)
-    if args.command == "train" and args.news:
+    if getattr(args, "news", None):
         fields["news"], fields["use_pretrained_embeddings"] = args.news, True
-    if getattr(args, "embedding_model", None):
-        fields["embedding_model"] = args.embedding_model
-    for item in getattr(args, "set", []):
+    chosen = _chosen(getattr(args, "set", []))
+    if (args.label_scaling or chosen.get("label_scaling")) and args.threshold is None:
+        fields.pop(
+            "base_label_threshold", None
+        )  # a threshold in a file belongs to the scaling in that file
+    fields.update(chosen)
+
+
+def _chosen(items):
+    """Fields that ``--set`` names, with their values."""
+    chosen = {}
+    for item in items:
         name, found, text = item.partition("=")
         if not found:
             raise SktrainError(f"--set needs FIELD=VALUE, got {item!r}.")
-        fields[name] = _value(text)
+        chosen[name] = _value(text)
+    return chosen
 
 
 def _value(text):
@@ -219,5 +267,3 @@ def _count(flag, value, minimum=1):
 def _print_json(document):
     json.dump(_show.plain(document), sys.stdout, indent=2, allow_nan=False)
     print()
-
-

@@ -11,11 +11,12 @@ DATASETS = ("sp500", "nasdaq", "us_stocks")
 MODELS = ("lstm", "gru", "tcn", "transformer", "mlp")
 
 _EPILOG = """examples:
-  sktrain train                                    train a GRU on the bundled S&P 500 bars
+  sktrain train                                    train four nets that vote on the bundled S&P 500 bars
   sktrain train --data bars.csv --model gru lstm   your own bars, two nets that vote
   sktrain predict runs/latest --data bars.csv      what the model says about the newest bar
   sktrain show bars.csv                            what the reader understands of a file
   sktrain audit --data bars.csv                    look for leaks before believing a score
+  sktrain audit study.ipynb                        name the usual leaks in your own code, with their lines
 exit status: 0 fine, 1 a check failed, 2 bad input, 130 interrupted"""
 
 
@@ -37,7 +38,9 @@ def build_parser():
 def _command(commands, name, summary, description=None):
     parser = commands.add_parser(name, help=summary, description=description or summary)
     shown = parser.add_mutually_exclusive_group()
-    shown.add_argument("--json", action="store_true", help="print one JSON document on stdout, nothing else")
+    shown.add_argument(
+        "--json", action="store_true", help="print one JSON document on stdout, nothing else"
+    )
     shown.add_argument("--quiet", action="store_true", help="no progress; only the result")
     parser.add_argument("--traceback", action="store_true", help=argparse.SUPPRESS)
     return parser
@@ -52,24 +55,67 @@ def _bars(parser, *, required=False):
 
 
 def _labels(parser):
-    parser.add_argument("--horizon", type=int, default=3, metavar="N", help="bars a label looks ahead (default: %(default)s)")
+    parser.add_argument(
+        "--horizon", type=int, metavar="N", help="bars a label looks ahead (default: 3)"
+    )
     parser.add_argument(
         "--label-scaling",
         choices=("sigma", "affine"),
-        default=None,
-        help="thresholds in standard deviations, or the original's affine rule (default: sigma; affine with --config)",
+        help="thresholds in standard deviations, or the original's affine rule (default: sigma; affine where a threshold is given)",
     )
-    parser.add_argument("--threshold", type=float, metavar="X", help="base threshold (default: 0.5 sigmas, or 0.03 with affine)")
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        metavar="X",
+        help="base threshold (default: 0.5 with sigma, 0.03 with affine)",
+    )
+    parser.add_argument(
+        "--session",
+        metavar="PAUSE",
+        help="intraday bars: the shortest pause that ends a session (default: 4h)",
+    )
 
 
 def _training(parser):
-    parser.add_argument("--model", nargs="+", choices=MODELS, metavar="NET", help=f"nets to train, several vote: {', '.join(MODELS)} (default: gru)")
-    parser.add_argument("--epochs", type=int, default=100, metavar="N", help="most epochs per fit; early stopping may end sooner (default: %(default)s)")
-    parser.add_argument("--batch-size", type=int, default=128, metavar="N", help="rows per step (default: %(default)s)")
-    parser.add_argument("--learning-rate", type=float, default=1e-3, metavar="X", help="(default: %(default)s)")
-    parser.add_argument("--interval", default="1d", help="spacing of the bars (default: %(default)s)")
-    parser.add_argument("--config", metavar="FILE", help="JSON or TOML file of EnhancedTrainingConfig fields; flags override it")
-    parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="override config fields, e.g. --set use_smote=true lookback=60")
+    """Options whose defaults are those of EnhancedTrainer.train and of EnhancedTrainingConfig."""
+    parser.add_argument(
+        "--model",
+        nargs="+",
+        choices=MODELS,
+        metavar="NET",
+        help=f"nets to train, several vote: {', '.join(MODELS)} (default: the first four)",
+    )
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        metavar="N",
+        help="most epochs per fit; early stopping may end sooner (default: 100)",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        metavar="N",
+        help="rows per step (default: 128, or what a search finds)",
+    )
+    parser.add_argument(
+        "--learning-rate", type=float, metavar="X", help="(default: 0.001, or what a search finds)"
+    )
+    parser.add_argument(
+        "--interval", help="spacing the bars must have, like 1d or 5m (default: their own)"
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="JSON or TOML file of EnhancedTrainingConfig fields; flags override it",
+    )
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="override config fields, e.g. --set use_smote=true lookback=60; may be repeated",
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="random seed (default: 42)")
 
 
@@ -88,10 +134,11 @@ def _train(commands):
     parser.add_argument("--news", metavar="FILE", help="file of articles whose embeddings join the features")
     add_news_flags(parser)
     parser.add_argument("--embedding-model", metavar="NAME", help="name or folder of the language model for --news")
+    parser.add_argument("--session-close", metavar="HH:MM", help="daily bars: the hour, in their zone, at which the day is decided")
     parser.add_argument("--hpo", type=int, metavar="TRIALS", help="search hyperparameters first, this many trials")
     parser.add_argument("--deterministic", action="store_true", help="one seed, one result, bit for bit")
     parser.add_argument("--incremental", action="store_true", help="continue the model in --out on newer bars, if drift allows")
-    parser.add_argument("--resume", action="store_true", help="take up a run in --out that was killed")
+    parser.add_argument("--resume", action="store_true", help="take up a run in --out that was killed or stopped")
 
 
 def _predict(commands):
@@ -108,13 +155,25 @@ def _audit(commands):
     parser = _command(
         commands,
         "audit",
-        "look for leakage in the pipeline on your bars",
-        "Audits the splits, the transformers and the estimator. Exit status: 0 pass, 1 leak, 2 inconclusive.",
+        "look for leakage in the pipeline on your bars, or in your own notebook or script",
+        "With FILE, reads a notebook or script without running it and names the usual leaks with their lines. Without, audits the "
+        "splits, the transformers and the estimator on bars. Exit status: 0 pass, 1 leak, 2 inconclusive or unreadable.",
     )
+    parser.add_argument("file", metavar="FILE", nargs="?", help="a notebook (.ipynb) or a script (.py) to read; it is never run")
     _bars(parser)
     _labels(parser)
-    parser.add_argument("--estimator", metavar="FILE", help="a saved estimator to audit instead of the default pipeline (joblib or .sktrain; joblib runs code)")
-    parser.add_argument("--folds", type=int, default=5, metavar="N", help="walk-forward folds (default: %(default)s)")
+    parser.add_argument(
+        "--estimator",
+        metavar="FILE",
+        help="a saved estimator to audit instead of the default pipeline (joblib or .sktrain; joblib runs code)",
+    )
+    parser.add_argument(
+        "--folds",
+        type=int,
+        default=5,
+        metavar="N",
+        help="walk-forward folds (default: %(default)s)",
+    )
 
 
 def _drift(commands):
@@ -126,17 +185,34 @@ def _drift(commands):
     )
     parser.add_argument("model", metavar="MODEL", help="a model file, or the folder of a run")
     _bars(parser, required=True)
-    parser.add_argument("--last", type=int, metavar="N", help="newest bars of each symbol to compare (default: all of them)")
+    parser.add_argument(
+        "--last",
+        type=int,
+        metavar="N",
+        help="newest bars of each symbol to compare (default: all of them)",
+    )
 
 
 def _report(commands):
     parser = _command(commands, "report", "write the HTML report of a run")
-    parser.add_argument("run", metavar="RUN", nargs="?", default="runs/latest", help="the folder of a run (default: %(default)s)")
-    parser.add_argument("--out", metavar="FILE", help="where to write (default: report.html in the folder)")
+    parser.add_argument(
+        "run",
+        metavar="RUN",
+        nargs="?",
+        default="runs/latest",
+        help="the folder of a run (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", help="where to write (default: report.html in the folder)"
+    )
 
 
 def _search(commands):
-    parser = _command(commands, "search", "search hyperparameters, resumable, and say what the best score is worth")
+    parser = _command(
+        commands,
+        "search",
+        "search hyperparameters, resumable, and say what the best score is worth",
+    )
     _bars(parser)
     _labels(parser)
     _training(parser)

@@ -1,116 +1,154 @@
-"""What the commands print: results enter, tables on stdout leave."""
+"""What the commands print: results enter, tables of at most 80 columns leave on stdout. No text of theirs is markup."""
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from ..trainer import _words
 from ..trainer._run_folder import plain
+from ..trainer._verdicts import next_steps
+from ._text import shown
 
 __all__ = ["plain", "predictions", "search", "training"]
 
-_FOLD_COLUMNS = {
-    "test_start": "test from",
-    "test_end": "to",
-    "train_size": "train",
-    "test_size": "test",
-    "purged": "purged",
-    "embargoed": "embargoed",
-}
-_METRICS = (("accuracy", "acc"), ("balanced_accuracy", "bal. acc"), ("log_loss", "log loss"))
+_WIDTH = 80
+_TIME = 11  # characters of a time: a date, or month, day, hour and minute
 
 
 def _console():
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=200)
+    console = Console(highlight=False, markup=False, emoji=False)
+    return (
+        console
+        if console.is_terminal
+        else Console(highlight=False, markup=False, emoji=False, width=_WIDTH)
+    )
+
+
+def _line(console, text, **style):
+    """One line of prose; only what is to be copied, such as a path, may run over the edge."""
+    console.print(shown(text), **style)
 
 
 def _table(title, columns):
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table = Table(
+        title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 0)
+    )
     for name in columns:
-        table.add_column(name, justify="right" if name else "left")
+        table.add_column(name, justify="right" if name else "left", overflow="fold")
     return table
 
 
+def _print(console, title, columns, rows):
+    table = _table(title, columns)
+    for row in rows:
+        table.add_row(*(shown(cell) for cell in row))
+    console.print(table)
+
+
 def training(result):
-    """The fold table, the test block, the rest in a line each, and the verdict."""
+    """The fold table, the scores, the rest in a line each, the verdict, and what to do next."""
     console = _console()
-    _data(console, result)
+    balance = ", ".join(f"{name} {share:.1%}" for name, share in result["class_balance"].items())
+    _line(console, f"class balance: {balance}")
     if result["walk_forward_results"]:
-        _folds(console, result)
-    _scores(console, result["metrics_summary"])
-    audit = result["leakage_validation"].get("status", "not run")
-    console.print(f"leakage audit: {audit}")
+        _folds(console, result["walk_forward_results"])
+    if result["metrics_summary"]["test"]:
+        head = ["", "bal. acc folds", "95 % interval", "acc test", "bal. acc test", "log loss test"]
+        _print(
+            console,
+            "means over the folds, and the untouched test block",
+            head,
+            _words.score_rows(result),
+        )
+    _facts(console, result)
+    console.print()
+    _line(console, result["verdict"], style="bold")
+    console.print()
+    where = f"; model: {result['model_path']}" if result["model_path"] else ""
+    console.print(
+        shown(f"{result['status']} in {result['training_time_seconds']:.0f} s{where}"),
+        soft_wrap=True,
+    )
+    for line in next_steps(result):
+        console.print(shown(line), soft_wrap=True)
+
+
+def _facts(console, result):
+    """A line for each of the other stages."""
+    for text in result["warnings"]:
+        _line(console, f"mind: {text}")
+    _line(console, f"leakage audit: {result['leakage_validation'].get('status', 'not run')}")
     for name, reason in result["missing_stocks"].items():
-        console.print(f"left out: {name} ({reason})")
+        _line(console, f"left out: {name} ({reason})")
     if result["drift"]:
         drifted = "drift" if result["drift"]["drift_detected"] else "no drift"
-        console.print(f"test block against training rows: {drifted}; recommendation: {result['drift']['recommendation']}")
+        _line(
+            console,
+            f"test block against training rows: {drifted}; recommendation: {result['drift']['recommendation']}",
+        )
+        _line(console, result["drift"].get("advice", ""))
     if result["compression"]:
         before, after = result["compression"]["before"], result["compression"]["after"]
-        console.print(f"compression: {before['size_bytes'] / 1024:.0f} KiB -> {after['size_bytes'] / 1024:.0f} KiB")
+        _line(
+            console,
+            f"compression: {_words.size(before['size_bytes'])} -> {_words.size(after['size_bytes'])}",
+        )
+    if result["search"]:
+        for sentence in _words.search_sentences(result["search"]):
+            _line(console, f"search: {sentence}")
+    if result["incremental"]["mode"] != "fresh":
+        _line(
+            console,
+            f"incremental: {result['incremental']['mode']}, {result['incremental']['reason']}",
+        )
+    if result["profit"]:
+        _line(console, _words.profit_sentence(result["profit"]))
     for name, net in result["metrics_summary"]["nets"].items():
-        console.print(f"{name}: {net['epochs_completed']} epochs, {net['stop_reason']}")
-    console.print(f"\n{result['verdict']}", style="bold")
-    console.print(f"\n{result['status']} in {result['training_time_seconds']:.0f} s; model: {result['model_path']}")
+        _line(console, f"{name}: {net['epochs_completed']} epochs, {net['stop_reason']}")
 
 
-def _data(console, result):
-    balance = ", ".join(f"{name} {share:.1%}" for name, share in result["class_balance"].items())
-    console.print(f"class balance: {balance}")
-
-
-def _folds(console, result):
-    rows = result["walk_forward_results"]
-    known = {key: head for key, head in _FOLD_COLUMNS.items() if key in rows[0]}
-    regimes = [key for key in rows[0] if key.startswith("test_rows_")]
-    names = [key[: -len("_balanced_accuracy")] for key in rows[0] if key.endswith("_balanced_accuracy")]
-    title = f"walk-forward folds; scores are {' / '.join(names)}"
-    table = _table(title, ["fold", *known.values(), *(head for _, head in _METRICS)])
-    for row in rows:
-        cells = [str(row["fold"]), *(_cell(row[key]) for key in known)]
-        table.add_row(*cells, *(" ".join(f"{row[f'{name}_{key}']:.3f}" for name in names) for key, _ in _METRICS))
-    console.print(table)
+def _folds(console, rows):
+    names = [
+        key[: -len("_balanced_accuracy")] for key in rows[0] if key.endswith("_balanced_accuracy")
+    ]
+    heads = [
+        ("test_start", "tested from"),
+        ("test_end", "to"),
+        ("train_size", "trained"),
+        ("test_size", "tested"),
+        ("purged", "purged"),
+    ]
+    heads = [(key, head) for key, head in heads if key in rows[0]]
+    cells = [
+        (
+            str(row["fold"]),
+            *(_words.date(row[key])[-_TIME:] for key, _ in heads),
+            *(_words.percent(row[f"{name}_balanced_accuracy"]) for name in names),
+        )
+        for row in rows
+    ]
+    title = "walk-forward folds; scores are balanced accuracies"
+    _print(console, title, ["fold", *(head for _, head in heads), *names], cells)
+    regimes, cells = _words.regime_rows(rows)
     if regimes:
-        _regimes(console, rows, regimes)
-
-
-def _regimes(console, rows, regimes):
-    table = _table("tested rows per market regime", ["fold", *(key[len("test_rows_") :].replace("_", " ") for key in regimes), "never trained on"])
-    for row in rows:
-        table.add_row(str(row["fold"]), *(str(row[key]) for key in regimes), str(row.get("unseen_regimes", "")))
-    console.print(table)
-
-
-def _cell(value):
-    return value[:10] if isinstance(value, str) else str(value)
-
-
-def _scores(console, summary):
-    table = _table("means over the folds, and the untouched test block", ["", "acc", "bal. acc", "log loss", "95 % interval", "test acc", "test bal. acc", "test log loss"])
-    for name, test in summary["test"].items():
-        mean = summary["walk_forward"].get(name)
-        folds = ["", "", "", ""]
-        if mean:
-            low, high = mean["balanced_accuracy_low"], mean["balanced_accuracy_high"]
-            folds = [*(f"{mean[key]:.3f}" for key, _ in _METRICS), "" if low is None else f"[{low:.3f}, {high:.3f}]"]
-        table.add_row(name, *folds, *(f"{test[key]:.3f}" for key, _ in _METRICS))
-    console.print(table)
+        _print(
+            console, "tested rows per market regime", ["fold", *regimes, "never trained on"], cells
+        )
 
 
 def predictions(frame):
     """One row per newest bar."""
-    table = _table(None, [str(name) for name in frame.columns])
-    for row in frame.itertuples(index=False):
-        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row))
-    _console().print(table)
+    rows = [
+        [f"{value:.3f}" if isinstance(value, float) else str(value) for value in row]
+        for row in frame.itertuples(index=False)
+    ]
+    _print(_console(), None, [shown(name) for name in frame.columns], rows)
 
 
-def search(found):
-    """Best parameters, best score, and what it is worth."""
+def search(found, name):
+    """Best parameters, best score, and what it is worth; ``name`` is the net that was searched."""
+    from ..trainer._results import searched
+
     console = _console()
-    table = _table("best parameters", ["parameter", "value"])
-    for name, value in found.best_params_.items():
-        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
-    console.print(table)
-    console.print(f"best score: {found.best_score_:.4f}")
-    console.print(found.overfit_report_.summary())
+    for sentence in _words.search_sentences(plain(searched(found, name))):
+        _line(console, sentence)

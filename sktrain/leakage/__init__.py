@@ -2,6 +2,7 @@
 
 from ._price_tag import PriceTag
 from ._report import Finding, LeakageReport
+from ._source import audit_source
 from ._validator import LeakageValidator
 
-__all__ = ["Finding", "LeakageReport", "LeakageValidator", "PriceTag"]
+__all__ = ["Finding", "LeakageReport", "LeakageValidator", "PriceTag", "audit_source"]

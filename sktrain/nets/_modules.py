@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from .._validation import Count, Number
 from ..exceptions import SktrainError
 
-__all__ = ["EnhancedDropout", "GRUModule", "LSTMModule", "MLPModule", "Standardize", "TCNModule", "TransformerModule", "schedule_fraction"]
+__all__ = ["EnhancedDropout", "GRUModule", "LSTMModule", "MLPModule", "Standardize", "Standardized", "TCNModule", "TransformerModule", "schedule_fraction"]
 
 
 def schedule_fraction(schedule, epoch, total_epochs):
@@ -82,6 +82,29 @@ class Standardize(nn.Module):
         return torch.where(torch.isnan(Z), torch.zeros_like(Z), Z)
 
 
+class Standardized(nn.Module):
+    """A network of the user's own behind our standardization; rows of one step reach it as (n, features), others with their steps."""
+
+    def __init__(self, network, n_features):
+        super().__init__()
+        self.network = network
+        self.standardize = Standardize(n_features)
+        self.gradient_checkpointing = False
+
+    def __getattr__(self, name):
+        try:
+            return super().__getattr__(name)
+        except AttributeError:  # what the network itself offers
+            return getattr(super().__getattr__("network"), name)
+
+    def logits(self, Z):
+        """Class scores of standardized rows."""
+        return self.network(Z.squeeze(1) if Z.shape[1] == 1 else Z)
+
+    def forward(self, X):
+        return self.logits(self.standardize(X))
+
+
 class _Network(nn.Module):
     """What the five share: standardize, encode, drop, read off class scores."""
 
@@ -144,6 +167,8 @@ class _Recurrent(_Network):
         sizes = [self.n_features] + [self.hidden_size] * n_layers
         self.layers = nn.ModuleList(self.cell(a, b, batch_first=True) for a, b in zip(sizes, sizes[1:]))
         self.drops = nn.ModuleList(EnhancedDropout(dropout) for _ in range(n_layers - 1))
+        for layer in self.layers:
+            _start(layer)
 
     def encode(self, Z):
         if Z.device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") is torch.float16:
@@ -154,6 +179,21 @@ class _Recurrent(_Network):
             if i < len(self.drops):
                 Z = self.drops[i](Z)
         return Z[:, -1]
+
+
+@torch.no_grad()
+def _start(layer):
+    """Weights that carry a state over many steps from the first epoch on; torch's own leave some seeds on a plateau.
+
+    Keras's choice: orthogonal recurrence (Saxe, McClelland & Ganguli 2014) and inputs after Glorot & Bengio (2010), each over all
+    gates together, biases 0, and 1 for the forget gate of an LSTM (Jozefowicz, Zaremba & Sutskever 2015).
+    """
+    nn.init.orthogonal_(layer.weight_hh_l0)
+    nn.init.xavier_uniform_(layer.weight_ih_l0)
+    layer.bias_ih_l0.zero_()
+    layer.bias_hh_l0.zero_()
+    if isinstance(layer, nn.LSTM):  # gates i, f, g, o
+        layer.bias_ih_l0[layer.hidden_size : 2 * layer.hidden_size] = 1.0
 
 
 class GRUModule(_Recurrent):

@@ -1,4 +1,7 @@
-"""Every switch of a training run, with the original's names and defaults: a plain record, checked, written as JSON or TOML."""
+"""Every switch of a training run: a plain record, checked, written as JSON or TOML.
+
+Python and the command line read their defaults here. Where they differ from the original trainer's, docs/migration.md says why.
+"""
 
 from dataclasses import asdict, dataclass, fields
 import difflib
@@ -6,14 +9,25 @@ import json
 from pathlib import Path
 import tomllib
 
+import pandas as pd
 from sklearn.utils._param_validation import Options, StrOptions, validate_parameter_constraints
 
 from .._validation import Count, Number
 from ..exceptions import SktrainError
 
-__all__ = ["EnhancedTrainingConfig"]
+__all__ = ["DEFAULTS", "EnhancedTrainingConfig"]
 
 MODELS = ("lstm", "gru", "tcn", "transformer", "mlp")
+
+#: Defaults of ``EnhancedTrainer.train`` and of ``sktrain train``.
+DEFAULTS = {"epochs": 100, "batch_size": 128, "learning_rate": 1e-3, "horizon": 3}
+
+#: Base threshold of each scaling when none is given, and the largest that can be meant: a return of 30 % within a few bars is no
+#: threshold between "hold" and "buy" but a typing error, as are ten standard deviations.
+_THRESHOLDS = {
+    "affine": (0.03, 0.3, "a return"),
+    "sigma": (0.5, 10.0, "a number of standard deviations"),
+}
 
 _SHARE = [Number(0, 1, closed="left")]
 _CONSTRAINTS = {
@@ -29,13 +43,21 @@ _CONSTRAINTS = {
     "max_gradient_norm": [Number(0, closed="neither"), None],
     "use_focal_loss": ["boolean"],
     "focal_loss_gamma": [Number(0)],
-    "focal_loss_alpha": [Number(0, closed="neither"), StrOptions({"balanced", "effective"}), list, tuple, None],
+    "focal_loss_alpha": [
+        Number(0, closed="neither"),
+        StrOptions({"balanced", "effective"}),
+        list,
+        tuple,
+        None,
+    ],
     "use_smote": ["boolean"],
     "smote_k_neighbors": [Count(1)],
     "adaptive_labels": ["boolean"],
-    "base_label_threshold": [Number(0, closed="neither")],
+    "base_label_threshold": [Number(0, closed="neither"), None],
     "volatility_adjusted_labels": ["boolean"],
-    "label_scaling": [StrOptions({"affine", "sigma"})],
+    "label_scaling": [StrOptions({"affine", "sigma"}), None],
+    "session": [str, None],
+    "crosses_session": ["boolean", None],
     "use_walk_forward": ["boolean"],
     "wf_folds": [Count(2)],
     "wf_min_samples_per_fold": [Count(1)],
@@ -56,6 +78,8 @@ _CONSTRAINTS = {
     "embedding_model": [str],
     "embedding_dim": [Count(1), None],
     "news": [str, Path, None],
+    "timezone": [str, None],
+    "session_close": [str, None],
     "deterministic_training": ["boolean"],
     "training_seed": [Count(0)],
     "early_stopping_patience": [Count(1)],
@@ -93,14 +117,15 @@ class EnhancedTrainingConfig:
         Focal loss, or cross-entropy.
     use_smote, smote_k_neighbors : default=False, 5
         Oversampling of whole windows, inside the training rows only.
-    adaptive_labels, base_label_threshold, volatility_adjusted_labels : default=True, 0.03, True
-        Thresholds that follow volatility, or fixed ones.
+    adaptive_labels, base_label_threshold, volatility_adjusted_labels : default=True, None, True
+        Thresholds that follow volatility, or fixed ones. None takes the default of ``label_scaling``: 0.5 standard deviations with
+        ``"sigma"``, the original's 0.03 with ``"affine"``.
     use_walk_forward, wf_folds, wf_min_samples_per_fold, ensure_regime_coverage : default=True, 5, 100, True
         A real fit and score per fold.
     use_drift_detection, drift_psi_threshold, drift_mean_shift_threshold : default=True, 0.1, 0.15
         A reference kept with the model, and a check of the test block against it.
     use_gradient_checkpointing, use_mixed_precision : bool, default=True, True
-        Less memory; bfloat16 arithmetic where the processor has it.
+        Less memory where a batch's activations would take more than 64 MiB; bfloat16 arithmetic where the processor has it.
     prune_after_training, quantize_model, quantization_bits : default=True, False, 8
         Compression of the saved model, on its training rows; 8 or 4 bits.
     use_hpo, hpo_n_trials, hpo_direction : default=False, 30, "maximize"
@@ -115,8 +140,9 @@ class EnhancedTrainingConfig:
         Overrides ``train(batch_size=...)`` when set.
     models : tuple of {"lstm", "gru", "tcn", "transformer", "mlp"}, default=("lstm", "gru", "tcn", "transformer")
         Nets to train; more than one vote with their mean probability.
-    label_scaling : {"affine", "sigma"}, default="affine"
-        How thresholds follow volatility; with ``"sigma"`` the base threshold counts standard deviations.
+    label_scaling : {"affine", "sigma"} or None, default=None
+        How thresholds follow volatility; with ``"sigma"`` the base threshold counts standard deviations. None is ``"sigma"``, and
+        ``"affine"``, the original's rule, where a threshold is given or the thresholds do not follow volatility.
     lookback, hidden_size, n_layers : int, default=30, 32, None
         Bars in a window; width and depth of the nets (None: each net's own depth).
     pruning_sparsity : float, default=0.5
@@ -125,10 +151,23 @@ class EnhancedTrainingConfig:
         Columns an embedding is reduced to (PCA fitted on training news); None keeps the model's width.
     news : path or None, default=None
         CSV, JSONL or Parquet file of articles.
+    timezone : str or None, default=None
+        Zone of bars and of articles whose times carry none, such as ``"America/New_York"``. Without it, times with a zone never meet
+        times without one: that is refused.
+    session_close : str or None, default=None
+        For daily bars stamped with their date: the hour of ``timezone`` at which the day is decided, such as ``"16:00"``. Without it
+        the stamp is the decision time, and news of the same day is not used.
+    session : str or None, default=None
+        For intraday bars: the shortest pause that ends a trading session. None is ``"4h"``: longer than every lunch break of the
+        large exchanges (90 minutes at most), shorter than every night.
+    crosses_session : bool or None, default=None
+        Whether labels and volatilities of intraday bars may reach from one session into the next. None is False where the bars are
+        intraday and have sessions.
     leakage_audit : bool, default=True
         Audit the splits and the pipeline before training.
     skip_scaler_fit : bool, default=False
-        Incremental training keeps the fitted scaling of the inputs.
+        Keep the scaling of the inputs that an earlier run in the same folder learned, also in a plain ``train``; else it is learned
+        from the rows trained on.
 
     Raises
     ------
@@ -161,7 +200,7 @@ class EnhancedTrainingConfig:
     use_smote: bool = False
     smote_k_neighbors: int = 5
     adaptive_labels: bool = True
-    base_label_threshold: float = 0.03
+    base_label_threshold: float | None = None
     volatility_adjusted_labels: bool = True
     use_walk_forward: bool = True
     wf_folds: int = 5
@@ -187,13 +226,17 @@ class EnhancedTrainingConfig:
     early_stopping_max_epochs: int = 500
     batch_size: int | None = None
     models: tuple = ("lstm", "gru", "tcn", "transformer")
-    label_scaling: str = "affine"
+    label_scaling: str | None = None
     lookback: int = 30
     hidden_size: int = 32
     n_layers: int | None = None
     pruning_sparsity: float = 0.5
     embedding_dim: int | None = 16
     news: str | None = None
+    timezone: str | None = None
+    session_close: str | None = None
+    session: str | None = None
+    crosses_session: bool | None = None
     leakage_audit: bool = True
     skip_scaler_fit: bool = False
 
@@ -218,13 +261,17 @@ class EnhancedTrainingConfig:
                 f"train_ratio, val_ratio and test_ratio must sum to 1, got {self.train_ratio} + {self.val_ratio} + {self.test_ratio} = {total:g}."
             )
         self._check_models()
+        self._check_threshold()
+        self._check_times()
         if self.early_stopping_min_epochs > self.early_stopping_max_epochs:
             raise SktrainError(
                 f"early_stopping_min_epochs={self.early_stopping_min_epochs} is larger than "
                 f"early_stopping_max_epochs={self.early_stopping_max_epochs}."
             )
         if self.use_pretrained_embeddings and self.news is None:
-            raise SktrainError("use_pretrained_embeddings=True needs articles: set news to a CSV, JSONL or Parquet file.")
+            raise SktrainError(
+                "use_pretrained_embeddings=True needs articles: set news to a CSV, JSONL or Parquet file."
+            )
 
     def _check_models(self):
         if not self.models:
@@ -236,6 +283,59 @@ class EnhancedTrainingConfig:
                 raise SktrainError(f"models holds {name!r}; choose from {', '.join(MODELS)}.{hint}")
         if len(set(self.models)) < len(self.models):
             raise SktrainError(f"models names a net twice: {list(self.models)}.")
+
+    @property
+    def labels_scaling(self):
+        """``label_scaling``, or what None stands for."""
+        if not (self.adaptive_labels and self.volatility_adjusted_labels):
+            return "affine"  # a fixed threshold is a return
+        return self.label_scaling or ("sigma" if self.base_label_threshold is None else "affine")
+
+    @property
+    def labels_threshold(self):
+        """``base_label_threshold``, or the default of the scaling in use."""
+        default = _THRESHOLDS[self.labels_scaling][0]
+        return default if self.base_label_threshold is None else self.base_label_threshold
+
+    def _check_threshold(self):
+        scaling, value = self.labels_scaling, self.labels_threshold
+        if self.label_scaling == "sigma" and scaling == "affine":
+            raise SktrainError(
+                "label_scaling='sigma' measures thresholds in volatility, but adaptive_labels or volatility_adjusted_labels is False. "
+                "Leave label_scaling out for fixed thresholds."
+            )
+        _, largest, what = _THRESHOLDS[scaling]
+        if value > largest:
+            other = (
+                "; for standard deviations, set label_scaling='sigma'"
+                if scaling == "affine"
+                else ""
+            )
+            raise SktrainError(
+                f"base_label_threshold={value:g} is {what} with label_scaling={scaling!r} and cannot be meant: at most {largest:g}{other}."
+            )
+
+    def _check_times(self):
+        if self.timezone is not None or self.session_close is not None:
+            from ..news import NewsAligner, NewsArticle
+
+            if not self.use_pretrained_embeddings:
+                name = "timezone" if self.timezone is not None else "session_close"
+                raise SktrainError(
+                    f"{name} says when news meet bars: set use_pretrained_embeddings=True and news, or leave it out."
+                )
+            NewsAligner(timezone=self.timezone, session_close=self.session_close).fit(
+                [NewsArticle("", "2000-01-01")]
+            )
+        if self.session is not None:
+            try:
+                pause = pd.Timedelta(self.session)
+            except ValueError:
+                pause = pd.NaT
+            if not pause > pd.Timedelta(0):
+                raise SktrainError(
+                    f"session={self.session!r} is no time span; write the shortest pause that ends a session, like '4h'."
+                )
 
     def to_dict(self):
         """A plain dict of every field, ready for JSON."""
@@ -257,14 +357,19 @@ class EnhancedTrainingConfig:
 
     def to_toml(self, path=None):
         """TOML text; None, which TOML lacks, is written ``"none"``. Also written to ``path`` when given."""
-        lines = [f"{name} = {json.dumps('none' if value is None else value)}" for name, value in self.to_dict().items()]
+        lines = [
+            f"{name} = {json.dumps('none' if value is None else value)}"
+            for name, value in self.to_dict().items()
+        ]
         return _write("\n".join(lines) + "\n", path)
 
     @classmethod
     def from_toml(cls, source):
         """Read TOML text or a file; fields left out keep their defaults, ``"none"`` means None."""
         values = _parse(source, tomllib.loads, "TOML")
-        return cls.from_dict({name: None if value == "none" else value for name, value in values.items()})
+        return cls.from_dict(
+            {name: None if value == "none" else value for name, value in values.items()}
+        )
 
 
 def _unknown(name):
@@ -299,7 +404,9 @@ def _write(text, path):
 
 
 def _parse(source, loads, kind):
-    is_file = isinstance(source, Path) or (isinstance(source, str) and "\n" not in source and source.strip()[:1] not in ("{", "["))
+    is_file = isinstance(source, Path) or (
+        isinstance(source, str) and "\n" not in source and source.strip()[:1] not in ("{", "[")
+    )
     text = source
     if is_file:
         path = Path(source)
@@ -309,7 +416,9 @@ def _parse(source, loads, kind):
     try:
         values = loads(text)
     except ValueError as error:
-        raise SktrainError(f"{'config file ' + str(source) if is_file else 'config'} is not valid {kind}: {error}") from error
+        raise SktrainError(
+            f"{'config file ' + str(source) if is_file else 'config'} is not valid {kind}: {error}"
+        ) from error
     if not isinstance(values, dict):
         raise SktrainError(f"a config is a table of fields, got {type(values).__name__}.")
     return values

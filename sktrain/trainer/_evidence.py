@@ -9,11 +9,21 @@ import pandas as pd
 from .._validation import OHLCV, check_bars
 from ..plotting import LearningCurveDisplay, WalkForwardDisplay
 from ..plotting._canvas import spans_of
+from ._spacing import name_of, spacing_of
+from ._tasks import CLASS_NAMES
 
-__all__ = ["blocks_of", "describe_data", "fingerprint", "fold_evidence", "learning_curves", "origin", "test_evidence"]
+__all__ = [
+    "blocks_of",
+    "describe_data",
+    "fingerprint",
+    "fold_evidence",
+    "learning_curves",
+    "origin",
+    "test_evidence",
+    "when",
+]
 
 _BINS = 10
-_NAMES = {0: "sell", 1: "hold", 2: "buy"}
 
 
 def fingerprint(bars):
@@ -31,32 +41,47 @@ def describe_data(source, task):
     return {
         "name": source.name,
         "rows": len(index),
-        "first": str(times.min().date()),
-        "last": str(times.max().date()),
+        "first": when(times.min(), source.interval),
+        "last": when(times.max(), source.interval),
         "symbols": symbols,
+        "interval": source.interval,
         "horizon": task.labeler.horizon,
     }
+
+
+def when(moment, interval):
+    """A bar's time as text: its date, and the time of day where days hold several bars."""
+    intraday = interval is not None and interval[-1] in "mhs" and not interval.endswith("mo")
+    return moment.strftime("%Y-%m-%d %H:%M" if intraday else "%Y-%m-%d")
 
 
 def blocks_of(bars, train, val, test):
     """Dates and sizes of the three blocks."""
     times = bars.index.get_level_values(-1)
+    interval = name_of(spacing_of(bars))
     rows = []
     for name, positions in (("train", train), ("validation", val), ("test", test)):
         own = times[positions]
-        rows.append({"block": name, "first": str(own.min().date()), "last": str(own.max().date()), "rows": len(positions)})
+        rows.append(
+            {
+                "block": name,
+                "first": when(own.min(), interval),
+                "last": when(own.max(), interval),
+                "rows": len(positions),
+            }
+        )
     return rows
 
 
 def fold_evidence(cv, bars, y):
     """Roles of every time in every fold, and the price with its regimes, run-length encoded."""
-    from ..features import RegimeDetector
-
     display = WalkForwardDisplay.from_cv(cv, bars, y)
-    roles = [[(kind, *span) for kind in ("train", "gap", "test") for span in spans_of(role == kind)] for role in display.roles]
+    roles = [
+        [(kind, *span) for kind in ("train", "gap", "test") for span in spans_of(role == kind)]
+        for role in display.roles
+    ]
     checked = check_bars(bars, warn=False)
-    detector = RegimeDetector(volatility_threshold="auto", trend_threshold="auto").fit(checked)
-    regimes = detector.transform(checked).iloc[:, 0].astype(object)
+    regimes = cv.regime_detector.fit(checked).transform(checked).iloc[:, 0].astype(object)
     close = checked["close"]
     if isinstance(close.index, pd.MultiIndex):
         first = close.index[0][0]
@@ -70,13 +95,17 @@ def fold_evidence(cv, bars, y):
     }
 
 
-def learning_curves(nets):
-    """Losses per epoch and the reason to stop, by net."""
+def learning_curves(nets, before=None):
+    """Losses per epoch and the reason to stop, by net; ``before`` epochs of an earlier run are left out."""
     curves, reasons = {}, {}
     for name, net in nets.items():
-        begun = bool(getattr(net, "history_", None))  # not when it was stopped within the first epoch
+        begun = bool(
+            getattr(net, "history_", None)
+        )  # not when it was stopped within the first epoch
         frames = LearningCurveDisplay.from_estimator(net, name).curves if begun else {}
-        curves[name] = [row for frame in frames.values() for row in frame.reset_index().to_dict("records")]
+        curves[name] = [
+            row for frame in frames.values() for row in frame.reset_index().to_dict("records")
+        ][(before or {}).get(name, 0) :]
         reasons[name] = str(getattr(net, "stop_reason_", None) or "all epochs were run")
     return curves, reasons
 
@@ -91,15 +120,23 @@ def test_evidence(y_true, probabilities, classes):
     classes, y_true = np.asarray(classes), np.asarray(y_true)
     first = next(iter(probabilities.values()))
     counts = confusion_matrix(y_true, classes[first.argmax(axis=1)], labels=classes)
-    calibration = {name: _reliability(y_true, values, classes) for name, values in probabilities.items()}
-    return {"classes": [_NAMES.get(value, str(value)) for value in classes], "confusion": counts.tolist(), "calibration": calibration}
+    calibration = {
+        name: _reliability(y_true, values, classes) for name, values in probabilities.items()
+    }
+    return {
+        "classes": [CLASS_NAMES.get(value, str(value)) for value in classes],
+        "confusion": counts.tolist(),
+        "calibration": calibration,
+    }
 
 
 def _reliability(y_true, probabilities, classes):
     from sklearn.calibration import calibration_curve
 
     right = classes[probabilities.argmax(axis=1)] == y_true
-    accuracy, confidence = calibration_curve(right, probabilities.max(axis=1), n_bins=_BINS, strategy="quantile")
+    accuracy, confidence = calibration_curve(
+        right, probabilities.max(axis=1), n_bins=_BINS, strategy="quantile"
+    )
     return {"confidence": confidence.tolist(), "accuracy": accuracy.tolist()}
 
 
@@ -111,6 +148,19 @@ def origin(bars, seconds):
 
     from .. import __version__
 
-    versions = {"sktrain": __version__, "python": platform.python_version(), "numpy": np.__version__, "pandas": pd.__version__}
-    versions |= {"scikit-learn": sklearn.__version__, "skorch": skorch.__version__, "torch": torch.__version__}
-    return {**versions, "data fingerprint": fingerprint(bars), **{f"seconds, {name}": round(value, 1) for name, value in seconds.items()}}
+    versions = {
+        "sktrain": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "pandas": pd.__version__,
+    }
+    versions |= {
+        "scikit-learn": sklearn.__version__,
+        "skorch": skorch.__version__,
+        "torch": torch.__version__,
+    }
+    return {
+        **versions,
+        "data fingerprint": fingerprint(bars),
+        **{f"seconds, {name}": round(value, 1) for name, value in seconds.items()},
+    }

@@ -1,13 +1,22 @@
-"""Pipelines of a config: names of nets enter, unfitted scikit-learn estimators on bars leave. Every config field lands here by name."""
+"""From a config to unfitted scikit-learn estimators on bars. Every config field lands here, or in _tasks, by name."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sklearn.ensemble import VotingClassifier
 from sklearn.pipeline import Pipeline
 
 from ..features import BarFeatures, SlidingWindow
 
-__all__ = ["FitPlan", "audit_pipeline", "build_model", "build_net", "build_search", "feature_steps", "nets_of", "with_config_news"]
+__all__ = [
+    "FitPlan",
+    "audit_pipeline",
+    "build_model",
+    "build_net",
+    "checkpoints_activations",
+    "feature_steps",
+    "nets_of",
+    "with_config_news",
+]
 
 NETS = {
     "lstm": "LSTMClassifier",
@@ -16,6 +25,10 @@ NETS = {
     "transformer": "TransformerClassifier",
     "mlp": "MLPNetClassifier",
 }
+#: Activations of one batch from which recomputing them is worth its time: below, they are a small part of what the process
+#: holds anyway (torch alone takes some 250 MiB), and recomputing costs a third to a half of the speed.
+_WORTH_RECOMPUTING = 64 * 2**20
+_ACTIVATIONS_PER_UNIT = 16  # float32 values kept per hidden unit, step and layer: four gates and their products, there and back
 
 
 @dataclass(frozen=True)
@@ -33,8 +46,16 @@ class FitPlan:
         Asked after every batch whether to stop.
     checkpoints : path or None
         Folder of training checkpoints.
+    checkpoint_every : int
+        Epochs between two checkpoints; the last epoch is always kept.
     params : tuple of (str, object)
         Found by a search: net parameters by name.
+    watch : callable or None
+        Called as ``watch(name, net)`` after every epoch.
+    scaling : tuple of (str, (mean, scale)), or ()
+        Statistics of an earlier run that nets keep, by net.
+    intraday : bool
+        Whether the bars are intraday: then features tell the time of day.
     """
 
     epochs: int
@@ -44,25 +65,74 @@ class FitPlan:
     valid_fraction: float
     stop: object = None
     checkpoints: object = None
+    checkpoint_every: int = 1
     params: tuple = ()
+    watch: object = None
+    scaling: tuple = ()
+    intraday: bool = False
+
+    def rows_per_step(self, config):
+        """Batch size before a search: the config's own comes first."""
+        return self.batch_size if config.batch_size is None else config.batch_size
 
 
 def build_net(name, config, plan):
-    """One net with every field of the config in its place."""
+    """One net with every field of the config in its place.
+
+    Parameters
+    ----------
+    name : {"lstm", "gru", "tcn", "transformer", "mlp"}
+    config : EnhancedTrainingConfig
+    plan : FitPlan
+
+    Returns
+    -------
+    NetClassifier
+    """
     from .. import nets
-    from ..nets import FocalLoss, StopFlag, TrainingCheckpoint
 
     params = {
+        **_training_params(config, plan),
+        **_schedule_params(config),
+        **_loss_params(config),
+    }
+    if config.n_layers is not None:
+        params["module__n_layers"] = config.n_layers
+    kept = dict(plan.scaling).get(name)
+    if kept is not None:
+        params["standardize"] = kept
+    extra = _callbacks(name, plan)
+    if extra:
+        params["callbacks"] = extra
+    return getattr(nets, NETS[name])(**{**params, **dict(plan.params)})
+
+
+def _training_params(config, plan):
+    batch_size = plan.rows_per_step(config)
+    return {
         "max_epochs": min(plan.epochs, config.early_stopping_max_epochs),
-        "batch_size": plan.batch_size if config.batch_size is None else config.batch_size,
+        "batch_size": batch_size,
         "lr": plan.learning_rate,
         "random_state": config.training_seed,
         "valid_fraction": plan.valid_fraction,
         "horizon": plan.horizon,
         "mixed_precision": "auto" if config.use_mixed_precision else False,
-        "gradient_checkpointing": config.use_gradient_checkpointing,
+        "gradient_checkpointing": checkpoints_activations(config, batch_size),
         "module__hidden_size": config.hidden_size,
         "module__dropout": config.dropout_rate,
+    }
+
+
+def checkpoints_activations(config, batch_size):
+    """Whether layers are recomputed in the backward pass: asked for, and worth it for batches of this size."""
+    units = batch_size * config.lookback * config.hidden_size * (config.n_layers or 2)
+    return (
+        config.use_gradient_checkpointing and 4 * _ACTIVATIONS_PER_UNIT * units > _WORTH_RECOMPUTING
+    )
+
+
+def _schedule_params(config):
+    return {
         "callbacks__dropout__schedule": config.dropout_schedule,
         "callbacks__dropout__min_p": min(0.1, config.dropout_rate),
         "callbacks__weight_decay__base": config.weight_decay,
@@ -74,44 +144,78 @@ def build_net(name, config, plan):
         "callbacks__early_stopping__min_epochs": config.early_stopping_min_epochs,
         "callbacks__early_stopping__max_epochs": config.early_stopping_max_epochs,
     }
-    if config.use_focal_loss:
-        params |= {"criterion": FocalLoss, "criterion__alpha": config.focal_loss_alpha, "criterion__gamma": config.focal_loss_gamma}
-    else:
-        params |= {"criterion": FocalLoss, "criterion__alpha": None, "criterion__gamma": 0.0}  # which is cross-entropy
-    if config.n_layers is not None:
-        params["module__n_layers"] = config.n_layers
+
+
+def _loss_params(config):
+    from ..nets import FocalLoss
+
+    alpha, gamma = (
+        (config.focal_loss_alpha, config.focal_loss_gamma) if config.use_focal_loss else (None, 0.0)
+    )
+    return {
+        "criterion": FocalLoss,
+        "criterion__alpha": alpha,
+        "criterion__gamma": gamma,
+    }  # None and 0 are cross-entropy
+
+
+def _callbacks(name, plan):
+    from ..nets import StopFlag, TrainingCheckpoint
+    from ._progress import EpochWatch
+
     extra = []
+    if plan.watch is not None:
+        extra.append(("watch", EpochWatch(plan.watch, name)))
     if plan.stop is not None:
         extra.append(("stop", StopFlag(plan.stop)))
     if plan.checkpoints is not None:
-        extra.append(("checkpoint", TrainingCheckpoint(plan.checkpoints / name)))
-    if extra:
-        params["callbacks"] = extra
-    return getattr(nets, NETS[name])(**{**params, **dict(plan.params)})
+        extra.append(
+            ("checkpoint", TrainingCheckpoint(plan.checkpoints / name, every=plan.checkpoint_every))
+        )
+    return extra
 
 
-def feature_steps(config):
+def feature_steps(config, plan=None):
     """Steps from bars to windows, shared by every net."""
-    return [("features", _features(config)), ("window", SlidingWindow(lookback=config.lookback))]
+    features = BarFeatures(calendar="intraday" if plan is not None and plan.intraday else True)
+    return [
+        ("features", _with_news(features, config)),
+        ("window", SlidingWindow(lookback=config.lookback)),
+    ]
 
 
-def _features(config):
+def _with_news(features, config):
     """Features of the bars, beside those of the news that the bars carry where the config asks for them."""
     if not config.use_pretrained_embeddings:
-        return BarFeatures()
-    from ..news import NewsAligner, NewsFeatures, PretrainedNewsEncoder
+        return features
+    from ..news import NewsFeatures, PretrainedNewsEncoder
 
     encoder = PretrainedNewsEncoder(config.embedding_model, embed_dim=config.embedding_dim)
-    return NewsFeatures(encoder, NewsAligner(timezone="UTC"), features=BarFeatures())  # bars without a zone are read as UTC
+    return NewsFeatures(encoder, _aligner(config), features=features)
+
+
+def _aligner(config):
+    from ..news import NewsAligner
+
+    return NewsAligner(timezone=config.timezone, session_close=config.session_close)
 
 
 def with_config_news(bars, config):
-    """The bars, carrying the articles of ``config.news`` where the config asks for news."""
-    if not config.use_pretrained_embeddings or "news" in bars.attrs:
+    """The bars, carrying the articles of ``config.news`` where the config asks for news.
+
+    Raises
+    ------
+    SktrainError
+        When bars and articles tell time on different clocks, before anything is trained.
+    """
+    if not config.use_pretrained_embeddings:
         return bars
     from ..news import read_news, with_news
 
-    return with_news(bars, read_news(config.news))
+    if "news" not in bars.attrs:
+        bars = with_news(bars, read_news(config.news))
+    _aligner(config).fit(bars.attrs["news"].articles).n_known(bars)  # refuses what cannot be joined
+    return bars
 
 
 def build_model(config, plan, names=None):
@@ -119,7 +223,7 @@ def build_model(config, plan, names=None):
     names = config.models if names is None else names
     nets = [(name, _resampled(build_net(name, config, plan), config)) for name in names]
     last = nets[0][1] if len(nets) == 1 else VotingClassifier(nets, voting="soft")
-    return Pipeline([*feature_steps(config), ("net", last)])
+    return Pipeline([*feature_steps(config, plan), ("net", last)])
 
 
 def _resampled(net, config):
@@ -128,47 +232,32 @@ def _resampled(net, config):
         return net
     from imblearn.pipeline import Pipeline as SamplingPipeline
 
+    return SamplingPipeline([("smote", oversampler(config)), ("net", net)])
+
+
+def oversampler(config):
+    """The oversampler of a config."""
     from ..resample import WindowSMOTE
 
-    smote = WindowSMOTE(k_neighbors=config.smote_k_neighbors, random_state=config.training_seed)
-    return SamplingPipeline([("smote", smote), ("net", net)])
+    return WindowSMOTE(k_neighbors=config.smote_k_neighbors, random_state=config.training_seed)
 
 
-def nets_of(model):
-    """The fitted nets of a model by name, looking through votes and samplers."""
+def nets_of(model, names=None):
+    """The fitted nets of a model by name, looking through votes and samplers; ``names`` names a single one."""
     last = model[-1]
-    found = dict(getattr(last, "named_estimators_", {})) or {"net": last}
+    found = dict(getattr(last, "named_estimators_", {})) or {names[0] if names else "net": last}
     return {name: getattr(one, "steps", [(None, one)])[-1][1] for name, one in found.items()}
 
 
-def audit_pipeline(config):
+def audit_pipeline(config, plan=None):
     """What the leakage audit looks at: the transformers of the run before a quick linear model."""
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    steps = [feature_steps(config)[0], ("impute", SimpleImputer(keep_empty_features=True)), ("scale", StandardScaler())]
+    steps = [
+        feature_steps(config, plan)[0],
+        ("impute", SimpleImputer(keep_empty_features=True)),
+        ("scale", StandardScaler()),
+    ]
     return Pipeline([*steps, ("linear", LogisticRegression(max_iter=1000))])
-
-
-def build_search(config, *, epochs, batch_size, learning_rate, n_folds=3, storage=None, timeout=None, refit=True, progress=False, stop=None, horizon=None):
-    """A search over the first net: learning rate 1e-5..1e-2, weight decay 1e-5..1e-3, dropout 0.1..0.5, batch size 16..128."""
-    from ..search import HyperparameterSearchSpace, OptunaSearchCV
-    from ._tasks import walk_forward_cv
-
-    plan = FitPlan(epochs, batch_size, learning_rate, horizon, valid_fraction=config.val_ratio / (config.train_ratio + config.val_ratio), stop=stop)
-    config = replace(config, batch_size=None)
-    space = HyperparameterSearchSpace(hidden_dim=None, num_layers=None).to_distributions("net__net" if config.use_smote else "net")
-    return OptunaSearchCV(
-        build_model(config, plan, config.models[:1]),
-        space,
-        n_trials=config.hpo_n_trials,
-        timeout=timeout,
-        storage=storage,
-        scoring="balanced_accuracy" if config.hpo_direction == "maximize" else "neg_log_loss",
-        cv=walk_forward_cv(config, n_splits=n_folds, coverage=False),
-        refit=refit,
-        random_state=config.training_seed,
-        error_score=float("nan"),
-        progress_bar=progress,
-    )

@@ -1,12 +1,57 @@
-"""What a run tells while it works: stages and epochs enter, a progress display on stderr leaves, or nothing when quiet."""
+"""What a run tells while it works: one line per stage on stderr, and a moving bar of epochs and folds on a terminal."""
 
 from contextlib import contextmanager
+import sys
 import time
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from skorch.callbacks import Callback
 
-__all__ = ["Reporter"]
+__all__ = ["EpochWatch", "Reporter", "default_verbosity"]
+
+
+def default_verbosity():
+    """1 where somebody watches the terminal, else 0."""
+    return int(sys.stderr.isatty())
+
+
+class EpochWatch(Callback):
+    """Tells somebody of every epoch; clones and copies share who that is, a pickle leaves it behind.
+
+    Parameters
+    ----------
+    tell : callable or None
+        Called as ``tell(name, net)`` after every epoch.
+    name : str
+    """
+
+    passing_ = ("tell", "name")
+
+    def __init__(self, tell=None, name=""):
+        self.tell = tell
+        self.name = name
+
+    def __sklearn_clone__(self):
+        return EpochWatch(self.tell, self.name)
+
+    def __deepcopy__(self, memo):
+        return EpochWatch(self.tell, self.name)
+
+    def __getstate__(self):
+        return {"tell": None, "name": self.name}
+
+    def on_epoch_end(self, net, **kwargs):
+        if self.tell is not None:
+            self.tell(self.name, net)
 
 
 class Reporter:
@@ -21,28 +66,47 @@ class Reporter:
     def __init__(self, verbose=0):
         self.verbose = verbose
         self.seconds = {}
-        self._console = Console(stderr=True, quiet=not verbose)
-        self._progress = None
+        self._console = Console(stderr=True, quiet=not verbose, highlight=False)
+        self._bar, self._task, self._name = None, None, ""
 
     def note(self, text):
-        """Say one line."""
-        self._console.print(text, highlight=False, soft_wrap=True)
+        """Say one line; nothing in it is markup."""
+        self._console.print(escape(text), soft_wrap=not self._console.is_terminal)
+
+    def epoch(self, name, net):
+        """Show where a net is: what ``EpochWatch`` calls."""
+        if self._bar is None:
+            return
+        row = net.history_[-1]
+        losses = " ".join(
+            f"{short} {row[key]:.3f}"
+            for short, key in (("loss", "train_loss"), ("val", "valid_loss"))
+            if key in row
+        )
+        self._bar.update(
+            self._task,
+            description=f"{self._name}: {name} epoch {len(net.history_)} of at most {net.max_epochs}, {losses}",
+        )
 
     @contextmanager
     def stage(self, name, total=None):
         """Show and time one stage; yields a function that advances its bar by one step."""
         start = time.perf_counter()
-        with self._bar() as progress:
-            task = progress.add_task(name, total=total)
-
-            def advance(text=None):
-                progress.update(task, advance=1, description=name if text is None else f"{name}: {text}")
-
-            yield advance
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            *(() if total is None else (BarColumn(20), MofNCompleteColumn())),
+        )
+        shown = Progress(
+            *columns,
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            disable=not (self.verbose and self._console.is_terminal),
+        )
+        with shown:
+            self._bar, self._name, self._task = shown, name, shown.add_task(name, total=total)
+            yield lambda: shown.update(self._task, advance=1)
+            self._bar = None
         self.seconds[name] = time.perf_counter() - start
-        if not self._console.is_terminal:
-            self.note(f"{name}: {self.seconds[name]:.1f} s")
-
-    def _bar(self):
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        return Progress(*columns, console=self._console, disable=not (self.verbose and self._console.is_terminal))
+        self.note(f"{name}: {self.seconds[name]:.1f} s")

@@ -8,16 +8,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 import os
 
-import numpy as np
 import pandas as pd
 
 from .._history import get_history, with_history
 from .._validation import check_bars
 from ..exceptions import InvalidBarsError, SktrainError
+from ._spacing import check_interval, refuse_mixed_spacing
 
 __all__ = ["BUNDLED", "Source", "open_source"]
 
-BUNDLED = {"sp500": "the bundled S&P 500", "nasdaq": "the bundled NASDAQ Composite", "us_stocks": "the bundled US stocks"}
+BUNDLED = {
+    "sp500": "the bundled S&P 500",
+    "nasdaq": "the bundled NASDAQ Composite",
+    "us_stocks": "the bundled US stocks",
+}
 
 
 @dataclass(frozen=True)
@@ -32,14 +36,17 @@ class Source:
         Reason by symbol, for symbols that were asked for and could not be had.
     name : str
         What the bars are, for reports.
+    interval : str or None
+        Their spacing, such as ``"1d"``.
     """
 
     bars: pd.DataFrame
     missing: dict
     name: str
+    interval: str | None = None
 
 
-def open_source(data=None, stocks=None, interval="1d"):
+def open_source(data=None, stocks=None, interval=None):
     """Read bars for ``stocks`` from ``data``.
 
     Parameters
@@ -49,8 +56,8 @@ def open_source(data=None, stocks=None, interval="1d"):
         ``"nasdaq"`` and ``"us_stocks"``. A callable is called as ``data(symbol, interval)``, which is how an online source plugs in.
     stocks : sequence of str or str, optional
         Symbols to use; all that the source has by default (a callable needs them).
-    interval : str, default="1d"
-        Spacing of the bars, handed to a callable and used to refuse sources that mix spacings.
+    interval : str, optional
+        Spacing the bars must have, such as ``"1d"`` or ``"5m"``; their own by default. A callable is asked for ``"1d"`` by default.
 
     Returns
     -------
@@ -69,7 +76,9 @@ def open_source(data=None, stocks=None, interval="1d"):
     (['AAPL'], ['NOPE'])
     """
     stocks = _symbols(stocks)
-    bundled = data is None or (isinstance(data, str) and data in BUNDLED and not os.path.exists(data))
+    bundled = data is None or (
+        isinstance(data, str) and data in BUNDLED and not os.path.exists(data)
+    )
     if bundled:
         data, name = _bundled(data or ("sp500" if stocks is None else "us_stocks"))
     elif isinstance(data, (str, os.PathLike)):
@@ -86,14 +95,17 @@ def open_source(data=None, stocks=None, interval="1d"):
     elif isinstance(data, Mapping):
         bars = _join(_from_mapping(data, stocks, missing))
     elif isinstance(data, Callable):
-        bars = _join(_from_callable(data, stocks, interval, missing))
+        bars = _join(_from_callable(data, stocks, interval or "1d", missing))
     else:
         raise SktrainError(
             f"data must be a path, a DataFrame, a dict of DataFrames or a callable (symbol, interval) -> DataFrame, got {type(data).__name__}."
         )
     bars = check_bars(bars, warn=not bundled)
-    _refuse_mixed_spacing(bars)
-    return Source(bars if get_history(bars) is not None else with_history(bars), missing, name)
+    refuse_mixed_spacing(bars)
+    found = check_interval(bars, interval)
+    return Source(
+        bars if get_history(bars) is not None else with_history(bars), missing, name, found
+    )
 
 
 def _symbols(stocks):
@@ -117,20 +129,36 @@ def _choose(bars, stocks, missing):
     if not isinstance(bars.index, pd.MultiIndex):
         if len(stocks) == 1:
             return bars
-        raise SktrainError(f"stocks={stocks} were asked for, but data holds one instrument without a symbol level.")
+        raise SktrainError(
+            f"stocks={stocks} were asked for, but data holds one instrument without a symbol level."
+        )
     present = list(bars.index.unique(0))
     kept = [name for name in stocks if name in present]
-    missing.update({name: f"not among {', '.join(map(str, present))}" for name in stocks if name not in present})
+    missing.update(
+        {
+            name: f"not among {', '.join(map(str, present))}"
+            for name in stocks
+            if name not in present
+        }
+    )
     if not kept:
-        raise SktrainError(f"None of the stocks {', '.join(stocks)} is in the data, which has {', '.join(map(str, present))}.")
-    return bars if len(kept) == len(present) else with_history(bars[bars.index.get_level_values(0).isin(kept)])
+        raise SktrainError(
+            f"None of the stocks {', '.join(stocks)} is in the data, which has {', '.join(map(str, present))}."
+        )
+    return (
+        bars
+        if len(kept) == len(present)
+        else with_history(bars[bars.index.get_level_values(0).isin(kept)])
+    )
 
 
 def _from_mapping(frames, stocks, missing):
     if not frames:
         raise SktrainError("data is an empty dict: no frames.")
     wanted = list(frames) if stocks is None else stocks
-    missing.update({name: f"not among {', '.join(map(str, frames))}" for name in wanted if name not in frames})
+    missing.update(
+        {name: f"not among {', '.join(map(str, frames))}" for name in wanted if name not in frames}
+    )
     return {name: frames[name] for name in wanted if name in frames} or _nothing(wanted, missing)
 
 
@@ -141,7 +169,11 @@ def _from_callable(source, stocks, interval, missing):
     for name in stocks:
         try:
             frame = source(name, interval)
-        except (OSError, LookupError, ValueError) as error:  # an online source that has no such symbol, or no connection
+        except (
+            OSError,
+            LookupError,
+            ValueError,
+        ) as error:  # an online source that has no such symbol, or no connection
             missing[name] = f"{type(error).__name__}: {error}"
             continue
         if frame is None or not len(frame):
@@ -166,18 +198,3 @@ def _join(frames):
         checked[name].attrs = {}
     panel = pd.concat(checked, names=["symbol", "time"])
     return with_history(panel)
-
-
-def _refuse_mixed_spacing(bars):
-    if not isinstance(bars.index, pd.MultiIndex):
-        return
-    spacing = {}
-    for name, part in bars.groupby(level=0, sort=False):
-        times = part.index.get_level_values(1)
-        if len(times) > 2:
-            spacing[name] = pd.Timedelta(np.median(np.diff(times.as_unit("ns").asi8)), "ns")
-    if spacing and max(spacing.values()) >= 2 * min(spacing.values()):
-        slow, fast = max(spacing, key=spacing.get), min(spacing, key=spacing.get)
-        raise InvalidBarsError(
-            f"The bars mix intervals: {slow} has one every {spacing[slow]}, {fast} one every {spacing[fast]}. Train on one interval."
-        )

@@ -6,10 +6,13 @@ import numpy as np
 import pandas as pd
 
 from ..exceptions import NotEnoughDataError, SktrainError
+from ..features import RegimeDetector
 from ..labels import AdaptiveLabeler
 from ..splits import EnhancedWalkForwardCV, TemporalSplitter
 
-__all__ = ["Task", "class_balance", "divide", "label_bars", "walk_forward_cv"]
+__all__ = ["CLASS_NAMES", "Task", "class_balance", "divide", "label_bars", "walk_forward_cv"]
+
+CLASS_NAMES = {0: "sell", 1: "hold", 2: "buy"}
 
 
 @dataclass(frozen=True)
@@ -35,17 +38,16 @@ def label_bars(bars, config, horizon):
     follow = config.adaptive_labels and config.volatility_adjusted_labels
     labeler = AdaptiveLabeler(
         horizon=horizon,
-        base_threshold=config.base_label_threshold,
+        base_threshold=config.labels_threshold,
         use_volatility_adjustment=follow,
         use_risk_adjustment=follow,
-        scaling=config.label_scaling if config.adaptive_labels else "affine",
+        scaling=config.labels_scaling,
     )
     rows, y = labeler.fit_resample(bars)
     if y.nunique() < 2:
-        only = {0: "sell", 1: "hold", 2: "buy"}[int(y.iloc[0])]
         raise SktrainError(
-            f"All {len(y)} labels are {only!r}: base_label_threshold={config.base_label_threshold:g} is out of scale for these bars. "
-            "Lower it, or use label_scaling='sigma'."
+            f"All {len(y)} labels are {CLASS_NAMES[int(y.iloc[0])]!r}: base_label_threshold={config.labels_threshold:g} is out of "
+            "scale for these bars. Lower it, or use label_scaling='sigma'."
         )
     return Task(rows, y, labeler)
 
@@ -53,7 +55,10 @@ def label_bars(bars, config, horizon):
 def divide(task, config):
     """Positions of the training, validation and test rows."""
     splitter = TemporalSplitter(
-        train_ratio=config.train_ratio, val_ratio=config.val_ratio, test_ratio=config.test_ratio, embargo_bars=config.embargo_bars
+        train_ratio=config.train_ratio,
+        val_ratio=config.val_ratio,
+        test_ratio=config.test_ratio,
+        embargo_bars=config.embargo_bars,
     )
     train, val, test = splitter.three_way(task.bars, task.y)
     needed = config.lookback + 1
@@ -65,7 +70,9 @@ def divide(task, config):
             )
     missing = sorted(set(np.unique(task.y)) - set(np.unique(task.y.iloc[train])))
     if missing:
-        raise SktrainError(f"The training rows hold no label {missing[0]} though later rows do. Give more bars, or lower base_label_threshold.")
+        raise SktrainError(
+            f"The training rows hold no label {missing[0]} though later rows do. Give more bars, or lower base_label_threshold."
+        )
     return train, val, test
 
 
@@ -76,10 +83,16 @@ def walk_forward_cv(config, *, n_splits=None, coverage=None):
         min_samples_per_fold=config.wf_min_samples_per_fold,
         embargo_bars=config.embargo_bars,
         ensure_regime_coverage=config.ensure_regime_coverage if coverage is None else coverage,
+        regime_detector=regime_detector(),
     )
+
+
+def regime_detector():
+    """Market regimes by thresholds that suit the bars' own spacing and volatility."""
+    return RegimeDetector(volatility_threshold="auto", trend_threshold="auto")
 
 
 def class_balance(y):
     """Share of sell, hold and buy."""
     shares = y.value_counts(normalize=True)
-    return {name: float(shares.get(code, 0.0)) for code, name in ((0, "sell"), (1, "hold"), (2, "buy"))}
+    return {name: float(shares.get(code, 0.0)) for code, name in CLASS_NAMES.items()}

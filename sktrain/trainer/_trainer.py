@@ -5,50 +5,28 @@ purged, embargoed and scored once, at the end.
 """
 
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
+import shutil
 import time
 
 from .._validation import Number, check_count
 from ..exceptions import SktrainError
 from ..reproducibility import DeterministicTrainingConfig
-from . import _evidence, _results, _stages
-from ._config import EnhancedTrainingConfig
+from . import _incremental, _results, _stages, _started
+from ._config import DEFAULTS, EnhancedTrainingConfig
 from ._models import FitPlan, with_config_news
-from ._progress import Reporter
-from ._run_folder import MODEL, find_model, prepare_folder, write_json
+from ._plan import tell_plan
+from ._progress import Reporter, default_verbosity
+from ._run import Run, interrupts
+from ._run_folder import CHECKPOINTS, MODEL, commit, find_model, locked, prepare_next, write_json
+from ._search import given_parameters
 from ._sources import open_source
-from ._tasks import class_balance, divide, label_bars, walk_forward_cv
+from ._spacing import is_intraday
+from ._tasks import divide, label_bars, walk_forward_cv
+from ._verdicts import one_sided_labels
 
 __all__ = ["EnhancedTrainer"]
-
-
-@dataclass
-class Run:
-    """What one call of ``train`` knows; stages read it and fill it."""
-
-    config: EnhancedTrainingConfig
-    folder: Path
-    plan: FitPlan
-    reporter: Reporter
-    source: object = None
-    task: object = None
-    blocks: tuple = ()
-    model: object = None
-    asked: object = None
-    interrupted: bool = False
-
-    def stopped(self):
-        """Whether the caller asked to stop, or pressed Ctrl-C."""
-        return self.interrupted or (self.asked is not None and self.asked())
-
-    def rows(self, *blocks):
-        """Bars and labels of some of the blocks ("train", "val", "test"), in order of time."""
-        from numpy import concatenate, sort
-
-        chosen = sort(concatenate([self.blocks[("train", "val", "test").index(name)] for name in blocks]))
-        return self.task.bars.iloc[chosen], self.task.y.iloc[chosen]
 
 
 class EnhancedTrainer:
@@ -57,7 +35,7 @@ class EnhancedTrainer:
     Parameters
     ----------
     config : EnhancedTrainingConfig, optional
-        Every switch; the original's defaults when omitted.
+        Every switch; its defaults when omitted.
     model_dir : path, default="runs/latest"
         Folder for the model, the result, the report and the checkpoints.
     data : path, DataFrame, dict of DataFrame or callable, optional
@@ -81,7 +59,7 @@ class EnhancedTrainer:
     >>> trainer = EnhancedTrainer(config, model_dir=getfixture("tmp_path"), data=load_sp500().iloc[:900])
     >>> result = trainer.train(epochs=2)
     >>> result["status"], sorted(result["class_balance"])
-    ('completed', ['buy', 'hold', 'sell'])
+    ('success', ['buy', 'hold', 'sell'])
     """
 
     def __init__(self, config=None, model_dir=None, data=None):
@@ -93,16 +71,16 @@ class EnhancedTrainer:
     def train(
         self,
         stocks=None,
-        epochs=100,
-        batch_size=32,
-        learning_rate=1e-3,
-        interval="1d",
-        horizon=3,
+        epochs=DEFAULTS["epochs"],
+        batch_size=None,
+        learning_rate=None,
+        interval=None,
+        horizon=DEFAULTS["horizon"],
         stop_flag=None,
         *,
         incremental=False,
         resume=False,
-        verbose=0,
+        verbose=None,
     ):
         """Run every stage the config asks for.
 
@@ -112,120 +90,172 @@ class EnhancedTrainer:
             Symbols; all that the source has by default.
         epochs : int, default=100
             Most epochs per fit.
-        batch_size : int, default=32
-            Rows per gradient step; ``config.batch_size`` wins when set.
-        learning_rate : float, default=1e-3
-        interval : str, default="1d"
-            Spacing of the bars.
+        batch_size : int, optional
+            Rows per step; 128 by default. ``config.batch_size`` comes first. A size that is given is kept out of a search.
+        learning_rate : float, optional
+            0.001 by default. A rate that is given is kept out of a search.
+        interval : str, optional
+            Spacing the bars must have, such as ``"1d"`` or ``"5m"``; their own by default. Nothing is resampled.
         horizon : int, default=3
             Bars a label looks ahead.
-        stop_flag : callable, event or None
-            A callable that returns a bool, or an object with ``is_set``: asked after every batch. Training then ends, and what
-            was trained is scored, saved and returned with status ``"stopped"``.
+        stop_flag : callable or object with ``is_set()``, optional
+            Asked after every batch; when true, training ends, and what was trained is scored and saved.
         incremental : bool, default=False
-            Continue the model in ``model_dir`` on the bars after those it saw, when drift allows; else retrain and say why.
+            Go on from the model in ``model_dir`` on the bars after those it saw, with the arguments of this call, when these have
+            not drifted; else train anew on all of them and say why. Arguments that would make it another model are refused.
         resume : bool, default=False
-            Take up a run of the same data and settings that was killed, from its checkpoints.
-        verbose : int, default=0
-            1 shows progress on stderr.
+            Take up a run with the same arguments that was killed; its result is that of an uninterrupted run.
+        verbose : int, optional
+            0 quiet, 1 a line per stage on stderr and a moving bar on a terminal; by default 1 where stderr is a terminal.
 
         Returns
         -------
         dict
-            ``status`` ("completed", "stopped", "interrupted"), ``training_time_seconds``, ``epochs_completed``,
-            ``best_train_loss``, ``best_val_loss``, ``best_val_accuracy``, ``model_path``, ``leakage_validation``,
-            ``walk_forward_results``, ``hyperparameters``, ``metrics_summary``, ``test_scores``, ``drift``, ``compression``,
-            ``class_balance``, ``missing_stocks``, ``incremental``, ``verdict``, ``config``. Written to ``result.json`` too.
+            ``status`` ("success", "stopped" by the flag, "interrupted" by Ctrl-C), ``training_time_seconds``,
+            ``epochs_completed``, ``best_train_loss``, ``best_val_loss``, ``best_val_accuracy``, ``model_path`` (None when no net was
+            trained), ``leakage_validation``, ``walk_forward_results`` (one mapping per fold), ``hyperparameters`` (those the nets
+            were trained with), ``metrics_summary``, ``test_scores``, ``drift``, ``compression``, ``incremental``, ``nested`` (scores
+            and parameters per fold of a search inside each fold, or None), ``interval``, ``profit``, ``class_balance``,
+            ``missing_stocks``, ``warnings``, ``verdict``, ``config``.
 
         Raises
         ------
-        SktrainError, InvalidParameterError
-            Bad arguments, config or bars, before any training.
-        PersistenceError
-            When ``model_dir`` cannot be written, before any training.
+        SktrainError
+            Before any training, for arguments, bars or a folder that cannot be used.
         """
         start = time.perf_counter()
-        run = self._prepare(epochs, batch_size, learning_rate, horizon, stop_flag, resume, verbose)
-        with self._determinism(run.config):
-            run.source = open_source(self.data, stocks, interval)
-            for name, reason in run.source.missing.items():
-                run.reporter.note(f"{name} left out: {reason}")
-            run.source = replace(run.source, bars=with_config_news(run.source.bars, run.config))
-            run.task = label_bars(run.source.bars, run.config, horizon)
-            run.blocks = divide(run.task, run.config)
-            if run.config.use_walk_forward and not incremental:
-                walk_forward_cv(run.config).split(*run.rows("train", "val"))  # folds that cannot be filled are refused before training
-            with _stages.interrupts(run):
-                found = self._stages(run, incremental)
-        return self._finish(run, found, time.perf_counter() - start)
+        config, plan = self._checked(epochs, batch_size, learning_rate, horizon)
+        given = (
+            given_parameters(config, batch_size=batch_size, learning_rate=learning_rate)
+            if config.use_hpo
+            else ()
+        )
+        asked = _as_question(stop_flag)
+        reporter = Reporter(default_verbosity() if verbose is None else verbose)
+        with locked(self.model_dir) as folder, self._determinism(config):
+            run = Run(config, folder, plan, reporter, given, asked=asked)
+            with interrupts(run):
+                earlier = self._open(run, stocks, interval, incremental)
+                self._settle(run, resume)
+                found = self._stages(run, prepare_next(folder), earlier)
+                result = self._finish(run, found, start)
+        return result
 
-    def _prepare(self, epochs, batch_size, learning_rate, horizon, stop_flag, resume, verbose):
+    def _checked(self, epochs, batch_size, learning_rate, horizon):
+        """The config and the plan, or what is wrong with them."""
         if not isinstance(self.config, EnhancedTrainingConfig):
-            raise SktrainError(f"config must be an EnhancedTrainingConfig, got {type(self.config).__name__}.")
+            raise SktrainError(
+                f"config must be an EnhancedTrainingConfig, got {type(self.config).__name__}."
+            )
         self.config.validate()
-        config = replace(self.config, skip_scaler_fit=self.config.skip_scaler_fit or bool(self._skip_scaler_fit))
-        if not Number(0, closed="neither").is_satisfied_by(learning_rate):
-            raise SktrainError(f"learning_rate must be a positive number, got {learning_rate!r}.")
-        folder = prepare_folder(self.model_dir)
-        checkpoints = folder / "checkpoints"
-        if not resume and checkpoints.exists():
-            _stages.clear(checkpoints)
+        config = replace(
+            self.config, skip_scaler_fit=self.config.skip_scaler_fit or bool(self._skip_scaler_fit)
+        )
+        rate = DEFAULTS["learning_rate"] if learning_rate is None else learning_rate
+        if not Number(0, closed="neither").is_satisfied_by(rate):
+            raise SktrainError(f"learning_rate must be a positive number, got {rate!r}.")
         plan = FitPlan(
             epochs=check_count("epochs", epochs),
-            batch_size=check_count("batch_size", batch_size),
-            learning_rate=float(learning_rate),
+            batch_size=check_count(
+                "batch_size", DEFAULTS["batch_size"] if batch_size is None else batch_size
+            ),
+            learning_rate=float(rate),
             horizon=check_count("horizon", horizon),
             valid_fraction=config.val_ratio / (config.train_ratio + config.val_ratio),
-            stop=_as_question(stop_flag),
-            checkpoints=checkpoints,
         )
-        run = Run(config, folder, plan, Reporter(verbose), asked=plan.stop)
-        run.plan = replace(plan, stop=run.stopped)
-        return run
+        return config, plan
 
-    def _stages(self, run, incremental):
+    def _open(self, run, stocks, interval, incremental):
+        """Bars, labels, blocks, the earlier model: everything that can be refused is refused here, before any training."""
+        config = run.config
+        run.source = open_source(self.data, stocks, interval)
+        for name, reason in run.source.missing.items():
+            run.reporter.note(f"{name} left out: {reason}")
+        run.source = replace(run.source, bars=with_config_news(run.source.bars, config))
+        run.task = label_bars(run.source.bars, config, run.plan.horizon)
+        run.blocks = divide(run.task, config)
+        run.plan = replace(run.plan, intraday=is_intraday(run.source.bars))
+        if config.use_walk_forward and not incremental:
+            walk_forward_cv(config).split(
+                *run.rows("train", "val")
+            )  # folds that cannot be filled are refused before training
+        if incremental:
+            earlier = _incremental.open_earlier(run.folder, config, run.plan.horizon)
+            _incremental.new_rows(run, earlier)
+            return earlier
+        if config.skip_scaler_fit:
+            run.plan = replace(run.plan, scaling=_incremental.kept_scaling(run.folder, config))
+        return None
+
+    def _settle(self, run, resume):
+        """Make the checkpoints those of this run, and say what is about to happen."""
+        _started.begin(run, resume=resume)
+        run.plan = replace(
+            run.plan,
+            stop=run.stopped,
+            watch=run.reporter.epoch,
+            checkpoints=run.folder / CHECKPOINTS,
+        )
+        tell_plan(run)
+        trouble = one_sided_labels(run.task, run.config)
+        if trouble:
+            run.warn(trouble)
+
+    def _stages(self, run, work, earlier):
         """The stages in their order; each says what it found."""
         config = run.config
-        found = {"leakage": _stages.audit(run) if config.leakage_audit else {}}
+        found = {
+            "work": work,
+            "folds": None,
+            "nested": [],
+            "drift": {},
+            "compression": {},
+            "test": None,
+        }
+        found["leakage"] = _stages.audit(run) if config.leakage_audit and not run.stopped() else {}
         found["search"] = _stages.search(run) if config.use_hpo and not run.stopped() else None
-        found["training"] = _stages.fit(run, incremental)
-        found["folds"] = _stages.walk_forward(run) if config.use_walk_forward and not run.stopped() else None
-        found["drift"] = _stages.drift(run) if config.use_drift_detection else {}
+        found["training"] = _stages.fit(run, work, earlier)
+        if not found["training"]["whole"]:
+            return found
+        if config.use_walk_forward and found["training"]["mode"] == "continued":
+            run.warn(
+                "A model that was trained on has no walk-forward folds: they would score another one, trained anew."
+            )
+        elif config.use_walk_forward and not run.stopped():
+            found["folds"], found["nested"] = _stages.walk_forward(run)
+        found["drift"] = (
+            _stages.drift(run, work, found["training"]) if config.use_drift_detection else {}
+        )
         found["compression"] = _stages.compress(run)
         found["test"] = _stages.score_test(run)
-        found["path"] = _stages.save(run)
+        _stages.save(run, work)
         return found
 
-    def _finish(self, run, found, seconds):
-        nets = found["training"].pop("nets")
-        curves, reasons = _evidence.learning_curves(nets)
-        status = "interrupted" if run.interrupted else "stopped" if run.stopped() else "completed"
-        result = {
-            "status": status,
-            "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "training_time_seconds": seconds,
-            **_results.training_figures(curves),
-            "model_path": str(found["path"]),
-            "verdict": _results.verdict(found),
-            "leakage_validation": found["leakage"],
-            "walk_forward_results": _results.fold_rows(found["folds"]),
-            "hyperparameters": _results.hyperparameters(run),
-            "metrics_summary": _results.metrics_summary(found, curves, reasons),
-            "test_scores": found["test"]["scores"]["model"],
-            "drift": found["drift"],
-            "compression": found["compression"],
-            "incremental": found["training"],
-            "class_balance": class_balance(run.task.y),
-            "missing_stocks": run.source.missing,
-            "config": run.config.to_dict(),
-        }
-        write_json(run.folder / "evidence.json", _results.evidence(run, found, curves, reasons))
-        write_json(run.folder / "result.json", result)
-        self.model_, self.result_ = run.model, result
-        _stages.report(run)
-        if status == "completed":
-            _stages.clear(run.plan.checkpoints)
-        return result
+    def _finish(self, run, found, start):
+        """Write the run's files, all or none, and return its result."""
+        work, status = found["work"], run.status
+        record = _results.record(run, found, status)
+        if found["training"]["whole"]:
+            write_json(
+                work / "evidence.json",
+                {**record.evidence, "model_sha256": record.result["model_sha256"]},
+            )
+            self._write(run, record.result, work, start)
+            _stages.report(run, work)
+            self._write(run, record.result, work, start)
+            commit(run.folder)
+            if status == "success":
+                shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)
+            self.model_ = run.model
+        record.result["training_time_seconds"] = time.perf_counter() - start
+        self.result_ = record.result
+        return record.result
+
+    @staticmethod
+    def _write(run, result, work, start):
+        result["training_time_seconds"] = time.perf_counter() - start
+        _results.list_files(run, result, work)
+        write_json(work / "result.json", result)
 
     @staticmethod
     def _determinism(config):
@@ -252,4 +282,6 @@ def _as_question(stop_flag):
         return lambda: bool(stop_flag.is_set())
     if callable(stop_flag):
         return lambda: bool(stop_flag())
-    raise SktrainError(f"stop_flag must be a callable or an object with is_set(), such as threading.Event; got {type(stop_flag).__name__}.")
+    raise SktrainError(
+        f"stop_flag must be a callable or an object with is_set(), such as threading.Event; got {type(stop_flag).__name__}."
+    )

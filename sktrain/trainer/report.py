@@ -4,9 +4,6 @@ Nothing is computed here: numbers come from ``result.json`` and ``evidence.json`
 style and pictures, loads nothing, and reads on a phone.
 """
 
-import base64
-from html import escape
-import io
 import json
 from pathlib import Path
 
@@ -15,23 +12,19 @@ import pandas as pd
 
 from .._io import atomic_write
 from .._optional import require
-from ..exceptions import PersistenceError
-from ..plotting import CompressionDisplay, DriftDisplay, LearningCurveDisplay, SearchDisplay, WalkForwardDisplay
-from ..plotting._canvas import PALETTE
-from ._run_folder import read_result
+from ..plotting import (
+    CompressionDisplay,
+    DriftDisplay,
+    LearningCurveDisplay,
+    SearchDisplay,
+    WalkForwardDisplay,
+)
+from . import _words
+from ._page import EquityPicture, VerdictPicture, bullets, page, paragraph, picture, section, table
+from ._run_folder import read_evidence, read_result
+from ._verdicts import next_steps
 
 __all__ = ["write_report"]
-
-_STYLE = """
-:root{color-scheme:light}body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:0 auto;padding:1rem;color:#222;background:#fff}
-h1{font-size:1.6rem;margin:.2rem 0}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #ddd;padding-bottom:.2rem}
-.verdict{font-size:1.1rem;background:#f3f6f9;border-left:4px solid #4878a8;padding:.7rem 1rem;margin:1rem 0}
-.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}
-th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid #eee;white-space:nowrap}th:first-child,td:first-child{text-align:left}
-img{max-width:100%;height:auto}pre{white-space:pre-wrap;background:#f7f7f7;padding:.6rem;font-size:.8rem;overflow-x:auto}
-.status{font-weight:600}.PASS{color:#2a7d3f}.FAIL{color:#b03a2e}.INCONCLUSIVE,.NOT_CHECKED{color:#a06a00}
-footer{margin-top:3rem;color:#777;font-size:.8rem}
-"""
 
 
 def write_report(run, out=None):
@@ -51,102 +44,144 @@ def write_report(run, out=None):
     Raises
     ------
     PersistenceError
-        When the folder is not that of a finished run.
+        When the folder is not that of a finished run, or a mixture of two.
     MissingDependencyError
         Without matplotlib.
     """
     require("matplotlib", extra="plot", caller="the run report")
     run = Path(run)
     result = read_result(run)
-    file = run / "evidence.json"
-    if not file.is_file():
-        raise PersistenceError(f"{str(run)!r} holds no evidence.json: it was not written by train, or is damaged.")
-    evidence = json.loads(file.read_text(encoding="utf-8"))
-    sections = [section(result, evidence) for section in (_what, _folds, _learning, _test, _leakage, _drift, _search, _compression, _origin)]
-    title = f"sktrain run: {evidence['data']['name']}"
-    html = (
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width,initial-scale=1'>"
-        f"<link rel='icon' href='data:,'><title>{escape(title)}</title><style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>"
-        f"<p class='verdict'>{escape(result['verdict'])}</p>{''.join(sections)}"
-        "<footer>Every number on this page was measured in this run.</footer></body></html>"
+    evidence = read_evidence(run, result)
+    parts = (
+        _state,
+        _data,
+        _folds,
+        _nested,
+        _test,
+        _profit,
+        _learning,
+        _leakage,
+        _drift,
+        _search,
+        _compression,
+        _origin,
     )
+    body = "".join(part(result, evidence) for part in parts)
+    html = page(f"sktrain run: {result['data']['name']}", result["verdict"], body)
     target = Path(out) if out is not None else run / "report.html"
     atomic_write(target, html.encode())
     return target
 
 
-def _section(title, *parts):
-    return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>"
+def _state(result, evidence):
+    """What is unusual about the run, and what to do next."""
+    state = {
+        "success": "",
+        "stopped": "The run was stopped by its stop flag before it was done.",
+        "interrupted": "The run was interrupted (Ctrl-C) before it was done.",
+    }[result["status"]]
+    warnings = [*([state] if state else []), *result["warnings"]]
+    steps = [line for line in next_steps(result) if not line.startswith("report:")]
+    return "".join(paragraph(text, "warning") for text in warnings) + bullets(steps)
 
 
-def _paragraph(text):
-    return f"<p>{escape(text)}</p>"
-
-
-def _table(frame, *, index=True):
-    shown = frame.copy()
-    for name in shown.columns:
-        if pd.api.types.is_string_dtype(shown[name]):
-            shown[name] = [value.removesuffix("T00:00:00") if isinstance(value, str) else value for value in shown[name]]
-        if pd.api.types.is_float_dtype(shown[name]):
-            shown[name] = shown[name].map(lambda value: "" if pd.isna(value) else f"{value:.4g}")
-    return f"<div class='wide'>{shown.to_html(index=index, border=0, na_rep='')}</div>"
-
-
-def _mapping(values):
-    flat = {key: value for key, value in values.items() if not isinstance(value, (dict, list))}
-    rows = pd.DataFrame({"value": [_short(value) for value in flat.values()]}, index=list(flat))
-    return _table(rows)
-
-
-def _short(value):
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _picture(display, name):
-    """A Display as an inline PNG."""
-    from matplotlib.figure import Figure
-
-    display.plot()
-    figure: Figure = display.figure_
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    from matplotlib import pyplot
-
-    pyplot.close(figure)
-    return f"<img alt='{escape(name)}' src='data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}'>"
-
-
-def _what(result, evidence):
-    data = evidence["data"]
+def _data(result, evidence):
+    data = result["data"]
     balance = ", ".join(f"{name} {share:.1%}" for name, share in result["class_balance"].items())
+    symbols = f" of {', '.join(data['symbols'])}" if data["symbols"] else ""
+    told = result["hyperparameters"]
+    unit = "standard deviations" if told["label_scaling"] == "sigma" else "of the price"
     text = (
-        f"{data['rows']:,} labelled bars of {data['name']} from {data['first']} to {data['last']}"
-        f"{' of ' + ', '.join(data['symbols']) if data['symbols'] else ''}. Labels look {data['horizon']} bars ahead: {balance}."
+        f"{data['rows']:,} labelled bars of {data['name']}{symbols}, every {data['interval']}, from {data['first']} to "
+        f"{data['last']}. Labels look {data['horizon']} bars ahead against a threshold of {told['base_label_threshold']:g} {unit}: "
+        f"{balance}."
     )
-    blocks = pd.DataFrame(evidence["blocks"]).set_index("block")
-    missing = "".join(_paragraph(f"{name} was asked for and left out: {reason}.") for name, reason in result["missing_stocks"].items())
-    return _section("What was trained on what", _paragraph(text), _table(blocks), missing)
+    rows = [
+        (row["block"], row["first"], row["last"], f"{row['rows']:,}") for row in evidence["blocks"]
+    ]
+    missing = [
+        f"{name} was asked for and left out: {reason}."
+        for name, reason in result["missing_stocks"].items()
+    ]
+    return section(
+        "What was trained on what",
+        paragraph(text),
+        table(("block", "from", "to", "rows"), rows),
+        *map(paragraph, missing),
+    )
 
 
 def _folds(result, evidence):
     rows = result["walk_forward_results"]
     if not rows:
-        return _section("Walk-forward validation", _paragraph("Not run: use_walk_forward is off, or the run was stopped before."))
-    table = pd.DataFrame(rows).set_index("fold")
-    table = table[[name for name in table.columns if not table[name].map(lambda value: isinstance(value, (dict, list))).any()]]
+        return section(
+            "Walk-forward validation", paragraph("Not run: it is off, or the run ended before.")
+        )
     kept = evidence["folds"]
-    times = pd.DatetimeIndex(pd.to_datetime(np.array(kept["times"], dtype="int64"), unit="ns"))
+    times = _times(kept["times"])
     roles = np.array([_unpack(runs, len(times)) for runs in kept["roles"]])
-    close = pd.Series(kept["close"], index=pd.DatetimeIndex(pd.to_datetime(np.array(kept["close_times"], dtype="int64"), unit="ns")))
+    close = pd.Series(kept["close"], index=_times(kept["close_times"]))
     regimes = pd.Series(kept["regimes"], index=close.index) if kept["regimes"] else None
-    summary = pd.DataFrame(result["metrics_summary"]["walk_forward"]).T
-    return _section(
-        "Walk-forward validation",
-        _picture(WalkForwardDisplay(times, roles, close=close, regimes=regimes), "folds over the price"),
-        _table(summary),
-        _table(table),
+    drawn = picture(
+        WalkForwardDisplay(times, roles, close=close, regimes=regimes),
+        "The price with its market regimes, and what each fold trained on and was tested on.",
     )
+    head = (
+        "fold",
+        "tested from",
+        "to",
+        "trained",
+        "tested",
+        "purged",
+        "model",
+        "majority",
+        "logistic",
+    )
+    cells = [
+        (
+            row["fold"],
+            _words.date(row.get("test_start", "")),
+            _words.date(row.get("test_end", "")),
+            row.get("train_size", ""),
+            row.get("test_size", ""),
+            row.get("purged", ""),
+            *(
+                _words.percent(row.get(f"{name}_balanced_accuracy"))
+                for name in ("model", "majority", "logistic")
+            ),
+        )
+        for row in rows
+    ]
+    names, regime_cells = _words.regime_rows(rows)
+    seen = table(("fold", *names, "never trained on"), regime_cells) if names else ""
+    words = paragraph(
+        "Balanced accuracy (the mean share of right answers over the classes) of a model fitted anew in every fold."
+    )
+    return section(
+        "Walk-forward validation",
+        words,
+        _scores(result),
+        drawn,
+        table(head, cells),
+        paragraph("Rows tested per market regime:") if seen else "",
+        seen,
+    )
+
+
+def _scores(result):
+    head = (
+        "",
+        "balanced accuracy, folds",
+        "95 % interval",
+        "accuracy, test",
+        "balanced accuracy, test",
+        "log loss, test",
+    )
+    return table(head, _words.score_rows(result))
+
+
+def _times(stamps):
+    return pd.DatetimeIndex(pd.to_datetime(np.array(stamps, dtype="int64"), unit="ns"))
 
 
 def _unpack(runs, length):
@@ -156,85 +191,160 @@ def _unpack(runs, length):
     return role
 
 
-def _learning(result, evidence):
-    curves = {name: pd.DataFrame(rows).set_index("epoch") for name, rows in evidence["curves"].items() if rows}
-    if not curves:
-        return _section("Learning curves", _paragraph("No net was trained."))
-    reasons = "".join(_paragraph(f"{name} stopped: {why}.") for name, why in evidence["stop_reasons"].items())
-    best = {name: int(curve.get("valid_loss", curve["train_loss"]).idxmin()) for name, curve in curves.items()}
-    return _section("Learning curves", _picture(LearningCurveDisplay(curves, best), "losses per epoch"), reasons)
-
-
-class _Verdicts:
-    """Confusion matrix and calibration of the test block, drawn side by side."""
-
-    def __init__(self, test):
-        self.test = test
-
-    def plot(self):
-        plt = require("matplotlib.pyplot", extra="plot", caller="the run report")
-        figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
-        counts = np.array(self.test["confusion"])
-        left.imshow(counts, cmap="Blues")
-        for row, column in np.ndindex(*counts.shape):
-            dark = counts[row, column] > counts.max() / 2
-            left.text(column, row, str(counts[row, column]), ha="center", va="center", color="white" if dark else "black")
-        names = self.test["classes"]
-        left.set(xticks=range(len(names)), xticklabels=names, yticks=range(len(names)), yticklabels=names, xlabel="predicted", ylabel="true")
-        right.plot([0, 1], [0, 1], color=PALETTE["price"], linewidth=0.7, linestyle=":")
-        for number, (name, curve) in enumerate(self.test["calibration"].items()):
-            right.plot(curve["confidence"], curve["accuracy"], marker="o", markersize=3, color=f"C{number}", label=name)
-        right.set(xlabel="confidence of the predicted class", ylabel="how often it was right", xlim=(0, 1), ylim=(0, 1))
-        right.legend(fontsize="small")
-        self.figure_ = figure
-        return self
+def _nested(result, evidence):
+    nested = result["nested"]
+    if not nested:
+        return ""
+    rows = [
+        (
+            number,
+            _words.percent(score),
+            _words.percent(inner),
+            ", ".join(f"{name.rpartition('__')[2]} {value:.3g}" for name, value in params.items()),
+        )
+        for number, (score, inner, params) in enumerate(
+            zip(nested["scores"], nested["inner_scores"], nested["params"])
+        )
+    ]
+    text = "Every fold searched its hyperparameters on its own training rows, so its score is of rows the search never saw."
+    return section(
+        "Nested search",
+        paragraph(text),
+        table(("fold", "score", "score inside the search", "found"), rows),
+    )
 
 
 def _test(result, evidence):
-    test = evidence.get("test")
-    if not test:
-        return _section("The untouched test block", _paragraph("Not scored: the run was stopped before."))
-    table = pd.DataFrame(result["metrics_summary"]["test"]).T
-    return _section("The untouched test block", _table(table), _picture(_Verdicts(test), "confusion matrix and calibration"))
+    words = "Rows: what was; columns: what the model said. Below: how often answers of a given confidence were right."
+    scores = "" if result["walk_forward_results"] else _scores(result)
+    return section(
+        "The untouched test block", scores, picture(VerdictPicture(evidence["test"]), words)
+    )
+
+
+def _profit(result, evidence):
+    earned = evidence["profit"]
+    if not earned:
+        return ""
+    words = "Wealth of following the model and of holding the market over the test block; no advice, one path of one block."
+    return section(
+        "What it would have earned",
+        paragraph(_words.profit_sentence(result["profit"])),
+        picture(EquityPicture(earned), words),
+    )
+
+
+def _learning(result, evidence):
+    curves = {
+        name: pd.DataFrame(rows).set_index("epoch")
+        for name, rows in evidence["curves"].items()
+        if rows
+    }
+    if not curves:
+        return section("Learning curves", paragraph("No net was trained in this run."))
+    reasons = [
+        f"{name}: {len(curves[name])} epochs, ended by {why}."
+        for name, why in evidence["stop_reasons"].items()
+        if name in curves
+    ]
+    best = {
+        name: epoch for name, curve in curves.items() if (epoch := _best_epoch(curve)) is not None
+    }
+    drawn = picture(
+        LearningCurveDisplay(curves, best), "Loss per epoch on training and validation rows."
+    )
+    return section("Learning curves", drawn, bullets(reasons))
+
+
+def _best_epoch(curve):
+    """The epoch of the lowest validation loss, of the lowest training loss where nothing was validated."""
+    for name in ("valid_loss", "train_loss"):
+        losses = curve[name].dropna() if name in curve else ()
+        if len(losses):
+            return int(losses.idxmin())
+    return None
 
 
 def _leakage(result, evidence):
     audit = result["leakage_validation"]
     if not audit.get("status"):
-        return _section("Leakage audit", _paragraph("Not run: leakage_audit is off."))
-    findings = [{key: _short(value) for key, value in row.items() if key in ("code", "severity", "where", "fix")} for row in audit.get("findings", [])]
-    table = _table(pd.DataFrame(findings), index=False) if findings else _paragraph("No findings.")
-    return _section("Leakage audit", f"<p class='status {escape(audit['status'])}'>{escape(audit['status'])}</p>", table)
+        return section("Leakage audit", paragraph("Not run: it is off, or the run ended before."))
+    findings = [
+        _words.finding(one) + (f" Mend it: {one['fix']}" if one.get("fix") else "")
+        for one in audit.get("findings", [])
+    ]
+    return section(
+        "Leakage audit",
+        paragraph(audit["status"], f"status {audit['status']}"),
+        bullets(findings) if findings else paragraph("No findings."),
+    )
 
 
 def _drift(result, evidence):
     found = result["drift"]
     if not found:
-        return _section("Drift of the test block", _paragraph("Not checked."))
+        return section("Drift of the test block", paragraph("Not checked."))
     frame = pd.DataFrame.from_dict(found["per_feature"], orient="index")
-    display = DriftDisplay(pd.DataFrame([frame["psi"].astype(float)]), evidence["drift_threshold"], {"per_feature": frame})
-    reason = found.get("reason") or ""
-    text = f"Recommendation: {found['recommendation']}. {reason}"
-    return _section("Drift of the test block", _paragraph(text), _picture(display, "drift per feature"))
+    display = DriftDisplay(
+        pd.DataFrame([frame["psi"].astype(float)]),
+        evidence["drift_threshold"],
+        {"per_feature": frame},
+    )
+    drifted = (
+        "The test block differs from the training rows"
+        if found["drift_detected"]
+        else "The test block is like the training rows"
+    )
+    text = f"{drifted}; recommendation: {found['recommendation']}. {found.get('reason') or ''}"
+    advice = f" {found['advice']}" if "advice" in found else ""
+    return section(
+        "Drift of the test block",
+        paragraph(text + advice),
+        picture(display, "Population stability index of every feature; the line is the threshold."),
+    )
 
 
 def _search(result, evidence):
-    search = evidence.get("search")
+    search = result["search"]
     if not search:
-        return _section("Hyperparameter search", _paragraph("Not run: use_hpo is off."))
+        return ""
     scores = [np.nan if value is None else value for value in search["scores"]]
-    parts = [_picture(SearchDisplay(scores, search["states"], search["luck"]), "scores of the trials"), _mapping(search["best_params"])]
-    return _section("Hyperparameter search", *parts, f"<pre>{escape(search['overfit'])}</pre>")
+    drawn = picture(
+        SearchDisplay(scores, search["states"], search["luck"]),
+        "Score of every trial; the line is what luck alone would show.",
+    )
+    return section("Hyperparameter search", *map(paragraph, _words.search_sentences(search)), drawn)
 
 
 def _compression(result, evidence):
     found = result["compression"]
     if not found:
-        return _section("Compression", _paragraph("Not run: prune_after_training and quantize_model are off."))
-    table = pd.DataFrame({"before": found["before"], "after": found["after"]}).apply(pd.to_numeric, errors="coerce").dropna()
-    return _section("Compression", _table(table), _picture(CompressionDisplay(table), "before and after compression"))
+        return section("Compression", paragraph("None: pruning and quantization are off."))
+    frame = (
+        pd.DataFrame({"before": found["before"], "after": found["after"]})
+        .apply(pd.to_numeric, errors="coerce")
+        .dropna()
+    )
+    drawn = picture(
+        CompressionDisplay(frame), "The model after compression, as a multiple of the model before."
+    )
+    agreement = found.get("agreement")
+    same = (
+        paragraph(f"{agreement:.1%} of the answers are the same.") if agreement is not None else ""
+    )
+    return section(
+        "Compression", table(("", "before", "after"), _words.compression_rows(found)), same, drawn
+    )
 
 
 def _origin(result, evidence):
+    rows = [(name, value) for name, value in evidence["origin"].items()]
+    rows += [("model, SHA-256", result["model_sha256"]), ("finished", result["finished_at"])]
+    from html import escape
+
     config = escape(json.dumps(result["config"], indent=1))
-    return _section("Where this came from", _mapping(evidence["origin"]), f"<details><summary>Configuration</summary><pre>{config}</pre></details>")
+    return section(
+        "Where this came from",
+        table(("", ""), rows),
+        f"<details><summary>Configuration</summary><pre>{config}</pre></details>",
+    )

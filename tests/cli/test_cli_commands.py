@@ -48,15 +48,17 @@ def run(folder, csv):
 
 def test_train_prints_folds_baselines_and_verdict(run, csv, folder, capsys):
     assert main(["train", "--data", csv, "--out", str(folder / "other"), "--quiet", *FAST]) == 0
-    out = capsys.readouterr().out
-    for words in ("class balance", "walk-forward folds", "model / majority / logistic", "purged", "95 % interval", "Walk-forward balanced accuracy"):
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines()[: printed.splitlines().index("")])) <= 80
+    out = " ".join(printed.split())
+    for words in ("class balance", "walk-forward folds", "majority", "logistic", "purged", "95 % interval", "Walk-forward balanced accuracy"):
         assert words in out
 
 
 def test_train_json_is_one_document(csv, folder, capfd):
     assert main(["train", "--data", csv, "--out", str(folder / "json"), "--json", *FAST]) == 0
     document = json.loads(capfd.readouterr().out)
-    assert document["status"] == "completed"
+    assert document["status"] == "success"
     assert len(document["walk_forward_results"]) == 2
 
 
@@ -129,7 +131,7 @@ def test_config_file_and_flags(csv, folder, capfd):
         (["predict", "/nonexistent", "--dataset", "sp500"], "No model"),
         (["predict", "RUN", "--dataset", "sp500", "--last", "0"], "--last"),
         (["report", "/nonexistent"], "finished run"),
-        (["drift", "/nonexistent", "--dataset", "sp500"], "drift.joblib"),
+        (["drift", "/nonexistent", "--dataset", "sp500"], "No run"),
         (["audit", "--folds", "1"], "--folds"),
     ],
 )

@@ -56,8 +56,30 @@ ORIGINAL = {
 
 
 def test_original_fields_keep_their_defaults():
+    """All but one: thresholds of 3 % make nine labels of ten "hold", so the threshold follows the scaling (docs/migration.md)."""
     config = EnhancedTrainingConfig()
-    assert {name: getattr(config, name) for name in ORIGINAL} == ORIGINAL
+    ours = {name: getattr(config, name) for name in ORIGINAL}
+    assert ours == {**ORIGINAL, "base_label_threshold": None}
+    assert (config.labels_scaling, config.labels_threshold) == ("sigma", 0.5)
+    affine = EnhancedTrainingConfig(label_scaling="affine")
+    assert affine.labels_threshold == ORIGINAL["base_label_threshold"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "scaling", "threshold"),
+    [
+        ({}, "sigma", 0.5),
+        ({"label_scaling": "sigma"}, "sigma", 0.5),
+        ({"label_scaling": "affine"}, "affine", 0.03),
+        ({"base_label_threshold": 0.02}, "affine", 0.02),  # the original's: a threshold alone is a return
+        ({"base_label_threshold": 1.5, "label_scaling": "sigma"}, "sigma", 1.5),
+        ({"adaptive_labels": False}, "affine", 0.03),
+        ({"volatility_adjusted_labels": False}, "affine", 0.03),
+    ],
+)
+def test_a_scaling_without_a_threshold_takes_its_own(fields, scaling, threshold):
+    config = EnhancedTrainingConfig(**fields)
+    assert (config.labels_scaling, config.labels_threshold) == (scaling, threshold)
 
 
 def test_every_field_is_checked_and_documented():
@@ -85,6 +107,14 @@ def test_every_field_is_checked_and_documented():
         ({"early_stopping_min_epochs": 30, "early_stopping_max_epochs": 10}, ["early_stopping_min_epochs", "30", "10"]),
         ({"use_smote": "yes"}, ["use_smote", "yes"]),
         ({"quantization_bits": 3}, ["quantization_bits", "3"]),
+        ({"base_label_threshold": 0.5}, ["0.5", "a return", "label_scaling='sigma'"]),
+        ({"label_scaling": "sigma", "base_label_threshold": 11}, ["11", "standard deviations"]),
+        ({"label_scaling": "sigma", "adaptive_labels": False}, ["label_scaling", "adaptive_labels"]),
+        ({"timezone": "America/New_York"}, ["timezone", "news"]),
+        ({"use_pretrained_embeddings": True, "news": "n.csv", "timezone": "Mars/Base"}, ["timezone", "Mars/Base"]),
+        ({"use_pretrained_embeddings": True, "news": "n.csv", "session_close": "4pm"}, ["session_close", "4pm"]),
+        ({"session": "lunch"}, ["session", "lunch", "4h"]),
+        ({"session": "-1h"}, ["session", "-1h"]),
     ],
 )
 def test_bad_fields_are_named(fields, words):

@@ -68,7 +68,7 @@ def test_the_report_tells_what_was_measured(run):
     result = json.loads((run / "result.json").read_text())
     assert result["verdict"].replace("'", "&#x27;") in text
     for row in result["walk_forward_results"]:
-        assert f"{row['model_accuracy']:.4g}" in text
+        assert f"<td>{row['model_balanced_accuracy']:.1%}</td>" in text
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):

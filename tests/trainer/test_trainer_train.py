@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ SMALL = {
     "leakage_audit": False,
     "prune_after_training": False,
 }
+EARLIER = {**SMALL, "use_walk_forward": False}
 KEYS = {
     "status",
     "training_time_seconds",
@@ -61,7 +63,7 @@ def trained(bars, tmp_path_factory):
 def test_every_promised_key_holds_a_measured_value(trained):
     trainer, result = trained
     assert set(result) >= KEYS
-    assert result["status"] == "completed"
+    assert result["status"] == "success"
     assert 1 <= result["epochs_completed"] <= 4
     for name in ("best_train_loss", "best_val_loss", "best_val_accuracy", "training_time_seconds"):
         assert np.isfinite(result[name])
@@ -146,23 +148,101 @@ def test_incremental_needs_a_model_and_new_bars(bars, trained, tmp_path):
         EnhancedTrainer(EnhancedTrainingConfig(**SMALL), trained[0].model_dir, bars.iloc[:700]).train(epochs=1, incremental=True)
 
 
-def test_incremental_continues_or_says_why_not(tmp_path):
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory):
+    """A folder with a model of the first 800 bars, and all 1500 bars."""
     market = make_market(1500, signal=0.8, regimes=False, random_state=1).bars
-    config = EnhancedTrainingConfig(**{**SMALL, "use_walk_forward": False})
-    first = EnhancedTrainer(config, tmp_path, market.iloc[:800])
-    first.train(epochs=2)
-    before = {name: value.clone() for name, value in _net(first.model_).module_.state_dict().items()}
-    second = EnhancedTrainer(config, tmp_path, market)
-    second._skip_scaler_fit = True
-    result = second.train(epochs=2, incremental=True)
+    folder = tmp_path_factory.mktemp("earlier")
+    EnhancedTrainer(EnhancedTrainingConfig(**EARLIER), folder, market.iloc[:800]).train(epochs=2)
+    return folder, market
+
+
+@pytest.fixture
+def earlier(first_run, tmp_path):
+    """A copy of that folder, the bars, and the config."""
+    shutil.copytree(first_run[0], tmp_path / "run")
+    return tmp_path / "run", first_run[1], EnhancedTrainingConfig(**EARLIER)
+
+
+def _weights(folder):
+    return {name: value.clone() for name, value in load(folder / "trained.sktrain")[-1].module_.state_dict().items()}
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_incremental_trains_on_with_the_new_arguments(earlier, keep):
+    folder, market, config = earlier
+    before = _weights(folder)
+    config.focal_loss_gamma, config.dropout_rate = 5.0, 0.1
+    second = EnhancedTrainer(config, folder, market)
+    second._skip_scaler_fit = keep
+    result = second.train(epochs=3, batch_size=16, learning_rate=0.002, incremental=True)
     assert result["incremental"]["mode"] == "continued"
-    assert "scaling kept" in result["incremental"]["reason"]
-    after = _net(second.model_).module_.state_dict()
-    scaling = [name for name in after if name in ("mean", "scale", "std", "center") or "standard" in name]
-    assert scaling
-    for name in scaling:
-        assert (after[name] == before[name]).all()
+    assert result["epochs_completed"] == 3
+    told = result["hyperparameters"]
+    net = load(folder / "trained.sktrain")[-1]
+    for name, param in (("epochs", "update_epochs"), ("batch_size", "batch_size"), ("learning_rate", "lr")):
+        assert told[name] == net.get_params()[param]
+    assert (told["epochs"], told["batch_size"], told["learning_rate"], told["focal_loss_gamma"], told["dropout"]) == (3, 16, 0.002, 5.0, 0.1)
+    after = _weights(folder)
+    scaling = ["standardize.mean", "standardize.scale"]
+    assert all((after[name] == before[name]).all() == keep for name in scaling)
     assert any((after[name] != before[name]).any() for name in after if name not in scaling)
+
+
+def test_scaling_of_an_incremental_run_is_that_of_its_training_rows(earlier):
+    """An independent answer: mean and deviation of the steps of the new training rows, computed from the windows."""
+    from dataclasses import replace
+
+    from sktrain.trainer._tasks import divide, label_bars
+
+    folder, market, config = earlier
+    trainer = EnhancedTrainer(config, folder, market)
+    last = np.datetime64(json.loads((folder / "result.json").read_text())["trained_until"])
+    trainer.train(epochs=1, incremental=True)
+    task = label_bars(market, config, 3)
+    fresh = task.bars.index > last
+    task = replace(task, bars=task.bars[fresh], y=task.y[fresh])
+    rows = task.bars.iloc[divide(task, config)[0]]
+    steps = np.concatenate(list(np.asarray(trainer.model_[:-1].transform(rows))))
+    weights = _weights(folder)
+    np.testing.assert_allclose(weights["standardize.mean"], np.nanmean(steps, axis=0), rtol=1e-4, atol=1e-6)
+    spread = np.nanstd(steps, axis=0)
+    spread[spread == 0] = 1.0  # a constant feature keeps its unit
+    np.testing.assert_allclose(1 / weights["standardize.scale"], spread, rtol=1e-4, atol=1e-6)
+
+
+def test_a_stop_before_the_first_batch_leaves_the_earlier_model(earlier):
+    folder, market, config = earlier
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    result = EnhancedTrainer(config, folder, market).train(epochs=2, incremental=True, stop_flag=lambda: True)
+    assert (result["status"], result["model_path"], result["epochs_completed"]) == ("stopped", None, 0)
+    assert "no model was saved" in result["verdict"]
+    after = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"models": ("gru",)}, "models was"),
+        ({"lookback": 8}, "lookback was 5, now 8"),
+        ({"hidden_size": 16}, "hidden_size"),
+        ({"n_layers": 1}, "n_layers"),
+        ({"base_label_threshold": 0.7}, "base_label_threshold was 0.5, now 0.7"),
+    ],
+)
+def test_what_cannot_be_continued_is_refused_by_name(earlier, change, words):
+    folder, market, config = earlier
+    for name, value in change.items():
+        setattr(config, name, value)
+    with pytest.raises(SktrainError, match=words):
+        EnhancedTrainer(config, folder, market).train(epochs=1, incremental=True)
+
+
+def test_another_horizon_cannot_be_continued(earlier):
+    folder, market, config = earlier
+    with pytest.raises(SktrainError, match="horizon was 3, now 5"):
+        EnhancedTrainer(config, folder, market).train(epochs=1, horizon=5, incremental=True)
 
 
 def _net(model):
@@ -213,7 +293,7 @@ def test_bad_arguments_are_refused_before_training(bars, tmp_path, arguments, wo
 
 
 def test_too_few_bars_and_a_bad_folder(bars, tmp_path):
-    with pytest.raises(ValueError, match=r"need about \d+ unique times"):
+    with pytest.raises(ValueError, match=r"need \d+ unique times"):
         EnhancedTrainer(EnhancedTrainingConfig(**SMALL), tmp_path, bars.iloc[:150]).train(epochs=1)
     assert os.listdir(tmp_path) == []
     (tmp_path / "file").write_text("")
@@ -222,7 +302,7 @@ def test_too_few_bars_and_a_bad_folder(bars, tmp_path):
 
 
 def test_original_thresholds_that_hold_everything_say_so(bars, tmp_path):
-    config = EnhancedTrainingConfig(**{**SMALL, "label_scaling": "affine", "base_label_threshold": 5.0})
+    config = EnhancedTrainingConfig(**{**SMALL, "label_scaling": "affine", "base_label_threshold": 0.3})
     with pytest.raises(SktrainError, match="base_label_threshold"):
         EnhancedTrainer(config, tmp_path, bars).train(epochs=1)
 
@@ -267,6 +347,7 @@ def test_killed_runs_resume_to_the_same_result(bars, tmp_path):
     assert resumed["epochs_completed"] == whole["epochs_completed"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_trained(tmp_path):
     script = tmp_path / "run.py"
     fields = {**SMALL, "models": ["gru"], "early_stopping_patience": 400, "early_stopping_max_epochs": 500}
@@ -274,7 +355,7 @@ def test_ctrl_c_keeps_what_was_trained(tmp_path):
     child = subprocess.Popen([sys.executable, "-W", "ignore", str(script), str(tmp_path / "out")], stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     child.stdout.readline()
     deadline = time.time() + 60
-    while not list((tmp_path / "out" / "checkpoints").glob("**/*")) and time.time() < deadline:
+    while not list((tmp_path / "out" / ".sktrain-checkpoints").glob("**/*.ckpt")) and time.time() < deadline:
         time.sleep(0.2)
     time.sleep(1)
     child.send_signal(signal.SIGINT)
@@ -295,7 +376,7 @@ def test_news_joins_the_features(tmp_path):
     config = EnhancedTrainingConfig(**fields, news=tmp_path / "news.jsonl")
     trainer = EnhancedTrainer(config, tmp_path / "out", market.bars)
     result = trainer.train(epochs=1)
-    assert result["status"] == "completed"
+    assert result["status"] == "success"
     assert "n_articles" in trainer.model_[0].get_feature_names_out()
     from sktrain import read_news, with_news
 

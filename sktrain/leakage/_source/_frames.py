@@ -1,0 +1,485 @@
+"""Frames, series and arrays: an attribute, a subscript or a method of a value enters; the value it gives leaves."""
+
+import ast
+
+from ._known import ELEMENTWISE, KEEPS, PREDICTS, STATISTICS, TIME_METHODS, WINDOWS
+from ._values import Mark, Value, joined, line_of
+
+__all__ = ["attribute", "call_method", "chosen_columns", "item"]
+
+_DATA = ("data", "frame", "unknown", "stat", "window", "groupby", "tuple", "list")
+_FILLS_BACK = ("bfill", "backfill")
+
+
+def attribute(walk, node, owner):
+    """``owner.name`` that is not called."""
+    name = node.attr
+    if owner.kind == "search" and name in ("best_estimator_", "best_params_", "best_score_"):
+        if name == "best_score_" and owner.fitted is not None:
+            walk.events.reported(owner, line_of(node))
+        kind = "model" if name == "best_estimator_" else "dict"
+        return Value(kind, name=name, tuned=owner.fitted, fitted=owner.fitted, line=line_of(node))
+    if owner.kind in ("model", "search", "scaler", "sampler", "benign"):
+        return owner.but(kind="model") if name.endswith("_") else Value()
+    if name == "columns" and owner.kind == "frame":
+        return Value("columns", scope=owner, origins=owner.origins)
+    if name in ("loc", "iloc", "values", "at", "iat", "T", "str", "dt", "cat", "array", "flat"):
+        return owner
+    if name in ("index", "shape", "size", "dtypes", "dtype", "ndim", "empty"):
+        return Value("unknown", origins=owner.origins, basis=None, loops=owner.loops)
+    if owner.kind == "frame":
+        walk.time_column(name, owner)
+        return owner.column(name)
+    return owner.but(ident=None) if owner.origins else Value(loops=owner.loops)
+
+
+def item(walk, node, owner):
+    """``owner[...]``."""
+    key = node.slice
+    if owner.kind in ("list", "tuple", "dict"):
+        return _of_container(walk, owner, key)
+    if owner.kind == "columns":
+        return _of_columns(owner, key)
+    indexer = node.value.attr if isinstance(node.value, ast.Attribute) else ""
+    if isinstance(key, ast.Tuple) and key.elts:
+        rows = _rows(walk, owner, key.elts[0], indexer)
+        return _columns(walk, rows, key.elts[1], indexer) if len(key.elts) == 2 and rows.kind == "frame" else rows
+    if isinstance(key, ast.Slice) or indexer in ("loc", "iloc"):
+        return _rows(walk, owner, key, indexer)
+    value = walk.value(key)
+    if value.kind == "index":
+        return owner.but(part=value.part) if owner.kind in _DATA else owner
+    names = _names(value)
+    if names is not None and owner.kind in ("frame", "groupby", "unknown"):
+        return _named(walk, owner, names, one=isinstance(value.const[0] if value.known else None, str))
+    if value.kind == "columns":
+        return owner.but(columns=_restricted(owner, value), bases=value.scope.bases)
+    if value.origins or isinstance(key, (ast.Compare, ast.BoolOp, ast.UnaryOp, ast.BinOp)):
+        return _masked(walk, owner, key, value)
+    if value.known and isinstance(value.const[0], int):
+        return owner.but(kind="data" if owner.kind == "frame" else owner.kind, ident=None)
+    return _loosely(owner)
+
+
+def _of_container(walk, owner, key):
+    value = walk.value(key)
+    if value.known and isinstance(value.const[0], int) and owner.items and abs(value.const[0]) < len(owner.items):
+        return owner.items[value.const[0]]
+    if value.known and isinstance(value.const[0], str) and value.const[0] in owner.columns:
+        return owner.columns[value.const[0]]
+    if isinstance(key, ast.Slice) and owner.known:
+        bounds = [None if part is None else walk.value(part) for part in (key.lower, key.upper)]
+        if all(bound is None or bound.known for bound in bounds):
+            low, high = (None if bound is None else bound.const[0] for bound in bounds)
+            return owner.but(items=(owner.items or [])[low:high], const=(owner.const[0][low:high],))
+    return owner.but(kind="data", const=(), items=None) if owner.origins else Value(loops=owner.loops)
+
+
+def _of_columns(owner, key):
+    """``df.columns[:-1]`` leaves out the column assigned last."""
+    frame = owner.scope
+    if isinstance(key, ast.Slice) and key.upper is not None and ast.unparse(key.upper) == "-1" and frame.columns:
+        return owner.but(scope=frame.without([list(frame.columns)[-1]]))
+    if isinstance(key, ast.UnaryOp) and frame.columns and ast.unparse(key) == "-1":
+        return Value("const", const=(list(frame.columns)[-1],))
+    return owner
+
+
+def _names(value):
+    if value.known and isinstance(value.const[0], str):
+        return [value.const[0]]
+    if value.known and isinstance(value.const[0], (list, tuple)) and all(isinstance(one, str) for one in value.const[0]):
+        return list(value.const[0])
+    if value.kind == "list" and value.items and any(one.known or one.kind == "columns" for one in value.items):
+        return value.items
+    return None
+
+
+def _named(walk, owner, names, *, one):
+    plain = [name.const[0] if isinstance(name, Value) and name.known else name for name in names]
+    for name in plain:
+        walk.time_column(name, owner)
+    if owner.kind == "unknown":
+        return owner.but(ident=None)
+    if one:
+        found = owner.column(plain[0])
+        return found.but(kind="groupby", args=owner.args) if owner.kind == "groupby" else found
+    wide = [name for name in plain if isinstance(name, Value) and name.kind == "columns"]
+    out = owner.select([name for name in plain if isinstance(name, str)])
+    for columns in wide:
+        out = out.but(columns={**_restricted(owner, columns), **out.columns}, bases=columns.scope.bases)
+    return out
+
+
+def _restricted(owner, columns):
+    return {name: owner.column(name) for name in columns.scope.columns}
+
+
+def chosen_columns(walk, generator, source):
+    """``[c for c in df.columns if ...]``: columns whose condition is known to fail are left out, and so are unknown outcomes."""
+    frame = source.scope
+    named = {node.value for test in generator.ifs for node in ast.walk(test) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    for test in generator.ifs:  # names in lists the condition asks for
+        for node in ast.walk(test):
+            if isinstance(node, ast.Name) and node.id != generator.target.id:
+                const = walk.env.get(node.id, Value())
+                named |= set(map(str, const.const[0])) if const.known and isinstance(const.const[0], (list, tuple, set)) else set()
+    gone = set()
+    outer, walk.env = walk.env, dict(walk.env)
+    for name in set(frame.columns) | named:
+        walk.env[generator.target.id] = Value("const", const=(name,))
+        found = [walk.value(test) for test in generator.ifs]
+        if not all(one.known and one.const[0] for one in found):
+            gone.add(name)
+    walk.env[generator.target.id] = Value("const", const=("\0any",))
+    positive = generator.ifs and not all(one.known and one.const[0] for one in map(walk.value, generator.ifs))
+    walk.env = outer
+    rest = frame.without(gone)
+    return source.but(scope=rest.but(bases={}) if positive else rest)
+
+
+# -- rows ---------------------------------------------------------------------------------------------------------------------
+
+
+def _rows(walk, owner, key, indexer):
+    if isinstance(key, ast.Slice):
+        return _slice(walk, owner, key)
+    value = walk.value(key)
+    if value.kind == "index":
+        return owner.but(part=value.part)
+    if isinstance(key, (ast.Compare, ast.BoolOp, ast.UnaryOp, ast.BinOp)) or value.origins:
+        return _masked(walk, owner, key, value)
+    if value.known and isinstance(value.const[0], str) and indexer == "loc":
+        return owner.but(part=owner.part or f"rows:{value.const[0]}")
+    if value.known:
+        return owner.but(kind="stat") if owner.kind == "data" else owner
+    return _loosely(owner)
+
+
+def _loosely(owner):
+    """Some rows, by something unknown: a part."""
+    return owner.but(part=owner.part or "some") if owner.kind in _DATA else owner
+
+
+def _slice(walk, owner, key):
+    if owner.kind not in _DATA:
+        return owner
+    low, high, step = (None if part is None else walk.value(part) for part in (key.lower, key.upper, key.step))
+    if step is not None and step.known and step.const[0] == -1:
+        return owner.but(reverse=not owner.reverse)
+    bounds = [bound for bound in (low, high) if bound is not None]
+    if not bounds or all(bound.known and isinstance(bound.const[0], int) and abs(bound.const[0]) < 50 for bound in bounds):
+        return owner  # a few rows off an end are no split
+    text = f"{'' if key.lower is None else ast.unparse(key.lower)}:{'' if key.upper is None else ast.unparse(key.upper)}"
+    return owner.but(part=f"{owner.part}/{text}" if owner.part else text)
+
+
+def _masked(walk, owner, key, value):
+    if owner.kind not in _DATA:
+        return owner
+    shuffled = {Mark("shuffled", mark.line) for mark in value.all_marks() if mark.code == "random"} if owner.part is None else set()
+    part = owner.part or "mask:" + ast.unparse(key).replace("~", "not ")
+    return owner.but(part=part, marks=owner.marks | shuffled)
+
+
+def _columns(walk, owner, key, indexer):
+    if isinstance(key, ast.Slice):
+        if key.upper is not None and ast.unparse(key.upper) == "-1" and key.lower is None:
+            last = list(owner.columns)[-1:]
+            return owner.without(last).but(bases={} if not last else owner.bases)
+        return owner
+    value = walk.value(key)
+    if value.known and value.const[0] == -1:
+        last = list(owner.columns)[-1:]
+        return owner.column(last[0]) if last else Value("data", origins=owner.origins, part=owner.part, basis=None)
+    if value.known and isinstance(value.const[0], int):
+        return Value("data", origins=owner.origins, part=owner.part, marks=owner.marks, basis=None)
+    names = _names(value)
+    if names is not None:
+        return _named(walk, owner, names, one=value.known and isinstance(value.const[0], str))
+    if value.kind == "columns":
+        return owner.but(columns=_restricted(owner, value), bases=value.scope.bases)
+    return owner.but(columns={}, bases={})
+
+
+# -- methods ------------------------------------------------------------------------------------------------------------------
+
+
+def call_method(walk, node, owner, name):
+    """``owner.name(...)``."""
+    positional, keywords = walk.arguments(node)
+    if owner.kind in ("model", "search", "scaler", "sampler", "benign", "splitter") or name in ("fit", "fit_resample", *PREDICTS):
+        return walk.events.method(walk, node, owner, name, positional, keywords)
+    if owner.kind in ("list", "dict", "set"):
+        return _container_method(walk, node, owner, name, positional)
+    if owner.kind == "columns":
+        return _columns_method(owner, name, positional)
+    if owner.known and isinstance(owner.const[0], str):
+        return _text_method(owner, name, positional)
+    result = _data_method(walk, node, owner, name, positional, keywords)
+    inplace = keywords.get("inplace")
+    if inplace is not None and inplace.known and inplace.const[0] is True:
+        walk.rebind(node.func.value, result)
+        return Value()
+    if name in ("pop", "insert"):
+        return _in_place(walk, node, owner, name, positional)
+    return result
+
+
+def _in_place(walk, node, owner, name, positional):
+    key = positional[0] if positional else Value()
+    if name == "pop" and key.known:
+        walk.rebind(node.func.value, owner.without([key.const[0]]))
+        return owner.column(key.const[0])
+    if name == "insert" and len(positional) == 3 and positional[1].known:
+        walk.assign_column(node.func.value, owner, positional[1].const[0], positional[2])
+    return Value()
+
+
+def _container_method(walk, node, owner, name, positional):
+    if name in ("append", "add", "extend") and positional:
+        more = positional[0].items if name == "extend" and positional[0].items else [positional[0]]
+        items = [*(owner.items or []), *more]
+        const = ([*owner.const[0], *(one.const[0] for one in more)],) if owner.known and all(one.known for one in more) else ()
+        together = joined(owner, *more)
+        if not owner.items and all(one.known for one in more):
+            const = ([one.const[0] for one in more],)
+        walk.rebind(node.func.value, together.but(kind=owner.kind, items=items[-200:], const=const))
+    if name == "remove" and positional and positional[0].known and owner.known:
+        gone = positional[0].const[0]
+        kept = [one for one in owner.items or [] if not (one.known and one.const[0] == gone)]
+        walk.rebind(node.func.value, owner.but(items=kept, const=([one for one in owner.const[0] if one != gone],)))
+    if name == "items" and owner.kind == "dict":
+        return Value("list", items=[Value("tuple", items=[Value("const", const=(key,)), one]) for key, one in owner.columns.items()], loops=owner.loops)
+    if name in ("values", "keys", "copy", "get"):
+        return owner if name == "copy" else joined(*(owner.items or [])).but(kind="list", items=owner.items) if name == "values" else Value()
+    return Value()
+
+
+def _columns_method(owner, name, positional):
+    gone = positional[0].const[0] if positional and positional[0].known else None
+    if name in ("drop", "difference", "remove") and gone is not None:
+        return owner.but(scope=owner.scope.without([gone] if isinstance(gone, str) else gone))
+    return owner
+
+
+def _text_method(owner, name, positional):
+    text = owner.const[0]
+    known = [one.const[0] for one in positional if one.known]
+    if len(known) == len(positional) and name in ("startswith", "endswith", "lower", "upper", "strip", "format", "replace", "split"):
+        try:
+            return Value("const", const=(getattr(text, name)(*known),))
+        except (TypeError, ValueError, IndexError, KeyError):
+            return Value()
+    return Value()
+
+
+def _data_method(walk, node, owner, name, positional, keywords):
+    events = walk.events
+    if name in TIME_METHODS:
+        events.timed(owner)
+    first = positional[0] if positional else keywords.get("periods", Value("const", const=(1,)))
+    if name in ("shift", "pct_change", "diff") and owner.kind in _DATA:
+        return _shifted(walk, node, owner, name, first)
+    if name in WINDOWS and owner.kind in _DATA:
+        return _window(node, owner, name, first, keywords)
+    if owner.kind == "window":
+        return owner.but(kind="data", basis=None, ident=None, columns={})
+    if name in _FILLS_BACK or (name == "fillna" and _says(keywords.get("method", Value()), _FILLS_BACK)):
+        events.timed(owner)
+        return _marked(owner, Mark("backfill", line_of(node)))
+    if name == "interpolate" and not _says(keywords.get("method", Value()), ("pad", "ffill")):
+        return _marked(owner, Mark("backfill", line_of(node))) if owner.kind in _DATA else owner
+    if name in STATISTICS and owner.kind in _DATA:
+        return _statistic(node, owner, name, keywords)
+    if name == "groupby":
+        return owner.but(kind="groupby", args={"by": ast.unparse(node.args[0]) if node.args else ast.unparse(node)})
+    if name in ("transform", "apply", "pipe", "agg", "aggregate", "map", "applymap"):
+        return _applied(walk, node, owner, name, positional, keywords)
+    if name == "rank" and owner.kind in ("data", "frame") and not _across(keywords) and owner.part is None:
+        return events.whole(owner, line_of(node), "ranks")
+    if name == "sample" and owner.kind in _DATA:
+        return events.sampled(owner, node, positional, keywords)
+    if name == "sort_index" and _says(keywords.get("ascending", Value()), (False,)):
+        return owner.but(reverse=not owner.reverse)
+    if name == "assign":
+        return _assigned(walk, owner, keywords)
+    if name in ("join", "merge", "combine_first"):
+        other = positional[0] if positional else Value()
+        return merged(owner, other)
+    if name == "drop":
+        return _dropped(walk, node, owner, positional, keywords)
+    if name == "filter" and owner.kind == "frame":
+        names = keywords.get("items", first)
+        return owner.select(names.const[0]) if names.known and isinstance(names.const[0], list) else _filtered(owner, keywords)
+    if name == "rename" and owner.kind == "frame":
+        return _renamed(owner, keywords.get("columns", first))
+    if name == "set_index":
+        walk.time_column(first.const[0] if first.known else None, owner)
+        return owner
+    if name in ("head", "tail", "truncate", "query", "last", "first"):
+        return owner.but(part=owner.part or f"{name}({', '.join(map(ast.unparse, node.args))})") if _is_split(node) else owner
+    if name in ("reset_index", "resample"):
+        return owner.but(kind="groupby", args={"by": "date"}) if name == "resample" else owner
+    return _other(walk, owner, name, positional, keywords)
+
+
+def _is_split(node):
+    return bool(node.args or node.keywords) and not all(isinstance(arg, ast.Constant) and isinstance(arg.value, int) and arg.value < 50 for arg in node.args)
+
+
+def _other(walk, owner, name, positional, keywords):
+    """Methods that keep a frame, or make one value of everything."""
+    stats = [one for one in [*positional, *keywords.values()] if one.kind in ("stat", "list") and one.part is None and one.origins & owner.origins]
+    others = [one for one in [*positional, *keywords.values()] if one.kind in ("data", "frame")]
+    out = owner
+    if owner.kind == "groupby":
+        whole = owner.part is None and name in ("cumcount", "ngroup", "size")
+        return owner.but(kind="data" if owner.columns == {} or whole else "frame", ident=None, basis=None)
+    if owner.kind == "data":
+        together = joined(owner, *others)
+        exact = name in ELEMENTWISE or name in KEEPS
+        out = together.but(ident=owner.ident if name in ("copy", "astype", "to_numpy", "ravel", "squeeze", "dropna", "reshape") else None, reverse=owner.reverse, basis=together.basis if exact else None)
+    elif owner.kind == "frame" and others:
+        out = owner.but(marks=owner.marks | frozenset().union(*(one.all_marks() for one in others)))
+    if stats and name in ("sub", "div", "add", "mul", "truediv", "fillna", "clip", "subtract", "divide"):
+        names = [one.name for one in stats if one.kind == "stat"]
+        if names:
+            return walk.events.whole(out, stats[0].line or 0, names[0])
+    if owner.kind in ("data", "frame", "unknown", "stat"):
+        return out
+    return joined(owner, *positional, *keywords.values())
+
+
+def _says(value, options):
+    return value.known and value.const[0] in options
+
+
+def _across(keywords):
+    """Whether something is taken within rows, not along time."""
+    return _says(keywords.get("axis", Value()), (1, "columns"))
+
+
+def _marked(owner, mark):
+    columns = {name: column.but(marks=column.marks | {mark}, ident=column.ident) for name, column in owner.columns.items()}
+    return owner.but(marks=owner.marks | {mark}, columns=columns)
+
+
+def _shifted(walk, node, owner, name, by):
+    """Move in time: marks of the future that a later shift makes up for are dropped."""
+    ahead = _ahead(by)
+    if owner.reverse and ahead is None:
+        ahead = by.const[0] if by.known else ast.unparse(node)
+    back = None if ahead is not None else by.const[0] if by.known else by.name or (ast.unparse(node.args[0]) if node.args else None)
+
+    def moved(one):
+        marks = one.marks if ahead is None else one.marks | {Mark("future", line_of(node), ahead)}
+        if back is not None and name == "shift":
+            marks = frozenset(mark for mark in marks if not _made_up(mark, back))
+        keep = one.basis if name != "shift" else None
+        return one.but(marks=marks, columns={key: moved(column) for key, column in one.columns.items()}, ident=None, basis=None if ahead is not None else keep and None)
+
+    kind = "data" if owner.kind == "groupby" and not owner.columns else "frame" if owner.kind == "groupby" else owner.kind
+    return moved(owner).but(kind="data" if kind in ("unknown", "stat") else kind)
+
+
+def _ahead(by):
+    """Bars ahead of a shift, None when it looks back."""
+    if by.known and isinstance(by.const[0], (int, float)):
+        return -by.const[0] if by.const[0] < 0 else None
+    return by.name if by.kind == "negative" else None
+
+
+def _made_up(mark, back):
+    if mark.code not in ("future", "centred"):
+        return False
+    if isinstance(mark.ahead, (int, float)) and isinstance(back, (int, float)):
+        return back >= mark.ahead
+    return mark.ahead is not None and mark.ahead == back
+
+
+def _window(node, owner, name, first, keywords):
+    marks = owner.marks
+    if name == "rolling" and _says(keywords.get("center", Value()), (True,)):
+        size = first.const[0] if first.known and isinstance(first.const[0], int) else None
+        marks = marks | {Mark("centred", line_of(node), None if size is None else size // 2)}
+    size = keywords.get("window", first)
+    if owner.reverse:
+        marks = marks | {Mark("future", line_of(node), size.const[0] if size.known and isinstance(size.const[0], int) else None)}
+    return owner.but(kind="window", marks=owner.all_marks() | marks, basis=None, ident=None, columns={}, bases={})
+
+
+def _statistic(node, owner, name, keywords):
+    if _across(keywords) or any(isinstance(arg, ast.Constant) and arg.value == 1 for arg in node.args if name not in ("quantile", "percentile")):
+        return joined(owner).but(kind="data")
+    if owner.kind == "groupby":
+        return joined(owner).but(kind="data", basis=None)
+    return Value("stat", origins=owner.origins, part=owner.part, name=name, line=line_of(node), basis=None, tuned=owner.tuned, loops=owner.loops)
+
+
+def _applied(walk, node, owner, name, positional, keywords):
+    function = positional[0] if positional else Value()
+    inner = owner.but(kind="frame" if owner.columns or owner.bases else "data") if owner.kind == "groupby" else owner
+    if function.kind == "function":
+        one = inner if name in ("pipe", "transform", "apply") or owner.kind == "groupby" else Value()
+        rows = _across(keywords)  # row by row: each call sees one row
+        return walk.follow(function, [Value() if rows else one, *positional[1:]], {}) if not rows else joined(owner, walk.follow(function, [Value()], {}))
+    by_time = owner.kind == "groupby" and any(word in owner.args.get("by", "").lower() for word in ("date", "time", "level=1", "day", "month"))
+    if owner.kind == "groupby" and _says(function, tuple(STATISTICS)) and name == "transform" and not by_time and owner.part is None:
+        return walk.events.whole(inner.but(kind="data", basis=None, ident=None), line_of(node), function.const[0])
+    return joined(inner, *positional).but(kind=inner.kind, columns=inner.columns, bases=inner.bases)
+
+
+def _assigned(walk, owner, keywords):
+    out = owner if owner.kind == "frame" else owner.but(kind="frame")
+    for name, value in keywords.items():
+        if value.kind == "function":
+            value = walk.follow(value, [out], {})
+        root = next(iter(out.bases), ("made", name))
+        column = value.but(kind="data", ident=(root, name), basis=frozenset([(root, name)]), columns={}, bases={}, part=None)
+        walk.events.assigned(name, column)
+        out = out.but(columns={**out.columns, name: column})
+    return out
+
+
+def merged(*frames):
+    """Frames side by side."""
+    out = joined(*frames).but(kind="frame", marks=frozenset().union(*(one.marks for one in frames if one.kind == "frame")), held=frozenset())
+    columns, bases = {}, {}
+    for place, one in enumerate(frames):
+        bases |= one.bases
+        columns |= {name: column.but(marks=column.marks | one.marks) for name, column in one.columns.items()}
+        if one.kind == "data":
+            columns[one.ident[1] if one.ident else f"\0{place}"] = one
+    return out.but(columns=columns, bases=bases)
+
+
+def _dropped(walk, node, owner, positional, keywords):
+    gone = keywords.get("columns", keywords.get("labels", positional[0] if positional else Value()))
+    by_rows = "index" in keywords or ("columns" not in keywords and not _across(keywords) and not any(_says(one, (1,)) for one in positional[1:]))
+    if by_rows:
+        return owner.but(part=owner.part or f"drop:{ast.unparse(node)}")
+    if owner.kind != "frame":
+        return owner
+    if gone.known:
+        names = gone.const[0]
+        return owner.without([names] if isinstance(names, str) else list(names))
+    if gone.items:
+        return owner.without([one.const[0] for one in gone.items if one.known])
+    return owner.but(columns={}, bases={})
+
+
+def _filtered(owner, keywords):
+    """``df.filter(like=...)``: columns that do not match are gone; what is not listed is unknown."""
+    like = keywords.get("like", keywords.get("regex", Value()))
+    word = like.const[0] if like.known and isinstance(like.const[0], str) else None
+    kept = {} if word is None else {name: column for name, column in owner.columns.items() if isinstance(name, str) and word.strip("^$") in name}
+    return owner.but(columns=kept, bases={})
+
+
+def _renamed(owner, names):
+    if names.kind != "dict" or not names.columns:
+        return owner
+    new = {name: value.const[0] for name, value in names.columns.items() if value.known}
+    columns = {new.get(name, name): owner.column(name) for name in [*owner.columns, *(old for old in new if old not in owner.columns)]}
+    return owner.without(list(new)).but(columns=columns)

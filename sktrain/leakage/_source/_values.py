@@ -1,0 +1,141 @@
+"""What the static audit knows about a value: where it came from, which rows it holds, and which knowledge of the future."""
+
+import ast
+from dataclasses import dataclass, field, replace
+
+__all__ = ["Mark", "Value", "joined", "line_of"]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something a value carries from a line on.
+
+    Attributes
+    ----------
+    code : str
+        ``future centred backfill forward_join whole resampled shuffled``.
+    line : int
+    ahead : int or str or None
+        Bars ahead, as a number or as the expression in the source.
+    """
+
+    code: str
+    line: int
+    ahead: object = None
+
+
+@dataclass
+class Value:
+    """An abstract value; unknown unless something is known.
+
+    Attributes
+    ----------
+    kind : str
+        ``data frame groupby window stat columns list dict splitter model search scaler function class module part index unknown``.
+    const : object
+        Wrapped as a one-tuple when known.
+    origins : frozenset
+        Sources of the rows.
+    marks : frozenset of Mark
+    part : str or None
+        Which rows: None means all of them.
+    columns : dict
+        Of frames: the columns assigned so far.
+    bases : dict
+        Of frames: other columns there may be, as {root: names dropped}.
+    ident : tuple or None
+        Of columns: (root, name).
+    basis : frozenset or None
+        Columns that decide the value in the same row; None when others do.
+    """
+
+    kind: str = "unknown"
+    const: tuple = ()
+    origins: frozenset = frozenset()
+    marks: frozenset = frozenset()
+    part: str | None = None
+    columns: dict = field(default_factory=dict)
+    bases: dict = field(default_factory=dict)
+    ident: tuple | None = None
+    basis: frozenset | None = frozenset()
+    held: frozenset = frozenset()
+    items: list | None = None
+    name: str = ""
+    line: int = 0
+    args: dict = field(default_factory=dict)
+    fitted: object = None
+    tuned: object = None
+    loops: frozenset = frozenset()
+    reverse: bool = False
+    node: object = None
+    scope: object = None
+
+    def but(self, **changes) -> "Value":
+        """A copy with changes."""
+        return replace(self, **changes)
+
+    @property
+    def known(self) -> bool:
+        return bool(self.const)
+
+    def column(self, name) -> "Value":
+        """One column of a frame."""
+        if name in self.columns:
+            own = self.columns[name]
+            return own.but(part=self.part or own.part, marks=own.marks | self.marks, origins=own.origins | self.origins, reverse=self.reverse)
+        root = next(iter(self.bases), None)
+        ident = None if root is None else (root, name)
+        basis = frozenset() if ident is None else frozenset([ident])
+        return Value("data", origins=self.origins, marks=self.marks, part=self.part, ident=ident, basis=basis, reverse=self.reverse, loops=self.loops)
+
+    def select(self, names) -> "Value":
+        """A frame of some columns."""
+        return self.but(columns={name: self.column(name) for name in names}, bases={}, marks=frozenset(), ident=None)
+
+    def without(self, names) -> "Value":
+        """A frame that lacks some columns."""
+        kept = {name: value for name, value in self.columns.items() if name not in names}
+        return self.but(columns=kept, bases={root: gone | set(names) for root, gone in self.bases.items()})
+
+    def all_marks(self) -> frozenset:
+        """Marks of the value and of all its columns and items."""
+        found = set(self.marks)
+        for one in [*self.columns.values(), *(self.items or [])]:
+            found |= one.all_marks()
+        return frozenset(found)
+
+    def holds(self, ident) -> bool:
+        """Whether a column is among the values."""
+        if ident is None:
+            return False
+        if ident == self.ident or ident in self.held:
+            return True
+        root, name = ident
+        if root in self.bases and name not in self.bases[root] and name not in self.columns:
+            return True
+        return any(one.holds(ident) for one in [*self.columns.values(), *(self.items or [])])
+
+
+def joined(*values, kind="data") -> Value:
+    """What is known of something made from several values."""
+    values = [value for value in values if value is not None]
+    part = next((value.part for value in values if value.part), None)
+    bases = None if any(value.basis is None for value in values) else frozenset().union(*(value.basis for value in values))
+    held = frozenset().union(*(value.held | ({value.ident} - {None}) for value in values))
+    held |= frozenset(one.ident for value in values for one in value.columns.values() if one.ident)
+    return Value(
+        kind,
+        origins=frozenset().union(*(value.origins for value in values)),
+        marks=frozenset().union(*(value.all_marks() for value in values)),
+        part=part,
+        basis=bases,
+        held=held,
+        tuned=next((value.tuned for value in values if value.tuned is not None), None),
+        loops=frozenset().union(*(value.loops for value in values)),
+    )
+
+
+def line_of(node) -> int:
+    """Where the called name stands: in a chain of methods not where the chain begins."""
+    func = getattr(node, "func", None)
+    return func.end_lineno if isinstance(func, ast.Attribute) else node.lineno

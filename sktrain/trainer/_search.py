@@ -1,0 +1,201 @@
+"""The search of a run, and the model whose hyperparameters are searched inside every fold it is fitted on.
+
+A score of the searching model on a later fold is nested: its hyperparameters were chosen on the rows before that fold alone.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from skorch.callbacks import Callback
+
+from ..exceptions import SktrainError
+from ._config import DEFAULTS, EnhancedTrainingConfig
+from ._models import FitPlan, build_model
+from ._tasks import walk_forward_cv
+
+__all__ = ["SearchedModel", "build_search", "found_params", "given_parameters", "search_plan"]
+
+_DECAY = (1e-5, 1e-3)  # of the original
+_NAMES = {  # of the space, of the nets
+    "learning_rate": "lr",
+    "weight_decay": "callbacks__weight_decay__base",
+    "dropout": "module__dropout",
+    "batch_size": "batch_size",
+}
+
+
+class StopAsked(KeyboardInterrupt):
+    """The run was asked to stop inside a trial: trials in flight are lost, finished ones count."""
+
+
+class _LeaveTrial(Callback):
+    """Leaves a trial at once when the run is asked to stop: a half-trained net is no measurement."""
+
+    passing_ = ("stop",)
+
+    def __init__(self, stop=None):
+        self.stop = stop
+
+    def __sklearn_clone__(self):
+        return _LeaveTrial(self.stop)
+
+    def __deepcopy__(self, memo):
+        return _LeaveTrial(self.stop)
+
+    def __getstate__(self):
+        return {"stop": None}
+
+    def on_batch_end(self, net, training=None, **kwargs):
+        if training and self.stop is not None and self.stop():
+            raise StopAsked
+
+
+def given_parameters(config, *, batch_size=None, learning_rate=None):
+    """What the caller gave a value of their own, and a search therefore leaves alone.
+
+    Parameters
+    ----------
+    config : EnhancedTrainingConfig
+    batch_size, learning_rate : int, float or None
+        As ``train`` got them; None was not given.
+
+    Returns
+    -------
+    tuple of str
+        Of "learning_rate", "weight_decay", "dropout" and "batch_size".
+    """
+    plain = EnhancedTrainingConfig
+    given = {
+        "learning_rate": learning_rate is not None,
+        "weight_decay": config.weight_decay != plain.weight_decay,
+        "dropout": config.dropout_rate != plain.dropout_rate,
+        "batch_size": batch_size is not None or config.batch_size is not None,
+    }
+    return tuple(name for name, chosen in given.items() if chosen)
+
+
+def build_search(config, plan, *, given=(), n_folds=3, storage=None, timeout=None, progress=False):
+    """A search over the first net of ``config.models``.
+
+    Learning rate 1e-5..1e-2, weight decay 1e-5..1e-3, dropout 0.1..0.5 and batch size 16..128, without those that were given.
+
+    Parameters
+    ----------
+    config : EnhancedTrainingConfig
+    plan : FitPlan
+    given : sequence of str
+        Parameters left as they are.
+    n_folds : int, default=3
+        Inner walk-forward folds.
+    storage : path, optional
+        SQLite file a killed search resumes from.
+    timeout : float, optional
+        Seconds after which no trial starts.
+    progress : bool, default=False
+
+    Returns
+    -------
+    OptunaSearchCV
+        Unfitted, without a final fit.
+    """
+    from ..search import HyperparameterSearchSpace, OptunaSearchCV
+
+    if set(_NAMES) <= set(given):
+        raise SktrainError(
+            "use_hpo=True searches learning rate, weight decay, dropout and batch size, but all of them were given. "
+            "Leave one of them out, or set use_hpo=False."
+        )
+    space = HyperparameterSearchSpace(hidden_dim=None, num_layers=None, **dict.fromkeys(given))
+    estimator = build_model(config, _trial_plan(config, plan, given), config.models[:1])
+    if plan.stop is not None:
+        net = estimator[-1].steps[-1][1] if config.use_smote else estimator[-1]
+        net.set_params(callbacks=[("stop", _LeaveTrial(plan.stop))])
+    return OptunaSearchCV(
+        estimator,
+        space.to_distributions("net__net" if config.use_smote else "net"),
+        n_trials=config.hpo_n_trials,
+        timeout=timeout,
+        storage=storage,
+        scoring="balanced_accuracy" if config.hpo_direction == "maximize" else "neg_log_loss",
+        cv=walk_forward_cv(config, n_splits=n_folds, coverage=False),
+        refit=False,
+        random_state=config.training_seed,
+        error_score=float("nan"),
+        progress_bar=progress,
+    )
+
+
+def _trial_plan(config, plan, given):
+    """Trials are watched by nobody; their weight decay ends where no base of the range lies above it."""
+    params = () if "weight_decay" in given else (("callbacks__weight_decay__max", 10 * _DECAY[1]),)
+    return replace(plan, params=params, checkpoints=None, watch=None, stop=None)
+
+
+def found_params(found, given):
+    """Net parameters by name, as the best trial had them."""
+    best = {name.rpartition("net__")[2]: value for name, value in found.best_params_.items()}
+    if "weight_decay" not in given:
+        best["callbacks__weight_decay__max"] = 10 * _DECAY[1]
+    return tuple(best.items())
+
+
+def search_plan(config, **arguments):
+    """The plan of a search outside of a run, with the defaults of ``train``."""
+    values = {
+        name: arguments.get(name) if arguments.get(name) is not None else value
+        for name, value in DEFAULTS.items()
+    }
+    return FitPlan(
+        **values, valid_fraction=config.val_ratio / (config.train_ratio + config.val_ratio)
+    )
+
+
+class SearchedModel(ClassifierMixin, BaseEstimator):
+    """A model that searches its hyperparameters on the rows it is fitted on, then trains with what it found.
+
+    Parameters
+    ----------
+    config : EnhancedTrainingConfig
+    plan : FitPlan
+    given : sequence of str
+        Parameters the search leaves alone.
+    storage : path or None
+        Where trials outlive the process.
+    found : list
+        Filled with the parameters found, one dict per fit, by every clone.
+    """
+
+    def __init__(self, config, plan, given=(), storage=None, found=None):
+        self.config = config
+        self.plan = plan
+        self.given = given
+        self.storage = storage
+        self.found = found
+
+    def __sklearn_clone__(self):
+        return SearchedModel(self.config, self.plan, self.given, self.storage, self.found)
+
+    def fit(self, X, y):
+        """Search, then train on all rows given."""
+        plan = self.plan
+        try:
+            found = build_search(self.config, plan, given=self.given, storage=self.storage).fit(
+                X, y
+            )
+            plan = replace(plan, params=found_params(found, self.given))
+            if self.found is not None:
+                self.found.append({"params": dict(plan.params), "score": float(found.best_score_)})
+        except StopAsked:
+            pass  # the fold is left out: the run was asked to stop
+        self.model_ = build_model(self.config, plan).fit(X, y)
+        self.classes_ = np.asarray(self.model_.classes_)
+        return self
+
+    def predict_proba(self, X):
+        """Class probabilities, shape (n, n_classes)."""
+        return self.model_.predict_proba(X)
+
+    def predict(self, X):
+        """Classes, shape (n,)."""
+        return self.model_.predict(X)
