@@ -86,7 +86,7 @@ def assign_roles(table: Table, columns: Mapping[str, object] | None) -> Roles:
     if symbols is not None:
         _set_wide(roles, names, symbols)
     if not roles.wide:
-        _set_fields(roles, given, barred, free)
+        _set_fields(roles, table, given, barred, free)
     _complain(roles, table)
     return roles
 
@@ -275,7 +275,7 @@ def _set_wide(roles: Roles, names: list[str], symbols: list[str]) -> None:
         roles.notes.append(f"{', '.join(sorted(set(wide) - set(whole)))} without open, high, low and close left out")
 
 
-def _set_fields(roles: Roles, given: dict[str, int], barred: set[str], free: list[int]) -> None:
+def _set_fields(roles: Roles, table: Table, given: dict[str, int], barred: set[str], free: list[int]) -> None:
     if roles.instrument:
         return
     taken = {*roles.time} | ({roles.symbol} if roles.symbol is not None else set())
