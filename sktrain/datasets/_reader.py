@@ -200,7 +200,7 @@ def _rows(table: Table, roles: Roles, options: Options) -> Rows:
     rows.instrument = instrument or roles.instrument
     screened(rows, texts, drop=drop)
     no_trade(rows, drop=drop)
-    if "adjusted" in rows.frame:
+    if "adjusted" in roles.fields or any("adjusted" in fields for fields in roles.wide.values()):
         adjusted(rows)
     in_order(rows, drop=drop)
     without_incomplete(rows, drop=options.incomplete_last == "drop")
