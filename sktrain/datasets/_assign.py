@@ -285,7 +285,7 @@ def _set_fields(roles: Roles, table: Table, given: dict[str, int], barred: set[s
         elif role not in barred:
             found = [place for place in BARS.candidates(role, roles.names) if place in free and place not in taken]
             if role == "adjusted":
-                found = [place for place in found if not _is_flag(table, place)]
+                found = [place for place in found if not _is_flag(table, place, roles.names[place])]
             if found:
                 _refuse_twins(found, roles.names)
                 roles.fields[role] = found[0]
@@ -299,8 +299,10 @@ def _set_fields(roles: Roles, table: Table, given: dict[str, int], barred: set[s
         roles.volumes += [] if roles.volumes else more
 
 
-def _is_flag(table: Table, place: int) -> bool:
+def _is_flag(table: Table, place: int, name: str) -> bool:
     """Whether a column says yes or no: a row was adjusted, not what its price would be."""
+    if plain_name(name) != "adjusted":
+        return False
     return all(row[place].lower() in _FLAGS for row in table.sample if place < len(row))
 
 
