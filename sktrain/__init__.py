@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _ROOMS = {
     "_history": ("with_history",),
+    "_validation": ("with_label_times",),
     "compression": ("CompressedClassifier", "ModelPruner", "ModelQuantizer", "export_onnx"),
     "drift": ("DriftDetector", "DriftGuard", "DriftReport", "monitor"),
     "evaluation": (

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ._history import History, prepend_tail, recall, remember_tail, segment_starts
-from ._validation import OHLCV, check_bars
+from ._validation import LABEL_TIMES, OHLCV, check_bars
 from .exceptions import InvalidBarsError
 
 __all__ = ["CausalTransformer"]
@@ -72,13 +72,14 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         bars, rows, history, fresh = self._context(X)
+        kept = {key: X.attrs[key] for key in (LABEL_TIMES,) if key in X.attrs}
         if history is not None:
             whole = history.cached(self._key(), lambda frame: History(self._per_symbol(bars, self._compute)))
-            return _take(whole.frame, rows, {"history": whole})
+            return _take(whole.frame, rows, {"history": whole, **kept})
         if fresh:
             context = prepend_tail(bars, self.tail_, caller=type(self).__name__, first_seen=self.first_seen_)
             bars, rows = context.frame, context.rows
-        return _take(self._per_symbol(bars, self._compute), rows, {})
+        return _take(self._per_symbol(bars, self._compute), rows, kept)
 
     def _context(self, X):
         """Checked bars to compute on, the places of X's rows among them, the handle whose frame they are, and whether nothing is remembered."""

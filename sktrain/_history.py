@@ -17,7 +17,7 @@ import pandas as pd
 
 from .exceptions import ColdStartWarning, InvalidBarsError, StaleHistoryWarning
 
-__all__ = ["Context", "Handle", "History", "get_history", "prepend_tail", "recall", "remember_tail", "segment_starts", "with_history"]
+__all__ = ["Context", "Handle", "History", "get_history", "locate_rows", "prepend_tail", "recall", "remember_tail", "segment_starts", "with_history"]
 
 _KEPT_RESULTS = 64  # results cached in this process, over all handles
 _KEPT_BYTES = 2**30  # and the memory they may hold together; the newest is always kept
@@ -118,18 +118,32 @@ class History(Handle):
 
     def locate(self, index):
         """Positions of ``index`` in the frame, or None when a row is not there."""
-        own = self._frame.index
-        if index is own or (len(index) == len(own) and index.equals(own)):
-            return np.arange(len(own))
-        if type(index) is not type(own) or getattr(index, "tz", None) != getattr(own, "tz", None):
-            return None
-        if isinstance(own, pd.DatetimeIndex) and own.is_monotonic_increasing:  # a search needs no hash table
-            if index.hasnans:
-                return None
-            positions = np.minimum(own.searchsorted(index), len(own) - 1)
-            return positions if bool((own[positions] == index).all()) else None
-        positions = own.get_indexer(index)
+        positions = locate_rows(self._frame.index, index)
         return None if (positions < 0).any() else positions
+
+
+def locate_rows(own, index):
+    """Positions of the rows of ``index`` in ``own``, whose rows stand once; -1 where a row is not there.
+
+    Parameters
+    ----------
+    own, index : pandas.Index
+        Times, or (symbol, time) pairs.
+
+    Returns
+    -------
+    ndarray of intp, shape (len(index),)
+    """
+    if index is own or (len(index) == len(own) and index.equals(own)):
+        return np.arange(len(own))
+    if type(index) is not type(own) or getattr(index, "tz", None) != getattr(own, "tz", None) or not len(own):
+        return np.full(len(index), -1)
+    if isinstance(own, pd.DatetimeIndex) and own.is_monotonic_increasing:  # a search needs no hash table
+        if index.hasnans:
+            return np.full(len(index), -1)
+        positions = np.minimum(own.searchsorted(index), len(own) - 1)
+        return np.where(np.asarray(own[positions] == index), positions, -1)
+    return own.get_indexer(index)
 
 
 def _weight(result):

@@ -29,15 +29,18 @@ class Spans:
         Sorted unique times of all rows, labelled or not.
     codes : ndarray of intp, shape (n,)
         Position of ``start`` in ``axis``.
+    source : str or None
+        Where the ends were learned; None when nothing told them.
     """
 
     start: np.ndarray
     end: np.ndarray
     axis: np.ndarray
     codes: np.ndarray
+    source: str | None = None
 
     @classmethod
-    def from_times(cls, start, end):
+    def from_times(cls, start, end, *, source=None):
         """Build spans from int64 times; the axis is the sorted unique starts.
 
         Raises
@@ -56,9 +59,9 @@ class Spans:
                 "A label cannot be known before it is decided."
             )
         if start.size and (start[1:] > start[:-1]).all():
-            return cls(start, end, start, np.arange(start.size))
+            return cls(start, end, start, np.arange(start.size), source)
         axis, codes = np.unique(start, return_inverse=True)
-        return cls(start, end, axis, codes.reshape(-1))
+        return cls(start, end, axis, codes.reshape(-1), source)
 
     @cached_property
     def order(self):

@@ -18,6 +18,7 @@ GROUND = {
     "_optional",
     "_posterior",
     "_reading",
+    "_rolling",
     "_routing",
     "_spans",
     "_validation",

@@ -186,12 +186,12 @@ def test_one_seed_is_one_result_over_processes_threads_and_hash_seeds(tmp_path):
 
 def test_shuffled_labels_are_worth_nothing():
     """On labels that cannot be predicted, the verdict claims no edge."""
-    from sktrain import EnhancedWalkForwardCV
+    from sktrain import EnhancedWalkForwardCV, with_label_times
     from sktrain.evaluation import baselines, fold_scores
 
     bars, y = AdaptiveLabeler(base_threshold=0.5, scaling="sigma").fit_resample(load_sp500().iloc[:2500])
     noise = pd.Series(np.random.default_rng(0).permutation(y.to_numpy()), index=y.index)
-    noise.attrs = y.attrs
+    noise = with_label_times(noise, like=y)
     model = Pipeline([("f", BarFeatures()), ("logistic", baselines()["logistic"])])
     found = fold_scores({"model": model, "majority": baselines()["majority"]}, bars, noise, EnhancedWalkForwardCV(n_splits=5))
     assert "no edge shown" in found.verdict() or "worse" in found.verdict()

@@ -1,12 +1,13 @@
 """Resampling against imbalanced-learn, a loop, and the rule that children follow their parents."""
 
-from imblearn.over_sampling import SMOTE
+from imblearn.over_sampling import ADASYN, SMOTE, RandomOverSampler
 from imblearn.pipeline import Pipeline as SamplingPipeline
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 
 from sktrain import MLPNetClassifier, SlidingWindow, WindowSMOTE, apply_smote
 from sktrain.exceptions import NotEnoughDataError, ResamplingWarning, SktrainError
@@ -150,3 +151,126 @@ def test_resampled_classifier_gives_calibrated_probabilities():
     assert abs(model.predict_proba(X)[:, 1] - plain).mean() < 0.02
     raw = clone(model).set_params(correct_prior=False).fit(X, y).predict_proba(X)[:, 1]
     assert raw.mean() > 0.25 > 0.12 > model.predict_proba(X)[:, 1].mean()
+
+
+class Noting(LogisticRegression):
+    """Keeps what its fit was told."""
+
+    def fit(self, X, y, sample_weight=None, label_end_times=None, times=None):
+        self.told_ = {"X": X, "y": y, "sample_weight": sample_weight, "label_end_times": label_end_times, "times": times}
+        return super().fit(np.asarray(X).reshape(len(X), -1), y, sample_weight)
+
+
+@pytest.mark.parametrize("kind", ["frame", "windows", "array", "list"])
+def test_rows_and_labels_leave_in_step(windows, kind):
+    lazy, y = windows
+    X = {"frame": pd.DataFrame(lazy.gather()[:, -1], lazy.index, list("abc")), "windows": lazy, "array": lazy.gather(), "list": lazy.gather()[:, -1].tolist()}[kind]
+    smote = WindowSMOTE(random_state=0)
+    X_all, y_all = smote.fit_resample(X, y)
+    assert type(X_all) is type(X)
+    assert len(X_all) == len(y_all) == len(smote.origin_)
+    assert y_all.index.equals(y.index[smote.origin_])
+    if kind in ("frame", "windows"):
+        assert X_all.index.equals(y_all.index)
+    assert smote.n_features_in_ == 3
+    np.testing.assert_array_equal(np.asarray(X_all)[~smote.synthetic_], np.asarray(X))
+    made = np.asarray(X, dtype=float)[smote.parents_]
+    share = smote.shares_.reshape(-1, *[1] * (made.ndim - 2))
+    np.testing.assert_allclose(np.asarray(X_all, dtype=float)[smote.synthetic_], made[:, 0] + share * (made[:, 1] - made[:, 0]))
+
+
+def test_labels_leave_as_they_came(rows):
+    X, y = rows
+    expected = WindowSMOTE(random_state=0).fit_resample(X, y)[1]
+    for kind in (y.tolist(), y[:, None], pd.DataFrame({"class": y}), pd.Series(y, name="class", dtype="category")):
+        made = WindowSMOTE(random_state=0).fit_resample(X, kind)[1]
+        assert type(made) is (np.ndarray if isinstance(kind, np.ndarray) else type(kind))
+        np.testing.assert_array_equal(np.asarray(made).ravel(), expected)
+    assert made.dtype == "category"
+
+
+def test_a_synthetic_row_stands_for_the_parent_that_is_known_later(windows):
+    from sktrain import with_label_times
+
+    lazy, y = windows
+    rng = np.random.default_rng(1)
+    ahead = rng.integers(0, 30, len(y))
+    ends = y.index[np.minimum(np.arange(len(y)) + ahead, len(y) - 1)]
+    smote = WindowSMOTE(random_state=0)
+    X_all, y_all = smote.fit_resample(lazy, with_label_times(y, end_times=ends))
+    by_call = clone(smote)
+    by_call.fit_resample(lazy, y, label_end_times=ends)
+    np.testing.assert_array_equal(smote.origin_, by_call.origin_)
+    for origin, (a, b) in zip(smote.origin_[smote.synthetic_], smote.parents_):
+        first, second = (ends[a], y.index[a]), (ends[b], y.index[b])
+        assert origin in (a, b)
+        assert (ends[origin], y.index[origin]) == max(first, second)
+    assert X_all.index.is_monotonic_increasing
+    assert y_all.attrs["label_times"] is not None
+
+
+@pytest.mark.parametrize("kind", ["frame", "windows", "array"])
+def test_a_net_behind_it_validates_on_real_rows_alone(windows, kind):
+    lazy, y = windows
+    X = {"frame": pd.DataFrame(lazy.gather()[:, -1], lazy.index, list("abc")), "windows": lazy, "array": lazy.gather()}[kind]
+    smote = WindowSMOTE(random_state=0)
+    net = MLPNetClassifier(max_epochs=1, random_state=0)
+    fitted = SamplingPipeline([("smote", smote), ("net", net)]).fit(X, y)
+    block, synthetic = fitted[-1].validation_, fitted[0].synthetic_
+    assert len(block.valid) >= 20
+    assert not synthetic[block.valid].any()
+    origin = fitted[0].origin_
+    bars = origin[block.valid].min() - origin[block.train].max()
+    assert bars > 3  # the horizon of y
+
+
+@pytest.mark.parametrize("sampler", [SMOTE(random_state=0), ADASYN(random_state=0), RandomOverSampler(random_state=0)], ids=lambda s: type(s).__name__)
+def test_behind_imblearns_samplers_a_net_validates_on_nothing_and_says_so(windows, sampler):
+    lazy, y = windows
+    X = pd.DataFrame(lazy.gather()[:, -1], lazy.index, list("abc")).fillna(0.0)
+    net = MLPNetClassifier(max_epochs=1, random_state=0)
+    with pytest.warns(ResamplingWarning, match="WindowSMOTE"):
+        fitted = SamplingPipeline([("sampler", sampler), ("net", net)]).fit(X, y)
+    assert fitted[-1].validation_.valid is None
+
+
+def test_rows_that_a_sampler_copies_keep_their_times_inside_resampled_classifier(windows):
+    lazy, y = windows
+    X = pd.DataFrame(lazy.gather()[:, -1], lazy.index, list("abc")).fillna(0.0)
+    model = ResampledClassifier(MLPNetClassifier(max_epochs=1, random_state=0), RandomOverSampler(random_state=0)).fit(X, y)
+    block = model.estimator_.validation_
+    assert block.n_purged > 0
+    noted = ResampledClassifier(Noting(), RandomOverSampler(random_state=0)).fit(X, y, sample_weight=np.arange(200.0), times=X.index).estimator_.told_
+    assert noted["X"].index.is_monotonic_increasing
+    np.testing.assert_array_equal(X.loc[noted["X"].index], noted["X"])
+    np.testing.assert_array_equal(noted["sample_weight"], pd.Series(np.arange(200.0), X.index)[noted["X"].index])
+    assert noted["times"].equals(noted["X"].index)
+    assert noted["y"].attrs["label_horizon"] == 3
+
+
+def test_metadata_follows_the_rows(windows):
+    lazy, y = windows
+    weight, ends = np.random.default_rng(2).random(200), y.index.shift(5)
+    model = ResampledClassifier(Noting(), WindowSMOTE(random_state=0))
+    X = np.nan_to_num(lazy.gather())
+    model.fit(X, y, sample_weight=weight, label_end_times=ends, times=y.index)
+    told, smote = model.estimator_.told_, model.sampler_
+    assert told["label_end_times"].equals(ends[smote.origin_])
+    assert told["times"].equals(y.index[smote.origin_])
+    a, b = weight[smote.parents_].T
+    np.testing.assert_allclose(told["sample_weight"][smote.synthetic_], a + smote.shares_ * (b - a))
+    np.testing.assert_array_equal(told["sample_weight"][~smote.synthetic_], weight)
+    with pytest.raises(SktrainError, match="SMOTE does not say which rows .*sample_weight cannot follow"):
+        ResampledClassifier(Noting(), SMOTE()).fit(X[:, -1], y, sample_weight=weight)
+    with pytest.raises(SktrainError, match="KNeighborsClassifier takes no sample_weight"):
+        ResampledClassifier(KNeighborsClassifier()).fit(X[:, -1], y, sample_weight=weight)
+
+
+def test_what_is_left_open_is_seeded(rows):
+    def drawn(seed):
+        return ResampledClassifier(LogisticRegression(), random_state=seed).fit(*rows).estimator_.coef_
+
+    np.testing.assert_array_equal(drawn(1), drawn(1))
+    assert (drawn(1) != drawn(2)).any()
+    fixed = ResampledClassifier(LogisticRegression(), WindowSMOTE(random_state=5), random_state=1).fit(*rows)
+    assert fixed.sampler_.random_state == 5

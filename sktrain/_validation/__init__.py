@@ -5,20 +5,42 @@ that names the first bad row or the parameter. Nothing here changes its input.
 """
 
 from ._bars import OHLCV, check_bars
-from ._labels import label_horizon, label_spans, labelled_mask
+from ._durations import BarsOrTime, as_span, shown_span
+from ._label_times import (
+    KEY as LABEL_TIMES,
+    keep_label_times,
+    label_times_of,
+    mark_synthetic,
+    synthetic_rows,
+    with_label_times,
+    write_label_times,
+)
+from ._labels import horizon_in_bars, label_horizon, label_spans, labelled_mask
 from ._numbers import Count, Number, check_count
-from ._times import TimeAxis, check_order, time_axis
+from ._times import TimeAxis, check_order, time_axis, to_timestamps
 
 __all__ = [
+    "LABEL_TIMES",
     "OHLCV",
+    "BarsOrTime",
     "Count",
     "Number",
     "TimeAxis",
+    "as_span",
     "check_bars",
     "check_count",
     "check_order",
+    "horizon_in_bars",
+    "keep_label_times",
     "label_horizon",
     "label_spans",
+    "label_times_of",
     "labelled_mask",
+    "mark_synthetic",
+    "shown_span",
+    "synthetic_rows",
     "time_axis",
+    "to_timestamps",
+    "with_label_times",
+    "write_label_times",
 ]

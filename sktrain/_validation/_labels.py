@@ -1,6 +1,9 @@
-"""Label spans of rows: rows, labels and what is known of their horizon enter; the closed span of every label leaves.
+"""Label spans of rows: the one function that turns rows, labels and what a caller was given into the closed span of every label.
 
-A horizon counts bars of the row's own symbol, those the rows remember included; past the last known bar it counts unique times.
+Sources, in order: ``label_end_times`` given for the call, the handle that y carries (else the one that X carries), ``horizon``,
+``y.attrs["label_horizon"]``. No source may say less than y does: that is an error which names both. A horizon in bars counts bars
+of the row's own symbol, those the rows remember included; past the last known bar it counts unique times, and where times repeat
+without symbols it counts unique times throughout.
 """
 
 import warnings
@@ -11,17 +14,43 @@ import pandas as pd
 from .._history import get_history
 from .._spans import Spans
 from ..exceptions import InvalidSplitError, NotEnoughDataError, UnknownHorizonWarning
-from ._numbers import check_count
-from ._times import time_axis
+from ._durations import as_span
+from ._ends import check_same_index, ends_from_times
+from ._label_times import carried, label_times_of, refuse_stale
+from ._times import TimeAxis, refuse_untold_times, time_axis, warn_of_repeated_times
 
-__all__ = ["label_horizon", "label_spans", "labelled_mask"]
+__all__ = ["horizon_in_bars", "label_horizon", "label_spans", "labelled_mask"]
 
 
 def label_horizon(y, horizon=None):
-    """The number of bars labels look ahead: ``horizon`` if given, else what the labeler wrote on ``y``, else None."""
-    if horizon is None:
-        horizon = getattr(y, "attrs", {}).get("label_horizon")
-    return None if horizon is None else check_count("horizon", horizon, minimum=0)
+    """What labels look ahead: ``horizon`` if given, else what the labeler wrote on ``y``, else None.
+
+    Returns
+    -------
+    int, Timedelta or None
+    """
+    if horizon is not None:
+        return as_span("horizon", horizon, minimum=0)
+    told = getattr(y, "attrs", {}).get("label_horizon")
+    return None if told is None else as_span('y.attrs["label_horizon"]', told, minimum=0)
+
+
+def horizon_in_bars(y, horizon=None):
+    """As :func:`label_horizon`, a length of time counted in the unique times of ``y`` (those of its labels where it carries them).
+
+    Returns
+    -------
+    int or None
+    """
+    span = label_horizon(y, horizon)
+    if not isinstance(span, pd.Timedelta):
+        return span
+    handle = label_times_of(y)
+    rows = y if handle is None else pd.Series(0, handle.index)
+    axis = time_axis(rows)
+    end = _ends_from_horizon(rows, axis, span) if handle is None else handle.end
+    unique, codes = np.unique(axis.times, return_inverse=True)
+    return int((np.searchsorted(unique, end, side="right") - 1 - codes.reshape(-1)).max())
 
 
 def labelled_mask(y, n):
@@ -36,40 +65,12 @@ def labelled_mask(y, n):
     return ~(missing.any(axis=1) if missing.ndim == 2 else missing)
 
 
-def _check_same_index(X, y, name="y"):
-    one, other = getattr(X, "index", None), getattr(y, "index", None)
-    if isinstance(one, pd.Index) and isinstance(other, pd.Index) and one is not other and len(one) == len(other) and not one.equals(other):
-        row = next(row for row, (mine, theirs) in enumerate(zip(one, other)) if mine != theirs)
-        raise InvalidSplitError(
-            f"X and {name} have different indexes: row {row} is {one[row]} in X and {other[row]} in {name}. Align {name} with {name}.loc[X.index]."
-        )
-
-
-def _ends_from_times(axis, ends, n):
-    if len(ends) != n:
-        raise InvalidSplitError(f"label_end_times has {len(ends)} values for {n} rows. Align it with label_end_times.loc[X.index].")
-    if axis.index is None:
-        values = np.asarray(ends)
-        if values.dtype.kind not in "iu":
-            raise InvalidSplitError(f"label_end_times of rows without times must be integer row positions, got dtype {values.dtype}.")
-        return values.astype(np.int64)
-    if isinstance(ends, pd.Series) and isinstance(ends.index, (pd.DatetimeIndex, pd.MultiIndex)):
-        _check_same_index(axis, ends, "label_end_times")
-    stamps = pd.Index(ends)
-    if not isinstance(stamps, pd.DatetimeIndex):
-        if stamps.dtype != object or not stamps.isna().all():
-            raise InvalidSplitError(f"label_end_times must hold timestamps, got {stamps.dtype}. Convert with pd.to_datetime.")
-        stamps = pd.DatetimeIndex(stamps)
-    zone = (axis.index.levels[1] if isinstance(axis.index, pd.MultiIndex) else axis.index).tz
-    if (stamps.tz is None) != (zone is None):
-        raise InvalidSplitError(f"label_end_times have time zone {stamps.tz}, the rows have {zone}. Localise one of them.")
-    missing = np.asarray(stamps.isna())
-    return np.where(missing, axis.times, stamps.as_unit("ns").asi8)
-
-
 def _ends_from_horizon(X, axis, horizon):
-    """Time of the bar ``horizon`` bars ahead of each row, counted in the row's own symbol; past the known bars, in unique times."""
-    if horizon == 0:
+    """Time of the last bar within ``horizon`` of each row, counted in the row's own symbol."""
+    if isinstance(horizon, pd.Timedelta):
+        if axis.index is None:
+            raise InvalidSplitError(f"horizon={str(horizon)!r} is a length of time, but the rows carry no times. Count bars, or pass times=...")
+    elif horizon == 0:
         return axis.times
     history = get_history(X)
     positions = None if history is None or axis.index is None else history.locate(axis.index)
@@ -82,7 +83,7 @@ def _ends_from_horizon(X, axis, horizon):
         order = None if is_sorted else np.lexsort(keys)
     t = times if order is None else times[order]
     s = None if symbols is None else (symbols if order is None else symbols[order])
-    end = _ahead(t, s, horizon)
+    end = _of_bars(t, s, horizon)
     if order is not None:
         unsorted = np.empty_like(end)
         unsorted[order] = end
@@ -90,7 +91,21 @@ def _ends_from_horizon(X, axis, horizon):
     return end if positions is None else end[positions]
 
 
+def _of_bars(times, symbols, horizon):
+    """The last bar within ``horizon`` of each bar, bars sorted by (symbol, time); a bar that stands several times counts once."""
+    again = times[1:] == times[:-1]
+    if symbols is not None:
+        again &= symbols[1:] == symbols[:-1]
+    if again.any():
+        first = np.append(True, ~again)
+        return _of_bars(times[first], None if symbols is None else symbols[first], horizon)[np.cumsum(first) - 1]
+    if isinstance(horizon, pd.Timedelta):
+        return _within(times, symbols, horizon.as_unit("ns").value)
+    return _ahead(times, symbols, horizon)
+
+
 def _ahead(times, symbols, horizon):
+    """The time ``horizon`` bars ahead of each bar."""
     n = len(times)
     target = np.arange(n) + horizon
     if symbols is None:
@@ -110,46 +125,155 @@ def _ahead(times, symbols, horizon):
     return end
 
 
-def label_spans(X, y=None, *, horizon=None, label_end_times=None, caller="split"):
-    """The closed time span of every row's label, and the times of all rows.
+def _within(times, symbols, span):
+    """The last bar of the own symbol no later than ``span`` after each bar; past the last bar, that time itself."""
+    unique, codes = np.unique(times, return_inverse=True)
+    until = np.searchsorted(unique, times + span, side="right") - 1
+    group = np.zeros(len(times), dtype=np.int64) if symbols is None else np.cumsum(np.diff(symbols, prepend=symbols[:1]) != 0)
+    key = group * len(unique) + codes.reshape(-1)
+    place = np.searchsorted(key, group * len(unique) + until, side="right") - 1
+    last = np.append(group[1:] != group[:-1], True)
+    open_ended = last[place] & (times[place] < times + span)
+    return np.where(open_ended, times + span, times[place])
 
-    The span is learned, in this order, from ``label_end_times``, ``horizon``, ``y.attrs["label_horizon"]``; without any of
-    them an ``UnknownHorizonWarning`` is given and a label is taken to be known at once.
+
+def label_spans(X, y=None, *, horizon=None, label_end_times=None, times=None, caller="split", strict=True, warn=True):
+    """The closed time span of every row's label, and the times of all rows.
 
     Parameters
     ----------
     X : DataFrame or array-like of length n
         The rows. A history handle on ``X`` lets a horizon be counted in bars that are no rows of ``X``.
     y : array-like of length n, optional
-        Labels; only their attrs and index are read.
-    horizon : int, optional
-        Bars of the row's own symbol between decision and outcome.
+        Labels; a handle or ``attrs["label_horizon"]`` on them says how far they look ahead.
+    horizon : int, Timedelta or str, optional
+        Bars of the row's own symbol between decision and outcome, or the time between them.
     label_end_times : array-like of length n, optional
         Time at which each label was known; NaT where there is no label.
+    times : DatetimeIndex or MultiIndex of length n, optional
+        When the rows are, where their index was taken away.
     caller : str
-        Name for the warning.
+        Name for the warning and the errors.
+    strict : bool, default=True
+        Refuse a table that could say when its rows are and does not; else its row order is the order of time.
+    warn : bool, default=True
+        Whether an unknown horizon gives the warning.
 
     Returns
     -------
     spans : Spans
+        ``spans.source`` says where they were learned: ``"label_end_times"``, ``"y"``, ``"X"``, ``"horizon"``,
+        ``"label_horizon"``, or None with an ``UnknownHorizonWarning``: a label is then taken to be known at once.
     axis : TimeAxis
+
+    Raises
+    ------
+    InvalidSplitError
+        When sources contradict each other, or labels are stale.
     """
-    axis = time_axis(X)
+    axis = time_axis(X, y, times=times)
     n = len(axis.times)
     if not n:
         raise NotEnoughDataError("X has no rows.")
-    _check_same_index(X, y)
-    if label_end_times is not None:
-        return Spans.from_times(axis.times, _ends_from_times(axis, label_end_times, n)), axis
-    bars = label_horizon(y, horizon)
-    if bars is None:
-        warnings.warn(
-            f"{caller} does not know how far the labels look ahead, so it purges nothing. Pass horizon=..., label_end_times=..., or labels from a sktrain labeler.",
-            UnknownHorizonWarning,
-            stacklevel=3,
-        )
-        bars = 0
-    spans = Spans.from_times(axis.times, _ends_from_horizon(X, axis, bars))
-    if bars >= len(spans.axis) and bars > 0:
-        raise NotEnoughDataError(f"horizon={bars} is longer than the data: {len(spans.axis)} unique times.")
+    check_same_index(getattr(X, "index", None), getattr(y, "index", None))
+    if axis.index is None and strict:
+        refuse_untold_times(X, caller)
+    if strict and isinstance(axis.index, pd.DatetimeIndex) and axis.index.has_duplicates:
+        warn_of_repeated_times(axis, X, caller)
+    end, source = _Sources(X, y, axis, horizon, caller).resolve(label_end_times, warn)
+    spans = Spans.from_times(axis.times, end, source=source)
     return spans, axis
+
+
+class _Sources:
+    """What y, X and the caller say about the ends of the labels of one set of rows."""
+
+    def __init__(self, X, y, axis: TimeAxis, horizon, caller):
+        self.X, self.y, self.axis, self.caller = X, y, axis, caller
+        self.given = None if horizon is None else as_span("horizon", horizon, minimum=0)
+        self.told = label_horizon(y)
+        self.carried = carried(axis, label_times_of(y))
+        self.stale = None if self.carried is None else self.carried.stale_row(y)
+        self.owner = "y"
+        if self.carried is None and self.told is None:
+            found = carried(axis, label_times_of(X))
+            fits = found is not None and (self.given is None if y is None else found.stale_row(y) is None)
+            if fits:  # what X was written for; other labels than those, or folds asked for without labels, are told by the caller
+                self.carried, self.owner = found, "X"
+        if self.carried is not None and self.told is None:
+            self.told = as_span("horizon", self.carried.handle.horizon, minimum=0)
+
+    def resolve(self, label_end_times, warn):
+        """The end of every label, and where it was learned."""
+        if label_end_times is not None:
+            end = ends_from_times(self.axis, label_end_times, len(self.axis.times))
+            if self.carried is not None and self.stale is None and self.owner == "y":
+                self._refuse_less(end, "label_end_times")
+            return end, "label_end_times"
+        if self.stale is not None and not self._says_more():
+            refuse_stale(self.caller, self.stale[0], self.axis.index, *self.stale[1:])
+        if self.carried is not None and self.stale is None:
+            return self._from_handle(), self.owner
+        if self.given is not None:
+            self._refuse_shorter()
+            return self._counted(self.given), "horizon"
+        if self.told is not None:
+            return self._counted(self.told), "label_horizon"
+        if warn:
+            warnings.warn(
+                f"{self.caller} does not know how far the labels look ahead, so it purges nothing. "
+                "Pass horizon=..., label_end_times=..., or labels from a sktrain labeler.",
+                UnknownHorizonWarning,
+                stacklevel=4,
+            )
+        return self.axis.times, None
+
+    def _says_more(self):
+        """Whether the horizon of this call covers what stale labels said of themselves."""
+        return self.given is not None and type(self.given) is type(self.told) and self.given >= self.told
+
+    def _from_handle(self):
+        end = self.carried.end
+        if not self.carried.all_known:
+            end = np.where(self.carried.known, end, self._counted(self.told))
+        more = [span for span in (self.given, label_horizon(self.y)) if span is not None and span != self.told]
+        if self.given is not None:
+            self._refuse_shorter()
+        written = as_span("horizon", self.carried.handle.horizon, minimum=0)
+        for span in more or ([self.told] if self.told != written else []):
+            longer = self._counted(span)
+            if span is self.given and type(span) is not type(self.told):
+                self._refuse_less(longer, f"horizon={self._shown(span)}")
+            end = np.maximum(end, longer)
+        return end
+
+    def _refuse_shorter(self):
+        if self.told is not None and type(self.given) is type(self.told) and self.given < self.told:
+            raise InvalidSplitError(
+                f"{self.caller}: horizon={self._shown(self.given)} is shorter than what {self.owner} says, {self._shown(self.told)}: it would purge "
+                f"too little. Leave horizon out; or, if these labels look ahead less, say so with with_label_times(y, end_times=...)."
+            )
+
+    @staticmethod
+    def _shown(span):
+        return repr(str(span)) if isinstance(span, pd.Timedelta) else f"{span} bars"
+
+    def _refuse_less(self, end, name):
+        less = self.carried.known & (end < self.carried.end) & labelled_mask(self.y, len(end))
+        if less.any():
+            row = int(np.argmax(less))
+            when, known = (pd.Timestamp(int(values[row])) for values in (end, self.carried.end))
+            raise InvalidSplitError(
+                f"{self.caller}: {name} ends the label of row {row} ({self.axis.index[row]}) at {when}, but {self.owner} knows it only at {known} "
+                f"({int(less.sum())} such rows): it would purge too little. Leave it out, or write the right times on y with with_label_times."
+            )
+
+    def _counted(self, span):
+        end = _ends_from_horizon(self.X, self.axis, span)
+        if not isinstance(span, pd.Timedelta) and span > 0:
+            n_times = len(np.unique(self.axis.times))
+            if span >= n_times:
+                raise NotEnoughDataError(f"horizon={span} is longer than the data: {n_times} unique times.")
+        return end
+
+

@@ -16,7 +16,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from .._routing import metadata_rows, routed_params
-from .._validation import Count, Number
+from .._validation import BarsOrTime, Count, Number
 from ..exceptions import MissingDependencyError, SktrainWarning
 from ..reproducibility import draw_seed, seed_parts
 from ._places import nets_in
@@ -93,7 +93,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         "scope": [StrOptions({"global", "layer"})],
         "sensitivity": [Number(0, 1)],
         "structured": ["boolean"],
-        "horizon": [Count(0), None],
+        "horizon": [BarsOrTime(0), None],
         "random_state": ["random_state"],
     }
 
@@ -171,9 +171,13 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         known = {name: value for name, value in (("label_end_times", label_end_times), ("times", times)) if value is not None}
         routed = routed_params(self, self._estimator(), "fit", {"sample_weight": sample_weight, **known, **params})
         seed = None if self.random_state is None else draw_seed(self.random_state)
-        level = (self.sparsity, self.bits)
-        model = self._trained(X, y, routed, seed)
+        self._finish(self._trained(X, y, routed, seed), X, y, known, routed, sample_weight, seed)
+        return self
+
+    def _finish(self, model, X, y, known, routed, sample_weight, seed):
+        """Compress the trained model, measure what that costs, and keep the small one."""
         nets_in(model)
+        level = (self.sparsity, self.bits)
         train, valid = self._block(X, y, known)
         if self.max_score_drop is not None and len(valid) < len(train) + len(valid):
             level = self._level_that_holds(X, y, sample_weight, routed, seed, train, valid)
@@ -185,7 +189,6 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             if hasattr(model, name):
                 setattr(self, name, getattr(model, name))
         self.classes_ = model.classes_
-        return self
 
     def _trained(self, X, y, routed, seed):
         model = clone(self._estimator())

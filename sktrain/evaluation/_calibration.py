@@ -16,7 +16,7 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 
-from .._validation import check_bars, check_count, label_horizon
+from .._validation import check_bars, check_count, horizon_in_bars
 from ..exceptions import DataQualityWarning, SktrainError
 from ._journal import Journal, fingerprint
 from ._null_markets import METHODS, null_market
@@ -195,7 +195,7 @@ def _default_cv(cv):
 
 
 def _block_length(block_length, y, method):
-    horizon = label_horizon(y) or 0
+    horizon = horizon_in_bars(y) or 0
     if block_length is None:
         return max(20, 4 * horizon)
     length = check_count("block_length", block_length, minimum=2)

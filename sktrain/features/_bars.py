@@ -6,9 +6,9 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._causal import CausalTransformer
+from .._rolling import lag, rolling_mean, rolling_moments, rolling_std, rolling_sum
 from .._validation import OHLCV, check_count
 from ..exceptions import SktrainError
-from ._rolling import lag, rolling_mean, rolling_moments, rolling_std, rolling_sum
 
 __all__ = ["BarFeatures"]
 

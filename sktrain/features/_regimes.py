@@ -9,9 +9,9 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._causal import CausalTransformer
+from .._rolling import lag, rolling_slope, rolling_std
 from .._validation import Count, Number
 from ..exceptions import NotEnoughDataError
-from ._rolling import lag, rolling_slope, rolling_std
 
 __all__ = ["MarketRegime", "RegimeDetector"]
 

@@ -25,6 +25,8 @@ class WindowedArray:
         The rows' own index, so that splitters and nets know their times.
     columns : sequence of str, optional
         Names of the features.
+    attrs : dict, optional
+        What the rows carry, as ``DataFrame.attrs``; slices keep it.
 
     Attributes
     ----------
@@ -44,10 +46,11 @@ class WindowedArray:
     WindowedArray(shape=(2, 2, 1), dtype=float64)
     """
 
-    __slots__ = ("base", "columns", "ends", "firsts", "index", "lookback")
+    __slots__ = ("attrs", "base", "columns", "ends", "firsts", "index", "lookback")
     ndim = 3
 
-    def __init__(self, base, ends, firsts, lookback, *, index=None, columns=None):
+    def __init__(self, base, ends, firsts, lookback, *, index=None, columns=None, attrs=None):
+        self.attrs = {} if attrs is None else dict(attrs)
         self.base = base
         self.ends = np.asarray(ends, dtype=np.intp)
         self.firsts = np.asarray(firsts, dtype=np.intp)
@@ -94,7 +97,7 @@ class WindowedArray:
         if ends.ndim != 1:
             raise IndexError(f"Rows of a WindowedArray are chosen by one axis, got positions of shape {np.shape(key)}.")
         index = None if self.index is None else self.index[np.asarray(key) if isinstance(key, list) else key]
-        return WindowedArray(self.base, ends, self.firsts[key], self.lookback, index=index, columns=self.columns)
+        return WindowedArray(self.base, ends, self.firsts[key], self.lookback, index=index, columns=self.columns, attrs=self.attrs)
 
     def gather(self, rows=None, dtype=None):
         """Copy the windows of ``rows``.
@@ -129,7 +132,7 @@ class WindowedArray:
     def astype(self, dtype, copy=True):
         """The same view on a base of another floating dtype."""
         base = self.base.astype(dtype, copy=copy)
-        return WindowedArray(base, self.ends, self.firsts, self.lookback, index=self.index, columns=self.columns)
+        return WindowedArray(base, self.ends, self.firsts, self.lookback, index=self.index, columns=self.columns, attrs=self.attrs)
 
     def __array__(self, dtype=None, copy=None):
         if copy is False:
@@ -145,9 +148,9 @@ class WindowedArray:
         base = self.base[low:high]
         if base.size < self.base.size:
             base = base.copy()
-        state = base, self.ends - low, np.maximum(self.firsts - low, 0), self.lookback, self.index, self.columns
+        state = base, self.ends - low, np.maximum(self.firsts - low, 0), self.lookback, self.index, self.columns, self.attrs
         return _rebuild, state
 
 
-def _rebuild(base, ends, firsts, lookback, index, columns):
-    return WindowedArray(base, ends, firsts, lookback, index=index, columns=columns)
+def _rebuild(base, ends, firsts, lookback, index, columns, attrs=None):
+    return WindowedArray(base, ends, firsts, lookback, index=index, columns=columns, attrs=attrs)

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._history import prepend_tail, recall, remember_tail, segment_starts
-from .._validation import Count, check_order, time_axis
+from .._validation import LABEL_TIMES, Count, check_order, time_axis
 from ..exceptions import ColdStartWarning, SktrainError
 from ._windowed_array import WindowedArray
 
@@ -105,14 +105,17 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
             firsts = starts[np.searchsorted(starts, rows, side="right") - 1]
         own = X.index if isinstance(X, pd.DataFrame) else None
         names = tuple(X.columns) if isinstance(X, pd.DataFrame) else None
-        windows = WindowedArray(base, rows, firsts, self.lookback_, index=own, columns=names)
+        attrs = {} if own is None else {key: X.attrs[key] for key in (LABEL_TIMES,) if key in X.attrs}
+        windows = WindowedArray(base, rows, firsts, self.lookback_, index=own, columns=names, attrs=attrs)
         return windows if not self.flatten else self._flat(windows)
 
     def _flat(self, windows):
         values = windows.gather().reshape(len(windows), -1)
         if windows.index is None:
             return values
-        return pd.DataFrame(values, index=windows.index, columns=self.get_feature_names_out())
+        flat = pd.DataFrame(values, index=windows.index, columns=self.get_feature_names_out())
+        flat.attrs = dict(windows.attrs)
+        return flat
 
     def get_feature_names_out(self, input_features=None):
         """Names of the flattened columns, ``<feature>_t-<steps back>``, oldest step first; of the features when not flattened.

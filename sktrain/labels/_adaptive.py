@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils._param_validation import StrOptions
 
-from .._validation import Count, Number, check_count
-from ._base import BarLabeler, last_rows
+from .._validation import BarsOrTime, Count, Number, as_span
+from ._base import BarLabeler, look_ahead
 from ._volatility import close_to_close
 
 __all__ = ["AdaptiveLabeler"]
@@ -21,12 +21,14 @@ class AdaptiveLabeler(BarLabeler):
     1 (hold). With σ the standard deviation (ddof 1) of the last ``volatility_lookback`` simple returns, per bar,
 
     * ``scaling="affine"``: threshold = base · (1 + 10 σ) · 1 / (1 + 5 σ), either factor only when its flag is set;
-    * ``scaling="sigma"``: threshold = base · σ · √horizon, base counted in standard deviations; the flags mean nothing.
+    * ``scaling="sigma"``: threshold = base · σ · √horizon, base counted in standard deviations and the horizon in bars; the
+      flags mean nothing.
 
     Parameters
     ----------
-    horizon : int, default=3
-        Bars the label looks ahead. The last ``horizon`` bars of each symbol have no label.
+    horizon : int, Timedelta or str, default=3
+        Bars the label looks ahead; or a length of time such as ``"5D"``, which ends at the last bar within it. Bars whose
+        horizon reaches past the last bar of their symbol have no label, nor have bars with none within a length of time.
     base_threshold : float, default=0.03
         A return for ``"affine"``, a number of standard deviations for ``"sigma"``.
     volatility_lookback : int, default=20
@@ -51,7 +53,7 @@ class AdaptiveLabeler(BarLabeler):
 
     _required = ("close",)
     _parameter_constraints = {
-        "horizon": [Count(1)],
+        "horizon": [BarsOrTime(1)],
         "base_threshold": [Number(0, closed="neither")],
         "volatility_lookback": [Count(2)],
         "use_volatility_adjustment": ["boolean"],
@@ -79,9 +81,8 @@ class AdaptiveLabeler(BarLabeler):
         """Label every row, looking ``horizon`` bars ahead (default: as constructed); see ``transform``."""
         if horizon is None:
             return self.transform(df)
-        self._validate_params()
-        bars = self._check(df, check_count("horizon", horizon))
-        return self._series(self._codes(bars, horizon), bars.index, horizon)
+        span = as_span("horizon", horizon)
+        return type(self)(**{**self.get_params(deep=False), "horizon": span}).transform(df)
 
     def thresholds(self, X):
         """The return each row's outcome is held against.
@@ -97,32 +98,29 @@ class AdaptiveLabeler(BarLabeler):
         """
         self._validate_params()
         bars = self._check(X, self._reach)
-        return pd.Series(self._widths(bars, self.horizon), index=bars.index, name="threshold")
+        end, _ = look_ahead(bars.index, self._reach)
+        return pd.Series(self._widths(bars, end), index=bars.index, name="threshold")
 
     @property
     def _reach(self):
-        return self.horizon
+        return as_span("horizon", self.horizon)
 
-    def _widths(self, bars, horizon):
+    def _widths(self, bars, end):
         base = float(self.base_threshold)
         if self.scaling == "sigma":
-            return base * np.sqrt(horizon) * close_to_close(bars, self.volatility_lookback)
+            ahead = end - np.arange(len(bars)) if isinstance(self._reach, pd.Timedelta) else self._reach
+            return base * np.sqrt(ahead) * close_to_close(bars, self.volatility_lookback)
         if not (self.use_volatility_adjustment or self.use_risk_adjustment):
             return np.full(len(bars), base)
         sigma = close_to_close(bars, self.volatility_lookback)
         width = base * (1 + 10 * sigma) if self.use_volatility_adjustment else np.full(len(bars), base)
         return width / (1 + 5 * sigma) if self.use_risk_adjustment else width
 
-    def _codes(self, bars, horizon):
+    def _label(self, bars):
         close = bars["close"].to_numpy(dtype=np.float64)
-        width = self._widths(bars, horizon)
-        ahead = np.full(len(close), np.nan)
-        ahead[:-horizon] = close[horizon:] / close[:-horizon] - 1
-        ahead[np.arange(len(close)) + horizon > last_rows(bars.index)] = np.nan
+        end, known = look_ahead(bars.index, self._reach)
+        width = self._widths(bars, end)
+        ahead = np.where(known, close[end] / close - 1, np.nan)
         codes = 1.0 + (ahead > width) - (ahead < -width)
         codes[np.isnan(ahead) | np.isnan(width)] = np.nan
-        return codes
-
-    def _label(self, bars):
-        end = np.minimum(np.arange(len(bars)) + self.horizon, len(bars) - 1)
-        return self._codes(bars, self.horizon), end
+        return codes, end

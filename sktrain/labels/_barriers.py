@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from sklearn.utils._param_validation import StrOptions
 
-from .._validation import Count, Number, check_count
+from .._validation import BarsOrTime, Count, Number, as_span
 from ..exceptions import InvalidBarsError
-from ._base import BarLabeler, last_rows
+from ._base import BarLabeler, look_ahead
 from ._touch import first_touch
 from ._volatility import ESTIMATORS
 
@@ -31,8 +31,9 @@ class TripleBarrierLabeler(BarLabeler):
     ----------
     take_profit, stop_loss : float, default=0.03, 0.03
         Widths: shares of the close, or numbers of standard deviations when ``volatility`` is set. None removes the barrier.
-    max_holding : int, default=10
-        Bars that are watched; the last ``max_holding`` bars of each symbol have no label.
+    max_holding : int, Timedelta or str, default=10
+        Bars that are watched, or the time such as ``"5D"`` that the last of them lies within. Bars whose holding period
+        reaches past the last bar of their symbol have no label.
     volatility : {"close", "ewma", "garman_klass", "parkinson", "rogers_satchell", "yang_zhang"}, optional
         Causal volatility per bar that widths are multiples of; default: widths are fixed.
     volatility_lookback : int, default=20
@@ -57,7 +58,7 @@ class TripleBarrierLabeler(BarLabeler):
     _parameter_constraints = {
         "take_profit": [Number(0, closed="neither"), None],
         "stop_loss": [Number(0, closed="neither"), None],
-        "max_holding": [Count(1)],
+        "max_holding": [BarsOrTime(1)],
         "volatility": [StrOptions(set(ESTIMATORS)), None],
         "volatility_lookback": [Count(2)],
         "tie": [StrOptions({"stop", "drop", "nearest_open"})],
@@ -115,8 +116,8 @@ class TripleBarrierLabeler(BarLabeler):
         Returns
         -------
         Series of float64, shape (n,)
-            Named ``"label"``: 0 sell, 1 hold, 2 buy (meta-labels: 0, 1), NaN where unknown; ``attrs["label_horizon"]``
-            is ``max_holding``.
+            Named ``"label"``: 0 sell, 1 hold, 2 buy (meta-labels: 0, 1), NaN where unknown; its attrs tell when each label
+            is known, ``attrs["label_horizon"]`` is ``max_holding``.
 
         Raises
         ------
@@ -142,10 +143,10 @@ class TripleBarrierLabeler(BarLabeler):
         X : DataFrame
             Labelled rows, which remember all rows of the bars given.
         y : Series of int64
-            Named ``"label"``, indexed like X, with ``attrs["label_horizon"]``.
+            Named ``"label"``, indexed like X; its attrs tell when each label is known.
         """
         self.fit(X, side=side)
-        return self._keep_known(X, self._outcome(X, side=side)[0])
+        return self._keep_known(X, *self._outcome(X, side=side))
 
     def label_end_times(self, X, side=None):
         """When each label was known: the time of the bar that decided it, NaT where the outcome is unknown."""
@@ -154,7 +155,7 @@ class TripleBarrierLabeler(BarLabeler):
 
     def create_labels(self, df, horizon=None):
         """Label every row, holding at most ``horizon`` bars (default: ``max_holding``); see ``transform``."""
-        holding = self.max_holding if horizon is None else check_count("horizon", horizon)
+        holding = self.max_holding if horizon is None else as_span("horizon", horizon)
         return type(self)(**{**self.get_params(deep=False), "max_holding": holding}).transform(df)
 
     def ambiguous_share(self, X, side=None):
@@ -191,7 +192,7 @@ class TripleBarrierLabeler(BarLabeler):
 
     @property
     def _reach(self):
-        return self.max_holding
+        return as_span("max_holding", self.max_holding)
 
     def _prices(self, bars, side):
         close = bars["close"].to_numpy(dtype=np.float64)
@@ -204,15 +205,18 @@ class TripleBarrierLabeler(BarLabeler):
 
     def _walk(self, bars, side):
         """Touch (+1 upper, -1 lower, 0 neither), the deciding row, ambiguity, and which rows have a full holding period."""
-        n = len(bars)
         side = _sides(side, bars)
         upper, lower = self._prices(bars, side)
-        known = np.arange(n) + self.max_holding <= last_rows(bars.index)
+        final, known = look_ahead(bars.index, self._reach)
         known &= ~(np.isnan(upper) | np.isnan(lower))
         if side is not None:
             known &= side != 0
         high, low = (bars[name].to_numpy(dtype=np.float64) for name in ("high", "low"))
-        first, touch = first_touch(high, low, upper * (1 - _ROUNDING), lower * (1 + _ROUNDING), known, self.max_holding)
+        barriers = upper * (1 - _ROUNDING), lower * (1 + _ROUNDING)
+        if isinstance(self._reach, pd.Timedelta):
+            first, touch = _touch_within(high, low, *barriers, known, final)
+        else:
+            first, touch = first_touch(high, low, *barriers, known, self._reach)
         both = touch == 2
         if both.any():
             self._settle(bars, side, upper, lower, first, touch, both)
@@ -242,6 +246,22 @@ class TripleBarrierLabeler(BarLabeler):
         if self.tie == "drop":
             codes[both] = np.nan
         return codes, end
+
+
+def _touch_within(high, low, upper, lower, known, final):
+    """As ``first_touch``, watching each row's bars up to its own last one, ``final``."""
+    rows = np.arange(len(high))
+    longest = int(np.max(np.where(known, final - rows, 0), initial=1))
+    quiet = np.full(longest, np.nan)  # bars past the end that touch nothing
+    padded = np.full(longest, False)
+    first, touch = first_touch(
+        np.concatenate([high, quiet]), np.concatenate([low, quiet]), np.concatenate([upper, quiet]), np.concatenate([lower, quiet]),
+        np.concatenate([known, padded]), longest,
+    )  # fmt: skip
+    first, touch = first[: len(high)], touch[: len(high)]
+    late = known & (first > final)
+    touch[late] = 0
+    return np.where(known, np.minimum(first, final), first), touch
 
 
 def _sides(side, bars):

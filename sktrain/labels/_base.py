@@ -11,10 +11,18 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from .._history import get_history, segment_starts, with_history
-from .._validation import OHLCV, check_bars
+from .._validation import (
+    LABEL_TIMES,
+    OHLCV,
+    check_bars,
+    shown_span,
+    time_axis,
+    to_timestamps,
+    write_label_times,
+)
 from ..exceptions import NotEnoughDataError
 
-__all__ = ["BarLabeler", "last_rows", "shifted_back"]
+__all__ = ["BarLabeler", "last_rows", "look_ahead", "shifted_back"]
 
 
 def last_rows(index):
@@ -22,6 +30,33 @@ def last_rows(index):
     starts = segment_starts(index)
     ends = np.append(starts[1:], len(index)) - 1
     return np.repeat(ends, np.diff(np.append(starts, len(index))))
+
+
+def look_ahead(index, span):
+    """The last bar of the own symbol within ``span`` of each bar, and where all of them are known.
+
+    Parameters
+    ----------
+    index : Index of n bars, symbols together and in order of time
+    span : int or Timedelta
+        Bars, or time.
+
+    Returns
+    -------
+    end : ndarray of intp, shape (n,)
+        Place of the last bar within the span; the last bar known where it is not known whole.
+    known : ndarray of bool, shape (n,)
+        The span has passed by the symbol's last bar, and holds at least one bar.
+    """
+    rows, last = np.arange(len(index)), last_rows(index)
+    if not isinstance(span, pd.Timedelta):
+        return np.minimum(rows + span, last), rows + span <= last
+    times = time_axis(pd.Series(0, index)).times
+    unique, codes = np.unique(times, return_inverse=True)
+    until = times + span.as_unit("ns").value
+    latest = np.searchsorted(unique, until, side="right") - 1
+    end = np.searchsorted(last * len(unique) + codes, last * len(unique) + latest, side="right") - 1
+    return end, (until <= times[last]) & (end > rows)
 
 
 def shifted_back(values, index):
@@ -64,8 +99,8 @@ class BarLabeler(BaseEstimator):
         Returns
         -------
         Series of float64, shape (n,)
-            Named ``"label"``: 0 sell, 1 hold, 2 buy, NaN where the outcome is unknown. Its ``attrs["label_horizon"]`` tells
-            splitters how many bars a label looks ahead.
+            Named ``"label"``: 0 sell, 1 hold, 2 buy, NaN where the outcome is unknown. Its attrs tell splitters, nets and
+            the auditor when each label is known; ``attrs["label_horizon"]`` is what a label looks ahead at most.
 
         Raises
         ------
@@ -87,16 +122,16 @@ class BarLabeler(BaseEstimator):
         Returns
         -------
         X : DataFrame
-            Labelled rows, which remember all rows of the bars given (see ``with_history``).
+            Labelled rows, which remember all rows of the bars given (see ``with_history``) and when their labels are known.
         y : Series of int64
-            Named ``"label"``, indexed like X, with ``attrs["label_horizon"]``.
+            Named ``"label"``, indexed like X; its attrs tell when each label is known, as in ``transform``.
 
         Raises
         ------
         NotEnoughDataError
             When no row has a known outcome.
         """
-        return self._keep_known(X, self._outcome(X)[0])
+        return self._keep_known(X, *self._outcome(X))
 
     def label_end_times(self, X):
         """When each label was known: the time of the last bar it used.
@@ -117,28 +152,44 @@ class BarLabeler(BaseEstimator):
         self._validate_params()
         bars = self._check(X, self._reach)
         codes, end = self._label(bars, **given)
-        return self._series(codes, bars.index, self._reach), end
+        return self._series(codes, end, bars.index, self._reach), end
 
-    def _series(self, codes, index, reach):
+    def _series(self, codes, end, index, reach):
+        """Labels that carry when each of them is known."""
         label = pd.Series(codes, index=index, name="label", dtype=np.float64)
-        label.attrs["label_horizon"] = int(reach)
+        times = time_axis(label).times
+        write_label_times(label, np.where(np.isnan(codes), times, times[end]), shown_span(reach))
         return label
 
-    def _keep_known(self, X, label):
+    def _keep_known(self, X, label, end):
         known = label.notna().to_numpy()
         if not known.any():
             raise NotEnoughDataError(f"{type(self).__name__}: none of the {len(X)} bars has a known outcome. Pass more bars, or look ahead and back less.")
-        remembering = X if get_history(X) is not None else with_history(X)
-        return remembering[known], label[known].astype(np.int64)
+        if isinstance(X.index, pd.PeriodIndex):
+            X = X.set_axis(label.index)
+        rows = (X if get_history(X) is not None else with_history(X))[known]
+        y = label[known].astype(np.int64)
+        y.index = rows.index
+        write_label_times(y, time_axis(label).times[end[known]], label.attrs["label_horizon"])
+        rows.attrs[LABEL_TIMES] = y.attrs[LABEL_TIMES]
+        return rows, y
 
     def _times_of(self, X, label, end):
         times = X.index.get_level_values(-1)
-        times = times.to_timestamp() if isinstance(times, pd.PeriodIndex) else times
-        return pd.Series(times[end], index=X.index, name="label_end_time").where(label.notna().to_numpy())
+        times = to_timestamps(times, stacklevel=5) if isinstance(times, pd.PeriodIndex) else times
+        return pd.Series(times[end], index=label.index, name="label_end_time").where(label.notna().to_numpy())
 
     def _check(self, X, reach):
         bars = check_bars(X, required=self._required, warn=False)
-        longest = int(np.diff(np.append(segment_starts(bars.index), len(bars))).max())
+        starts = segment_starts(bars.index)
+        ends = np.append(starts[1:], len(bars))
+        if isinstance(reach, pd.Timedelta):
+            times = time_axis(bars).times
+            longest = pd.Timedelta(int((times[ends - 1] - times[starts]).max()))
+            if longest < reach:
+                raise NotEnoughDataError(f"{type(self).__name__} looks {reach} ahead, but the longest run of bars covers {longest}.")
+            return bars
+        longest = int((ends - starts).max())
         if longest <= reach:
             raise NotEnoughDataError(
                 f"{type(self).__name__} looks {reach} bars ahead, but the longest run of bars has {longest} rows: at least {reach + 1} are needed."
@@ -148,7 +199,7 @@ class BarLabeler(BaseEstimator):
     @property
     @abstractmethod
     def _reach(self):
-        """Bars a label may look ahead."""
+        """Bars, or the time, a label may look ahead."""
 
     @abstractmethod
     def _label(self, bars, **given):

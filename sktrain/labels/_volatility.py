@@ -5,9 +5,9 @@ enough past are NaN. Units: standard deviation of the return over one bar. Range
 """
 
 import numpy as np
-import pandas as pd
 
 from .._history import segment_starts
+from .._rolling import rolling_mean, rolling_std
 from ._base import shifted_back
 
 __all__ = ["ESTIMATORS", "close_to_close", "ewma", "garman_klass", "parkinson", "rogers_satchell", "yang_zhang"]
@@ -22,18 +22,18 @@ def _simple_returns(bars):
     return close / shifted_back(close, bars.index) - 1
 
 
-def _rolling_mean(variance, index, lookback):
+def _mean(variance, index, lookback):
     """Mean over the last ``lookback`` bars of the own symbol."""
-    total = pd.Series(variance).rolling(lookback).mean().to_numpy(copy=True)
+    mean = rolling_mean(variance, lookback)
     starts = segment_starts(index)
     age = np.arange(len(index)) - np.repeat(starts, np.diff(np.append(starts, len(index))))
-    total[age < lookback - 1] = np.nan
-    return np.maximum(total, 0)  # a rolling sum of squares may end an ulp below zero
+    mean[age < lookback - 1] = np.nan
+    return np.maximum(mean, 0)  # Rogers and Satchell's terms may cancel to an ulp below zero
 
 
 def close_to_close(bars, lookback):
     """Standard deviation (ddof 1) of the last ``lookback`` simple returns."""
-    return pd.Series(_simple_returns(bars)).rolling(lookback).std().to_numpy()
+    return rolling_std(_simple_returns(bars), lookback)
 
 
 def ewma(bars, lookback):
@@ -53,13 +53,13 @@ def ewma(bars, lookback):
 def parkinson(bars, lookback):
     """Parkinson (1980): mean of ln(H/L)^2 / (4 ln 2)."""
     variance = (_log(bars, "high") - _log(bars, "low")) ** 2 / (4 * np.log(2))
-    return np.sqrt(_rolling_mean(variance, bars.index, lookback))
+    return np.sqrt(_mean(variance, bars.index, lookback))
 
 
 def garman_klass(bars, lookback):
     """Garman and Klass (1980): mean of ln(H/L)^2 / 2 - (2 ln 2 - 1) ln(C/O)^2."""
     height, body = _log(bars, "high") - _log(bars, "low"), _log(bars, "close") - _log(bars, "open")
-    return np.sqrt(_rolling_mean(height**2 / 2 - (2 * np.log(2) - 1) * body**2, bars.index, lookback))
+    return np.sqrt(_mean(height**2 / 2 - (2 * np.log(2) - 1) * body**2, bars.index, lookback))
 
 
 def _rogers_satchell_variance(bars):
@@ -69,7 +69,7 @@ def _rogers_satchell_variance(bars):
 
 def rogers_satchell(bars, lookback):
     """Rogers and Satchell (1991): mean of ln(H/C) ln(H/O) + ln(L/C) ln(L/O); drift does not bias it."""
-    return np.sqrt(_rolling_mean(_rogers_satchell_variance(bars), bars.index, lookback))
+    return np.sqrt(_mean(_rogers_satchell_variance(bars), bars.index, lookback))
 
 
 def yang_zhang(bars, lookback):
@@ -78,10 +78,10 @@ def yang_zhang(bars, lookback):
     k = 0.34 / (1.34 + (n + 1) / (n - 1)) over n = ``lookback`` bars; the overnight return is open / previous close.
     """
     k = 0.34 / (1.34 + (lookback + 1) / (lookback - 1))
-    overnight = pd.Series(_log(bars, "open") - shifted_back(_log(bars, "close"), bars.index)).rolling(lookback).var()
-    session = pd.Series(_log(bars, "close") - _log(bars, "open")).rolling(lookback).var()
-    inside = _rolling_mean(_rogers_satchell_variance(bars), bars.index, lookback)
-    return np.sqrt(overnight.to_numpy() + k * session.to_numpy() + (1 - k) * inside)
+    overnight = rolling_std(_log(bars, "open") - shifted_back(_log(bars, "close"), bars.index), lookback) ** 2
+    session = rolling_std(_log(bars, "close") - _log(bars, "open"), lookback) ** 2
+    inside = _mean(_rogers_satchell_variance(bars), bars.index, lookback)
+    return np.sqrt(overnight + k * session + (1 - k) * inside)
 
 
 ESTIMATORS = {

@@ -188,7 +188,7 @@ class Experiment:
             bars = self.horizon if self.horizon is not None else output.horizon
             if bars is None:
                 return self.times
-            self.horizon = int(bars)
+            self.horizon = bars
             return label_spans(self.X, horizon=self.horizon)[0].end
 
     def changes(self, clean, dirty, cut, kind):

@@ -14,6 +14,7 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import QuantileTransformer
 
+from .._validation import horizon_in_bars
 from ._report import FAIL, INCONCLUSIVE, NOT_CHECKED, PASS, Finding, LeakageReport
 from ._rows import check_rows, numeric_table, synthetic_rows
 
@@ -393,7 +394,7 @@ def check_feature_leakage(train, val, y_train=None, y_val=None):
         findings.append(Finding("too_few_rows", "warning", f"{len(train)} training rows are too few for statistics: {_FEWEST} are needed.", status=INCONCLUSIVE))
     if y_train is not None:
         y = np.asarray(y_train) if y_val is None else np.concatenate([np.asarray(y_train), np.asarray(y_val)])
-        reach = max(int(getattr(y_train, "attrs", {}).get("label_horizon") or 1), 1)
+        reach = max(horizon_in_bars(y_train) or 1, 1)
         leaks = target_leaks(whole[: len(y)], names, y, reach=reach, ordered=not isinstance(train.index, pd.MultiIndex))
         findings += leaks
         checks["target"] = FAIL if any(f.severity == "error" for f in leaks) else PASS

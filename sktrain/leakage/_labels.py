@@ -7,7 +7,7 @@ are at hand, the true reach of the labels is measured: a label moves with every 
 import numpy as np
 import pandas as pd
 
-from .._validation import check_count, label_horizon
+from .._validation import check_count, horizon_in_bars
 from ._report import FAIL, NOT_CHECKED, PASS, Finding, LeakageReport
 from ._rows import row_where
 
@@ -40,7 +40,7 @@ def check_label_leakage(labels, warmup_length=0, *, horizon=None, bars=None):
     """See ``LeakageValidator.check_label_leakage``."""
     series = _series(labels)
     warmup = check_count("warmup_length", warmup_length, minimum=0)
-    horizon = label_horizon(labels, horizon)
+    horizon = horizon_in_bars(labels, horizon)
     findings, checks = [], {}
     unknown = np.asarray(series.isna())
     if np.issubdtype(series.dtype, np.floating) and np.isinf(series.to_numpy()).any():

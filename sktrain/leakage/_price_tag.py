@@ -15,7 +15,7 @@ from sklearn.model_selection import KFold, TimeSeriesSplit, cross_validate
 from sklearn.pipeline import Pipeline
 
 from .._spans import Spans
-from .._validation import check_count, labelled_mask, time_axis
+from .._validation import check_count, label_horizon, labelled_mask, time_axis
 from ..exceptions import LeakageError, NotEnoughDataError
 from ..splits import CombinatorialPurgedCV, EnhancedWalkForwardCV
 from ._repair import repair
@@ -126,7 +126,8 @@ def price_tag(estimator, X, y, *, label_end_times=None, cv=None, scoring=None, n
     scorer = check_scoring(estimator, scoring)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        rows = _all_rows(estimator, X, y, ends, cv, scorer, n_splits, embargo, reach, random_state)
+        told = None if ends is not None or source in _CARRIED else reach
+        rows = _all_rows(estimator, X, y, ends, cv, scorer, n_splits, embargo, reach, told, random_state)
     table = pd.DataFrame.from_dict(rows, orient="index")
     table["worth"] = table["score"] - table.loc[_PURGED, "score"]
     table["what"] = [_SAYS[name] for name in table.index]
@@ -135,14 +136,17 @@ def price_tag(estimator, X, y, *, label_end_times=None, cv=None, scoring=None, n
     return PriceTag(table, _sentence(table, source), name)
 
 
-def _all_rows(estimator, X, y, ends, cv, scorer, n_splits, embargo, reach, random_state):
+_CARRIED = {"y", "X", "label_horizon"}  # sources that travel with the rows, so that splitters read them themselves
+
+
+def _all_rows(estimator, X, y, ends, cv, scorer, n_splits, embargo, reach, told, random_state):
     small = max(5, len(X) // (4 * (n_splits + 1)))
-    walk = EnhancedWalkForwardCV(n_splits, embargo_bars=embargo, horizon=None if ends is not None else reach, min_samples_per_fold=small, ensure_regime_coverage=False)
+    walk = EnhancedWalkForwardCV(n_splits, embargo_bars=embargo, horizon=told, min_samples_per_fold=small, ensure_regime_coverage=False)
     ways = {
         _SHUFFLED: KFold(n_splits, shuffle=True, random_state=random_state),
         _ORDERED: TimeSeriesSplit(n_splits),
         _PURGED: walk if cv is None else cv,
-        _COMBINATORIAL: CombinatorialPurgedCV(embargo_bars=embargo, horizon=None if ends is not None else reach),
+        _COMBINATORIAL: CombinatorialPurgedCV(embargo_bars=embargo, horizon=told),
     }
     rows = {}
     own = _inner_score(estimator, X, y)
@@ -152,7 +156,7 @@ def _all_rows(estimator, X, y, ends, cv, scorer, n_splits, embargo, reach, rando
     for name, splitter in ways.items():
         folds[name] = [(np.asarray(a), np.asarray(b)) for a, b in index_pairs(splitter, X, y, None, ends)]
         rows[name] = _row(_score(estimator, X, y, folds[name], scorer), folds[name])
-    inner = EnhancedWalkForwardCV(3, embargo_bars=embargo, horizon=reach, min_samples_per_fold=max(2, small // 4), ensure_regime_coverage=False)
+    inner = EnhancedWalkForwardCV(3, embargo_bars=embargo, horizon=None if label_horizon(y) is not None else reach, min_samples_per_fold=max(2, small // 4), ensure_regime_coverage=False)
     try:
         honest = repair(estimator, inner, horizon=reach)
     except LeakageError:

@@ -9,6 +9,7 @@ from scipy import stats
 from sklearn.base import is_classifier
 from sklearn.metrics import balanced_accuracy_score
 
+from .._validation import horizon_in_bars
 from ._behaviour import brief
 from ._budget import BUDGETS
 from ._experiments import fitted, quiet
@@ -46,7 +47,7 @@ def check_shuffled_labels(estimator, X, y, cv, label_end_times=None, *, folds=No
     if not hasattr(estimator, "predict"):
         return cannot(_CHECK, "not_checked", f"{type(estimator).__name__} predicts nothing.", where=where, severity="info")
     if reach is None:
-        reach = getattr(y, "attrs", {}).get("label_horizon")
+        reach = horizon_in_bars(y)
 
     def experiments():
         with quiet(seed):

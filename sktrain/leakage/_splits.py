@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import check_cv
 
-from .._validation import label_horizon, label_spans, labelled_mask, time_axis
+from .._validation import keep_label_times, label_spans, labelled_mask, time_axis
 from ..exceptions import InvalidSplitError
 from ._folds import FoldJudge, as_positions
 from ._report import FAIL, INCONCLUSIVE, NOT_CHECKED, PASS, Finding, LeakageReport
@@ -26,19 +26,13 @@ _PURGED = "cv = EnhancedWalkForwardCV(n_splits=5, horizon={horizon}, embargo_bar
 
 def known_spans(X, y=None, label_end_times=None, cv=None, horizon=None):
     """Spans of the labels, and where they were learned (None when nothing says how far labels look ahead)."""
-    source = "label_end_times" if label_end_times is not None else None
-    if source is None:
-        for name, value in (("horizon", horizon), ("y.attrs", label_horizon(y)), ("the splitter's horizon", _own(cv, "horizon"))):
-            if value is not None:
-                source, horizon = name, value
-                break
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if source is None:
-            spans = label_spans(X, y, horizon=0)[0]
-        else:
-            spans = label_spans(X, y, horizon=horizon, label_end_times=label_end_times)[0]
-    return spans, source
+        spans = label_spans(X, y, horizon=horizon, label_end_times=label_end_times, caller="LeakageValidator")[0]
+        own = getattr(cv, "horizon", None)
+        if spans.source is None and own is not None:
+            return label_spans(X, y, horizon=own, caller="LeakageValidator")[0], "the splitter's horizon"
+    return spans, spans.source
 
 
 def _own(cv, name):
@@ -199,9 +193,7 @@ def _poison_labels(y, codes, cut, rng):
     swapped = values.to_numpy(copy=True)
     swapped[later] = levels[rng.integers(0, max(len(levels) // 2, 1), len(later))]
     if isinstance(y, pd.Series):
-        out = pd.Series(swapped, index=y.index, name=y.name, dtype=y.dtype)
-        out.attrs = dict(y.attrs)
-        return out
+        return keep_label_times(pd.Series(swapped, index=y.index, name=y.name, dtype=y.dtype), y)
     return swapped.astype(np.asarray(y).dtype)
 
 

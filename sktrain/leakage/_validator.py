@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import StrOptions
 
-from .._validation import Count
+from .._validation import BarsOrTime, Count
 from ..exceptions import InvalidSplitError
 from ._audit import Audit
 from ._budget import BUDGETS, counted
@@ -62,7 +62,7 @@ class LeakageValidator(BaseEstimator):
 
     _parameter_constraints = {
         "embargo_bars": [Count(0), None],
-        "horizon": [Count(0), None],
+        "horizon": [BarsOrTime(0), None],
         "max_times": [Count(100)],
         "random_state": [Count(0)],
         "verbose": [Count(0), "boolean"],

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetClassifier
 import torch
 
-from .._validation import Count, Number
+from .._validation import BarsOrTime, Count, Number
 from ..exceptions import SktrainError, TrainingDivergedError
 from ..reproducibility import draw_seed, rng_scope
 from ._batches import BatchLoader
@@ -61,7 +61,7 @@ class NetClassifier(NetParams, InputReader, Updating, Inference, TrainingLoop, N
         than 20 rows, hold a class of its own, or cost half of the rows. A callable is called like skorch's, with rows and codes.
     valid_fraction : float, default=0.15
         Share of unique times in the last block.
-    horizon : int, optional
+    horizon : int, Timedelta or str, optional
         Bars a label looks ahead; default what a sktrain labeler wrote on ``y``.
     callbacks : list of callbacks or (name, callback), optional
         In addition to ``clip``, ``dropout``, ``weight_decay`` and ``early_stopping``; switch one off with ``callbacks__clip=None``.
@@ -136,7 +136,7 @@ class NetClassifier(NetParams, InputReader, Updating, Inference, TrainingLoop, N
         "max_epochs": [Count(1)],
         "batch_size": [Count(1), Options(int, {-1})],
         "valid_fraction": [Number(0, 1, closed="neither")],
-        "horizon": [Count(0), None],
+        "horizon": [BarsOrTime(0), None],
         "lookback": [Count(1), None],
         "standardize": ["boolean", tuple],
         "gradient_checkpointing": ["boolean"],
@@ -223,7 +223,7 @@ class NetClassifier(NetParams, InputReader, Updating, Inference, TrainingLoop, N
         tags.input_tags.three_d_array = True
         return tags
 
-    def fit(self, X, y, sample_weight=None, *, label_end_times=None, X_val=None, y_val=None):
+    def fit(self, X, y, sample_weight=None, *, label_end_times=None, times=None, X_val=None, y_val=None):
         """Train from new weights (from the present ones with ``warm_start``).
 
         Parameters
@@ -231,11 +231,14 @@ class NetClassifier(NetParams, InputReader, Updating, Inference, TrainingLoop, N
         X : array-like of shape (n, n_features) or (n, steps, features), DataFrame or WindowedArray
             NaN is missing; infinities are refused.
         y : array-like of shape (n,)
-            Labels of any kind, at least two classes. ``y.attrs["label_horizon"]`` purges the validation block.
+            Labels of any kind, at least two classes. What they (else the rows) carry about label times purges the validation
+            block.
         sample_weight : array-like of shape (n,), optional
             The loss of a batch is Σ w·loss / Σ w.
         label_end_times : array-like of shape (n,), optional
-            When each label was known; more exact than a horizon.
+            When each label was known; goes before what y says.
+        times : DatetimeIndex or MultiIndex (symbol, time) of length n, optional
+            When the rows are, where an estimator took their index away.
         X_val, y_val : like X and y, optional
             Rows to validate on, in place of the last block.
 
@@ -260,11 +263,12 @@ class NetClassifier(NetParams, InputReader, Updating, Inference, TrainingLoop, N
         """
         again = self.warm_start and self.initialized_
         with self._unchanged_by_errors():
-            job = self._training_job(X, y, sample_weight, label_end_times, X_val, y_val, again=again)
+            known = {"label_end_times": label_end_times, "times": times}
+            job = self._training_job(X, y, sample_weight, known, X_val, y_val, again=again)
             interrupted = self._train(job, again=again)
         return self._unless(interrupted)
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None, *, label_end_times=None):
+    def partial_fit(self, X, y, classes=None, sample_weight=None, *, label_end_times=None, times=None):
         """Update the net with a block of newer rows; the first call of an unfitted net is a ``fit``.
 
         An update takes ``update_epochs`` passes, from the present weights, over the rows of the block and as many earlier ones,
@@ -283,7 +287,7 @@ class NetClassifier(NetParams, InputReader, Updating, Inference, TrainingLoop, N
 
         Parameters
         ----------
-        X, y, sample_weight, label_end_times : as in :meth:`fit`
+        X, y, sample_weight, label_end_times, times : as in :meth:`fit`
             Rows later than those of earlier calls.
         classes : array-like, optional
             All labels that will ever come; needed in the first call when ``y`` does not hold them all.
@@ -304,7 +308,8 @@ class NetClassifier(NetParams, InputReader, Updating, Inference, TrainingLoop, N
         self._refuse_another_network()
         again = self.initialized_
         with self._unchanged_by_errors():
-            job = self._training_job(X, y, sample_weight, label_end_times, again=again, classes=classes, partial=True)
+            known = {"label_end_times": label_end_times, "times": times}
+            job = self._training_job(X, y, sample_weight, known, again=again, classes=classes, partial=True)
             interrupted = self._train(job, again=again, update=again)
         return self._unless(interrupted)
 

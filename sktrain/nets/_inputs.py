@@ -1,17 +1,17 @@
 """What a caller passes enters, checked rows, codes and weights leave; a block of the last rows is held back for validation."""
 
 from dataclasses import dataclass, field
+import warnings
 
 import numpy as np
-import pandas as pd
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_array, check_consistent_length, column_or_1d, validate_data
 import torch
 from torch.utils.data import Subset
 
-from .._spans import Spans, cut_blocks
-from .._validation import label_horizon, label_spans, labelled_mask, time_axis
-from ..exceptions import SktrainError
+from .._spans import cut_blocks
+from .._validation import label_spans, labelled_mask, synthetic_rows
+from ..exceptions import ResamplingWarning, SktrainError, UnknownHorizonWarning
 from ._batches import WindowRows
 
 __all__ = ["InputReader", "TrainingJob", "ValidationBlock", "last_block"]
@@ -39,60 +39,89 @@ class ValidationBlock:
         return f"{len(self.train)} training rows, {self.n_purged} purged, {len(self.valid)} validation rows"
 
 
-def last_block(X, y, codes, *, fraction, horizon=None, label_end_times=None):
+def last_block(X, y, codes, *, fraction, horizon=None, label_end_times=None, times=None, caller="fit"):
     """Cut the last ``fraction`` of unique times off the rows, and purge what overlaps it.
+
+    Rows that a resampler marked as synthetic never stand in the validation block.
 
     Parameters
     ----------
     X, y : the caller's data
-        Only the index of X and the attrs and index of y are read. Without times, row order is time.
+        Only index and attrs are read. Without times, row order is time.
     codes : ndarray of int, shape (n,)
         Class of each row; every class must remain in training.
     fraction : float
         Share of unique times to validate on.
-    horizon : int, optional
-        Bars a label looks ahead; default what the labeler wrote on y.
+    horizon : int, Timedelta or str, optional
+        What a label looks ahead; default what y says, else what X says.
     label_end_times : array-like of shape (n,), optional
         Times at which the labels were known.
+    times : DatetimeIndex or MultiIndex of length n, optional
+        When the rows are, where their index was taken away.
+    caller : str
+        Name for the warnings.
 
     Returns
     -------
     ValidationBlock
+
+    Warns
+    -----
+    UnknownHorizonWarning
+        Nothing tells how far labels look ahead, so nothing was purged.
+    ResamplingWarning
+        The last rows stand class by class, as over-samplers append them: they are not validated on.
     """
     n = len(codes)
     everything = np.arange(n)
     if fraction * n < _FEWEST:
         return ValidationBlock(everything, None, reason=f"{fraction:.0%} of {n} rows are fewer than {_FEWEST}")
-    spans = _spans(X, y, horizon, label_end_times)
+    known = {"horizon": horizon, "label_end_times": label_end_times, "times": times}
+    spans, axis = label_spans(X, y, **known, caller=caller, strict=False, warn=False)
     n_times = len(spans.axis)
     first = n_times - max(1, round(fraction * n_times))
     if first < 1:
         return ValidationBlock(everything, None, reason="all rows share one time")
     cut = cut_blocks(spans, [(first, n_times - 1)], np.ones(n, dtype=bool))
-    valid = np.flatnonzero(spans.codes >= first)
+    valid = np.flatnonzero((spans.codes >= first) & ~synthetic_rows(X, y))
     train = np.flatnonzero(cut.train)
     if len(train) < _KEPT * n or len(valid) < _FEWEST:
         return ValidationBlock(everything, None, reason=f"purging would leave {len(train)} of {n} rows to train on")
     if len(np.unique(codes[train])) < len(np.unique(codes)):
         return ValidationBlock(everything, None, reason="a class stands in the last block only")
+    if axis.index is None and _stand_class_by_class(codes, valid):
+        warnings.warn(
+            f"{caller} validates on nothing: the rows carry no times and the last {len(valid)} of them stand class by class, as over-samplers "
+            "append synthetic rows. Resample with WindowSMOTE, ResampledClassifier or apply_smote, or give rows in order of time.",
+            ResamplingWarning,
+            stacklevel=4,
+        )
+        return ValidationBlock(everything, None, reason="the last rows stand class by class, as resampled rows do")
     if len(np.unique(codes[valid])) < 2:
         return ValidationBlock(everything, None, reason="the last block holds a single class")
+    if spans.source is None:
+        warnings.warn(
+            f"{caller} does not know how far the labels look ahead, so the {len(valid)} rows it validates on are not purged. Pass labels of a "
+            "sktrain labeler, label_end_times=..., or horizon=... (0 for labels known at once).",
+            UnknownHorizonWarning,
+            stacklevel=4,
+        )
     lengths = np.searchsorted(spans.axis, spans.end[valid], "right") - 1 - spans.codes[valid]
     return ValidationBlock(train, valid, int(cut.purged.sum()), share=1 / max(1.0, float(np.median(lengths))))
 
 
-def _spans(X, y, horizon, label_end_times):
-    timed = isinstance(getattr(X, "index", None), (pd.DatetimeIndex, pd.MultiIndex, pd.PeriodIndex))
-    if label_end_times is None and label_horizon(y, horizon) is None and not timed:  # bare arrays promise nothing about time
-        times = time_axis(np.empty((len(y), 0))).times
-        return Spans.from_times(times, times)
-    if label_end_times is None and timed and X.index.has_duplicates:  # oversampled: bars are counted once
-        axis = X.index.unique()
-        bars = pd.DataFrame(index=axis)
-        once = label_spans(bars, y=None, horizon=label_horizon(y, horizon), caller="fit")[0]
-        rows = axis.get_indexer(X.index)
-        return Spans.from_times(once.start[rows], once.end[rows])
-    return label_spans(X, y, horizon=horizon, label_end_times=label_end_times, caller="fit")[0]
+_CHANCE = 1e-3  # of a run of one class at the end, in rows of equally many of each class: below it, rows were appended
+
+
+def _stand_class_by_class(codes, valid):
+    """Whether the last rows form one run per class, or end in a run that classes of equal size would hardly show in order of time."""
+    last = codes[valid]
+    changes = np.flatnonzero(np.diff(last))
+    if len(changes) + 1 == len(np.unique(last)):
+        return True
+    counts = np.bincount(codes)
+    run = len(last) - 1 - changes[-1]
+    return len(np.unique(counts[counts > 0])) == 1 and float(np.count_nonzero(counts)) ** (1.0 - run) < _CHANCE
 
 
 @dataclass
@@ -195,7 +224,7 @@ class InputReader:
     def _refuse_width(self, got, expected):
         raise ValueError(f"X has {got} features, but {type(self).__name__} is expecting {expected} features as input.")
 
-    def _training_job(self, X, y, sample_weight, label_end_times, X_val=None, y_val=None, *, again, classes=None, partial=False):
+    def _training_job(self, X, y, sample_weight, known, X_val=None, y_val=None, *, again, classes=None, partial=False):
         """Check everything ``fit`` is given before anything of the net changes."""
         self._validate_params()
         self.__dict__["_pending"] = {}
@@ -210,7 +239,7 @@ class InputReader:
                     raise SktrainError("sample_weight is zero for every row.")
             if again and "sizes" not in self._pending:
                 self._pending["sizes"] = (self.lookback_, self.step_features_)
-            job = self._split(rows, codes, classes, weight, X, y, label_end_times, X_val, y_val, again and partial)
+            job = self._split(rows, codes, classes, weight, X, y, known, X_val, y_val, again and partial)
             job.learned = dict(self._pending)
             counted = None if job.train.weight is None else job.train.weight.numpy().astype(np.float64)
             job.counts = np.bincount(job.train.y.numpy(), counted, minlength=len(classes)).astype(np.float64)
@@ -225,14 +254,14 @@ class InputReader:
                 raise SktrainError(f"classes={classes.tolist()} differ from those of the first call, {self.classes_.tolist()}.")
         return self.classes_ if again else classes
 
-    def _split(self, rows, codes, classes, weight, X, y, label_end_times, X_val, y_val, update):
+    def _split(self, rows, codes, classes, weight, X, y, known, X_val, y_val, update):
         y_all = torch.from_numpy(codes)
         rows = rows.with_targets(y_all, None if weight is None else torch.from_numpy(weight).float())
-        job = self._parts(rows, classes, codes, X, y, label_end_times, X_val, y_val, update)
+        job = self._parts(rows, classes, codes, X, y, known, X_val, y_val, update)
         job.seen = rows
         return job
 
-    def _parts(self, rows, classes, codes, X, y, label_end_times, X_val, y_val, update):
+    def _parts(self, rows, classes, codes, X, y, known, X_val, y_val, update):
         everything = np.arange(len(rows))
         if (X_val is None) != (y_val is None):
             raise SktrainError("X_val and y_val belong together: give both or neither.")
@@ -240,14 +269,14 @@ class InputReader:
             valid = self._read_validation(X_val, y_val, classes)
             return TrainingJob(rows, valid, classes, ValidationBlock(everything, np.arange(len(valid)), reason="X_val, y_val"))
         if update and not callable(self.train_split):
-            return self._update_job(rows, classes, codes, X, y, label_end_times)
+            return self._update_job(rows, classes, codes, X, y, known)
         if self.train_split is None:
             return TrainingJob(rows, None, classes, ValidationBlock(everything, None, reason="train_split=None"))
         if callable(self.train_split):
             train, valid = self.train_split(rows, codes)
             train, valid = _unwrap(train), None if valid is None else self._adopt(valid, classes)
             return TrainingJob(train, valid, classes, ValidationBlock(np.arange(len(train)), None if valid is None else np.arange(len(valid))))
-        block = last_block(X, y, codes, fraction=self.valid_fraction, horizon=self.horizon, label_end_times=label_end_times)
+        block = last_block(X, y, codes, fraction=self.valid_fraction, horizon=self.horizon, caller=type(self).__name__, **known)
         if block.valid is None:
             return TrainingJob(rows, None, classes, block)
         return TrainingJob(rows.take(block.train), rows.take(block.valid), classes, block)

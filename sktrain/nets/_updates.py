@@ -11,7 +11,7 @@ import numpy as np
 from skorch.history import History
 import torch
 
-from .._validation import label_horizon
+from .._validation import horizon_in_bars
 from ._batches import WindowRows
 from ._inputs import _FEWEST, TrainingJob, ValidationBlock, last_block
 
@@ -62,14 +62,14 @@ class UpdateReport:
 class Updating:
     """Mixin: remembering rows, training on, and judging what came of it."""
 
-    def _update_job(self, rows, classes, codes, X, y, label_end_times):
+    def _update_job(self, rows, classes, codes, X, y, known):
         """New rows to train on, and the newest to judge by."""
-        block = self._held_back(X, y, codes, label_end_times)
+        block = self._held_back(X, y, codes, known)
         valid = None if block.valid is None else rows.take(block.valid)
-        overlap = label_horizon(y, self.horizon) or 0
+        overlap = horizon_in_bars(y, self.horizon) or 0
         return TrainingJob(rows.take(block.train), valid, classes, block, overlap=overlap)
 
-    def _held_back(self, X, y, codes, label_end_times):
+    def _held_back(self, X, y, codes, known):
         everything = np.arange(len(codes))
         if self.train_split is None:
             return ValidationBlock(everything, None, reason="train_split=None")
@@ -78,7 +78,7 @@ class Updating:
             return ValidationBlock(everything, None, reason=reason)
         fraction = max(self.valid_fraction, _HELD_BACK, (_FEWEST + 0.5) / len(codes))
         return last_block(
-            X, y, codes, fraction=fraction, horizon=self.horizon, label_end_times=label_end_times
+            X, y, codes, fraction=fraction, horizon=self.horizon, caller="partial_fit", **known
         )
 
     def _add_earlier(self, job, rng):

@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from .._optional import require
 from .._spans import cut_blocks
-from .._validation import label_horizon, label_spans, labelled_mask
+from .._validation import label_spans, labelled_mask
 from ..exceptions import NotEnoughDataError, SktrainError, TrainingDivergedError
 from ._articles import NewsArticle, article_times, as_articles
 from ._inference import hidden_states, padded, pool, resolve_device
@@ -111,7 +111,7 @@ def _times(X):
 
 def last_block(X, y, label_end_times, fraction):
     """Masks of the rows before the last ``fraction`` of unique times whose labels were known by then, and of the rows in it."""
-    spans, _ = label_spans(X, horizon=label_horizon(y), label_end_times=label_end_times, caller="PretrainedNewsEncoder.fit")
+    spans, _ = label_spans(X, y, label_end_times=label_end_times, caller="PretrainedNewsEncoder.fit")
     n_times = len(spans.axis)
     first = min(n_times - 1, int(np.floor(n_times * (1 - fraction))))
     valid = spans.codes >= first

@@ -38,7 +38,7 @@ _THEIRS = {  # of scikit-learn: answers that take arithmetic on the given rows, 
     "RobustScaler", "SGDClassifier", "SVC", "NuSVC", "SelectKBest", "SelectPercentile", "SelectFromModel",
     "SimpleImputer", "StackingClassifier", "StandardScaler", "TunedThresholdClassifierCV",
     "FixedThresholdClassifier", "VarianceThreshold", "VotingClassifier", "GridSearchCV", "RandomizedSearchCV",
-    "_SigmoidCalibration", "LabelBinarizer",
+    "_SigmoidCalibration", "LabelBinarizer", "_BinMapper",
 }  # fmt: skip
 
 

@@ -7,9 +7,13 @@ that stopped. Only then is the trial marked FAIL and its slot free again.
 """
 
 from contextlib import contextmanager, suppress
+from functools import partial
 import os
 from pathlib import Path
 import platform
+import re
+import sqlite3
+import stat
 import tempfile
 import threading
 import time
@@ -19,9 +23,10 @@ import optuna
 from optuna.exceptions import DuplicatedStudyError, StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import TrialState
 
+from .._io import check_regular
 from ..exceptions import SktrainError, StudyMismatchError
 from ._fingerprint import changes, digest
-from ._study import STATES, Record
+from ._study import BATCH, STATES, Record
 
 try:
     import fcntl
@@ -31,6 +36,7 @@ except ModuleNotFoundError:  # no flock on this system: the counter decides
 __all__ = ["MemoryLedger", "StorageLedger"]
 
 _LOCK_FILE = ".sktrain-owner-"
+_TOKEN = re.compile(r"[0-9a-f]{32}")
 _KEY = "sktrain"  # attribute under which everything of ours is stored
 _BEAT = 10.0  # seconds between two signs of life
 _SILENCE = 120.0  # seconds without one after which an owner elsewhere is taken to be dead
@@ -72,17 +78,27 @@ def _folder_lock(folder):
         os.close(handle)
 
 
-def _lock_file_held(path):
-    """Whether a living process holds a lock file; one that nobody holds is removed. None when that cannot be told."""
+def _lock_path(folder, token):
+    """Where the owner ``token`` keeps its lock: in our own folder, whatever a shared study says."""
+    return Path(folder or tempfile.gettempdir()) / f"{_LOCK_FILE}{token}"
+
+
+def _lock_file_held(path, missing=False):
+    """Whether a living process holds a lock file; one that nobody holds is removed.
+
+    None when that cannot be told, ``missing`` when there is none.
+    """
     if fcntl is None:
         return None
     try:
-        handle = os.open(path, os.O_RDWR)
+        handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
-        return False
-    except PermissionError:
+        return missing
+    except OSError:  # not ours to read, a link, a pipe
         return None
     try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return None
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -102,23 +118,26 @@ class _Owner:
 
     def __init__(self, folder):
         self.token = uuid4().hex
-        self.path = Path(folder or tempfile.gettempdir()) / f"{_LOCK_FILE}{self.token}"
+        self.path = _lock_path(folder, self.token)
         with _folder_lock(folder):
             for left in folder.glob(f"{_LOCK_FILE}*") if folder else ():
-                _lock_file_held(left)
+                if _TOKEN.fullmatch(left.name.removeprefix(_LOCK_FILE)):
+                    _lock_file_held(left)
             self._handle = os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600)
             if fcntl is not None:
                 fcntl.flock(self._handle, fcntl.LOCK_EX)
-        self.record = {"token": self.token, "host": platform.node(), "pid": os.getpid(), "lock": str(self.path)}
+        self.record = {"token": self.token, "host": platform.node(), "pid": os.getpid()}
 
     def close(self):
         self.path.unlink(missing_ok=True)
         os.close(self._handle)
 
 
-def _same_machine_alive(owner):
+def _same_machine_alive(owner, folder):
     """Whether an owner on this machine still holds its lock; None when the lock cannot tell."""
-    return _lock_file_held(owner["lock"]) if owner["host"] == platform.node() else None
+    if owner.get("host") != platform.node():
+        return None
+    return _lock_file_held(_lock_path(folder, owner["token"]), missing=False if folder else None)
 
 
 def _open(storage):
@@ -131,9 +150,13 @@ def _open(storage):
     path = None if "://" in text else Path(text).expanduser().resolve()
     if path is not None and (path.is_dir() or not path.parent.is_dir()):
         raise SktrainError(f"storage={text!r} cannot be written: {'it is a folder' if path.is_dir() else f'there is no folder {path.parent}'}.")
-    url = text if path is None else f"sqlite:///{path}"
-    options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
+    url, options = text, {"connect_args": {"timeout": 60}} if text.startswith("sqlite") else {}
+    if path is not None:  # a path is a path, whatever a URL or a template would make of its ?, % and braces
+        url = "sqlite:///of-the-creator"
+        options = {"creator": partial(sqlite3.connect, path, timeout=60, check_same_thread=False)}
     try:
+        if path is not None and path.exists():
+            check_regular(path)
         with _folder_lock(path and path.parent):
             return optuna.storages.get_storage(optuna.storages.RDBStorage(url, engine_kwargs=options)), path and path.parent
     except Exception as error:  # drivers raise errors of their own
@@ -168,12 +191,17 @@ class StorageLedger:
 
     def __init__(self, storage, name, *, space, seed, describe, fixed_seed):
         self._storage, self._folder = _open(storage)
+        self._is_ours = isinstance(storage, (str, os.PathLike))  # opened here, so closed here
         self.name, self._space = name, space
         try:
             self._study_id, self.seed = self._bind(seed, describe, fixed_seed)
             self._owner = _Owner(self._folder)
         except (StorageInternalError, OSError) as error:
+            self._disconnect()
             raise SktrainError(f"storage={storage!r} cannot be written: {error}") from error
+        except BaseException:
+            self._disconnect()
+            raise
         self._seen = {}  # token of an owner elsewhere -> (its counter, when we first saw it)
         self._stop = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True)
@@ -218,7 +246,9 @@ class StorageLedger:
                 self._storage.set_study_user_attr(self._study_id, f"{_KEY}-beat-{self._owner.token}", count)
 
     def _alive(self, owner):
-        local = _same_machine_alive(owner)
+        if not isinstance(owner, dict) or not _TOKEN.fullmatch(str(owner.get("token"))):
+            return False  # no process of ours made this claim
+        local = _same_machine_alive(owner, self._folder)
         if local is not None:
             return local
         count = self._storage.get_study_user_attrs(self._study_id).get(f"{_KEY}-beat-{owner['token']}")
@@ -233,9 +263,9 @@ class StorageLedger:
         slots = {}
         for trial in self._storage.get_all_trials(self._study_id, deepcopy=False):
             slot = trial.user_attrs.get("slot")
-            if slot is None or not (trial.state == TrialState.RUNNING or _outcome(trial)):
+            if type(slot) is not int or slot < 0 or not (trial.state == TrialState.RUNNING or _outcome(trial)):
                 continue
-            if trial.state == TrialState.RUNNING and not self._alive(trial.user_attrs["owner"]):
+            if trial.state == TrialState.RUNNING and not self._alive(trial.user_attrs.get("owner")):
                 self._fail(trial._trial_id)
                 continue
             slots.setdefault(slot, []).append(trial)
@@ -251,8 +281,28 @@ class StorageLedger:
         for slot, trials in sorted(self._trials().items()):
             for trial in trials:
                 if trial.state != TrialState.RUNNING and slot not in records:
-                    records[slot] = self._read(slot, trial)
+                    records[slot] = self._checked(slot, trial)
+        furthest = max(records, default=0)
+        if furthest >= len(records) + 2 * BATCH:  # slots are filled in order, a batch at a time
+            raise StudyMismatchError(
+                f"The study {self.name!r} holds trial {furthest:,} among {len(records):,}: it was altered. "
+                "Use another study_name or storage."
+            )
         return records
+
+    def _checked(self, slot, trial):
+        try:
+            kept = _outcome(trial)
+            kinds = {"folds": list, "reports": list, "memory": dict, "duration": (int, float)}
+            odd = [name for name, kind in kinds.items() if not isinstance(kept[name], kind)]
+            if odd or not all(isinstance(fold, dict) for fold in kept["folds"]):
+                raise TypeError(f"{', '.join(odd or ['folds'])} of another type")
+            return self._read(slot, trial)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StudyMismatchError(
+                f"Trial {slot} of the study {self.name!r} was not written by OptunaSearchCV "
+                f"({type(error).__name__}: {error}). Use another study_name or storage."
+            ) from error
 
     def _read(self, slot, trial):
         kept = _outcome(trial)
@@ -302,12 +352,20 @@ class StorageLedger:
         self._stop.set()
         self._heart.join()
         self._owner.close()
+        self._disconnect()
+
+    def _disconnect(self):
+        backend = getattr(self._storage, "_backend", self._storage)
+        if self._is_ours and hasattr(backend, "engine"):
+            backend.remove_session()
+            backend.engine.dispose()
 
 
 def _outcome(trial):
     """What a finished trial stored, or None for a claim that came to nothing."""
     kept = trial.user_attrs.get("outcome")
-    return kept if kept is not None and STATES[kept["state"]] == trial.state else None
+    known = isinstance(kept, dict) and STATES.get(kept.get("state")) == trial.state
+    return kept if known else None
 
 
 def study_name(name, data):

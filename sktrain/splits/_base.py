@@ -15,8 +15,8 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils.metadata_routing import UNUSED
 
 from .._spans import Spans, cut_blocks
-from .._validation import TimeAxis, label_spans, labelled_mask
-from ..exceptions import NotEnoughDataError
+from .._validation import BarsOrTime, TimeAxis, as_span, label_spans, labelled_mask
+from ..exceptions import InvalidSplitError, NotEnoughDataError
 
 __all__ = ["Fold", "Plan", "Rows", "SpanSplitter", "fold_facts", "read_rows"]
 
@@ -59,6 +59,13 @@ class Rows:
         codes, end = self.spans.codes[self.known], self.spans.end[self.known]
         return int((np.searchsorted(self.spans.axis, end) - codes).max())
 
+    def times_within(self, embargo):
+        """Unique times that an embargo leaves out before the last labelled one."""
+        if not isinstance(embargo, pd.Timedelta):
+            return embargo
+        axis = self.spans.axis[: self.last + 1]
+        return int(len(axis) - np.searchsorted(axis, axis[-1] - embargo.as_unit("ns").value))
+
     def timestamp(self, position):
         """The time at a position of the axis as the user wrote it; the row number where rows carry no time."""
         value = self.spans.axis[position]
@@ -91,7 +98,7 @@ class Plan:
 
     rows: Rows
     folds: tuple
-    embargo: int
+    embargo: int | pd.Timedelta
 
     def cut(self, fold):
         """The kernel's masks for one fold."""
@@ -118,15 +125,24 @@ class Plan:
         return ((np.flatnonzero(self.cut(fold).train), self.test(fold)) for fold in self.folds)
 
 
-def read_rows(X, y, horizon, label_end_times, caller):
+def read_rows(X, y, horizon, given, caller):
     """Times, label spans and labelled rows of ``X``, checked.
+
+    Parameters
+    ----------
+    X, y : rows and labels
+    horizon : int, Timedelta, str or None
+        The splitter's own.
+    given : dict
+        ``label_end_times`` and ``times`` of the call.
+    caller : str
 
     Raises
     ------
     NotEnoughDataError
         When no row has a label.
     """
-    spans, axis = label_spans(X, y, horizon=horizon, label_end_times=label_end_times, caller=caller)
+    spans, axis = label_spans(X, y, horizon=horizon, caller=caller, **given)
     known = labelled_mask(y, len(spans.start))
     if not known.any():
         raise NotEnoughDataError(f"{caller}: none of the {len(known)} rows has a label.")
@@ -136,9 +152,15 @@ def read_rows(X, y, horizon, label_end_times, caller):
 class SpanSplitter(BaseEstimator, BaseCrossValidator):
     """Template of a splitter that purges by label spans: a subclass says which unique times are tested, in ``_plan``."""
 
-    __metadata_request__split = {"groups": UNUSED, "label_end_times": True}
+    __metadata_request__split = {"groups": UNUSED, "label_end_times": True, "times": True}
 
-    def split(self, X, y=None, groups=None, label_end_times=None):
+    _span_constraints = {
+        "horizon": [BarsOrTime(0), None],
+        "embargo_bars": [BarsOrTime(0)],
+        "embargo": [BarsOrTime(0), None],
+    }
+
+    def split(self, X, y=None, groups=None, label_end_times=None, times=None):
         """Row numbers of every fold; everything is checked in this call, before the first fold is asked for.
 
         Parameters
@@ -146,10 +168,12 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
         X : DataFrame or array-like of length n
             Indexed by time or (symbol, time), rows in any order; else the row order is the order of time.
         y : array-like of length n, optional
-            Labels; rows where it is NaN are in no fold. ``y.attrs["label_horizon"]`` tells how far labels look ahead.
+            Labels; rows where it is NaN are in no fold. Labels of a sktrain labeler tell when each of them is known.
         groups : ignored
         label_end_times : array-like of length n, optional
             Time at which each label was known (row numbers where rows carry no time); goes before any horizon.
+        times : DatetimeIndex or MultiIndex (symbol, time) of length n, optional
+            When the rows are, where an estimator took the index of ``X`` away.
 
         Returns
         -------
@@ -159,18 +183,18 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
         Raises
         ------
         InvalidSplitError
-            When rows, labels and times do not fit together.
+            When rows, labels and times do not fit together, or the splitter's horizon is shorter than what ``y`` says.
         NotEnoughDataError
             When a fold cannot be filled; the message says how much is needed.
         """
-        return iter(self._plan(X, y, groups, label_end_times))
+        return iter(self._plan(X, y, groups, {"label_end_times": label_end_times, "times": times}))
 
-    def summary(self, X, y=None, groups=None, label_end_times=None):
+    def summary(self, X, y=None, groups=None, label_end_times=None, times=None):
         """What each fold holds.
 
         Parameters
         ----------
-        X, y, groups, label_end_times
+        X, y, groups, label_end_times, times
             As for ``split``.
 
         Returns
@@ -180,12 +204,35 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
             ``train_size``, ``test_size``, ``purged``, ``embargoed`` (rows), ``train_times``, ``test_times`` (unique times), and
             for up to 20 classes ``train_share_<class>`` and ``test_share_<class>``.
         """
-        plan = self._plan(X, y, groups, label_end_times)
+        plan = self._plan(X, y, groups, {"label_end_times": label_end_times, "times": times})
         return pd.DataFrame([fold_facts(plan, fold, y) for fold in plan.folds], index=pd.RangeIndex(len(plan.folds), name="fold"))
 
+    @property
+    def _embargo(self):
+        """What is left out after labels: unique times, or a Timedelta."""
+        if self.embargo is None:
+            return as_span("embargo_bars", self.embargo_bars, minimum=0)
+        if self.embargo_bars != _DEFAULT_EMBARGO and self.embargo != self.embargo_bars:
+            raise InvalidSplitError(f"embargo={self.embargo!r} and embargo_bars={self.embargo_bars!r} are two names of one parameter: give one.")
+        return as_span("embargo", self.embargo, minimum=0)
+
+    def _read(self, X, y, given):
+        """Checked rows; lengths of time need rows that carry times."""
+        rows = read_rows(X, y, self.horizon, given, type(self).__name__)
+        for name in ("embargo_bars", "embargo", "test_size", "max_train_size"):
+            value = getattr(self, name, None)
+            if rows.axis.index is None and value is not None and isinstance(as_span(name, value, minimum=0), pd.Timedelta):
+                raise InvalidSplitError(
+                    f"{name}={value!r} is a length of time, but the rows carry no times. Count bars, give X a DatetimeIndex, or pass times=..."
+                )
+        return rows
+
     @abstractmethod
-    def _plan(self, X, y, groups, label_end_times):
+    def _plan(self, X, y, groups, given):
         """Return a checked :class:`Plan`."""
+
+
+_DEFAULT_EMBARGO = 10
 
 
 def fold_facts(plan, fold, y):

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._validation import Count
 from ..exceptions import InvalidSplitError, NotEnoughDataError
-from ._base import Fold, Plan, SpanSplitter, read_rows
+from ._base import Fold, Plan, SpanSplitter
 
 __all__ = ["CombinatorialPurgedCV"]
 
@@ -28,10 +28,13 @@ class CombinatorialPurgedCV(SpanSplitter):
         Blocks of (nearly) equal numbers of unique times, up to the last labelled one.
     n_test_blocks : int, default=2
         Blocks tested together in one fold; fewer than ``n_blocks``.
-    horizon : int, optional
-        Bars a label looks ahead, for labels that do not say so themselves.
-    embargo_bars : int, default=10
-        Unique times left out between training labels and tested rows, on both sides of a block, exactly so many.
+    horizon : int, Timedelta or str, optional
+        Bars, or the time such as ``"5D"``, a label looks ahead, for labels that do not say so themselves.
+    embargo_bars : int, Timedelta or str, default=10
+        Unique times left out between training labels and tested rows, on both sides of a block, exactly so many;
+        or the time such as ``"5D"`` by which labels must have been known.
+    embargo : int, Timedelta or str, optional
+        Another name of ``embargo_bars``.
 
     Examples
     --------
@@ -46,17 +49,17 @@ class CombinatorialPurgedCV(SpanSplitter):
     _parameter_constraints = {
         "n_blocks": [Count(2)],
         "n_test_blocks": [Count(1)],
-        "horizon": [Count(0), None],
-        "embargo_bars": [Count(0)],
+        **SpanSplitter._span_constraints,
     }
 
-    def __init__(self, n_blocks=6, n_test_blocks=2, horizon=None, embargo_bars=10):
+    def __init__(self, n_blocks=6, n_test_blocks=2, horizon=None, embargo_bars=10, embargo=None):
         self.n_blocks = n_blocks
         self.n_test_blocks = n_test_blocks
         self.horizon = horizon
         self.embargo_bars = embargo_bars
+        self.embargo = embargo
 
-    def get_n_splits(self, X=None, y=None, groups=None, label_end_times=None):
+    def get_n_splits(self, X=None, y=None, groups=None, label_end_times=None, times=None):
         """Number of folds, C(n_blocks, n_test_blocks); everything given is ignored."""
         self._check()
         return comb(self.n_blocks, self.n_test_blocks)
@@ -66,14 +69,14 @@ class CombinatorialPurgedCV(SpanSplitter):
         self._check()
         return comb(self.n_blocks - 1, self.n_test_blocks - 1)
 
-    def paths(self, X=None, y=None, groups=None, label_end_times=None):
+    def paths(self, X=None, y=None, groups=None, label_end_times=None, times=None):
         """Which fold tells each block of each path.
 
         Path p takes block b from the p-th fold, in the order of ``split``, that tests b.
 
         Parameters
         ----------
-        X, y, groups, label_end_times : ignored
+        X, y, groups, label_end_times, times : ignored
             The paths follow from the two numbers of blocks alone.
 
         Returns
@@ -88,14 +91,14 @@ class CombinatorialPurgedCV(SpanSplitter):
                 tests[block].append(fold)
         return np.array(tests).T
 
-    def path_predictions(self, predictions, X, y=None, *, label_end_times=None):
+    def path_predictions(self, predictions, X, y=None, *, label_end_times=None, times=None):
         """Put the out-of-fold predictions of all folds together into complete paths.
 
         Parameters
         ----------
         predictions : sequence of n_splits array-likes
             What each fold's estimator said about its test rows, in the order of ``split``: shape (n_test,) or (n_test, k).
-        X, y, label_end_times
+        X, y, label_end_times, times
             As given to ``split``.
 
         Returns
@@ -109,7 +112,7 @@ class CombinatorialPurgedCV(SpanSplitter):
         InvalidSplitError
             When a fold's predictions have the wrong length, or their number is not ``n_splits``.
         """
-        plan = self._plan(X, y, None, label_end_times)
+        plan = self._plan(X, y, None, {"label_end_times": label_end_times, "times": times})
         values = [np.asarray(part) for part in predictions]
         tests = [plan.test(fold) for fold in plan.folds]
         self._check_predictions(values, tests)
@@ -155,18 +158,18 @@ class CombinatorialPurgedCV(SpanSplitter):
         starts = [first for first, _ in self._bounds(rows)]
         return np.searchsorted(starts, rows.spans.codes, side="right") - 1
 
-    def _plan(self, X, y, groups, label_end_times):
+    def _plan(self, X, y, groups, given):
         self._check()
-        rows = read_rows(X, y, self.horizon, label_end_times, type(self).__name__)
+        rows = self._read(X, y, given)
         if rows.last + 1 < self.n_blocks:
             raise NotEnoughDataError(f"n_blocks={self.n_blocks} needs at least {self.n_blocks} unique labelled times, got {rows.last + 1}.")
         bounds = self._bounds(rows)
-        plan = Plan(rows, tuple(Fold(tuple(bounds[b] for b in chosen)) for chosen in self._combinations()), self.embargo_bars)
+        plan = Plan(rows, tuple(Fold(tuple(bounds[b] for b in chosen)) for chosen in self._combinations()), self._embargo)
         for number, fold in enumerate(plan.folds):
             if not len(plan.test(fold)) or not plan.cut(fold).train.any():
                 what = "test" if not len(plan.test(fold)) else "training"
                 raise NotEnoughDataError(
                     f"Fold {number} has no {what} rows: {rows.last + 1} unique times in {self.n_blocks} blocks leave nothing after purging labels "
-                    f"and embargo_bars={self.embargo_bars}. Use more rows, fewer blocks, or a shorter embargo."
+                    f"and an embargo of {self._embargo}. Use more rows, fewer blocks, or a shorter embargo."
                 )
         return plan

@@ -110,8 +110,10 @@ def cover(rows, regimes, edges, *, embargo, limit, minimum):
     regimes : Regimes
     edges : ndarray of int, shape (n_splits + 1,)
         Equal folds: where each begins on the axis, and where the last one ends.
-    embargo, limit, minimum : int
-        As ``embargo_bars``, the longest training window (or None), ``min_samples_per_fold`` of the splitter.
+    embargo, limit : int or Timedelta
+        As ``embargo_bars`` and the longest training window (or None) of the splitter.
+    minimum : int
+        As its ``min_samples_per_fold``.
 
     Returns
     -------
@@ -171,12 +173,21 @@ class _Search:
         start = self.edges[fold] + self.stride * steps
         first = _next(self.tested[-1], start)
         last_all = _last_ready(self.trained[-1], first)
-        low = 0 if self.limit is None else np.maximum(last_all - self.limit + 1, 0)
+        low = self._window_start(last_all)
         fresh = np.array([_last_ready(trained, first) < low for trained in self.trained[:-1]])
         seen = np.array([_next(tested, start) for tested in self.tested[:-1]])
         enough = np.searchsorted(self.rows.labels_until, self.rows.labels_until[start] + self.minimum)
         base = self.edges[fold + 1]
         return fresh, np.where(seen == _NEVER, _NEVER, (seen - base) // self.stride + 1), -((base - enough) // self.stride)
+
+    def _window_start(self, last):
+        """First position of training windows that end at the positions ``last``."""
+        if self.limit is None:
+            return 0
+        if isinstance(self.limit, pd.Timedelta):
+            axis = self.rows.spans.axis
+            return np.searchsorted(axis, axis[np.maximum(last, 0)] - self.limit.as_unit("ns").value, side="right")
+        return np.maximum(last - self.limit + 1, 0)
 
     def _cost_to_go(self, fold, after):
         steps = np.arange(self.steps(fold)[0], self.steps(fold)[1] + 1)

@@ -6,9 +6,9 @@ import math
 from sklearn.utils._param_validation import StrOptions
 
 from .._spans import cut_blocks
-from .._validation import Count, Number
+from .._validation import Number
 from ..exceptions import InvalidSplitError, NotEnoughDataError
-from ._base import Fold, Plan, SpanSplitter, read_rows
+from ._base import Fold, Plan, SpanSplitter
 
 __all__ = ["TemporalSplitter"]
 
@@ -25,12 +25,15 @@ class TemporalSplitter(SpanSplitter):
     ----------
     train_ratio, val_ratio, test_ratio : float, default=0.7, 0.15, 0.15
         Shares of the unique times; they must sum to 1.
-    embargo_bars : int, default=10
-        Unique times left out between the last training label and the first tested row, exactly so many.
-    horizon : int, optional
-        Bars a label looks ahead, for labels that do not say so themselves.
+    embargo_bars : int, Timedelta or str, default=10
+        Unique times left out between the last training label and the first tested row, exactly so many; or
+        the time such as ``"5D"`` by which the label must have been known.
+    horizon : int, Timedelta or str, optional
+        Bars, or the time such as ``"5D"``, a label looks ahead, for labels that do not say so themselves.
     evaluate : {"val", "test"}, default="val"
         What ``split`` hands out: (train, validation), or (everything before the test block, test).
+    embargo : int, Timedelta or str, optional
+        Another name of ``embargo_bars``.
 
     Examples
     --------
@@ -45,24 +48,24 @@ class TemporalSplitter(SpanSplitter):
         "train_ratio": [Number(0, 1, closed="neither")],
         "val_ratio": [Number(0, 1, closed="left")],
         "test_ratio": [Number(0, 1, closed="left")],
-        "embargo_bars": [Count(0)],
-        "horizon": [Count(0), None],
+        **SpanSplitter._span_constraints,
         "evaluate": [StrOptions({"val", "test"})],
     }
 
-    def __init__(self, train_ratio=0.7, val_ratio=0.15, test_ratio=0.15, embargo_bars=10, horizon=None, evaluate="val"):
+    def __init__(self, train_ratio=0.7, val_ratio=0.15, test_ratio=0.15, embargo_bars=10, horizon=None, evaluate="val", embargo=None):
         self.train_ratio = train_ratio
         self.val_ratio = val_ratio
         self.test_ratio = test_ratio
         self.embargo_bars = embargo_bars
         self.horizon = horizon
         self.evaluate = evaluate
+        self.embargo = embargo
 
-    def get_n_splits(self, X=None, y=None, groups=None, label_end_times=None):
+    def get_n_splits(self, X=None, y=None, groups=None, label_end_times=None, times=None):
         """Always 1; everything given is ignored."""
         return 1
 
-    def three_way(self, X, y=None, *, label_end_times=None):
+    def three_way(self, X, y=None, *, label_end_times=None, times=None):
         """Row numbers of the three blocks.
 
         Parameters
@@ -71,8 +74,8 @@ class TemporalSplitter(SpanSplitter):
             Indexed by time or (symbol, time); else the row order is the order of time.
         y : array-like of length n, optional
             Labels; rows where it is NaN are in no block.
-        label_end_times : array-like of length n, optional
-            Time at which each label was known.
+        label_end_times, times : array-like of length n, optional
+            As for ``split``.
 
         Returns
         -------
@@ -89,34 +92,34 @@ class TemporalSplitter(SpanSplitter):
         self._validate_params()
         if not self.val_ratio or not self.test_ratio:
             raise InvalidSplitError(f"three_way needs val_ratio > 0 and test_ratio > 0, got {self.val_ratio!r} and {self.test_ratio!r}.")
-        rows = self._read(X, y, label_end_times)
+        rows = self._read(X, y, {"label_end_times": label_end_times, "times": times})
         (train, val), (_, test) = *self._cut(rows, "val"), *self._cut(rows, "test")
         return train, val, test
 
-    def _read(self, X, y, label_end_times):
+    def _read(self, X, y, given):
         total = self.train_ratio + self.val_ratio + self.test_ratio
         if not math.isclose(total, 1, abs_tol=1e-9):
             raise InvalidSplitError(
                 f"train_ratio + val_ratio + test_ratio must be 1, got {self.train_ratio} + {self.val_ratio} + {self.test_ratio} = {total:g}."
             )
-        return read_rows(X, y, self.horizon, label_end_times, type(self).__name__)
+        return super()._read(X, y, given)
 
-    def _plan(self, X, y, groups, label_end_times):
+    def _plan(self, X, y, groups, given):
         self._validate_params()
         if not (self.val_ratio if self.evaluate == "val" else self.test_ratio):
             raise InvalidSplitError(f"evaluate={self.evaluate!r} needs {self.evaluate}_ratio > 0, got {getattr(self, self.evaluate + '_ratio')!r}.")
-        return self._cut(self._read(X, y, label_end_times), self.evaluate)
+        return self._cut(self._read(X, y, given), self.evaluate)
 
     def _cut(self, rows, evaluate):
         n = len(rows.spans.axis)
         first_val = math.floor(n * self.train_ratio + _ROUNDING)
         first_test = math.floor(n * (self.train_ratio + self.val_ratio) + _ROUNDING) if self.test_ratio else n
         if evaluate == "test":
-            plan = Plan(rows, (Fold(((first_test, n - 1),), high=first_test),), self.embargo_bars)
+            plan = Plan(rows, (Fold(((first_test, n - 1),), high=first_test),), self._embargo)
         else:
             if first_test < n:
                 rows = self._cut_validation(rows, first_val, first_test, n)
-            plan = Plan(rows, (Fold(((first_val, first_test - 1),), high=first_val),), self.embargo_bars)
+            plan = Plan(rows, (Fold(((first_val, first_test - 1),), high=first_val),), self._embargo)
         train, test = next(iter(plan))
         for rows_left, name in ((train, "training"), (test, "validation" if evaluate == "val" else "test")):
             if not len(rows_left):
@@ -126,13 +129,13 @@ class TemporalSplitter(SpanSplitter):
     def _cut_validation(self, rows, first_val, first_test, n):
         """The rows, without the validation labels that reach into the test block or come too near to it."""
         inside = (rows.spans.codes >= first_val) & (rows.spans.codes < first_test)
-        cut = cut_blocks(rows.spans, [(first_test, n - 1)], rows.known & inside, rows.known, embargo=self.embargo_bars)
+        cut = cut_blocks(rows.spans, [(first_test, n - 1)], rows.known & inside, rows.known, embargo=self._embargo)
         return replace(rows, known=rows.known & (cut.train | ~inside))
 
     def _too_short(self, rows, name, n):
-        lost = rows.reach + self.embargo_bars
+        lost = rows.reach + rows.times_within(self._embargo)
         shares = [ratio for ratio in (self.train_ratio, self.val_ratio, self.test_ratio) if ratio]
         return (
-            f"The {name} block stays empty: {n} unique times leave nothing after purging labels and embargo_bars={self.embargo_bars}. "
+            f"The {name} block stays empty: {n} unique times leave nothing after purging labels and an embargo of {self._embargo}. "
             f"About {math.ceil((lost + 1) / min(shares))} unique times are needed; or shorten the embargo or the horizon."
         )

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
-from .._validation import Count, check_count
+from .._validation import BarsOrTime, Count, as_span
 from ..exceptions import InvalidSplitError, NotEnoughDataError
 from ._base import Fold, Plan, SpanSplitter, fold_facts, read_rows
 from ._coverage import cover, find_regimes, regime_facts
@@ -25,22 +25,26 @@ class EnhancedWalkForwardCV(SpanSplitter):
         Number of folds.
     window : {"expanding", "rolling"}, default="expanding"
         Whether the training window keeps its start, or moves with the fold and keeps its length.
-    test_size : int, optional
-        Unique times per test fold; default ``labelled times // (n_splits + 1)``.
-    max_train_size : int, optional
-        Longest training window in unique times, counted back from its last row after purge and embargo. Default: no limit
-        when expanding, the first fold's window when rolling.
+    test_size : int, Timedelta or str, optional
+        Unique times per test fold; default ``labelled times // (n_splits + 1)``. A length of time such as ``"90D"`` cuts folds
+        of the calendar, counted back from the last labelled time, and their boundaries do not move for regimes.
+    max_train_size : int, Timedelta or str, optional
+        Longest training window in unique times, or in time, counted back from its last row after purge and embargo. Default:
+        no limit when expanding, the first fold's window (in unique times) when rolling.
     min_samples_per_fold : int, default=100
         Unique times with labels that every training window and every test fold must hold, after purge and embargo.
-    horizon : int, optional
-        Bars a label looks ahead, for labels that do not say so themselves.
-    embargo_bars : int, default=10
-        Unique times left out between the last training label and the first tested row, exactly so many.
+    horizon : int, Timedelta or str, optional
+        Bars, or the time such as ``"5D"``, a label looks ahead, for labels that do not say so themselves.
+    embargo_bars : int, Timedelta or str, default=10
+        Unique times left out between the last training label and the first tested row, exactly so many; or
+        the time such as ``"5D"`` by which the label must have been known.
     ensure_regime_coverage : bool, default=True
         Move the boundaries between test folds, each within half and one and a half of the equal size, to minimise in this
         order: (fold, regime) pairs tested but never trained on; pairs not tested; deviation from equal sizes.
     regime_detector : transformer, optional
         Learns regimes from X's bar columns, one column of labels; default ``RegimeDetector()``. Ignored when ``groups`` are given.
+    embargo : int, Timedelta or str, optional
+        Another name of ``embargo_bars``.
 
     Examples
     --------
@@ -51,16 +55,15 @@ class EnhancedWalkForwardCV(SpanSplitter):
     [(14, np.int64(20), np.int64(39)), (34, np.int64(40), np.int64(59)), (54, np.int64(60), np.int64(79))]
     """
 
-    __metadata_request__split = {"groups": True, "label_end_times": True}
+    __metadata_request__split = {"groups": True, "label_end_times": True, "times": True}
 
     _parameter_constraints = {
         "n_splits": [Count(1)],
         "window": [StrOptions({"expanding", "rolling"})],
-        "test_size": [Count(1), None],
-        "max_train_size": [Count(1), None],
+        "test_size": [BarsOrTime(1), None],
+        "max_train_size": [BarsOrTime(1), None],
         "min_samples_per_fold": [Count(1)],
-        "horizon": [Count(0), None],
-        "embargo_bars": [Count(0)],
+        **SpanSplitter._span_constraints,
         "ensure_regime_coverage": ["boolean"],
         "regime_detector": [HasMethods(["fit", "transform"]), None],
     }
@@ -77,6 +80,7 @@ class EnhancedWalkForwardCV(SpanSplitter):
         embargo_bars=10,
         ensure_regime_coverage=True,
         regime_detector=None,
+        embargo=None,
     ):
         self.n_splits = n_splits
         self.window = window
@@ -87,8 +91,9 @@ class EnhancedWalkForwardCV(SpanSplitter):
         self.embargo_bars = embargo_bars
         self.ensure_regime_coverage = ensure_regime_coverage
         self.regime_detector = regime_detector
+        self.embargo = embargo
 
-    def get_n_splits(self, X=None, y=None, groups=None, label_end_times=None):
+    def get_n_splits(self, X=None, y=None, groups=None, label_end_times=None, times=None):
         """Number of folds; everything given is ignored."""
         self._validate_params()
         return self.n_splits
@@ -100,26 +105,26 @@ class EnhancedWalkForwardCV(SpanSplitter):
         ----------
         bars : DataFrame
             Bars indexed by time or (symbol, time).
-        horizon : int, default=3
-            Bars the labels to be made from them look ahead.
+        horizon : int, Timedelta or str, default=3
+            Bars, or the time, that the labels to be made from them look ahead.
 
         Returns
         -------
         list of (DataFrame, DataFrame)
             Training and test rows of each fold.
         """
-        horizon = check_count("horizon", horizon, minimum=0)
+        horizon = as_span("horizon", horizon, minimum=0)
         self._validate_params()
-        rows = read_rows(bars, None, horizon, None, type(self).__name__)
+        rows = read_rows(bars, None, horizon, {}, type(self).__name__)
         plan, _ = self._plan_rows(rows, bars, None)
         return [(bars.iloc[train], bars.iloc[test]) for train, test in plan]
 
-    def summary(self, X, y=None, groups=None, label_end_times=None):
+    def summary(self, X, y=None, groups=None, label_end_times=None, times=None):
         """What each fold holds, regimes included.
 
         Parameters
         ----------
-        X, y, groups, label_end_times
+        X, y, groups, label_end_times, times
             As for ``split``.
 
         Returns
@@ -131,31 +136,38 @@ class EnhancedWalkForwardCV(SpanSplitter):
             ``train_rows_<regime>``, ``test_rows_<regime>``, ``unseen_regimes`` (tested, never trained on) and
             ``missing_regimes`` (not tested). Regimes are counted whether or not coverage moves the boundaries.
         """
-        plan, regimes = self._plan_with_regimes(X, y, groups, label_end_times)
+        plan, regimes = self._plan_with_regimes(X, y, groups, {"label_end_times": label_end_times, "times": times})
         if regimes is None and not self.ensure_regime_coverage:
             regimes = find_regimes(X, groups, self.regime_detector, None)
         facts = [fold_facts(plan, fold, y) | regime_facts(plan, fold, regimes) for fold in plan.folds]
         return pd.DataFrame(facts, index=pd.RangeIndex(len(facts), name="fold"))
 
-    def _plan(self, X, y, groups, label_end_times):
-        return self._plan_with_regimes(X, y, groups, label_end_times)[0]
+    def _plan(self, X, y, groups, given):
+        return self._plan_with_regimes(X, y, groups, given)[0]
 
-    def _plan_with_regimes(self, X, y, groups, label_end_times):
+    def _plan_with_regimes(self, X, y, groups, given):
         self._validate_params()
-        rows = read_rows(X, y, self.horizon, label_end_times, type(self).__name__)
-        return self._plan_rows(rows, X, groups)
+        return self._plan_rows(self._read(X, y, given), X, groups)
+
+    @property
+    def _limit(self):
+        return None if self.max_train_size is None else as_span("max_train_size", self.max_train_size)
+
+    @property
+    def _size(self):
+        return None if self.test_size is None else as_span("test_size", self.test_size)
 
     def _plan_rows(self, rows, X, groups):
-        if self.max_train_size is not None and self.max_train_size < self.min_samples_per_fold:
+        if isinstance(self._limit, int) and self._limit < self.min_samples_per_fold:
             raise InvalidSplitError(f"max_train_size={self.max_train_size} is below min_samples_per_fold={self.min_samples_per_fold}.")
-        edges = self._equal_edges(rows)
+        edges = self._calendar_edges(rows) if isinstance(self._size, pd.Timedelta) else self._equal_edges(rows)
         limit, plan = self._fill(rows, edges)
-        if not self.ensure_regime_coverage:
+        if not self.ensure_regime_coverage or isinstance(self._size, pd.Timedelta):
             return plan, None
         regimes = find_regimes(X, groups, self.regime_detector, type(self).__name__)
         if regimes is None or self.n_splits == 1:
             return plan, regimes
-        moved = cover(rows, regimes, edges, embargo=self.embargo_bars, limit=limit, minimum=self.min_samples_per_fold)
+        moved = cover(rows, regimes, edges, embargo=self._embargo, limit=limit, minimum=self.min_samples_per_fold)
         if (moved == edges).all():
             return plan, regimes
         try:
@@ -166,9 +178,14 @@ class EnhancedWalkForwardCV(SpanSplitter):
     def _equal_edges(self, rows):
         """Axis positions where the test folds begin, and where the last one ends."""
         n, k, least = rows.last + 1, self.n_splits, self.min_samples_per_fold
-        size = n // (k + 1) if self.test_size is None else self.test_size
-        if self.test_size is not None and size < least:
+        size = n // (k + 1) if self._size is None else self._size
+        if self._size is not None and size < least:
             raise InvalidSplitError(f"test_size={size} is below min_samples_per_fold={least}.")
+        if self._size is not None and n - size * k < 1:
+            raise NotEnoughDataError(
+                f"test_size={size} leaves nothing to train on: {k} folds need {self._least_times(rows)} unique times with "
+                f"min_samples_per_fold={least}, got {n} up to the last label. Use a smaller test_size, fewer n_splits or more rows."
+            )
         edges = n - size * np.arange(k, -1, -1)
         tested = np.diff(rows.labels_until[np.maximum(edges, 0)])
         if size < 1 or edges[0] < 1 or (tested < least).any():
@@ -176,26 +193,48 @@ class EnhancedWalkForwardCV(SpanSplitter):
             raise NotEnoughDataError(self._too_short(rows, f"a test fold holds {short} labelled unique times"))
         return edges
 
+    def _calendar_edges(self, rows):
+        """As ``_equal_edges``, for folds that cover ``test_size`` of the calendar each, up to the last labelled time."""
+        axis, least = rows.spans.axis, self.min_samples_per_fold
+        starts = axis[rows.last] - self._size.as_unit("ns").value * np.arange(self.n_splits, -1, -1)
+        edges = np.searchsorted(axis, starts, side="right")
+        tested = np.diff(rows.labels_until[edges])
+        if (tested < least).any():
+            fold = int(np.argmax(tested < least))
+            raise NotEnoughDataError(
+                f"test_size={self.test_size!r}: test fold {fold} from {rows.timestamp(edges[fold])} holds {tested[fold]} labelled unique times, but "
+                f"min_samples_per_fold={least}. Use a longer test_size, fewer n_splits, or lower min_samples_per_fold."
+            )
+        return edges
+
+    def _window_start(self, rows, last, limit):
+        """First position of a training window that ends at position ``last``."""
+        if isinstance(limit, pd.Timedelta):
+            axis = rows.spans.axis
+            return int(np.searchsorted(axis, axis[last] - limit.as_unit("ns").value, side="right"))
+        return max(0, last - limit + 1)
+
     def _fill(self, rows, edges):
         """The plan for given edges, checked, and the length limit of its training windows (None for no limit)."""
-        limit, folds = self.max_train_size, []
+        limit, folds = self._limit, []
         for first, end in zip(edges[:-1].tolist(), edges[1:].tolist()):
             fold = Fold(((first, end - 1),), high=first)
             if limit is not None or not folds:  # when expanding, later folds keep what the first one keeps
-                times = Plan(rows, (fold,), self.embargo_bars).training_times(fold)
+                times = Plan(rows, (fold,), self._embargo).training_times(fold)
                 if self.window == "rolling" and limit is None and len(times):
                     limit = int(times[-1]) + 1
                 if limit is not None and len(times):
-                    fold = Fold(fold.blocks, max(0, int(times[-1]) - limit + 1), first)
+                    fold = Fold(fold.blocks, self._window_start(rows, int(times[-1]), limit), first)
                     times = times[times >= fold.low]
                 if len(times) < self.min_samples_per_fold:
                     what = f"fold {len(folds)} trains on {len(times)} labelled unique times after purge and embargo"
                     raise NotEnoughDataError(self._too_short(rows, what))
             folds.append(fold)
-        return limit, Plan(rows, tuple(folds), self.embargo_bars)
+        return limit, Plan(rows, tuple(folds), self._embargo)
 
     def _too_short(self, rows, what):
-        need, got = self._least_times(rows), rows.last + 1
+        got = rows.last + 1
+        need = 0 if isinstance(self._size, pd.Timedelta) else self._least_times(rows)
         advice = "Use more rows, fewer n_splits, or lower min_samples_per_fold or embargo_bars."
         if self.test_size is not None:
             advice = f"Use more rows, fewer n_splits, a shorter test_size than {self.test_size!r}, or lower min_samples_per_fold."
@@ -208,9 +247,9 @@ class EnhancedWalkForwardCV(SpanSplitter):
     def _least_times(self, rows):
         """The next number of unique times that fills every fold, if each has a label."""
         k, least = self.n_splits, self.min_samples_per_fold
-        lost = rows.reach + self.embargo_bars  # unique times before a test fold that cannot train
-        if self.test_size is not None:
-            return k * self.test_size + least + lost
+        lost = rows.reach + rows.times_within(self._embargo)  # unique times before a test fold that cannot train
+        if self._size is not None:
+            return k * self._size + least + lost
         n = max((k + 1) * least, rows.last + 1)
         while n - k * (n // (k + 1)) - lost < least:  # what stands before the first of k equal folds
             n += 1

@@ -125,6 +125,13 @@ def two_classes():
     return X, binary
 
 
+def said_horizon(y, bars):
+    """Labels without a handle that say only how many bars they look ahead."""
+    out = y.copy()
+    out.attrs = {"label_horizon": bars}
+    return out
+
+
 def keep_attrs(y, **attrs):
     y = y.copy()
     y.attrs.update(attrs)
@@ -393,7 +400,7 @@ LEAKS = [
     Case("unknown labels called hold", "causality", apply_to_bars(end_point_labels(5, 5, fill=0)), "premature_label"),
     Case("last labels filled with hold", "labels", lambda: [AdaptiveLabeler(horizon=5).fit(market()[0]).transform(market()[0]).fillna(1.0), 0], "known_tail"),
     Case("labels missing in the middle", "labels", lambda: [_holes(), 25], "unknown_label", {"row": 300}),
-    Case("declared horizon too short", "audit", audited(lambda X, y: (X, keep_attrs(y, label_horizon=1)), bars_pipeline(L(max_iter=200)), market), "label_horizon"),
+    Case("declared horizon too short", "audit", audited(lambda X, y: (X, said_horizon(y, 1)), bars_pipeline(L(max_iter=200)), market), "label_horizon"),
     # inside the estimator
     Case("boosting stops early", "inspect", lambda: [make_pipeline(StandardScaler(), HistGradientBoostingClassifier(early_stopping=True))], "random_early_stopping", {"step": "histgradientboostingclassifier", "parameter": "histgradientboostingclassifier__early_stopping"}),
     Case("boosting by default", "inspect", lambda: [HistGradientBoostingClassifier()], "random_early_stopping", {"parameter": "early_stopping"}),

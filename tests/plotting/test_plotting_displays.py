@@ -42,7 +42,7 @@ def test_walk_forward_roles_equal_the_split(sp500):
         assert set(np.flatnonzero(role == "train")) == set(train)
         assert set(np.flatnonzero(role == "test")) == set(test)
         gap = np.flatnonzero(role == "gap")
-        assert len(gap) == 12  # 3 bars purged, 9 more embargoed
+        assert len(gap) == 13  # 3 bars purged, 10 more embargoed
         assert gap[-1] == test[0] - 1
     assert len(display.plot().ax_) == 2
 

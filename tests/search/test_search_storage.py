@@ -111,7 +111,7 @@ def test_twenty_kills(tmp_path):
 
 def test_a_lock_file_goes_when_its_owner_died_before_a_claim_and_stays_while_it_lives(tmp_path):
     fcntl = pytest.importorskip("fcntl")
-    dead, living = tmp_path / ".sktrain-owner-dead", tmp_path / ".sktrain-owner-living"
+    dead, living = tmp_path / (".sktrain-owner-" + "d" * 32), tmp_path / (".sktrain-owner-" + "a" * 32)
     dead.touch()
     with open(living, "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

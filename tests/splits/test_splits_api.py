@@ -134,7 +134,7 @@ def test_arrays_are_in_order_of_time(cv, labelled):
 
 @pytest.mark.parametrize("cv", ALL, ids=name_of)
 def test_the_order_of_precedence(cv):
-    """End times go before the constructor's horizon, that before what y says."""
+    """End times go before what y says; a longer horizon of the constructor purges more, a shorter one is refused."""
     X = pd.DataFrame({"x": range(200)}, pd.date_range("2020", periods=200))
     y = pd.Series(0, X.index)
     y.attrs["label_horizon"] = 9
@@ -144,8 +144,11 @@ def test_the_order_of_precedence(cv):
         train, test = next(iter(cv.split(X, y, **kwargs)))
         return len(X) - len(train) - len(test)
 
-    assert gap(cv, label_end_times=ends) < gap(clone(cv).set_params(horizon=5)) < gap(cv)
+    assert gap(cv, label_end_times=ends) < gap(cv) < gap(clone(cv).set_params(horizon=12))
+    assert gap(clone(cv).set_params(horizon=9)) == gap(cv)
     assert gap(clone(cv).set_params(horizon=5), label_end_times=ends) == gap(cv, label_end_times=ends)
+    with pytest.raises(InvalidSplitError, match="horizon=5 bars is shorter than what y says, 9 bars"):
+        clone(cv).set_params(horizon=5).split(X, y)
 
 
 @pytest.mark.parametrize("cv", ALL, ids=name_of)

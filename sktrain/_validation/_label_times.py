@@ -1,0 +1,385 @@
+"""The handle that carries when each label is known, and whether the labels that carry it are still those it was written for.
+
+Labelers write it on y and on the rows they return; pandas hands it on through slices and folds. It holds one row per label: the
+row's index, the end of its label and the label itself. Labels that no longer follow from those it holds (a shift, a shuffle) are
+stale: the ends it knows are not theirs.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+import zlib
+
+import numpy as np
+import pandas as pd
+
+from .._history import Handle, locate_rows
+from .._spans import Spans
+from ..exceptions import InvalidSplitError, SktrainError
+from ._ends import ends_from_times
+from ._times import time_axis
+
+__all__ = [
+    "KEY",
+    "Carried",
+    "LabelTimes",
+    "carried",
+    "keep_label_times",
+    "label_times_of",
+    "mark_synthetic",
+    "refuse_stale",
+    "synthetic_rows",
+    "with_label_times",
+    "write_label_times",
+]
+
+KEY = "label_times"
+_FASTEST = 1  # zlib's level: end times are nearly constant steps, which any level packs
+
+
+class LabelTimes(Handle):
+    """A handle that carries the end time of every label.
+
+    Attributes
+    ----------
+    index : DatetimeIndex, or MultiIndex (symbol, time), of length n
+        Rows, each once.
+    end : ndarray of int64, shape (n,)
+        Nanoseconds since 1970 (UTC) at which each label is known; the row's own time where there is no label.
+    codes : ndarray of int, shape (n,)
+        Number of each row's label in ``labels``; -1 where there is none.
+    labels : ndarray
+        The distinct labels.
+    horizon : int or str
+        What labels look ahead at most: bars of the row's own symbol, or a length of time.
+    """
+
+    __slots__ = ("_codes", "_end", "_index", "_labels", "_packed", "_range", "horizon")
+
+    def __init__(self, index, end, codes, labels, horizon, uid=None):
+        super().__init__(uid)
+        self._index, self._end, self._codes, self._labels = index, end, codes, labels
+        self._packed = self._range = None
+        self.horizon = horizon
+
+    @property
+    def index(self):
+        return self._index
+
+    @property
+    def end(self):
+        return self._end
+
+    @property
+    def codes(self):
+        return self._codes
+
+    @property
+    def labels(self):
+        return self._labels
+
+    def __eq__(self, other):
+        """Handles of one horizon count as equal, so that pandas keeps attrs when labels of several symbols are concatenated."""
+        return type(other) is LabelTimes and self.horizon == other.horizon
+
+    def __hash__(self):
+        return hash(str(self.horizon))
+
+    def __repr__(self):
+        return f"LabelTimes({len(self._index)} labels, horizon {self.horizon})"
+
+    def __reduce__(self):
+        if self._packed is None:
+            self._packed = _pack_index(self._index), _pack(self._end - _own_times(self._index)), _pack(self._codes)
+        return _unpack, (*self._packed, self._labels, self.horizon, self._uid)
+
+    def find(self, index: pd.Index) -> np.ndarray:
+        """Places of the rows of ``index`` among the rows known here, -1 where a row is not known."""
+        return locate_rows(self._index, index)
+
+    def latest_ends(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """For times without symbols: the latest end of any symbol's label there, and which times are known at all."""
+        if self._range is None:
+            own = _own_times(self._index)
+            order = np.argsort(own, kind="stable")
+            first = np.flatnonzero(np.diff(own[order], prepend=own[order][:1] - 1))
+            self._range = own[order][first], np.maximum.reduceat(self._end[order], first)
+        known, ends = self._range
+        place = np.minimum(np.searchsorted(known, times), len(known) - 1)
+        return ends[place], known[place] == times
+
+
+def _own_times(index):
+    times = index.levels[1].as_unit("ns").asi8[index.codes[1]] if isinstance(index, pd.MultiIndex) else index.as_unit("ns").asi8
+    return np.asarray(times)
+
+
+def _pack(values):
+    """An integer array as compressed differences."""
+    return str(values.dtype), zlib.compress(np.diff(values, prepend=values.dtype.type(0)).tobytes(), _FASTEST)
+
+
+def _unpacked(packed):
+    dtype, data = packed
+    steps = np.frombuffer(zlib.decompress(data), dtype=dtype)
+    return np.cumsum(steps, dtype=dtype)
+
+
+def _pack_index(index):
+    if isinstance(index, pd.MultiIndex):
+        return index.levels[0], index.levels[1], tuple(_pack(np.asarray(codes)) for codes in index.codes), tuple(index.names)
+    return str(index.dtype), _pack(index.asi8), index.name
+
+
+def _unpack_index(packed):
+    if len(packed) == 4:
+        symbols, times, codes, names = packed
+        return pd.MultiIndex([symbols, times], [_unpacked(part) for part in codes], names=names, verify_integrity=False)
+    dtype, values, name = packed
+    unit = dtype.split("[")[1].split(",")[0].rstrip("]")
+    stamps = pd.DatetimeIndex(_unpacked(values).view(f"M8[{unit}]"), name=name)
+    return stamps.tz_localize("UTC").tz_convert(dtype.split(", ")[1].rstrip("]")) if "," in dtype else stamps
+
+
+def _unpack(index, ahead, codes, labels, horizon, uid):
+    rows = _unpack_index(index)
+    return LabelTimes(rows, _own_times(rows) + _unpacked(ahead), _unpacked(codes), labels, horizon, uid)
+
+
+def label_times_of(rows: object) -> LabelTimes | None:
+    """The handle that labels or rows carry, or None."""
+    handle = getattr(rows, "attrs", {}).get(KEY)
+    return handle if isinstance(handle, LabelTimes) else None
+
+
+def write_label_times(y: pd.Series, end: np.ndarray, horizon: int | str) -> None:
+    """Put a new handle on ``y``, in place; ``end`` in nanoseconds since 1970 (UTC), one per row."""
+    codes, labels = pd.factorize(y, sort=True)
+    small = codes.astype(np.min_scalar_type(-max(len(labels), 1)))
+    y.attrs[KEY] = LabelTimes(y.index, np.asarray(end, dtype=np.int64), small, np.asarray(labels), horizon)
+    y.attrs["label_horizon"] = horizon
+
+
+def keep_label_times(new: pd.Series, old) -> pd.Series:
+    """Give ``new`` the label times of ``old`` whatever its values, in place: for experiments that change labels on purpose."""
+    new.attrs = dict(getattr(old, "attrs", {}))
+    handle = label_times_of(old)
+    if handle is not None:
+        none = np.full(len(handle.index), -1, dtype=np.int8)
+        new.attrs[KEY] = LabelTimes(handle.index, handle.end, none, handle.labels[:0], handle.horizon)
+    return new
+
+
+class Synthetic(Handle):
+    """A handle that marks rows a resampler made; it belongs to tables of as many rows as its mask."""
+
+    __slots__ = ("mask",)
+
+    def __init__(self, mask, uid=None):
+        super().__init__(uid)
+        self.mask = mask
+
+    def __reduce__(self):
+        return Synthetic, (self.mask, self._uid)
+
+
+def mark_synthetic(rows, mask: np.ndarray) -> None:
+    """Write on resampled rows or labels, in place, which of them are synthetic, so that nothing validates on them."""
+    rows.attrs["synthetic"] = Synthetic(np.asarray(mask, dtype=bool))
+
+
+def synthetic_rows(X, y=None) -> np.ndarray:
+    """Which rows a resampler marked as synthetic, on ``X`` or on ``y``."""
+    for rows in (X, y):
+        handle = getattr(rows, "attrs", {}).get("synthetic")
+        if isinstance(handle, Synthetic) and len(handle.mask) == len(rows):
+            return handle.mask
+    return np.zeros(X.shape[0] if hasattr(X, "shape") else len(X), dtype=bool)
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What a handle says about n rows.
+
+    Attributes
+    ----------
+    end : ndarray of int64, shape (n,)
+        End of each label; meaningless where ``known`` is False.
+    known : ndarray of bool, shape (n,)
+        Rows that the handle holds.
+    places : ndarray of intp, shape (n,), or None
+        Place of each row in the handle; None where rows carry no symbol, so that several labels share a time.
+    handle : LabelTimes
+    """
+
+    end: np.ndarray
+    known: np.ndarray
+    places: np.ndarray | None
+    handle: LabelTimes
+
+    @cached_property
+    def all_known(self) -> bool:
+        return bool(self.known.all())
+
+    def stale_row(self, y) -> tuple | None:
+        """The first row whose label does not follow from the handle's: (row, its label, the handle's); None when all do."""
+        if self.places is None or y is None:
+            return None
+        values = np.asarray(y)
+        if values.ndim == 2:
+            values = values[:, 0] if values.shape[1] == 1 else None
+        if values is None or values.dtype.kind == "c":
+            return None
+        return _first_stale(values, self.known, self.places, self.handle)
+
+
+def carried(axis, handle: LabelTimes | None) -> Carried | None:
+    """What ``handle`` knows of the rows of ``axis``; None when it knows none of them."""
+    if handle is None or axis.index is None or not len(handle.index):
+        return None
+    panel, flat = isinstance(handle.index, pd.MultiIndex), not isinstance(axis.index, pd.MultiIndex)
+    if panel and flat:
+        end, known = handle.latest_ends(axis.times)
+        return Carried(end, known, None, handle) if known.any() else None
+    places = handle.find(axis.index)
+    known = places >= 0
+    return Carried(handle.end[places], known, places, handle) if known.any() else None
+
+
+def _first_stale(values, known, places, handle):
+    """Labels follow when each distinct label of the handle became one value, or that value and one common mask value."""
+    codes = handle.codes[places].astype(np.intp)
+    new, distinct = _numbered(values)
+    usable = known & (codes >= 0) & (new >= 0)
+    if not usable.any():
+        return None
+    n_old, n_new = len(handle.labels), len(distinct)
+    pairs = codes * n_new + new
+    counts = np.bincount(pairs if usable.all() else pairs[usable], minlength=n_old * n_new).reshape(n_old, n_new)
+    if _follows(counts > 0):
+        return None
+    if np.isin(distinct, handle.labels).all():  # the same labels at other rows
+        expected = np.searchsorted(distinct, handle.labels)
+        expected[expected == n_new] = -1
+        wrong = usable & ((expected[codes] < 0) | (distinct[expected[codes]] != handle.labels[codes]) | (new != expected[codes]))
+    else:
+        wrong = usable & (new != counts.argmax(axis=1)[codes])
+    row = int(np.argmax(wrong))
+    return row, distinct[new[row]], handle.labels[codes[row]]
+
+
+def _numbered(values):
+    """Number of every value among the distinct ones, in order; -1 where a value is missing."""
+    if values.dtype.kind in "iub" and len(values):
+        low, high = int(values.min()), int(values.max())
+        if high - low < 1000:
+            return values.astype(np.intp) - low, np.arange(low, high + 1)
+    try:
+        codes, distinct = pd.factorize(values, sort=True)
+    except TypeError:  # values of several kinds have no order
+        codes, distinct = pd.factorize(values)
+    return codes, np.asarray(distinct)
+
+
+def _follows(met):
+    """Whether new values are a function of old labels, or of them and of a mask that turns rows into one fixed value.
+
+    ``met[i, j]``: old label i became new value j in some row. A mask is believed when it shows more than two sets of values could
+    by chance: some old label always became the fixed value (hold in meta-labels), or unmasked labels still differ.
+    """
+    met = met[met.any(axis=1)]
+    several = met[met.sum(axis=1) > 1]
+    if not len(several):
+        return True
+    common = np.flatnonzero(several.all(axis=0))
+    if (several.sum(axis=1) > 2).any() or not len(common):
+        return False
+    for fixed in common:
+        kept = [set(np.flatnonzero(row)) - {fixed} for row in met]
+        always_fixed = any(not values for values in kept)
+        left = set().union(*kept)
+        if always_fixed or len(left) > 1:
+            return True
+    return False
+
+
+def with_label_times(y, *, end_times=None, like=None) -> pd.Series:
+    """Write on labels when each of them is known.
+
+    Parameters
+    ----------
+    y : Series of shape (n,), or array-like with ``like``
+        Labels indexed by time or by (symbol, time), every row once.
+    end_times : array-like of timestamps, shape (n,), optional
+        Time of the last bar each label used; NaT where there is no label. A Series must have the index of ``y``.
+    like : Series, optional
+        Labels that carry their times already: every row of ``y`` is known when the same row of ``like`` is.
+
+    Returns
+    -------
+    Series
+        A copy of ``y`` whose ``attrs`` tell splitters, nets, resamplers and the auditor when labels are known;
+        ``attrs["label_horizon"]`` is the longest span in bars.
+
+    Raises
+    ------
+    SktrainError
+        When not exactly one of ``end_times`` and ``like`` is given, rows do not fit, or a label ends before it starts.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sktrain import with_label_times
+    >>> days = pd.date_range("2024-01-01", periods=5)
+    >>> y = pd.Series([0, 1, 1, 0, 1], days)
+    >>> with_label_times(y, end_times=days.shift(2)).attrs
+    {'label_times': LabelTimes(5 labels, horizon 2), 'label_horizon': 2}
+    """
+    if (end_times is None) == (like is None):
+        raise SktrainError("with_label_times needs one of end_times=... and like=..., and not both.")
+    if like is not None:
+        return _like(y, like)
+    y = _series(y)
+    axis = time_axis(y)
+    if axis.index is None or axis.index.has_duplicates:
+        what = "no times" if axis.index is None else f"row {int(np.argmax(axis.index.duplicated()))} twice"
+        raise SktrainError(f"with_label_times needs a Series indexed by time, or by (symbol, time), every row once; y has {what}.")
+    end = ends_from_times(axis, end_times, len(y))
+    spans = Spans.from_times(axis.times, end)
+    out = y.set_axis(axis.index) if axis.index is not y.index else y.copy(deep=False)
+    out.attrs = {key: value for key, value in y.attrs.items() if key != KEY}
+    write_label_times(out, end, int((np.searchsorted(spans.axis, end, side="right") - 1 - spans.codes).max()))
+    return out
+
+
+def _series(y):
+    if not isinstance(y, pd.Series):
+        raise SktrainError(f"with_label_times needs a Series indexed by time, or by (symbol, time); got {type(y).__name__}.")
+    return y
+
+
+def _like(y, like):
+    handle = label_times_of(like)
+    if handle is None:
+        raise SktrainError("like carries no label times. Pass labels from a sktrain labeler, or end_times=...")
+    if not isinstance(y, pd.Series):
+        if len(y) != len(like):
+            raise SktrainError(f"y has {len(y)} values and no index, like has {len(like)} rows. Pass a Series indexed like it.")
+        y = pd.Series(y, index=like.index, name=like.name)
+    known = carried(time_axis(y), handle)
+    if known is None or known.places is None or not known.all_known:
+        row = 0 if known is None else int(np.argmin(known.known))
+        raise SktrainError(f"row {row} of y ({y.index[row]}) is no row of like. Pass labels of the same rows, or end_times=...")
+    out = y.copy(deep=False)
+    out.attrs = {key: value for key, value in y.attrs.items() if key != KEY}
+    write_label_times(out, known.end, handle.horizon)
+    return out
+
+
+def refuse_stale(caller: str, row: int, index: pd.Index, value, label):
+    """Raise the error that explains stale labels."""
+    value, label = (item.item() if isinstance(item, np.generic) else item for item in (value, label))
+    raise InvalidSplitError(
+        f"{caller}: y is stale: row {row} ({index[row]}) has {value!r} where the labels whose times it carries have {label!r}. Values were "
+        "shifted, shuffled or made anew after labelling (a recoding such as y == 2 keeps its times). "
+        "Say when these labels are known: y = with_label_times(y, end_times=...), or label_end_times=... in this call."
+    )

@@ -1,0 +1,125 @@
+"""A study that others can write to deletes nothing, hangs nothing and answers what was altered with its own error."""
+
+import os
+import platform
+
+import numpy as np
+import optuna
+from optuna.trial import TrialState, create_trial
+import psutil
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import TimeSeriesSplit
+
+from sktrain import OptunaSearchCV
+from sktrain.exceptions import SktrainError, StudyMismatchError
+from sktrain.search._storage import _lock_file_held
+
+X = np.random.default_rng(0).normal(size=(60, 3))
+Y = np.arange(60) % 2
+
+
+def search(path, n_trials):
+    model = OptunaSearchCV(LogisticRegression(), {"C": (0.01, 9.0)}, n_trials=n_trials, storage=path, study_name="s", cv=TimeSeriesSplit(2), random_state=0)
+    return model.fit(X, Y)
+
+
+def add(path, **params):
+    """What somebody else writes into the shared study."""
+    storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+    study = storage.get_study_id_from_name("s")
+    storage.create_new_trial(study, create_trial(**params))
+    storage.engine.dispose()
+
+
+OWNERS = {
+    "a lock elsewhere": lambda folder: {"token": "x", "host": platform.node(), "pid": 1, "lock": str(folder / "precious")},
+    "a path as token": lambda folder: {"token": "../precious", "host": platform.node(), "pid": 1},
+    "a token of ours": lambda folder: {"token": "0" * 32, "host": platform.node(), "lock": str(folder / "precious")},
+    "nobody": lambda folder: None,
+    "a word": lambda folder: "me",
+}
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+def test_a_claim_of_a_stranger_touches_no_file(tmp_path, owner):
+    folder = tmp_path / "search"
+    folder.mkdir()
+    precious = tmp_path / "precious"
+    precious.write_text("x")
+    (tmp_path / ".sktrain-owner-").mkdir()
+    whole = search(folder / "whole.db", 4)
+    search(folder / "q.db", 2)
+    add(folder / "q.db", state=TrialState.RUNNING, user_attrs={"slot": 2, "owner": OWNERS[owner](tmp_path)})
+    resumed = search(folder / "q.db", 4)
+    assert precious.read_text() == "x"
+    assert resumed.cv_results_["params"] == whole.cv_results_["params"]
+
+
+def outcome(**changes):
+    return {"state": "complete", "folds": [], "reports": [], "duration": 0.0, "memory": None, **changes}
+
+
+ALTERED = {
+    "far ahead": {"slot": 99_999_999, "outcome": outcome()},
+    "another state": {"slot": 2, "outcome": outcome(folds=None)},
+    "half": {"slot": 2, "outcome": {"state": "complete"}},
+    "no dict": {"slot": 2, "outcome": {"state": "complete", "folds": 3, "reports": 3}},
+}
+
+
+@pytest.mark.parametrize("name", ALTERED)
+@pytest.mark.timeout(60)
+def test_an_altered_trial_is_refused_at_once(tmp_path, name):
+    search(tmp_path / "q.db", 2)
+    distribution = optuna.distributions.FloatDistribution(0.01, 9.0)
+    add(tmp_path / "q.db", state=TrialState.COMPLETE, value=1.0, params={"C": 1.0}, distributions={"C": distribution}, user_attrs=ALTERED[name])
+    with pytest.raises(StudyMismatchError, match="altered|not written by"):
+        search(tmp_path / "q.db", 4)
+
+
+@pytest.mark.parametrize("slot", [-1, 1.5, "2", True, None, [1]], ids=repr)
+def test_what_is_no_slot_is_no_trial_of_ours(tmp_path, slot):
+    search(tmp_path / "q.db", 2)
+    add(tmp_path / "q.db", state=TrialState.RUNNING, user_attrs={"slot": slot})
+    assert len(search(tmp_path / "q.db", 3).cv_results_["params"]) == 3
+
+
+@pytest.mark.parametrize("name", ["a?b.db", "a%20b.db", "a{b}.db", "{SCHEMA_VERSION}.db", "a b#c.db", "mode=memory&x.db"])
+def test_a_path_is_that_file_and_connections_are_closed(tmp_path, name):
+    path = tmp_path / name
+    search(path, 2)
+    assert [one.name for one in tmp_path.iterdir()] == [name]
+    assert len(search(str(path), 3).cv_results_["params"]) == 3
+    assert str(path) not in [one.path for one in psutil.Process().open_files()]
+
+
+def test_connections_are_closed_when_the_study_is_another(tmp_path):
+    path = tmp_path / "q.db"
+    search(path, 2)
+    for _ in range(3):
+        with pytest.raises(StudyMismatchError):
+            OptunaSearchCV(LogisticRegression(), {"C": (0.1, 9.0)}, storage=path, study_name="s", cv=TimeSeriesSplit(2), random_state=0).fit(X, Y)
+    assert str(path) not in [one.path for one in psutil.Process().open_files()]
+
+
+def test_a_storage_of_the_users_own_stays_open(tmp_path):
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path}/q.db")
+    search(storage, 2)
+    assert storage.get_all_studies()
+    storage.engine.dispose()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs pipes")
+def test_special_files_are_no_storage_and_no_lock(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SktrainError, match="cannot be written"):
+        search(tmp_path / "pipe", 2)
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    precious = tmp_path / "precious"
+    precious.write_text("x")
+    (tmp_path / "away").symlink_to(precious)
+    for name in ("pipe", "link", "away"):
+        assert _lock_file_held(tmp_path / name) is None
+        assert os.path.lexists(tmp_path / name)
+    assert precious.read_text() == "x"
