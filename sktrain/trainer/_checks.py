@@ -45,16 +45,25 @@ def check_folds(run):
     blocks = {"the search": np.arange(len(X))} if config.use_hpo else {}
     if config.use_walk_forward:
         for number, (train, _) in enumerate(walk_forward_cv(config).split(X, y)):
-            _check_block(observed, train, f"Fold {number}", "Give more bars, or fewer folds (wf_folds).")
+            _check_block(
+                observed, train, f"Fold {number}", "Give more bars, or fewer folds (wf_folds)."
+            )
             if config.use_hpo:
                 blocks[f"the search inside fold {number}"] = train
     for name, rows in blocks.items():
         try:
             inner = list(inner_cv(config).split(X.iloc[rows], y.iloc[rows]))
         except NotEnoughDataError as error:
-            raise NotEnoughDataError(f"Too few rows for {name}: {error} Or set use_walk_forward=False, or use_hpo=False.") from error
+            raise NotEnoughDataError(
+                f"Too few rows for {name}: {error} Or set use_walk_forward=False, or use_hpo=False."
+            ) from error
         for train, _ in inner:
-            _check_block(observed, rows[train], f"A fold of {name}", "Give more bars, fewer folds (wf_folds), or set use_hpo=False.")
+            _check_block(
+                observed,
+                rows[train],
+                f"A fold of {name}",
+                "Give more bars, fewer folds (wf_folds), or set use_hpo=False.",
+            )
 
 
 def _observed(X):
@@ -68,4 +77,6 @@ def _check_block(observed, rows, name, advice):
     never = ~known[rows].any(axis=0)
     if never.any():
         column = columns[int(np.argmax(never))]
-        raise NotEnoughDataError(f"{name} trains on {len(rows)} rows, all of them too early for the feature {column!r} to be known. {advice}")
+        raise NotEnoughDataError(
+            f"{name} trains on {len(rows)} rows, all of them too early for the feature {column!r} to be known. {advice}"
+        )

@@ -14,7 +14,14 @@ from ._config import DEFAULTS, EnhancedTrainingConfig
 from ._models import FitPlan, build_model
 from ._tasks import walk_forward_cv
 
-__all__ = ["SearchedModel", "build_search", "found_params", "given_parameters", "inner_cv", "search_plan"]
+__all__ = [
+    "SearchedModel",
+    "build_search",
+    "found_params",
+    "given_parameters",
+    "inner_cv",
+    "search_plan",
+]
 
 _DECAY = (1e-5, 1e-3)  # of the original
 _NAMES = {  # of the space, of the nets

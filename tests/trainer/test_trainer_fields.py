@@ -260,7 +260,7 @@ def test_a_continued_net_takes_the_field(field, small_net):
     assert net.__sklearn_is_fitted__()
 
 
-@pytest.mark.parametrize("field", [name for name in _incremental._FIXED])
+@pytest.mark.parametrize("field", list(_incremental._FIXED))
 def test_what_shapes_the_model_cannot_be_continued(field):
     config = EnhancedTrainingConfig(**TINY)
     told = {"horizon": 3, "label_scaling": config.labels_scaling, "base_label_threshold": config.labels_threshold}
