@@ -11,13 +11,13 @@ import numpy as np
 
 __all__ = ["Posterior", "focal_log_posterior"]
 
-_FLATTEST, _STEEPEST = 0.05, 4.0
-"""Bounds of 1 / temperature. Below 1/20 a net without signal loses less than .0002 nats by its own scores (the excess grows with the
-square, and is at most .05 nats at 1), and ranks rows still; above 4 a float32 graph no longer agrees to 5e-6."""
+_FLATTEST, _STEEPEST = 0.1, 4.0
+"""Bounds of 1 / temperature. At 1/10 a net without signal loses a hundredth of what its own scores lose, about .0005 nats, and still
+ranks rows; above 4 a float32 graph no longer agrees to 5e-6."""
 _TINY = 1e-300  # of the odds of all other classes together, so that its logarithm is finite
-_DOUBT = 3.0
-"""Log likelihood, in nats over all validation rows, that two parameters and the choice of the best epoch gain where there is no
-signal: half a degree of freedom each (Wilks 1938), the rest for the epoch, measured by ``bench_probabilities`` (development seeds)."""
+_PRIOR_DOUBT, _DOUBT = 0.5, 3.0
+"""Log likelihood in nats that chance gains where there is nothing to gain: half a nat for one weight (Wilks 1938); for temperature,
+weight and the choice of the best epoch by the same rows 3, chosen on development seeds of ``bench_probabilities``."""
 
 
 def focal_log_posterior(scores, gamma):
@@ -106,9 +106,11 @@ class Posterior:
     def calibrated(self, scores, codes, prior, *, weight=None, share=1.0):
         """The same with temperature and weight of the prior learned from validation rows.
 
-        The two numbers minimise the log loss of the rows, the labels softened as Platt (1999) does for few rows. The step to them,
-        from the prior or from an earlier calibration, is then shortened by G / (G + 3), where G is what it gains in nats: where
-        the rows cannot tell the net from its prior, the prior has the word, and few rows do not undo what many have taught.
+        The two numbers minimise the log loss of the rows, the labels softened as Platt (1999) does for few rows. The steps from equal
+        probabilities to the prior, and from there (or from an earlier calibration) to the two numbers, are shortened by
+        G / (G + d), where G is what a step gains on the rows in nats and d what chance would gain, 1/2 and 3. Where the rows cannot
+        tell the net from its prior, the prior has the word; a prior that is nearly equal does not outvote a weak signal; and few
+        rows do not undo what many have taught.
 
         Parameters
         ----------
@@ -131,14 +133,20 @@ class Posterior:
         soft = 1 / (n_rows + 1)
         target = soft * prior + (1 - soft) * np.eye(len(prior))[codes]
         loss = _Loss(evidence, log_prior, target, weight / weight.sum())
-        start = _PRIOR if self.prior is None else np.array([1 / self.temperature, self.prior_weight])
-        best = _minimiser(loss)
-        gain = n_rows * max(loss(start) - loss(best), 0.0)
-        slope, level = start + gain / (gain + _DOUBT) * (best - start)
+
+        def step(start, end, doubt):
+            gain = n_rows * max(loss(start) - loss(end), 0.0)
+            return start + gain / (gain + doubt) * (end - start)
+
+        if self.prior is None:
+            start = step(_EQUAL, _PRIOR, _PRIOR_DOUBT)
+        else:
+            start = np.array([1 / self.temperature, self.prior_weight])
+        slope, level = step(start, _minimiser(loss), _DOUBT)
         return replace(self, temperature=float(1 / max(slope, _FLATTEST)), prior_weight=float(level), prior=prior, n_rows=float(n_rows))
 
 
-_PRIOR = np.array([0.0, 1.0])  # slope and weight that give the prior itself
+_EQUAL, _PRIOR = np.zeros(2), np.array([0.0, 1.0])  # slope and weight that give equal probabilities, and the prior itself
 _AS_IS = np.array([1.0, 0.0])
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import os
 import random
 import sys
+import threading
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -17,6 +18,7 @@ from ._validation import Count
 
 __all__ = [
     "DeterministicTrainingConfig",
+    "alone",
     "draw_seed",
     "rng_scope",
     "seed_parts",
@@ -24,6 +26,27 @@ __all__ = [
 ]
 
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
+_streams = []  # of seeds for random_state=None, while a DeterministicTrainingConfig is in force
+_training = threading.RLock()
+
+
+def _unlock_in_child():
+    global _training
+    _training = threading.RLock()  # the thread that held it is not in the child
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock_in_child)
+
+
+def alone():
+    """A lock for what trains by the global generators of python, numpy and torch.
+
+    A process has one of each, so trainings in its threads (joblib's threading backend, Dask's
+    threaded workers) take turns; then each draws what its seed says. What holds the lock must not
+    wait for threads that want it.
+    """
+    return _training
 
 
 def draw_seed(random_state, *path):
@@ -32,7 +55,9 @@ def draw_seed(random_state, *path):
     Parameters
     ----------
     random_state : None, int or numpy RandomState or Generator
-        None draws from the operating system, an int is used as it is, a generator is advanced.
+        None draws from the operating system, or, while a :class:`DeterministicTrainingConfig` is
+        enabled, one seed after the other from its ``seed``; an int is used as it is, a generator is
+        advanced.
     *path : int
         Streams with different paths are independent.
 
@@ -46,7 +71,7 @@ def draw_seed(random_state, *path):
     (True, False)
     """
     if random_state is None:
-        entropy = np.random.SeedSequence().entropy
+        entropy = int(_streams[-1].integers(0, 2**63 - 1)) if _streams else np.random.SeedSequence().entropy
     elif isinstance(random_state, np.random.RandomState):
         entropy = int(random_state.randint(0, 2**31 - 1))
     elif isinstance(random_state, np.random.Generator):
@@ -173,8 +198,11 @@ def rng_scope(seed):
 class DeterministicTrainingConfig(BaseEstimator):
     """Global switches that make two trainings on one machine class agree bit for bit.
 
-    The nets need none of this on a CPU: ``random_state`` alone makes a fit repeatable, whatever the caller's generators.
-    This is for your own training loop, and for CUDA, where some kernels add in a different order in each run.
+    The nets need none of this on a CPU: ``random_state`` alone makes a fit repeatable, whatever the
+    caller's generators. Nets with ``random_state=None`` are repeatable while it is enabled: the n-th
+    of them gets the n-th seed drawn from ``seed``. This is for them, for your own training loop, and
+    for CUDA, where some kernels add in a different order in each run. It reaches the threads of this
+    process, not other processes.
 
     Parameters
     ----------
@@ -229,6 +257,9 @@ class DeterministicTrainingConfig(BaseEstimator):
             torch.backends.cudnn.deterministic = True
             torch.use_deterministic_algorithms(True)
             _seed_everything(self.seed)
+            _streams.append(np.random.default_rng(self.seed))
+        else:
+            _streams.clear()
         return self
 
     def __enter__(self):
@@ -258,6 +289,7 @@ def _globals():
         "warn_only": torch.is_deterministic_algorithms_warn_only_enabled(),
         "workspace": os.environ.get(_CUBLAS),
         "rng": rng_states(),
+        "streams": list(_streams),
     }
 
 
@@ -273,3 +305,4 @@ def _restore(saved):
     else:
         os.environ[_CUBLAS] = saved["workspace"]
     set_rng_states(saved["rng"])
+    _streams[:] = saved["streams"]

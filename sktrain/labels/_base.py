@@ -9,6 +9,7 @@ from abc import abstractmethod
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.utils import TransformerTags
 
 from .._history import get_history, segment_starts, with_history
 from .._validation import (
@@ -21,6 +22,7 @@ from .._validation import (
     write_label_times,
 )
 from ..exceptions import NotEnoughDataError
+from ._sampler import LabelSampler
 from ._sessions import session_starts, within_sessions
 from ._volatility import ESTIMATORS
 
@@ -113,6 +115,37 @@ class BarLabeler(BaseEstimator):
             When no symbol has a single bar more than a label looks ahead.
         """
         return self._outcome(X)[0]
+
+    def fit_transform(self, X, y=None):
+        """Label every row: ``fit(X).transform(X)``. Labels leave, not rows: a step of a pipeline is :meth:`as_sampler`.
+
+        Parameters
+        ----------
+        X : DataFrame of bars, shape (n, >= 1)
+        y : ignored
+
+        Returns
+        -------
+        Series of float64, shape (n,)
+        """
+        return self.fit(X).transform(X)
+
+    def as_sampler(self) -> LabelSampler:
+        """The labeler as a step of ``imblearn.pipeline.Pipeline``, which takes no step that is transformer and sampler in one.
+
+        Returns
+        -------
+        LabelSampler
+            Labels the bars in ``fit``; in ``predict`` every row passes.
+        """
+        return LabelSampler(self)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags = TransformerTags()
+        tags.input_tags.two_d_array = False  # bars, not any table
+        tags.requires_fit = False
+        return tags
 
     def fit_resample(self, X, y=None):
         """The rows whose outcome is known, and their labels.

@@ -18,7 +18,7 @@ import torch
 
 from .._validation import BarsOrTime, Count, Number
 from ..exceptions import SktrainError, TrainingDivergedError
-from ..reproducibility import draw_seed, rng_scope
+from ..reproducibility import alone, draw_seed, rng_scope
 from ._batches import BatchLoader
 from ._callbacks import DropoutSchedule, GradientClip, ProgressBar, WeightDecaySchedule
 from ._early_stopping import EnhancedEarlyStopping
@@ -321,7 +321,7 @@ class NetClassifier(NetParams, InputReader, Updating, Inference, TrainingLoop, N
     def _train(self, job, *, again, update=False):
         number = getattr(self, "n_fits_", 0) + 1 if again else 0
         seed = draw_seed(self.random_state, number)
-        with rng_scope(seed):
+        with alone(), rng_scope(seed):
             self.n_fits_ = number
             return self._run(job, seed, again=again, update=update)
 

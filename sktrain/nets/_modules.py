@@ -144,6 +144,8 @@ class _Recurrent(_Network):
         sizes = [self.n_features] + [self.hidden_size] * n_layers
         self.layers = nn.ModuleList(self.cell(a, b, batch_first=True) for a, b in zip(sizes, sizes[1:]))
         self.drops = nn.ModuleList(EnhancedDropout(dropout) for _ in range(n_layers - 1))
+        for layer in self.layers:
+            _start(layer)
 
     def encode(self, Z):
         if Z.device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") is torch.float16:
@@ -154,6 +156,21 @@ class _Recurrent(_Network):
             if i < len(self.drops):
                 Z = self.drops[i](Z)
         return Z[:, -1]
+
+
+@torch.no_grad()
+def _start(layer):
+    """Weights that carry a state over many steps from the first epoch on; torch's own leave some seeds on a plateau.
+
+    Keras's choice: orthogonal recurrence (Saxe, McClelland & Ganguli 2014) and inputs after Glorot & Bengio (2010), each over all
+    gates together, biases 0, and 1 for the forget gate of an LSTM (Jozefowicz, Zaremba & Sutskever 2015).
+    """
+    nn.init.orthogonal_(layer.weight_hh_l0)
+    nn.init.xavier_uniform_(layer.weight_ih_l0)
+    layer.bias_ih_l0.zero_()
+    layer.bias_hh_l0.zero_()
+    if isinstance(layer, nn.LSTM):  # gates i, f, g, o
+        layer.bias_ih_l0[layer.hidden_size : 2 * layer.hidden_size] = 1.0
 
 
 class GRUModule(_Recurrent):

@@ -122,6 +122,11 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         self.aligner = aligner
         self.features = features
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False  # bars that carry news
+        return tags
+
     def fit(self, X, y=None):
         """Fit the parts on what was known at the last of the rows.
 

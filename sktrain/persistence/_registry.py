@@ -23,7 +23,7 @@ def _table(names):
 OBJECTS = _table(
     {
         "sktrain.features": ("BarFeatures", "RegimeDetector", "SlidingWindow"),
-        "sktrain.labels": ("AdaptiveLabeler", "TripleBarrierLabeler"),
+        "sktrain.labels": ("AdaptiveLabeler", "LabelSampler", "TripleBarrierLabeler"),
         "sktrain.splits": ("CombinatorialPurgedCV", "EnhancedWalkForwardCV", "TemporalSplitter"),
         "sktrain.news": ("NewsAligner", "NewsFeatures", "PretrainedNewsEncoder"),
         "sktrain.resample": ("PooledClassifier", "ResampledClassifier", "WindowSMOTE"),

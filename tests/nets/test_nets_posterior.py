@@ -122,14 +122,25 @@ def test_calibration_repairs_scores_that_are_too_sure():
 
 
 def test_scores_without_signal_become_the_prior():
-    losses = []
+    losses, raw = [], []
     for seed in range(40):
         rng = np.random.default_rng(seed)
         prior = np.array([0.6, 0.3, 0.1])
-        scores, y, T, t = rng.normal(size=(200, 3)) + np.log(prior), rng.choice(3, 200, p=prior), rng.normal(size=(2000, 3)), rng.choice(3, 2000, p=prior)
-        found = Posterior().calibrated(scores, y, prior).probabilities(T + np.log(prior))
+        scores, T = (0.5 * rng.normal(size=(n, 3)) + np.log(prior) for n in (200, 2000))
+        y, t = (rng.choice(3, n, p=prior) for n in (200, 2000))
+        found = Posterior().calibrated(scores, y, prior).probabilities(T)
         losses.append(log_loss(t, found) - log_loss(t, np.tile(prior, (2000, 1))))
-    assert np.mean(losses) < 0.003
+        raw.append(log_loss(t, Posterior().probabilities(T)) - log_loss(t, np.tile(prior, (2000, 1))))
+    assert np.mean(losses) < 0.003 < 0.05 < np.mean(raw)
+
+
+def test_a_prior_that_is_nearly_equal_does_not_outvote_a_weak_signal():
+    rng = np.random.default_rng(0)
+    prior = np.array([0.52, 0.48])
+    scores = 0.2 * rng.normal(size=(60, 2))
+    found = Posterior().calibrated(scores, rng.choice(2, 60, p=prior), prior)
+    assert (found.probabilities(scores).argmax(axis=1) == scores.argmax(axis=1)).mean() > 0.8
+    assert found.prior_weight < 0.5
 
 
 @pytest.mark.parametrize("Net", [MLPNetClassifier, GRUClassifier, LSTMClassifier])
