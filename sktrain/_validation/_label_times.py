@@ -283,21 +283,20 @@ def _numbered(values):
 def _follows(met):
     """Whether new values are a function of old labels, or of them and of a mask that turns rows into one fixed value.
 
-    ``met[i, j]``: old label i became new value j in some row. A mask is believed when it shows more than two sets of values could
-    by chance: some old label always became the fixed value (hold in meta-labels), or unmasked labels still differ.
+    ``met[i, j]``: old label i became new value j in some row. A mask is believed when it shows what chance would not: some old
+    label always became the fixed value (hold in meta-labels), or the labels that were masked in part still differ elsewhere.
     """
     met = met[met.any(axis=1)]
     several = met[met.sum(axis=1) > 1]
     if not len(several):
         return True
     common = np.flatnonzero(several.all(axis=0))
-    if (several.sum(axis=1) > 2).any() or not len(common):
+    if (several.sum(axis=1) > 2).any():
         return False
     for fixed in common:
-        kept = [set(np.flatnonzero(row)) - {fixed} for row in met]
-        always_fixed = any(not values for values in kept)
-        left = set().union(*kept)
-        if always_fixed or len(left) > 1:
+        always_fixed = (met[:, fixed] & (met.sum(axis=1) == 1)).any()
+        elsewhere = {int(place) for row in several for place in np.flatnonzero(row) if place != fixed}
+        if always_fixed or len(elsewhere) == len(several):
             return True
     return False
 

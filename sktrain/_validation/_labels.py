@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 
 from .._history import get_history
-from .._spans import Spans
+from .._spans import Spans, sorted_unique
 from ..exceptions import InvalidSplitError, NotEnoughDataError, UnknownHorizonWarning
-from ._durations import as_span
+from ._durations import as_span, shown_span
 from ._ends import check_same_index, ends_from_times
 from ._label_times import carried, label_times_of, refuse_stale
 from ._times import TimeAxis, refuse_untold_times, time_axis, warn_of_repeated_times
 
-__all__ = ["horizon_in_bars", "label_horizon", "label_spans", "labelled_mask"]
+__all__ = ["horizon_in_bars", "label_horizon", "label_spans", "labelled_mask", "said_horizon"]
 
 
 def label_horizon(y, horizon=None):
@@ -33,6 +33,13 @@ def label_horizon(y, horizon=None):
         return as_span("horizon", horizon, minimum=0)
     told = getattr(y, "attrs", {}).get("label_horizon")
     return None if told is None else as_span('y.attrs["label_horizon"]', told, minimum=0)
+
+
+def said_horizon(X, y, horizon=None) -> int | str | None:
+    """What labels are said to look ahead, by the caller, y or X, in a form that JSON holds; None when nobody says it."""
+    span = label_horizon(y, horizon)
+    handle = label_times_of(X) if span is None else None
+    return handle.horizon if handle is not None else None if span is None else shown_span(span)
 
 
 def horizon_in_bars(y, horizon=None):
@@ -115,7 +122,7 @@ def _ahead(times, symbols, horizon):
         breaks = np.flatnonzero(symbols[1:] != symbols[:-1])
         ends = np.append(breaks, n - 1)
         last = np.repeat(ends, np.diff(np.concatenate([[-1], ends])))
-        unique = np.unique(times)
+        unique = sorted_unique(times)
     end = times[np.minimum(target, last)]
     beyond = target > last
     if beyond.any():  # the bars that decided these labels are not here: count them on the common axis, then past its end
@@ -269,11 +276,10 @@ class _Sources:
             )
 
     def _counted(self, span):
-        end = _ends_from_horizon(self.X, self.axis, span)
         if not isinstance(span, pd.Timedelta) and span > 0:
-            n_times = len(np.unique(self.axis.times))
+            n_times = len(sorted_unique(self.axis.times))
             if span >= n_times:
                 raise NotEnoughDataError(f"horizon={span} is longer than the data: {n_times} unique times.")
-        return end
+        return _ends_from_horizon(self.X, self.axis, span)
 
 

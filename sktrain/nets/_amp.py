@@ -83,7 +83,7 @@ class MixedPrecision:
         if self._hears("on_grad_computed"):
             self.notify("on_grad_computed", named_parameters=self._named, batch=batch, training=True)
         self._apply_step(loss)
-        return {"loss": loss.detach(), "y_pred": logits}
+        return {"loss": loss.detach(), "y_pred": logits.detach()}
 
     def _apply_step(self, loss):
         norm = self.grad_norm_

@@ -223,7 +223,7 @@ class NetClassifier(NetParams, InputReader, Updating, Inference, TrainingLoop, N
         tags.input_tags.three_d_array = True
         return tags
 
-    def fit(self, X, y, sample_weight=None, *, label_end_times=None, times=None, X_val=None, y_val=None):
+    def fit(self, X, y=None, sample_weight=None, *, label_end_times=None, times=None, X_val=None, y_val=None):
         """Train from new weights (from the present ones with ``warm_start``).
 
         Parameters
@@ -268,7 +268,7 @@ class NetClassifier(NetParams, InputReader, Updating, Inference, TrainingLoop, N
             interrupted = self._train(job, again=again)
         return self._unless(interrupted)
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None, *, label_end_times=None, times=None):
+    def partial_fit(self, X, y=None, classes=None, sample_weight=None, *, label_end_times=None, times=None):
         """Update the net with a block of newer rows; the first call of an unfitted net is a ``fit``.
 
         An update takes ``update_epochs`` passes, from the present weights, over the rows of the block and as many earlier ones,
@@ -374,9 +374,8 @@ class NetClassifier(NetParams, InputReader, Updating, Inference, TrainingLoop, N
 
     def predict(self, X):
         """The most probable label of each row: ndarray of shape (n,)."""
-        coded = self.is_rows(X)
-        codes = self.predict_proba(X).argmax(axis=1)
-        return codes if coded else self.classes_[codes]
+        codes = self.predict_proba(X).argmax(axis=1)  # first, for it says when the net is not fitted
+        return self.classes_[codes]
 
     @property
     def classes_(self):

@@ -131,20 +131,16 @@ class WindowRows(Dataset):
             values[absent] = torch.nan
         return values
 
-    def __getitem__(self, row):
-        X, y = self.__getitems__([row])
-        return X[0], y[0]
-
-    def __getitems__(self, rows):
+    def __getitem__(self, rows):
+        """One row by its number, or a batch by many: X and codes; with sample weights X is a dict of both."""
+        if not isinstance(rows, (torch.Tensor, list)):
+            X, y = self[torch.tensor([rows])]
+            return ({name: value[0] for name, value in X.items()} if isinstance(X, dict) else X[0]), y[0]
         rows = torch.as_tensor(rows)
         X = self.gather(rows)
         if self.weight is not None:
             X = {"X": X, "sample_weight": self.weight[rows]}
         return X, (torch.zeros(len(rows), dtype=torch.int64) if self.y is None else self.y[rows])
-
-
-def _as_is(batch):
-    return batch
 
 
 class _BatchOrder:
@@ -211,19 +207,19 @@ class BatchLoader:
 
     def _everything(self):
         if self._whole is None:
-            self._whole = self.dataset.__getitems__(torch.arange(len(self.dataset)))
+            self._whole = self.dataset[torch.arange(len(self.dataset))]
         return self._whole
 
     def _gathered(self):
         for rows in self.batches:
-            batch = self.dataset.__getitems__(rows)
+            batch = self.dataset[rows]
             yield _pinned(batch) if self.pin_memory else batch
 
     def _loader(self):
         return DataLoader(
             self.dataset,
-            batch_sampler=_Lists(self.batches),
-            collate_fn=_as_is,
+            batch_size=None,  # the sampler's row numbers are a batch
+            sampler=_Lists(self.batches),
             num_workers=self.num_workers,
             pin_memory=self.pin_memory,
             generator=torch.Generator().manual_seed(0),  # workers draw nothing; the order stays the same for any number of them

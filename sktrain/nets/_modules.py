@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from .._validation import Count, Number
 from ..exceptions import SktrainError
 
-__all__ = ["EnhancedDropout", "GRUModule", "LSTMModule", "MLPModule", "Standardize", "TCNModule", "TransformerModule", "schedule_fraction"]
+__all__ = ["EnhancedDropout", "GRUModule", "LSTMModule", "MLPModule", "Standardize", "Standardized", "TCNModule", "TransformerModule", "schedule_fraction"]
 
 
 def schedule_fraction(schedule, epoch, total_epochs):
@@ -80,6 +80,29 @@ class Standardize(nn.Module):
     def forward(self, X):
         Z = (X - self.mean) * self.scale
         return torch.where(torch.isnan(Z), torch.zeros_like(Z), Z)
+
+
+class Standardized(nn.Module):
+    """A network of the user's own behind our standardization; rows of one step reach it as (n, features), others with their steps."""
+
+    def __init__(self, network, n_features):
+        super().__init__()
+        self.network = network
+        self.standardize = Standardize(n_features)
+        self.gradient_checkpointing = False
+
+    def __getattr__(self, name):
+        try:
+            return super().__getattr__(name)
+        except AttributeError:  # what the network itself offers
+            return getattr(super().__getattr__("network"), name)
+
+    def logits(self, Z):
+        """Class scores of standardized rows."""
+        return self.network(Z.squeeze(1) if Z.shape[1] == 1 else Z)
+
+    def forward(self, X):
+        return self.logits(self.standardize(X))
 
 
 class _Network(nn.Module):

@@ -4,30 +4,23 @@ What is learned stays out of the parameters, unknown names are refused with the 
 redefined is no longer fitted.
 """
 
+import copy
 import difflib
 from inspect import Parameter, signature
 
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import validate_parameter_constraints
-from skorch.callbacks import Callback
-from skorch.callbacks.training import EarlyStopping
 from skorch.utils import params_for
 import torch
 
 from ..exceptions import SktrainError
+from ._components import check_components, check_module, names_of
+from ._modules import Standardized
 
 __all__ = ["NetParams"]
 
 _FULL_BATCH_DROPOUT = 0.0
 _NETWORK = ("module", "lookback", "standardize")  # what the trained weights belong to
-
-
-def _names(component):
-    """Parameter names of a class or callable; None when it takes any."""
-    parameters = signature(component).parameters.values()
-    if any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
-        return None
-    return {p.name: p.default for p in parameters if p.kind is not Parameter.VAR_POSITIONAL}
 
 
 class NetParams:
@@ -67,11 +60,11 @@ class NetParams:
             return own
         found = {}
         for prefix in ("module", "criterion"):
-            names = _names(self._component(prefix)) or {}
+            names = names_of(self._component(prefix)) or {}
             found.update({f"{prefix}__{name}": default for name, default in names.items() if name not in self._sizes and default is not Parameter.empty})
         for name, callback in self._named_callbacks().items():
             found[f"callbacks__{name}"] = callback
-            if callback is not None and not isinstance(callback, type):
+            if hasattr(callback, "get_params") and not isinstance(callback, type):
                 found.update({f"callbacks__{name}__{key}": value for key, value in callback.get_params(deep=False).items()})
         return {**found, **own}
 
@@ -107,10 +100,22 @@ class NetParams:
         except SktrainError:
             vars(self).update({name: before[name] for name in own}, _components=components)
             raise
+        self._set_at_once(params)
         changed = [name for name in params if name.split("__")[0] in _NETWORK and before[name] is not params[name] and before[name] != params[name]]
         if changed and self.initialized_:
             self.initialized_, self.changed_ = False, changed[0]
         return self
+
+    def _set_at_once(self, params):
+        """Settings of the optimizer act on the one in use, for a callback may speak while training; a network is not exchanged then."""
+        for name, value in params.items():
+            key = "lr" if name == "lr" else name.removeprefix("optimizer__")
+            if name.split("__")[0] in _NETWORK and vars(self).get("_named") is not None:
+                raise SktrainError(f"{name} cannot change while the net trains.")
+            mine = "optimizer_" in vars(self) and (name == "lr" or name.startswith("optimizer__"))
+            for group in self.optimizer_.param_groups if mine else ():
+                if key in group:
+                    group[key] = value
 
     def _nearest(self, name):
         near = difflib.get_close_matches(name, [one for one in self.get_params(deep=True) if one != name], n=3, cutoff=0.5)
@@ -125,7 +130,7 @@ class NetParams:
             if prefix == "callbacks":
                 self._check_callback_name(name, rest)
             elif prefix != "compile":
-                valid = _names(self._component(prefix))
+                valid = names_of(self._component(prefix))
                 taken = self._sizes if prefix == "module" else ()
                 if valid is not None and (rest not in (*valid, "param_groups") or rest in taken):
                     raise SktrainError(f"{type(self).__name__} has no parameter {name!r}.{self._nearest(name)}")
@@ -147,6 +152,7 @@ class NetParams:
         _one_of("mixed_precision", self.mixed_precision, ("auto", True, False, "bfloat16", "float16"))
         if self.train_split not in (None, "last") and not callable(self.train_split):
             raise SktrainError(f"train_split must be 'last', None or a callable, got {self.train_split!r}.")
+        check_components(self)
         self._check_names(list(self._components))
 
     def get_params_for(self, prefix):
@@ -156,19 +162,28 @@ class NetParams:
         params = self._get_params_for(prefix)
         if prefix != "module":
             return params
-        if vars(self).get("full_batch_") and "dropout" in (_names(self._component("module")) or {}):
+        if vars(self).get("full_batch_") and "dropout" in (names_of(self._component("module")) or {}):
             params.setdefault("dropout", _FULL_BATCH_DROPOUT)
-        return {"n_features": self.step_features_, "n_steps": self.lookback_, "n_classes": len(self.classes_), **params}
+        sizes = {"n_features": self.step_features_, "n_steps": self.lookback_, "n_classes": len(self.classes_)}
+        takes = names_of(self._component("module"))
+        return {**{name: size for name, size in sizes.items() if takes is None or name in takes}, **params}
 
     def initialize_module(self):
-        """Make the network; its standardization starts as the identity."""
-        self.module_ = self._component("module")(**self.get_params_for("module"))
+        """Make the network, or copy the instance given; its standardization starts as the identity."""
+        if isinstance(self.module, torch.nn.Module) and not self._get_params_for("module"):
+            made = copy.deepcopy(self.module)
+        else:
+            made = self._component("module")(**self.get_params_for("module"))
+        complete = hasattr(made, "logits") and hasattr(getattr(made, "standardize", None), "mean")
+        self.module_ = made if complete else Standardized(made, self.step_features_)
+        if self.module is not None:
+            check_module(self)
         return self
 
     def initialize_optimizer(self):
         """Make the optimizer: fused where torch has it, no decay on biases and norm weights."""
         params = self.get_params_for("optimizer")
-        takes = _names(self.optimizer) or {}
+        takes = names_of(self.optimizer) or {}
         if "fused" in takes and not {"fused", "foreach", "capturable", "differentiable"} & params.keys():
             params["fused"] = True
         learnable = list(self.get_all_learnable_params())
@@ -188,27 +203,6 @@ class NetParams:
     def torch_compile(self, module, name):
         """The network stays as it is, so that it can be saved; training calls a compiled ``logits``."""
         return module
-
-    def _heard(self, method):
-        """Callbacks that do something on ``method``; skorch would call every one for every batch."""
-        hooks = vars(self).setdefault("_hooks", {})
-        if method not in hooks:
-            hooks[method] = [cb for _, cb in self.callbacks_ if getattr(type(cb), method) is not getattr(Callback, method)]
-        return hooks[method]
-
-    def _hears(self, method):
-        return bool(self._heard(method))
-
-    def notify(self, method_name, **cb_kwargs):
-        """Call a hook of the net and of every callback that defines it."""
-        getattr(self, method_name)(self, **cb_kwargs)
-        for callback in self._heard(method_name):
-            try:
-                getattr(callback, method_name)(self, **cb_kwargs)
-            except KeyboardInterrupt:
-                if not isinstance(callback, EarlyStopping):  # skorch's own uses the exception to stop
-                    raise
-                self.request_stop("patience")
 
 
 def _one_of(name, value, options):

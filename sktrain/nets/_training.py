@@ -10,9 +10,11 @@ import torch
 
 from ..exceptions import SktrainError
 from ._amp import MixedPrecision
-from ._batches import BatchLoader, ClassWeightedSampler
+from ._batches import ClassWeightedSampler
 from ._callbacks import ProgressBar
 from ._checkpoint import TrainingCheckpoint
+from ._components import check_criterion, check_order, names_of, scores_for
+from ._hooks import Hooks
 from ._inference import PREDICT_ROWS
 from ._losses import FocalLoss, reduce_loss
 
@@ -21,7 +23,7 @@ __all__ = ["TrainingLoop"]
 _FULL_BATCH = 128  # so few rows are trained in full batches of float64
 
 
-class TrainingLoop(MixedPrecision):
+class TrainingLoop(Hooks, MixedPrecision):
     """Mixin: prepares a training, runs it, and predicts in batches."""
 
     def _begin(self, job, *, again, update=False):
@@ -44,6 +46,7 @@ class TrainingLoop(MixedPrecision):
             self.initialize()
             self._set_statistics(statistics)
         self._built()
+        check_criterion(self)
         self._start_precision(self.full_batch_)
         if self.full_batch_:
             self.module_.double()
@@ -115,8 +118,6 @@ class TrainingLoop(MixedPrecision):
     def _scale(self, job):
         """Standardize every step once, in place of once per window and epoch."""
         layer = getattr(self.module_, "standardize", None)
-        if layer is None:
-            raise SktrainError("module needs a `standardize` layer with buffers `mean` and `scale` and a method `logits`; see sktrain.nets._modules.")
         dtype = torch.float64 if self.full_batch_ else torch.float32
         for name in ("train", "valid", "old"):
             rows = getattr(job, name)
@@ -139,8 +140,7 @@ class TrainingLoop(MixedPrecision):
         if self.full_batch_:
             self._to_single()
         self.module_.eval()
-        for row in self.history_[-1:]:
-            row["batches"] = []
+        self._one_batch()
         self._end_precision()
 
     def _tidy(self):
@@ -169,31 +169,33 @@ class TrainingLoop(MixedPrecision):
                 if isinstance(value, torch.Tensor) and value.dtype == torch.float64:
                     state[name] = value.float()
 
-    def get_iterator(self, dataset, training=False):
+    def get_iterator(self, dataset, training=False, params=None):
         """Batches of a dataset, with the parameters ``iterator_train__`` or ``iterator_valid__``."""
-        params = self.get_params_for("iterator_train" if training else "iterator_valid")
+        if params is None:
+            params = self.get_params_for("iterator_train" if training else "iterator_valid")
         if training:
-            params.setdefault("batch_size", self.batch_size)
+            if "batch_sampler" not in params:
+                params.setdefault("batch_size", self.batch_size)
         else:
             params.setdefault("batch_size", PREDICT_ROWS)
-        if params["batch_size"] == -1:
+            check_order(params)
+        if params.get("batch_size") == -1:
             params["batch_size"] = len(dataset)
         params.setdefault("pin_memory", torch.device(self.device).type == "cuda")
         iterator = self.iterator_train if training else self.iterator_valid
         return iterator(dataset, **params)
 
     def _training_iterator(self, rows, generator):
+        """Batches in the order the net draws, unless the caller's parameters say otherwise."""
         params = self.get_params_for("iterator_train")
-        iterator = self.get_iterator(rows, training=True)
-        if not isinstance(iterator, BatchLoader):
-            return iterator
-        if "shuffle" not in params and "sampler" not in params:
+        if not {"shuffle", "sampler", "batch_sampler"} & params.keys():
             if self.class_sampling == "weighted":
-                iterator.batches.sampler = ClassWeightedSampler(rows.y, generator=generator)
+                params["sampler"] = ClassWeightedSampler(rows.y, generator=generator)
             else:
-                iterator.batches.shuffle = not self.full_batch_
-        iterator.batches.generator = generator
-        return iterator
+                params["shuffle"] = not self.full_batch_
+        if "generator" in (names_of(self.iterator_train) or {}):
+            params.setdefault("generator", generator)
+        return self.get_iterator(rows, training=True, params=params)
 
     def fit_loop(self, X, y=None, epochs=None, *, valid=None, seed=0, **fit_params):
         """Epochs over scaled rows ``X``; ``valid`` are scaled rows to watch."""
@@ -209,11 +211,13 @@ class TrainingLoop(MixedPrecision):
                 break
             began = time.perf_counter()
             self.epoch_ = epoch
+            self._one_batch()
             self.notify("on_epoch_begin", **datasets)
             if not self._train_epoch(train_batches):
                 break
             if valid_batches is not None:
                 self._watch(valid_batches)
+            self._record_best()
             self.history_.record("dur", time.perf_counter() - began)
             self.notify("on_epoch_end", **datasets)
             self.n_epochs_ = epoch + 1
@@ -222,14 +226,10 @@ class TrainingLoop(MixedPrecision):
         self.stop_reason_ = self.stop_reason_ or "max_epochs"
         return self
 
-    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+    def _one_batch(self):
+        """One batch of a past epoch is enough to look at, and to name files after."""
         for row in self.history_[-1:]:
-            row["batches"] = []  # one epoch's batches are enough to look at
-        self.history_.new_epoch()
-        self.history_.record("epoch", len(self.history_))
-
-    def on_batch_begin(self, net, batch=None, training=False, **kwargs):
-        """Rows of batches are written when the epoch is over, or at once when a callback follows batches."""
+            row["batches"] = row["batches"][-1:]
 
     def _train_epoch(self, batches):
         """One pass; False when training was asked to stop before its end."""
@@ -238,12 +238,12 @@ class TrainingLoop(MixedPrecision):
         for i, batch in enumerate(batches):
             self.batch_ = i
             if hooks:
-                self.history_.new_batch()
                 self.notify("on_batch_begin", batch=batch, training=True)
             step = self.train_step(batch)
             losses.append(step["loss"])
-            sizes.append(_size(batch))
+            sizes.append(len(batch[1]))
             if hooks:
+                self._record_batch("train", losses[-1], sizes[-1])
                 self.notify("on_batch_end", batch=batch, training=True, **step)
                 if self.stop_reason_ and i + 1 < len(batches):
                     return False
@@ -257,16 +257,16 @@ class TrainingLoop(MixedPrecision):
         hooks = self._batch_hooks
         for batch in batches:
             if hooks:
-                self.history_.new_batch()
                 self.notify("on_batch_begin", batch=batch, training=False)
             step = self.validation_step(batch)
             losses.append(step["loss"])
-            sizes.append(_size(batch))
+            sizes.append(len(batch[1]))
             right.append((step["y_pred"].argmax(1) == self._to_device(batch[1])).sum())
             if hooks:
+                self._record_batch("valid", losses[-1], sizes[-1])
                 self.notify("on_batch_end", batch=batch, training=False, **step)
         self._record("valid", losses, sizes)
-        self.history_.record("valid_acc", float(torch.stack(right).sum()) / len(batches.dataset))
+        self.history_.record("valid_acc", float(torch.stack(right).sum()) / sum(sizes))
 
     def validation_step(self, batch, **fit_params):
         """Loss and class scores of one batch, without gradients."""
@@ -278,30 +278,28 @@ class TrainingLoop(MixedPrecision):
         return {"loss": loss, "y_pred": logits}
 
     def _record(self, prefix, losses, sizes):
+        """The epoch's mean loss; without callbacks that follow batches, its batches are written here, all at once."""
         values = torch.stack(losses).double().tolist()
-        rows = self.history_[-1]["batches"]
-        have = [row for row in rows if f"{'valid' if prefix == 'train' else 'train'}_loss" not in row]
-        have = have if len(have) == len(values) else [{} for _ in values]
-        for row, loss, size in zip(have, values, sizes):
-            row[f"{prefix}_loss"], row[f"{prefix}_batch_size"] = loss, size
-        if not any(row is have[0] for row in rows):
-            rows.extend(have)
+        if not self._batch_hooks:
+            rows = ({f"{prefix}_loss": loss, f"{prefix}_batch_size": size} for loss, size in zip(values, sizes))
+            self.history_[-1]["batches"].extend(rows)
         self.history_.record(f"{prefix}_loss", float(np.average(values, weights=sizes)))
         self.history_.record(f"{prefix}_batch_count", len(values))
         if prefix == "train":
             self._check_loss(sum(values))
 
     def _loss(self, logits, target, weight):
-        criterion = self.criterion_
+        criterion, logits = self.criterion_, scores_for(self.criterion_, logits)
         if weight is None:
             return criterion(logits, target)
         if isinstance(criterion, FocalLoss):
             return criterion(logits, target, weight)
-        return reduce_loss(self._row_loss(logits, target), weight)
+        return reduce_loss(self._row_loss(logits, target, adapted=True), weight)
 
-    def _row_loss(self, logits, target):
+    def _row_loss(self, logits, target, adapted=False):
         """Loss of each row."""
         criterion = self.criterion_
+        logits = logits if adapted else scores_for(criterion, logits)
         if not hasattr(criterion, "reduction"):
             raise SktrainError(f"{type(criterion).__name__} has no `reduction`, so the loss of a row is unknown; use FocalLoss or a torch criterion.")
         reduction, criterion.reduction = criterion.reduction, "none"
@@ -309,10 +307,6 @@ class TrainingLoop(MixedPrecision):
             return criterion(logits, target)
         finally:
             criterion.reduction = reduction
-
-
-def _size(batch):
-    return len(batch[1])
 
 
 def _blocks(base, weight, size=65_536):

@@ -11,7 +11,6 @@ import numpy as np
 from skorch.history import History
 import torch
 
-from .._validation import horizon_in_bars
 from ._batches import WindowRows
 from ._inputs import _FEWEST, TrainingJob, ValidationBlock, last_block
 
@@ -35,7 +34,7 @@ class UpdateReport:
     change : float or None
         Mean loss on the held-back rows after the update less before it; negative is better. None without such rows.
     standard_error : float or None
-        Of ``change``, from paired rows; labels that overlap count once.
+        Of ``change``, from paired rows; labels that overlap count once (``validation_.share``).
     old_change : float or None
         Mean change on the earlier rows that judge.
     reason : str
@@ -66,8 +65,7 @@ class Updating:
         """New rows to train on, and the newest to judge by."""
         block = self._held_back(X, y, codes, known)
         valid = None if block.valid is None else rows.take(block.valid)
-        overlap = horizon_in_bars(y, self.horizon) or 0
-        return TrainingJob(rows.take(block.train), valid, classes, block, overlap=overlap)
+        return TrainingJob(rows.take(block.train), valid, classes, block)
 
     def _held_back(self, X, y, codes, known):
         everything = np.arange(len(codes))
@@ -162,8 +160,8 @@ class Updating:
     def _judge(self, job, before):
         """Compare the weights after the update with those before on rows neither was just trained on."""
         new, old = (self._changes(before["module_"], rows) for rows in (job.valid, job.old))
-        change, error = _mean(*new, job.overlap)
-        old_change, _ = _mean(*old, job.overlap)
+        change, error = _mean(*new, job.block.share)
+        old_change, _ = _mean(*old, 1.0)
         accepted, reason = _verdict(change, error, old_change)
         n_held, n_old = (0 if rows is None else len(rows) for rows in (job.valid, job.old))
         self.update_ = UpdateReport(
@@ -194,8 +192,8 @@ def _rows_of(kept, some):
     return rows.with_targets(torch.from_numpy(kept["y"][some]), torch.from_numpy(kept["weight"][some]))
 
 
-def _mean(changes, weight, overlap):
-    """Mean change and its standard error; ``overlap`` bars shared by neighbouring labels leave n / (1 + overlap) rows."""
+def _mean(changes, weight, share):
+    """Mean change and its standard error; of rows whose labels overlap only ``share`` is independent."""
     if changes is None:
         return None, None
     weight = np.ones(len(changes)) if weight is None else np.asarray(weight, dtype=np.float64)
@@ -203,7 +201,7 @@ def _mean(changes, weight, overlap):
         return None, None
     weight = weight / weight.sum()
     mean = float(weight @ changes)
-    error = float(np.sqrt((weight**2) @ (changes - mean) ** 2 * (1 + overlap)))
+    error = float(np.sqrt((weight**2) @ (changes - mean) ** 2 / share))
     return mean, error
 
 

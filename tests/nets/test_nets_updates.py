@@ -83,10 +83,10 @@ def test_the_change_is_the_loss_after_less_the_loss_before(net):
 
 
 def test_mean_and_error_by_hand():
-    assert _mean(np.array([1.0, 3.0]), None, 0) == pytest.approx((2.0, np.sqrt(2) / 2))
-    assert _mean(np.array([1.0, 3.0]), None, 3)[1] == pytest.approx(np.sqrt(2))
-    assert _mean(np.array([1.0, 3.0]), [3, 1], 0)[0] == 1.5
-    assert _mean(None, None, 0) == (None, None)
+    assert _mean(np.array([1.0, 3.0]), None, 1) == pytest.approx((2.0, np.sqrt(2) / 2))
+    assert _mean(np.array([1.0, 3.0]), None, 0.25)[1] == pytest.approx(np.sqrt(2))
+    assert _mean(np.array([1.0, 3.0]), [3, 1], 1)[0] == 1.5
+    assert _mean(None, None, 1) == (None, None)
 
 
 @pytest.mark.parametrize(

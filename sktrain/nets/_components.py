@@ -1,0 +1,153 @@
+"""Components a user chose enter, nothing leaves but a refusal: what torch would only say in its own words, or not at all.
+
+Asked before anything of the net changes, and once more when network and loss are made, with two rows of zeros.
+"""
+
+from inspect import Parameter, signature
+
+from skorch import NeuralNetClassifier
+from skorch.callbacks import Callback
+import torch
+from torch import nn
+
+from ..exceptions import SktrainError
+
+__all__ = ["check_components", "check_criterion", "check_module", "check_order", "names_of", "scores_for"]
+
+_NUMBERS = (
+    nn.BCELoss, nn.BCEWithLogitsLoss, nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.KLDivLoss, nn.PoissonNLLLoss,
+    nn.GaussianNLLLoss, nn.MultiLabelMarginLoss, nn.MultiLabelSoftMarginLoss, nn.SoftMarginLoss, nn.CTCLoss,
+)  # fmt: skip
+_HOOKS = ("initialize", *(name for name in vars(Callback) if name.startswith("on_")))
+_REORDERING = ("shuffle", "sampler", "batch_sampler", "drop_last")
+UNCALLED = (
+    "check_data", "evaluation_step", "get_dataset", "get_loss", "get_split_datasets", "get_train_step_accumulator", "infer",
+    "run_single_epoch", "train_step_single",
+)  # fmt: skip
+"""Methods of skorch's net that the training loop here does not call; overriding them is refused, not ignored."""
+
+
+def names_of(component):
+    """Parameter names of a class or callable; None when it takes any, or cannot be asked."""
+    if not callable(component):
+        return None
+    parameters = signature(component).parameters.values()
+    if any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
+        return None
+    return {p.name: p.default for p in parameters if p.kind is not Parameter.VAR_POSITIONAL}
+
+
+def check_components(net):
+    """Refuse components that cannot work, by name."""
+    check_device(net.device)
+    _check_criterion(net.criterion)
+    _check_optimizer(net.optimizer)
+    if net.module is not None and not callable(net.module):
+        raise SktrainError(f"module must be a torch Module, its class or None, got {net.module!r}.")
+    for name in ("iterator_train", "iterator_valid"):
+        if not callable(getattr(net, name)):
+            raise SktrainError(f"{name} must be a class like torch's DataLoader, got {getattr(net, name)!r}.")
+    check_order(net._get_params_for("iterator_valid"))
+    _check_callbacks(net.callbacks)
+    for name in UNCALLED:
+        if getattr(type(net), name) is not getattr(NeuralNetClassifier, name):
+            raise SktrainError(f"{type(net).__name__} overrides {name}, which sktrain's nets never call; see docs/nets.md for what they do.")
+
+
+def check_device(device):
+    """Refuse a device that torch does not know or this machine does not have."""
+    try:
+        kind = torch.device(device).type
+    except (RuntimeError, TypeError):
+        raise SktrainError(f"device must be a device of torch such as 'cpu' or 'cuda', got {device!r}.") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise SktrainError(f"device={device!r}, but torch sees no CUDA device here. Use device='cpu'.")
+    if kind != "cpu":
+        try:
+            torch.zeros(1, device=device)
+        except (RuntimeError, AssertionError):
+            raise SktrainError(f"device={device!r} is not there: torch cannot put a tensor on it. Use device='cpu'.") from None
+
+
+def _check_criterion(criterion):
+    if isinstance(criterion, str) or not callable(criterion):
+        raise SktrainError(f"criterion must be a loss of torch, its class or an instance, got {criterion!r}.")
+    kind = type(criterion) if isinstance(criterion, nn.Module) else criterion
+    if isinstance(kind, type) and issubclass(kind, _NUMBERS):
+        raise SktrainError(
+            f"criterion={kind.__name__} compares numbers with numbers; a net gives one score per class and its targets are class codes. "
+            "Use FocalLoss, CrossEntropyLoss or NLLLoss."
+        )
+
+
+def _check_optimizer(optimizer):
+    if not callable(optimizer) or isinstance(optimizer, torch.optim.Optimizer):
+        raise SktrainError(f"optimizer must be a class of torch.optim, got {optimizer!r}.")
+    step = getattr(optimizer, "step", None)
+    closure = None if step is None else signature(step).parameters.get("closure")
+    if closure is not None and closure.default is Parameter.empty:
+        raise SktrainError(
+            f"optimizer={optimizer.__name__} evaluates the loss several times a step, which a net that clips, counts and "
+            "schedules single steps does not offer. Use AdamW, Adam or SGD."
+        )
+
+
+def check_order(params):
+    """Refuse what would change the order or number of predicted rows."""
+    for name in _REORDERING:
+        if params.get(name):
+            raise SktrainError(
+                f"iterator_valid__{name}={params[name]!r} would change the order or number of predicted rows. "
+                f"Leave it out; rows are shuffled by iterator_train__{name}."
+            )
+
+
+def _check_callbacks(callbacks):
+    if callbacks is None or callbacks == "disable":
+        return
+    if not isinstance(callbacks, (list, tuple)):
+        raise SktrainError(f"callbacks must be a list of callbacks or (name, callback) pairs, got {callbacks!r}.")
+    for item in callbacks:
+        named = isinstance(item, (list, tuple)) and len(item) == 2 and isinstance(item[0], str)
+        callback = item[1] if named else item
+        if not all(hasattr(callback, hook) for hook in _HOOKS) and not (named and callback is None):
+            raise SktrainError(f"callbacks: {item!r} is neither a skorch callback nor a (name, callback) pair.")
+
+
+def scores_for(criterion, logits):
+    """What a loss wants of the class scores: ``NLLLoss`` log-probabilities, all others the scores themselves."""
+    return torch.log_softmax(logits, 1) if isinstance(criterion, nn.NLLLoss) else logits
+
+
+@torch.no_grad()
+def check_module(net):
+    """Send two rows of zeros through a network that is not this library's own."""
+    n_classes, rows = len(net.classes_), torch.zeros(2, net.lookback_, net.step_features_)
+    kind = next((parameter.dtype for parameter in net.module_.parameters()), rows.dtype)
+    try:
+        shape = tuple(net.module_.eval()(rows.to(kind)).shape)
+    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+        sizes = f"{net.lookback_} steps and {net.step_features_} features"
+        raise SktrainError(f"module does not take rows of {sizes}: {error}") from error
+    if shape != (2, n_classes):
+        raise SktrainError(
+            f"module gives scores of shape {shape} for 2 rows and {n_classes} classes; it must be (2, {n_classes})."
+        )
+
+
+@torch.no_grad()
+def check_criterion(net):
+    """Ask a loss that is not this library's own for the loss of two rows."""
+    criterion, n_classes = net.criterion_, len(net.classes_)
+    if type(criterion).__module__.startswith("sktrain."):
+        return
+    scores = scores_for(criterion, torch.zeros(2, n_classes, device=net._device))
+    try:
+        size = torch.as_tensor(criterion(scores, torch.tensor([0, 1], device=net._device))).numel()
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        name = getattr(type(criterion), "__name__", criterion)
+        raise SktrainError(
+            f"criterion={name} does not take scores (n, {n_classes}) with class codes (n,): {error}"
+        ) from error
+    if size != 1:
+        raise SktrainError(f"criterion gives {size} numbers for a batch; it must give one (reduction='mean' or 'sum').")

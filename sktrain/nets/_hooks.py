@@ -1,0 +1,76 @@
+"""What skorch's callbacks are told and when: a hook of the net enters, calls of the callbacks that define it leave.
+
+Scoring callbacks see rows and labels as a user knows them; all others see what the training loop sees, scaled tensors and codes.
+"""
+
+from skorch.callbacks import Callback, PassthroughScoring
+from skorch.callbacks.scoring import ScoringBase
+from skorch.callbacks.training import EarlyStopping
+from skorch.dataset import Dataset
+import torch
+
+from ._batches import WindowRows
+
+__all__ = ["Hooks"]
+
+_BEST = {"train_loss": True, "valid_loss": True, "valid_acc": False}  # column: whether lower is better
+
+
+class Hooks:
+    """Mixin: notifies callbacks and keeps the history they read."""
+
+    def _heard(self, method):
+        """Callbacks that do something on ``method``, those first whose scores others may monitor."""
+        hooks = vars(self).setdefault("_hooks", {})
+        if method not in hooks:
+            nothing = getattr(Callback, method)
+            heard = [cb for _, cb in self.callbacks_ if getattr(type(cb), method, None) is not nothing]
+            hooks[method] = sorted(heard, key=lambda cb: not isinstance(cb, (ScoringBase, PassthroughScoring)))
+        return hooks[method]
+
+    def _hears(self, method):
+        return bool(self._heard(method))
+
+    def notify(self, method_name, **cb_kwargs):
+        """Call a hook of the net and of every callback that defines it."""
+        getattr(self, method_name)(self, **cb_kwargs)
+        for callback in self._heard(method_name):
+            scorer = isinstance(callback, ScoringBase)
+            try:
+                getattr(callback, method_name)(self, **(self._for_scorers(cb_kwargs) if scorer else cb_kwargs))
+            except KeyboardInterrupt:
+                if not isinstance(callback, EarlyStopping):  # skorch's own uses the exception to stop
+                    raise
+                self.request_stop("patience")
+
+    def _for_scorers(self, told):
+        """Codes become labels and scaled tensors rows, so that any scorer of scikit-learn compares like with like."""
+        told = dict(told)
+        if told.get("batch") is not None:
+            X, y = told["batch"]
+            told["batch"] = _as_rows(X), self.classes_[y.cpu().numpy()]
+        for name in ("dataset_train", "dataset_valid"):
+            rows = told.get(name)
+            if isinstance(rows, WindowRows):
+                told[name] = Dataset(rows, self.classes_[rows.y.cpu().numpy()], length=len(rows))
+        return told
+
+    def _record_batch(self, prefix, loss, size):
+        self.history_.record_batch(f"{prefix}_loss", float(loss))
+        self.history_.record_batch(f"{prefix}_batch_size", size)
+
+    def _record_best(self):
+        """Whether this epoch is the best of its training so far, as ``Checkpoint`` and others ask."""
+        row, earlier = self.history_[-1], self.history_[-1 - self.epoch_ : -1]
+        for name, lower in _BEST.items():
+            if name in row:
+                sign = 1 if lower else -1
+                row[f"{name}_best"] = all(sign * row[name] < sign * other[name] for other in earlier if name in other)
+
+
+def _as_rows(X):
+    """A batch of scaled windows as rows that the net predicts."""
+    X = X["X"] if isinstance(X, dict) else X
+    n, lookback, n_features = X.shape
+    ends = torch.arange(n) * lookback + lookback - 1
+    return WindowRows(X.reshape(n * lookback, n_features).cpu(), ends, None, lookback, missing=0)
