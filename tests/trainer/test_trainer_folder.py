@@ -130,7 +130,7 @@ def test_a_commit_killed_anywhere_leaves_one_whole_run(two_runs, tmp_path, monke
             (work / name).write_bytes(data)
         steps = 0
 
-        def replace(source, target):
+        def replace(source, target, die_at=die_at):
             nonlocal steps
             steps += 1
             if steps > die_at:
