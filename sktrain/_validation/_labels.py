@@ -76,7 +76,9 @@ def _ends_from_horizon(X, axis, horizon):
     """Time of the last bar within ``horizon`` of each row, counted in the row's own symbol."""
     if isinstance(horizon, pd.Timedelta):
         if axis.index is None:
-            raise InvalidSplitError(f"horizon={str(horizon)!r} is a length of time, but the rows carry no times. Count bars, or pass times=...")
+            raise InvalidSplitError(
+                f"horizon={str(horizon)!r} is a length of time, but the rows carry no times. Count bars, or pass times=..."
+            )
     elif horizon == 0:
         return axis.times
     history = get_history(X)
@@ -105,7 +107,9 @@ def _of_bars(times, symbols, horizon):
         again &= symbols[1:] == symbols[:-1]
     if again.any():
         first = np.append(True, ~again)
-        return _of_bars(times[first], None if symbols is None else symbols[first], horizon)[np.cumsum(first) - 1]
+        return _of_bars(times[first], None if symbols is None else symbols[first], horizon)[
+            np.cumsum(first) - 1
+        ]
     if isinstance(horizon, pd.Timedelta):
         return _within(times, symbols, horizon.as_unit("ns").value)
     return _ahead(times, symbols, horizon)
@@ -136,7 +140,11 @@ def _within(times, symbols, span):
     """The last bar of the own symbol no later than ``span`` after each bar; past the last bar, that time itself."""
     unique, codes = np.unique(times, return_inverse=True)
     until = np.searchsorted(unique, times + span, side="right") - 1
-    group = np.zeros(len(times), dtype=np.int64) if symbols is None else np.cumsum(np.diff(symbols, prepend=symbols[:1]) != 0)
+    group = (
+        np.zeros(len(times), dtype=np.int64)
+        if symbols is None
+        else np.cumsum(np.diff(symbols, prepend=symbols[:1]) != 0)
+    )
     key = group * len(unique) + codes.reshape(-1)
     place = np.searchsorted(key, group * len(unique) + until, side="right") - 1
     last = np.append(group[1:] != group[:-1], True)
@@ -144,7 +152,17 @@ def _within(times, symbols, span):
     return np.where(open_ended, times + span, times[place])
 
 
-def label_spans(X, y=None, *, horizon=None, label_end_times=None, times=None, caller="split", strict=True, warn=True):
+def label_spans(
+    X,
+    y=None,
+    *,
+    horizon=None,
+    label_end_times=None,
+    times=None,
+    caller="split",
+    strict=True,
+    warn=True,
+):
     """The closed time span of every row's label, and the times of all rows.
 
     Parameters
@@ -204,7 +222,9 @@ class _Sources:
         self.owner = "y"
         if self.carried is None and self.told is None:
             found = carried(axis, label_times_of(X))
-            fits = found is not None and (self.given is None if y is None else found.stale_row(y) is None)
+            fits = found is not None and (
+                self.given is None if y is None else found.stale_row(y) is None
+            )
             if fits:  # what X was written for; other labels than those, or folds asked for without labels, are told by the caller
                 self.carried, self.owner = found, "X"
         if self.carried is not None and self.told is None:
@@ -237,13 +257,21 @@ class _Sources:
 
     def _says_more(self):
         """Whether the horizon of this call covers what stale labels said of themselves."""
-        return self.given is not None and type(self.given) is type(self.told) and self.given >= self.told
+        return (
+            self.given is not None
+            and type(self.given) is type(self.told)
+            and self.given >= self.told
+        )
 
     def _from_handle(self):
         end = self.carried.end
         if not self.carried.all_known:
             end = np.where(self.carried.known, end, self._counted(self.told))
-        more = [span for span in (self.given, label_horizon(self.y)) if span is not None and span != self.told]
+        more = [
+            span
+            for span in (self.given, label_horizon(self.y))
+            if span is not None and span != self.told
+        ]
         if self.given is not None:
             self._refuse_shorter()
         written = as_span("horizon", self.carried.handle.horizon, minimum=0)
@@ -279,7 +307,7 @@ class _Sources:
         if not isinstance(span, pd.Timedelta) and span > 0:
             n_times = len(sorted_unique(self.axis.times))
             if span >= n_times:
-                raise NotEnoughDataError(f"horizon={span} is longer than the data: {n_times} unique times.")
+                raise NotEnoughDataError(
+                    f"horizon={span} is longer than the data: {n_times} unique times."
+                )
         return _ends_from_horizon(self.X, self.axis, span)
-
-

@@ -40,7 +40,13 @@ def bars(n=300, seed=0, index=None):
     rng = np.random.default_rng(seed)
     close = 100 * np.exp(np.cumsum(rng.normal(0, 0.01, n)))
     index = pd.bdate_range("2020-01-01", periods=n) if index is None else index
-    frame = {"open": close, "high": close * 1.01, "low": close * 0.99, "close": close, "volume": 7.0}
+    frame = {
+        "open": close,
+        "high": close * 1.01,
+        "low": close * 0.99,
+        "close": close,
+        "volume": 7.0,
+    }
     return pd.DataFrame(frame, index)
 
 
@@ -60,7 +66,15 @@ def ends_of(y):
 # -- the handle ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("labeler", [AdaptiveLabeler(4, 0.5, scaling="sigma"), TripleBarrierLabeler(max_holding=6), AdaptiveLabeler("9D", 0.01), TripleBarrierLabeler(max_holding="9D")])
+@pytest.mark.parametrize(
+    "labeler",
+    [
+        AdaptiveLabeler(4, 0.5, scaling="sigma"),
+        TripleBarrierLabeler(max_holding=6),
+        AdaptiveLabeler("9D", 0.01),
+        TripleBarrierLabeler(max_holding="9D"),
+    ],
+)
 @pytest.mark.parametrize("market", [bars(), panel()], ids=["one", "panel"])
 def test_labels_and_rows_carry_what_the_labeler_knows(labeler, market):
     X, y = labeler.fit_resample(market)
@@ -83,7 +97,9 @@ def test_lengths_of_time_end_at_the_last_bar_within(seed, many, days):
         kept = np.sort(rng.choice(60, 40, replace=False))
         parts[f"S{k}"] = bars(40, k, pd.Timestamp("2021-01-01") + DAY * kept)
     market = pd.concat(parts, names=["symbol", "time"]) if many else parts["S0"]
-    labeler = AdaptiveLabeler(f"{days}D", 0.01, use_volatility_adjustment=False, use_risk_adjustment=False)
+    labeler = AdaptiveLabeler(
+        f"{days}D", 0.01, use_volatility_adjustment=False, use_risk_adjustment=False
+    )
     codes, ends = labeler.transform(market), labeler.label_end_times(market)
     for name, part in parts.items():
         own = (codes.loc[name], ends.loc[name]) if many else (codes, ends)
@@ -102,7 +118,11 @@ def test_lengths_of_time_end_at_the_last_bar_within(seed, many, days):
 def test_barriers_within_a_length_of_time(seed, days):
     """Against a loop: the first bar within the time that touches a barrier, else the last one within it."""
     rng = np.random.default_rng(seed)
-    market = bars(50, seed % 1000, pd.Timestamp("2021-01-01") + DAY * np.sort(rng.choice(80, 50, replace=False)))
+    market = bars(
+        50,
+        seed % 1000,
+        pd.Timestamp("2021-01-01") + DAY * np.sort(rng.choice(80, 50, replace=False)),
+    )
     labeler = TripleBarrierLabeler(0.02, 0.02, max_holding=f"{days}D", tie="stop")
     codes, ends = labeler.transform(market), labeler.label_end_times(market)
     for row, now in enumerate(market.index):
@@ -158,7 +178,10 @@ def test_parquet_keeps_the_horizon(tmp_path, labelled):
 
 
 def test_labels_of_several_symbols_concatenated_keep_their_horizon():
-    parts = {name: AdaptiveLabeler(5, 0.5, scaling="sigma").fit_resample(bars(200, seed))[1] for seed, name in enumerate("AB")}
+    parts = {
+        name: AdaptiveLabeler(5, 0.5, scaling="sigma").fit_resample(bars(200, seed))[1]
+        for seed, name in enumerate("AB")
+    }
     y = pd.concat(parts, names=["symbol", "time"])
     spans = label_spans(pd.DataFrame({"x": 0.0}, y.index), y)[0]
     assert spans.source in ("y", "label_horizon")
@@ -169,10 +192,16 @@ def test_labels_of_several_symbols_concatenated_keep_their_horizon():
 # -- precedence and refusals ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cv", [TemporalSplitter(), EnhancedWalkForwardCV(3, **PLAIN), CombinatorialPurgedCV(4, 1)], ids=lambda cv: type(cv).__name__)
+@pytest.mark.parametrize(
+    "cv",
+    [TemporalSplitter(), EnhancedWalkForwardCV(3, **PLAIN), CombinatorialPurgedCV(4, 1)],
+    ids=lambda cv: type(cv).__name__,
+)
 def test_no_splitter_purges_less_than_y_says(cv, labelled):
     X, y = labelled
-    with pytest.raises(InvalidSplitError, match="horizon=1 bars is shorter than what y says, 5 bars"):
+    with pytest.raises(
+        InvalidSplitError, match="horizon=1 bars is shorter than what y says, 5 bars"
+    ):
         cv.set_params(horizon=1).split(X, y)
     same = [train.tolist() for train, _ in cv.set_params(horizon=5).split(X, y)]
     assert same == [train.tolist() for train, _ in cv.set_params(horizon=None).split(X, y)]
@@ -182,7 +211,9 @@ def test_no_splitter_purges_less_than_y_says(cv, labelled):
     ends = pd.Series(ends_of(y), y.index)
     early = ends.copy()
     early.iloc[7] = y.index[7] + DAY
-    with pytest.raises(InvalidSplitError, match=r"label_end_times ends the label of row 7 .*y knows it only at"):
+    with pytest.raises(
+        InvalidSplitError, match=r"label_end_times ends the label of row 7 .*y knows it only at"
+    ):
         cv.split(X, y, label_end_times=early)
     assert [train.tolist() for train, _ in cv.split(X, y, label_end_times=ends)] == same
     with pytest.raises(InvalidSplitError, match="horizon='1 days 00:00:00' ends the label of row"):
@@ -244,7 +275,10 @@ def test_the_first_stale_row_is_shown(labelled):
     new = y.copy()
     sells, buys = np.flatnonzero(y == 0), np.flatnonzero(y == 2)
     new.iloc[sells[5]], new.iloc[buys[50]] = 2, 0
-    with pytest.raises(InvalidSplitError, match=rf"row {sells[5]} \({y.index[sells[5]].date()}.*has 2 where .* have 0"):
+    with pytest.raises(
+        InvalidSplitError,
+        match=rf"row {sells[5]} \({y.index[sells[5]].date()}.*has 2 where .* have 0",
+    ):
         label_spans(X, new)
 
 
@@ -281,7 +315,10 @@ def test_labels_without_attrs_are_told_by_their_rows(labelled):
         (lambda y: with_label_times(y, end_times=y.index[:-1]), "values for"),
         (lambda y: with_label_times(y, end_times=y.index.tz_localize("UTC")), "time zone"),
         (lambda y: with_label_times(y, like=pd.Series(0, y.index)), "like carries no label times"),
-        (lambda y: with_label_times(pd.Series(0, y.index.shift(300)), like=y), "row 0 of y .* is no row of like"),
+        (
+            lambda y: with_label_times(pd.Series(0, y.index.shift(300)), like=y),
+            "row 0 of y .* is no row of like",
+        ),
         (lambda y: with_label_times(y.to_numpy()[:-1], like=y), "values and no index"),
     ],
 )
@@ -312,7 +349,9 @@ def test_repeated_days_count_unique_times(said):
     X, y = AdaptiveLabeler(8, 0.5, scaling="sigma").fit_resample(panel())
     rows, labels = flat(X, y)
     rows.attrs = {}
-    labels.attrs = {"handle": labels.attrs, "label_horizon": {"label_horizon": 8}, "horizon": {}}[said]
+    labels.attrs = {"handle": labels.attrs, "label_horizon": {"label_horizon": 8}, "horizon": {}}[
+        said
+    ]
     cv = EnhancedWalkForwardCV(3, horizon=8 if said == "horizon" else None, **PLAIN)
     days = X.index.levels[1]
     for train, test in cv.split(rows, labels):
@@ -322,7 +361,9 @@ def test_repeated_days_count_unique_times(said):
 def test_uneven_repeated_days_are_said():
     X, y = AdaptiveLabeler(8, 0.5, scaling="sigma").fit_resample(panel())
     rows, _ = flat(X, y)
-    with pytest.warns(DataQualityWarning, match=r"times repeat .*set_index\('symbol', append=True\).swaplevel\(\)"):
+    with pytest.warns(
+        DataQualityWarning, match=r"times repeat .*set_index\('symbol', append=True\).swaplevel\(\)"
+    ):
         label_spans(rows.iloc[1:].assign(label=0), horizon=2)
 
 
@@ -333,19 +374,53 @@ def long_table():
 
 
 TABLES = {
-    "a column of times": (long_table, r"column 'time' holds times.*X.set_index\(\['symbol', 'time'\]\)"),
-    "text in a column": (lambda: long_table().assign(time=lambda t: t["time"].dt.strftime("%d/%m/%Y")), r"column 'time'.*pd.to_datetime\(X\['time'\]\)"),
-    "an ISO text": (lambda: long_table().assign(time=lambda t: t["time"].astype(str)), "column 'time'"),
-    "epoch seconds": (lambda: long_table().assign(time=lambda t: t["time"].astype("M8[s]").astype("int64")), "column 'time'"),
-    "numbers of days": (lambda: long_table().assign(time=lambda t: t["time"].dt.strftime("%Y%m%d").astype(int)), "column 'time'"),
-    "an index of epochs": (lambda: pd.DataFrame({"x": 0.0}, np.arange(100) * 86400 + 1_600_000_000), "epoch numbers"),
-    "shuffled numbers": (lambda: pd.DataFrame({"x": 0.0}, np.random.default_rng(0).permutation(100)), "not increasing"),
-    "an index of text": (lambda: pd.DataFrame({"x": 0.0}, [f"{d:02d}/{m:02d}/2020" for m in range(1, 10) for d in range(1, 12)]), "DatetimeIndex"),
+    "a column of times": (
+        long_table,
+        r"column 'time' holds times.*X.set_index\(\['symbol', 'time'\]\)",
+    ),
+    "text in a column": (
+        lambda: long_table().assign(time=lambda t: t["time"].dt.strftime("%d/%m/%Y")),
+        r"column 'time'.*pd.to_datetime\(X\['time'\]\)",
+    ),
+    "an ISO text": (
+        lambda: long_table().assign(time=lambda t: t["time"].astype(str)),
+        "column 'time'",
+    ),
+    "epoch seconds": (
+        lambda: long_table().assign(time=lambda t: t["time"].astype("M8[s]").astype("int64")),
+        "column 'time'",
+    ),
+    "numbers of days": (
+        lambda: long_table().assign(time=lambda t: t["time"].dt.strftime("%Y%m%d").astype(int)),
+        "column 'time'",
+    ),
+    "an index of epochs": (
+        lambda: pd.DataFrame({"x": 0.0}, np.arange(100) * 86400 + 1_600_000_000),
+        "epoch numbers",
+    ),
+    "shuffled numbers": (
+        lambda: pd.DataFrame({"x": 0.0}, np.random.default_rng(0).permutation(100)),
+        "not increasing",
+    ),
+    "an index of text": (
+        lambda: pd.DataFrame(
+            {"x": 0.0}, [f"{d:02d}/{m:02d}/2020" for m in range(1, 10) for d in range(1, 12)]
+        ),
+        "DatetimeIndex",
+    ),
 }
 
 
 @pytest.mark.parametrize("case", TABLES)
-@pytest.mark.parametrize("cv", [TemporalSplitter(horizon=3), EnhancedWalkForwardCV(3, horizon=3, **PLAIN), CombinatorialPurgedCV(4, 1, horizon=3)], ids=lambda cv: type(cv).__name__)
+@pytest.mark.parametrize(
+    "cv",
+    [
+        TemporalSplitter(horizon=3),
+        EnhancedWalkForwardCV(3, horizon=3, **PLAIN),
+        CombinatorialPurgedCV(4, 1, horizon=3),
+    ],
+    ids=lambda cv: type(cv).__name__,
+)
 def test_row_order_is_not_time_where_a_table_could_say_it(case, cv):
     build, message = TABLES[case]
     with pytest.raises(InvalidBarsError, match=message):
@@ -354,7 +429,9 @@ def test_row_order_is_not_time_where_a_table_could_say_it(case, cv):
 
 def test_tables_of_polars_too():
     polars = pytest.importorskip("polars")
-    frame = polars.DataFrame({"time": pd.date_range("2020", periods=60).to_numpy(), "x": np.zeros(60)})
+    frame = polars.DataFrame(
+        {"time": pd.date_range("2020", periods=60).to_numpy(), "x": np.zeros(60)}
+    )
     with pytest.raises(InvalidBarsError, match=r"to_pandas\(\).set_index"):
         TemporalSplitter(horizon=1).split(frame)
 
@@ -366,7 +443,9 @@ def test_plain_tables_are_in_order_of_time():
 
 @pytest.mark.parametrize("shape", ["one", "panel"])
 def test_times_say_when_stripped_rows_are(shape):
-    X, y = AdaptiveLabeler(5, 0.5, scaling="sigma").fit_resample(bars() if shape == "one" else panel())
+    X, y = AdaptiveLabeler(5, 0.5, scaling="sigma").fit_resample(
+        bars() if shape == "one" else panel()
+    )
     order = np.random.default_rng(0).permutation(len(X))
     X, y = X.iloc[order], y.iloc[order]
     ends = ends_of(y)
@@ -411,7 +490,9 @@ def test_periods_are_timestamps_throughout():
 def test_folds_of_the_calendar(labelled):
     X, y = labelled
     last = y.index[-1]
-    for number, (train, test) in enumerate(EnhancedWalkForwardCV(3, test_size="60D", **PLAIN).split(X, y)):
+    for number, (train, test) in enumerate(
+        EnhancedWalkForwardCV(3, test_size="60D", **PLAIN).split(X, y)
+    ):
         low, high = last - (3 - number) * 60 * DAY, last - (2 - number) * 60 * DAY
         assert y.index[test].tolist() == [t for t in y.index if low < t <= high]
         first = y.index[test[0]]
@@ -421,14 +502,18 @@ def test_folds_of_the_calendar(labelled):
 def test_windows_and_embargoes_of_time(labelled):
     X, y = labelled
     ends = ends_of(y)
-    cv = EnhancedWalkForwardCV(3, max_train_size="40D", embargo="4D", min_samples_per_fold=5, ensure_regime_coverage=False)
+    cv = EnhancedWalkForwardCV(
+        3, max_train_size="40D", embargo="4D", min_samples_per_fold=5, ensure_regime_coverage=False
+    )
     for train, test in cv.split(X, y):
         first = y.index[test[0]]
         kept = [i for i in range(test[0]) if ends[i] + 4 * DAY < first]
         assert train.tolist() == [i for i in kept if y.index[i] > y.index[kept[-1]] - 40 * DAY]
     for train, test in CombinatorialPurgedCV(4, 1, embargo="4D").split(X, y):
         first, latest = y.index[test[0]], ends[test].max()
-        assert train.tolist() == [i for i in range(len(y)) if ends[i] + 4 * DAY < first or y.index[i] > latest + 4 * DAY]
+        assert train.tolist() == [
+            i for i in range(len(y)) if ends[i] + 4 * DAY < first or y.index[i] > latest + 4 * DAY
+        ]
 
 
 @pytest.mark.parametrize("name", ["horizon", "embargo_bars", "embargo"])
@@ -438,7 +523,9 @@ def test_what_is_no_span(name, value):
         EnhancedWalkForwardCV(3, **{**PLAIN, name: value}).split(bars())
 
 
-@pytest.mark.parametrize("name", ["horizon", "embargo_bars", "embargo", "test_size", "max_train_size"])
+@pytest.mark.parametrize(
+    "name", ["horizon", "embargo_bars", "embargo", "test_size", "max_train_size"]
+)
 def test_lengths_of_time_need_times(name):
     with pytest.raises(InvalidSplitError, match=rf"{name}=.*the rows carry no times"):
         EnhancedWalkForwardCV(3, **{"horizon": 1, **PLAIN, name: "5D"}).split(np.zeros((300, 1)))
@@ -446,8 +533,18 @@ def test_lengths_of_time_need_times(name):
 
 def test_two_names_of_one_embargo():
     X = np.zeros((200, 1))
-    a = [train.tolist() for train, _ in EnhancedWalkForwardCV(3, horizon=1, embargo=4, min_samples_per_fold=5, ensure_regime_coverage=False).split(X)]
-    b = [train.tolist() for train, _ in EnhancedWalkForwardCV(3, horizon=1, embargo_bars=4, min_samples_per_fold=5, ensure_regime_coverage=False).split(X)]
+    a = [
+        train.tolist()
+        for train, _ in EnhancedWalkForwardCV(
+            3, horizon=1, embargo=4, min_samples_per_fold=5, ensure_regime_coverage=False
+        ).split(X)
+    ]
+    b = [
+        train.tolist()
+        for train, _ in EnhancedWalkForwardCV(
+            3, horizon=1, embargo_bars=4, min_samples_per_fold=5, ensure_regime_coverage=False
+        ).split(X)
+    ]
     assert a == b
     with pytest.raises(InvalidSplitError, match="two names of one parameter"):
         EnhancedWalkForwardCV(3, horizon=1, embargo=4, embargo_bars=5).split(X)
@@ -468,8 +565,14 @@ def test_weights_read_the_labels_themselves(market):
     labeler = TripleBarrierLabeler(0.02, 0.02, max_holding=8)
     X, y = labeler.fit_resample(market)
     ends = labeler.label_end_times(market).loc[y.index]
-    pd.testing.assert_series_equal(average_uniqueness(y, bars_index=market.index), average_uniqueness(ends, bars_index=market.index))
-    one, two = (sequential_bootstrap(what, bars_index=market.index, n_samples=20, random_state=0) for what in (y, ends))
+    pd.testing.assert_series_equal(
+        average_uniqueness(y, bars_index=market.index),
+        average_uniqueness(ends, bars_index=market.index),
+    )
+    one, two = (
+        sequential_bootstrap(what, bars_index=market.index, n_samples=20, random_state=0)
+        for what in (y, ends)
+    )
     assert one.tolist() == two.tolist()
 
 
@@ -479,9 +582,17 @@ def test_weights_read_the_labels_themselves(market):
 def test_labels_and_folds_of_the_bundled_data_are_what_they_were(sp500, us_stocks):
     """Digests of labels, and sizes of folds, written down before label times had a handle; only the embargo's one bar moved."""
     _, y = AdaptiveLabeler(5, 0.5, scaling="sigma").fit_resample(sp500)
-    assert (len(y), int((y.to_numpy() * (np.arange(len(y)) % 9973)).sum()), np.bincount(y).tolist()) == SP500
+    assert (
+        len(y),
+        int((y.to_numpy() * (np.arange(len(y)) % 9973)).sum()),
+        np.bincount(y).tolist(),
+    ) == SP500
     _, y = TripleBarrierLabeler(1.5, 1.5, 12, volatility="yang_zhang").fit_resample(us_stocks)
-    assert (len(y), int((y.to_numpy() * (np.arange(len(y)) % 9973)).sum()), np.bincount(y).tolist()) == US_STOCKS
+    assert (
+        len(y),
+        int((y.to_numpy() * (np.arange(len(y)) % 9973)).sum()),
+        np.bincount(y).tolist(),
+    ) == US_STOCKS
     X, y = AdaptiveLabeler(5, 0.5, scaling="sigma").fit_resample(sp500)
     facts = EnhancedWalkForwardCV(5, embargo_bars=9).summary(X, y)
     assert facts[["train_size", "test_size"]].to_numpy().tolist() == FOLDS_EMBARGO_10_OF_OLD
@@ -491,7 +602,14 @@ def test_a_history_and_its_tail_agree_to_the_last_bit(sp500):
     labeler = AdaptiveLabeler(5, 0.5, scaling="sigma")
     whole, tail = labeler.thresholds(sp500), labeler.thresholds(sp500.iloc[-600:])
     assert (whole.iloc[-580:] == tail.iloc[-580:]).all()
-    for volatility in ("close", "ewma", "garman_klass", "parkinson", "rogers_satchell", "yang_zhang"):
+    for volatility in (
+        "close",
+        "ewma",
+        "garman_klass",
+        "parkinson",
+        "rogers_satchell",
+        "yang_zhang",
+    ):
         barriers = TripleBarrierLabeler(volatility=volatility)
         whole, tail = barriers.barriers(sp500), barriers.barriers(sp500.iloc[-600:])
         assert (whole.iloc[-570:] == tail.iloc[-570:]).all(axis=None)
@@ -504,5 +622,10 @@ def test_labels_open_in_a_fresh_process(tmp_path, labelled):
         "import pickle, sys; from sktrain import EnhancedWalkForwardCV; X, y = pickle.load(open(sys.argv[1], 'rb'));"
         "print(EnhancedWalkForwardCV(3, embargo_bars=0, min_samples_per_fold=5, ensure_regime_coverage=False).summary(X, y).purged.sum())"
     )
-    out = subprocess.run([sys.executable, "-c", code, tmp_path / "y.pickle"], capture_output=True, text=True, check=True)
+    out = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "y.pickle"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert int(out.stdout) == EnhancedWalkForwardCV(3, **PLAIN).summary(X, y)["purged"].sum()

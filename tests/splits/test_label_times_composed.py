@@ -43,7 +43,9 @@ def rows():
     """A panel of three stocks as features, their labels, and the end of every label."""
     bars = load_us_stocks()
     names = bars.index.get_level_values(0).unique()[:3]
-    X, y = AdaptiveLabeler(HORIZON, 0.5, scaling="sigma").fit_resample(bars.loc[names].groupby(level=0).head(400))
+    X, y = AdaptiveLabeler(HORIZON, 0.5, scaling="sigma").fit_resample(
+        bars.loc[names].groupby(level=0).head(400)
+    )
     features = BarFeatures(windows=(5,)).fit(X).transform(X).fillna(0.0).iloc[:, :6]
     features.attrs.pop("history")
     return features, y, pd.DatetimeIndex(label_spans(features, y)[0].end)
@@ -61,7 +63,11 @@ def clean(X, y, ends, train, test, embargo=0):
     axis = np.unique(times)
     for row in train:
         before = times[row] < first
-        between = ((axis > ends[row]) & (axis < first)) if before else ((axis > latest) & (axis < times[row]))
+        between = (
+            ((axis > ends[row]) & (axis < first))
+            if before
+            else ((axis > latest) & (axis < times[row]))
+        )
         assert ends[row] < first if before else times[row] > latest
         assert between.sum() >= embargo
 
@@ -96,7 +102,9 @@ def numbered(rows):
 
 STRIPPING = {
     "RFECV": lambda cv: RFECV(Keeper(), cv=cv, min_features_to_select=5),
-    "SequentialFeatureSelector": lambda cv: SequentialFeatureSelector(Keeper(), cv=cv, n_features_to_select=1),
+    "SequentialFeatureSelector": lambda cv: SequentialFeatureSelector(
+        Keeper(), cv=cv, n_features_to_select=1
+    ),
     "GridSearchCV": lambda cv: GridSearchCV(Keeper(), {}, cv=cv),
 }
 
@@ -110,7 +118,11 @@ def test_estimators_that_strip_the_index_split_by_routed_times(name, numbered):
     X[X.columns[0]] = np.arange(len(X), dtype=float)
     with sklearn.config_context(enable_metadata_routing=True):
         STRIPPING[name](cv).fit(X, y.to_numpy(), times=X.index, label_end_times=ends)
-    folds = [(a, b) for a, b in Keeper.seen["folds"] if len(b) < len(X) and (np.diff(a) > 0).all() and a.max() > len(a) - 1]
+    folds = [
+        (a, b)
+        for a, b in Keeper.seen["folds"]
+        if len(b) < len(X) and (np.diff(a) > 0).all() and a.max() > len(a) - 1
+    ]
     assert folds
     for train, test in folds:
         if np.equal(np.mod(train, 1), 0).all() and len(np.unique(train)) == len(train):
@@ -124,7 +136,9 @@ def test_logistic_regression_cv_splits_by_routed_times(rows):
     pairs = list(cv.split(X, y))
     options = {"Cs": [0.1, 1.0], "max_iter": 300, "l1_ratios": (0,), "use_legacy_attributes": False}
     with sklearn.config_context(enable_metadata_routing=True):
-        routed = LogisticRegressionCV(cv=cv, **options).fit(X, y.to_numpy(), times=X.index, label_end_times=ends)
+        routed = LogisticRegressionCV(cv=cv, **options).fit(
+            X, y.to_numpy(), times=X.index, label_end_times=ends
+        )
     fixed = LogisticRegressionCV(cv=pairs, **options).fit(X, y.to_numpy())
     np.testing.assert_allclose(np.asarray(routed.scores_), np.asarray(fixed.scores_))
 
@@ -138,7 +152,9 @@ def test_nested_validation_purges_inside_and_outside(rows, n_jobs):
         clean(X, y, ends, train, test, embargo=2)
         for sub, held in inner.split(X.iloc[train], y.iloc[train]):
             clean(X.iloc[train], y.iloc[train], ends[train], sub, held, embargo=2)
-    search = GridSearchCV(DummyClassifier(), {"strategy": ["prior", "stratified"]}, cv=inner, n_jobs=n_jobs)
+    search = GridSearchCV(
+        DummyClassifier(), {"strategy": ["prior", "stratified"]}, cv=inner, n_jobs=n_jobs
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error", UnknownHorizonWarning)
         cross_validate(search, X, y, cv=cv, n_jobs=n_jobs, error_score="raise")
@@ -150,21 +166,39 @@ def validated(net, X, y, ends):
     assert block.valid is not None
     clean(X, y, ends, block.train, block.valid)
     times = X.index.get_level_values(-1)
-    expected = [row for row in range(len(X)) if row not in set(block.valid) and ends[row] < times[block.valid].min()]
+    expected = [
+        row
+        for row in range(len(X))
+        if row not in set(block.valid) and ends[row] < times[block.valid].min()
+    ]
     assert sorted(block.train) == expected  # nothing more is purged either
 
 
 WRAPPED = {
     "alone": (lambda net: net, lambda fitted: [fitted]),
-    "vote": (lambda net: VotingClassifier([("net", net), ("other", DummyClassifier())], voting="soft"), lambda fitted: fitted.estimators_[:1]),
+    "vote": (
+        lambda net: VotingClassifier([("net", net), ("other", DummyClassifier())], voting="soft"),
+        lambda fitted: fitted.estimators_[:1],
+    ),
     "stacking": (
-        lambda net: StackingClassifier([("net", net)], cv=CombinatorialPurgedCV(4, 1), final_estimator=LogisticRegression()),
+        lambda net: StackingClassifier(
+            [("net", net)], cv=CombinatorialPurgedCV(4, 1), final_estimator=LogisticRegression()
+        ),
         lambda fitted: fitted.estimators_,
     ),
-    "one against the rest": (lambda net: OneVsRestClassifier(net), lambda fitted: fitted.estimators_),
+    "one against the rest": (
+        lambda net: OneVsRestClassifier(net),
+        lambda fitted: fitted.estimators_,
+    ),
     "pipeline": (lambda net: make_pipeline("passthrough", net), lambda fitted: [fitted[-1]]),
     "search": (
-        lambda net: OptunaSearchCV(net, {"lr": [0.01, 0.02]}, n_trials=2, cv=EnhancedWalkForwardCV(2, **PLAIN), random_state=0),
+        lambda net: OptunaSearchCV(
+            net,
+            {"lr": [0.01, 0.02]},
+            n_trials=2,
+            cv=EnhancedWalkForwardCV(2, **PLAIN),
+            random_state=0,
+        ),
         lambda fitted: [fitted.best_estimator_],
     ),
 }
@@ -207,7 +241,11 @@ def test_compression_purges_by_what_the_labels_say(rows, net):
         cross_val_score(model, X, y, cv=EnhancedWalkForwardCV(2, **PLAIN), error_score="raise")
 
 
-@pytest.mark.parametrize("sampler", [SMOTE(random_state=0), RandomOverSampler(random_state=0), ADASYN(random_state=0)], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize(
+    "sampler",
+    [SMOTE(random_state=0), RandomOverSampler(random_state=0), ADASYN(random_state=0)],
+    ids=lambda s: type(s).__name__,
+)
 @pytest.mark.parametrize("horizon", [None, HORIZON])
 def test_no_net_validates_on_synthetic_rows_in_silence(sampler, horizon, rows, net):
     X, y, _ = rows
