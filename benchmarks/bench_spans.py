@@ -16,9 +16,9 @@ def purge_row_by_row(start, end, low, high, axis, embargo):
     train = []
     for row in range(len(start)):
         if row < low:
-            train.append(end[row] < axis[low] and end[row] <= axis[low - embargo])
+            train.append(end[row] < axis[low] and end[row] < axis[low - embargo])
         elif row > high:
-            train.append(start[row] > latest and start[row] >= latest + embargo)
+            train.append(start[row] > latest + embargo)
         else:
             train.append(False)
     return train

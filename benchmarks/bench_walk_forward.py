@@ -1,15 +1,31 @@
-"""EnhancedWalkForwardCV without regimes on a million rows and ten folds, against purgedcv.WalkForwardSplit on the same folds."""
+"""EnhancedWalkForwardCV without regimes on a million rows and ten folds, against purgedcv; and what the labels' handle costs."""
 
+import pickle
 import time
 
-from _harness import Claim, arguments, report, seconds
+from _harness import Claim, arguments, paired, report, seconds
 import numpy as np
 import pandas as pd
 from purgedcv import WalkForwardSplit
 
-from sktrain import EnhancedWalkForwardCV
+from sktrain import EnhancedWalkForwardCV, with_label_times
 
 HORIZON = 20
+
+
+def handle_costs(X, ends, n_folds):
+    """Time of a split with a handle on y, of one with a horizon on y, their ratio, and bytes a row of pickles of y and of half of it."""
+    plain = pd.Series(np.random.default_rng(0).integers(0, 3, len(X)), X.index)
+    told = with_label_times(plain, end_times=ends)
+    plain.attrs["label_horizon"] = HORIZON
+    cv = EnhancedWalkForwardCV(n_folds, embargo_bars=0, ensure_regime_coverage=False)
+    ratio = paired(lambda: consume(cv.split(X, told)), lambda: consume(cv.split(X, plain)), repeat=9)[2]
+    growth = []
+    for part in (told, told.iloc[: len(told) // 2]):
+        bare = part.copy()
+        bare.attrs = {}
+        growth.append((len(pickle.dumps(part)) - len(pickle.dumps(bare))) / len(part))
+    return ratio, growth
 
 
 def consume(folds):
@@ -40,11 +56,15 @@ def main():
     regimes = np.random.default_rng(0).integers(0, 5, n // 100).repeat(100)
     with_regimes = EnhancedWalkForwardCV(k, horizon=HORIZON)
     covered = seconds(lambda: consume(with_regimes.split(X, groups=regimes)), repeat=1, warmup=0)
+    ratio, growth = handle_costs(X, pd.DatetimeIndex(ends), 5)
     claims = [
         Claim(f"EnhancedWalkForwardCV, {n:,} rows x {k} folds", wall, 2.0, "<=", "s", smoke=True),
         Claim("time relative to purgedcv.WalkForwardSplit", wall / other, 1.0, "<=", "x", f"purgedcv: {other:.2f} s, run once"),
         Claim("a panel of five symbols, as many rows", on_panel, None, "<=", "s"),
         Claim("with regime coverage (groups given)", covered, None, "<=", "s"),
+        Claim("split by y's handle, relative to y's horizon", ratio, 1.05, "<=", "x"),
+        Claim("the handle in a pickle of y", growth[0], 24.0, "<=", "bytes a row", smoke=True),
+        Claim("the handle in a pickle of half of y", growth[1], 24.0, "<=", "bytes a row", smoke=True),
     ]
     report("walk_forward", claims, smoke=smoke)
 

@@ -24,8 +24,27 @@ def lag(x, k):
     return out
 
 
+_PIECE = 16_384  # rows whose few working arrays of float64 stay in a cache of 1 MiB
+
+
 def _fold(block, window, join):
-    """Put the window together from blocks of 1, 2, 4, ... rows; ``join(late, n_late, early, n_early)``."""
+    """Put the window together from blocks of 1, 2, 4, ... rows; ``join(late, n_late, early, n_early)``.
+
+    Long arrays are worked on in pieces: what a row gives depends on its window alone, so the pieces fit exactly.
+    """
+    n = len(block[0])
+    if n <= 2 * _PIECE or window > _PIECE // 4:
+        return _fold_piece(block, window, join)
+    out = tuple(np.empty(n) for _ in block)
+    for start in range(0, n, _PIECE):
+        first = max(0, start - window + 1)
+        piece = _fold_piece(tuple(part[first : start + _PIECE] for part in block), window, join)
+        for whole, part in zip(out, piece):
+            whole[start : start + _PIECE] = part[start - first :]
+    return out
+
+
+def _fold_piece(block, window, join):
     total, covered, size = None, 0, 1
     while True:
         if window & size:

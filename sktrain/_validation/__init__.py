@@ -15,7 +15,7 @@ from ._label_times import (
     with_label_times,
     write_label_times,
 )
-from ._labels import horizon_in_bars, label_horizon, label_spans, labelled_mask
+from ._labels import horizon_in_bars, label_horizon, label_spans, labelled_mask, said_horizon
 from ._numbers import Count, Number, check_count
 from ._times import TimeAxis, check_order, time_axis, to_timestamps
 
@@ -37,6 +37,7 @@ __all__ = [
     "label_times_of",
     "labelled_mask",
     "mark_synthetic",
+    "said_horizon",
     "shown_span",
     "synthetic_rows",
     "time_axis",

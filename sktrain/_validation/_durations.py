@@ -21,7 +21,9 @@ def is_duration(value: object) -> bool:
 
 def _to_timedelta(name, value):
     if isinstance(value, str) and not _WORDS.search(value):
-        raise SktrainError(f"{name}={value!r} has no unit. Pass a number of bars, or a length of time such as '5D' or '4h'.")
+        raise SktrainError(
+            f"{name}={value!r} has no unit. Pass a number of bars, or a length of time such as '5D' or '4h'."
+        )
     if isinstance(value, pd.offsets.Day):  # 24 hours here, whatever the calendar of the rows
         return pd.Timedelta(days=value.n)
     try:

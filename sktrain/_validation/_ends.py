@@ -8,13 +8,22 @@ from ._times import first_difference, to_timestamps
 
 __all__ = ["check_same_index", "ends_from_times"]
 
-_LAST = np.iinfo(np.int64).max // 2  # ends later than this (2116) mean "for ever": they would overflow with an embargo
+_LAST = (
+    np.iinfo(np.int64).max // 2
+)  # ends later than this (2116) mean "for ever": they would overflow with an embargo
 
 
 def check_same_index(one, other, name="y"):
-    if not (isinstance(one, pd.Index) and isinstance(other, pd.Index)) or one is other or len(one) != len(other):
+    if (
+        not (isinstance(one, pd.Index) and isinstance(other, pd.Index))
+        or one is other
+        or len(one) != len(other)
+    ):
         return
-    one, other = (index.to_timestamp() if isinstance(index, pd.PeriodIndex) else index for index in (one, other))
+    one, other = (
+        index.to_timestamp() if isinstance(index, pd.PeriodIndex) else index
+        for index in (one, other)
+    )
     if not one.equals(other):
         row = first_difference(one, other)
         raise InvalidSplitError(
@@ -29,7 +38,9 @@ def _zone(index):
 def ends_from_times(axis, ends, n):
     """Given end times of n rows as nanoseconds (row numbers where rows carry no time); the row's own time where missing."""
     if len(ends) != n:
-        raise InvalidSplitError(f"label_end_times has {len(ends)} values for {n} rows. Align it with label_end_times.loc[X.index].")
+        raise InvalidSplitError(
+            f"label_end_times has {len(ends)} values for {n} rows. Align it with label_end_times.loc[X.index]."
+        )
     if axis.index is None:
         values = np.asarray(ends)
         if values.dtype.kind not in "iu":
@@ -37,17 +48,23 @@ def ends_from_times(axis, ends, n):
                 f"label_end_times of rows without times must be integer row positions, got dtype {values.dtype}. Or say when the rows are: times=..."
             )
         return values.astype(np.int64)
-    if isinstance(ends, pd.Series) and isinstance(ends.index, (pd.DatetimeIndex, pd.MultiIndex, pd.PeriodIndex)):
+    if isinstance(ends, pd.Series) and isinstance(
+        ends.index, (pd.DatetimeIndex, pd.MultiIndex, pd.PeriodIndex)
+    ):
         check_same_index(axis.index, ends.index, "label_end_times")
     stamps = pd.Index(ends)
     if isinstance(stamps, pd.PeriodIndex):
         stamps = to_timestamps(stamps, stacklevel=5)
     if not isinstance(stamps, pd.DatetimeIndex):
         if stamps.dtype != object or not stamps.isna().all():
-            raise InvalidSplitError(f"label_end_times must hold timestamps, got {stamps.dtype}. Convert with pd.to_datetime.")
+            raise InvalidSplitError(
+                f"label_end_times must hold timestamps, got {stamps.dtype}. Convert with pd.to_datetime."
+            )
         stamps = pd.DatetimeIndex(stamps)
     if (stamps.tz is None) != (_zone(axis.index) is None):
-        raise InvalidSplitError(f"label_end_times have time zone {stamps.tz}, the rows have {_zone(axis.index)}. Localise one of them.")
+        raise InvalidSplitError(
+            f"label_end_times have time zone {stamps.tz}, the rows have {_zone(axis.index)}. Localise one of them."
+        )
     missing = np.asarray(stamps.isna())
     try:
         values = stamps.as_unit("ns").asi8
@@ -56,4 +73,6 @@ def ends_from_times(axis, ends, n):
         raise InvalidSplitError(
             f"label_end_times: row {row} ends at {stamps[row]}, later than nanoseconds can count (2262). Use NaT where there is no label."
         ) from error
-    return np.where(missing, axis.times, np.minimum(values, max(_LAST, int(axis.times.max(initial=0)))))
+    return np.where(
+        missing, axis.times, np.minimum(values, max(_LAST, int(axis.times.max(initial=0))))
+    )

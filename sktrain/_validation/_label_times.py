@@ -89,7 +89,11 @@ class LabelTimes(Handle):
 
     def __reduce__(self):
         if self._packed is None:
-            self._packed = _pack_index(self._index), _pack(self._end - _own_times(self._index)), _pack(self._codes)
+            self._packed = (
+                _pack_index(self._index),
+                _pack(self._end - _own_times(self._index)),
+                _pack(self._codes),
+            )
         return _unpack, (*self._packed, self._labels, self.horizon, self._uid)
 
     def find(self, index: pd.Index) -> np.ndarray:
@@ -109,13 +113,19 @@ class LabelTimes(Handle):
 
 
 def _own_times(index):
-    times = index.levels[1].as_unit("ns").asi8[index.codes[1]] if isinstance(index, pd.MultiIndex) else index.as_unit("ns").asi8
+    times = (
+        index.levels[1].as_unit("ns").asi8[index.codes[1]]
+        if isinstance(index, pd.MultiIndex)
+        else index.as_unit("ns").asi8
+    )
     return np.asarray(times)
 
 
 def _pack(values):
     """An integer array as compressed differences."""
-    return str(values.dtype), zlib.compress(np.diff(values, prepend=values.dtype.type(0)).tobytes(), _FASTEST)
+    return str(values.dtype), zlib.compress(
+        np.diff(values, prepend=values.dtype.type(0)).tobytes(), _FASTEST
+    )
 
 
 def _unpacked(packed):
@@ -126,23 +136,39 @@ def _unpacked(packed):
 
 def _pack_index(index):
     if isinstance(index, pd.MultiIndex):
-        return index.levels[0], index.levels[1], tuple(_pack(np.asarray(codes)) for codes in index.codes), tuple(index.names)
+        return (
+            index.levels[0],
+            index.levels[1],
+            tuple(_pack(np.asarray(codes)) for codes in index.codes),
+            tuple(index.names),
+        )
     return str(index.dtype), _pack(index.asi8), index.name
 
 
 def _unpack_index(packed):
     if len(packed) == 4:
         symbols, times, codes, names = packed
-        return pd.MultiIndex([symbols, times], [_unpacked(part) for part in codes], names=names, verify_integrity=False)
+        return pd.MultiIndex(
+            [symbols, times],
+            [_unpacked(part) for part in codes],
+            names=names,
+            verify_integrity=False,
+        )
     dtype, values, name = packed
     unit = dtype.split("[")[1].split(",")[0].rstrip("]")
     stamps = pd.DatetimeIndex(_unpacked(values).view(f"M8[{unit}]"), name=name)
-    return stamps.tz_localize("UTC").tz_convert(dtype.split(", ")[1].rstrip("]")) if "," in dtype else stamps
+    return (
+        stamps.tz_localize("UTC").tz_convert(dtype.split(", ")[1].rstrip("]"))
+        if "," in dtype
+        else stamps
+    )
 
 
 def _unpack(index, ahead, codes, labels, horizon, uid):
     rows = _unpack_index(index)
-    return LabelTimes(rows, _own_times(rows) + _unpacked(ahead), _unpacked(codes), labels, horizon, uid)
+    return LabelTimes(
+        rows, _own_times(rows) + _unpacked(ahead), _unpacked(codes), labels, horizon, uid
+    )
 
 
 def label_times_of(rows: object) -> LabelTimes | None:
@@ -155,7 +181,9 @@ def write_label_times(y: pd.Series, end: np.ndarray, horizon: int | str) -> None
     """Put a new handle on ``y``, in place; ``end`` in nanoseconds since 1970 (UTC), one per row."""
     codes, labels = pd.factorize(y, sort=True)
     small = codes.astype(np.min_scalar_type(-max(len(labels), 1)))
-    y.attrs[KEY] = LabelTimes(y.index, np.asarray(end, dtype=np.int64), small, np.asarray(labels), horizon)
+    y.attrs[KEY] = LabelTimes(
+        y.index, np.asarray(end, dtype=np.int64), small, np.asarray(labels), horizon
+    )
     y.attrs["label_horizon"] = horizon
 
 
@@ -165,7 +193,9 @@ def keep_label_times(new: pd.Series, old) -> pd.Series:
     handle = label_times_of(old)
     if handle is not None:
         none = np.full(len(handle.index), -1, dtype=np.int8)
-        new.attrs[KEY] = LabelTimes(handle.index, handle.end, none, handle.labels[:0], handle.horizon)
+        new.attrs[KEY] = LabelTimes(
+            handle.index, handle.end, none, handle.labels[:0], handle.horizon
+        )
     return new
 
 
@@ -254,13 +284,19 @@ def _first_stale(values, known, places, handle):
         return None
     n_old, n_new = len(handle.labels), len(distinct)
     pairs = codes * n_new + new
-    counts = np.bincount(pairs if usable.all() else pairs[usable], minlength=n_old * n_new).reshape(n_old, n_new)
+    counts = np.bincount(pairs if usable.all() else pairs[usable], minlength=n_old * n_new).reshape(
+        n_old, n_new
+    )
     if _follows(counts > 0):
         return None
     if np.isin(distinct, handle.labels).all():  # the same labels at other rows
         expected = np.searchsorted(distinct, handle.labels)
         expected[expected == n_new] = -1
-        wrong = usable & ((expected[codes] < 0) | (distinct[expected[codes]] != handle.labels[codes]) | (new != expected[codes]))
+        wrong = usable & (
+            (expected[codes] < 0)
+            | (distinct[expected[codes]] != handle.labels[codes])
+            | (new != expected[codes])
+        )
     else:
         wrong = usable & (new != counts.argmax(axis=1)[codes])
     row = int(np.argmax(wrong))
@@ -283,21 +319,22 @@ def _numbered(values):
 def _follows(met):
     """Whether new values are a function of old labels, or of them and of a mask that turns rows into one fixed value.
 
-    ``met[i, j]``: old label i became new value j in some row. A mask is believed when it shows more than two sets of values could
-    by chance: some old label always became the fixed value (hold in meta-labels), or unmasked labels still differ.
+    ``met[i, j]``: old label i became new value j in some row. A mask is believed when it shows what chance would not: some old
+    label always became the fixed value (hold in meta-labels), or the labels that were masked in part still differ elsewhere.
     """
     met = met[met.any(axis=1)]
     several = met[met.sum(axis=1) > 1]
     if not len(several):
         return True
     common = np.flatnonzero(several.all(axis=0))
-    if (several.sum(axis=1) > 2).any() or not len(common):
+    if (several.sum(axis=1) > 2).any():
         return False
     for fixed in common:
-        kept = [set(np.flatnonzero(row)) - {fixed} for row in met]
-        always_fixed = any(not values for values in kept)
-        left = set().union(*kept)
-        if always_fixed or len(left) > 1:
+        always_fixed = (met[:, fixed] & (met.sum(axis=1) == 1)).any()
+        elsewhere = {
+            int(place) for row in several for place in np.flatnonzero(row) if place != fixed
+        }
+        if always_fixed or len(elsewhere) == len(several):
             return True
     return False
 
@@ -335,40 +372,58 @@ def with_label_times(y, *, end_times=None, like=None) -> pd.Series:
     {'label_times': LabelTimes(5 labels, horizon 2), 'label_horizon': 2}
     """
     if (end_times is None) == (like is None):
-        raise SktrainError("with_label_times needs one of end_times=... and like=..., and not both.")
+        raise SktrainError(
+            "with_label_times needs one of end_times=... and like=..., and not both."
+        )
     if like is not None:
         return _like(y, like)
     y = _series(y)
     axis = time_axis(y)
     if axis.index is None or axis.index.has_duplicates:
-        what = "no times" if axis.index is None else f"row {int(np.argmax(axis.index.duplicated()))} twice"
-        raise SktrainError(f"with_label_times needs a Series indexed by time, or by (symbol, time), every row once; y has {what}.")
+        what = (
+            "no times"
+            if axis.index is None
+            else f"row {int(np.argmax(axis.index.duplicated()))} twice"
+        )
+        raise SktrainError(
+            f"with_label_times needs a Series indexed by time, or by (symbol, time), every row once; y has {what}."
+        )
     end = ends_from_times(axis, end_times, len(y))
     spans = Spans.from_times(axis.times, end)
     out = y.set_axis(axis.index) if axis.index is not y.index else y.copy(deep=False)
     out.attrs = {key: value for key, value in y.attrs.items() if key != KEY}
-    write_label_times(out, end, int((np.searchsorted(spans.axis, end, side="right") - 1 - spans.codes).max()))
+    write_label_times(
+        out, end, int((np.searchsorted(spans.axis, end, side="right") - 1 - spans.codes).max())
+    )
     return out
 
 
 def _series(y):
     if not isinstance(y, pd.Series):
-        raise SktrainError(f"with_label_times needs a Series indexed by time, or by (symbol, time); got {type(y).__name__}.")
+        raise SktrainError(
+            f"with_label_times needs a Series indexed by time, or by (symbol, time); got {type(y).__name__}."
+        )
     return y
 
 
 def _like(y, like):
     handle = label_times_of(like)
     if handle is None:
-        raise SktrainError("like carries no label times. Pass labels from a sktrain labeler, or end_times=...")
+        raise SktrainError(
+            "like carries no label times. Pass labels from a sktrain labeler, or end_times=..."
+        )
     if not isinstance(y, pd.Series):
         if len(y) != len(like):
-            raise SktrainError(f"y has {len(y)} values and no index, like has {len(like)} rows. Pass a Series indexed like it.")
+            raise SktrainError(
+                f"y has {len(y)} values and no index, like has {len(like)} rows. Pass a Series indexed like it."
+            )
         y = pd.Series(y, index=like.index, name=like.name)
     known = carried(time_axis(y), handle)
     if known is None or known.places is None or not known.all_known:
         row = 0 if known is None else int(np.argmin(known.known))
-        raise SktrainError(f"row {row} of y ({y.index[row]}) is no row of like. Pass labels of the same rows, or end_times=...")
+        raise SktrainError(
+            f"row {row} of y ({y.index[row]}) is no row of like. Pass labels of the same rows, or end_times=..."
+        )
     out = y.copy(deep=False)
     out.attrs = {key: value for key, value in y.attrs.items() if key != KEY}
     write_label_times(out, known.end, handle.horizon)
@@ -377,7 +432,9 @@ def _like(y, like):
 
 def refuse_stale(caller: str, row: int, index: pd.Index, value, label):
     """Raise the error that explains stale labels."""
-    value, label = (item.item() if isinstance(item, np.generic) else item for item in (value, label))
+    value, label = (
+        item.item() if isinstance(item, np.generic) else item for item in (value, label)
+    )
     raise InvalidSplitError(
         f"{caller}: y is stale: row {row} ({index[row]}) has {value!r} where the labels whose times it carries have {label!r}. Values were "
         "shifted, shuffled or made anew after labelling (a recoding such as y == 2 keeps its times). "

@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 
 from .._history import get_history
-from .._spans import Spans
+from .._spans import Spans, sorted_unique
 from ..exceptions import InvalidSplitError, NotEnoughDataError, UnknownHorizonWarning
-from ._durations import as_span
+from ._durations import as_span, shown_span
 from ._ends import check_same_index, ends_from_times
 from ._label_times import carried, label_times_of, refuse_stale
 from ._times import TimeAxis, refuse_untold_times, time_axis, warn_of_repeated_times
 
-__all__ = ["horizon_in_bars", "label_horizon", "label_spans", "labelled_mask"]
+__all__ = ["horizon_in_bars", "label_horizon", "label_spans", "labelled_mask", "said_horizon"]
 
 
 def label_horizon(y, horizon=None):
@@ -33,6 +33,13 @@ def label_horizon(y, horizon=None):
         return as_span("horizon", horizon, minimum=0)
     told = getattr(y, "attrs", {}).get("label_horizon")
     return None if told is None else as_span('y.attrs["label_horizon"]', told, minimum=0)
+
+
+def said_horizon(X, y, horizon=None) -> int | str | None:
+    """What labels are said to look ahead, by the caller, y or X, in a form that JSON holds; None when nobody says it."""
+    span = label_horizon(y, horizon)
+    handle = label_times_of(X) if span is None else None
+    return handle.horizon if handle is not None else None if span is None else shown_span(span)
 
 
 def horizon_in_bars(y, horizon=None):
@@ -69,7 +76,9 @@ def _ends_from_horizon(X, axis, horizon):
     """Time of the last bar within ``horizon`` of each row, counted in the row's own symbol."""
     if isinstance(horizon, pd.Timedelta):
         if axis.index is None:
-            raise InvalidSplitError(f"horizon={str(horizon)!r} is a length of time, but the rows carry no times. Count bars, or pass times=...")
+            raise InvalidSplitError(
+                f"horizon={str(horizon)!r} is a length of time, but the rows carry no times. Count bars, or pass times=..."
+            )
     elif horizon == 0:
         return axis.times
     history = get_history(X)
@@ -98,7 +107,9 @@ def _of_bars(times, symbols, horizon):
         again &= symbols[1:] == symbols[:-1]
     if again.any():
         first = np.append(True, ~again)
-        return _of_bars(times[first], None if symbols is None else symbols[first], horizon)[np.cumsum(first) - 1]
+        return _of_bars(times[first], None if symbols is None else symbols[first], horizon)[
+            np.cumsum(first) - 1
+        ]
     if isinstance(horizon, pd.Timedelta):
         return _within(times, symbols, horizon.as_unit("ns").value)
     return _ahead(times, symbols, horizon)
@@ -115,7 +126,7 @@ def _ahead(times, symbols, horizon):
         breaks = np.flatnonzero(symbols[1:] != symbols[:-1])
         ends = np.append(breaks, n - 1)
         last = np.repeat(ends, np.diff(np.concatenate([[-1], ends])))
-        unique = np.unique(times)
+        unique = sorted_unique(times)
     end = times[np.minimum(target, last)]
     beyond = target > last
     if beyond.any():  # the bars that decided these labels are not here: count them on the common axis, then past its end
@@ -129,7 +140,11 @@ def _within(times, symbols, span):
     """The last bar of the own symbol no later than ``span`` after each bar; past the last bar, that time itself."""
     unique, codes = np.unique(times, return_inverse=True)
     until = np.searchsorted(unique, times + span, side="right") - 1
-    group = np.zeros(len(times), dtype=np.int64) if symbols is None else np.cumsum(np.diff(symbols, prepend=symbols[:1]) != 0)
+    group = (
+        np.zeros(len(times), dtype=np.int64)
+        if symbols is None
+        else np.cumsum(np.diff(symbols, prepend=symbols[:1]) != 0)
+    )
     key = group * len(unique) + codes.reshape(-1)
     place = np.searchsorted(key, group * len(unique) + until, side="right") - 1
     last = np.append(group[1:] != group[:-1], True)
@@ -137,7 +152,17 @@ def _within(times, symbols, span):
     return np.where(open_ended, times + span, times[place])
 
 
-def label_spans(X, y=None, *, horizon=None, label_end_times=None, times=None, caller="split", strict=True, warn=True):
+def label_spans(
+    X,
+    y=None,
+    *,
+    horizon=None,
+    label_end_times=None,
+    times=None,
+    caller="split",
+    strict=True,
+    warn=True,
+):
     """The closed time span of every row's label, and the times of all rows.
 
     Parameters
@@ -197,7 +222,9 @@ class _Sources:
         self.owner = "y"
         if self.carried is None and self.told is None:
             found = carried(axis, label_times_of(X))
-            fits = found is not None and (self.given is None if y is None else found.stale_row(y) is None)
+            fits = found is not None and (
+                self.given is None if y is None else found.stale_row(y) is None
+            )
             if fits:  # what X was written for; other labels than those, or folds asked for without labels, are told by the caller
                 self.carried, self.owner = found, "X"
         if self.carried is not None and self.told is None:
@@ -230,13 +257,21 @@ class _Sources:
 
     def _says_more(self):
         """Whether the horizon of this call covers what stale labels said of themselves."""
-        return self.given is not None and type(self.given) is type(self.told) and self.given >= self.told
+        return (
+            self.given is not None
+            and type(self.given) is type(self.told)
+            and self.given >= self.told
+        )
 
     def _from_handle(self):
         end = self.carried.end
         if not self.carried.all_known:
             end = np.where(self.carried.known, end, self._counted(self.told))
-        more = [span for span in (self.given, label_horizon(self.y)) if span is not None and span != self.told]
+        more = [
+            span
+            for span in (self.given, label_horizon(self.y))
+            if span is not None and span != self.told
+        ]
         if self.given is not None:
             self._refuse_shorter()
         written = as_span("horizon", self.carried.handle.horizon, minimum=0)
@@ -269,11 +304,10 @@ class _Sources:
             )
 
     def _counted(self, span):
-        end = _ends_from_horizon(self.X, self.axis, span)
         if not isinstance(span, pd.Timedelta) and span > 0:
-            n_times = len(np.unique(self.axis.times))
+            n_times = len(sorted_unique(self.axis.times))
             if span >= n_times:
-                raise NotEnoughDataError(f"horizon={span} is longer than the data: {n_times} unique times.")
-        return end
-
-
+                raise NotEnoughDataError(
+                    f"horizon={span} is longer than the data: {n_times} unique times."
+                )
+        return _ends_from_horizon(self.X, self.axis, span)

@@ -44,7 +44,9 @@ class TimeAxis:
 
 def _nanoseconds(index, what):
     if index.hasnans:
-        raise InvalidBarsError(f"{what}: row {int(np.flatnonzero(index.isna())[0])} has no time (NaT). Drop or repair it.")
+        raise InvalidBarsError(
+            f"{what}: row {int(np.flatnonzero(index.isna())[0])} has no time (NaT). Drop or repair it."
+        )
     try:
         return index.as_unit("ns").asi8
     except (pd.errors.OutOfBoundsDatetime, OverflowError) as error:
@@ -82,9 +84,15 @@ def time_axis(X, y=None, *, times=None):
         given = _given_times(times, _length(X))
         if own is not None and not _same_rows(own, given):
             row = first_difference(own, given)
-            raise InvalidBarsError(f"times: row {row} is {given[row]}, but the index of the rows says {own[row]}. Pass one of them.")
+            raise InvalidBarsError(
+                f"times: row {row} is {given[row]}, but the index of the rows says {own[row]}. Pass one of them."
+            )
         own = given
-    return TimeAxis(np.arange(_length(X), dtype=np.int64), None, None) if own is None else _axis_of(own)
+    return (
+        TimeAxis(np.arange(_length(X), dtype=np.int64), None, None)
+        if own is None
+        else _axis_of(own)
+    )
 
 
 def _length(X):
@@ -118,17 +126,31 @@ def _axis_of(index):
     if isinstance(index, pd.DatetimeIndex):
         return TimeAxis(_nanoseconds(index, "index"), None, index)
     if index.nlevels != 2:
-        raise InvalidBarsError(f"A panel needs an index of two levels (symbol, time), got {index.nlevels} levels named {list(index.names)}.")
+        raise InvalidBarsError(
+            f"A panel needs an index of two levels (symbol, time), got {index.nlevels} levels named {list(index.names)}."
+        )
     times = index.levels[1]
     if not isinstance(times, pd.DatetimeIndex):
         swapped = isinstance(index.levels[0], pd.DatetimeIndex)
-        fix = "Put the symbol first with swaplevel()." if swapped else "Convert it with pd.to_datetime."
-        raise InvalidBarsError(f"The second index level of a panel must hold timestamps, got {times.dtype}. {fix}")
+        fix = (
+            "Put the symbol first with swaplevel()."
+            if swapped
+            else "Convert it with pd.to_datetime."
+        )
+        raise InvalidBarsError(
+            f"The second index level of a panel must hold timestamps, got {times.dtype}. {fix}"
+        )
     for level, what in enumerate(("symbol (NaN)", "time (NaT)")):
         if len(index) and (index.codes[level] < 0).any():
-            raise InvalidBarsError(f"index: row {int(np.argmin(index.codes[level]))} has no {what}. Drop or repair it.")
+            raise InvalidBarsError(
+                f"index: row {int(np.argmin(index.codes[level]))} has no {what}. Drop or repair it."
+            )
     stamps = _nanoseconds(times, "index")
-    return TimeAxis(stamps[index.codes[1]] if len(index) else np.empty(0, np.int64), np.asarray(index.codes[0], dtype=np.intp), index)
+    return TimeAxis(
+        stamps[index.codes[1]] if len(index) else np.empty(0, np.int64),
+        np.asarray(index.codes[0], dtype=np.intp),
+        index,
+    )
 
 
 def _given_times(times, n):
@@ -141,29 +163,41 @@ def _given_times(times, n):
         values = np.asarray(times)
         if values.dtype == object and len(values) and isinstance(values[0], tuple):
             times = pd.MultiIndex.from_tuples(values)
-        elif values.dtype.kind == "M" or (values.dtype == object and len(values) and isinstance(values[0], pd.Timestamp)):
+        elif values.dtype.kind == "M" or (
+            values.dtype == object and len(values) and isinstance(values[0], pd.Timestamp)
+        ):
             times = pd.DatetimeIndex(times)
         else:
             raise InvalidBarsError(
                 f"times must be a DatetimeIndex or a MultiIndex (symbol, time), such as X.index; got {type(times).__name__} of {values.dtype}."
             )
     if len(times) != n:
-        raise InvalidBarsError(f"times has {len(times)} values for {n} rows. Pass the times of the same rows, such as X.index.")
+        raise InvalidBarsError(
+            f"times has {len(times)} values for {n} rows. Pass the times of the same rows, such as X.index."
+        )
     return times
 
 
 def to_timestamps(index, stacklevel):
-    warnings.warn("A PeriodIndex was converted to the start of each period; pass timestamps to be exact.", DataQualityWarning, stacklevel=stacklevel)
+    warnings.warn(
+        "A PeriodIndex was converted to the start of each period; pass timestamps to be exact.",
+        DataQualityWarning,
+        stacklevel=stacklevel,
+    )
     return index.to_timestamp()
 
 
 # A day, month or year, a separator, and two more of them; or eight digits; or a month's name between numbers.
-_DATE_TEXT = re.compile(r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|(19|20)\d{6}(\D|$)|\d{1,4}[-\s][A-Za-z]{3,9}[-\s,]+\d{2,4})")
+_DATE_TEXT = re.compile(
+    r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|(19|20)\d{6}(\D|$)|\d{1,4}[-\s][A-Za-z]{3,9}[-\s,]+\d{2,4})"
+)
 
 
 def could_be_time(value):
     """Whether a label of an index that holds no timestamps reads like one: then the row order must not pass for time."""
-    return isinstance(value, date) or (isinstance(value, str) and _DATE_TEXT.match(value) is not None)
+    return isinstance(value, date) or (
+        isinstance(value, str) and _DATE_TEXT.match(value) is not None
+    )
 
 
 def refuse_untold_times(X, caller):
@@ -175,7 +209,11 @@ def refuse_untold_times(X, caller):
         Showing the ``set_index`` that tells the times.
     """
     index = getattr(X, "index", None)
-    if isinstance(index, pd.Index) and index.dtype.kind in "iu" and not isinstance(index, pd.RangeIndex):
+    if (
+        isinstance(index, pd.Index)
+        and index.dtype.kind in "iu"
+        and not isinstance(index, pd.RangeIndex)
+    ):
         if not index.is_monotonic_increasing or index.has_duplicates:
             raise InvalidBarsError(
                 f"{caller}: the index of X is {index.dtype} and not increasing ({index[0]}, {index[1]}, …), so row order is not time. "
@@ -190,7 +228,9 @@ def refuse_untold_times(X, caller):
     if column is None:
         return
     symbol = _column_of_symbols(X, column)
-    told = f"X.set_index({column!r})" if symbol is None else f"X.set_index([{symbol!r}, {column!r}])"
+    told = (
+        f"X.set_index({column!r})" if symbol is None else f"X.set_index([{symbol!r}, {column!r}])"
+    )
     if hasattr(X, "get_column"):  # polars
         told = told.replace("X.", "X.to_pandas().")
     raise InvalidBarsError(
@@ -199,9 +239,32 @@ def refuse_untold_times(X, caller):
     )
 
 
-_EPOCHS = 10**7, 4 * 10**18  # from dates such as 20240102 and seconds since 1970 (from April 1970) to nanoseconds (to 2096)
-_TIME_NAMES = {"time", "date", "datetime", "timestamp", "day", "trade_date", "open_time", "日期", "时间"}
-_SYMBOL_NAMES = {"symbol", "ticker", "code", "name", "asset", "instrument", "ts_code", "stock", "代码"}
+_EPOCHS = (
+    10**7,
+    4 * 10**18,
+)  # from dates such as 20240102 and seconds since 1970 (from April 1970) to nanoseconds (to 2096)
+_TIME_NAMES = {
+    "time",
+    "date",
+    "datetime",
+    "timestamp",
+    "day",
+    "trade_date",
+    "open_time",
+    "日期",
+    "时间",
+}
+_SYMBOL_NAMES = {
+    "symbol",
+    "ticker",
+    "code",
+    "name",
+    "asset",
+    "instrument",
+    "ts_code",
+    "stock",
+    "代码",
+}
 
 
 def _columns(X):
@@ -233,7 +296,9 @@ _FIRST = 100  # values that are looked at before a column of text counts as empt
 
 
 def _column_of_times(X):
-    return next((name for name, dtype, column in _columns(X) if _is_time(name, dtype, column)), None)
+    return next(
+        (name for name, dtype, column in _columns(X) if _is_time(name, dtype, column)), None
+    )
 
 
 def _column_of_symbols(X, time):
@@ -242,17 +307,27 @@ def _column_of_symbols(X, time):
     named = next((name for name in names if str(name).lower() in _SYMBOL_NAMES), None)
     if named is not None:
         return named
-    texts = [name for name, dtype, column in _columns(X) if name != time and not _is_number(dtype) and column[:_FIRST].is_unique is False]
+    texts = [
+        name
+        for name, dtype, column in _columns(X)
+        if name != time and not _is_number(dtype) and column[:_FIRST].is_unique is False
+    ]
     return texts[0] if len(texts) == 1 else None
 
 
 def _is_number(dtype):
-    return getattr(dtype, "kind", "O") in "iufbcmM" or (hasattr(dtype, "is_numeric") and dtype.is_numeric())
+    return getattr(dtype, "kind", "O") in "iufbcmM" or (
+        hasattr(dtype, "is_numeric") and dtype.is_numeric()
+    )
 
 
 def _convert(X, column):
     dtype = X.get_column(column).dtype if hasattr(X, "get_column") else X[column].dtype
-    temporal = hasattr(dtype, "is_temporal") and dtype.is_temporal() or pd.api.types.is_datetime64_any_dtype(dtype)
+    temporal = (
+        hasattr(dtype, "is_temporal")
+        and dtype.is_temporal()
+        or pd.api.types.is_datetime64_any_dtype(dtype)
+    )
     return "" if temporal else f" after converting it with pd.to_datetime(X[{column!r}])"
 
 
@@ -276,7 +351,9 @@ def refuse_timeless(index):
     kinds = sorted({type(value).__name__ for value in index[:1000]})
     zones = {str(value.tzinfo) for value in index[:1000] if hasattr(value, "tzinfo")}
     if len(zones) > 1:
-        raise InvalidBarsError(f"The index mixes time zones ({', '.join(sorted(zones))}). Convert all times to one zone with pd.to_datetime(index, utc=True).")
+        raise InvalidBarsError(
+            f"The index mixes time zones ({', '.join(sorted(zones))}). Convert all times to one zone with pd.to_datetime(index, utc=True)."
+        )
     raise InvalidBarsError(
         f"Rows need a DatetimeIndex, or a MultiIndex (symbol, time); got {type(index).__name__} of {index.dtype} (values of type {', '.join(kinds)}). "
         "Use read_bars, or set the index with df.set_index(pd.to_datetime(df['date']))."
@@ -298,12 +375,24 @@ def check_order(axis):
         if len(np.unique(heads)) < len(heads):
             seen, again = np.unique(heads, return_counts=True)
             name = index.levels[0][seen[again > 1][0]]
-            raise InvalidBarsError(f"The rows of symbol {name!r} are not together. Sort the panel with bars.sort_index().")
+            raise InvalidBarsError(
+                f"The rows of symbol {name!r} are not together. Sort the panel with bars.sort_index()."
+            )
     if bad.any():
         row = int(np.argmax(bad)) + 1
-        what = "repeats the time before it" if step[row - 1] == 0 else "is earlier than the row before it"
-        fix = "Drop duplicates with bars[~bars.index.duplicated()]" if step[row - 1] == 0 else "Sort with bars.sort_index()"
-        raise InvalidBarsError(f"Times must increase strictly: {row_name(index, row)} {what}. {fix}.")
+        what = (
+            "repeats the time before it"
+            if step[row - 1] == 0
+            else "is earlier than the row before it"
+        )
+        fix = (
+            "Drop duplicates with bars[~bars.index.duplicated()]"
+            if step[row - 1] == 0
+            else "Sort with bars.sort_index()"
+        )
+        raise InvalidBarsError(
+            f"Times must increase strictly: {row_name(index, row)} {what}. {fix}."
+        )
     if len(times) > 1 and times.max() < pd.Timestamp("1971-01-01").value and times.min() >= 0:
         raise InvalidBarsError(
             f"All times lie in 1970 ({index[0]} … {index[-1]}): epoch numbers read in the wrong unit. "

@@ -86,6 +86,7 @@ def _facts(console, result):
             console,
             f"test block against training rows: {drifted}; recommendation: {result['drift']['recommendation']}",
         )
+        _line(console, result["drift"].get("advice", ""))
     if result["compression"]:
         before, after = result["compression"]["before"], result["compression"]["after"]
         _line(

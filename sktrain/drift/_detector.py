@@ -1,7 +1,8 @@
-"""Says whether new rows still look like the rows a model was trained on; both in order of time, the new ones the later.
+"""Says whether new rows still look like the rows a model was trained on; both in order of time, the
+new ones the later.
 
-What enters is a reference (in ``fit``) and new rows (in ``check`` or ``transform``); what leaves is a report. The rows
-themselves pass through untouched.
+What enters is a reference (in ``fit``) and new rows (in ``check`` or ``transform``); what leaves is
+a report. The rows themselves pass through untouched.
 """
 
 import warnings
@@ -13,20 +14,25 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._validation import Count, Number
 from ..exceptions import DriftDetectedError, DriftWarning, SktrainError
-from ._compare import Reference, compare_columns, compare_correlations, keep
-from ._frames import read_sample
+from ._compare import compare_columns, compare_correlations, gather
+from ._frames import as_before, read_sample
+from ._outliers import describe_outliers, far_outside, outlier_rows, outlier_table
+from ._reference import Reference
 from ._report import DriftReport, decide, recommend
 
 __all__ = ["DriftDetector"]
 
 
 class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """Detect drift with error control: an effect must be large *and* surprising for rows that depend on each other.
+    """Detect drift with error control: an effect must be large *and* surprising for rows that
+    depend on each other.
 
-    The effects are the population stability index over quantile bins of the reference, the shift of the mean in reference
-    standard deviations, and the largest change of a correlation. The evidence is a p-value per column that holds its level
-    for autocorrelated, small and uneven samples, and one for the correlations, adjusted together after Benjamini and Hochberg
-    (1995). A column drifts when one of its effects passes its threshold and that effect's adjusted p-value passes ``alpha``.
+    The effects are the population stability index over quantile bins of the reference, the shift of
+    the mean in reference standard deviations, and the largest change of a correlation. The evidence
+    is a p-value per column that holds its level for autocorrelated, small and uneven samples, and
+    one for the correlations, adjusted together after Benjamini and Hochberg (1995). A column drifts
+    when one of its effects passes its threshold and that effect's adjusted p-value passes
+    ``alpha``.
 
     Parameters
     ----------
@@ -35,13 +41,15 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     mean_shift_threshold : float, default=0.15
         Shift of a mean, in reference standard deviations, above which a column may drift.
     correlation_threshold : float, default=0.85
-        Similarity of the correlation matrices, ``1 - (largest change of a pair) / 2``, below which they may have drifted.
+        Similarity of the correlation matrices, ``1 - (largest change of a pair) / 2``, below which
+        they may have drifted.
     n_bins : int, default=10
         Quantile bins of a numeric column; missing values have a bin of their own.
     alpha : float, default=0.05
         False alarms tolerated over all columns of one check.
     on_drift : {"warn", "raise", "ignore"}, default="warn"
-        What ``transform`` does on drift: a ``DriftWarning``, a ``DriftDetectedError``, or nothing (and no check).
+        What ``transform`` does on drift: a ``DriftWarning``, a ``DriftDetectedError``, or nothing
+        (and no check).
     min_samples : int, default=30
         With fewer times than this on either side, a report says INCONCLUSIVE.
 
@@ -51,7 +59,8 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     feature_names_in_ : ndarray of str
         When the reference had string column names.
     reference_ : object
-        Quantiles, bins and some stretches of rows of the reference; bounded, whatever its length.
+        A sketch of the reference: quantiles, bins, moments of its order, correlations. No rows;
+        with 38 columns less than 100 KiB, however many rows there were.
 
     See Also
     --------
@@ -60,17 +69,25 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    Columns of strings, categories or objects are compared by the shares of their values; numbers by quantile bins. For a panel,
-    indexed by (symbol, time), the rows of one time count as one observation of the market. For arrays, the order of the rows is
-    the order of time. Infinities are refused, NaN is legal.
+    Columns of strings, categories or objects are compared by the shares of their values; numbers by
+    quantile bins. For a panel, indexed by (symbol, time), the rows of one time count as one
+    observation of the market. For arrays, the order of the rows is the order of time. Infinities
+    are refused, NaN is legal. Values are compared within the coarser of the two storages'
+    resolution: a column that comes back as float32 has not drifted.
+
+    Rows far outside of the reference (a bad tick) are reported as ``outliers`` and left out of all
+    else, unless most rows are.
 
     Every check spends ``alpha`` anew: a monitor that looks fifty times will now and then be wrong.
 
     References
     ----------
-    Neyman (1937), "Smooth test for goodness of fit"; Kendall (1954), "Note on bias in the estimation of autocorrelation";
-    Corsi (2009), "A simple approximate long-memory model of realized volatility"; Benjamini & Hochberg (1995), "Controlling
-    the false discovery rate".
+    Neyman (1937), "Smooth test for goodness of fit"; Kendall (1954), "Note on bias in the
+    estimation of autocorrelation"; Corsi (2009), "A simple approximate long-memory model of
+    realized volatility"; Benjamini & Hochberg (1995), "Controlling the false discovery rate"; Good
+    (1953), "The population frequencies of species"; Hill (1975), "A simple general approach to
+    inference about the tail of a distribution"; Weissman (1978), "Estimation of parameters and
+    large quantiles".
 
     Examples
     --------
@@ -130,13 +147,30 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ------
         SktrainError
             For infinities, columns of times, no rows.
+
+        Warns
+        -----
+        DriftWarning
+            When rows of the reference are far outside of the others; they are not remembered.
         """
         self._validate_params()
         sample = read_sample(X)
         if not sample.n_rows:
-            raise SktrainError(f"Found array with 0 sample(s) (shape=(0, {len(sample.names)})) while a minimum of 1 is required.")
+            raise SktrainError(
+                f"Found array with 0 sample(s) (shape=(0, {len(sample.names)})) while a minimum of 1 is required."
+            )
         validate_data(self, X, skip_check_array=True)
-        self.reference_ = Reference.learn(sample, self.n_bins)
+        reference = Reference.learn(sample, self.n_bins)
+        far, clean = self._without_outliers(reference, sample)
+        if far:
+            told = describe_outliers(outlier_table(X, sample, far))
+            warnings.warn(
+                f"The reference is remembered without what is no part of it: {told}.",
+                DriftWarning,
+                stacklevel=2,
+            )
+            reference = Reference.learn(clean, self.n_bins)
+        self.reference_ = reference
         return self
 
     def fit_transform(self, X, y=None):
@@ -159,7 +193,8 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         SktrainError
-            For other columns (the message shows the difference), or other kinds of them, and infinities.
+            For other columns (the message shows the difference), or other kinds of them, and
+            infinities.
 
         Examples
         --------
@@ -170,17 +205,21 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         self._validate_params()
-        sample = read_sample(X)
-        self._check_columns(X, sample)
-        judged = min(sample.n_times, self.reference_.n_times) >= self.min_samples
-        kept = keep(sample, self.reference_.columns)
+        sample = self._read(X)
+        far, clean = self._without_outliers(self.reference_, sample)
+        judged = min(clean.n_times, self.reference_.n_times) >= self.min_samples
+        columns = self.reference_.columns_for(clean)
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            table, histograms = compare_columns(self.reference_, sample, kept, judged=judged)
-            correlation = compare_correlations(self.reference_, kept, table["n_effective"].to_numpy(), judged=judged)
-        return self._report(sample, table, histograms, correlation, judged)
+            new = gather(self.reference_, clean, columns)
+            table, histograms = compare_columns(self.reference_, clean, columns, new, judged=judged)
+            correlation = compare_correlations(
+                self.reference_, new, table["n_effective"].to_numpy(), judged=judged
+            )
+        return self._report(X, sample, far, table, histograms, correlation, judged)
 
     def check_drift(self, reference_features=None, new_features=None):
-        """Fit a copy on ``reference_features`` and check ``new_features``: the original system's call.
+        """Fit a copy on ``reference_features`` and check ``new_features``: the original system's
+        call.
 
         Parameters
         ----------
@@ -202,7 +241,9 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         True
         """
         if new_features is None:
-            raise SktrainError("check_drift needs new_features: the rows to compare with the reference.")
+            raise SktrainError(
+                "check_drift needs new_features: the rows to compare with the reference."
+            )
         if reference_features is None:
             return self.check(new_features)
         return self._copy().fit(reference_features).check(new_features)
@@ -213,8 +254,9 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         reference, new : array-like, shape (n,) or (n, n_classes)
-            Probabilities, decision values or predicted labels, in order of time. No labels are needed, so it can be had at
-            once; it says that answers changed, not that they became worse.
+            Probabilities, decision values or predicted labels, in order of time. No labels are
+            needed, so it can be had at once; it says that answers changed, not that they became
+            worse.
 
         Returns
         -------
@@ -233,20 +275,27 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         return check_predictions(self._copy(), reference, new)
 
-    def check_performance(self, y_reference, predicted_reference, y_new, predicted_new, *, classes=None):
-        """Compare how well a model does now with how well it did before, as far as outcomes are known.
+    def check_performance(
+        self, y_reference, predicted_reference, y_new, predicted_new, *, classes=None
+    ):
+        """Compare how well a model does now with how well it did before, as far as outcomes are
+        known.
 
         See :func:`sktrain.drift.check_performance`.
         """
         from ._performance import check_performance
 
-        return check_performance(self._copy(), y_reference, predicted_reference, y_new, predicted_new, classes=classes)
+        return check_performance(
+            self._copy(), y_reference, predicted_reference, y_new, predicted_new, classes=classes
+        )
 
     def monitor(self, X, *, every, window, features="auto", reference=None):
         """Check a rolling window of history; see :func:`sktrain.monitor`."""
         from ._monitor import monitor
 
-        return monitor(X, every=every, window=window, reference=reference, detector=self, features=features)
+        return monitor(
+            X, every=every, window=window, reference=reference, detector=self, features=features
+        )
 
     def transform(self, X):
         """Check ``X`` as ``on_drift`` says and return it: the same object, unless it was a list.
@@ -266,9 +315,15 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if self.on_drift == "ignore":
-            self._check_columns(X, read_sample(X))
+            self._read(X)
         else:
             report = self.check(X)
+            if len(report.outliers):
+                warnings.warn(
+                    f"Not all rows are what a model should see: {describe_outliers(report.outliers)}.",
+                    DriftWarning,
+                    stacklevel=2,
+                )
             if report.drift_detected:
                 message = f"The rows drifted from the reference: {report.reason}. Recommendation: {report.recommendation}."
                 if self.on_drift == "raise":
@@ -279,30 +334,57 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _copy(self):
         return type(self)(**self.get_params())
 
-    def _check_columns(self, X, sample):
+    def _read(self, X):
+        """The sample of new rows, after a look at its columns."""
         known = getattr(self, "feature_names_in_", None)
         given = list(X.columns) if hasattr(X, "columns") else None
-        if known is not None and given is not None and list(known) != given and set(known) == set(given):
+        if (
+            known is not None
+            and given is not None
+            and list(known) != given
+            and set(known) == set(given)
+        ):
             place = next(i for i, (a, b) in enumerate(zip(known, given)) if a != b)
             raise SktrainError(
                 "The feature names should match those that were passed during fit.\n"
                 "Feature names must be in the same order as they were in fit.\n"
                 f"They differ from column {place} on: {known[place]!r} in fit, {given[place]!r} now. Reorder with X[detector.feature_names_in_]."
             )
+        sample = read_sample(X)
         validate_data(self, X, skip_check_array=True, reset=False)
-        for name, old, missing in zip(sample.names, self.reference_.columns, sample.missing):
-            if (old.kind == "numeric") != (missing is None) and sample.n_rows:
-                now = "numeric" if missing is None else "categorical"
-                raise SktrainError(f"Column {name!r} was {old.kind} in fit and is {now} now. Convert one of them.")
+        return as_before(
+            sample,
+            [old.kind if old.n_missing < old.n_rows else None for old in self.reference_.columns],
+        )
 
-    def _report(self, sample, table, histograms, correlation, judged):
+    def _without_outliers(self, reference, sample):
+        """Rows far outside per column, and the sample without them; of most rows, that is drift:
+        none is left out."""
+        far = far_outside(reference.tails, sample)
+        rows = np.zeros(sample.n_rows, dtype=bool)
+        for found in far.values():
+            rows[found] = True
+        if (
+            2 * rows.sum() > sample.n_rows
+            and min(sample.n_times, reference.n_times) >= self.min_samples
+        ):
+            return {}, sample
+        return far, sample.take(~rows) if far else sample
+
+    def _report(self, X, sample, far, table, histograms, correlation, judged):
         """Decide, and gather everything."""
         table, detail = decide(table, correlation, self._thresholds())
         detected = bool(table["drifted"].any() or detail["drifted"])
         status = "INCONCLUSIVE" if not judged else "DRIFT" if detected else "NO_DRIFT"
+        outliers = outlier_table(X, sample, far)
         few = min(sample.n_times, self.reference_.n_times)
         too_few = f"{few} rows in time are too few to say, {self.min_samples} are needed"
-        recommendation, reason = ("monitor", too_few) if not judged else recommend(table, detail, self._thresholds())
+        recommendation, reason = (
+            ("monitor", too_few) if not judged else recommend(table, detail, self._thresholds())
+        )
+        if len(outliers):
+            recommendation = "monitor" if recommendation == "continue" else recommendation
+            reason = f"{describe_outliers(outliers)}; the others: {reason}"
         return DriftReport(
             drift_detected=detected,
             status=status,
@@ -320,7 +402,20 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             end=sample.end,
             thresholds=self._thresholds(),
             histograms=histograms,
+            outliers=outliers,
+            outlier_rows=outlier_rows(far),
         )
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        return (
+            state | {"reference_": state["reference_"].state()} if "reference_" in state else state
+        )
+
+    def __setstate__(self, state):
+        if isinstance(state.get("reference_"), dict):
+            state = state | {"reference_": Reference.from_state(state["reference_"])}
+        super().__setstate__(state)
 
     def _thresholds(self):
         return {

@@ -1,8 +1,10 @@
-"""Incremental training that is safe: a block of labelled rows enters, is compared with what the model learned, and then trains it, or not.
+"""Incremental training that is safe: a block of labelled rows enters, is compared with what the
+model learned, and then trains it, or not.
 
 Blocks come in order of time, each later than the ones before it.
 """
 
+from copy import deepcopy
 import warnings
 
 import numpy as np
@@ -17,13 +19,26 @@ from sklearn.utils.validation import check_is_fitted
 from .._routing import routed_params
 from .._validation import Count
 from ..exceptions import DriftDetectedError, DriftWarning, SktrainError
+from ._block import LOG, Block, as_rows
 from ._detector import DriftDetector
+from ._outliers import windows_far_outside
 from ._performance import check_performance
-from ._training import Memory, can_update, features_of, join, stack, start, update
+from ._report import DriftReport
+from ._training import (
+    Memory,
+    can_update,
+    features_of,
+    follow_parameters,
+    join,
+    last_step,
+    parameter_digests,
+    stack,
+    start,
+    update,
+    watched,
+)
 
 __all__ = ["DriftGuard"]
-
-_LOG = ["n_rows", "start", "end", "decision", "covariate", "concept", "n_trained", "reason"]
 
 
 def _delegates(method):
@@ -34,50 +49,46 @@ def _delegates(method):
     return check
 
 
-def _rows(values):
-    """Lists and the like as arrays; frames, arrays and windows as they are; None stays, for the estimator to refuse."""
-    return values if values is None or (hasattr(values, "shape") and hasattr(values, "__len__")) else np.asarray(values)
-
-
-def _updated_part(estimator):
-    """What learns on an update: the estimator, of a Pipeline its last step."""
-    return estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
-
-
 def _updates(self):
     if not can_update(self.estimator):
-        raise AttributeError(f"{type(self.estimator).__name__} has no partial_fit (of a Pipeline, the last step needs one).")
+        raise AttributeError(
+            f"{type(self.estimator).__name__} has no partial_fit (of a Pipeline, the last step needs one)."
+        )
     return True
 
 
 class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
-    """Make ``partial_fit`` safe: check every new block against what the model was trained on, then update, refit or refuse.
+    """Make ``partial_fit`` safe: check every new block against what the model was trained on, then
+    update, refit or refuse.
 
-    Two questions are asked of a block before the model learns from it. Do its features look like those the model was trained
-    on (covariate drift)? And does the model, which has not seen it, do worse on it than on earlier blocks it had not seen, beyond
-    what other shares of the classes explain (concept drift)?
+    Two questions are asked of a block before the model learns from it. Do its features look like
+    those the model was trained on (covariate drift)? And does the model, which has not seen it, do
+    worse on it than on earlier blocks it had not seen, beyond what other shares of the classes
+    explain (concept drift)?
 
     Parameters
     ----------
     estimator : classifier
-        Anything with ``partial_fit``: incremental scikit-learn models, sktrain's nets (which start warm), and pipelines whose
-        last step has it.
+        Anything with ``partial_fit``: incremental scikit-learn models, sktrain's nets (which start
+        warm), and pipelines whose last step has it.
     detector : DriftDetector, optional
-        Default ``DriftDetector(alpha=0.01)``, stricter than a single check because every block is one; it is cloned.
+        Default ``DriftDetector(alpha=0.01)``, stricter than a single check because every block is
+        one; it is cloned.
     on_drift : {"refit", "raise", "warn"}, default="refit"
-        On drift, refit a clone on the newest rows, and again whenever the rows since then have doubled, until ``window`` of
-        them are there; or leave the model as it is and raise ``DriftDetectedError``; or warn and update.
+        On drift, refit a clone on the newest rows, and again whenever the rows since then have
+        doubled, until ``window`` of them are there; or leave the model as it is and raise
+        ``DriftDetectedError``; or warn and update.
     window : int, default=2000
         Rows remembered: the reference of the next check, and what a refit may use.
     refit_rows : int, optional
-        Newest rows a refit uses. Default: the rows that were found to have drifted (the block, at least ``check_rows``);
-        more where they lack a class.
+        Newest rows a refit uses. Default: the rows that were found to have drifted (the block, at
+        least ``check_rows``); more where they lack a class.
     check_rows : int, optional
-        Newest rows compared with the ones before; a smaller block is joined by its predecessors. Default the detector's
-        ``min_samples``.
+        Newest rows compared with the ones before; a smaller block is joined by its predecessors.
+        Default the detector's ``min_samples``.
     skip_scaler_fit : bool, default=True
-        Keep the fitted transformers of a Pipeline on updates, so that old and new rows are scaled alike; False lets those
-        with ``partial_fit`` learn too. A refit always fits all steps.
+        Keep the fitted transformers of a Pipeline on updates, so that old and new rows are scaled
+        alike; False lets those with ``partial_fit`` learn too. A refit always fits all steps.
     watch_performance : bool, default=True
         Whether to look for concept drift; without it the labels of a block are only trained on.
 
@@ -89,8 +100,10 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Fitted on the remembered rows.
     classes_ : ndarray
     log_ : DataFrame
-        One row per block: ``n_rows``, ``start``, ``end``, ``decision`` (fit, update, refit or refuse), ``covariate`` and ``concept``
-        (status of the two checks), ``n_trained`` (rows since the last fit from scratch) and ``reason``.
+        One row per block: ``n_rows``, ``start``, ``end``, ``decision`` (fit, update, refit, refuse,
+        or skip when no row was fit to learn from), ``covariate`` and ``concept`` (status of the two
+        checks), ``n_trained`` (rows since the last fit from scratch), ``n_outliers`` (rows kept out
+        because they are far outside) and ``reason``.
     report_ : DriftReport or None
         The covariate check of the last block.
 
@@ -100,8 +113,17 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    In a Pipeline what is watched is the last table before the final step: features, not prices. Pass labels when they are known;
-    a guard needs no prediction of its own to be stored, it makes them when the labels arrive, with the model of that moment.
+    In a Pipeline what is watched is the last table before the final step: features, not prices.
+    Pass labels when they are known; a guard needs no prediction of its own to be stored, it makes
+    them when the labels arrive, with the model of that moment.
+
+    Rows far outside of anything seen (``report_["outliers"]``: a bad tick, a feed's number for
+    "missing"), and windows that hold such a row, are neither trained on nor remembered, and no
+    drift is concluded from them, unless most rows are like that.
+
+    A block is learned by a copy, and the copy takes the model's place when all went well: after an
+    update that fails or is interrupted, the guard is what it was. Parameters set after ``fit``
+    count from the next block on.
 
     Examples
     --------
@@ -152,13 +174,13 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.watch_performance = watch_performance
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """``fit`` passes on what the estimator's ``fit`` requests, ``partial_fit`` what either of its methods does: it may refit."""
+        """``fit`` passes on what the estimator's ``fit`` requests, ``partial_fit`` what either of
+        its methods does: it may refit."""
         mapping = MethodMapping().add(caller="fit", callee="fit")
         mapping.add(caller="partial_fit", callee="fit")
+        updates = MethodMapping().add(caller="partial_fit", callee="partial_fit")
         router = MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=mapping)
-        return router.add(
-            updated=_updated_part(self.estimator), method_mapping=MethodMapping().add(caller="partial_fit", callee="partial_fit")
-        )
+        return router.add(updated=last_step(self.estimator), method_mapping=updates)
 
     def fit(self, X, y, sample_weight=None, **params):
         """Train from scratch and forget everything before.
@@ -170,8 +192,9 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         y : array-like (n,)
         sample_weight : array-like (n,), optional
         **params : dict
-            More metadata, one value per row, for the estimator (``label_end_times``, ``times``): by scikit-learn's metadata
-            routing where that is on, else to its ``fit`` (of a Pipeline, the last step's).
+            More metadata, one value per row, for the estimator (``label_end_times``, ``times``): by
+            scikit-learn's metadata routing where that is on, else to its ``fit`` (of a Pipeline,
+            the last step's).
 
         Returns
         -------
@@ -181,19 +204,35 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         return self._begin(X, y, None, "fit", {"sample_weight": sample_weight, **params})
 
     def _begin(self, X, y, classes, caller, given):
-        X, y = _rows(X), _rows(y)
+        X, y = as_rows(X), as_rows(y)
         told = routed_params(self, self.estimator, caller, given, callee="fit")
+        digests = parameter_digests(self.estimator)
         fitted = start(self.estimator, X, y, classes, told)
         memory = Memory(self.window)
         memory.add(X, y, told)
-        detector = self._fresh_detector().fit(features_of(fitted, memory.last(self.window)[0]))
-        self.estimator_, self.memory_, self.detector_ = fitted, memory, detector
-        self.classes_ = fitted.classes_
-        self.n_trained_, self.unseen_, self.entries_, self.report_, self.refit_at_ = len(y), [], [], None, None
+        state = {
+            "estimator_": fitted,
+            "digests_": digests,
+            "memory_": memory,
+            "detector_": self._fresh_detector().fit(
+                features_of(fitted, memory.last(self.window)[0])
+            ),
+            "classes_": fitted.classes_,
+            "n_trained_": len(y),
+            "unseen_": [],
+            "refit_at_": None,
+            "report_": None,
+            "entries_": [],
+        }
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(fitted, name):
-                setattr(self, name, getattr(fitted, name))
-        self._write(X, y, "fit", None, None, "first rows")
+                state[name] = getattr(fitted, name)
+        return self._become(state, Block(X, y, told).entry("fit", len(y), "first rows"))
+
+    def _become(self, state, entry):
+        """Take over a new state all at once, and log how it came about."""
+        before = state.get("entries_", getattr(self, "entries_", []))
+        vars(self).update(state, entries_=[*before, entry])
         return self
 
     @available_if(_updates)
@@ -209,8 +248,8 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             All classes there will be; needed in the first call when that block lacks one.
         sample_weight : array-like (n,), optional
         **params : dict
-            More metadata, one value per row, as in :meth:`fit`. It is remembered with the rows: a refit that reaches back into
-            blocks that came without it does without it.
+            More metadata, one value per row, as in :meth:`fit`. It is remembered with the rows: a
+            refit that reaches back into blocks that came without it does without it.
 
         Returns
         -------
@@ -219,68 +258,95 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         DriftDetectedError
-            On drift with ``on_drift="raise"``; the model and its reference are as before, the refusal is in ``log_``.
+            On drift with ``on_drift="raise"``; the model and its reference are as before, the
+            refusal is in ``log_``.
         """
         self._validate_params()
         given = {"sample_weight": sample_weight, **params}
         if not hasattr(self, "estimator_"):
             return self._begin(X, y, classes, "partial_fit", given)
         told = routed_params(self, self.estimator, "partial_fit", given, callee="fit")
-        extra = routed_params(self, _updated_part(self.estimator), "partial_fit", given, part="updated")
-        X, y = _rows(X), _rows(y)
-        self._check_block(X, y)
-        answers = self._predictions(X, y)
-        covariate, concept = self._covariate(X), self._concept(answers)
-        reasons = [report.reason for report in (covariate, concept) if report is not None and report.recommendation == "retrain"]
-        self.report_ = covariate
-        if reasons and self.on_drift != "warn":
-            return self._obey(X, y, told, covariate, concept, "; ".join(reasons))
-        if reasons:
-            warnings.warn(f"The block drifted: {'; '.join(reasons)}. The model was updated all the same.", DriftWarning, stacklevel=2)
-        decision, why = self._learn(X, y, told, extra)
-        if answers is not None:
-            self.unseen_ = self._trim([*self.unseen_, answers])
-        self._renew_reference()
-        self._write(X, y, decision, covariate, concept, "; ".join(reasons) or why or (covariate if concept is None else concept).reason)
-        return self
+        part = last_step(self.estimator)
+        extra = routed_params(self, part, "partial_fit", given, part="updated")
+        block = Block(as_rows(X), as_rows(y), told, extra)
+        self._check_block(block.X, block.y)
+        self._judge(block)
+        if not block.kept.any():
+            entry = block.entry("skip", self.n_trained_, block.covariate.reason)
+            return self._become({"report_": block.covariate}, entry)
+        if block.drift and self.on_drift == "raise":
+            self._refuse(block)
+        if block.drift and self.on_drift == "warn":
+            message = f"The block drifted: {block.drift}. The model was updated all the same."
+            warnings.warn(message, DriftWarning, stacklevel=2)
+        learn = self._refit if block.drift and self.on_drift == "refit" else self._learn
+        decision, why, state = learn(block)
+        state["detector_"] = self._reference_of(state["estimator_"], state["memory_"])
+        state["report_"] = block.covariate
+        reason = block.drift or why or block.calm
+        return self._become(state, block.entry(decision, state["n_trained_"], reason))
 
-    def _learn(self, X, y, told, extra):
-        """Update; or refit when the rows since a drift have doubled, for what was learned from a handful is best forgotten."""
-        memory = self.memory_.copy()
-        memory.add(X, y, told)
-        due = self.refit_at_ is not None and len(memory) >= min(self.refit_at_, self.window)
-        if due:
-            self.estimator_ = self._train(*memory.all(), memory.told(len(memory)))
-            self.refit_at_ = None if len(memory) >= self.window else 2 * len(memory)
-        else:
-            update(self.estimator_, X, y, self.classes_, extra, skip_scaler_fit=self.skip_scaler_fit)
-        self.memory_ = memory
-        self.n_trained_ += len(y)
-        return ("refit", f"{len(memory)} rows since the drift, twice as many as in the last fit") if due else ("update", "")
+    def _judge(self, block):
+        """Ask both questions of a block, and say which of its rows to keep."""
+        block.covariate, block.kept = self._covariate(block.X)
+        if block.kept.any():
+            block.answers = self._predictions(block)
+            block.concept = self._concept(block.answers)
+
+    def _refuse(self, block):
+        entry = block.entry("refuse", self.n_trained_, block.drift)
+        self._become({"report_": block.covariate}, entry)
+        found = block.covariate if block.covariate.drift_detected else block.concept
+        message = f"The block drifted, so the model was left as it is: {block.drift}."
+        raise DriftDetectedError(message, found)
+
+    def _memory_with(self, block):
+        return self.memory_.with_block(block.X, block.y, block.told, block.kept, self.window)
+
+    def _learn(self, block):
+        """Update; or refit when the rows since a drift have doubled, for what was learned from a
+        handful is best forgotten."""
+        memory, n = self._memory_with(block), int(block.kept.sum())
+        state = {"memory_": memory, "n_trained_": self.n_trained_ + n}
+        if block.answers is not None:
+            state["unseen_"] = self._trim([*self.unseen_, block.answers])
+        if self.refit_at_ is not None and len(memory) >= min(self.refit_at_, self.window):
+            state |= self._train(*memory.all(), memory.told(len(memory)))
+            state["refit_at_"] = None if len(memory) >= self.window else 2 * len(memory)
+            why = f"{len(memory)} rows since the drift, twice as many as in the last fit"
+            return "refit", why, state
+        copy = follow_parameters(deepcopy(self.estimator_), self.estimator, self.digests_)
+        skip = self.skip_scaler_fit
+        update(
+            copy,
+            block.X,
+            block.y,
+            self.classes_,
+            block.extra,
+            skip_scaler_fit=skip,
+            kept=block.kept,
+        )
+        digests = parameter_digests(self.estimator)
+        return "update", "", state | {"estimator_": copy, "digests_": digests}
 
     def _train(self, X, y, told):
-        return start(self.estimator, X, y, None if set(y) == set(self.classes_) else self.classes_, told)
+        digests = parameter_digests(self.estimator)
+        classes = None if set(y) == set(self.classes_) else self.classes_
+        fitted = start(self.estimator, X, y, classes, told)
+        return {"estimator_": fitted, "digests_": digests}
 
-    def _obey(self, X, y, told, covariate, concept, reason):
-        if self.on_drift == "raise":
-            self._write(X, y, "refuse", covariate, concept, reason)
-            drifted = covariate if covariate.drift_detected else concept
-            raise DriftDetectedError(f"The block drifted, so the model was left as it is: {reason}.", drifted)
-        memory = self.memory_.copy()
-        memory.add(X, y, told)
-        rows, outcomes = self._refit_rows(memory, len(y))
-        told = memory.told(len(outcomes))
-        self.estimator_ = self._train(rows, outcomes, told)
-        self.refit_at_ = 2 * len(outcomes)
-        self.memory_ = Memory(self.window)
-        self.memory_.add(rows, outcomes, told)
-        self.n_trained_, self.unseen_ = len(outcomes), []
-        self._renew_reference()
-        self._write(X, y, "refit", covariate, concept, reason)
-        return self
+    def _refit(self, block):
+        """Train from scratch on the rows that drifted."""
+        memory = self._memory_with(block)
+        rows, outcomes = self._refit_rows(memory, int(block.kept.sum()))
+        n, told = len(outcomes), memory.told(len(outcomes))
+        recent = Memory(self.window, [(rows, outcomes)], [told])
+        state = {"memory_": recent, "n_trained_": n, "unseen_": [], "refit_at_": 2 * n}
+        return "refit", "", state | self._train(rows, outcomes, told)
 
     def _refit_rows(self, memory, n_block):
-        """The newest rows, as many as drifted; more while a class is missing that earlier rows have."""
+        """The newest rows, as many as drifted; more while a class is missing that earlier rows
+        have."""
         n = max(n_block, self._check_rows()) if self.refit_rows is None else self.refit_rows
         rows, outcomes = memory.last(n)
         while len(outcomes) < len(memory) and set(outcomes) != set(self.classes_):
@@ -294,35 +360,60 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     def _fresh_detector(self):
         return DriftDetector(alpha=0.01) if self.detector is None else clone(self.detector)
 
-    def _renew_reference(self):
-        X, _ = self.memory_.all()
-        self.detector_ = self._fresh_detector().fit(features_of(self.estimator_, X))
+    def _reference_of(self, estimator, memory):
+        return self._fresh_detector().fit(features_of(estimator, memory.all()[0]))
+
+    def _detector_now(self):
+        """The detector as its parameters are now, for they may have been set since the last
+        block."""
+        if self._fresh_detector().get_params() == self.detector_.get_params():
+            return self.detector_
+        return self._reference_of(self.estimator_, self.memory_)
 
     def _check_block(self, X, y):
         if len(y) == 0 or len(y) != X.shape[0]:
-            raise SktrainError(f"A block needs as many labels as rows, and at least one; got {len(y)} labels for X of shape {np.shape(X)}.")
+            raise SktrainError(
+                f"A block needs as many labels as rows, and at least one; got {len(y)} labels for X of shape {np.shape(X)}."
+            )
         new = sorted(set(np.asarray(y).tolist()) - set(np.asarray(self.classes_).tolist()), key=str)
         if new:
-            raise SktrainError(f"The block holds classes {new} that the model does not know ({list(self.classes_)}). Fit anew.")
-        self.estimator_.predict(_safe_indexing(X, np.arange(1)))  # refuses other columns before anything is touched
+            raise SktrainError(
+                f"The block holds classes {new} that the model does not know ({list(self.classes_)}). Fit anew."
+            )
+        self.estimator_.predict(
+            _safe_indexing(X, np.arange(1))
+        )  # refuses other columns before anything is touched
 
     def _covariate(self, X):
-        """Compare the block, joined by its predecessors when it is small, with the rows before."""
-        detector, needed = self.detector_, self._check_rows()
-        recent = features_of(self.estimator_, X)
-        if len(recent) < needed < len(self.memory_):
+        """Compare the block, joined by its predecessors when it is small, with the rows before; and
+        say which rows to keep."""
+        detector, needed = self._detector_now(), self._check_rows()
+        recent, windows = watched(self.estimator_, X)
+        n = len(recent)
+        if n < needed < len(self.memory_):
             rows = features_of(self.estimator_, join([self.memory_.all()[0], X]))
             cut = len(rows) - needed
-            before, recent = (_safe_indexing(rows, part) for part in (np.arange(cut), np.arange(cut, len(rows))))
+            before, recent = (
+                _safe_indexing(rows, part) for part in (np.arange(cut), np.arange(cut, len(rows)))
+            )
             detector = self._fresh_detector().fit(before)
-        return detector.check(recent)
+        report = detector.check(recent)
+        places = report.outlier_rows - (len(recent) - n)
+        kept = np.ones(n, dtype=bool)
+        kept[places[places >= 0]] = False
+        if windows is not None:
+            far = windows_far_outside(detector.reference_.tails, windows)
+            kept &= ~far | (
+                report.drift_detected and 2 * far.sum() > n
+            )  # of most rows, that is drift
+        return report, kept
 
-    def _predictions(self, X, y):
+    def _predictions(self, block):
         if not self.watch_performance:
             return None
-        if hasattr(self.estimator_, "predict_proba"):
-            return np.asarray(y), np.asarray(self.estimator_.predict_proba(X))
-        return np.asarray(y), np.asarray(self.estimator_.predict(X))
+        ask = "predict_proba" if hasattr(self.estimator_, "predict_proba") else "predict"
+        predicted = np.asarray(getattr(self.estimator_, ask)(block.X))
+        return np.asarray(block.y)[block.kept], predicted[block.kept]
 
     def _trim(self, answers):
         while len(answers) > 1 and sum(len(y) for y, _ in answers[1:]) >= self.window:
@@ -337,20 +428,31 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         n = max(len(answers[0]), self._check_rows())
         if len(y) <= n:
             return None
-        return check_performance(self.detector_, y[:-n], predicted[:-n], y[-n:], predicted[-n:], classes=self.classes_)
+        return check_performance(
+            self.detector_, y[:-n], predicted[:-n], y[-n:], predicted[-n:], classes=self.classes_
+        )
 
-    def _write(self, X, y, decision, covariate, concept, reason):
-        index = getattr(X, "index", None)
-        times = index.get_level_values(-1) if isinstance(index, (pd.DatetimeIndex, pd.MultiIndex)) else None
-        status = ["NOT_CHECKED" if report is None else report.status for report in (covariate, concept)]
-        span = (None, None) if times is None else (times.min(), times.max())
-        self.entries_.append(dict(zip(_LOG, (len(y), *span, decision, *status, self.n_trained_, reason))))
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        if "memory_" in state:
+            state["memory_"] = dict(vars(state["memory_"]))
+        if state.get("report_") is not None:
+            state["report_"] = dict(state["report_"])
+        return state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        if isinstance(state.get("memory_"), dict):
+            state["memory_"] = Memory(**state["memory_"])
+        if isinstance(state.get("report_"), dict):
+            state["report_"] = DriftReport(**state["report_"])
+        super().__setstate__(state)
 
     @property
     def log_(self):
         """What was decided about every block, as a DataFrame."""
         check_is_fitted(self, "entries_")
-        return pd.DataFrame(self.entries_, columns=_LOG)
+        return pd.DataFrame(self.entries_, columns=LOG)
 
     def predict(self, X):
         """Classes of the rows of ``X``, by the model in use."""

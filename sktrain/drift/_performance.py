@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 
 from .._validation import labelled_mask
 from ..exceptions import SktrainError
-from ._null import Series, benjamini_hochberg, mean_p_values
+from ._null import benjamini_hochberg, centred_moments, mean_p_values
 from ._report import DriftReport
 from ._statistics import population_stability_index, smoothed_shares
 
@@ -77,8 +77,7 @@ def _rise(old, new):
     ranks = ndtri((rankdata(np.concatenate([old, new])) - 0.5) / (len(old) + len(new)))
     both = [np.column_stack(pair) for pair in ((old, ranks[: len(old)]), (new, ranks[len(old) :]))]
     difference = both[1].mean(axis=0) - both[0].mean(axis=0)
-    series = [Series([values - values.mean(axis=0)], len(values)) for values in both]
-    p_values, effective = mean_p_values(difference, *series, location=np.array([True, True]))
+    p_values, effective = mean_p_values(difference, *centred_moments(*both), location=np.array([True, True]))
     return max(_one_sided(p, gap) for p, gap in zip(p_values, difference)), float(effective[0])
 
 
@@ -86,7 +85,7 @@ def _label_p_value(old, new, n_classes):
     """Whether the shares of the classes changed: the most surprising class, times their number."""
     hot = [(codes[:, None] == np.arange(n_classes)).astype(float) for codes in (old, new)]
     difference = hot[1].mean(axis=0) - hot[0].mean(axis=0)
-    p_values, _ = mean_p_values(difference, *(Series([h - h.mean(axis=0)], len(h)) for h in hot))
+    p_values, _ = mean_p_values(difference, *centred_moments(*hot))
     return float(min(p_values.min() * max(n_classes - 1, 1), 1.0))
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.utils import check_random_state
 
 from .._spans import concurrency
-from .._validation import check_count
+from .._validation import check_count, label_spans, label_times_of
 from ..exceptions import SktrainError
 
 __all__ = ["average_uniqueness", "sequential_bootstrap", "time_decay_weights"]
@@ -21,8 +21,8 @@ def average_uniqueness(starts, ends=None, *, bars_index=None):
     Parameters
     ----------
     starts : array-like of int, shape (n,), or Series of timestamps
-        First bar of each label. Or, without ``ends``: end times indexed by start times, as ``label_end_times`` gives them,
-        by time or by (symbol, time); labels of different symbols do not overlap.
+        First bar of each label. Or, without ``ends``: labels that carry when they are known, or end times indexed by start
+        times, as ``label_end_times`` gives them, by time or by (symbol, time); labels of different symbols do not overlap.
     ends : array-like of int, shape (n,), optional
         Last bar of each label, included.
     bars_index : Index, optional
@@ -64,7 +64,9 @@ def _ranges(starts, ends, bars_index):
     """Closed ranges of bar positions (-1 where the end is unknown), and the index of the result."""
     if ends is None:
         if not isinstance(starts, pd.Series):
-            raise SktrainError(f"Without ends, starts must be a Series of end times indexed by start times, got {type(starts).__name__}.")
+            raise SktrainError(f"Without ends, starts must be labels or a Series of end times indexed by start times, got {type(starts).__name__}.")
+        if label_times_of(starts) is not None and not pd.api.types.is_datetime64_any_dtype(starts):
+            starts = _ends_of_labels(starts)
         return *_ranges_of_times(starts, bars_index), starts.index
     if bars_index is not None:
         raise SktrainError("bars_index belongs to a Series of end times; spans given as starts and ends are bar positions already.")
@@ -75,6 +77,14 @@ def _ranges(starts, ends, bars_index):
     if len(first) and first.min() < 0:
         raise SktrainError(f"starts: label {int(np.argmin(first))} begins at bar {first.min()}, before the first bar (0).")
     return first, last, None
+
+
+def _ends_of_labels(y):
+    """When each of the labels is known, NaT where a row has none."""
+    spans, axis = label_spans(y, y, caller="average_uniqueness")
+    zone = (axis.index.levels[1] if isinstance(axis.index, pd.MultiIndex) else axis.index).tz
+    ends = pd.DatetimeIndex(spans.end, tz=None if zone is None else "UTC")
+    return pd.Series(ends if zone is None else ends.tz_convert(zone), index=y.index).where(y.notna())
 
 
 def _whole(name, values):

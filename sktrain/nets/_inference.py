@@ -122,7 +122,9 @@ class Inference:
         weight = factor[codes] if job.valid.weight is None else factor[codes] * _numbers(job.valid.weight)
         if weight.any():
             scores = self._all_scores(job.valid)
-            self.posterior_ = self.posterior_.calibrated(scores, codes, prior / prior.sum(), weight=weight, share=job.block.share)
+            self.posterior_ = self.posterior_.calibrated(
+                scores, codes, prior / prior.sum(), counts.sum(), weight=weight, share=job.block.share
+            )
 
     def _class_factors(self, counts):
         """How much more than its rows each class weighed in training."""

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import Dataset as TorchDataset, Subset, TensorDataset
 
 from .._spans import cut_blocks
-from .._validation import label_spans, labelled_mask, synthetic_rows
+from .._validation import label_spans, labelled_mask, said_horizon, synthetic_rows
 from ..exceptions import ResamplingWarning, SktrainError, UnknownHorizonWarning
 from ._batches import WindowRows
 
@@ -32,6 +32,7 @@ class ValidationBlock:
     n_purged: int = 0
     reason: str | None = None
     share: float = 1.0  # independent rows per validation row: labels that overlap say the same thing several times
+    horizon: int | str | None = None  # what labels were said to look ahead: bars, or a length of time
 
     def summary(self):
         """One line."""
@@ -75,54 +76,68 @@ def last_block(X, y, codes, *, fraction, horizon=None, label_end_times=None, tim
     """
     n = len(codes)
     everything = np.arange(n)
+    told = said_horizon(X, y, horizon)
     if fraction * n < _FEWEST:
-        return ValidationBlock(everything, None, reason=f"{fraction:.0%} of {n} rows are fewer than {_FEWEST}")
+        reason = f"{fraction:.0%} of {n} rows are fewer than {_FEWEST}"
+        return ValidationBlock(everything, None, reason=reason, horizon=told)
     known = {"horizon": horizon, "label_end_times": label_end_times, "times": times}
     spans, axis = label_spans(X, y, **known, caller=caller, strict=False, warn=False)
     n_times = len(spans.axis)
     first = n_times - max(1, round(fraction * n_times))
     if first < 1:
-        return ValidationBlock(everything, None, reason="all rows share one time")
+        return ValidationBlock(everything, None, reason="all rows share one time", horizon=told)
     cut = cut_blocks(spans, [(first, n_times - 1)], np.ones(n, dtype=bool))
     valid = np.flatnonzero((spans.codes >= first) & ~synthetic_rows(X, y))
     train = np.flatnonzero(cut.train)
-    if len(train) < _KEPT * n or len(valid) < _FEWEST:
-        return ValidationBlock(everything, None, reason=f"purging would leave {len(train)} of {n} rows to train on")
-    if len(np.unique(codes[train])) < len(np.unique(codes)):
-        return ValidationBlock(everything, None, reason="a class stands in the last block only")
-    if axis.index is None and _stand_class_by_class(codes, valid):
-        warnings.warn(
-            f"{caller} validates on nothing: the rows carry no times and the last {len(valid)} of them stand class by class, as over-samplers "
-            "append synthetic rows. Resample with WindowSMOTE, ResampledClassifier or apply_smote, or give rows in order of time.",
-            ResamplingWarning,
-            stacklevel=4,
+    appended = axis.index is None and _stand_class_by_class(codes, valid)
+    reason = _unfit(codes, train, valid, appended)
+    if appended:
+        message = (
+            f"{caller} validates on nothing: the rows carry no times and the last {len(valid)} of them stand class by class, "
+            "as over-samplers append synthetic rows. Resample with WindowSMOTE, ResampledClassifier or apply_smote, or give rows "
+            "in order of time."
         )
-        return ValidationBlock(everything, None, reason="the last rows stand class by class, as resampled rows do")
-    if len(np.unique(codes[valid])) < 2:
-        return ValidationBlock(everything, None, reason="the last block holds a single class")
-    if spans.source is None:
-        warnings.warn(
-            f"{caller} does not know how far the labels look ahead, so the {len(valid)} rows it validates on are not purged. Pass labels of a "
-            "sktrain labeler, label_end_times=..., or horizon=... (0 for labels known at once).",
-            UnknownHorizonWarning,
-            stacklevel=4,
+        warnings.warn(message, ResamplingWarning, stacklevel=5)
+    elif reason is None and spans.source is None:
+        message = (
+            f"{caller} does not know how far the labels look ahead, so the {len(valid)} rows it validates on are not purged. "
+            "Pass labels of a sktrain labeler, label_end_times=..., or horizon=... (0 for labels known at once)."
         )
+        warnings.warn(message, UnknownHorizonWarning, stacklevel=5)
+    if reason is not None:
+        return ValidationBlock(everything, None, reason=reason, horizon=told)
     lengths = np.searchsorted(spans.axis, spans.end[valid], "right") - 1 - spans.codes[valid]
-    return ValidationBlock(train, valid, int(cut.purged.sum()), share=1 / max(1.0, float(np.median(lengths))))
+    share = 1 / max(1.0, float(np.median(lengths)))
+    return ValidationBlock(train, valid, int(cut.purged.sum()), share=share, horizon=told)
 
 
-_CHANCE = 1e-3  # of a run of one class at the end, in rows of equally many of each class: below it, rows were appended
+def _unfit(codes, train, valid, appended):
+    """Why rows cannot be divided like this, or None."""
+    if len(train) < _KEPT * len(codes) or len(valid) < _FEWEST:
+        return f"purging would leave {len(train)} of {len(codes)} rows to train on"
+    if len(np.unique(codes[train])) < len(np.unique(codes)):
+        return "a class stands in the last block only"
+    if appended:
+        return "the last rows stand class by class, as resampled rows do"
+    return "the last block holds a single class" if len(np.unique(codes[valid])) < 2 else None
+
+
+_SHORTEST = 8  # rows of one class in a row before they can be told from chance (2**-7 for two classes)
+_LONGER = 2  # times the longest run before them
 
 
 def _stand_class_by_class(codes, valid):
-    """Whether the last rows form one run per class, or end in a run that classes of equal size would hardly show in order of time."""
+    """Whether the last rows form at most one run per class, or end in runs far longer than any before them."""
     last = codes[valid]
-    changes = np.flatnonzero(np.diff(last))
-    if len(changes) + 1 == len(np.unique(last)):
+    if np.count_nonzero(np.diff(last)) + 1 == len(np.unique(last)):
         return True
-    counts = np.bincount(codes)
-    run = len(last) - 1 - changes[-1]
-    return len(np.unique(counts[counts > 0])) == 1 and float(np.count_nonzero(counts)) ** (1.0 - run) < _CHANCE
+    edges = np.flatnonzero(np.diff(codes)) + 1
+    lengths = np.diff(np.concatenate([[0], edges, [len(codes)]]))
+    for appended in range(1, len(np.unique(codes))):
+        tail, before = lengths[-appended:], lengths[:-appended]
+        if tail.min() >= _SHORTEST and tail.min() > _LONGER * before.max(initial=0):
+            return True
+    return False
 
 
 @dataclass

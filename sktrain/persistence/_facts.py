@@ -5,7 +5,6 @@ Nothing here is needed to open a file; versions are compared when it is opened.
 """
 
 from importlib import import_module
-from numbers import Integral
 import platform
 import re
 import sys
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from .._io import sha256
+from .._validation import as_span, shown_span
 
 __all__ = [
     "drift",
@@ -101,18 +101,20 @@ def dtypes_of(*sources):
 
 
 def horizon_of(estimator):
-    """Bars a label looks ahead, as the last step or a part of it was told; None when nobody was."""
+    """What a label looks ahead (bars, or a length of time as text), as the last step or a part of it was told; else None."""
     own = getattr(estimator, "horizon", None)
-    if isinstance(own, Integral) and not isinstance(own, bool):
-        return int(own)
-    named = [*getattr(estimator, "steps", ())[-1:], *(getattr(estimator, "estimators", None) or ())]
-    parts = [part[1] for part in named if isinstance(part, tuple)] + [
-        getattr(estimator, "estimator", None)
-    ]
-    return next(
-        (found for part in parts if part is not None and (found := horizon_of(part)) is not None),
-        None,
-    )
+    if own is not None:
+        return shown_span(as_span("horizon", own, minimum=0))
+    learned = getattr(getattr(estimator, "validation_", None), "horizon", None)
+    if learned is not None:
+        return learned
+    parts = [step for _, step in getattr(estimator, "steps", ())[-1:]]
+    parts += list(getattr(estimator, "estimators_", None) or ())
+    names = ("best_estimator_", "estimator_", "estimator")
+    parts += [getattr(estimator, name) for name in names if hasattr(estimator, name)]
+    parts += [part[1] for part in getattr(estimator, "estimators", None) or () if isinstance(part, tuple)]
+    said = (horizon_of(part) for part in parts if part is not None and not isinstance(part, str))
+    return next((found for found in said if found is not None), None)
 
 
 def fingerprint(data):

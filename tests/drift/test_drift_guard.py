@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -172,6 +174,199 @@ def test_a_detector_of_ones_own_is_cloned(rng):
     model.partial_fit(*world(rng, 200, shift=5))
     assert model.log_["decision"].iloc[-1] == "update"
     assert not hasattr(detector, "reference_")
+
+
+def bad_tick(rng, n, place=7, size=1e4):
+    X, y = world(rng, n)
+    X[place, 2] = size
+    return X, y
+
+
+@pytest.mark.parametrize("size", [1e4, float(np.finfo(np.float32).max), -1e3])
+def test_a_bad_tick_is_neither_learned_nor_remembered(rng, size):
+    model, plain = guard().fit(*world(rng, 1000)), None
+    plain = GaussianNB().fit(*model.memory_.all())
+    X, y = bad_tick(rng, 100, size=size)
+    model.partial_fit(X, y)
+    plain.partial_fit(np.delete(X, 7, axis=0), np.delete(y, 7))
+    assert model.log_[["decision", "n_outliers", "n_trained"]].iloc[-1].tolist() == ["update", 1, 1099]
+    assert model.report_["outliers"].index.tolist() == [7]
+    np.testing.assert_allclose(model.predict_proba(X[:5]), plain.predict_proba(X[:5]))
+    assert np.abs(model.memory_.all()[0]).max() < 10
+    assert model.partial_fit(*world(rng, 100)).log_["decision"].iloc[-1] == "update"
+
+
+def test_bad_ticks_never_cost_the_model_its_accuracy():
+    """Eight seeds of one value of 10,000 standard deviations in 100 rows, for a model that one such row ruins."""
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        first, test, (X, y) = world(rng, 1000), world(rng, 2000), bad_tick(rng, 100)
+        clean = np.delete(X, 7, axis=0), np.delete(y, 7)
+        sgd = SGDClassifier(loss="log_loss", random_state=0)
+        model, spared = (guard(make_pipeline(StandardScaler(), sgd)).fit(*first).partial_fit(*block) for block in ((X, y), clean))
+        assert model.log_["decision"].tolist() == spared.log_["decision"].tolist()
+        np.testing.assert_array_equal(model.predict_proba(test[0]), spared.predict_proba(test[0]))
+        assert model.score(*test) > 0.75  # a spoiled one is below 0.6
+
+
+def test_when_most_rows_are_far_outside_it_is_drift(rng):
+    model = guard().fit(*world(rng, 400))
+    X, y = world(rng, 100)
+    model.partial_fit(1000 * X, y)
+    assert model.log_[["decision", "covariate", "n_outliers"]].iloc[-1].tolist() == ["refit", "DRIFT", 0]
+
+
+def test_a_block_of_nothing_but_bad_ticks_is_skipped(rng):
+    model = guard().fit(*world(rng, 400))
+    before = model.estimator_
+    model.partial_fit(*bad_tick(rng, 1, place=0))
+    assert model.log_[["decision", "n_outliers", "n_trained"]].iloc[-1].tolist() == ["skip", 1, 400]
+    assert model.estimator_ is before
+    assert len(model.memory_) == 400
+    assert model.partial_fit(*world(rng, 1)).log_["decision"].iloc[-1] == "update"
+
+
+def test_windows_that_hold_a_bad_tick_are_kept_out(rng):
+    from sktrain import SlidingWindow
+
+    class Newest(GaussianNB):
+        """Sees the last step of its windows and counts what it learned from."""
+
+        def fit(self, X, y):
+            return super().fit(np.asarray(X)[:, -1], y)
+
+        def partial_fit(self, X, y, classes=None):
+            self.seen_ = np.asarray(X)
+            return super().partial_fit(self.seen_[:, -1], y, classes)
+
+        def predict_proba(self, X):
+            return super().predict_proba(np.asarray(X)[:, -1])
+
+        def predict(self, X):
+            return super().predict(np.asarray(X)[:, -1])
+
+    X, y = world(rng, 500)
+    X[430, 1] = 1e6
+    frame = pd.DataFrame(X, pd.date_range("2020", periods=500), list("abc"))
+    model = guard(make_pipeline(SlidingWindow(lookback=5), Newest())).fit(frame[:400], y[:400])
+    model.partial_fit(frame[400:], y[400:])
+    assert model.log_[["decision", "n_outliers"]].iloc[-1].tolist() == ["update", 5]
+    seen = model.estimator_[-1].seen_
+    assert seen.shape == (95, 5, 3)
+    assert np.nanmax(np.abs(seen)) < 10
+
+
+class Fails(GaussianNB):
+    """Learns a little, spoils itself, then fails as it is told."""
+
+    error = None
+
+    def partial_fit(self, X, y, classes=None):
+        super().partial_fit(X[:1], y[:1], classes)
+        if type(self).error is not None:
+            self.theta_[:] = np.nan
+            raise type(self).error
+        return super().partial_fit(X[1:], y[1:], classes)
+
+    def fit(self, X, y):
+        if type(self).error is not None:
+            raise type(self).error
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize("on_drift", ["refit", "raise", "warn"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("diverged"), MemoryError()])
+@pytest.mark.parametrize("shift", [0, 3])
+def test_a_failed_update_leaves_the_guard_as_it_was(rng, monkeypatch, on_drift, error, shift):
+    import pickle
+
+    model = guard(make_pipeline(StandardScaler(), Fails()), on_drift=on_drift).fit(*world(rng, 400))
+    model.partial_fit(*world(rng, 100))
+    state = pickle.dumps(model)
+    block = world(rng, 100, shift=shift)
+    monkeypatch.setattr(Fails, "error", error)
+    refused = on_drift == "raise" and shift
+    with pytest.raises(DriftDetectedError if refused else type(error)), pytest.warns() if on_drift == "warn" and shift else nullcontext():
+        model.partial_fit(*block)
+    if not refused:
+        assert pickle.dumps(model) == state
+    monkeypatch.setattr(Fails, "error", None)
+    again = pickle.loads(state)
+    for one in (model, again):
+        one.set_params(on_drift="refit").partial_fit(*block)
+    np.testing.assert_array_equal(model.predict_proba(block[0]), again.predict_proba(block[0]))
+
+
+def test_weights_follow_the_rows_that_are_kept(rng):
+    first, (X, y) = world(rng, 400), bad_tick(rng, 100)
+    weights, clean = rng.random(500), np.arange(100) != 7
+    model = guard(make_pipeline(StandardScaler(), GaussianNB())).fit(*first, sample_weight=weights[:400])
+    model.partial_fit(X, y, sample_weight=weights[400:])
+    spared = guard(make_pipeline(StandardScaler(), GaussianNB())).fit(*first, sample_weight=weights[:400])
+    spared.partial_fit(X[clean], y[clean], sample_weight=weights[400:][clean])
+    np.testing.assert_array_equal(model.predict_proba(first[0]), spared.predict_proba(first[0]))
+    np.testing.assert_array_equal(*(np.concatenate(list(one.memory_.told(499).values())) for one in (model, spared)))
+
+
+def test_parameters_set_later_count(rng):
+    model = guard(SGDClassifier(loss="log_loss", learning_rate="constant", eta0=0.01, random_state=0), window=400).fit(*world(rng, 400))
+    model.set_params(estimator__eta0=1e-9, window=150)
+    before = model.estimator_.coef_.copy()
+    model.partial_fit(*world(rng, 100))
+    np.testing.assert_allclose(model.estimator_.coef_, before, atol=1e-6)
+    assert model.estimator_.eta0 == 1e-9
+    assert len(model.memory_) == 150
+    model.set_params(detector=DriftDetector(mean_shift_threshold=50.0, psi_threshold=50.0, correlation_threshold=0.0), watch_performance=False)
+    assert model.partial_fit(*world(rng, 100, shift=2)).log_["decision"].iloc[-1] == "update"
+    model.set_params(estimator=make_pipeline(StandardScaler(), GaussianNB()))
+    with pytest.raises(SktrainError, match="changed since it was fitted"):
+        model.partial_fit(*world(rng, 100, shift=2))
+    assert len(model.log_) == 3
+
+
+def test_a_guard_goes_on_from_its_file(rng, tmp_path):
+    import joblib
+
+    from sktrain import load, save
+
+    frame = pd.DataFrame(rng.normal(size=(700, 3)), pd.date_range("2020", periods=700), list("abc"))
+    y = (frame["a"] > frame["b"]).astype(int)
+    model = guard(make_pipeline(StandardScaler(), SGDClassifier(loss="log_loss", random_state=0))).fit(frame[:400], y[:400])
+    model.partial_fit(frame[400:500], y[400:500])
+    joblib.dump(model, tmp_path / "guard.joblib")
+    save(model, tmp_path / "guard.sktrain")
+    model.partial_fit(frame[500:600], y[500:600])
+    for again in (joblib.load(tmp_path / "guard.joblib"), load(tmp_path / "guard.sktrain")):
+        assert again.report_.status == "NO_DRIFT"
+        again.partial_fit(frame[500:600], y[500:600])
+        np.testing.assert_array_equal(again.predict_proba(frame), model.predict_proba(frame))
+        pd.testing.assert_frame_equal(again.log_, model.log_)
+
+
+def test_a_guard_without_partial_fit_still_predicts(rng):
+    X, y = world(rng, 300)
+    model = guard(make_pipeline(StandardScaler(), LogisticRegression())).fit(X, y)
+    np.testing.assert_array_equal(model.predict(X), make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y).predict(X))
+
+
+@pytest.mark.slow
+def test_a_net_survives_a_sentinel_and_a_failure(rng, monkeypatch):
+    from sktrain import TransformerClassifier
+
+    X, y = world(rng, 300)
+    model = guard(TransformerClassifier(random_state=0, max_epochs=2, verbose=0), on_drift="raise").fit(X, y)
+    block, outcome = bad_tick(rng, 100, size=float(np.finfo(np.float32).max))
+    model.partial_fit(block, outcome)
+    assert model.log_["n_outliers"].iloc[-1] == 1
+    before = model.predict_proba(X)
+
+    def interrupted(self, *args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TransformerClassifier, "partial_fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.partial_fit(*world(rng, 100))
+    np.testing.assert_array_equal(model.predict_proba(X), before)
 
 
 @pytest.mark.slow

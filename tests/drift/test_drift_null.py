@@ -4,13 +4,16 @@ from scipy.signal import lfilter
 from scipy.stats import false_discovery_control, fisher_exact
 
 from sktrain.drift._null import (
-    Series,
+    Moments,
     _autoregression,
     _finite_mean_factor,
     _heterogeneous,
     benjamini_hochberg,
+    centred_moments,
     count_p_values,
+    horizons,
     mean_p_values,
+    moments,
     share_p_values,
 )
 
@@ -21,12 +24,52 @@ def ar(rng, phi, n, m):
     return lfilter([1.0], [1.0, -phi], noise, axis=0)
 
 
-def centred(values):
-    return Series([values - values.mean(axis=0)], len(values))
-
-
 def p_values(old, new, **options):
-    return mean_p_values(new.mean(axis=0) - old.mean(axis=0), centred(old), centred(new), **options)
+    return mean_p_values(new.mean(axis=0) - old.mean(axis=0), *centred_moments(old, new), **options)
+
+
+def of_blocks(*blocks):
+    n = sum(len(block) for block in blocks)
+    return [moments(list(blocks), n, horizons(n))]
+
+
+@pytest.mark.parametrize("n, spans", [(50, [1]), (300, [1, 6]), (1500, [1, 6, 36]), (7000, [1, 6, 36, 216])])
+def test_moments_hold_the_regressions_of_a_plain_least_squares(n, spans):
+    """Both models from the remembered sums against lstsq on the rows, and shorter spans from longer ones."""
+    x = ar(np.random.default_rng(0), 0.7, n, 2)
+    (held,) = of_blocks(x)
+    assert horizons(n) == spans
+    for size in range(1, len(spans) + 1):
+        reach = spans[-1]
+        past = np.stack([[x[t - span : t].mean(axis=0) for t in range(reach, n)] for span in spans[:size]])
+        for series in range(2):
+            now, own = x[reach:, series], past[:, :, series].T
+            weights = np.linalg.lstsq(own, now, rcond=None)[0]
+            matrix = held.long.matrix(size)[series]
+            ours = np.linalg.solve(matrix[1:, 1:], matrix[1:, 0])
+            assert 1 + ours[-1] == pytest.approx(weights.sum(), abs=1e-8)
+            left = matrix[0, 0] - matrix[0, 1:] @ ours
+            assert left == pytest.approx(((now - own @ weights) ** 2).sum(), rel=1e-8)
+
+
+def test_single_precision_is_enough_for_a_series_as_smooth_as_prices():
+    x = np.cumsum(np.cumsum(np.random.default_rng(0).standard_normal((8000, 3)), axis=0), axis=0)
+    x -= x.mean(axis=0)
+    exact = of_blocks(x)
+    rounded = [Moments.join(exact)]
+    for model in (_autoregression, _heterogeneous):
+        for a, b in zip(model(exact), model(rounded)):
+            np.testing.assert_allclose(a, b, rtol=1e-3)
+
+
+def test_a_short_reference_leaves_long_memory_to_the_many_new_rows():
+    rng = np.random.default_rng(0)
+    old, new = ar(rng, 0.5, 60, 1), np.sqrt(0.3) * ar(rng, 0.98, 20_000, 1) + rng.standard_normal((20_000, 1))
+    first = moments([old - old.mean(axis=0)], 60, horizons(120))
+    second = moments([new - new.mean(axis=0)], 20_000, horizons(20_060))
+    assert first.long.n_spans < second.long.n_spans
+    alone = _heterogeneous([second])
+    np.testing.assert_allclose(_heterogeneous([first, second])[0], alone[0], rtol=0.05)
 
 
 @pytest.mark.parametrize("phi, n", [(0.0, 5), (0.5, 10), (0.9, 50), (0.98, 200)])
@@ -41,7 +84,7 @@ def test_both_models_find_the_long_run_variance(phi):
     x = ar(np.random.default_rng(0), phi, 60_000, 12)
     truth = (1 + phi) / (1 - phi)
     for model in (_autoregression, _heterogeneous):
-        lrv, _, freedom = model([x - x.mean(axis=0)], 1)
+        lrv, _, freedom = model(of_blocks(x - x.mean(axis=0)))
         assert lrv.mean() == pytest.approx(truth, rel=0.1)
         assert (freedom > 100).all()
 
@@ -50,8 +93,8 @@ def test_the_longer_model_sees_a_faint_slow_memory_that_ar1_overlooks():
     rng = np.random.default_rng(0)
     x = np.sqrt(0.3) * ar(rng, 0.95, 100_000, 3) + np.sqrt(0.7) * rng.standard_normal((100_000, 3))
     truth = 0.3 * 1.95 / 0.05 + 0.7
-    assert (_autoregression([x], 1)[0] < 0.4 * truth).all()
-    np.testing.assert_allclose(_heterogeneous([x], 1)[0], truth, rtol=0.2)
+    assert (_autoregression(of_blocks(x))[0] < 0.4 * truth).all()
+    np.testing.assert_allclose(_heterogeneous(of_blocks(x))[0], truth, rtol=0.2)
 
 
 @pytest.mark.parametrize("phi, bound", [(0.0, 0.062), (0.5, 0.062), (0.9, 0.065), (0.98, 0.065)])
@@ -89,7 +132,7 @@ def test_blocks_do_not_touch():
     """Splitting a sample into two blocks loses one pair of neighbours, not more."""
     x = ar(np.random.default_rng(0), 0.7, 4000, 2)
     x -= x.mean(axis=0)
-    whole, halves = _autoregression([x], 1), _autoregression([x[:2000], x[2000:]], 1)
+    whole, halves = _autoregression(of_blocks(x)), _autoregression(of_blocks(x[:2000], x[2000:]))
     np.testing.assert_allclose(whole[1], halves[1], rtol=1e-2)
 
 
@@ -105,7 +148,7 @@ def test_counts_are_fishers(table):
 def test_a_vanished_share_is_more_surprising_than_its_difference():
     rng = np.random.default_rng(0)
     old, new = (rng.random((1000, 1)) < 0.05).astype(float), np.zeros((250, 1))
-    by_share = share_p_values(old.sum(axis=0).astype(int), 1000, np.zeros(1, int), 250, centred(old), centred(new))[0][0]
+    by_share = share_p_values(old.sum(axis=0).astype(int), 1000, np.zeros(1, int), 250, *centred_moments(old, new))[0][0]
     assert by_share < p_values(old, new)[0][0]
     assert by_share >= count_p_values(old.sum(axis=0).astype(int), 1000, np.zeros(1, int), 250)[0]
 

