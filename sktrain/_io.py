@@ -122,7 +122,7 @@ def read_file(path: str | os.PathLike, *, limit: int = 2**31) -> bytes:
     with open(handle, "rb") as file:
         if found.st_size > limit:
             raise OSError(errno.EFBIG, f"it has {found.st_size:,} bytes, more than {limit:,}", os.fspath(path))
-        return file.read(limit)
+        return file.read(found.st_size)  # a file that grows meanwhile is read as it was
 
 
 def _refuse_others(found, path):

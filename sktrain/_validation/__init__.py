@@ -16,7 +16,7 @@ from ._label_times import (
     write_label_times,
 )
 from ._labels import horizon_in_bars, label_horizon, label_spans, labelled_mask, said_horizon
-from ._numbers import Count, Number, check_count
+from ._numbers import Count, Number, check_count, real_numbers
 from ._times import TimeAxis, check_order, time_axis, to_timestamps
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "label_times_of",
     "labelled_mask",
     "mark_synthetic",
+    "real_numbers",
     "said_horizon",
     "shown_span",
     "synthetic_rows",

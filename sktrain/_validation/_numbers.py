@@ -8,7 +8,7 @@ from sklearn.utils._param_validation import Interval
 
 from ..exceptions import SktrainError
 
-__all__ = ["Count", "Number", "check_count"]
+__all__ = ["Count", "Number", "check_count", "real_numbers"]
 
 
 class Count(Interval):
@@ -44,3 +44,20 @@ def check_count(name, value, *, minimum=1):
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or value < minimum:
         raise SktrainError(f"{name} must be an integer >= {minimum}, got {value!r}.")
     return int(value)
+
+
+def real_numbers(name, values):
+    """``values`` as an array of float64, or a refusal of complex numbers, times and what is no number.
+
+    Examples
+    --------
+    >>> real_numbers("returns", [0.5, 1])
+    array([0.5, 1. ])
+    """
+    array = np.asarray(values)
+    if array.dtype.kind in "cmM":
+        raise SktrainError(f"{name} must be real numbers, got {array.dtype}.")
+    try:
+        return array.astype(np.float64, copy=False)
+    except (TypeError, ValueError) as error:
+        raise SktrainError(f"{name} must be real numbers: {error}.") from error

@@ -5,6 +5,7 @@ The file is JSON, replaced atomically. It states what it belongs to; another est
 
 import hashlib
 import json
+import math
 from pathlib import Path
 import pickle
 import time
@@ -13,12 +14,13 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from .._io import atomic_write
+from .._io import atomic_write, read_file
 from ..exceptions import CorruptFileError, SktrainError, StudyMismatchError
 
 __all__ = ["Journal", "fingerprint"]
 
 _FORMAT = "sktrain null calibration 1"
+_LARGEST = 2**28  # bytes: millions of scores
 _PAUSE = 1.0  # seconds between two writes
 
 
@@ -94,12 +96,35 @@ class Journal:
         self._written = time.monotonic()
 
 
+def _refuse_constant(name):
+    raise ValueError(f"it holds {name}, which no score is")
+
+
 def _read(path):
     try:
-        state = json.loads(path.read_text())
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        state = json.loads(read_file(path, limit=_LARGEST).decode(), parse_constant=_refuse_constant)
+    except (OSError, RecursionError, ValueError) as error:
         raise CorruptFileError(f"{str(path)!r} is not a journal of null_calibration: {error}. Delete it, or choose another path.") from error
     expected = {"format", "belongs", "entropy", "fold_scores", "nulls"}
     if not isinstance(state, dict) or state.get("format") != _FORMAT or set(state) != expected:
         raise CorruptFileError(f"{str(path)!r} is not a journal of null_calibration ({_FORMAT!r}). Choose another path.")
+    if not _is_whole(state):
+        raise CorruptFileError(
+            f"{str(path)!r} is a damaged journal of null_calibration: it holds what is no score. Delete "
+            "it, or choose another path."
+        )
     return state
+
+
+def _is_whole(state):
+    """Whether every part has its type, every number is finite."""
+    folds, nulls, entropy = state["fold_scores"], state["nulls"], state["entropy"]
+    scores = [*(folds or []), *(nulls.values() if isinstance(nulls, dict) else [None])]
+    return (
+        isinstance(state["belongs"], dict)
+        and (folds is None or isinstance(folds, list))
+        and type(entropy) is int
+        and entropy >= 0
+        and all(type(score) in (int, float) and math.isfinite(score) for score in scores)
+        and all(number.isascii() and number.isdigit() for number in nulls)
+    )

@@ -10,7 +10,7 @@ from math import comb
 
 import numpy as np
 
-from .._validation import check_count
+from .._validation import check_count, real_numbers
 from ..exceptions import InvalidSplitError, NotEnoughDataError, SktrainError
 
 __all__ = ["BacktestOverfitting", "effective_number_of_trials", "probability_of_backtest_overfitting"]
@@ -99,6 +99,11 @@ def probability_of_backtest_overfitting(returns, n_blocks=16, *, metric="sharpe"
     1.0
     """
     values = _matrix(returns, "configuration")
+    if (values == values[:, :1]).all():
+        raise SktrainError(
+            f"All {values.shape[1]} configurations have the same returns: nothing was chosen among "
+            "them, so nothing can be overfitted. Give each configuration its own column."
+        )
     blocks = _block_bounds(len(values), n_blocks)
     half = len(blocks) // 2
     judge = _judge(values, blocks, metric)
@@ -205,7 +210,7 @@ def _by_autocorrelation(scores):
 
 
 def _matrix(returns, what, fewest=2):
-    values = np.asarray(returns, dtype=np.float64)
+    values = real_numbers("returns", returns)
     if values.ndim != 2:
         raise SktrainError(f"Expected a matrix with one row per period and one column per {what}, got {values.ndim} dimension(s).")
     if values.shape[1] < fewest:

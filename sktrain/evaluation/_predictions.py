@@ -131,6 +131,11 @@ def splits_of(cv, X, y, *, groups=None, label_end_times=None):
             raise InvalidSplitError("label_end_times cannot reach folds that were cut already; pass the splitter itself as cv.")
         folds = list(cv)
     else:
+        if getattr(cv, "shuffle", False) or "Shuffle" in type(cv).__name__:
+            raise InvalidSplitError(
+                f"cv={cv!r} shuffles rows: it would train on the future of what it predicts. Pass a "
+                "splitter that keeps time, such as EnhancedWalkForwardCV()."
+            )
         extra = {} if groups is None else {"groups": groups}
         if label_end_times is not None:
             if not takes_end_times(cv):

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .._validation import check_count
+from .._validation import check_count, real_numbers
 from ..exceptions import NotEnoughDataError, SktrainError
 
 __all__ = [
@@ -114,7 +114,9 @@ def sharpe_ratio(returns, *, periods_per_year=None, risk_free=0.0, ddof=1):
     """
     values = _returns(returns)
     rate = _finite("risk_free", risk_free)
-    deviation = float(values.std(ddof=check_count("ddof", ddof, minimum=0)))
+    if check_count("ddof", ddof, minimum=0) >= len(values):
+        raise SktrainError(f"ddof={ddof} must be less than the number of returns, {len(values)}.")
+    deviation = float(values.std(ddof=ddof))
     if abs(rate) > deviation:
         raise SktrainError(
             f"risk_free={rate:g} is larger than the standard deviation of the returns ({deviation:g}): it looks like a rate per year. "
@@ -292,7 +294,7 @@ def minimum_track_record_length(sharpe, *, benchmark=0.0, skew=0.0, kurtosis=3.0
 
 
 def _returns(returns):
-    values = np.asarray(returns, dtype=np.float64)
+    values = real_numbers("returns", returns)
     if values.ndim != 1:
         raise SktrainError(f"returns must be one series, got an array of shape {values.shape}.")
     if values.size < 2:

@@ -14,6 +14,8 @@ from ..exceptions import SktrainError
 
 __all__ = ["average_uniqueness", "sequential_bootstrap", "time_decay_weights"]
 
+_MOST_BARS = 2**28  # eight years of one-second bars, day and night; counting them takes 2 GiB
+
 
 def average_uniqueness(starts, ends=None, *, bars_index=None):
     """Mean uniqueness of each label over its life.
@@ -76,6 +78,11 @@ def _ranges(starts, ends, bars_index):
     _refuse_backwards(first, last)
     if len(first) and first.min() < 0:
         raise SktrainError(f"starts: label {int(np.argmin(first))} begins at bar {first.min()}, before the first bar (0).")
+    if last.max() >= _MOST_BARS:
+        raise SktrainError(
+            f"ends: label {int(np.argmax(last))} ends at bar {last.max():,}, which is no position of a bar. "
+            "Positions count bars from 0; pass times as a Series with bars_index."
+        )
     return first, last, None
 
 

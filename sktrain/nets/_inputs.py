@@ -1,6 +1,7 @@
 """What a caller passes enters, checked rows, codes and weights leave; a block of the last rows is held back for validation."""
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 import warnings
 
 import numpy as np
@@ -210,6 +211,7 @@ class InputReader:
             if X.shape[1] != self.lookback_ * self.step_features_:
                 self._refuse_width(X.shape[1], self.lookback_ * self.step_features_)
         else:
+            _refuse_no_numbers(X)
             X = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False)
         lookback = (self.lookback or 1) if reset else self.lookback_
         if X.shape[1] % lookback:
@@ -366,6 +368,23 @@ def _refuse_infinite(values, names, what):
         raise SktrainError(f"X contains {kind} in column {name}, {what} {row} ({int(bad.sum())} such values). NaN is accepted as missing; repair or replace it.")
 
 
+def _refuse_no_numbers(X):
+    """Refuse what would be turned into numbers without a word: decimals, times, durations."""
+    if hasattr(X, "dtypes"):
+        dtypes = dict(X.dtypes.items()) if hasattr(X, "columns") else {getattr(X, "name", None): X.dtypes}
+        odd = [name for name, dtype in dtypes.items() if getattr(dtype, "kind", "") in "mM"]
+        objects = [name for name, dtype in dtypes.items() if getattr(dtype, "kind", "") == "O"]
+        odd += [name for name in objects if hasattr(X, "columns") and isinstance(X[name].iloc[0] if len(X) else 0, Decimal)]
+        if odd:
+            raise SktrainError(f"X has no numbers in column {odd[0]!r} ({dtypes[odd[0]]}). Turn it into floats first.")
+        return
+    values = np.asarray(X) if isinstance(X, (list, tuple)) else X
+    if getattr(getattr(values, "dtype", None), "kind", "") in "mM":
+        raise SktrainError(f"X holds times ({values.dtype}), not numbers. Turn them into floats first.")
+    if getattr(getattr(values, "dtype", None), "kind", "") == "O" and values.size and isinstance(values.flat[0], Decimal):
+        raise SktrainError("X holds decimals (decimal.Decimal), not numbers. Turn them into floats first.")
+
+
 def _encode(X, y, classes, name):
     """Codes of the labels, and the classes in order."""
     if y is None:
@@ -375,6 +394,8 @@ def _encode(X, y, classes, name):
     missing = ~labelled_mask(values, len(values))
     if missing.any():
         raise SktrainError(f"y contains NaN in row {int(np.argmax(missing))} ({int(missing.sum())} such rows). Drop rows without a label.")
+    if values.dtype.kind in "mM":
+        raise SktrainError(f"y holds times ({values.dtype}), not classes. Pass the labels of the rows.")
     check_classification_targets(values)
     if classes is None:
         classes, codes = np.unique(values, return_inverse=True)

@@ -165,6 +165,11 @@ class FocalLoss(nn.Module):
 
     def forward(self, logits, target, sample_weight=None):
         """Loss of ``logits`` (n, n_classes) for class codes ``target`` (n,)."""
+        if logits.ndim != 2 or target.shape != logits.shape[:1]:
+            raise SktrainError(
+                f"FocalLoss takes logits (n, n_classes) and n class codes, got shapes "
+                f"{tuple(logits.shape)} and {tuple(target.shape)}."
+            )
         if isinstance(self.alpha, str) and self.class_weight is None:
             raise SktrainError(f"alpha={self.alpha!r} learns from the training labels: call fit(labels) first.")
         loss = _Focal.apply(logits, target, self.gamma)

@@ -16,6 +16,7 @@ import zlib
 
 import numpy as np
 
+from .._io import check_regular
 from ..exceptions import CorruptFileError, DataQualityWarning, SktrainError
 
 __all__ = ["DiskCache", "MemoryCache", "clear_memory", "digest"]
@@ -116,7 +117,8 @@ class DiskCache:
                 part = keys[start : start + _ASKED_AT_ONCE]
                 marks = ",".join("?" * len(part))
                 for key, blob, check in connection.execute(f"SELECT key, vector, checksum FROM vectors WHERE key IN ({marks})", part):
-                    if len(blob) == 4 * self._width and zlib.crc32(blob, zlib.crc32(key)) == check:
+                    sound = isinstance(key, bytes) and isinstance(blob, bytes) and isinstance(check, int)
+                    if sound and len(blob) == 4 * self._width and zlib.crc32(blob, zlib.crc32(key)) == check:
                         found[key] = np.frombuffer(blob, dtype="<f4")
                     else:
                         damaged += 1
@@ -148,6 +150,8 @@ class DiskCache:
         connection.execute("INSERT INTO space SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM space)", (self._space, self._width))
         owner = connection.execute("SELECT name, width FROM space").fetchall()
         connection.execute("COMMIT")
+        if len(owner) != 1 or not isinstance(owner[0][0], str):
+            raise CorruptFileError(f"{str(self._path)!r} is damaged. Delete the file or give another cache_dir.")
         if owner != [(self._space, self._width)]:
             raise CorruptFileError(
                 f"{str(self._path)!r} holds the vectors of another model or setting ({owner[0][1]} numbers each, space {owner[0][0][:12]}…; "
@@ -162,6 +166,11 @@ class _Connection:
         self._path = path
 
     def __enter__(self):
+        try:
+            if self._path.exists():
+                check_regular(self._path)
+        except OSError as error:
+            raise CorruptFileError(f"The cache {str(self._path)!r} is no file: {error.strerror}. Delete it or give another cache_dir.") from error
         try:
             self._connection = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None)
         except sqlite3.Error as error:

@@ -13,6 +13,7 @@ __all__ = ["check_tree_state", "checked"]
 
 _DEEPEST = 5000  # levels of a tree; grown ones have a few dozen
 _MOST_JOBS = 1024
+_ONE_VALUED = ("NuSVR", "OneClassSVM", "SVR")  # support vector machines that do not classify
 _CATEGORIES = 256  # scikit-learn's histograms know the categories 0 to 255
 
 
@@ -72,10 +73,12 @@ def _check_links(left, right, inner, depth):
 
 def checked(root):
     """``root``, after everything in it that compiled code would trust was looked at."""
-    for value in _parts(root):
+    for value, kind in _parts(root):
         for name, check in _CHECKS.items():
             if name in value:
                 check(value)
+        if "_dual_coef_" in value:
+            _check_vectors(value, classifies=kind not in _ONE_VALUED)
         jobs = value.get("n_jobs")
         few = jobs is None or (type(jobs) is int and abs(jobs) <= _MOST_JOBS)
         _require(few, f"an estimator with n_jobs={jobs!r}")
@@ -83,7 +86,7 @@ def checked(root):
 
 
 def _parts(root):
-    """The attributes of every object in ``root``."""
+    """The attributes and the class of every object in ``root``."""
     seen, waiting = set(), [root]
     while waiting:
         value = waiting.pop()
@@ -97,7 +100,7 @@ def _parts(root):
         elif isinstance(value, np.ndarray):
             waiting.extend(value.ravel().tolist() if value.dtype.kind == "O" else ())
         elif hasattr(value, "__dict__"):
-            yield vars(value)
+            yield vars(value), type(value).__name__
             waiting.extend(vars(value).values())
 
 
@@ -197,7 +200,7 @@ def _check_neighbours(own):
         own["_tree"] = KDTree(rows, leaf, metric="euclidean")
 
 
-def _check_vectors(own):
+def _check_vectors(own, classifies):
     """libsvm reads its arrays by the sizes that others of them have."""
     vectors, counts = own["support_vectors_"], own["_n_support"]
     coefficients, intercept = own["_dual_coef_"], own["_intercept_"]
@@ -208,7 +211,8 @@ def _check_vectors(own):
     _require(all(isinstance(one, np.ndarray) for one in arrays), "a sparse support vector machine")
     n_vectors, n_classes = len(own["support_"]), len(counts)
     pairs = n_classes * (n_classes - 1) // 2
-    fits = (counts >= 0).all() and counts.sum() == n_vectors
+    fits = n_classes >= 2 and (counts >= 0).all()
+    fits = fits and (not classifies or counts.sum() == n_vectors)  # others leave the counts unread
     fits = fits and vectors.shape == (n_vectors, _width(own))
     fits = (
         fits
@@ -234,6 +238,5 @@ _CHECKS = {  # attribute that tells the kind -> what to look at
     "n_trees_per_iteration_": lambda own: _check_boosting(own) if "estimators_" in own else None,
     "_predictors": _check_histograms,
     "_fit_X": _check_neighbours,
-    "_dual_coef_": _check_vectors,
     "cluster_centers_": _check_columns("cluster_centers_"),
 }

@@ -178,6 +178,8 @@ class EnhancedWalkForwardCV(SpanSplitter):
     def _equal_edges(self, rows):
         """Axis positions where the test folds begin, and where the last one ends."""
         n, k, least = rows.last + 1, self.n_splits, self.min_samples_per_fold
+        if k >= n:
+            raise NotEnoughDataError(f"{k:,} folds need more than {k:,} unique times, got {n:,} up to the last label. Use fewer n_splits.")
         size = n // (k + 1) if self._size is None else self._size
         if self._size is not None and size < least:
             raise InvalidSplitError(f"test_size={size} is below min_samples_per_fold={least}.")
@@ -196,6 +198,8 @@ class EnhancedWalkForwardCV(SpanSplitter):
     def _calendar_edges(self, rows):
         """As ``_equal_edges``, for folds that cover ``test_size`` of the calendar each, up to the last labelled time."""
         axis, least = rows.spans.axis, self.min_samples_per_fold
+        if self.n_splits > rows.last:
+            raise NotEnoughDataError(f"{self.n_splits:,} folds need as many unique times, got {rows.last + 1:,}. Use fewer n_splits.")
         starts = axis[rows.last] - self._size.as_unit("ns").value * np.arange(self.n_splits, -1, -1)
         edges = np.searchsorted(axis, starts, side="right")
         tested = np.diff(rows.labels_until[edges])

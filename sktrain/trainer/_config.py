@@ -81,7 +81,7 @@ _CONSTRAINTS = {
     "timezone": [str, None],
     "session_close": [str, None],
     "deterministic_training": ["boolean"],
-    "training_seed": [Count(0)],
+    "training_seed": [Count(0, 2**32 - 1)],
     "early_stopping_patience": [Count(1)],
     "early_stopping_min_epochs": [Count(0)],
     "early_stopping_max_epochs": [Count(1)],
