@@ -93,14 +93,20 @@ def audit(args):
 
     if args.file is not None:
         if args.data is not None or args.dataset is not None or args.estimator is not None:
-            raise SktrainError(f"audit {args.file} reads code and takes no --data, --dataset or --estimator. Give one or the other.")
+            raise SktrainError(
+                f"audit {args.file} reads code and takes no --data, --dataset or --estimator. Give one or the other."
+            )
         found = audit_source(args.file)
     else:
         config = _config(args)
         bars = _open(args).bars
         task = label_bars(bars, config, _horizon(args))
         estimator = _any_estimator(args.estimator) if args.estimator else audit_pipeline(config)
-        cv = EnhancedWalkForwardCV(n_splits=_count("--folds", args.folds, 2), embargo_bars=config.embargo_bars, ensure_regime_coverage=False)
+        cv = EnhancedWalkForwardCV(
+            n_splits=_count("--folds", args.folds, 2),
+            embargo_bars=config.embargo_bars,
+            ensure_regime_coverage=False,
+        )
         found = LeakageValidator().audit(estimator, task.bars, task.y, cv)
     if args.json:
         _print_json(found.to_dict())

@@ -12,7 +12,16 @@ from ..exceptions import DataQualityWarning, SktrainError
 
 __all__ = ["data_of", "show", "with_news_of"]
 
-_BARS = ("columns", "timezone", "dayfirst", "encoding", "symbol", "bad_rows", "incomplete_last", "stamps")
+_BARS = (
+    "columns",
+    "timezone",
+    "dayfirst",
+    "encoding",
+    "symbol",
+    "bad_rows",
+    "incomplete_last",
+    "stamps",
+)
 _NEWS = ("columns", "timezone", "dayfirst", "encoding", "symbol", "bad_rows")
 _EDGE = 3  # rows that show prints of each end
 
@@ -22,7 +31,9 @@ def data_of(args):
     options = _options(args, _BARS, "")
     if args.data is None:
         if options:
-            raise SktrainError(f"--{next(iter(options)).replace('_', '-')} says how a file of bars is read; it needs --data.")
+            raise SktrainError(
+                f"--{next(iter(options)).replace('_', '-')} says how a file of bars is read; it needs --data."
+            )
         return args.dataset
     from ..datasets import read_bars
 
@@ -37,7 +48,9 @@ def with_news_of(args, bars: pd.DataFrame) -> pd.DataFrame:
     options = _options(args, _NEWS, "news_")
     if not args.news:
         if options:
-            raise SktrainError(f"--news-{next(iter(options)).replace('_', '-')} says how a file of news is read; it needs --news.")
+            raise SktrainError(
+                f"--news-{next(iter(options)).replace('_', '-')} says how a file of news is read; it needs --news."
+            )
         return bars
     from ..news import read_news, with_news
 
@@ -97,15 +110,28 @@ def show(args) -> int:
     doubts = [str(one.message) for one in said if issubclass(one.category, DataQualityWarning)]
     if args.json:
         rows = {"first": table.head(_EDGE), "last": table.tail(_EDGE)}
-        shown = {name: json.loads(part.reset_index().to_json(orient="records", date_format="iso")) for name, part in rows.items()}
-        json.dump({"reading": dict(reading), **shown, "suspicious": doubts}, sys.stdout, indent=2, default=str, ensure_ascii=False)
+        shown = {
+            name: json.loads(part.reset_index().to_json(orient="records", date_format="iso"))
+            for name, part in rows.items()
+        }
+        json.dump(
+            {"reading": dict(reading), **shown, "suspicious": doubts},
+            sys.stdout,
+            indent=2,
+            default=str,
+            ensure_ascii=False,
+        )
         print()
         return 0
     print(reading)
     columns = ", ".join(f"{role} = {name}" for role, name in reading["columns"].items())
     print(f"columns: {columns}")
-    with pd.option_context("display.width", 200, "display.max_columns", 12, "display.max_colwidth", 60):
-        edge = table if len(table) <= 2 * _EDGE else pd.concat([table.head(_EDGE), table.tail(_EDGE)])
+    with pd.option_context(
+        "display.width", 200, "display.max_columns", 12, "display.max_colwidth", 60
+    ):
+        edge = (
+            table if len(table) <= 2 * _EDGE else pd.concat([table.head(_EDGE), table.tail(_EDGE)])
+        )
         print(edge.to_string())
     for doubt in doubts:
         print(f"suspicious: {doubt}")
@@ -120,7 +146,10 @@ def _read_either(args):
     options, news = _options(args, _BARS, ""), _options(args, _NEWS, "news_")
     if not news:
         try:
-            with _only_warnings_of_success(), spoken({name: f"--{name.replace('_', '-')}" for name in _BARS}):
+            with (
+                _only_warnings_of_success(),
+                spoken({name: f"--{name.replace('_', '-')}" for name in _BARS}),
+            ):
                 bars = read_bars(args.file, **options)
                 return bars.attrs["reading"], bars.rename_axis(columns=None)
         except SktrainError as error:

@@ -48,8 +48,16 @@ def _command(commands, name, summary, description=None):
 
 def _bars(parser, *, required=False):
     source = parser.add_mutually_exclusive_group(required=required)
-    source.add_argument("--data", metavar="PATH", help="file of bars (CSV, JSON, Excel, Parquet, …), or a folder of such files")
-    source.add_argument("--dataset", choices=DATASETS, help="bundled bars (default: sp500, or us_stocks with --stocks)")
+    source.add_argument(
+        "--data",
+        metavar="PATH",
+        help="file of bars (CSV, JSON, Excel, Parquet, …), or a folder of such files",
+    )
+    source.add_argument(
+        "--dataset",
+        choices=DATASETS,
+        help="bundled bars (default: sp500, or us_stocks with --stocks)",
+    )
     parser.add_argument("--stocks", nargs="+", metavar="SYMBOL", help="use only these symbols")
     add_bars_flags(parser)
 
@@ -130,15 +138,38 @@ def _train(commands):
     _bars(parser)
     _labels(parser)
     _training(parser)
-    parser.add_argument("--out", metavar="DIR", default="runs/latest", help="folder for the model, the result and the report (default: %(default)s)")
-    parser.add_argument("--news", metavar="FILE", help="file of articles whose embeddings join the features")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        default="runs/latest",
+        help="folder for the model, the result and the report (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--news", metavar="FILE", help="file of articles whose embeddings join the features"
+    )
     add_news_flags(parser)
-    parser.add_argument("--embedding-model", metavar="NAME", help="name or folder of the language model for --news")
-    parser.add_argument("--session-close", metavar="HH:MM", help="daily bars: the hour, in their zone, at which the day is decided")
-    parser.add_argument("--hpo", type=int, metavar="TRIALS", help="search hyperparameters first, this many trials")
-    parser.add_argument("--deterministic", action="store_true", help="one seed, one result, bit for bit")
-    parser.add_argument("--incremental", action="store_true", help="continue the model in --out on newer bars, if drift allows")
-    parser.add_argument("--resume", action="store_true", help="take up a run in --out that was killed or stopped")
+    parser.add_argument(
+        "--embedding-model", metavar="NAME", help="name or folder of the language model for --news"
+    )
+    parser.add_argument(
+        "--session-close",
+        metavar="HH:MM",
+        help="daily bars: the hour, in their zone, at which the day is decided",
+    )
+    parser.add_argument(
+        "--hpo", type=int, metavar="TRIALS", help="search hyperparameters first, this many trials"
+    )
+    parser.add_argument(
+        "--deterministic", action="store_true", help="one seed, one result, bit for bit"
+    )
+    parser.add_argument(
+        "--incremental",
+        action="store_true",
+        help="continue the model in --out on newer bars, if drift allows",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="take up a run in --out that was killed or stopped"
+    )
 
 
 def _predict(commands):
@@ -147,7 +178,13 @@ def _predict(commands):
     _bars(parser)
     parser.add_argument("--news", metavar="FILE", help="articles, for a model trained with news")
     add_news_flags(parser)
-    parser.add_argument("--last", type=int, default=1, metavar="N", help="newest bars of each symbol to predict (default: %(default)s)")
+    parser.add_argument(
+        "--last",
+        type=int,
+        default=1,
+        metavar="N",
+        help="newest bars of each symbol to predict (default: %(default)s)",
+    )
     parser.add_argument("--out", metavar="FILE", help="write a CSV instead of printing")
 
 
@@ -159,7 +196,12 @@ def _audit(commands):
         "With FILE, reads a notebook or script without running it and names the usual leaks with their lines. Without, audits the "
         "splits, the transformers and the estimator on bars. Exit status: 0 pass, 1 leak, 2 inconclusive or unreadable.",
     )
-    parser.add_argument("file", metavar="FILE", nargs="?", help="a notebook (.ipynb) or a script (.py) to read; it is never run")
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        nargs="?",
+        help="a notebook (.ipynb) or a script (.py) to read; it is never run",
+    )
     _bars(parser)
     _labels(parser)
     parser.add_argument(
@@ -216,10 +258,26 @@ def _search(commands):
     _bars(parser)
     _labels(parser)
     _training(parser)
-    parser.add_argument("--trials", type=int, default=30, metavar="N", help="trials in total, resumed ones included (default: %(default)s)")
-    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="stop starting trials after this long")
-    parser.add_argument("--storage", metavar="FILE", help="SQLite file: a killed search resumes from it")
-    parser.add_argument("--folds", type=int, default=3, metavar="N", help="inner walk-forward folds (default: %(default)s)")
+    parser.add_argument(
+        "--trials",
+        type=int,
+        default=30,
+        metavar="N",
+        help="trials in total, resumed ones included (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="stop starting trials after this long"
+    )
+    parser.add_argument(
+        "--storage", metavar="FILE", help="SQLite file: a killed search resumes from it"
+    )
+    parser.add_argument(
+        "--folds",
+        type=int,
+        default=3,
+        metavar="N",
+        help="inner walk-forward folds (default: %(default)s)",
+    )
 
 
 def _show(commands):
@@ -229,6 +287,8 @@ def _show(commands):
         "what the reader understands of a file of bars or news",
         "Reads a file, says in one line how it was understood, prints its first and last rows and what is suspicious.",
     )
-    parser.add_argument("file", metavar="FILE", help="a file of bars or news, or a folder of files of bars")
+    parser.add_argument(
+        "file", metavar="FILE", help="a file of bars or news, or a folder of files of bars"
+    )
     add_bars_flags(parser)
     add_news_flags(parser)

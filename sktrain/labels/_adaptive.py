@@ -8,8 +8,7 @@ import pandas as pd
 from sklearn.utils._param_validation import StrOptions
 
 from .._validation import BarsOrTime, Count, Number, as_span
-from ._base import BarLabeler, look_ahead
-from ._volatility import close_to_close
+from ._base import BarLabeler
 
 __all__ = ["AdaptiveLabeler"]
 
@@ -39,6 +38,11 @@ class AdaptiveLabeler(BarLabeler):
         Lower it with risk: the factor 1 / (1 + 5 σ). With both flags off the threshold is ``base_threshold``.
     scaling : {"affine", "sigma"}, default="affine"
         Which of the two formulas.
+    crosses_session : bool, default=True
+        Whether labels and σ may reach from one trading session of intraday bars into the next. With False the last ``horizon`` bars
+        of a session have no label, and σ leaves the returns between sessions out.
+    session : Timedelta or str, default="4h"
+        The shortest pause that ends a session; read only when ``crosses_session`` is False.
 
     Examples
     --------
@@ -59,6 +63,8 @@ class AdaptiveLabeler(BarLabeler):
         "use_volatility_adjustment": ["boolean"],
         "use_risk_adjustment": ["boolean"],
         "scaling": [StrOptions({"affine", "sigma"})],
+        "crosses_session": ["boolean"],
+        "session": [str, pd.Timedelta],
     }
 
     def __init__(
@@ -69,6 +75,8 @@ class AdaptiveLabeler(BarLabeler):
         use_volatility_adjustment=True,
         use_risk_adjustment=True,
         scaling="affine",
+        crosses_session=True,
+        session="4h",
     ):
         self.horizon = horizon
         self.base_threshold = base_threshold
@@ -76,6 +84,8 @@ class AdaptiveLabeler(BarLabeler):
         self.use_volatility_adjustment = use_volatility_adjustment
         self.use_risk_adjustment = use_risk_adjustment
         self.scaling = scaling
+        self.crosses_session = crosses_session
+        self.session = session
 
     def create_labels(self, df, horizon=None):
         """Label every row, looking ``horizon`` bars ahead (default: as constructed); see ``transform``."""
@@ -98,7 +108,7 @@ class AdaptiveLabeler(BarLabeler):
         """
         self._validate_params()
         bars = self._check(X, self._reach)
-        end, _ = look_ahead(bars.index, self._reach)
+        end, _ = self._ahead(bars.index)
         return pd.Series(self._widths(bars, end), index=bars.index, name="threshold")
 
     @property
@@ -109,16 +119,16 @@ class AdaptiveLabeler(BarLabeler):
         base = float(self.base_threshold)
         if self.scaling == "sigma":
             ahead = end - np.arange(len(bars)) if isinstance(self._reach, pd.Timedelta) else self._reach
-            return base * np.sqrt(ahead) * close_to_close(bars, self.volatility_lookback)
+            return base * np.sqrt(ahead) * self._volatility("close", bars)
         if not (self.use_volatility_adjustment or self.use_risk_adjustment):
             return np.full(len(bars), base)
-        sigma = close_to_close(bars, self.volatility_lookback)
+        sigma = self._volatility("close", bars)
         width = base * (1 + 10 * sigma) if self.use_volatility_adjustment else np.full(len(bars), base)
         return width / (1 + 5 * sigma) if self.use_risk_adjustment else width
 
     def _label(self, bars):
         close = bars["close"].to_numpy(dtype=np.float64)
-        end, known = look_ahead(bars.index, self._reach)
+        end, known = self._ahead(bars.index)
         width = self._widths(bars, end)
         ahead = np.where(known, close[end] / close - 1, np.nan)
         codes = 1.0 + (ahead > width) - (ahead < -width)

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import StrOptions
 
 from .._validation import BarsOrTime, Count, Number, as_span
 from ..exceptions import InvalidBarsError
-from ._base import BarLabeler, look_ahead
+from ._base import BarLabeler
 from ._touch import first_touch
 from ._volatility import ESTIMATORS
 
@@ -43,6 +43,11 @@ class TripleBarrierLabeler(BarLabeler):
         barrier nearer to the bar's open came first.
     timeout : {"sign", "hold"}, default="sign"
         Label when time runs out: the sign of the return to the last bar, or hold.
+    crosses_session : bool, default=True
+        Whether the holding period and the volatility may reach from one trading session of intraday bars into the next. With False
+        bars whose holding period leaves the session have no label, and the volatility leaves the returns between sessions out.
+    session : Timedelta or str, default="4h"
+        The shortest pause that ends a session; read only when ``crosses_session`` is False.
 
     Examples
     --------
@@ -63,6 +68,8 @@ class TripleBarrierLabeler(BarLabeler):
         "volatility_lookback": [Count(2)],
         "tie": [StrOptions({"stop", "drop", "nearest_open"})],
         "timeout": [StrOptions({"sign", "hold"})],
+        "crosses_session": ["boolean"],
+        "session": [str, pd.Timedelta],
     }
 
     def __init__(
@@ -74,6 +81,8 @@ class TripleBarrierLabeler(BarLabeler):
         tie="stop",
         timeout="sign",
         volatility_lookback=20,
+        crosses_session=True,
+        session="4h",
     ):
         self.take_profit = take_profit
         self.stop_loss = stop_loss
@@ -82,6 +91,8 @@ class TripleBarrierLabeler(BarLabeler):
         self.tie = tie
         self.timeout = timeout
         self.volatility_lookback = volatility_lookback
+        self.crosses_session = crosses_session
+        self.session = session
 
     def fit(self, X, y=None, side=None):
         """Check parameters and bars, and learn how often a bar touched both barriers.
@@ -196,7 +207,7 @@ class TripleBarrierLabeler(BarLabeler):
 
     def _prices(self, bars, side):
         close = bars["close"].to_numpy(dtype=np.float64)
-        unit = 1.0 if self.volatility is None else ESTIMATORS[self.volatility](bars, self.volatility_lookback)
+        unit = 1.0 if self.volatility is None else self._volatility(self.volatility, bars)
         up = np.inf if self.take_profit is None else self.take_profit * unit
         down = np.inf if self.stop_loss is None else self.stop_loss * unit
         if side is not None:
@@ -207,7 +218,7 @@ class TripleBarrierLabeler(BarLabeler):
         """Touch (+1 upper, -1 lower, 0 neither), the deciding row, ambiguity, and which rows have a full holding period."""
         side = _sides(side, bars)
         upper, lower = self._prices(bars, side)
-        final, known = look_ahead(bars.index, self._reach)
+        final, known = self._ahead(bars.index)
         known &= ~(np.isnan(upper) | np.isnan(lower))
         if side is not None:
             known &= side != 0

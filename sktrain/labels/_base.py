@@ -23,8 +23,10 @@ from .._validation import (
 )
 from ..exceptions import NotEnoughDataError
 from ._sampler import LabelSampler
+from ._sessions import session_starts, within_sessions
+from ._volatility import ESTIMATORS
 
-__all__ = ["BarLabeler", "last_rows", "look_ahead", "shifted_back"]
+__all__ = ["BarLabeler", "last_rows", "look_ahead"]
 
 
 def last_rows(index):
@@ -34,7 +36,14 @@ def last_rows(index):
     return np.repeat(ends, np.diff(np.append(starts, len(index))))
 
 
-def look_ahead(index, span):
+def last_of_session(opens):
+    """Position of the last row of each row's session, given which rows open one."""
+    starts = np.flatnonzero(opens)
+    ends = np.append(starts[1:], len(opens)) - 1
+    return np.repeat(ends, np.diff(np.append(starts, len(opens))))
+
+
+def look_ahead(index, span, last=None):
     """The last bar of the own symbol within ``span`` of each bar, and where all of them are known.
 
     Parameters
@@ -42,6 +51,8 @@ def look_ahead(index, span):
     index : Index of n bars, symbols together and in order of time
     span : int or Timedelta
         Bars, or time.
+    last : ndarray of intp, shape (n,), optional
+        Place no row looks beyond; default the last row of its symbol.
 
     Returns
     -------
@@ -50,7 +61,7 @@ def look_ahead(index, span):
     known : ndarray of bool, shape (n,)
         The span has passed by the symbol's last bar, and holds at least one bar.
     """
-    rows, last = np.arange(len(index)), last_rows(index)
+    rows, last = np.arange(len(index)), last_rows(index) if last is None else last
     if not isinstance(span, pd.Timedelta):
         return np.minimum(rows + span, last), rows + span <= last
     times = time_axis(pd.Series(0, index)).times
@@ -59,14 +70,6 @@ def look_ahead(index, span):
     latest = np.searchsorted(unique, until, side="right") - 1
     end = np.searchsorted(last * len(unique) + codes, last * len(unique) + latest, side="right") - 1
     return end, (until <= times[last]) & (end > rows)
-
-
-def shifted_back(values, index):
-    """The value one bar earlier, NaN in the first row of each symbol."""
-    earlier = np.empty(len(values))
-    earlier[1:] = values[:-1]
-    earlier[segment_starts(index)] = np.nan
-    return earlier
 
 
 class BarLabeler(BaseEstimator):
@@ -228,6 +231,19 @@ class BarLabeler(BaseEstimator):
                 f"{type(self).__name__} looks {reach} bars ahead, but the longest run of bars has {longest} rows: at least {reach + 1} are needed."
             )
         return bars
+
+    def _ahead(self, index):
+        """``look_ahead`` of this labeler, inside of sessions where it crosses none."""
+        last = None if self.crosses_session else last_of_session(session_starts(index, self.session))
+        return look_ahead(index, self._reach, last)
+
+    def _volatility(self, name, bars):
+        """A volatility by name, inside of sessions where this labeler crosses none."""
+        estimator = ESTIMATORS[name]
+        if self.crosses_session:
+            return estimator(bars, self.volatility_lookback)
+        opens = session_starts(bars.index, self.session)
+        return within_sessions(name, estimator, bars, self.volatility_lookback, opens)
 
     @property
     @abstractmethod

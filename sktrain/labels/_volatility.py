@@ -8,9 +8,16 @@ import numpy as np
 
 from .._history import segment_starts
 from .._rolling import rolling_mean, rolling_std
-from ._base import shifted_back
 
 __all__ = ["ESTIMATORS", "close_to_close", "ewma", "garman_klass", "parkinson", "rogers_satchell", "yang_zhang"]
+
+
+def shifted_back(values, index):
+    """The value one bar earlier, NaN in the first row of each symbol."""
+    earlier = np.empty(len(values))
+    earlier[1:] = values[:-1]
+    earlier[segment_starts(index)] = np.nan
+    return earlier
 
 
 def _log(bars, name):

@@ -19,6 +19,7 @@ from ._report import FAIL, INCONCLUSIVE, NOT_CHECKED, PASS, Finding, LeakageRepo
 from ._rotation import check_shuffled_labels
 from ._rows import known_to_pretrained, numeric_table, synthetic_rows
 from ._splits import index_pairs, known_spans
+from ._tuning import check_tuning
 
 __all__ = ["Audit"]
 
@@ -43,10 +44,11 @@ def _progress(steps, verbose):
 class Audit:
     """One audit: what was given, and the answers later steps need from earlier ones."""
 
-    def __init__(self, validator, estimator, X, y, cv, label_end_times, reach, source):
+    def __init__(self, validator, estimator, X, y, cv, label_end_times, reach, source, outputs=None):
         self.validator, self.estimator = validator, estimator
         self.X, self.y, self.cv, self.ends = X, y, cv, label_end_times
         self.reach, self.source = reach, source
+        self.outputs = outputs  # all columns of y where there are several
         self.train_rows, self.test_rows, self.clonable = None, None, True
 
     def run(self):
@@ -59,6 +61,7 @@ class Audit:
             "causality of steps": self.steps,
             "predictions": self.predictions,
             "rotated labels": self.rotated,
+            "tuning": self.tuning,
         }
         return merge(*[step() for step in _progress(steps, self.validator.verbose)])
 
@@ -78,7 +81,8 @@ class Audit:
         if not hasattr(self.estimator, "get_params") or isinstance(self.estimator, type):
             finding = Finding("not_an_estimator", "error", f"{self.estimator!r} is not an estimator: nothing could be inspected.", status=INCONCLUSIVE)
             return LeakageReport([finding], {"inner splits": INCONCLUSIVE})
-        inspected = inspect_estimator(self.estimator, n_rows=most, horizon=self.reach)
+        panel = isinstance(getattr(self.X, "index", None), pd.MultiIndex)
+        inspected = inspect_estimator(self.estimator, n_rows=most, horizon=self.reach, panel=panel)
         known = known_to_pretrained(self.estimator, self.X, self.test_rows)
         return merge(inspected, LeakageReport(known, {})) if known else inspected
 
@@ -93,7 +97,8 @@ class Audit:
             findings += self._statistics_of_history(train, names)
         panel = isinstance(getattr(self.X, "index", None), pd.MultiIndex)
         timed = isinstance(getattr(self.X, "index", None), pd.DatetimeIndex)
-        findings += target_leaks(table, names, self.y, reach=max(self.reach or 1, 1), ordered=timed and not panel)
+        for y in [self.y] if self.outputs is None else np.asarray(self.outputs).T:
+            findings += target_leaks(table, names, y, reach=max(self.reach or 1, 1), ordered=timed and not panel)
         close = self._close()
         own = [place for place, name in enumerate(names) if str(name).lower() not in ("open", "high", "low", "close", "volume")]
         if close is not None and own:
@@ -119,6 +124,10 @@ class Audit:
 
     def labels(self):
         known = labelled_mask(self.y, len(self.y))
+        if self.outputs is not None:
+            message = f"y has {np.shape(self.outputs)[1]} outputs: the labels were not audited."
+            finding = Finding("multi_output", "info", message, {"parameter": "y"}, {}, "audit one output at a time", INCONCLUSIVE)
+            return LeakageReport([finding], {"labels": INCONCLUSIVE})
         findings, checks = [], {}
         if not known.all():
             rows = np.flatnonzero(~known)
@@ -148,20 +157,27 @@ class Audit:
         return audit_predictions(self.estimator, *self._labelled(), seed=self.validator.random_state, budget=BUDGETS[self.validator.budget])
 
     def rotated(self):
-        if not self.clonable or self.train_rows is None or not hasattr(self.estimator, "predict"):
+        if not self.clonable or self.train_rows is None or self.outputs is not None or not hasattr(self.estimator, "predict"):
             return LeakageReport([], {"rotated labels": NOT_CHECKED} if hasattr(self.estimator, "predict") else {})
-        folds = list(zip(self.train_rows, self.test_rows))
-        known = labelled_mask(self.y, len(self.y))
-        if not known.all():
-            folds = [(train[known[train]], test[known[test]]) for train, test in folds]
         validator = self.validator
-        return check_shuffled_labels(self.estimator, self.X, self.y, self.cv, folds=folds, reach=self.reach, seed=validator.random_state, budget=BUDGETS[validator.budget])
+        return check_shuffled_labels(self.estimator, self.X, self.y, self.cv, folds=self._known_folds(), reach=self.reach, seed=validator.random_state, budget=BUDGETS[validator.budget])
+
+    def _known_folds(self):
+        known = labelled_mask(self.y, len(self.y))
+        return [(train[known[train]], test[known[test]]) for train, test in zip(self.train_rows, self.test_rows)]
+
+    def tuning(self):
+        if self.train_rows is None or self.outputs is not None:
+            return LeakageReport([], {})
+        validator = self.validator
+        return check_tuning(self.estimator, self.X, self.y, self._known_folds(), seed=validator.random_state, budget=BUDGETS[validator.budget])
 
     def _labelled(self):
         known = np.flatnonzero(labelled_mask(self.y, len(self.y)))
-        if len(known) == len(self.y):
-            return self.X, self.y
-        return take(self.X, known), take(self.y, known)
+        y = self.y if self.outputs is None else self.outputs
+        if len(known) == len(y):
+            return self.X, y
+        return take(self.X, known), take(y, known)
 
 
 def _is_bars(X):

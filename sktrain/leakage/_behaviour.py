@@ -18,7 +18,9 @@ from ._poison import block, poison, poisonable, row_times, take
 from ._report import FAIL, NOT_CHECKED, PASS, Finding, LeakageReport
 from ._warmup import check_warmup
 
-__all__ = ["audit_predictions", "audit_steps", "brief"]
+__all__ = ["audit_predictions", "audit_steps", "brief", "most_times"]
+
+_INNER_FOLDS = 4  # an estimator that splits its rows again needs so many times the rows of one that does not
 
 
 def audit_steps(estimator, X, y, *, most_times, seed, budget=BUDGETS["standard"]):
@@ -75,6 +77,12 @@ def brief(estimator, budget):
     return model
 
 
+def most_times(estimator, budget) -> int:
+    """Unique times one fit of an estimator sees."""
+    splits = any("cv" in owner.get_params(deep=False) for _, owner in nodes(estimator) if hasattr(owner, "get_params"))
+    return budget.times * (_INNER_FOLDS if splits else 1)
+
+
 def _writes(callback):
     return hasattr(callback[1] if isinstance(callback, tuple) else callback, "dirname")
 
@@ -86,7 +94,7 @@ def audit_predictions(estimator, X, y, *, seed, budget=BUDGETS["standard"]):
     where = {"step": type(estimator).__name__}
     if not poisonable(X):
         return cannot("predictions", "not_checked", f"Rows of type {type(X).__name__} cannot be poisoned.", where=where, severity="warning")
-    own, rows = block(X, budget.times)
+    own, rows = block(X, most_times(estimator, budget))
     labels, times = take(y, rows), row_times(own)
     cut = np.unique(times)[int(0.7 * len(np.unique(times)))]
     past = np.flatnonzero(times <= cut)

@@ -94,7 +94,9 @@ def apply(model, X):
     for name in ("transform", "predict_proba", "decision_function", "predict"):
         method = getattr(model, name, None)
         if method is not None:
-            return method(X)
+            said = method(X)
+            several = name == "predict_proba" and isinstance(said, list) and all(np.ndim(one) == 2 for one in said)
+            return np.hstack(said) if several else said  # one table of probabilities per output
     if callable(model):
         return model(X)
     raise UnusableOutputError(f"{type(model).__name__} has no transform and no predict")

@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator
 
 from ._experiments import quiet
 from ._report import FAIL, INCONCLUSIVE, PASS, Finding, LeakageReport
+from ._samplers import samplers_before_nets
 from ._splits import check_split
 
 __all__ = ["Flaw", "find_flaws", "inspect_estimator", "inner_cv_errors", "nodes"]
@@ -24,7 +25,11 @@ _HGB_AUTO = 10_000  # scikit-learn switches early_stopping="auto" on above so ma
 _BOUND_ROWS = 100
 _MOST_SOURCES = 50  # classes and functions read for one object
 _LIBRARIES = ("sklearn", "imblearn", "skorch", "sktrain", "optuna", "torch", "numpy", "scipy", "pandas", "lightgbm", "xgboost")
-_ARRAYS = ("StackingClassifier", "StackingRegressor", "RFECV", "SequentialFeatureSelector", "ValidSplit", "RidgeCV", "RidgeClassifierCV")
+_STRIPS = (  # hand the splitter a bare array, so that it sees neither times nor symbols; tests/leakage holds this to scikit-learn
+    "RFECV", "SequentialFeatureSelector", "LogisticRegressionCV", "RidgeClassifierCV", "LassoCV", "ElasticNetCV", "LassoLarsCV",
+    "LarsCV", "OrthogonalMatchingPursuitCV", "MultiTaskLassoCV", "MultiTaskElasticNetCV",
+)  # fmt: skip
+_ARRAYS = (*_STRIPS, "StackingClassifier", "StackingRegressor", "ValidSplit")
 _PARTITION = ("StackingClassifier", "StackingRegressor", "TargetEncoder", "ClassifierChain", "RegressorChain")
 _RANDOM_CALLS = ("train_test_split", "ShuffleSplit", "StratifiedShuffleSplit", "RepeatedKFold", "RepeatedStratifiedKFold", "random_split")
 _FOLD_CALLS = ("KFold", "StratifiedKFold", "cross_val_predict", "cross_val_score", "cross_validate", "LeaveOneOut")
@@ -182,7 +187,7 @@ def inner_cv_errors(cv, owner="", horizon=None):
     return None, ""
 
 
-def _inner_cv(path, owner, params, n_rows, horizon=None):
+def _inner_cv(path, owner, params, horizon=None, panel=False):
     if "cv" not in params and type(owner).__name__ != "ValidSplit":
         return
     kind = type(owner).__name__
@@ -209,6 +214,23 @@ def _inner_cv(path, owner, params, n_rows, horizon=None):
             status = INCONCLUSIVE if severity == "unknown" else None
             text = f"The inner cv of {kind}, {value!r}: {why}"
             yield _error(path, owner, parameter, code, text, fix, severity="warning" if severity == "unknown" else severity, status=status)
+        if kind in _STRIPS and severity != "error":
+            yield _stripped(path, owner, value, panel)
+
+
+def _stripped(path, owner, cv, panel):
+    """A splitter that is handed bare rows: right for one instrument in order with a horizon of its own, else it cannot purge."""
+    kind = type(owner).__name__
+    message = f"{kind} hands {type(cv).__name__} an array without times: the order of rows is taken for the order of time"
+    if panel:
+        message += ", and rows of several symbols at one time are torn apart."
+        fix = "choose within GridSearchCV or OptunaSearchCV over the pipeline: they hand X itself to the splitter"
+        return _error(path, owner, "cv", "index_stripped", message, fix, severity="warning", status=INCONCLUSIVE)
+    if getattr(cv, "horizon", None) is None and hasattr(cv, "embargo_bars"):
+        message += ", and the labels' horizon is lost."
+        fix = _fix(path, owner, "cv__horizon", "...")
+        return _error(path, owner, "cv", "index_stripped", message, fix, severity="warning", status=INCONCLUSIVE)
+    return _error(path, owner, "cv", "index_stripped", message + ".", "give rows of one instrument in order of time", severity="warning", status=PASS)
 
 
 def _default_cv_message(kind, value):
@@ -313,28 +335,38 @@ def _reads_random(path, owner, params, n_rows):
                 return
 
 
-_RULES = (_early_stopping, _out_of_bag, _train_split, _frozen, _bound, _named_holdout, _resampled, _grid, _reads_random)
+def sampled_validation(path, owner, params, n_rows):
+    """Samplers before a net: see ``_samplers``."""
+    for name, sampler, place, net, why in samplers_before_nets(params):
+        yield _error(
+            [*path, *place], net, "train_split", "resampled_validation",
+            f"{type(net).__name__} validates on the last rows it is given, and {type(sampler).__name__} {why}.",
+            f"{name}=WindowSMOTE(random_state=0)  # made-up rows stand at the time of their later parent", sampler=name,
+        )  # fmt: skip
 
 
-def find_flaws(estimator, *, n_rows=None, horizon=None):
+_RULES = (_early_stopping, _out_of_bag, _train_split, _frozen, _bound, _named_holdout, _resampled, sampled_validation, _grid, _reads_random)
+
+
+def find_flaws(estimator, *, n_rows=None, horizon=None, panel=False):
     """All flaws of an estimator, in the order of its steps."""
     flaws = []
     for path, owner in nodes(estimator):
         params = owner.get_params(deep=False) if hasattr(owner, "get_params") else {}
         for rule in _RULES:
             flaws += rule(path, owner, params, n_rows)
-        flaws += _inner_cv(path, owner, params, n_rows, horizon)
+        flaws += _inner_cv(path, owner, params, horizon, panel)
     return flaws
 
 
-def inspect_estimator(estimator, *, n_rows=None, horizon=None):
+def inspect_estimator(estimator, *, n_rows=None, horizon=None, panel=False):
     """See ``LeakageValidator.inspect``."""
     if isinstance(estimator, type):
         raise TypeError(f"inspect needs an estimator, got the class {estimator.__name__}: pass {estimator.__name__}().")
     if not hasattr(estimator, "get_params") and not isinstance(estimator, BaseEstimator):
         finding = Finding("not_an_estimator", "error", f"{type(estimator).__name__} has no get_params: its parameters cannot be walked.", status=INCONCLUSIVE)
         return LeakageReport([finding], {"inner splits": INCONCLUSIVE})
-    findings = [flaw.finding for flaw in find_flaws(estimator, n_rows=n_rows, horizon=horizon)]
+    findings = [flaw.finding for flaw in find_flaws(estimator, n_rows=n_rows, horizon=horizon, panel=panel)]
     failed = any(finding.status == FAIL for finding in findings)
     open_question = any(finding.status == INCONCLUSIVE for finding in findings)
     return LeakageReport(findings, {"inner splits": FAIL if failed else INCONCLUSIVE if open_question else PASS})

@@ -77,6 +77,8 @@ def _mend(root, flaw, splitter, horizon):
         return _thaw(root, owner)
     elif kind == "grid":
         _drop_from_grid(owner, flaw)
+    elif kind == "resampled_validation":
+        owner.set_params(train_split=None)
     elif kind == "resampling_before_cv":
         return _sampler_inside(root, owner)
     return root

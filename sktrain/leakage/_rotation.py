@@ -10,7 +10,7 @@ from sklearn.base import is_classifier
 from sklearn.metrics import balanced_accuracy_score
 
 from .._validation import horizon_in_bars
-from ._behaviour import brief
+from ._behaviour import brief, most_times
 from ._budget import BUDGETS
 from ._experiments import fitted, quiet
 from ._failures import cannot, guarded
@@ -52,16 +52,16 @@ def check_shuffled_labels(estimator, X, y, cv, label_end_times=None, *, folds=No
     def experiments():
         with quiet(seed):
             pairs = index_pairs(cv, X, y, None, label_end_times) if folds is None else folds
-            return _judge(*_gains(estimator, X, y, _chosen(X, list(pairs), budget), reach, budget), reach)
+            return _judge(*_gains(estimator, X, y, _chosen(X, list(pairs), budget.folds, most_times(estimator, budget)), reach, budget), reach)
 
     return guarded(_CHECK, experiments, "Rotated labels could not be scored", where=where)
 
 
-def _chosen(X, pairs, budget):
+def _chosen(X, pairs, n_folds, most):
     """Evenly chosen folds, each within a block of unique times around the place where train and test stand closest."""
-    places = np.unique(np.linspace(0, len(pairs) - 1, min(budget.folds, len(pairs))).round().astype(int))
+    places = np.unique(np.linspace(0, len(pairs) - 1, min(n_folds, len(pairs))).round().astype(int))
     codes = np.unique(row_times(X), return_inverse=True)[1]
-    return [_near(codes, *map(np.asarray, pairs[place]), budget.times) for place in places]
+    return [_near(codes, *map(np.asarray, pairs[place]), most) for place in places]
 
 
 def _near(codes, train, test, most):
@@ -83,8 +83,7 @@ def _gains(estimator, X, y, folds, reach, budget):
         rotated = _rotated(X, y, shift, reach)
         truth, said = [], []
         for train, test in folds:
-            model = fitted(brief(estimator, budget), take(X, train), take(rotated, train))
-            said.append(np.asarray(model.predict(take(X, test))))
+            said.append(_said(estimator, X, rotated, train, test, classifies, budget))
             truth.append(np.asarray(take(rotated, test)))
         truth, said = np.concatenate(truth), np.concatenate(said)
         gains.append(_above_chance(truth, said, classifies))
@@ -92,6 +91,15 @@ def _gains(estimator, X, y, folds, reach, budget):
         return gains, len(truth), 1 / np.sqrt(len(truth)), 1.0  # a rank correlation of independent values
     counts = np.unique(truth, return_counts=True)[1]  # a mean of recalls, each of variance 1/4 at most over its class's rows
     return gains, len(truth), 0.5 * np.sqrt((1 / counts).sum()) / len(counts), 1 - 1 / len(counts)
+
+
+def _said(estimator, X, rotated, train, test, classifies, budget):
+    """Predictions of one fold; rows of a single class teach nothing but that class."""
+    labels = take(rotated, train)
+    known = np.unique(np.asarray(labels))
+    if classifies and len(known) == 1:
+        return np.full(len(test), known[0])
+    return np.asarray(fitted(brief(estimator, budget), take(X, train), labels).predict(take(X, test)))
 
 
 def _above_chance(truth, said, classifies):

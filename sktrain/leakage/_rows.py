@@ -9,7 +9,7 @@ import pandas as pd
 
 from ._report import FAIL, NOT_CHECKED, PASS, Finding
 
-__all__ = ["check_rows", "known_to_pretrained", "numeric_table", "row_where", "synthetic_rows"]
+__all__ = ["check_rows", "known_to_pretrained", "numeric_table", "one_output", "row_where", "synthetic_rows"]
 
 _CONTINUOUS = 0.2  # least share of distinct values in a column that cannot repeat by nature
 _STALE = 0.01  # share of repeated rows that a market without trades may show
@@ -34,6 +34,21 @@ def numeric_table(X):
     if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "fiub":
         return X.astype(np.float64, copy=False), list(range(X.shape[1]))
     return np.empty((len(X), 0)), []
+
+
+def one_output(y):
+    """Labels of one output: the first of several, missing where any of them is; labels of one output as they are."""
+    if y is None or np.ndim(y) < 2:
+        return y
+    values = np.asarray(y)
+    if not isinstance(y, pd.DataFrame):
+        whole = values.shape[1] == 1 or values.dtype.kind in "iub" or not pd.isna(values).any()
+        return values[:, 0] if whole else np.where(pd.isna(values).any(axis=1), np.nan, values[:, 0])
+    first = pd.Series(values[:, 0], y.index)
+    if values.shape[1] > 1:
+        first = first.mask(pd.isna(values).any(axis=1))
+    first.attrs = dict(getattr(y, "attrs", {}))
+    return first
 
 
 def _continuous(table):

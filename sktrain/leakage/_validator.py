@@ -22,6 +22,7 @@ from ._labels import check_label_leakage
 from ._price_tag import price_tag
 from ._repair import repair
 from ._rotation import check_shuffled_labels
+from ._rows import one_output
 from ._splits import check_split, known_spans
 from ._warmup import check_warmup
 
@@ -116,7 +117,7 @@ class LeakageValidator(BaseEstimator):
         """
         self._validate_params()
         rng = np.random.default_rng(self.random_state)
-        return check_split(cv, X, y, label_end_times, groups=groups, horizon=self.horizon, embargo_bars=self.embargo_bars, rng=rng)
+        return check_split(cv, X, one_output(y), label_end_times, groups=groups, horizon=self.horizon, embargo_bars=self.embargo_bars, rng=rng)
 
     def check_causality(self, transformer, bars, y=None, *, horizon=None):
         """Destroy the future and see whether the past moves.
@@ -327,7 +328,8 @@ class LeakageValidator(BaseEstimator):
         X : DataFrame or array-like of length n
             Bars or features, indexed by time or (symbol, time).
         y : array-like of length n
-            Labels.
+            Labels. Of several outputs the folds, the columns and the predictions are audited, the labels themselves are not: the
+            report says ``multi_output`` and is INCONCLUSIVE.
         cv : splitter, int, or iterable of index pairs
         label_end_times : array-like of length n, optional
             Time at which each label was known.
@@ -335,7 +337,8 @@ class LeakageValidator(BaseEstimator):
         Returns
         -------
         LeakageReport
-            ``status`` FAIL when a leak was found, INCONCLUSIVE when something could not be checked, else PASS.
+            ``status`` FAIL when a leak was found, INCONCLUSIVE when something could not be checked, else PASS. A search that was
+            fitted before and has seen these rows is ``tuned_outside_folds``, with the price of its own score.
 
         Raises
         ------
@@ -351,6 +354,9 @@ class LeakageValidator(BaseEstimator):
             raise InvalidSplitError("audit needs the labels y; without them use check_split and check_causality.")
         if isinstance(cv, (list, tuple)) or (hasattr(cv, "__iter__") and not hasattr(cv, "split")):
             cv = list(cv)
+        outputs = y
+        y = one_output(y)
         spans, source = known_spans(X, y, label_end_times, cv, self.horizon)
         reach = int((np.searchsorted(spans.axis, spans.end, side="right") - 1 - spans.codes).max()) if source and n else None
-        return self._counted(Audit(self, estimator, X, y, cv, label_end_times, reach, source).run)
+        several = outputs if np.ndim(outputs) == 2 and np.shape(outputs)[1] > 1 else None
+        return self._counted(Audit(self, estimator, X, y, cv, label_end_times, reach, source, several).run)

@@ -69,8 +69,9 @@ class NetClassifier(NetParams, InputReader, Updating, Inference, TrainingLoop, N
         Draw the rows of an epoch so that classes are balanced.
     lookback : int, optional
         Steps in a 2-D row, oldest first; default one.
-    standardize : bool, default=True
-        Standardize per feature inside the network, by the mean and standard deviation of the training rows.
+    standardize : bool or tuple of two arrays, default=True
+        Standardize per feature inside the network, by the mean and standard deviation of the training rows, or by the two
+        arrays given: means, and 1 / standard deviations, one number per feature.
     mixed_precision : "auto", bool, "bfloat16" or "float16", default="auto"
         Autocast; weights stay float32. "auto" uses it on CUDA, and on CPUs that multiply bfloat16 for batches of 256 and more.
     gradient_checkpointing : bool, default=False
@@ -137,7 +138,7 @@ class NetClassifier(NetParams, InputReader, Updating, Inference, TrainingLoop, N
         "valid_fraction": [Number(0, 1, closed="neither")],
         "horizon": [BarsOrTime(0), None],
         "lookback": [Count(1), None],
-        "standardize": ["boolean"],
+        "standardize": ["boolean", tuple],
         "gradient_checkpointing": ["boolean"],
         "warm_start": ["boolean"],
         "update_epochs": [Count(1)],

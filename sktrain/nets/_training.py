@@ -102,8 +102,18 @@ class TrainingLoop(Hooks, MixedPrecision):
     def _set_statistics(self, statistics):
         layer = getattr(self.module_, "standardize", None)
         if self.standardize and layer is not None:
+            if isinstance(self.standardize, tuple):
+                statistics = self._given_statistics(layer)
             layer.mean.copy_(torch.from_numpy(statistics[0]))
             layer.scale.copy_(torch.from_numpy(statistics[1]))
+
+    def _given_statistics(self, layer):
+        """Mean and 1 / standard deviation that the caller gave, one number per feature."""
+        given = [np.asarray(part, dtype=np.float64) for part in self.standardize]
+        size = (layer.mean.numel(),)
+        if len(given) != 2 or any(part.shape != size or not np.isfinite(part).all() for part in given) or (given[1] <= 0).any():
+            raise SktrainError(f"standardize as a tuple is (mean, 1 / standard deviation), {size[0]} finite numbers each, the second all above 0.")
+        return given
 
     def _scale(self, job):
         """Standardize every step once, in place of once per window and epoch."""

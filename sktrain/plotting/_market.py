@@ -125,7 +125,7 @@ def _shade(ax, regimes):
             label = name.replace("_", " ") if place == 0 else None
             ax.axvspan(regimes.index[first], regimes.index[last], color=REGIME_COLOURS[name], alpha=0.5, linewidth=0, label=label)
     if present:
-        ax.legend(loc="upper left", fontsize="small", ncols=len(present))
+        ax.legend(loc="upper left", fontsize="small", ncols=min(3, len(present)))
 
 
 class RegimeDisplay:

@@ -62,6 +62,7 @@ def record(run, found, status):
         "compression": found["compression"],
         "incremental": said,
         "interval": run.source.interval,
+        "crosses_session": run.task.labeler.crosses_session,
         "class_balance": class_balance(run.task.y),
         "data": _evidence.describe_data(run.source, run.task),
         "missing_stocks": run.source.missing,

@@ -14,7 +14,14 @@ from ._config import DEFAULTS, EnhancedTrainingConfig
 from ._models import FitPlan, build_model
 from ._tasks import walk_forward_cv
 
-__all__ = ["SearchedModel", "build_search", "found_params", "given_parameters", "search_plan"]
+__all__ = [
+    "SearchedModel",
+    "build_search",
+    "found_params",
+    "given_parameters",
+    "inner_cv",
+    "search_plan",
+]
 
 _DECAY = (1e-5, 1e-3)  # of the original
 _NAMES = {  # of the space, of the nets
@@ -118,12 +125,17 @@ def build_search(config, plan, *, given=(), n_folds=3, storage=None, timeout=Non
         timeout=timeout,
         storage=storage,
         scoring="balanced_accuracy" if config.hpo_direction == "maximize" else "neg_log_loss",
-        cv=walk_forward_cv(config, n_splits=n_folds, coverage=False),
+        cv=inner_cv(config, n_folds),
         refit=False,
         random_state=config.training_seed,
         error_score=float("nan"),
         progress_bar=progress,
     )
+
+
+def inner_cv(config, n_folds=3):
+    """Walk-forward folds a search scores its trials on."""
+    return walk_forward_cv(config, n_splits=n_folds, coverage=False)
 
 
 def _trial_plan(config, plan, given):

@@ -9,9 +9,11 @@ from ..exceptions import NotEnoughDataError, SktrainError
 from ..features import RegimeDetector
 from ..labels import AdaptiveLabeler
 from ..splits import EnhancedWalkForwardCV, TemporalSplitter
+from ._spacing import name_of, spacing_of
 
 __all__ = ["CLASS_NAMES", "Task", "class_balance", "divide", "label_bars", "walk_forward_cv"]
 
+SESSION = "4h"  # longer than every lunch break of the large exchanges, shorter than every night
 CLASS_NAMES = {0: "sell", 1: "hold", 2: "buy"}
 
 
@@ -42,6 +44,8 @@ def label_bars(bars, config, horizon):
         use_volatility_adjustment=follow,
         use_risk_adjustment=follow,
         scaling=config.labels_scaling,
+        crosses_session=crosses_session(bars, config),
+        session=config.session or SESSION,
     )
     rows, y = labeler.fit_resample(bars)
     if y.nunique() < 2:
@@ -50,6 +54,29 @@ def label_bars(bars, config, horizon):
             "scale for these bars. Lower it, or use label_scaling='sigma'."
         )
     return Task(rows, y, labeler)
+
+
+def crosses_session(bars, config):
+    """Whether labels may reach from one session into the next: not where intraday bars have sessions, unless asked.
+
+    Raises
+    ------
+    SktrainError
+        When a session is described for bars that have none.
+    """
+    spacing = spacing_of(bars)
+    intraday = spacing is not None and spacing < pd.Timedelta("1D")
+    if config.session is not None and not intraday:
+        raise SktrainError(
+            f"session={config.session!r} describes intraday bars, but these are {name_of(spacing)} apart. Leave it out."
+        )
+    if config.crosses_session is not None:
+        return config.crosses_session
+    pause = pd.Timedelta(config.session or SESSION)
+    if not intraday or spacing >= pause:
+        return True
+    times = bars.index.get_level_values(-1).unique().sort_values()
+    return bool(np.diff(times.as_unit("ns").asi8).max() < pause.as_unit("ns").value)
 
 
 def divide(task, config):

@@ -14,6 +14,7 @@ from .._validation import Number, check_count
 from ..exceptions import SktrainError
 from ..reproducibility import DeterministicTrainingConfig
 from . import _incremental, _results, _stages, _started
+from ._checks import check_features, check_folds
 from ._config import DEFAULTS, EnhancedTrainingConfig
 from ._models import FitPlan, with_config_news
 from ._plan import tell_plan
@@ -23,7 +24,7 @@ from ._run_folder import CHECKPOINTS, MODEL, commit, find_model, locked, prepare
 from ._search import given_parameters
 from ._sources import open_source
 from ._spacing import is_intraday
-from ._tasks import divide, label_bars, walk_forward_cv
+from ._tasks import divide, label_bars
 from ._verdicts import one_sided_labels
 
 __all__ = ["EnhancedTrainer"]
@@ -175,10 +176,9 @@ class EnhancedTrainer:
         run.task = label_bars(run.source.bars, config, run.plan.horizon)
         run.blocks = divide(run.task, config)
         run.plan = replace(run.plan, intraday=is_intraday(run.source.bars))
-        if config.use_walk_forward and not incremental:
-            walk_forward_cv(config).split(
-                *run.rows("train", "val")
-            )  # folds that cannot be filled are refused before training
+        check_features(run)
+        if not incremental:
+            check_folds(run)
         if incremental:
             earlier = _incremental.open_earlier(run.folder, config, run.plan.horizon)
             _incremental.new_rows(run, earlier)

@@ -7,6 +7,7 @@ __all__ = [
     "date",
     "finding",
     "percent",
+    "plain_name",
     "profit_sentence",
     "regime_rows",
     "score_rows",
@@ -137,7 +138,7 @@ def search_sentences(search):
     list of str
     """
     values = ", ".join(
-        f"{_plain_name(name)} {_value(value)}" for name, value in search["best_params"].items()
+        f"{plain_name(name)} {_value(value)}" for name, value in search["best_params"].items()
     )
     report = search["overfit"]
     sentences = [
@@ -170,12 +171,14 @@ def _value(value):
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _plain_name(name):
+def plain_name(name):
+    """A parameter of a net in words."""
     last = re.sub(r"^(net__)*", "", name)
     return {
         "lr": "learning rate",
         "module__dropout": "dropout",
         "callbacks__weight_decay__base": "weight decay",
+        "callbacks__weight_decay__max": "rising to",
         "batch_size": "batch size",
     }.get(last, last)
 

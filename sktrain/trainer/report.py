@@ -96,6 +96,8 @@ def _data(result, evidence):
         f"{data['last']}. Labels look {data['horizon']} bars ahead against a threshold of {told['base_label_threshold']:g} {unit}: "
         f"{balance}."
     )
+    if not result["crosses_session"]:
+        text += " Labels and volatilities stay inside trading sessions."
     rows = [
         (row["block"], row["first"], row["last"], f"{row['rows']:,}") for row in evidence["blocks"]
     ]
@@ -200,7 +202,7 @@ def _nested(result, evidence):
             number,
             _words.percent(score),
             _words.percent(inner),
-            ", ".join(f"{name.rpartition('__')[2]} {value:.3g}" for name, value in params.items()),
+            ", ".join(f"{_words.plain_name(name)} {value:.3g}" for name, value in params.items()),
         )
         for number, (score, inner, params) in enumerate(
             zip(nested["scores"], nested["inner_scores"], nested["params"])
