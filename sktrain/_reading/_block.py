@@ -78,7 +78,7 @@ def find_layout(
     full = [(cells, line) for cells, line in rows if len(cells) == width]
     later = full[len(full) // 2 :] if len(full) > 1 else full
     kinds = [_usual_kind([cells[j] for cells, _ in later]) for j in range(width)]
-    first = _first_named(rows, known) if named else _first_data(rows, kinds, known)
+    first = _first_named(rows, known, kinds) if named else _first_data(rows, kinds, known)
     headers = _headers(rows, first, width, known, kinds)
     sample = [cells for cells, _ in rows[first:] if len(cells) == width]
     layout = Layout(delimiter, width, headers, sample, _skipped(rows, first), kinds)
@@ -185,11 +185,14 @@ def _only_symbols(cells: Sequence[str], kinds: Sequence[str], known: Callable[[s
     return kinds[0] in ("time", "number") and cell_kind(cells[0]) == "text" and known(cells[0])
 
 
-def _first_named(rows: list, known: Callable[[str], bool]) -> int:
+def _first_named(rows: list, known: Callable[[str], bool], kinds: Sequence[str]) -> int:
+    """Place below the first row with names of roles, or with words where the column holds times or numbers."""
     for place, (cells, _) in enumerate(rows[:5]):
         if sum(map(known, cells)) >= min(2, len(cells)):
             return place + 1
-    return 0
+    first = [cell_kind(cell) for cell in rows[0][0]] if rows else []
+    wordy = any(kind == "text" and usual in ("time", "number") for kind, usual in zip(first, kinds))
+    return int(wordy and len(first) == len(kinds) and len(rows) > 1)
 
 
 def _headers(

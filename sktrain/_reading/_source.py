@@ -20,7 +20,7 @@ from ._protocol import UnreadableError, clipped, option
 __all__ = ["Source", "open_source_bytes", "settle_encoding"]
 
 _HEAD = 1 << 18  # bytes looked at to find out what a file is
-_STEP = 1 << 20  # bytes read at once
+_STEP = 1 << 17  # bytes read at once
 _LARGEST = 1 << 32  # unpacked bytes: more is a bomb, or no file to read in one piece
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -223,15 +223,18 @@ def settle_encoding(source: Source, encoding: str | None, known: Callable[[str],
     """
     head = source.read(0, _HEAD)
     mark, marked = next(((bom, name) for bom, name in _BOMS if head.startswith(bom)), (b"", None))
+    plain = False
     if encoding is None:
-        encoding = marked or _silent_utf16(head) or ("utf-8" if _decodes(source, "utf-8") else None)
+        encoding = marked or _silent_utf16(head)
+        plain = encoding is None and _decodes(source, "utf-8")
+        encoding = "utf-8" if plain else encoding
     if encoding is None:
         encoding = _best_guess(source, head, known)
     try:
         name = codecs.lookup(encoding).name
     except LookupError as error:
         raise UnreadableError(f"{option('encoding', encoding)} is no encoding that Python knows.") from error
-    if name in ("utf-8", "utf-8-sig", "ascii") and _decodes(source, "utf-8"):
+    if plain or (name in ("utf-8", "utf-8-sig", "ascii") and _decodes(source, "utf-8")):
         return source, name, len(mark) if marked == "utf-8" else 0
     data = source.read()
     try:

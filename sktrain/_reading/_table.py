@@ -19,6 +19,7 @@ from ._source import Source, open_source_bytes, settle_encoding
 __all__ = ["Table", "open_table"]
 
 _HEAD, _TAIL = 1 << 18, 1 << 14  # bytes of the first and last lines
+_NAMED_PACKED = (".gz", ".bz2", ".xz", ".zip", ".zst", ".tar")  # pandas goes by the name
 _SAMPLE = 200  # rows that names and roles are found from
 
 
@@ -53,8 +54,20 @@ class Table:
             out.append(max(set(found), key=found.count) if found else "empty")
         return out
 
-    def load(self, texts: set[int], *, drop: bool = False) -> pd.DataFrame:
-        """Read the rows; the columns ``texts`` stay text, others become numbers where they are plain ones."""
+    def load(self, texts: set[int], *, words: frozenset[int] = frozenset(), stamps: int | None = None, drop: bool = False) -> pd.DataFrame:
+        """Read the rows.
+
+        Parameters
+        ----------
+        texts : set of int
+            Columns that stay text, cell by cell.
+        words : set of int
+            Columns in which no cell means "no value" by its word; what they hold is left to be found.
+        stamps : int, optional
+            A column of times with the year in front, which are read as such where all its cells are of that form.
+        drop : bool, default=False
+            Whether lines with too many cells are left out, and counted.
+        """
         raise AssertionError  # every container has its own
 
     def place(self, row: int) -> str:
@@ -71,7 +84,7 @@ class _FrameTable(Table):
         super().__init__(headers, sample, frame.shape[1], notes, typed=True)
         self._frame = frame.set_axis(range(frame.shape[1]), axis=1)
 
-    def load(self, texts: set[int], *, drop: bool = False) -> pd.DataFrame:
+    def load(self, texts: set[int], *, words: frozenset[int] = frozenset(), stamps: int | None = None, drop: bool = False) -> pd.DataFrame:
         frame = self._frame
         frame.attrs = {}
         objects = [place for place in texts if pd.api.types.is_numeric_dtype(frame[place].dtype)]
@@ -82,20 +95,25 @@ class _TextTable(Table):
     def __init__(self, source: Source, layout: Layout, start: int, stop: int, encoding_notes: list[str]) -> None:
         super().__init__(layout.headers, layout.sample, layout.width, [*encoding_notes, *layout.notes], layout.delimiter)
         self._source, self._span, self._skip = source, (start, stop), layout.skip
+        first = source.read(start, _TAIL).decode("utf-8", "replace")
+        self._padded = self.delimiter is not None and f"{self.delimiter} " in first
 
-    def load(self, texts: set[int], *, drop: bool = False) -> pd.DataFrame:
+    def load(self, texts: set[int], *, words: frozenset[int] = frozenset(), stamps: int | None = None, drop: bool = False) -> pd.DataFrame:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             try:
                 frame = pd.read_csv(
-                    io.TextIOWrapper(self._source.part(*self._span), encoding="utf-8", errors="replace", newline=""),
+                    self._whole() or self._source.part(*self._span),
+                    encoding="utf-8",
+                    skiprows=self._skip if self._whole() else 0,
                     sep=r"\s+" if self.delimiter is None else self.delimiter,
                     header=None,
                     names=range(self.width),
                     dtype=dict.fromkeys(texts, "str"),
+                    parse_dates=False if stamps is None else [stamps],
                     keep_default_na=False,
-                    na_values={place: MISSING for place in range(self.width) if place not in texts},
-                    skipinitialspace=True,
+                    na_values={place: MISSING for place in range(self.width) if place not in {*texts, *words}},
+                    skipinitialspace=self._padded,
                     on_bad_lines="warn" if drop else "error",
                 )
             except pd.errors.EmptyDataError:
@@ -105,14 +123,19 @@ class _TextTable(Table):
         skipped = sum(str(one.message).count("Skipping line") for one in said)
         if skipped:
             self.notes.append(f"{skipped} lines with too many cells left out")
-        if isinstance(frame.index, pd.MultiIndex) or not isinstance(frame.index, pd.RangeIndex):
+        if not isinstance(frame.index, pd.RangeIndex):
             raise UnreadableError(f"{self.place(0)} has more cells than the {self.width} that most rows have.")
         return frame
+
+    def _whole(self) -> Path | None:
+        """The file itself, which pandas reads fastest, where the block reaches to its end."""
+        plain = self._source.data is None and self._span[1] == self._source.size and self.delimiter is not None
+        return self._source.path if plain and not str(self._source.path).endswith(_NAMED_PACKED) else None
 
     def _explained(self, error: str) -> str:
         found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", error)
         if found:
-            line = int(found[2]) + self._skip
+            line = int(found[2]) + (0 if self._whole() else self._skip)
             return f"line {line} has {found[3]} cells, the other rows {found[1]}: repair the line, or drop it with {_drop()}."
         return f"cannot be read as a table: {error.strip()}"
 

@@ -20,7 +20,8 @@ _UNITS = (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9))
 _EARLIEST, _LATEST = 315_532_800, 4_102_444_800  # 1980 and 2100 in seconds
 _OFFSET = re.compile(r"(?:(?<=[\d\s])|(?<=[\d\s](?:GMT|UTC)))([+-]\d{2}:?(?:\d{2})?|Z|z)$")
 _UTC_WORD = re.compile(r"\s*(?:UTC|GMT|Z)$", re.IGNORECASE)
-_DAYS = 8.64e13  # nanoseconds
+_ISO = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?$")
+_DAY = 86_400 * 10**9  # nanoseconds
 
 
 @dataclass
@@ -33,8 +34,6 @@ class Times:
         In nanoseconds; naive, or UTC.
     zone : str or None
         The clock the stamps were written on, where the column or the caller says.
-    days : bool
-        Whether all stamps are days.
     notes : list of str
     local : DatetimeIndex
         The same stamps on the clock they were written on, naive.
@@ -42,7 +41,6 @@ class Times:
 
     index: pd.DatetimeIndex
     zone: str | None = None
-    days: bool = False
     notes: list[str] = field(default_factory=list)
     local: pd.DatetimeIndex | None = None
 
@@ -89,7 +87,8 @@ def parse_times(
     UnreadableError
         Naming the row as ``{row N}``, which the reader turns into the line.
     """
-    empty = _missing(column)
+    found = _iso(column) if not dayfirst else None
+    empty = np.zeros(len(column), dtype=bool) if found is not None else _missing(column)
     if empty.all():
         raise UnreadableError("the column of times is empty.")
     if empty.any() and not coerce:
@@ -97,14 +96,13 @@ def parse_times(
     try:
         if empty.any():
             column, groups = column[~empty], None if groups is None else groups[~empty]
-        times = _read(column, groups, dayfirst, utc, coerce)
+        times = _clocked(Times(found), utc) if found is not None else _read(column, groups, dayfirst, utc, coerce)
     except _BadTimeError as bad:
         row = int(np.flatnonzero(~empty)[bad.row])
         raise UnreadableError(f"{{row {row}}} holds {clipped(column.iloc[bad.row])}, which is no time that can be read.") from None
     times.local = times.index.tz_localize(None) if times.local is None else times.local
     if not kept_zone and (timezone is not None or times.index.tz is not None):
         times = _settled(times, timezone, groups)
-    times.days = _midnights(times.index)
     if empty.any():
         times.index, times.local = (_spread(index, ~empty) for index in (times.index, times.local))
     return times
@@ -130,6 +128,29 @@ def joined_clock(day: pd.Series, clock: pd.Series) -> pd.Series:
     return day.str.cat(clock, sep=" ")
 
 
+def _iso(column: pd.Series) -> pd.DatetimeIndex | None:
+    """The usual case, a year in front and no offset, without a look at every text; None where it is not the case."""
+    if not pd.api.types.is_string_dtype(column.dtype) or not len(column) or not _ISO.match(str(column.iloc[0])):
+        return None
+    found = _cast(column)
+    if found is None:
+        found = _converted(column, "ISO8601")
+    return None if isinstance(found, int) or found.hasnans else found
+
+
+def _cast(column: pd.Series) -> pd.DatetimeIndex | None:
+    """Times as Arrow reads them, several times as fast; None where it is not installed or finds another form."""
+    try:
+        import pyarrow as pa
+    except ImportError:
+        return None
+    try:
+        values = pa.array(column, type=pa.large_string()).cast(pa.timestamp("ns"))
+    except pa.ArrowInvalid:
+        return None
+    return pd.DatetimeIndex(values.to_numpy(zero_copy_only=False))
+
+
 def _missing(column: pd.Series) -> np.ndarray:
     missing = column.isna().to_numpy()
     if pd.api.types.is_string_dtype(column.dtype) or column.dtype == object:
@@ -144,7 +165,7 @@ def _read(column: pd.Series, groups, dayfirst, utc: bool, coerce: bool) -> Times
     if pd.api.types.is_datetime64_any_dtype(dtype):
         index = _nanoseconds(pd.DatetimeIndex(column))
         if index.tz is None:
-            return Times(index)
+            return _clocked(Times(index), utc)
         return Times(index.tz_convert("UTC"), str(index.tz), local=index.tz_localize(None))
     if pd.api.types.is_object_dtype(dtype):
         stamps = column.map(lambda value: isinstance(value, (pd.Timestamp, np.datetime64)) or hasattr(value, "year"))
@@ -153,7 +174,7 @@ def _read(column: pd.Series, groups, dayfirst, utc: bool, coerce: bool) -> Times
     if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):
         return _from_numbers(column)
     text = column.astype("str").str.strip()
-    if text.str.fullmatch(r"\d+(?:\.0*)?(?:[eE]\+?\d+)?").all():
+    if text.iloc[0][:1].isdigit() and text.str.fullmatch(r"\d+(?:\.0*)?(?:[eE]\+?\d+)?").all():
         return _from_digits(text.str.replace(r"\.0*$", "", regex=True))
     return _from_text(text, groups, dayfirst, utc, coerce)
 
@@ -230,11 +251,6 @@ def _converted(text: pd.Series, form: str, *, utc: bool = False, coerce: bool = 
 
 def _from_text(text: pd.Series, groups, dayfirst, utc: bool, coerce: bool) -> Times:
     first = text.iloc[0]
-    iso = re.match(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?$", first)
-    if iso and not dayfirst:  # the usual case, without a look at every text
-        found = _converted(text, "ISO8601")
-        if not isinstance(found, int):
-            return _clocked(Times(found), utc)
     if re.match(r"\d{4}-\d{2}-\d{2}[T ].*[+-]\d{2}:\d{2}$", first) and not dayfirst:
         offsets = text.str.slice(-6)
         if pd.Series(offsets.unique()).str.fullmatch(r"[+-]\d{2}:\d{2}").all():
@@ -344,7 +360,9 @@ def _localised(index: pd.DatetimeIndex, timezone: str, groups) -> pd.DatetimeInd
 
 def _midnights(index: pd.DatetimeIndex) -> bool:
     values = index.asi8
-    return not (values[values != pd.NaT.value] % np.int64(_DAYS)).any()
+    if index.hasnans:
+        values = values[values != pd.NaT.value]
+    return not (values[:100] % _DAY).any() and not (values % _DAY).any()
 
 
 def _local(text: pd.Series, groups, dayfirst, coerce: bool) -> tuple[pd.DatetimeIndex, str, list[str]]:

@@ -14,6 +14,7 @@ _GIVEN = ("time", "date", "symbol", *PRICES, "volume", "adjusted")  # what colum
 _FIELDS = (*PRICES, "adjusted", "volume")
 _EPOCHS = ((9, 10), (12, 13), (15, 16), (18, 19))  # digits of seconds, ms, us, ns from 1980 to 2100
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?|\d{1,6}")
+_FLAGS = {"", "0", "1", "0.0", "1.0", "true", "false", "yes", "no", "y", "n"}
 _OTHER_VOLUME = re.compile(r"^(vol|volume) (?!ma\b|sma|ema|avg|average|weight|change|ratio|osc|delta)\S+$|^\S+ (vol|volume)$")
 
 
@@ -85,7 +86,7 @@ def assign_roles(table: Table, columns: Mapping[str, object] | None) -> Roles:
     if symbols is not None:
         _set_wide(roles, names, symbols)
     if not roles.wide:
-        _set_fields(roles, given, barred, free)
+        _set_fields(roles, table, given, barred, free)
     _complain(roles, table)
     return roles
 
@@ -274,7 +275,7 @@ def _set_wide(roles: Roles, names: list[str], symbols: list[str]) -> None:
         roles.notes.append(f"{', '.join(sorted(set(wide) - set(whole)))} without open, high, low and close left out")
 
 
-def _set_fields(roles: Roles, given: dict[str, int], barred: set[str], free: list[int]) -> None:
+def _set_fields(roles: Roles, table: Table, given: dict[str, int], barred: set[str], free: list[int]) -> None:
     if roles.instrument:
         return
     taken = {*roles.time} | ({roles.symbol} if roles.symbol is not None else set())
@@ -283,6 +284,8 @@ def _set_fields(roles: Roles, given: dict[str, int], barred: set[str], free: lis
             roles.fields[role] = given[role]
         elif role not in barred:
             found = [place for place in BARS.candidates(role, roles.names) if place in free and place not in taken]
+            if role == "adjusted":
+                found = [place for place in found if not _is_flag(table, place, roles.names[place])]
             if found:
                 _refuse_twins(found, roles.names)
                 roles.fields[role] = found[0]
@@ -294,6 +297,13 @@ def _set_fields(roles: Roles, given: dict[str, int], barred: set[str], free: lis
         roles.volumes = [place for place in BARS.candidates("volume", roles.names) if place in left]
         more = [p for p in left if p not in roles.volumes and _OTHER_VOLUME.match(plain_name(roles.names[p], units=True))]
         roles.volumes += [] if roles.volumes else more
+
+
+def _is_flag(table: Table, place: int, name: str) -> bool:
+    """Whether a column says yes or no: a row was adjusted, not what its price would be."""
+    if plain_name(name) != "adjusted":
+        return False
+    return all(row[place].lower() in _FLAGS for row in table.sample if place < len(row))
 
 
 def _refuse_twins(found: list[int], names: list[str]) -> None:

@@ -20,6 +20,7 @@ from ._rows import Rows, adjusted, in_order, no_trade, screened, shifted_to_clos
 
 __all__ = ["Options", "finished", "read_bars", "read_rows"]
 
+_ISO = re.compile(r"\d{4}([-/.])\d{2}\1\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?")
 _SPACINGS = (
     (60, "every minute"), (300, "every 5 minutes"), (900, "every 15 minutes"), (1800, "every 30 minutes"),
     (3600, "hourly"), (14400, "every 4 hours"), (86400, "daily"), (604800, "weekly"),
@@ -180,7 +181,7 @@ def read_rows(path: Path, options: Options) -> tuple[Rows, Reading]:
 
 def _rows(table: Table, roles: Roles, options: Options) -> Rows:
     drop = options.bad_rows == "drop"
-    frame, texts = _cells(table, roles, drop)
+    frame, texts = _cells(table, roles, drop, options.dayfirst)
     symbols, instrument = _symbols(frame, roles, table, drop)
     groups = None if symbols is None else pd.factorize(symbols)[0]
     column = frame[roles.time[0]] if len(roles.time) == 1 else joined_clock(frame[roles.time[0]], frame[roles.time[1]])
@@ -199,14 +200,26 @@ def _rows(table: Table, roles: Roles, options: Options) -> Rows:
     rows.instrument = instrument or roles.instrument
     screened(rows, texts, drop=drop)
     no_trade(rows, drop=drop)
-    if "adjusted" in rows.frame:
+    if "adjusted" in roles.fields or any("adjusted" in fields for fields in roles.wide.values()):
         adjusted(rows)
     in_order(rows, drop=drop)
     without_incomplete(rows, drop=options.incomplete_last == "drop")
     return rows
 
 
-def _cells(table: Table, roles: Roles, drop: bool) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
+def _long_digits(table: Table, place: int) -> bool:
+    """Whether times are written as ``202401020930`` and the like, which a float would shorten."""
+    return any(re.match(r"\d{11,}|\d{6}$|\d{12}$", row[place]) for row in table.sample[:5] if place < len(row))
+
+
+def _year_first(table: Table, place: int | None) -> int | None:
+    """The column of times, where the sample has the year in front and no offset."""
+    if place is None or not all(_ISO.fullmatch(row[place]) for row in table.sample if place < len(row)):
+        return None
+    return place
+
+
+def _cells(table: Table, roles: Roles, drop: bool, dayfirst: bool | None) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
     """The cells of the file, numbers where a role wants them, and the texts that became numbers."""
     numeric = {*roles.fields.values(), *roles.volumes, *(p for one in roles.wide.values() for p in one.values())}
     kinds = table.kinds()
@@ -214,7 +227,14 @@ def _cells(table: Table, roles: Roles, drop: bool) -> tuple[pd.DataFrame, dict[s
     words |= {*roles.time} | ({roles.symbol} if roles.symbol is not None else set())
     plain = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|")
     simple = table.typed or all(plain.fullmatch(row[p]) for row in table.sample for p in numeric)
-    frame = table.load(words if simple else set(range(table.width)), drop=drop)
+    texts_only = {*roles.time[1:], *(roles.time[:1] if len(roles.time) > 1 else ())}
+    texts_only |= {place for place in roles.time if _long_digits(table, place)}
+    texts_only |= {roles.symbol} if roles.symbol is not None else set()
+    if simple:
+        stamps = roles.time[0] if len(roles.time) == 1 and not dayfirst and not drop else None
+        frame = table.load(texts_only, words=frozenset(words), stamps=_year_first(table, stamps), drop=drop)
+    else:
+        frame = table.load(set(range(table.width)), drop=drop)
     if simple and not table.typed and not all(pd.api.types.is_numeric_dtype(frame[p].dtype) for p in numeric):
         frame = table.load(set(range(table.width)), drop=drop)  # a word among the numbers: look at the texts again
     texts = {p: frame[p] for p in numeric if not pd.api.types.is_numeric_dtype(frame[p].dtype)}
@@ -263,7 +283,9 @@ def _with_volume(rows: Rows, roles: Roles) -> pd.DataFrame:
     frame = rows.frame
     candidates = [f"volume {place}" for place in roles.volumes]
     columns = {name: frame.pop(name) for name in candidates}
-    varied = [name for name, column in columns.items() if column.nunique() > 1] or candidates[:1]
+    varied = candidates[:1]
+    if len(candidates) > 1:
+        varied = [name for name, column in columns.items() if column.nunique() > 1] or varied
     best = varied[0] if varied else None
     for name in varied[1:]:
         money = columns[name] * frame["close"]
@@ -333,7 +355,7 @@ def _protocol(rows: Rows, symbols: np.ndarray | None, instrument: str | None, re
     times = rows.times
     codes = None if symbols is None else pd.factorize(symbols)[0]
     usual = usual_step(times, codes) // 10**9
-    days = bool((times.asi8 % (86400 * 10**9) == 0).all())
+    days = bool(times[:100].is_normalized and times.is_normalized)
     first, last = times.min(), times.max()
     form = "%Y-%m-%d" if days or last - first > pd.Timedelta(days=1) else "%Y-%m-%d %H:%M"
     first_text, last_text = first.strftime(form), last.strftime(form)

@@ -64,6 +64,8 @@ def screened(rows: Rows, texts: dict[str, pd.Series], *, drop: bool) -> None:
     drop : bool
         Whether such rows are left out.
     """
+    if not texts and _all_bars(rows):
+        return
     bad = np.zeros(len(rows.frame), dtype=bool)
     for cause, mask, fault in _faults(rows, texts):
         new = mask & ~bad
@@ -83,6 +85,17 @@ def screened(rows: Rows, texts: dict[str, pd.Series], *, drop: bool) -> None:
         raise UnreadableError(f"no row is left: {', '.join(f'{n} {cause}' for cause, n in rows.dropped.items())}.")
     if bad.any():
         rows.keep(~bad)
+
+
+def _all_bars(rows: Rows) -> bool:
+    """Whether there is nothing to find, in few looks."""
+    price = [rows.frame[name].to_numpy(dtype=np.float64) for name in PRICES]
+    volume = rows.frame["volume"].to_numpy(dtype=np.float64)
+    open_, high, low, close = price
+    right = (low > 0) & (high >= low) & (volume >= 0)
+    for one in (open_, close):
+        right &= (one <= high * (1 + _ROUNDING)) & (one >= low * (1 - _ROUNDING))
+    return bool(right.all()) and not rows.times.hasnans
 
 
 def _faults(rows: Rows, texts: dict[str, pd.Series]):
@@ -175,6 +188,8 @@ def adjusted(rows: Rows) -> None:
 
 def in_order(rows: Rows, *, drop: bool) -> None:
     """Bring the rows into the order of (symbol, time); a time that stands twice is refused."""
+    if rows.symbols is None and bool((np.diff(rows.times.asi8) > 0).all()):
+        return
     codes = np.zeros(len(rows.times), dtype=np.int64)
     if rows.symbols is not None:
         codes, names = pd.factorize(rows.symbols, sort=True)

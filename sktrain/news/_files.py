@@ -16,7 +16,7 @@ from ._articles import NewsArticle, article_times, as_articles
 __all__ = ["Articles", "read_news"]
 
 _PUBLISHED = (
-    "published at", "published", "publishedat", "publication date", "date published", "pub date", "pubdate", "publish date",
+    "published at", "published", "published utc", "publishedat", "publication date", "date published", "pub date", "pubdate", "publish date",
     "publish time", "published date", "published time", "time published", "created at", "created", "created utc", "datetime", "date time",
     "timestamp", "date", "time", "发布时间", "发布日期", "日期", "时间", "公告日期", "新闻发布时间", "datum", "veröffentlicht", "fecha", "data", "providerpublishtime",
     "date utc", "posted at", "post date", "tweet date", "release date", "versioncreated", "display time", "pub time", "ctime", "day", "time utc",

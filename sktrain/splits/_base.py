@@ -7,6 +7,7 @@ before the first fold is handed out. Rows are cut between unique times, never in
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -169,7 +170,7 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
             Indexed by time or (symbol, time), rows in any order; else the row order is the order of time.
         y : array-like of length n, optional
             Labels; rows where it is NaN are in no fold. Labels of a sktrain labeler tell when each of them is known.
-        groups : ignored
+        groups : ignored, with a warning, unless the splitter says otherwise
         label_end_times : array-like of length n, optional
             Time at which each label was known (row numbers where rows carry no time); goes before any horizon.
         times : DatetimeIndex or MultiIndex (symbol, time) of length n, optional
@@ -187,7 +188,13 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
         NotEnoughDataError
             When a fold cannot be filled; the message says how much is needed.
         """
+        if groups is not None and (ignored := self._groups_ignored()):
+            warnings.warn(f"The groups parameter is ignored by {ignored}", UserWarning, stacklevel=2)
         return iter(self._plan(X, y, groups, {"label_end_times": label_end_times, "times": times}))
+
+    def _groups_ignored(self):
+        """Who ignores ``groups``, in words; empty where they are used."""
+        return type(self).__name__
 
     def summary(self, X, y=None, groups=None, label_end_times=None, times=None):
         """What each fold holds.

@@ -17,7 +17,7 @@ from .._spans import clear_of, sorted_unique
 from .._validation import OHLCV
 from ..exceptions import InvalidSplitError, RegimeCoverageWarning
 
-__all__ = ["Regimes", "cover", "find_regimes", "regime_facts"]
+__all__ = ["Regimes", "check_groups", "cover", "find_regimes", "regime_facts"]
 
 _WORK = 400_000  # (position, regime) pairs per boundary that are searched one by one
 _MOST_REGIMES = 1000
@@ -42,10 +42,7 @@ class Regimes:
 
 def find_regimes(X, groups, detector, caller):
     """Regimes from ``groups``, else detected from the bar columns of ``X``, else None with a warning in ``caller``'s name."""
-    n = len(X) if not hasattr(X, "shape") else X.shape[0]
     if groups is not None:
-        if len(groups) != n:
-            raise InvalidSplitError(f"groups has {len(groups)} values for {n} rows.")
         regimes = _number(groups)
         if len(regimes.names) > _MOST_REGIMES:
             raise InvalidSplitError(f"groups are read as market regimes, but hold {len(regimes.names):,} different values (at most {_MOST_REGIMES}).")
@@ -62,6 +59,30 @@ def find_regimes(X, groups, detector, caller):
             stacklevel=6,
         )
     return None
+
+
+def check_groups(groups, axis):
+    """Refuse groups of the wrong length, and warn of groups that look like symbols.
+
+    A market's regime changes for all symbols; groups that change less than once per symbol name something else.
+    """
+    if groups is None:
+        return
+    n = len(axis.times)
+    if len(groups) != n:
+        raise InvalidSplitError(f"groups has {len(groups)} values for {n} rows.")
+    if axis.symbols is None or len(np.unique(axis.symbols)) < 2:
+        return
+    order = np.lexsort((axis.times, axis.symbols))
+    codes, symbols = _number(groups).codes[order], axis.symbols[order]
+    changes = int(((codes[1:] != codes[:-1]) & (symbols[1:] == symbols[:-1])).sum())
+    if len(np.unique(codes)) > 1 and changes < len(np.unique(symbols)):
+        warnings.warn(
+            f"groups change {changes} times within {len(np.unique(symbols))} symbols, as if they named the symbols, but they are read as market "
+            "regimes. Folds are cut in time for all symbols at once: leave groups out, or pass the regime of each row.",
+            RegimeCoverageWarning,
+            stacklevel=5,
+        )
 
 
 def _number(labels):

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from .._validation import BarsOrTime, Count, as_span
 from ..exceptions import InvalidSplitError, NotEnoughDataError
 from ._base import Fold, Plan, SpanSplitter, fold_facts, read_rows
-from ._coverage import cover, find_regimes, regime_facts
+from ._coverage import check_groups, cover, find_regimes, regime_facts
 
 __all__ = ["EnhancedWalkForwardCV"]
 
@@ -142,12 +142,17 @@ class EnhancedWalkForwardCV(SpanSplitter):
         facts = [fold_facts(plan, fold, y) | regime_facts(plan, fold, regimes) for fold in plan.folds]
         return pd.DataFrame(facts, index=pd.RangeIndex(len(facts), name="fold"))
 
+    def _groups_ignored(self):
+        return "" if self.ensure_regime_coverage else f"{type(self).__name__} with ensure_regime_coverage=False"
+
     def _plan(self, X, y, groups, given):
         return self._plan_with_regimes(X, y, groups, given)[0]
 
     def _plan_with_regimes(self, X, y, groups, given):
         self._validate_params()
-        return self._plan_rows(self._read(X, y, given), X, groups)
+        rows = self._read(X, y, given)
+        check_groups(groups, rows.axis)
+        return self._plan_rows(rows, X, groups)
 
     @property
     def _limit(self):

@@ -429,3 +429,31 @@ def test_too_many_groups_are_no_regimes():
         EnhancedWalkForwardCV(2, horizon=0).split(np.zeros((2000, 1)), groups=np.arange(2000))
     with pytest.raises(InvalidSplitError, match="groups has 3 values"):
         EnhancedWalkForwardCV(2, horizon=0).split(np.zeros((2000, 1)), groups=[1, 2, 3])
+
+
+@pytest.mark.parametrize("coverage", [True, False])
+def test_groups_of_another_length_are_refused_with_and_without_coverage(coverage):
+    cv = EnhancedWalkForwardCV(2, horizon=0, embargo_bars=0, min_samples_per_fold=5, ensure_regime_coverage=coverage)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(InvalidSplitError, match="groups has 3 values for 200 rows"):
+            cv.split(np.zeros((200, 1)), groups=[1, 2, 3])
+
+
+def test_groups_that_name_symbols_are_told_from_regimes():
+    index = pd.MultiIndex.from_product([["A", "B", "C"], pd.bdate_range("2020", periods=120)], names=["symbol", "time"])
+    X = pd.DataFrame({"x": np.zeros(360)}, index)
+    cv = EnhancedWalkForwardCV(2, horizon=0, embargo_bars=0, min_samples_per_fold=5)
+    with pytest.warns(RegimeCoverageWarning, match="groups change 0 times within 3 symbols, as if they named the symbols"):
+        cv.split(X, groups=index.get_level_values(0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cv.split(X, groups=index.get_level_values(1).month % 2)
+        cv.split(X, groups=np.zeros(360))
+
+
+@pytest.mark.parametrize("cv", ALL, ids=name_of)
+def test_groups_that_are_ignored_are_named(cv):
+    X, groups = np.zeros((120, 1)), np.arange(120) % 2
+    with pytest.warns(UserWarning, match=f"The groups parameter is ignored by {name_of(cv)}"):
+        clone(cv).set_params(horizon=0).split(X, groups=groups)
