@@ -6,6 +6,7 @@ rows, to prove the script. A check that fails is named in the table, and the sta
 
 import argparse
 from contextlib import contextmanager
+from dataclasses import asdict
 import json
 import os
 from pathlib import Path
@@ -19,7 +20,7 @@ import warnings
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once, when CUDA starts
 
-from _harness import RESULTS, machine
+from _harness import RESULTS, Claim, machine
 import numpy as np
 import torch
 
@@ -179,7 +180,7 @@ def encoder(checks):
         except ImportError:
             figures.update(status="skipped", reason="transformers is not installed")
             return
-        from sktrain.news import NewsEncoder
+        from sktrain import PretrainedNewsEncoder
 
         with tempfile.TemporaryDirectory() as folder:
             words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "profit", "loss", "rises", "falls", "bank", "oil"]
@@ -189,7 +190,7 @@ def encoder(checks):
             sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
             transformers.BertModel(transformers.BertConfig(vocab_size=len(words), **sizes)).save_pretrained(folder)
             texts = ["profit rises", "loss falls", "bank oil profit", "oil"] * 50
-            found = [np.asarray(NewsEncoder(folder, device=device).fit(texts).transform(texts)) for device in (checks.device, "cpu")]
+            found = [np.asarray(PretrainedNewsEncoder(folder, embed_dim=None, device=device).fit(texts).transform(texts)) for device in (checks.device, "cpu")]
             figures["largest_difference"] = float(np.abs(found[0] - found[1]).max())
             require(figures["largest_difference"] <= 1e-4, "embeddings differ between devices")
 
@@ -208,6 +209,10 @@ def speed(checks, n, steps, pairs):
                 times = [(plain_loop(Net, X, y, batch, EPOCHS, checks.device), ours(Net, X, y, batch, EPOCHS, checks.device)) for _ in range(pairs)]
                 figures["ratio"] = statistics.median(loop / mine for loop, mine in times)
                 figures["rows_per_second"] = n / statistics.median(mine for _, mine in times)
+
+
+def _note(row):
+    return "; ".join(f"{key} {value}" for key, value in row.items() if key not in ("check", "seconds"))
 
 
 def card(device):
@@ -234,7 +239,8 @@ def main():
     speed(checks, 512 if given.small else 16_384, steps, 1 if given.small else 3)
     if not given.small:
         RESULTS.mkdir(exist_ok=True)
-        found = {"benchmark": "check_cuda", "card": card(given.device), "machine": machine(), "checks": checks.rows}
+        claims = [asdict(Claim(row["check"], row["seconds"], unit="s", note=_note(row))) for row in checks.rows]
+        found = {"benchmark": "check_cuda", "card": card(given.device), "machine": machine(), "claims": claims, "checks": checks.rows}
         name = "check_cuda" if torch.device(given.device).type == "cuda" else f"check_{given.device}"
         (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n")
     failed = [row["check"] for row in checks.rows if row["status"] == "FAILED"]

@@ -121,8 +121,11 @@ def _is_scalar(value) -> bool:
 def _flat(row: dict) -> dict:
     """A record with its inner records' fields under ``outer.inner``."""
     out = {}
+    prices = [key for key, value in row.items() if isinstance(value, dict) and {"o", "h", "l", "c"} <= set(value)]
     for key, value in row.items():
-        if isinstance(value, dict):
+        if prices == [key]:
+            out.update(value)
+        elif isinstance(value, dict):
             out.update({f"{key}.{inner}": one for inner, one in value.items() if _is_scalar(one)})
         else:
             out[key] = value

@@ -23,7 +23,7 @@ _TIME = (
     "start", "start at", "ctime", "candle begin time", "candle date time utc", "ts event", "timestamp ms", "k date", "time key",
     "index", "level 0", "",
 )  # fmt: skip
-_CLOCK = ("time", "clock", "时间", "zeit", "uhrzeit", "hora", "heure", "время", "time of day", "hour", "godzina", "ora", "時刻")
+_CLOCK = ("time", "clock", "minute", "hhmm", "bar time", "timestamp", "时间", "zeit", "uhrzeit", "hora", "heure", "время", "time of day", "hour", "godzina", "ora", "時刻")
 _DAY = ("date", "day", "日期", "交易日期", "datum", "fecha", "data", "дата", "dtyyyymmdd", "trade date", "trading date", "日付", "jour", "tarih")
 _SYMBOL = (
     "symbol", "ticker", "ts code", "tscode", "code", "代码", "股票代码", "证券代码", "合约代码", "基金代码", "指数代码", "品种代码",

@@ -221,7 +221,8 @@ def _without_repeats(rows: Rows, order: np.ndarray, twice: np.ndarray, drop: boo
             return np.delete(order, twice + 1)
         raise UnreadableError(f"{where}, and hold the same bar ({len(twice)} such rows). Leave repetitions out with {option('bad_rows', 'drop')}.")
     repeated = rows.times[second]
-    if rows.symbols is None and rows.times.tz is None and len(twice) <= 120 and len(set(repeated.normalize())) <= 1 + len(twice) // 2:
+    night = repeated[(repeated.hour <= 3) & (repeated != repeated.normalize())]
+    if rows.symbols is None and rows.times.tz is None and len(night) and len(twice) <= 120 and len(set(repeated.normalize())) <= 1 + len(twice) // 2:
         raise UnreadableError(
             f"{where}: the clock was set back there (daylight saving), so a time stands twice. Say whose clock it is, "
             f"as in {option('timezone', 'America/New_York')}."

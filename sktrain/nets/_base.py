@@ -280,7 +280,7 @@ class NetClassifier(NetParams, InputReader, Updating, Inference, TrainingLoop, N
         happened. A refused update leaves weights, optimizer and history as they were; its rows are remembered all the
         same, the held-back ones too, and may be replayed later.
 
-        Standardization stays as ``fit`` learned it. Class weights (``criterion__alpha="balanced"``) follow the running counts of
+        Standardization and calibration stay as ``fit`` learned them. Class weights (``criterion__alpha="balanced"``) follow the running counts of
         all rows trained on. Parameters set since count: a changed loss or optimizer is made anew around the present weights,
         ``lr`` applies to all parameter groups without a rate of their own; a changed network (``module``, ``lookback``,
         ``standardize``) is refused. ``max_epochs`` bounds ``fit`` alone.
@@ -349,10 +349,10 @@ class NetClassifier(NetParams, InputReader, Updating, Inference, TrainingLoop, N
             self._close_progress()
         self._drop_unfinished_epoch()
         self._end(job)
-        if update and not self._judge(job, before):
-            vars(self).update(before)
-        else:
+        if not update:
             self._calibrate(job)
+        elif not self._judge(job, before):
+            vars(self).update(before)
         self._remember(job.seen, rng, again=update)
         self._tidy()
         return interrupted

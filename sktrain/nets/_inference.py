@@ -13,7 +13,7 @@ import torch
 from .._posterior import Posterior
 from ._batches import BatchLoader
 from ._losses import FocalLoss
-from ._modules import LSTMModule
+from ._modules import GRUModule, LSTMModule, MLPModule, TCNModule, TransformerModule
 
 __all__ = ["PREDICT_ROWS", "Inference", "double_of"]
 
@@ -23,12 +23,13 @@ _FAR = 16.0
 """Standard deviations. A score of float32 is off by its inputs times 6e-8 a product, so up to here probabilities agree with those of
 float64 to 1e-6; rows with a value beyond it are answered in float64."""
 
+_OURS = (GRUModule, LSTMModule, MLPModule, TCNModule, TransformerModule)
 _doubles = weakref.WeakKeyDictionary()  # of networks; outside of the nets, which predicting leaves as they are
 
 
 def double_of(network):
     """``network`` with float64 weights. Made once for each of the five networks, after that its weights are only read again."""
-    if not type(network).__module__.startswith("sktrain."):
+    if type(network) not in _OURS:
         return copy.deepcopy(network).double().eval()
     weights = [*network.parameters(), *network.buffers()]
     marks = [(weight.shape, weight.device) for weight in weights]

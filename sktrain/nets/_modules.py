@@ -97,6 +97,10 @@ class Standardized(nn.Module):
         except AttributeError:  # what the network itself offers
             return getattr(super().__getattr__("network"), name)
 
+    def named_parameters(self, *args, **kwargs):
+        """Those of the network under their own names, for freezing and parameter groups by pattern."""
+        return self.network.named_parameters(*args, **kwargs)
+
     def logits(self, Z):
         """Class scores of standardized rows."""
         return self.network(Z.squeeze(1) if Z.shape[1] == 1 else Z)

@@ -112,8 +112,12 @@ class NetParams:
             key = "lr" if name == "lr" else name.removeprefix("optimizer__")
             if name.split("__")[0] in _NETWORK and vars(self).get("_named") is not None:
                 raise SktrainError(f"{name} cannot change while the net trains.")
-            mine = "optimizer_" in vars(self) and (name == "lr" or name.startswith("optimizer__"))
-            for group in self.optimizer_.param_groups if mine else ():
+            if "optimizer_" not in vars(self) or not (name == "lr" or name.startswith("optimizer__")):
+                continue
+            if key == "lr":
+                self._set_rates()
+                continue
+            for group in self.optimizer_.param_groups:
                 if key in group:
                     group[key] = value
 

@@ -231,6 +231,8 @@ JSONS = {
     "index": (DAYS, lambda b: json.loads(b.to_json(orient="index", date_format="iso"))),
     "columns": (DAYS, lambda b: json.loads(b.to_json(date_format="iso"))),
     "table": (DAYS, lambda b: json.loads(b.to_json(orient="table"))),
+    "oanda": (utc(HOURS), lambda b: {"instrument": "EUR_USD", "candles": [{"complete": True, "volume": int(r["volume"]), "time": t.isoformat().replace("+00:00", ".000000000Z"), "mid": {n[0]: str(r[n]) for n in NAMES[:4]}} for t, r in b.iterrows()]}),
+    "iex": (MINUTES, lambda b: [{"date": f"{t:%Y-%m-%d}", "minute": f"{t:%H:%M}", **{n: float(r[n]) for n in NAMES}} for t, r in b.iterrows()]),
     "rows with a header": (DAYS, lambda b: [["date", *NAMES], *([f"{t:%Y-%m-%d}", *map(float, r)] for t, r in zip(b.index, b.to_numpy()))]),
     "kraken": (utc(HOURS), lambda b: {"error": [], "result": {"XXBTZUSD": [[seconds(t), *map(str, r[:4]), str(r[0]), str(r[4] + 0.5), 7 + i % 3] for i, (t, r) in enumerate(zip(b.index, b.to_numpy()))], "last": 1}}),
 }  # fmt: skip

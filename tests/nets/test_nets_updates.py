@@ -312,13 +312,12 @@ def test_updates_do_not_lose_on_stationary_blocks_and_gain_after_a_change():
 
     changes = {0: [], 1: []}
     for seed in range(30):
-        rows = lambda n, draw, feature=0: world(n, [seed, draw], feature)  # noqa: B023, E731
+        fitted = pickle.dumps(MLPNetClassifier(random_state=seed, max_epochs=40, horizon=0).fit(*world(600, [seed, 0])))
         for feature, found in changes.items():
-            net = MLPNetClassifier(random_state=seed, max_epochs=40).fit(*rows(600, 0))
-            test = rows(2000, 9, feature)
+            net, test = pickle.loads(fitted), world(2000, [seed, 9], feature)
             before = net.score(*test)
             for block in range(1, 5):
-                net.partial_fit(*rows(100, block, feature))
+                net.partial_fit(*world(100, [seed, block], feature))
             found.append(net.score(*test) - before)
     half = stats.t.ppf(0.975, 29) / np.sqrt(30)
     still, changed = (np.array(found) for found in changes.values())
