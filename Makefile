@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-slow lint doctest examples bench bench-smoke docs install clean
+.PHONY: demo test test-slow mutate lint doctest examples bench bench-smoke docs install clean
 
 demo: $(READY)  ## train on the bundled S&P 500 bars and say honestly what was found
 	$(BIN)/sktrain train --dataset sp500 --model gru --out runs/demo
@@ -16,6 +16,9 @@ test: $(READY)  ## the whole default suite, doctests included
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests
+
+mutate: $(READY)  ## mutation testing of spans, splits, labels and persistence; MUTATE="--sample 50" for a sample
+	$(BIN)/python tests/mutation.py $(MUTATE)
 
 lint: $(READY)
 	$(BIN)/ruff check .

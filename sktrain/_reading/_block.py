@@ -176,7 +176,9 @@ def _first_data(rows: list, kinds: Sequence[str], known: Callable[[str], bool]) 
 
 def _has_number(cells: Sequence[str], kinds: Sequence[str], known: Callable[[str], bool]) -> bool:
     """Whether a row has a number where numbers stand, and is no row of symbols."""
-    numbers = any(usual == "number" and cell_kind(cell) == "number" for cell, usual in zip(cells, kinds))
+    numbers = any(
+        usual == "number" and cell_kind(cell) == "number" for cell, usual in zip(cells, kinds)
+    )
     return numbers and not _only_symbols(cells, kinds, known)
 
 
@@ -209,7 +211,11 @@ def _headers(
         if padded is None:
             break
         found.insert(0, padded)
-    tops = (i for i, cells in enumerate(found) if sum(map(known, cells)) > 1 or _repeats(cells) or known(cells[0]))
+    tops = (
+        i
+        for i, cells in enumerate(found)
+        if sum(map(known, cells)) > 1 or _repeats(cells) or known(cells[0])
+    )
     return found[next(tops, len(found) - 1) :] if found else []
 
 
@@ -218,7 +224,9 @@ def _repeats(cells: Sequence[str]) -> bool:
     return len(set(filled)) < len(filled)
 
 
-def _fitted(cells: list[str], width: int, line: int, kinds: list[str], lenient: bool) -> list[str] | None:
+def _fitted(
+    cells: list[str], width: int, line: int, kinds: list[str], lenient: bool
+) -> list[str] | None:
     """A row of names as wide as the rows, or a refusal: one name too few would shift every column behind it."""
     while len(cells) > width and not cells[-1]:
         cells = cells[:-1]
@@ -248,9 +256,7 @@ def _footer_lines(
         cells = next(iter(split_rows([line], delimiter)), ([], 0))[0]
         cells = cells + [""] * (width - len(cells))
         numbers = [cell for cell, kind in zip(cells, kinds) if kind == "number"]
-        dated = any(
-            cell_kind(cell) == "time" for cell, kind in zip(cells, kinds) if kind == "time"
-        )
+        dated = any(cell_kind(cell) == "time" for cell, kind in zip(cells, kinds) if kind == "time")
         blank = all(is_missing(cell) for cell in cells)
         if not blank and (dated or any(cell_kind(cell) == "number" for cell in numbers)):
             break

@@ -47,6 +47,10 @@ def cell_kind(cell: str) -> str:
         return "empty"
     if cell[0] == cell[-1] == '"' and len(cell) > 2:
         cell = cell[1:-1].strip()
-    if not _GROUPED.fullmatch(cell) and _TIME.fullmatch(cell) and not re.fullmatch(r"\d{4}\.\d{1,2}", cell):
+    if (
+        not _GROUPED.fullmatch(cell)
+        and _TIME.fullmatch(cell)
+        and not re.fullmatch(r"\d{4}\.\d{1,2}", cell)
+    ):
         return "time"
     return "number" if _NUMBER.fullmatch(cell) else "text"

@@ -10,7 +10,9 @@ from ._protocol import UnreadableError, clipped, option
 
 __all__ = ["day_order", "formats_of"]
 
-_SEPARATED = re.compile(r"(\d{1,4})([-/. ])(\d{1,2}|[^\W\d]{3,9}\.?)([-/., ]+)(\d{1,4})(?=\D|$)(.*)")
+_SEPARATED = re.compile(
+    r"(\d{1,4})([-/. ])(\d{1,2}|[^\W\d]{3,9}\.?)([-/., ]+)(\d{1,4})(?=\D|$)(.*)"
+)
 _MONTH_FIRST = re.compile(r"([^\W\d]{3,9}\.?) (\d{1,2})(,? )(\d{4})(?=\D|$)(.*)")
 _CLOCKS = (
     (r"", ""),
@@ -50,14 +52,20 @@ def formats_of(text: pd.Series, dayfirst: bool | None) -> list[str]:
     if named:
         month = "%b" if len(named[1].rstrip(".")) <= 3 else "%B"
         dot = "." if named[1].endswith(".") else ""
-        return [f"{form}{dot} %d{named[3]}%Y{_clock(named[5])}" for form in dict.fromkeys((month, "%B", "%b"))]
+        return [
+            f"{form}{dot} %d{named[3]}%Y{_clock(named[5])}"
+            for form in dict.fromkeys((month, "%B", "%b"))
+        ]
     found = _SEPARATED.match(first)
     if not found:
         return ["ISO8601"]
     one, mark, two, second, three, rest = found.groups()
     if not two[0].isdigit():
         years = ("%Y",) if len(three) == 4 else ("%y",)
-        return [f"%d{mark}{month}{second}{year}{_clock(rest)}" for month, year in product(("%b", "%B"), years)]
+        return [
+            f"%d{mark}{month}{second}{year}{_clock(rest)}"
+            for month, year in product(("%b", "%B"), years)
+        ]
     if len(one) == 4:
         orders = [("%Y", "%m", "%d")]
     elif len(three) == 4:
@@ -83,7 +91,10 @@ def _clock(rest: str) -> str:
 
 
 def day_order(
-    fits: dict[str, pd.DatetimeIndex], text: pd.Series, groups: np.ndarray | None, dayfirst: bool | None
+    fits: dict[str, pd.DatetimeIndex],
+    text: pd.Series,
+    groups: np.ndarray | None,
+    dayfirst: bool | None,
 ) -> tuple[str, list[str]]:
     """The reading that the rows speak for, and what to say about it.
 
@@ -107,7 +118,9 @@ def day_order(
             passed = [form for form in forms if evidence(fits[form], groups)]
             forms = passed or forms
     if len(forms) == 1:
-        return forms[0], [f"dates read as {_shown(forms[0])} (the other order has gaps, weekends or steps back)"]
+        return forms[0], [
+            f"dates read as {_shown(forms[0])} (the other order has gaps, weekends or steps back)"
+        ]
     raise UnreadableError(
         f"dates such as {clipped(text.iloc[0])} may be day first or month first, and nothing in the file decides. "
         f"Say {option('dayfirst', True)} or {option('dayfirst', False)}."
@@ -127,7 +140,9 @@ def _shown(form: str) -> str:
     return "" if not found else found[2].join(names[found[i]] for i in (1, 3, 4))
 
 
-def _days_by_group(index: pd.DatetimeIndex, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def _days_by_group(
+    index: pd.DatetimeIndex, groups: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Different days of each instrument in rising order, as numbers of days, and the instrument."""
     days = index.asi8 // _DAY
     frame = pd.DataFrame({"group": 0 if groups is None else groups, "day": days}).drop_duplicates()
@@ -159,8 +174,16 @@ def _regular(index: pd.DatetimeIndex, groups: np.ndarray | None) -> bool:
     near = np.abs(step - 30.44 * months) < 4
     calendars = [(business == 1, 1.0), (step == 1, 1.0)]
     if not inside:
-        calendars += [((step == 7), 7.0), (near & (months == 1), 30.0), (near & (months == 3), 91.0), (near & (months == 12), 365.0)]
-    return any(hit.mean() >= _PLAUSIBLE_SHARE and step.max() <= _LONGEST_GAP * usual for hit, usual in calendars)
+        calendars += [
+            ((step == 7), 7.0),
+            (near & (months == 1), 30.0),
+            (near & (months == 3), 91.0),
+            (near & (months == 12), 365.0),
+        ]
+    return any(
+        hit.mean() >= _PLAUSIBLE_SHARE and step.max() <= _LONGEST_GAP * usual
+        for hit, usual in calendars
+    )
 
 
 def _no_weekends(index: pd.DatetimeIndex, groups: np.ndarray | None) -> bool:

@@ -58,7 +58,9 @@ def _lines(text: str) -> list:
         except (ValueError, RecursionError) as error:
             raise UnreadableError(f"line {number} cannot be read as JSON: {error}.") from error
         if type(rows[-1]) is not type(rows[0]) or not isinstance(rows[-1], (dict, list)):
-            raise UnreadableError(f"line {number} holds {clipped(line.strip())}, the first line another kind of row.")
+            raise UnreadableError(
+                f"line {number} holds {clipped(line.strip())}, the first line another kind of row."
+            )
     return rows
 
 
@@ -76,7 +78,9 @@ def _table(node, depth: int) -> pd.DataFrame | None:
 def _from_list(node: list, depth: int) -> pd.DataFrame | None:
     if not node:
         return None
-    if all(isinstance(row, dict) for row in node) and (any(_is_scalar(value) for value in node[0].values()) or depth > 2):
+    if all(isinstance(row, dict) for row in node) and (
+        any(_is_scalar(value) for value in node[0].values()) or depth > 2
+    ):
         return pd.DataFrame([_flat(row) for row in node], dtype=object)
     if all(isinstance(row, list) for row in node):
         width = max(map(len, node))
@@ -94,14 +98,20 @@ def _from_dict(node: dict, depth: int) -> pd.DataFrame | None:
         table = shape(node)
         if table is not None:
             return table
-    tables = {key: table for key, value in node.items() if (table := _table(value, depth + 1)) is not None}
+    tables = {
+        key: table for key, value in node.items() if (table := _table(value, depth + 1)) is not None
+    }
     if not tables:
         return None
     if len(tables) > 1:
         return _of_symbols(tables)
     (table,) = tables.values()
     named = next((node[key] for key in _SYMBOL_KEYS if isinstance(node.get(key), str)), None)
-    if named and not {"symbol", "ticker"} & set(table.columns) and not all(isinstance(name, int) for name in table.columns):
+    if (
+        named
+        and not {"symbol", "ticker"} & set(table.columns)
+        and not all(isinstance(name, int) for name in table.columns)
+    ):
         table = table.assign(symbol=named)
     return table
 
@@ -110,7 +120,9 @@ def _of_symbols(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Tables of one shape by symbol; of unlike tables, the largest."""
     shapes = {tuple(table.columns) for table in tables.values()}
     if len(shapes) == 1 and not all(isinstance(name, int) for name in next(iter(shapes))):
-        return pd.concat([table.assign(symbol=key) for key, table in tables.items()], ignore_index=True)
+        return pd.concat(
+            [table.assign(symbol=key) for key, table in tables.items()], ignore_index=True
+        )
     return max(tables.values(), key=len)
 
 
@@ -121,7 +133,11 @@ def _is_scalar(value) -> bool:
 def _flat(row: dict) -> dict:
     """A record with its inner records' fields under ``outer.inner``."""
     out = {}
-    prices = [key for key, value in row.items() if isinstance(value, dict) and {"o", "h", "l", "c"} <= set(value)]
+    prices = [
+        key
+        for key, value in row.items()
+        if isinstance(value, dict) and {"o", "h", "l", "c"} <= set(value)
+    ]
     for key, value in row.items():
         if prices == [key]:
             out.update(value)
@@ -136,7 +152,12 @@ def _split(node: dict) -> pd.DataFrame | None:
     """pandas' orient="split" and "table", and Nasdaq Data Link's column_names beside data."""
     data = node.get("data")
     names = node.get("columns") or node.get("column_names") or node.get("fields")
-    if not isinstance(data, list) or not data or not isinstance(names, list) or not isinstance(data[0], list):
+    if (
+        not isinstance(data, list)
+        or not data
+        or not isinstance(names, list)
+        or not isinstance(data[0], list)
+    ):
         return None
     names = [one.get("name") if isinstance(one, dict) else one for one in names]
     if any(not isinstance(row, list) or len(row) != len(names) for row in data):
@@ -156,7 +177,11 @@ def _columns(node: dict) -> pd.DataFrame | None:
     if len(lengths) < 2:
         return None
     usual = max(set(lengths), key=lambda n: (lengths.count(n), n))
-    kept = {name: pd.Series(values, dtype=object) for name, values in found.items() if len(values) == usual}
+    kept = {
+        name: pd.Series(values, dtype=object)
+        for name, values in found.items()
+        if len(values) == usual
+    }
     return pd.DataFrame(kept) if len(kept) > 3 else None
 
 
@@ -183,7 +208,9 @@ def _keyed_rows(node: dict) -> pd.DataFrame | None:
         return table
     first = next(iter(node.values()))
     if len(node) > 3 and all(value.keys() == first.keys() for value in node.values()):
-        table = pd.DataFrame({name: list(value.values()) for name, value in node.items()}, dtype=object)
+        table = pd.DataFrame(
+            {name: list(value.values()) for name, value in node.items()}, dtype=object
+        )
         table.insert(0, "", pd.Series(list(first), dtype=object))
         return table
     return None

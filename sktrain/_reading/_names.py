@@ -52,7 +52,9 @@ class RoleTable:
 
     def knows(self, name: str) -> bool:
         """Whether a cell is the name of a role."""
-        return bool(name) and (plain_name(name) in self._all or plain_name(name, units=True) in self._all)
+        return bool(name) and (
+            plain_name(name) in self._all or plain_name(name, units=True) in self._all
+        )
 
     def count(self, text: str) -> int:
         """How many cells in the first lines of a text are names of roles."""
@@ -64,7 +66,9 @@ class RoleTable:
         ranks = self._rank[role]
         found = []
         for place, name in enumerate(names):
-            rank = min(ranks.get(plain_name(name), 10**6), ranks.get(plain_name(name, units=True), 10**6))
+            rank = min(
+                ranks.get(plain_name(name), 10**6), ranks.get(plain_name(name, units=True), 10**6)
+            )
             if rank < 10**6:
                 found.append((rank, place))
         return [place for _, place in sorted(found)]

@@ -18,7 +18,9 @@ _SUFFIX = r"(?i)^(.*?)\s*(mio|mrd|tsd|[kmbt万亿億千%])\.?$"
 _PLAIN = r"^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$"
 
 
-def to_numbers(columns: Mapping[str, pd.Series], *, delimiter: str | None = None) -> dict[str, pd.Series]:
+def to_numbers(
+    columns: Mapping[str, pd.Series], *, delimiter: str | None = None
+) -> dict[str, pd.Series]:
     """Convert the numeric columns of a file together.
 
     Parameters
@@ -34,7 +36,9 @@ def to_numbers(columns: Mapping[str, pd.Series], *, delimiter: str | None = None
         float64 or int64; NaN where a cell is missing or no number.
     """
     texts = {name: _cleaned(column) for name, column in columns.items() if not _is_number(column)}
-    rough = {name: text for name, text in texts.items() if not text.str.match(_PLAIN).fillna(True).all()}
+    rough = {
+        name: text for name, text in texts.items() if not text.str.match(_PLAIN).fillna(True).all()
+    }
     sign = _decimal_sign(rough, texts, delimiter) if rough else "."
     done = {}
     for name, column in columns.items():
@@ -55,7 +59,9 @@ def bad_numbers(before: pd.Series, after: pd.Series) -> np.ndarray:
 
 
 def _is_number(column: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype)
+    return pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(
+        column.dtype
+    )
 
 
 def _as_plain(column: pd.Series) -> pd.Series:
@@ -78,13 +84,17 @@ def _cleaned(column: pd.Series) -> pd.Series:
     return text.str.replace(r"^\((.*)\)$", r"-\1", regex=True)
 
 
-def _decimal_sign(rough: Mapping[str, pd.Series], texts: Mapping[str, pd.Series], delimiter: str | None) -> str:
+def _decimal_sign(
+    rough: Mapping[str, pd.Series], texts: Mapping[str, pd.Series], delimiter: str | None
+) -> str:
     """What divides the decimals, from all numbers of the file; a contradiction is refused."""
     body = pd.concat([text.dropna() for text in texts.values()], ignore_index=True)
     body = pd.Series(pd.unique(body), dtype="str").str.replace(r"[^\d.,]", "", regex=True)
     comma_last = body.str.contains(r"\..*,\d*$") | body.str.contains(r"^\d+(?:\.\d{3}){2,}$")
     dot_last = body.str.contains(r",.*\.\d*$") | body.str.contains(r"^\d+(?:,\d{3}){2,}$")
-    comma = comma_last | body.str.contains(r"^(?:0*|\d{4,}|\d+),\d*$") & ~body.str.contains(r"^[1-9]\d{0,2},\d{3}$")
+    comma = comma_last | body.str.contains(r"^(?:0*|\d{4,}|\d+),\d*$") & ~body.str.contains(
+        r"^[1-9]\d{0,2},\d{3}$"
+    )
     dot = dot_last | body.str.contains(r"^\d*\.\d*$") & ~body.str.contains(r"^[1-9]\d{0,2}\.\d{3}$")
     if comma.any() and dot.any():
         one, other = body[comma].iloc[0], body[dot].iloc[0]

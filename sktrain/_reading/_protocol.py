@@ -66,7 +66,11 @@ def option(name: str, value: object = None) -> str:
 
 
 def _shell(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False) if not text or set(text) & set(" <>()&;|'\"$*") else text
+    return (
+        json.dumps(text, ensure_ascii=False)
+        if not text or set(text) & set(" <>()&;|'\"$*")
+        else text
+    )
 
 
 def clipped(text: object) -> str:

@@ -37,14 +37,19 @@ _MAGIC = (
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "xls"),
 )
 _NOT_DATA = (
-    (b"version https://git-lfs.github.com/", "is a Git LFS pointer, not the file itself: fetch it with 'git lfs pull'"),
+    (
+        b"version https://git-lfs.github.com/",
+        "is a Git LFS pointer, not the file itself: fetch it with 'git lfs pull'",
+    ),
     (b"\x00\x05\x16\x07", "is a macOS resource fork (a '._' file), not data: delete it"),
     (b"SQLite format 3", "is an SQLite database: export the table as CSV"),
     (b"%PDF", "is a PDF document: export the table as CSV"),
     (b"\x89PNG", "is a picture"),
     (b"<?xml", "is an XML document: export the table as CSV"),
 )
-_PAGE = re.compile(rb"\s*(<!--.*?-->\s*)*<(!doctype html|html|head|body|table|div)\b", re.IGNORECASE | re.DOTALL)
+_PAGE = re.compile(
+    rb"\s*(<!--.*?-->\s*)*<(!doctype html|html|head|body|table|div)\b", re.IGNORECASE | re.DOTALL
+)
 
 
 class Source:
@@ -120,7 +125,9 @@ def open_source_bytes(path: Path) -> Source:
     except OSError as error:
         raise UnreadableError(f"cannot be opened ({error.strerror}).") from error
     if not stat.S_ISREG(mode):
-        raise UnreadableError("is no regular file (a device, a pipe or a socket). Copy its contents into a file first.")
+        raise UnreadableError(
+            "is no regular file (a device, a pipe or a socket). Copy its contents into a file first."
+        )
     if mode and not path.stat().st_size:
         raise UnreadableError("is empty (0 bytes). Download or export it again.")
     source = Source(path, None, path.name)
@@ -133,8 +140,17 @@ def open_source_bytes(path: Path) -> Source:
         source.kind = _kind(source)
     except PermissionError as error:
         raise UnreadableError(f"cannot be opened ({error.strerror}).") from error
-    except (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, RuntimeError) as error:
-        raise UnreadableError(f"is damaged: it cannot be unpacked ({error}). Download it again.") from error
+    except (
+        OSError,
+        EOFError,
+        lzma.LZMAError,
+        zlib.error,
+        zipfile.BadZipFile,
+        RuntimeError,
+    ) as error:
+        raise UnreadableError(
+            f"is damaged: it cannot be unpacked ({error}). Download it again."
+        ) from error
     return source
 
 
@@ -171,10 +187,16 @@ def _member(archive: zipfile.ZipFile) -> Source | None:
     names = [info.filename for info in archive.infolist() if not info.is_dir()]
     if "xl/workbook.xml" in names:
         return None
-    names = [n for n in names if not n.startswith("__MACOSX/") and not n.rpartition("/")[2].startswith(".")]
+    names = [
+        n
+        for n in names
+        if not n.startswith("__MACOSX/") and not n.rpartition("/")[2].startswith(".")
+    ]
     if len(names) != 1:
         shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-        raise UnreadableError(f"is a zip archive of {len(names)} files ({shown}), not of one. Unpack it and pass the folder.")
+        raise UnreadableError(
+            f"is a zip archive of {len(names)} files ({shown}), not of one. Unpack it and pass the folder."
+        )
     with archive.open(names[0]) as stream:
         return _filled(stream, names[0].rpartition("/")[2])
 
@@ -192,7 +214,9 @@ def _kind(source: Source) -> str:
     if head.startswith(b"PK\x03\x04"):
         return "xlsx"
     if _PAGE.match(head.removeprefix(codecs.BOM_UTF8)):
-        raise UnreadableError(f"is a web page, not data: {_said(head)}. The download failed; look at the address.")
+        raise UnreadableError(
+            f"is a web page, not data: {_said(head)}. The download failed; look at the address."
+        )
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if not text and source.size <= _HEAD:
         raise UnreadableError("holds nothing but blanks.")
@@ -205,7 +229,9 @@ def _said(page: bytes) -> str:
     return clipped(" ".join(text.split()))
 
 
-def settle_encoding(source: Source, encoding: str | None, known: Callable[[str], int]) -> tuple[Source, str, int]:
+def settle_encoding(
+    source: Source, encoding: str | None, known: Callable[[str], int]
+) -> tuple[Source, str, int]:
     """Find the encoding of a text and give it as UTF-8.
 
     Parameters
@@ -233,7 +259,9 @@ def settle_encoding(source: Source, encoding: str | None, known: Callable[[str],
     try:
         name = codecs.lookup(encoding).name
     except LookupError as error:
-        raise UnreadableError(f"{option('encoding', encoding)} is no encoding that Python knows.") from error
+        raise UnreadableError(
+            f"{option('encoding', encoding)} is no encoding that Python knows."
+        ) from error
     if plain or (name in ("utf-8", "utf-8-sig", "ascii") and _decodes(source, "utf-8")):
         return source, name, len(mark) if marked == "utf-8" else 0
     data = source.read()
@@ -255,7 +283,10 @@ def _silent_utf16(head: bytes) -> str | None:
     if b"\x00" not in head:
         return None
     sample = head[: len(head) // 2 * 2]
-    for name, zero, other in (("utf-16-le", sample[1::2], sample[::2]), ("utf-16-be", sample[::2], sample[1::2])):
+    for name, zero, other in (
+        ("utf-16-le", sample[1::2], sample[::2]),
+        ("utf-16-be", sample[::2], sample[1::2]),
+    ):
         if zero.count(0) > 0.2 * len(zero) and zero.count(0) > 10 * other.count(0):
             return name
     raise UnreadableError(f"is binary, no text (zero bytes; it begins with {clipped(head[:16])}).")
@@ -280,9 +311,15 @@ def _best_guess(source: Source, head: bytes, known: Callable[[str], int]) -> str
         raise UnreadableError(f"is binary, no text (it begins with {clipped(head[:16])}).")
     runs = re.findall(rb"[\x80-\xff]+", source.read())
     paired = sum(len(run) % 2 == 0 for run in runs) / len(runs)
-    order = _ENCODINGS if paired > 0.5 else ("cp1252", *(name for name in _ENCODINGS if name != "cp1252"))
+    order = (
+        _ENCODINGS
+        if paired > 0.5
+        else ("cp1252", *(name for name in _ENCODINGS if name != "cp1252"))
+    )
     fits = [name for name in order if _decodes(source, name)]
     if not fits:
-        raise UnreadableError(f"is in no encoding that could be found. Name it with {option('encoding', 'gb18030')} or another.")
+        raise UnreadableError(
+            f"is in no encoding that could be found. Name it with {option('encoding', 'gb18030')} or another."
+        )
     plain = head[: head.rfind(b"\n") + 1] or head
     return max(fits, key=lambda name: known(plain.decode(name, "ignore")))  # of equals, the first

@@ -41,7 +41,9 @@ class Table:
         Whether the cells come with types (Parquet and the like), not as text.
     """
 
-    def __init__(self, headers, sample, width: int, notes: list[str], delimiter=None, typed: bool = False) -> None:
+    def __init__(
+        self, headers, sample, width: int, notes: list[str], delimiter=None, typed: bool = False
+    ) -> None:
         self.headers, self.sample, self.width = headers, sample, width
         self.notes, self.delimiter, self.typed = notes, delimiter, typed
 
@@ -54,7 +56,14 @@ class Table:
             out.append(max(set(found), key=found.count) if found else "empty")
         return out
 
-    def load(self, texts: set[int], *, words: frozenset[int] = frozenset(), stamps: int | None = None, drop: bool = False) -> pd.DataFrame:
+    def load(
+        self,
+        texts: set[int],
+        *,
+        words: frozenset[int] = frozenset(),
+        stamps: int | None = None,
+        drop: bool = False,
+    ) -> pd.DataFrame:
         """Read the rows.
 
         Parameters
@@ -78,13 +87,27 @@ class Table:
 class _FrameTable(Table):
     def __init__(self, frame: pd.DataFrame, named: bool, notes: list[str]) -> None:
         levels = range(frame.columns.nlevels)
-        headers = [[str(name) for name in frame.columns.get_level_values(level)] for level in levels] if named else []
+        headers = (
+            [[str(name) for name in frame.columns.get_level_values(level)] for level in levels]
+            if named
+            else []
+        )
         first = frame.head(_SAMPLE)
-        sample = [["" if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell) for cell in row] for row in first.to_numpy(dtype=object)]
+        sample = [
+            ["" if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell) for cell in row]
+            for row in first.to_numpy(dtype=object)
+        ]
         super().__init__(headers, sample, frame.shape[1], notes, typed=True)
         self._frame = frame.set_axis(range(frame.shape[1]), axis=1)
 
-    def load(self, texts: set[int], *, words: frozenset[int] = frozenset(), stamps: int | None = None, drop: bool = False) -> pd.DataFrame:
+    def load(
+        self,
+        texts: set[int],
+        *,
+        words: frozenset[int] = frozenset(),
+        stamps: int | None = None,
+        drop: bool = False,
+    ) -> pd.DataFrame:
         frame = self._frame
         frame.attrs = {}
         objects = [place for place in texts if pd.api.types.is_numeric_dtype(frame[place].dtype)]
@@ -92,13 +115,28 @@ class _FrameTable(Table):
 
 
 class _TextTable(Table):
-    def __init__(self, source: Source, layout: Layout, start: int, stop: int, encoding_notes: list[str]) -> None:
-        super().__init__(layout.headers, layout.sample, layout.width, [*encoding_notes, *layout.notes], layout.delimiter)
+    def __init__(
+        self, source: Source, layout: Layout, start: int, stop: int, encoding_notes: list[str]
+    ) -> None:
+        super().__init__(
+            layout.headers,
+            layout.sample,
+            layout.width,
+            [*encoding_notes, *layout.notes],
+            layout.delimiter,
+        )
         self._source, self._span, self._skip = source, (start, stop), layout.skip
         first = source.read(start, _TAIL).decode("utf-8", "replace")
         self._padded = self.delimiter is not None and f"{self.delimiter} " in first
 
-    def load(self, texts: set[int], *, words: frozenset[int] = frozenset(), stamps: int | None = None, drop: bool = False) -> pd.DataFrame:
+    def load(
+        self,
+        texts: set[int],
+        *,
+        words: frozenset[int] = frozenset(),
+        stamps: int | None = None,
+        drop: bool = False,
+    ) -> pd.DataFrame:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             try:
@@ -112,7 +150,11 @@ class _TextTable(Table):
                     dtype=dict.fromkeys(texts, "str"),
                     parse_dates=False if stamps is None else [stamps],
                     keep_default_na=False,
-                    na_values={place: MISSING for place in range(self.width) if place not in {*texts, *words}},
+                    na_values={
+                        place: MISSING
+                        for place in range(self.width)
+                        if place not in {*texts, *words}
+                    },
                     skipinitialspace=self._padded,
                     on_bad_lines="warn" if drop else "error",
                 )
@@ -124,13 +166,23 @@ class _TextTable(Table):
         if skipped:
             self.notes.append(f"{skipped} lines with too many cells left out")
         if not isinstance(frame.index, pd.RangeIndex):
-            raise UnreadableError(f"{self.place(0)} has more cells than the {self.width} that most rows have.")
+            raise UnreadableError(
+                f"{self.place(0)} has more cells than the {self.width} that most rows have."
+            )
         return frame
 
     def _whole(self) -> Path | None:
         """The file itself, which pandas reads fastest, where the block reaches to its end."""
-        plain = self._source.data is None and self._span[1] == self._source.size and self.delimiter is not None
-        return self._source.path if plain and not str(self._source.path).endswith(_NAMED_PACKED) else None
+        plain = (
+            self._source.data is None
+            and self._span[1] == self._source.size
+            and self.delimiter is not None
+        )
+        return (
+            self._source.path
+            if plain and not str(self._source.path).endswith(_NAMED_PACKED)
+            else None
+        )
 
     def _explained(self, error: str) -> str:
         found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", error)
@@ -141,7 +193,9 @@ class _TextTable(Table):
 
     def place(self, row: int) -> str:
         """The line of a row, counted as an editor counts."""
-        with io.TextIOWrapper(self._source.part(*self._span), encoding="utf-8", errors="replace", newline="") as lines:
+        with io.TextIOWrapper(
+            self._source.part(*self._span), encoding="utf-8", errors="replace", newline=""
+        ) as lines:
             if self.delimiter is None:
                 rows = (n for n, line in enumerate(lines, 1) if line.strip())
                 return f"line {self._skip + next((n for i, n in enumerate(rows) if i == row), row + 1)}"
@@ -162,7 +216,9 @@ def _drop() -> str:
     return option("bad_rows", "drop")
 
 
-def open_table(path: Path, roles: RoleTable, *, encoding: str | None = None, caller: str, named: bool = False) -> Table:
+def open_table(
+    path: Path, roles: RoleTable, *, encoding: str | None = None, caller: str, named: bool = False
+) -> Table:
     """Open a file of rows.
 
     Parameters
@@ -203,7 +259,9 @@ def _from_text(source: Source, roles: RoleTable, encoding: str | None, named: bo
     tail_bytes = b"" if named else source.read(max(start, source.size - _TAIL))
     tail = re.split(rb"(?<=\n)|(?<=\r)(?!\n)", tail_bytes)
     tail = [line for line in tail if line][(1 if source.size - start > _TAIL else 0) :]
-    layout = find_layout(lines, [line.decode("utf-8", "replace") for line in tail], roles.knows, named=named)
+    layout = find_layout(
+        lines, [line.decode("utf-8", "replace") for line in tail], roles.knows, named=named
+    )
     if not layout.sample:
         raise UnreadableError("holds no rows below its header.")
     begin = start + sum(len(line.encode("utf-8")) for line in lines[: layout.skip])
@@ -224,7 +282,9 @@ def _container(source: Source, caller: str) -> pd.DataFrame:
         try:
             frame = read(source.path if source.data is None else io.BytesIO(source.data))
         except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
-            raise UnreadableError(f"is no {source.kind.title()} file that can be read ({error}).") from error
+            raise UnreadableError(
+                f"is no {source.kind.title()} file that can be read ({error})."
+            ) from error
     if not isinstance(frame.index, pd.RangeIndex) or frame.index.name is not None:
         unnamed = frame.index.name is None and not isinstance(frame.index, pd.MultiIndex)
         frame = frame.rename_axis(index="") if unnamed and frame.columns.nlevels == 1 else frame
@@ -239,7 +299,11 @@ def _sheet(source: Source, caller: str) -> Source:
     require("openpyxl", extra="excel", caller=caller)
     try:
         sheets = pd.read_excel(
-            source.path if source.data is None else io.BytesIO(source.data), sheet_name=None, header=None, dtype=object, engine="openpyxl"
+            source.path if source.data is None else io.BytesIO(source.data),
+            sheet_name=None,
+            header=None,
+            dtype=object,
+            engine="openpyxl",
         )
     except Exception as error:  # openpyxl lets whatever the damage causes through
         raise UnreadableError(f"is no Excel workbook that can be read ({error}).") from error
@@ -255,8 +319,15 @@ def _sheet(source: Source, caller: str) -> Source:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     for row in sheet.itertuples(index=False):
-        writer.writerow(["" if pd.isna(cell) else cell.isoformat(sep=" ") if hasattr(cell, "hour") and hasattr(cell, "year") else cell for cell in row])
+        writer.writerow(
+            [
+                ""
+                if pd.isna(cell)
+                else cell.isoformat(sep=" ")
+                if hasattr(cell, "hour") and hasattr(cell, "year")
+                else cell
+                for cell in row
+            ]
+        )
     out = Source(None, buffer.getvalue().encode("utf-8"), source.name)
     return out
-
-

@@ -15,7 +15,9 @@ from ._protocol import UnreadableError, clipped, option
 
 __all__ = ["Times", "joined_clock", "parse_times"]
 
-_SLICE = 1 << 17  # rows converted at once: Python strings of a whole column would outweigh the frame
+_SLICE = (
+    1 << 17
+)  # rows converted at once: Python strings of a whole column would outweigh the frame
 _UNITS = (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9))
 _EARLIEST, _LATEST = 315_532_800, 4_102_444_800  # 1980 and 2100 in seconds
 _OFFSET = re.compile(r"(?:(?<=[\d\s])|(?<=[\d\s](?:GMT|UTC)))([+-]\d{2}:?(?:\d{2})?|Z|z)$")
@@ -96,10 +98,16 @@ def parse_times(
     try:
         if empty.any():
             column, groups = column[~empty], None if groups is None else groups[~empty]
-        times = _clocked(Times(found), utc) if found is not None else _read(column, groups, dayfirst, utc, coerce)
+        times = (
+            _clocked(Times(found), utc)
+            if found is not None
+            else _read(column, groups, dayfirst, utc, coerce)
+        )
     except _BadTimeError as bad:
         row = int(np.flatnonzero(~empty)[bad.row])
-        raise UnreadableError(f"{{row {row}}} holds {clipped(column.iloc[bad.row])}, which is no time that can be read.") from None
+        raise UnreadableError(
+            f"{{row {row}}} holds {clipped(column.iloc[bad.row])}, which is no time that can be read."
+        ) from None
     times.local = times.index.tz_localize(None) if times.local is None else times.local
     if not kept_zone and (timezone is not None or times.index.tz is not None):
         times = _settled(times, timezone, groups)
@@ -130,7 +138,11 @@ def joined_clock(day: pd.Series, clock: pd.Series) -> pd.Series:
 
 def _iso(column: pd.Series) -> pd.DatetimeIndex | None:
     """The usual case, a year in front and no offset, without a look at every text; None where it is not the case."""
-    if not pd.api.types.is_string_dtype(column.dtype) or not len(column) or not _ISO.match(str(column.iloc[0])):
+    if (
+        not pd.api.types.is_string_dtype(column.dtype)
+        or not len(column)
+        or not _ISO.match(str(column.iloc[0]))
+    ):
         return None
     found = _cast(column)
     if found is None:
@@ -168,7 +180,9 @@ def _read(column: pd.Series, groups, dayfirst, utc: bool, coerce: bool) -> Times
             return _clocked(Times(index), utc)
         return Times(index.tz_convert("UTC"), str(index.tz), local=index.tz_localize(None))
     if pd.api.types.is_object_dtype(dtype):
-        stamps = column.map(lambda value: isinstance(value, (pd.Timestamp, np.datetime64)) or hasattr(value, "year"))
+        stamps = column.map(
+            lambda value: isinstance(value, (pd.Timestamp, np.datetime64)) or hasattr(value, "year")
+        )
         if stamps.all():
             column = column.map(lambda value: pd.Timestamp(value).isoformat())
     if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):
@@ -183,7 +197,9 @@ def _nanoseconds(index: pd.DatetimeIndex) -> pd.DatetimeIndex:
     try:
         return index.as_unit("ns")
     except (pd.errors.OutOfBoundsDatetime, OverflowError) as error:
-        raise UnreadableError(f"times reach from {index.min()} to {index.max()}, beyond what nanoseconds hold.") from error
+        raise UnreadableError(
+            f"times reach from {index.min()} to {index.max()}, beyond what nanoseconds hold."
+        ) from error
 
 
 def _from_digits(text: pd.Series) -> Times:
@@ -191,7 +207,11 @@ def _from_digits(text: pd.Series) -> Times:
     length = text.str.len()
     width = int(length.iloc[0])
     formats = {6: "%Y%m", 8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S", 17: "%Y%m%d%H%M%S%f"}
-    if (length == width).all() and width in formats and text.str.match(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])").all():
+    if (
+        (length == width).all()
+        and width in formats
+        and text.str.match(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])").all()
+    ):
         found = _converted(text, formats[width])
         if not isinstance(found, int):
             return Times(found)
@@ -203,7 +223,9 @@ def _from_numbers(column: pd.Series) -> Times:
     values = column.to_numpy(dtype=np.float64)
     whole = bool((values == np.round(values)).all())
     if whole and values.min() >= 19_000_101 and values.max() <= 21_001_231:
-        days = pd.to_datetime(pd.Series(values.astype(np.int64).astype(str)), format="%Y%m%d", errors="coerce")
+        days = pd.to_datetime(
+            pd.Series(values.astype(np.int64).astype(str)), format="%Y%m%d", errors="coerce"
+        )
         if days.notna().all():
             return Times(_nanoseconds(pd.DatetimeIndex(days)))
     for unit, scale in _UNITS:
@@ -211,8 +233,14 @@ def _from_numbers(column: pd.Series) -> Times:
             if whole:
                 index = pd.DatetimeIndex(pd.to_datetime(column.to_numpy(dtype=np.int64), unit=unit))
             else:
-                index = pd.DatetimeIndex(pd.to_datetime(np.round(values * (1e6 / scale)).astype(np.int64), unit="us"))
-            return Times(_nanoseconds(index).tz_localize("UTC"), "UTC", notes=[f"times are epoch numbers ({unit})"])
+                index = pd.DatetimeIndex(
+                    pd.to_datetime(np.round(values * (1e6 / scale)).astype(np.int64), unit="us")
+                )
+            return Times(
+                _nanoseconds(index).tz_localize("UTC"),
+                "UTC",
+                notes=[f"times are epoch numbers ({unit})"],
+            )
     _refuse_numbers(values)
     raise AssertionError  # the line above raises
 
@@ -233,18 +261,24 @@ def _refuse_numbers(values: np.ndarray) -> None:
     )
 
 
-def _converted(text: pd.Series, form: str, *, utc: bool = False, coerce: bool = False) -> pd.DatetimeIndex | int:
+def _converted(
+    text: pd.Series, form: str, *, utc: bool = False, coerce: bool = False
+) -> pd.DatetimeIndex | int:
     """The times of a text in one format, slice by slice, or the row that is not in it."""
     out = np.empty(len(text), dtype="datetime64[ns]")
     for start in range(0, len(text), _SLICE):
         piece = text.iloc[start : start + _SLICE]
         try:
-            found = pd.to_datetime(piece, format=form, utc=utc or None, errors="coerce" if coerce else "raise")
+            found = pd.to_datetime(
+                piece, format=form, utc=utc or None, errors="coerce" if coerce else "raise"
+            )
         except (ValueError, OverflowError):
             one = pd.to_datetime(piece, format=form, utc=utc or None, errors="coerce")
             return start + int(np.argmax(one.isna())) if one.isna().any() else start
         values = pd.DatetimeIndex(found)
-        out[start : start + len(piece)] = _nanoseconds(values.tz_localize(None) if values.tz is not None else values).to_numpy()
+        out[start : start + len(piece)] = _nanoseconds(
+            values.tz_localize(None) if values.tz is not None else values
+        ).to_numpy()
     index = pd.DatetimeIndex(out)
     return index.tz_localize("UTC") if utc else index
 
@@ -260,7 +294,9 @@ def _from_text(text: pd.Series, groups, dayfirst, utc: bool, coerce: bool) -> Ti
     text, zoned = _offsets(_latin(text))
     if zoned.any() and not zoned.all():
         row = int(np.argmin(zoned)) if zoned[0] else int(np.argmax(zoned))
-        raise UnreadableError(f"{{row {row}}} holds {clipped(text.iloc[row])}: some times carry an offset, others none. Give all of them one, or none.")
+        raise UnreadableError(
+            f"{{row {row}}} holds {clipped(text.iloc[row])}: some times carry an offset, others none. Give all of them one, or none."
+        )
     local = text.str.replace(_OFFSET, "", regex=True).str.strip() if zoned.any() else text
     index, forms, notes = _local(local, groups, dayfirst, coerce)
     if not zoned.any():
@@ -280,14 +316,27 @@ def _latin(text: pd.Series) -> pd.Series:
     """Marks of other languages, weekday names and blanks brought into one form."""
     sample = "".join(text.iloc[:: max(len(text) // 50, 1)])
     if re.search(r"[年월年月日일时時分초秒]", sample):
-        text = text.str.replace(r"\s*[年년月월]\s*", "-", regex=True).str.replace(r"\s*[日일]\s*", " ", regex=True)
-        text = text.str.replace(r"\s*[时時시点點]\s*", ":", regex=True).str.replace(r"\s*[分분]\s*", ":", regex=True)
+        text = text.str.replace(r"\s*[年년月월]\s*", "-", regex=True).str.replace(
+            r"\s*[日일]\s*", " ", regex=True
+        )
+        text = text.str.replace(r"\s*[时時시点點]\s*", ":", regex=True).str.replace(
+            r"\s*[分분]\s*", ":", regex=True
+        )
         text = text.str.replace(r"[秒초]", "", regex=True).str.replace(r"[:\s-]+$", "", regex=True)
     if re.search(r"\d\s*[-/.]\s+\d", sample):
         text = text.str.replace(r"(\d)\s*([-/.])\s+(?=\d)", r"\1\2", regex=True)
-    text = text.str.replace(r"^[^\W\d]{2,10}[,.]\s*(?=\d|[^\W\d]{3})", "", regex=True)  # Mon, 05 Jan 2024
-    text = text.str.replace(r"^(?:mon|tue|wed|thu|fri|sat|sun)[^\W\d]*\s+", "", regex=True, case=False)
-    text = text.str.replace(r"[,\s]+(?:[一二三四五六日]|周.|星期.|(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*)$", "", regex=True, case=False)
+    text = text.str.replace(
+        r"^[^\W\d]{2,10}[,.]\s*(?=\d|[^\W\d]{3})", "", regex=True
+    )  # Mon, 05 Jan 2024
+    text = text.str.replace(
+        r"^(?:mon|tue|wed|thu|fri|sat|sun)[^\W\d]*\s+", "", regex=True, case=False
+    )
+    text = text.str.replace(
+        r"[,\s]+(?:[一二三四五六日]|周.|星期.|(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*)$",
+        "",
+        regex=True,
+        case=False,
+    )
     return text.str.replace(r"\s+", " ", regex=True).str.strip()
 
 
@@ -296,14 +345,18 @@ def _offsets(text: pd.Series) -> tuple[pd.Series, np.ndarray]:
     text = text.str.replace(r"\s*(?:GMT|UTC)\s*(?=[+-]\d)", "", regex=True)
     text = text.str.replace(_UTC_WORD, "Z", regex=True)
     text = text.str.replace(r" (?=[+-]\d{2}:?\d{2}$)", "", regex=True)
-    clock = text.str.contains(r":\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}:?(?:\d{2})?)$", regex=True).to_numpy()
+    clock = text.str.contains(
+        r":\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}:?(?:\d{2})?)$", regex=True
+    ).to_numpy()
     return text, clock | text.str.contains(r"\dZ$", regex=True).to_numpy()
 
 
 def _with_offsets(local: pd.DatetimeIndex, offsets: pd.Series, notes: list[str]) -> Times:
     names = list(pd.unique(offsets))
     spans = {name: _span(name) for name in names}
-    zone = "UTC" if set(spans.values()) == {0} else "/".join(_shown(spans[name]) for name in names[:3])
+    zone = (
+        "UTC" if set(spans.values()) == {0} else "/".join(_shown(spans[name]) for name in names[:3])
+    )
     if len(names) > 3:
         zone += "/…"
     shift = offsets.map(spans).to_numpy(dtype=np.int64)
@@ -338,11 +391,15 @@ def _settled(times: Times, timezone: str | None, groups) -> Times:
             return Times(zoned, timezone, notes=times.notes, local=index)
         seen = times.local if timezone is None else index.tz_convert(timezone).tz_localize(None)
     except (KeyError, OSError, TypeError) as error:
-        raise UnreadableError(f"{option('timezone', timezone)} is no time zone. Write it like {option('timezone', 'America/New_York')}.") from error
+        raise UnreadableError(
+            f"{option('timezone', timezone)} is no time zone. Write it like {option('timezone', 'America/New_York')}."
+        ) from error
     zone = timezone or times.zone
     epoch = any("epoch" in note for note in times.notes) and timezone is None
     if not epoch and _midnights(seen):
-        return Times(seen, zone, notes=[*times.notes, f"session dates at midnight {zone}"], local=seen)
+        return Times(
+            seen, zone, notes=[*times.notes, f"session dates at midnight {zone}"], local=seen
+        )
     return Times(index, zone, notes=times.notes, local=seen)
 
 
@@ -355,7 +412,9 @@ def _localised(index: pd.DatetimeIndex, timezone: str, groups) -> pd.DatetimeInd
     try:
         return index.tz_localize(timezone, ambiguous=first.to_numpy()).tz_convert("UTC")
     except ValueError as error:
-        raise UnreadableError(f"{error}: no such time on the clock of {option('timezone', timezone)}, which changes then. Name another zone.") from error
+        raise UnreadableError(
+            f"{error}: no such time on the clock of {option('timezone', timezone)}, which changes then. Name another zone."
+        ) from error
 
 
 def _midnights(index: pd.DatetimeIndex) -> bool:
@@ -365,7 +424,9 @@ def _midnights(index: pd.DatetimeIndex) -> bool:
     return not (values[:100] % _DAY).any() and not (values % _DAY).any()
 
 
-def _local(text: pd.Series, groups, dayfirst, coerce: bool) -> tuple[pd.DatetimeIndex, str, list[str]]:
+def _local(
+    text: pd.Series, groups, dayfirst, coerce: bool
+) -> tuple[pd.DatetimeIndex, str, list[str]]:
     """Times without offsets, in the one format that the column has."""
     from ._days import day_order, formats_of
 

@@ -15,7 +15,9 @@ _FIELDS = (*PRICES, "adjusted", "volume")
 _EPOCHS = ((9, 10), (12, 13), (15, 16), (18, 19))  # digits of seconds, ms, us, ns from 1980 to 2100
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?|\d{1,6}")
 _FLAGS = {"", "0", "1", "0.0", "1.0", "true", "false", "yes", "no", "y", "n"}
-_OTHER_VOLUME = re.compile(r"^(vol|volume) (?!ma\b|sma|ema|avg|average|weight|change|ratio|osc|delta)\S+$|^\S+ (vol|volume)$")
+_OTHER_VOLUME = re.compile(
+    r"^(vol|volume) (?!ma\b|sma|ema|avg|average|weight|change|ratio|osc|delta)\S+$|^\S+ (vol|volume)$"
+)
 
 
 @dataclass
@@ -76,7 +78,9 @@ def assign_roles(table: Table, columns: Mapping[str, object] | None) -> Roles:
     """
     given, barred = _given(table, columns)
     if not table.headers and not {"open", "high", "low", "close"} <= set(given):
-        roles = roles_by_content(table, given, Roles([f"column {i + 1}" for i in range(table.width)]))
+        roles = roles_by_content(
+            table, given, Roles([f"column {i + 1}" for i in range(table.width)])
+        )
         return roles
     names, symbols = _named_columns(table)
     roles = Roles(names)
@@ -96,13 +100,17 @@ def _given(table: Table, columns: Mapping[str, object] | None) -> tuple[dict[str
     if columns is None:
         return {}, set()
     if not isinstance(columns, Mapping):
-        raise UnreadableError(f"columns must map roles to names of columns, got {type(columns).__name__}.")
+        raise UnreadableError(
+            f"columns must map roles to names of columns, got {type(columns).__name__}."
+        )
     names = table.headers[0] if len(table.headers) == 1 else _named_columns(table)[0]
     found: dict[str, int] = {}
     barred = set()
     for role, name in columns.items():
         if role not in _GIVEN:
-            raise UnreadableError(f"columns names the role {clipped(role)}; the roles are {', '.join(_GIVEN)}.")
+            raise UnreadableError(
+                f"columns names the role {clipped(role)}; the roles are {', '.join(_GIVEN)}."
+            )
         if name is None or name == "":
             barred.add(role)
         else:
@@ -112,13 +120,21 @@ def _given(table: Table, columns: Mapping[str, object] | None) -> tuple[dict[str
 
 def _position(name: object, names: list[str], table: Table) -> int:
     exact = [i for i, one in enumerate(names) if one.strip() == str(name).strip()]
-    alike = exact or [i for i, one in enumerate(names) if plain_name(one, units=True) == plain_name(name, units=True)]
+    alike = exact or [
+        i
+        for i, one in enumerate(names)
+        if plain_name(one, units=True) == plain_name(name, units=True)
+    ]
     if len(alike) == 1:
         return alike[0]
     if not alike and str(name).isdigit() and 1 <= int(str(name)) <= table.width:
         return int(str(name)) - 1
     what = "stands more than once" if alike else "is not there"
-    shown = ", ".join(map(clipped, names)) if table.headers else f"numbers 1 to {table.width} (there is no header)"
+    shown = (
+        ", ".join(map(clipped, names))
+        if table.headers
+        else f"numbers 1 to {table.width} (there is no header)"
+    )
     raise UnreadableError(f"the column {clipped(name)} {what}; the columns are {shown}.")
 
 
@@ -131,19 +147,26 @@ def _named_columns(table: Table) -> tuple[list[str], list[str] | None]:
         if _fields_in(names) < 4:
             apart = [_apart(name) for name in names]
             if len({field for _, field in apart if field}) >= 4:
-                return [field or name for (_, field), name in zip(apart, names)], [symbol for symbol, _ in apart]
+                return [field or name for (_, field), name in zip(apart, names)], [
+                    symbol for symbol, _ in apart
+                ]
         return list(names), None
     rows = table.headers
     best = max(range(len(rows)), key=lambda i: _fields_in(rows[i]))
     names = list(rows[best])
     kinds = table.kinds()
     for place in range(table.width):
-        timed = next((row[place] for row in rows if BARS.candidates("time", [row[place]]) and row[place]), None)
+        timed = next(
+            (row[place] for row in rows if BARS.candidates("time", [row[place]]) and row[place]),
+            None,
+        )
         if kinds[place] in ("time", "number") and timed and place == 0:
             names[place] = timed
         elif kinds[place] == "time":
             names[place] = names[place] if BARS.candidates("time", [names[place]]) else "time"
-    others = [row for i, row in enumerate(rows) if i != best and sum(bool(cell) for cell in row[1:]) > 0]
+    others = [
+        row for i, row in enumerate(rows) if i != best and sum(bool(cell) for cell in row[1:]) > 0
+    ]
     return names, _symbol_row(others[0], names) if others else None
 
 
@@ -189,11 +212,16 @@ def _set_time(roles: Roles, table: Table, given: dict[str, int], free: list[int]
 
 
 def _found_time(names: list[str], table: Table, free: list[int]) -> tuple[int, ...]:
-    shape = {place: _time_shape([row[place] for row in table.sample if place < len(row)]) for place in free}
+    shape = {
+        place: _time_shape([row[place] for row in table.sample if place < len(row)])
+        for place in free
+    }
     ranked = [place for place in BARS.candidates("time", names) if place in free]
     full = [place for place in ranked if shape[place] in ("day", "moment")]
     days = [p for p in BARS.candidates("date", names) if p in free and shape[p] == "day"]
-    clocks = [p for p in BARS.candidates("clock", names) if p in free and shape[p] in ("clock", "digits")]
+    clocks = [
+        p for p in BARS.candidates("clock", names) if p in free and shape[p] in ("clock", "digits")
+    ]
     clocks = [p for p in clocks if p not in days]
     moments = [place for place in full if shape[place] == "moment"]
     if days and clocks and not moments:
@@ -201,20 +229,30 @@ def _found_time(names: list[str], table: Table, free: list[int]) -> tuple[int, .
     if full:
         distinct = {place: len({row[place] for row in table.sample}) for place in full}
         return (max(full, key=lambda place: distinct[place]),)  # of equals, the first
-    timed = [place for place in free if shape[place] in ("day", "moment") and table.kinds()[place] == "time"]
+    timed = [
+        place
+        for place in free
+        if shape[place] in ("day", "moment") and table.kinds()[place] == "time"
+    ]
     if len(timed) == 1:
         return (timed[0],)
     if ranked and any(shape[place] == "clock" for place in ranked):
-        return (next(place for place in ranked if shape[place] == "clock"),)  # refused later, in its own words
+        return (
+            next(place for place in ranked if shape[place] == "clock"),
+        )  # refused later, in its own words
     named = [place for place in ranked if plain_name(names[place]) not in ("", "index", "level 0")]
     if named and not timed:
         return (named[0],)
     shown = ", ".join(clipped(names[p]) for p in (timed or range(len(names))))
     if timed:
-        raise UnreadableError(f"several columns hold times ({shown}). Say which with {option('columns', {'time': names[timed[0]]})}.")
+        raise UnreadableError(
+            f"several columns hold times ({shown}). Say which with {option('columns', {'time': names[timed[0]]})}."
+        )
     numbered = any(shape[place] == "digits" for place in ranked)
     why = "what stands in their place are row numbers" if numbered else f"its columns are {shown}"
-    raise UnreadableError(f"has no column of times: {why}. Add one, or name it with {option('columns', {'time': 'NAME'})}.")
+    raise UnreadableError(
+        f"has no column of times: {why}. Add one, or name it with {option('columns', {'time': 'NAME'})}."
+    )
 
 
 def _time_shape(cells: list[str]) -> str:
@@ -242,16 +280,33 @@ def _time_shape(cells: list[str]) -> str:
         return ""
     if all(_CLOCK.fullmatch(cell) for cell in timed):
         return "clock"
-    return "moment" if any(re.search(r"[T ]\d{1,2}:?\d{2}", cell) and not re.search(r"[T ]00:00(:00)?", cell) for cell in timed) else "day"
+    return (
+        "moment"
+        if any(
+            re.search(r"[T ]\d{1,2}:?\d{2}", cell) and not re.search(r"[T ]00:00(:00)?", cell)
+            for cell in timed
+        )
+        else "day"
+    )
 
 
-def _set_symbol(roles: Roles, table: Table, given: dict[str, int], barred: set[str], free: list[int]) -> None:
+def _set_symbol(
+    roles: Roles, table: Table, given: dict[str, int], barred: set[str], free: list[int]
+) -> None:
     if "symbol" in given:
         roles.symbol = given["symbol"]
     elif "symbol" not in barred:
         free = [place for place in free if place not in roles.time]
-        surest = [place for place in BARS.candidates("symbol", roles.names) if place in free and _filled(table, place)]
-        loose = [p for p in BARS.candidates("loose symbol", roles.names) if p in free and table.kinds()[p] == "text"]
+        surest = [
+            place
+            for place in BARS.candidates("symbol", roles.names)
+            if place in free and _filled(table, place)
+        ]
+        loose = [
+            p
+            for p in BARS.candidates("loose symbol", roles.names)
+            if p in free and table.kinds()[p] == "text"
+        ]
         roles.symbol = next(iter(surest or loose), None)
 
 
@@ -272,10 +327,14 @@ def _set_wide(roles: Roles, names: list[str], symbols: list[str]) -> None:
         roles.fields = fields
     roles.wide = whole if len(whole) > 1 else {}
     if set(wide) - set(whole) and whole:
-        roles.notes.append(f"{', '.join(sorted(set(wide) - set(whole)))} without open, high, low and close left out")
+        roles.notes.append(
+            f"{', '.join(sorted(set(wide) - set(whole)))} without open, high, low and close left out"
+        )
 
 
-def _set_fields(roles: Roles, table: Table, given: dict[str, int], barred: set[str], free: list[int]) -> None:
+def _set_fields(
+    roles: Roles, table: Table, given: dict[str, int], barred: set[str], free: list[int]
+) -> None:
     if roles.instrument:
         return
     taken = {*roles.time} | ({roles.symbol} if roles.symbol is not None else set())
@@ -283,7 +342,11 @@ def _set_fields(roles: Roles, table: Table, given: dict[str, int], barred: set[s
         if role in given:
             roles.fields[role] = given[role]
         elif role not in barred:
-            found = [place for place in BARS.candidates(role, roles.names) if place in free and place not in taken]
+            found = [
+                place
+                for place in BARS.candidates(role, roles.names)
+                if place in free and place not in taken
+            ]
             if role == "adjusted":
                 found = [place for place in found if not _is_flag(table, place, roles.names[place])]
             if found:
@@ -295,7 +358,12 @@ def _set_fields(roles: Roles, table: Table, given: dict[str, int], barred: set[s
     elif "volume" not in barred:
         left = [place for place in free if place not in taken]
         roles.volumes = [place for place in BARS.candidates("volume", roles.names) if place in left]
-        more = [p for p in left if p not in roles.volumes and _OTHER_VOLUME.match(plain_name(roles.names[p], units=True))]
+        more = [
+            p
+            for p in left
+            if p not in roles.volumes
+            and _OTHER_VOLUME.match(plain_name(roles.names[p], units=True))
+        ]
         roles.volumes += [] if roles.volumes else more
 
 
@@ -308,25 +376,41 @@ def _is_flag(table: Table, place: int, name: str) -> bool:
 
 def _refuse_twins(found: list[int], names: list[str]) -> None:
     """Two columns of one name leave open which is meant."""
-    twins = [place for place in found if plain_name(names[place], units=True) == plain_name(names[found[0]], units=True)]
+    twins = [
+        place
+        for place in found
+        if plain_name(names[place], units=True) == plain_name(names[found[0]], units=True)
+    ]
     if len(twins) > 1:
-        raise UnreadableError(f"column {clipped(names[twins[1]])} stands more than once: {', '.join(map(clipped, names))}. Keep one of them.")
+        raise UnreadableError(
+            f"column {clipped(names[twins[1]])} stands more than once: {', '.join(map(clipped, names))}. Keep one of them."
+        )
 
 
 def _complain(roles: Roles, table: Table) -> None:
     missing = [role for role in PRICES if role not in roles.fields]
     if roles.wide or not missing:
         return
-    unused = [roles.names[p] for p in range(table.width) if p not in roles.used() and roles.names[p]]
-    numeric = [roles.names[p] for p, kind in enumerate(table.kinds()) if kind == "number" and p not in roles.used() and roles.names[p]]
+    unused = [
+        roles.names[p] for p in range(table.width) if p not in roles.used() and roles.names[p]
+    ]
+    numeric = [
+        roles.names[p]
+        for p, kind in enumerate(table.kinds())
+        if kind == "number" and p not in roles.used() and roles.names[p]
+    ]
     if "close" in roles.fields and len(missing) == 3 and not numeric:
         hint = "It holds closes only; bars need open, high, low and close."
     elif len(missing) == 4 and len(numeric) > 1:
         hint = "It seems to hold one number a symbol, such as closes; bars need open, high, low and close of every symbol."
     else:
-        hint = f"Name them with {option('columns', {missing[0]: (numeric or unused or ['NAME'])[0]})}."
+        hint = (
+            f"Name them with {option('columns', {missing[0]: (numeric or unused or ['NAME'])[0]})}."
+        )
     listed = f"; not used: {', '.join(map(clipped, unused[:12]))}" if unused else ""
-    known = ", ".join(f"{role} = {clipped(roles.names[place])}" for role, place in roles.fields.items())
-    raise UnreadableError(f"no column for {', '.join(missing)}{f' (found {known})' if known else ''}{listed}. {hint}")
-
-
+    known = ", ".join(
+        f"{role} = {clipped(roles.names[place])}" for role, place in roles.fields.items()
+    )
+    raise UnreadableError(
+        f"no column for {', '.join(missing)}{f' (found {known})' if known else ''}{listed}. {hint}"
+    )

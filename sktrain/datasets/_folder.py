@@ -39,7 +39,9 @@ def read_folder(path: Path, options) -> pd.DataFrame:
 
     found = sorted(file for file in path.iterdir() if _is_candidate(file))
     if not found:
-        raise InvalidBarsError(f"{path}: no bars in this folder; expected files ending in .{', .'.join(_ENDINGS)}, packed or not.")
+        raise InvalidBarsError(
+            f"{path}: no bars in this folder; expected files ending in .{', .'.join(_ENDINGS)}, packed or not."
+        )
     parts: dict[Path, tuple[Rows, Reading]] = {}
     faults: dict[str, str] = {}
     for file in found:
@@ -59,7 +61,11 @@ def read_folder(path: Path, options) -> pd.DataFrame:
         raise InvalidBarsError(f"{path}: {error}") from error
     if faults:
         bars.attrs["reading"]["notes"].append(f"not read: {', '.join(faults)}")
-        warnings.warn(f"{path}: {len(faults)} of {len(found)} files left out. " + "; ".join(faults.values()), DataQualityWarning, stacklevel=3)
+        warnings.warn(
+            f"{path}: {len(faults)} of {len(found)} files left out. " + "; ".join(faults.values()),
+            DataQualityWarning,
+            stacklevel=3,
+        )
     return bars
 
 
@@ -70,7 +76,9 @@ def _is_candidate(file: Path) -> bool:
 
 def _notes(parts: dict[Path, tuple[Rows, Reading]]) -> list[str]:
     """What was decided in any of the files, each once."""
-    return list(dict.fromkeys(note for _, reading in parts.values() for note in reading["notes"]))[:6]
+    return list(dict.fromkeys(note for _, reading in parts.values() for note in reading["notes"]))[
+        :6
+    ]
 
 
 def _together(parts: dict[Path, tuple[Rows, Reading]], options) -> Rows:
@@ -81,11 +89,19 @@ def _together(parts: dict[Path, tuple[Rows, Reading]], options) -> Rows:
             f"files in different time zones ({', '.join(sorted(zones))}): some times carry a zone, others none. Store all times in one zone."
         )
     names = _symbols(parts)
-    one = len(set(names.values())) == 1 and len(parts) > 1 and all(rows.symbols is None for rows, _ in parts.values())
-    symbols = np.concatenate([
-        rows.symbols if rows.symbols is not None else np.full(len(rows.times), names[file], dtype=object)
-        for file, (rows, _) in parts.items()
-    ])
+    one = (
+        len(set(names.values())) == 1
+        and len(parts) > 1
+        and all(rows.symbols is None for rows, _ in parts.values())
+    )
+    symbols = np.concatenate(
+        [
+            rows.symbols
+            if rows.symbols is not None
+            else np.full(len(rows.times), names[file], dtype=object)
+            for file, (rows, _) in parts.items()
+        ]
+    )
     files = np.repeat(np.arange(len(parts)), [len(rows.times) for rows, _ in parts.values()])
     frames = [rows.frame for rows, _ in parts.values()]
     offsets = np.concatenate([[0], np.cumsum([len(frame) for frame in frames])])
@@ -98,7 +114,9 @@ def _together(parts: dict[Path, tuple[Rows, Reading]], options) -> Rows:
     times = pd.DatetimeIndex(stamps.view("datetime64[ns]"))
     tz = next(iter(parts.values()))[0].times.tz
     times = times if tz is None else times.tz_localize("UTC")
-    out = Rows(pd.concat(frames, join="inner", ignore_index=True), times, None if one else symbols, place)
+    out = Rows(
+        pd.concat(frames, join="inner", ignore_index=True), times, None if one else symbols, place
+    )
     for rows, _ in parts.values():
         out.suspended += rows.suspended
         out.changed += rows.changed
@@ -117,7 +135,10 @@ def _symbols(parts: dict[Path, tuple[Rows, Reading]]) -> dict[Path, str]:
     stems = {file: stem_of(file.name) for file in parts}
     if all(said.values()):
         return said
-    common = {file: re.sub(r"^[-_. ]+|[-_. ]+$", "", re.sub(r"[-_. ]{2,}", "_", _PERIOD.sub("", stem))) for file, stem in stems.items()}
+    common = {
+        file: re.sub(r"^[-_. ]+|[-_. ]+$", "", re.sub(r"[-_. ]{2,}", "_", _PERIOD.sub("", stem)))
+        for file, stem in stems.items()
+    }
     groups: dict[str, list[Path]] = {}
     for file, stem in common.items():
         groups.setdefault(stem, []).append(file)

@@ -18,7 +18,10 @@ __all__ = ["roles_by_content"]
 _DIGITS = re.compile(r"([01]\d|2[0-3])[0-5]\d([0-5]\d)?")
 _ROUNDING = 1e-6  # published prices are rounded
 _BINANCE = 12  # columns of a kline: open time, OHLC, volume, close time, quote volume, trades, two of takers, unused
-_ALIKE, _TOGETHER = 3.0, 0.9  # steps so alike in size and direction are those of one price; volumes move tens of times as far
+_ALIKE, _TOGETHER = (
+    3.0,
+    0.9,
+)  # steps so alike in size and direction are those of one price; volumes move tens of times as far
 
 
 def roles_by_content(table: Table, given: dict[str, int], roles):
@@ -29,7 +32,9 @@ def roles_by_content(table: Table, given: dict[str, int], roles):
     kinds = table.kinds()
     roles.notes.append("no header: roles from the contents")
     roles.time = _time(table, shapes, given)
-    values = _numbers(table, [p for p in range(table.width) if kinds[p] == "number" and p not in roles.time])
+    values = _numbers(
+        table, [p for p in range(table.width) if kinds[p] == "number" and p not in roles.time]
+    )
     start, order = _prices(values, table, shapes)
     roles.fields = {role: start + order.index(role) for role in PRICES}
     texts = [p for p in range(table.width) if kinds[p] == "text"]
@@ -47,7 +52,9 @@ def _time(table: Table, shapes: list[str], given: dict[str, int]) -> tuple[int, 
     for place, shape in enumerate(shapes[:4]):
         if shape in ("day", "moment"):
             return (place,)
-    raise UnreadableError(f"has neither a header nor a column of times. Add a header, or name the columns: {_call()}.")
+    raise UnreadableError(
+        f"has neither a header nor a column of times. Add a header, or name the columns: {_call()}."
+    )
 
 
 def _clocks(table: Table, place: int) -> bool:
@@ -61,12 +68,16 @@ def _call() -> str:
 
 
 def _numbers(table: Table, places: list[int]) -> dict[int, np.ndarray]:
-    texts = {str(place): pd.Series([row[place] for row in table.sample], dtype="str") for place in places}
+    texts = {
+        str(place): pd.Series([row[place] for row in table.sample], dtype="str") for place in places
+    }
     done = to_numbers(texts, delimiter=table.delimiter)
     return {int(name): column.to_numpy(dtype=np.float64) for name, column in done.items()}
 
 
-def _prices(values: dict[int, np.ndarray], table: Table, shapes: list[str]) -> tuple[int, list[str]]:
+def _prices(
+    values: dict[int, np.ndarray], table: Table, shapes: list[str]
+) -> tuple[int, list[str]]:
     """Where four prices stand side by side, and their order."""
     for start in sorted(values):
         four = [values.get(start + i) for i in range(4)]
@@ -93,7 +104,11 @@ def _by_continuity(block: np.ndarray, top: int, bottom: int, table: Table) -> li
     forward = np.abs(block[1:, one] - block[:-1, other]).mean() if len(block) > 1 else 0.0
     backward = np.abs(block[1:, other] - block[:-1, one]).mean() if len(block) > 1 else 0.0
     if min(forward, backward) > 0.5 * max(forward, backward):
-        raise _seems(table, [], f"columns {one + 1} and {other + 1} of the four prices may be open and close, or close and open")
+        raise _seems(
+            table,
+            [],
+            f"columns {one + 1} and {other + 1} of the four prices may be open and close, or close and open",
+        )
     order = [""] * 4
     order[top], order[bottom] = "high", "low"
     order[one], order[other] = ("open", "close") if forward < backward else ("close", "open")
@@ -106,17 +121,27 @@ def _volume(values: dict[int, np.ndarray], fields: dict[str, int], table: Table)
         return [after[0]]
     close = values[fields["close"]]
     low, high = values[fields["low"]], values[fields["high"]]
-    inside = [p for p in after if ((values[p] >= low) & (values[p] <= high)).all()]  # an average price
+    inside = [
+        p for p in after if ((values[p] >= low) & (values[p] <= high)).all()
+    ]  # an average price
     usable = [p for p in after if not (np.nan_to_num(values[p]) < 0).any() and p not in inside]
     free = [p for p in usable if not _follows(values[p], close)]
     if len(free) < len(usable):
-        raise _seems(table, [], "a column follows the price: an adjusted close, perhaps, which would change the prices")
+        raise _seems(
+            table,
+            [],
+            "a column follows the price: an adjusted close, perhaps, which would change the prices",
+        )
     varied = [p for p in free if np.nanmax(values[p]) > np.nanmin(values[p])] or free[:1]
     if len(varied) == 2:
         broken = [p for p in varied if (values[p] != np.round(values[p])).any()]
-        varied = broken if len(broken) == 1 else varied  # quantities have fractions, numbers of trades have none
+        varied = (
+            broken if len(broken) == 1 else varied
+        )  # quantities have fractions, numbers of trades have none
     if len(varied) > 1:
-        raise _seems(table, [], f"columns {', '.join(str(p + 1) for p in varied)} may be the volume")
+        raise _seems(
+            table, [], f"columns {', '.join(str(p + 1) for p in varied)} may be the volume"
+        )
     return varied
 
 

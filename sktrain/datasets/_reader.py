@@ -11,12 +11,30 @@ import numpy as np
 import pandas as pd
 
 from .._history import with_history
-from .._reading import Reading, Table, UnreadableError, joined_clock, open_table, option, parse_times, to_numbers
+from .._reading import (
+    Reading,
+    Table,
+    UnreadableError,
+    joined_clock,
+    open_table,
+    option,
+    parse_times,
+    to_numbers,
+)
 from .._validation import OHLCV, check_bars
 from ..exceptions import DataQualityWarning, InvalidBarsError
 from ._assign import Roles, assign_roles
 from ._roles import BARS, PRICES
-from ._rows import Rows, adjusted, in_order, no_trade, screened, shifted_to_close, usual_step, without_incomplete
+from ._rows import (
+    Rows,
+    adjusted,
+    in_order,
+    no_trade,
+    screened,
+    shifted_to_close,
+    usual_step,
+    without_incomplete,
+)
 
 __all__ = ["Options", "finished", "read_bars", "read_rows"]
 
@@ -41,16 +59,26 @@ class Options:
     stamps: str = "close"
 
     def __post_init__(self) -> None:
-        for name, choices in (("bad_rows", ("refuse", "drop")), ("incomplete_last", ("keep", "drop")), ("stamps", ("close", "open"))):
+        for name, choices in (
+            ("bad_rows", ("refuse", "drop")),
+            ("incomplete_last", ("keep", "drop")),
+            ("stamps", ("close", "open")),
+        ):
             if getattr(self, name) not in choices:
-                raise InvalidBarsError(f"{name} must be one of {', '.join(map(repr, choices))}, got {getattr(self, name)!r}.")
+                raise InvalidBarsError(
+                    f"{name} must be one of {', '.join(map(repr, choices))}, got {getattr(self, name)!r}."
+                )
         if self.dayfirst not in (None, True, False):
             raise InvalidBarsError(f"dayfirst must be True, False or None, got {self.dayfirst!r}.")
         for name in ("timezone", "encoding", "symbol"):
             if not isinstance(getattr(self, name), str | None):
-                raise InvalidBarsError(f"{name} must be a string or None, got {getattr(self, name)!r}.")
+                raise InvalidBarsError(
+                    f"{name} must be a string or None, got {getattr(self, name)!r}."
+                )
         if self.columns is not None and not isinstance(self.columns, Mapping):
-            raise InvalidBarsError(f"columns must map roles to names of columns, got {self.columns!r}.")
+            raise InvalidBarsError(
+                f"columns must map roles to names of columns, got {self.columns!r}."
+            )
 
 
 class _MissingFileError(InvalidBarsError, FileNotFoundError):
@@ -131,7 +159,9 @@ def read_bars(
     FrozenList(['symbol', 'time'])
     >>> folder.cleanup()
     """
-    options = Options(columns, timezone, dayfirst, encoding, symbol, bad_rows, incomplete_last, stamps)
+    options = Options(
+        columns, timezone, dayfirst, encoding, symbol, bad_rows, incomplete_last, stamps
+    )
     path = Path(path)
     if not path.exists():
         raise _MissingFileError(f"read_bars found nothing at {str(path)!r}.")
@@ -175,7 +205,9 @@ def read_rows(path: Path, options: Options) -> tuple[Rows, Reading]:
         names["symbol"] = roles.names[roles.symbol]
     reading = Reading(columns=names, notes=[*table.notes, *roles.notes, *rows.notes], zone=None)
     if roles.opening and options.stamps == "close":
-        reading["notes"].append(f"times are the bars' opening ({names['time']}); {option('stamps', 'open')} moves them to the close")
+        reading["notes"].append(
+            f"times are the bars' opening ({names['time']}); {option('stamps', 'open')} moves them to the close"
+        )
     return rows, reading
 
 
@@ -184,9 +216,18 @@ def _rows(table: Table, roles: Roles, options: Options) -> Rows:
     frame, texts = _cells(table, roles, drop, options.dayfirst)
     symbols, instrument = _symbols(frame, roles, table, drop)
     groups = None if symbols is None else pd.factorize(symbols)[0]
-    column = frame[roles.time[0]] if len(roles.time) == 1 else joined_clock(frame[roles.time[0]], frame[roles.time[1]])
+    column = (
+        frame[roles.time[0]]
+        if len(roles.time) == 1
+        else joined_clock(frame[roles.time[0]], frame[roles.time[1]])
+    )
     times = parse_times(
-        column, groups=groups, dayfirst=options.dayfirst, timezone=options.timezone, utc=roles.utc, coerce=drop
+        column,
+        groups=groups,
+        dayfirst=options.dayfirst,
+        timezone=options.timezone,
+        utc=roles.utc,
+        coerce=drop,
     )
     frame = frame.drop(columns=[place for place in roles.time if place in frame])
     if roles.wide:
@@ -209,21 +250,35 @@ def _rows(table: Table, roles: Roles, options: Options) -> Rows:
 
 def _long_digits(table: Table, place: int) -> bool:
     """Whether times are written as ``202401020930`` and the like, which a float would shorten."""
-    return any(re.match(r"\d{11,}|\d{6}$|\d{12}$", row[place]) for row in table.sample[:5] if place < len(row))
+    return any(
+        re.match(r"\d{11,}|\d{6}$|\d{12}$", row[place])
+        for row in table.sample[:5]
+        if place < len(row)
+    )
 
 
 def _year_first(table: Table, place: int | None) -> int | None:
     """The column of times, where the sample has the year in front and no offset."""
-    if place is None or not all(_ISO.fullmatch(row[place]) for row in table.sample if place < len(row)):
+    if place is None or not all(
+        _ISO.fullmatch(row[place]) for row in table.sample if place < len(row)
+    ):
         return None
     return place
 
 
-def _cells(table: Table, roles: Roles, drop: bool, dayfirst: bool | None) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
+def _cells(
+    table: Table, roles: Roles, drop: bool, dayfirst: bool | None
+) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
     """The cells of the file, numbers where a role wants them, and the texts that became numbers."""
-    numeric = {*roles.fields.values(), *roles.volumes, *(p for one in roles.wide.values() for p in one.values())}
+    numeric = {
+        *roles.fields.values(),
+        *roles.volumes,
+        *(p for one in roles.wide.values() for p in one.values()),
+    }
     kinds = table.kinds()
-    words = {p for p in range(table.width) if p not in numeric and kinds[p] not in ("number", "empty")}
+    words = {
+        p for p in range(table.width) if p not in numeric and kinds[p] not in ("number", "empty")
+    }
     words |= {*roles.time} | ({roles.symbol} if roles.symbol is not None else set())
     plain = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|")
     simple = table.typed or all(plain.fullmatch(row[p]) for row in table.sample for p in numeric)
@@ -232,23 +287,39 @@ def _cells(table: Table, roles: Roles, drop: bool, dayfirst: bool | None) -> tup
     texts_only |= {roles.symbol} if roles.symbol is not None else set()
     if simple:
         stamps = roles.time[0] if len(roles.time) == 1 and not dayfirst and not drop else None
-        frame = table.load(texts_only, words=frozenset(words), stamps=_year_first(table, stamps), drop=drop)
+        frame = table.load(
+            texts_only, words=frozenset(words), stamps=_year_first(table, stamps), drop=drop
+        )
     else:
         frame = table.load(set(range(table.width)), drop=drop)
-    if simple and not table.typed and not all(pd.api.types.is_numeric_dtype(frame[p].dtype) for p in numeric):
-        frame = table.load(set(range(table.width)), drop=drop)  # a word among the numbers: look at the texts again
+    if (
+        simple
+        and not table.typed
+        and not all(pd.api.types.is_numeric_dtype(frame[p].dtype) for p in numeric)
+    ):
+        frame = table.load(
+            set(range(table.width)), drop=drop
+        )  # a word among the numbers: look at the texts again
     texts = {p: frame[p] for p in numeric if not pd.api.types.is_numeric_dtype(frame[p].dtype)}
-    loose = [p for p in range(table.width) if p not in words and p not in numeric and kinds[p] == "number"]
+    loose = [
+        p
+        for p in range(table.width)
+        if p not in words and p not in numeric and kinds[p] == "number"
+    ]
     texts |= {p: frame[p] for p in loose if not pd.api.types.is_numeric_dtype(frame[p].dtype)}
     done = to_numbers({**{p: frame[p] for p in numeric}, **texts}, delimiter=table.delimiter)
     for place, column in done.items():
         if column is not frame[place]:
             frame[place] = column
-    roles_of = {place: role for role, place in roles.fields.items()} | dict.fromkeys(roles.volumes, "volume")
+    roles_of = {place: role for role, place in roles.fields.items()} | dict.fromkeys(
+        roles.volumes, "volume"
+    )
     return frame, {roles_of[place]: text for place, text in texts.items() if place in roles_of}
 
 
-def _symbols(frame: pd.DataFrame, roles: Roles, table: Table, drop: bool) -> tuple[np.ndarray | None, str | None]:
+def _symbols(
+    frame: pd.DataFrame, roles: Roles, table: Table, drop: bool
+) -> tuple[np.ndarray | None, str | None]:
     """Symbols as the file writes them, or the one symbol of the file."""
     if roles.symbol is None:
         return None, None
@@ -261,7 +332,9 @@ def _symbols(frame: pd.DataFrame, roles: Roles, table: Table, drop: bool) -> tup
         return None, names[0] or None
     if (text == "").any():
         row = int(np.argmax(text == ""))
-        raise UnreadableError(f"{table.place(row)} has no symbol in the column {roles.names[roles.symbol]!r}.")
+        raise UnreadableError(
+            f"{table.place(row)} has no symbol in the column {roles.names[roles.symbol]!r}."
+        )
     return text.to_numpy(dtype=object), None
 
 
@@ -273,7 +346,12 @@ def _named(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
         fields[f"volume {place}"] = frame[place]
     for place in frame.columns:
         name = roles.names[place].strip().strip("<>").strip().lower()
-        if place not in taken and name and not name.startswith("unnamed:") and name not in (*fields, *OHLCV):
+        if (
+            place not in taken
+            and name
+            and not name.startswith("unnamed:")
+            and name not in (*fields, *OHLCV)
+        ):
             fields[name] = frame[place]
     return pd.DataFrame(fields, copy=False)
 
@@ -290,7 +368,10 @@ def _with_volume(rows: Rows, roles: Roles) -> pd.DataFrame:
     for name in varied[1:]:
         money = columns[name] * frame["close"]
         ratio = (columns[best] / money.where(money != 0)).median()
-        if 0.9 < ratio < 1.1 and not 0.9 < (columns[best] / columns[name].where(columns[name] != 0)).median() < 1.1:
+        if (
+            0.9 < ratio < 1.1
+            and not 0.9 < (columns[best] / columns[name].where(columns[name] != 0)).median() < 1.1
+        ):
             best = name
     if best is None:
         rows.notes.append("no volume in the file: 0")
@@ -308,10 +389,17 @@ def _with_volume(rows: Rows, roles: Roles) -> pd.DataFrame:
 def _long(frame: pd.DataFrame, roles: Roles, times: pd.DatetimeIndex, table: Table) -> Rows:
     """Columns of several symbols, side by side, one below the other."""
     symbols = sorted(roles.wide)
-    fields = [name for name in (*PRICES, "adjusted", "volume") if any(name in roles.wide[symbol] for symbol in symbols)]
+    fields = [
+        name
+        for name in (*PRICES, "adjusted", "volume")
+        if any(name in roles.wide[symbol] for symbol in symbols)
+    ]
     empty = pd.Series(np.nan, index=frame.index)
     blocks = {
-        name: np.column_stack([frame[roles.wide[s][name]] if name in roles.wide[s] else empty for s in symbols]) for name in fields
+        name: np.column_stack(
+            [frame[roles.wide[s][name]] if name in roles.wide[s] else empty for s in symbols]
+        )
+        for name in fields
     }
     there = ~np.logical_and.reduce([np.isnan(blocks[name].astype(np.float64)) for name in PRICES])
     rows = Rows(
@@ -330,7 +418,9 @@ def finished(rows: Rows, reading: Reading, options: Options, path: Path) -> pd.D
     symbols = rows.symbols
     instrument = options.symbol or rows.instrument
     if options.symbol is not None and symbols is not None:
-        raise UnreadableError(f"{option('symbol', options.symbol)} is for files without symbols, but this one names {', '.join(pd.unique(symbols)[:3])}, ….")
+        raise UnreadableError(
+            f"{option('symbol', options.symbol)} is for files without symbols, but this one names {', '.join(pd.unique(symbols)[:3])}, …."
+        )
     if options.symbol is not None:
         symbols = np.full(len(rows.times), options.symbol, dtype=object)
     bars = rows.frame
@@ -351,7 +441,9 @@ def finished(rows: Rows, reading: Reading, options: Options, path: Path) -> pd.D
     return bars
 
 
-def _protocol(rows: Rows, symbols: np.ndarray | None, instrument: str | None, reading: Reading, path: Path) -> Reading:
+def _protocol(
+    rows: Rows, symbols: np.ndarray | None, instrument: str | None, reading: Reading, path: Path
+) -> Reading:
     times = rows.times
     codes = None if symbols is None else pd.factorize(symbols)[0]
     usual = usual_step(times, codes) // 10**9
@@ -360,7 +452,10 @@ def _protocol(rows: Rows, symbols: np.ndarray | None, instrument: str | None, re
     form = "%Y-%m-%d" if days or last - first > pd.Timedelta(days=1) else "%Y-%m-%d %H:%M"
     first_text, last_text = first.strftime(form), last.strftime(form)
     count = 1 if symbols is None else len(pd.unique(symbols))
-    notes = [*reading["notes"], *([f"symbol {instrument}"] if instrument and symbols is None else [])]
+    notes = [
+        *reading["notes"],
+        *([f"symbol {instrument}"] if instrument and symbols is None else []),
+    ]
     return Reading(
         reading,
         source=str(path),

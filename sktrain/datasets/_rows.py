@@ -9,7 +9,16 @@ import pandas as pd
 from .._reading import UnreadableError, bad_numbers, clipped, option
 from ._roles import PRICES
 
-__all__ = ["Rows", "adjusted", "in_order", "no_trade", "screened", "shifted_to_close", "usual_step", "without_incomplete"]
+__all__ = [
+    "Rows",
+    "adjusted",
+    "in_order",
+    "no_trade",
+    "screened",
+    "shifted_to_close",
+    "usual_step",
+    "without_incomplete",
+]
 
 _ROUNDING = 1e-6  # published prices are rounded: open and close may leave [low, high] by this relative amount
 _MINUTE = 60 * 10**9
@@ -74,7 +83,11 @@ def screened(rows: Rows, texts: dict[str, pd.Series], *, drop: bool) -> None:
         if not drop:
             row = int(np.argmax(new))
             count = f" ({int(new.sum())} such rows)" if new.sum() > 1 else ""
-            when = "" if rows.times[row] is pd.NaT else f" ({str(rows.times[row]).removesuffix(' 00:00:00')})"
+            when = (
+                ""
+                if rows.times[row] is pd.NaT
+                else f" ({str(rows.times[row]).removesuffix(' 00:00:00')})"
+            )
             raise UnreadableError(
                 f"{rows.place(row)}{when}: {fault(row)}{count}. Repair the rows, or leave them out with "
                 f"{option('bad_rows', 'drop')}."
@@ -82,7 +95,9 @@ def screened(rows: Rows, texts: dict[str, pd.Series], *, drop: bool) -> None:
         rows.dropped[cause] = int(new.sum())
         bad |= new
     if bad.all():
-        raise UnreadableError(f"no row is left: {', '.join(f'{n} {cause}' for cause, n in rows.dropped.items())}.")
+        raise UnreadableError(
+            f"no row is left: {', '.join(f'{n} {cause}' for cause, n in rows.dropped.items())}."
+        )
     if bad.any():
         rows.keep(~bad)
 
@@ -108,21 +123,51 @@ def _faults(rows: Rows, texts: dict[str, pd.Series]):
     for name in (*PRICES, "volume"):
         if name in texts:
             wrong = bad_numbers(texts[name], frame[name])
-            yield "rows with words for numbers", wrong, lambda row, name=name: f"{name} is {clipped(texts[name].iloc[row])}, which is no number"
-    yield "empty rows", missing.all(axis=1), lambda row: "open, high, low and close are empty, as on days without trade"
+            yield (
+                "rows with words for numbers",
+                wrong,
+                lambda row, name=name: (
+                    f"{name} is {clipped(texts[name].iloc[row])}, which is no number"
+                ),
+            )
+    yield (
+        "empty rows",
+        missing.all(axis=1),
+        lambda row: "open, high, low and close are empty, as on days without trade",
+    )
     for name in PRICES:
         hole = np.isnan(price[name])
-        yield "rows without a price", hole, lambda row, name=name: f"Column {name!r} is nan: the cell is empty"
+        yield (
+            "rows without a price",
+            hole,
+            lambda row, name=name: f"Column {name!r} is nan: the cell is empty",
+        )
     zero = np.minimum.reduce(list(price.values())) == 0
-    yield "suspended days with prices of zero", zero & ~(volume > 0), lambda row: "prices are 0 and nothing was traded, as on suspended days"
+    yield (
+        "suspended days with prices of zero",
+        zero & ~(volume > 0),
+        lambda row: "prices are 0 and nothing was traded, as on suspended days",
+    )
     for name in PRICES:
-        yield "rows with prices of zero or less", price[name] <= 0, lambda row, name=name: _not_positive(name, price[name][row])
+        yield (
+            "rows with prices of zero or less",
+            price[name] <= 0,
+            lambda row, name=name: _not_positive(name, price[name][row]),
+        )
     high, low = price["high"], price["low"]
-    yield "rows with high below low", high < low, lambda row: f"high {high[row]:g} is below low {low[row]:g}"
+    yield (
+        "rows with high below low",
+        high < low,
+        lambda row: f"high {high[row]:g} is below low {low[row]:g}",
+    )
     for name in ("open", "close"):
         outside = (price[name] > high * (1 + _ROUNDING)) | (price[name] < low * (1 - _ROUNDING))
-        yield "rows with open or close outside low and high", outside, lambda row, name=name: (
-            f"{name} {price[name][row]:g} lies outside low {low[row]:g} and high {high[row]:g}"
+        yield (
+            "rows with open or close outside low and high",
+            outside,
+            lambda row, name=name: (
+                f"{name} {price[name][row]:g} lies outside low {low[row]:g} and high {high[row]:g}"
+            ),
         )
     yield "rows with a negative volume", volume < 0, lambda row: f"volume is {volume[row]:g}"
 
@@ -182,7 +227,9 @@ def adjusted(rows: Rows) -> None:
     rows.changed = int((np.abs(factor - 1) > 1e-9).sum())
     if rows.changed:
         for name in PRICES:
-            frame[name] = after.to_numpy(dtype=np.float64) if name == "close" else frame[name] * factor
+            frame[name] = (
+                after.to_numpy(dtype=np.float64) if name == "close" else frame[name] * factor
+            )
         rows.notes.append(f"prices scaled by adjusted close / close in {rows.changed} rows")
 
 
@@ -219,10 +266,18 @@ def _without_repeats(rows: Rows, order: np.ndarray, twice: np.ndarray, drop: boo
         if drop:
             rows.dropped["repeated rows"] = len(twice)
             return np.delete(order, twice + 1)
-        raise UnreadableError(f"{where}, and hold the same bar ({len(twice)} such rows). Leave repetitions out with {option('bad_rows', 'drop')}.")
+        raise UnreadableError(
+            f"{where}, and hold the same bar ({len(twice)} such rows). Leave repetitions out with {option('bad_rows', 'drop')}."
+        )
     repeated = rows.times[second]
     night = repeated[(repeated.hour <= 3) & (repeated != repeated.normalize())]
-    if rows.symbols is None and rows.times.tz is None and len(night) and len(twice) <= 120 and len(set(repeated.normalize())) <= 1 + len(twice) // 2:
+    if (
+        rows.symbols is None
+        and rows.times.tz is None
+        and len(night)
+        and len(twice) <= 120
+        and len(set(repeated.normalize())) <= 1 + len(twice) // 2
+    ):
         raise UnreadableError(
             f"{where}: the clock was set back there (daylight saving), so a time stands twice. Say whose clock it is, "
             f"as in {option('timezone', 'America/New_York')}."
@@ -232,7 +287,9 @@ def _without_repeats(rows: Rows, order: np.ndarray, twice: np.ndarray, drop: boo
             f"{where}, with different prices ({len(twice)} such rows): several instruments in one file, or bars of "
             f"several lengths. Name the column that tells them apart with {option('columns', {'symbol': 'NAME'})}."
         )
-    raise UnreadableError(f"{where} for {rows.symbols[row]!r}, with different prices ({len(twice)} such rows). Remove one of them.")
+    raise UnreadableError(
+        f"{where} for {rows.symbols[row]!r}, with different prices ({len(twice)} such rows). Remove one of them."
+    )
 
 
 def usual_step(times: pd.DatetimeIndex, codes: np.ndarray | None) -> int:
@@ -271,7 +328,9 @@ def without_incomplete(rows: Rows, *, drop: bool) -> None:
         rows.dropped["incomplete last bars"] = int(off.sum())
         rows.keep(~off)
     elif off.any():
-        rows.notes.append(f"the last bar ({rows.times[int(np.argmax(off))]}) is off the usual spacing: still forming?")
+        rows.notes.append(
+            f"the last bar ({rows.times[int(np.argmax(off))]}) is off the usual spacing: still forming?"
+        )
 
 
 def shifted_to_close(rows: Rows) -> None:
@@ -279,7 +338,11 @@ def shifted_to_close(rows: Rows) -> None:
     codes = None if rows.symbols is None else pd.factorize(rows.symbols)[0]
     usual = usual_step(rows.times, codes)
     if not usual:
-        raise UnreadableError(f"{option('stamps', 'open')} needs at least two bars of an instrument, to know how long a bar is.")
+        raise UnreadableError(
+            f"{option('stamps', 'open')} needs at least two bars of an instrument, to know how long a bar is."
+        )
     months = round(usual / (30.44 * _DAY)) if usual >= 28 * _DAY else 0
-    rows.times = rows.times + (pd.DateOffset(months=months) if months else pd.Timedelta(usual, "ns"))
+    rows.times = rows.times + (
+        pd.DateOffset(months=months) if months else pd.Timedelta(usual, "ns")
+    )
     rows.notes.append("stamps moved from the opening to the close")

@@ -107,17 +107,19 @@ class Reference:
     @classmethod
     def learn(cls, sample, n_bins):
         """Remember a sample."""
-        columns, codes, ordered = [], {}, {}
+        columns, tails, codes, ordered = [], [], {}, {}
         for position, (values, missing, eps) in enumerate(
             zip(sample.columns, sample.missing, sample.resolutions)
         ):
             if missing is None:
-                ordered[position] = sorted_values(values)
-                columns.append(NumericReference.learn(values, n_bins, eps, ordered[position]))
+                own = sorted_values(values)
+                column = NumericReference.learn(values, n_bins, eps, own)
+                ordered[position] = thinned(own)  # one sorted column at a time, or memory doubles
+                tails.append(Tail.learn(own))
             else:
                 column, codes[position] = CategoricalReference.learn(values, missing)
-                columns.append(column)
-        tails = [Tail.learn(ordered[i]) if i in ordered else Tail() for i in range(len(columns))]
+                tails.append(Tail())
+            columns.append(column)
         stretches = keep(sample, columns, codes)
         spans = remembered_horizons(sum(part.n_times for part in stretches))
         series = _Series(stretches, sample.n_times, spans)
@@ -296,7 +298,7 @@ class _Series:
     def components(self, columns, ordered):
         parts = [self._moments(lambda part: np.zeros((part.n_times, 0)))]
         for position, values in ordered.items():
-            parts.append(self._of_numbers(position, columns[position], thinned(values)))
+            parts.append(self._of_numbers(position, columns[position], values))
         return Moments.join(parts)
 
     def _of_numbers(self, position, column, values):

@@ -43,6 +43,24 @@ def last_of_session(opens):
     return np.repeat(ends, np.diff(np.append(starts, len(opens))))
 
 
+def without_trade(bars):
+    """Bars on which nobody could buy or sell: volume 0 and one price, where the instrument has volume elsewhere.
+
+    A day at its limit traded; an instrument without any volume (an index, a currency) tells nothing.
+    """
+    if not set(OHLCV) <= set(bars.columns):
+        return np.zeros(len(bars), dtype=bool)
+    volume, first = bars["volume"].to_numpy(), bars["open"].to_numpy()
+    idle = volume == 0
+    for name in ("high", "low", "close"):
+        idle = idle & (bars[name].to_numpy() == first)
+    if not idle.any():
+        return idle
+    starts = segment_starts(bars.index)
+    traded = np.logical_or.reduceat(volume > 0, starts)
+    return idle & np.repeat(traded, np.diff(np.append(starts, len(bars))))
+
+
 def look_ahead(index, span, last=None):
     """The last bar of the own symbol within ``span`` of each bar, and where all of them are known.
 
@@ -188,6 +206,7 @@ class BarLabeler(BaseEstimator):
         self._validate_params()
         bars = self._check(X, self._reach)
         codes, end = self._label(bars, **given)
+        codes = np.where(without_trade(bars), np.nan, codes)
         return self._series(codes, end, bars.index, self._reach), end
 
     def _series(self, codes, end, index, reach):

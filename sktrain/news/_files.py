@@ -9,7 +9,17 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from .._reading import Reading, RoleTable, Table, UnreadableError, clipped, open_table, option, parse_times, plain_name
+from .._reading import (
+    Reading,
+    RoleTable,
+    Table,
+    UnreadableError,
+    clipped,
+    open_table,
+    option,
+    parse_times,
+    plain_name,
+)
 from ..exceptions import DataQualityWarning, SktrainError
 from ._articles import NewsArticle, article_times, as_articles
 
@@ -41,9 +51,7 @@ _NEWS = RoleTable({
     "language": ("language", "lang", "语言", "sprache"),
 })  # fmt: skip
 _ROLES = _NEWS.roles
-_ZONED = (
-    r"(?::\d{2}(?:\.\d+)?|\d)\s*(?:Z|UTC|GMT)$|:\d{2}(?:\.\d+)?\s*[+-]\d{2}:?(?:\d{2})?$|T\d{6}Z$|GMT[+-]\d+$"
-)
+_ZONED = r"(?::\d{2}(?:\.\d+)?|\d)\s*(?:Z|UTC|GMT)$|:\d{2}(?:\.\d+)?\s*[+-]\d{2}:?(?:\d{2})?$|T\d{6}Z$|GMT[+-]\d+$"
 _LAST_NANOSECOND = pd.Timedelta(days=1) - pd.Timedelta(1, "ns")
 _MIDNIGHTS = 0.01  # share of stamps at 00:00:00 from which they are days: by chance one in 1,440 is
 
@@ -130,7 +138,9 @@ def read_news(
         try:
             frame, reading = _times_read(table, roles, timezone, dayfirst, drop)
         except UnreadableError as error:
-            raise UnreadableError(re.sub(r"\{row (\d+)\}", lambda found: table.place(int(found[1])), str(error))) from error
+            raise UnreadableError(
+                re.sub(r"\{row (\d+)\}", lambda found: table.place(int(found[1])), str(error))
+            ) from error
     except UnreadableError as error:
         raise SktrainError(f"News file {str(path)!r} cannot be read: {error}") from error
     if symbol is not None:
@@ -152,7 +162,9 @@ def _check_options(columns, timezone, dayfirst, encoding, symbol, bad_rows) -> N
         try:
             pd.Timestamp("2000-01-01").tz_localize(timezone)
         except (KeyError, ValueError, OSError, TypeError) as error:
-            raise SktrainError(f"{option('timezone', timezone)} is no time zone. Write it like {option('timezone', 'America/New_York')}.") from error
+            raise SktrainError(
+                f"{option('timezone', timezone)} is no time zone. Write it like {option('timezone', 'America/New_York')}."
+            ) from error
 
 
 def _assigned(table: Table, columns: Mapping[str, object] | None) -> dict[str, int]:
@@ -162,22 +174,34 @@ def _assigned(table: Table, columns: Mapping[str, object] | None) -> dict[str, i
     barred = set()
     for role, name in (columns or {}).items():
         if role not in _ROLES:
-            raise UnreadableError(f"columns names the role {clipped(role)}; the roles are {', '.join(_ROLES)}.")
+            raise UnreadableError(
+                f"columns names the role {clipped(role)}; the roles are {', '.join(_ROLES)}."
+            )
         if name is None or name == "":
             barred.add(role)
             continue
         exact = [i for i, one in enumerate(names) if one.strip() == str(name).strip()]
-        alike = exact or [i for i, one in enumerate(names) if plain_name(one, units=True) == plain_name(name, units=True)]
+        alike = exact or [
+            i
+            for i, one in enumerate(names)
+            if plain_name(one, units=True) == plain_name(name, units=True)
+        ]
         if not alike and str(name).isdigit() and 1 <= int(str(name)) <= table.width:
             alike = [int(str(name)) - 1]
         if len(alike) != 1:
-            raise UnreadableError(f"the column {clipped(name)} is not there; the columns are {', '.join(map(clipped, names))}.")
+            raise UnreadableError(
+                f"the column {clipped(name)} is not there; the columns are {', '.join(map(clipped, names))}."
+            )
         roles[role] = alike[0]
     for role in _ROLES:
         if role not in roles and role not in barred:
             free = [place for place in _NEWS.candidates(role, names) if place not in roles.values()]
             if role in ("title", "published_at"):
-                free = [place for place in free if any(row[place] for row in table.sample if place < len(row))]
+                free = [
+                    place
+                    for place in free
+                    if any(row[place] for row in table.sample if place < len(row))
+                ]
             if free:
                 roles[role] = free[0]
     _complain(roles, names, table)
@@ -189,26 +213,48 @@ def _complain(roles: dict[str, int], names: list[str], table: Table) -> None:
     if "published_at" in roles and "available_at" in missing:
         missing.remove("available_at")
     if missing:
-        shown = ", ".join(map(clipped, names)) or f"numbers 1 to {table.width} (there is no header: its first row is {clipped(table.sample[0])})"
+        shown = (
+            ", ".join(map(clipped, names))
+            or f"numbers 1 to {table.width} (there is no header: its first row is {clipped(table.sample[0])})"
+        )
         call = option("columns", dict.fromkeys(missing, "NAME"))
-        raise UnreadableError(f"no column for {' and '.join(missing)}; the columns are {shown}. Name them with {call}.")
+        raise UnreadableError(
+            f"no column for {' and '.join(missing)}; the columns are {shown}. Name them with {call}."
+        )
 
 
-def _times_read(table: Table, roles: dict[str, int], timezone: str | None, dayfirst: bool | None, drop: bool) -> tuple[pd.DataFrame, Reading]:
+def _times_read(
+    table: Table, roles: dict[str, int], timezone: str | None, dayfirst: bool | None, drop: bool
+) -> tuple[pd.DataFrame, Reading]:
     cells = table.load(set(range(table.width)), drop=drop)
-    frame = pd.DataFrame({role: cells[place] for role, place in roles.items() if role not in ("available_at", "published_at")})
+    frame = pd.DataFrame(
+        {
+            role: cells[place]
+            for role, place in roles.items()
+            if role not in ("available_at", "published_at")
+        }
+    )
     for name in ("title", "body", "language"):
         if name in frame:
             frame[name] = _texts(frame[name])
     if "symbols" in frame:
         frame["symbols"] = [_symbols(value) for value in frame["symbols"]]
-    reading = Reading(what="articles", columns={role: _name(table, place) for role, place in roles.items()}, notes=list(table.notes), dropped={})
+    reading = Reading(
+        what="articles",
+        columns={role: _name(table, place) for role, place in roles.items()},
+        notes=list(table.notes),
+        dropped={},
+    )
     known = "available_at" if "available_at" in roles else "published_at"
-    frame["available_at"], days = _moments(cells[roles[known]], timezone, dayfirst, drop, reading, late=True)
+    frame["available_at"], days = _moments(
+        cells[roles[known]], timezone, dayfirst, drop, reading, late=True
+    )
     if known == "published_at":  # of a day, the moment of publication is not known
         frame["published_at"] = np.where(days, None, frame["available_at"].to_numpy(dtype=object))
     elif "published_at" in roles:
-        frame["published_at"], _ = _moments(cells[roles["published_at"]], timezone, dayfirst, drop, reading, late=False)
+        frame["published_at"], _ = _moments(
+            cells[roles["published_at"]], timezone, dayfirst, drop, reading, late=False
+        )
     reading["notes"] = list(dict.fromkeys(reading["notes"]))
     if drop:
         bad = frame["available_at"].isna() | (frame["title"].fillna("") == "")
@@ -223,7 +269,14 @@ def _name(table: Table, place: int) -> str:
 
 
 def _texts(column: pd.Series) -> list[str | None]:
-    return [None if pd.api.types.is_scalar(one) and pd.isna(one) else one if isinstance(one, str) else str(one) for one in column]
+    return [
+        None
+        if pd.api.types.is_scalar(one) and pd.isna(one)
+        else one
+        if isinstance(one, str)
+        else str(one)
+        for one in column
+    ]
 
 
 def _symbols(value: object) -> object:
@@ -240,21 +293,37 @@ _DAY = r"(?:\d{4}\D\d{1,2}\D\d{1,2}\D?|\d{1,2}\D{1,3}\d{1,2}\D{1,3}\d{2,4}|\d{8}
 
 
 def _moments(
-    column: pd.Series, timezone: str | None, dayfirst: bool | None, drop: bool, reading: Reading, *, late: bool
+    column: pd.Series,
+    timezone: str | None,
+    dayfirst: bool | None,
+    drop: bool,
+    reading: Reading,
+    *,
+    late: bool,
 ) -> tuple[pd.Series, np.ndarray]:
     """Stamps of a column, each at the latest moment that it may mean where ``late``, and which of them are days."""
     aware = np.ones(len(column), dtype=bool)
     if pd.api.types.is_string_dtype(column.dtype) or column.dtype == object:
-        aware = column.astype("str").str.strip().str.contains(_ZONED, regex=True).fillna(False).to_numpy(dtype=bool)
+        aware = (
+            column.astype("str")
+            .str.strip()
+            .str.contains(_ZONED, regex=True)
+            .fillna(False)
+            .to_numpy(dtype=bool)
+        )
     out, days = np.full(len(column), None, dtype=object), np.zeros(len(column), dtype=bool)
     for mask in (aware, ~aware):
         if mask.any() and not (drop and column[mask].isna().all()):
             rows = np.flatnonzero(mask)
-            out[mask], days[mask] = _of_one_kind(column[mask], rows, timezone, dayfirst, drop, reading, late)
+            out[mask], days[mask] = _of_one_kind(
+                column[mask], rows, timezone, dayfirst, drop, reading, late
+            )
     return pd.Series(out, index=column.index, dtype=object), days
 
 
-def _of_one_kind(column, rows: np.ndarray, timezone, dayfirst, drop: bool, reading: Reading, late: bool) -> tuple[np.ndarray, np.ndarray]:
+def _of_one_kind(
+    column, rows: np.ndarray, timezone, dayfirst, drop: bool, reading: Reading, late: bool
+) -> tuple[np.ndarray, np.ndarray]:
     try:
         times = parse_times(column, dayfirst=dayfirst, coerce=drop, kept_zone=True)
     except UnreadableError as error:
@@ -268,15 +337,23 @@ def _of_one_kind(column, rows: np.ndarray, timezone, dayfirst, drop: bool, readi
         days = midnight
     if late and days.any():
         index = index.where(~days, index + _LAST_NANOSECOND)
-        what = "all times are days" if days.all() else f"{int(days.sum())} of {len(days)} times are days"
+        what = (
+            "all times are days"
+            if days.all()
+            else f"{int(days.sum())} of {len(days)} times are days"
+        )
         reading["notes"].append(f"{what}: known at the end of the day")
     if index.tz is None and timezone is not None:
         # a repeated hour is read as its second pass, a skipped one as the moment after: never earlier than it can have been
-        index = index.tz_localize(timezone, ambiguous=np.zeros(len(index), dtype=bool), nonexistent="shift_forward")
+        index = index.tz_localize(
+            timezone, ambiguous=np.zeros(len(index), dtype=bool), nonexistent="shift_forward"
+        )
     return index.astype(object).to_numpy(), days
 
 
-def _in_order(articles: list[NewsArticle], path: Path, roles: dict[str, int], reading: Reading) -> Articles:
+def _in_order(
+    articles: list[NewsArticle], path: Path, roles: dict[str, int], reading: Reading
+) -> Articles:
     if "available_at" not in roles:
         warnings.warn(
             f"{path.name} has no column available_at: published_at is taken for it. If the articles reached you later, the bars "
@@ -286,14 +363,24 @@ def _in_order(articles: list[NewsArticle], path: Path, roles: dict[str, int], re
         )
     kept = list(dict.fromkeys(articles))
     if len(kept) < len(articles):
-        warnings.warn(f"{path.name}: {len(articles) - len(kept)} articles stand more than once; each was kept once.", DataQualityWarning, stacklevel=3)
+        warnings.warn(
+            f"{path.name}: {len(articles) - len(kept)} articles stand more than once; each was kept once.",
+            DataQualityWarning,
+            stacklevel=3,
+        )
         reading["dropped"]["repetitions"] = len(articles) - len(kept)
     try:
         known = article_times(kept)
     except SktrainError as error:
-        raise SktrainError(f"{path}: {error} {option('timezone', 'America/New_York')} gives the naive ones a zone.") from error
+        raise SktrainError(
+            f"{path}: {error} {option('timezone', 'America/New_York')} gives the naive ones a zone."
+        ) from error
     kept = [kept[place] for place in known.times.argsort(kind="stable")]
-    renamed = [f"{role} = {name}" for role, name in reading["columns"].items() if name != role and role in ("title", "symbols")]
+    renamed = [
+        f"{role} = {name}"
+        for role, name in reading["columns"].items()
+        if name != role and role in ("title", "symbols")
+    ]
     reading = Reading(
         reading,
         source=str(path),

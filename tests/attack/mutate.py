@@ -294,7 +294,7 @@ def worker(first, count):
         print(json.dumps({"seed": seed, "became": became}), flush=True)
 
 
-def attack(count, first=0, per_worker=250):
+def attack(count, first=0, per_worker=250, tell=False):
     """Counts of what became of ``count`` files, and a list of those that went wrong."""
     became, wrong, seed = Counter(), [], first
     code = [sys.executable, "-W", "ignore", __file__, "--worker"]
@@ -318,6 +318,8 @@ def attack(count, first=0, per_worker=250):
             seed = crashed + 1
         else:
             seed += n
+        if tell:
+            print(seed - first, dict(became), flush=True)
     return became, wrong
 
 
@@ -325,6 +327,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--worker"]:
         worker(int(sys.argv[2]), int(sys.argv[3]))
     else:
-        totals, failures = attack(int(sys.argv[1]), *map(int, sys.argv[2:3]))
+        totals, failures = attack(int(sys.argv[1]), *map(int, sys.argv[2:3]), tell=True)
         print(dict(totals), *failures, sep="\n")
         sys.exit(bool(failures))
