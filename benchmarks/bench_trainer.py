@@ -46,8 +46,8 @@ def main():
         _, _, second = train(Path(folder) / "b", 1 if smoke else 2, again)
         _, _, third = train(Path(folder) / "c", 1 if smoke else 2, again)
     claims = [
-        Claim("sktrain train, four nets, five stocks, 20 epochs", seconds, 900.0, "<=", "s", "deterministic: one thread"),
-        Claim("peak memory of the run", peak / 2**30, 3.0, "<=", "GiB"),
+        Claim("sktrain train, four nets, five stocks, 20 epochs", seconds, 300.0, "<=", "s", "deterministic: one thread"),
+        Claim("peak memory of the run", peak / 2**30, 1.0, "<=", "GiB"),
         Claim("two deterministic runs that differ (2 epochs, 2 folds)", float(measured(second) != measured(third)), 0.0, "<=", smoke=True),
         Claim("epochs completed", first["epochs_completed"], None),
     ]

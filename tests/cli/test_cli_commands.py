@@ -170,3 +170,75 @@ def test_the_module_runs_as_the_command():
     done = subprocess.run([sys.executable, "-m", "sktrain", "--version"], capture_output=True, text=True)
     assert done.returncode == 0
     assert done.stdout.startswith("sktrain ")
+
+
+def _parsed(*arguments):
+    from sktrain.cli._commands import _config
+    from sktrain.cli._parser import build_parser
+
+    args = build_parser().parse_args(["train", *arguments])
+    return args, _config(args)
+
+
+def test_the_command_line_has_the_defaults_of_python():
+    """No flag, no difference: the config is the default one, and nothing is handed to train."""
+    from sktrain import EnhancedTrainingConfig
+    from sktrain.cli._commands import _TRAIN, _given
+
+    args, config = _parsed()
+    assert config == EnhancedTrainingConfig()
+    assert _given(args, _TRAIN) == {}
+    assert _parsed("--set", "wf_folds=3")[1] == EnhancedTrainingConfig(wf_folds=3)
+
+
+def test_defaults_in_the_help_are_those_of_train():
+    from sktrain.cli._parser import build_parser
+    from sktrain.trainer._config import DEFAULTS
+
+    commands = next(one for one in build_parser()._actions if one.dest == "command").choices
+    helps = {action.dest: action.help for action in commands["train"]._actions}
+    for name, value in DEFAULTS.items():
+        assert f"default: {value}" in helps[name]
+
+
+def test_repeated_set_keeps_both_and_a_scaling_takes_its_own_threshold(tmp_path):
+    from sktrain import EnhancedTrainingConfig
+
+    config = _parsed("--set", "wf_folds=3", "--set", "lookback=7", "hidden_size=9")[1]
+    assert (config.wf_folds, config.lookback, config.hidden_size) == (3, 7, 9)
+    assert _parsed("--set", "label_scaling=affine")[1].labels_threshold == 0.03
+    EnhancedTrainingConfig(label_scaling="sigma", base_label_threshold=0.2).to_toml(tmp_path / "c.toml")
+    assert _parsed("--config", str(tmp_path / "c.toml"), "--label-scaling", "affine")[1].labels_threshold == 0.03
+    assert _parsed("--config", str(tmp_path / "c.toml"))[1].labels_threshold == 0.2
+
+
+def test_names_are_shown_as_they_are(capsys):
+    from sktrain.cli import _show
+
+    _show.predictions(pd.DataFrame({"symbol": ["[/nope]", "[red]x", "a\x1b[31mb"], "p_buy": [0.1, 0.2, 0.3]}))
+    out = capsys.readouterr().out
+    for text in ("[/nope]", "[red]x", "a\\x1b[31mb"):
+        assert text in out
+    assert "\x1b" not in out
+
+
+def test_a_spreadsheet_runs_nothing():
+    from sktrain.cli._text import for_spreadsheet
+
+    frame = for_spreadsheet(pd.DataFrame({"symbol": ["=cmd|' /C calc'!A0", "+1", "-1", "@x", "AAPL"], "p": [-1.0, 2, 3, 4, 5]}))
+    assert frame["symbol"].tolist() == ["'=cmd|' /C calc'!A0", "'+1", "'-1", "'@x", "AAPL"]
+    assert frame["p"].tolist() == [-1.0, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("error", [EOFError("ended"), KeyError("x"), RuntimeError("")])
+def test_whatever_goes_wrong_is_one_line(error, capsys, monkeypatch):
+    from sktrain.cli import _commands
+
+    def fail(args):
+        raise error
+
+    monkeypatch.setattr(_commands, "report", fail)
+    assert main(["report", "x"]) == 2
+    err = capsys.readouterr().err
+    assert type(error).__name__ in err
+    assert len(err.strip().splitlines()) == 1

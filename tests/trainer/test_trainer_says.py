@@ -1,0 +1,92 @@
+"""What a run says before and after: news on another clock, one-sided labels, a constant model, what it would have earned."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sktrain import EnhancedTrainer, EnhancedTrainingConfig
+from sktrain.datasets import load_sp500, make_market
+from sktrain.exceptions import SktrainError
+from sktrain.trainer import _words
+from sktrain.trainer._models import with_config_news
+from sktrain.trainer._search import build_search, given_parameters, search_plan
+from sktrain.trainer._tasks import label_bars
+from sktrain.trainer._verdicts import constant_model, one_sided_labels, profit
+
+
+@pytest.fixture(scope="module")
+def news(tmp_path_factory):
+    path = tmp_path_factory.mktemp("news") / "news.csv"
+    stamps = pd.date_range("2000-02-01 14:00", periods=20, freq="7D", tz="UTC")
+    path.write_text("title,available_at\n" + "".join(f"headline {k},{stamp.isoformat()}\n" for k, stamp in enumerate(stamps)))
+    return path
+
+
+def test_naive_bars_and_news_with_a_zone_are_refused(news):
+    bars = make_market(300, random_state=0).bars
+    fields = {"use_pretrained_embeddings": True, "news": news}
+    with pytest.raises(SktrainError, match=r"naive.*timezone="):
+        with_config_news(bars, EnhancedTrainingConfig(**fields))
+    said = EnhancedTrainingConfig(**fields, timezone="America/New_York", session_close="16:00")
+    assert len(with_config_news(bars, said).attrs["news"].articles) == 20
+
+
+def test_a_refused_clock_leaves_no_folder(news, tmp_path):
+    config = EnhancedTrainingConfig(use_pretrained_embeddings=True, news=news)
+    with pytest.raises(SktrainError, match="timezone"):
+        EnhancedTrainer(config, tmp_path / "out", make_market(300, random_state=0).bars).train(epochs=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_of_the_original_are_named_before_the_training():
+    config = EnhancedTrainingConfig(label_scaling="affine")
+    task = label_bars(load_sp500(), config, 3)
+    share = (task.y == 1).mean()
+    said = one_sided_labels(task, config)
+    assert share > 0.85
+    assert f"{share:.0%} of the labels are 'hold'" in said
+    assert "label_scaling='sigma'" in said
+    ours = EnhancedTrainingConfig()
+    assert one_sided_labels(label_bars(load_sp500(), ours, 3), ours) is None
+
+
+def test_a_constant_model_is_named():
+    same = np.tile([0.2, 0.5, 0.3], (200, 1))
+    assert constant_model(same, np.array([0, 1, 2])) == "hold"
+    same[:3] = [0.8, 0.1, 0.1]
+    assert constant_model(same, np.array([0, 1, 2])) is None
+
+
+def test_profit_is_a_loop_over_closes():
+    bars = make_market(60, random_state=0).bars
+    sides = np.resize([1, 1, -1, 0], 60)
+    probabilities = np.eye(3)[sides + 1]
+    close, wealth, held = bars["close"].to_numpy(), [], 0.0
+    value = 1.0
+    for t in range(59):
+        value *= 1 + sides[t] * (close[t + 1] / close[t] - 1) - 0.001 * abs(sides[t] - held)
+        held = sides[t]
+        wealth.append(value)
+    found = profit(probabilities, np.array([0, 1, 2]), bars)
+    np.testing.assert_allclose(found["model"]["equity"], wealth)
+    assert 0 <= found["deflated_sharpe"] <= 1
+    assert profit(probabilities, np.array([0, 1, 2]), bars, n_trials=30)["deflated_sharpe"] < found["deflated_sharpe"]
+
+
+def test_a_model_that_never_trades_has_no_sharpe_ratio():
+    flat = profit(np.tile([0.0, 1.0, 0.0], (30, 1)), np.array([0, 1, 2]), make_market(30, random_state=0).bars)
+    assert flat["deflated_sharpe"] is None
+    assert "traded nothing" in _words.profit_sentence(flat)
+
+
+def test_what_was_given_is_kept_out_of_the_search():
+    config = EnhancedTrainingConfig(dropout_rate=0.2, models=["gru"])
+    given = given_parameters(config, batch_size=16)
+    space = build_search(config, search_plan(config, batch_size=16), given=given).param_distributions
+    assert set(space) == {"net__lr", "net__callbacks__weight_decay__base"}
+    searched = build_search(config, search_plan(config, batch_size=16), given=given).estimator.get_params()
+    assert (searched["net__batch_size"], searched["net__module__dropout"]) == (16, 0.2)
+    assert searched["net__callbacks__weight_decay__max"] >= space["net__callbacks__weight_decay__base"].high
+    config = EnhancedTrainingConfig(dropout_rate=0.2, weight_decay=1e-3)
+    with pytest.raises(SktrainError, match="all of them were given"):
+        build_search(config, search_plan(config), given=given_parameters(config, batch_size=16, learning_rate=0.1))
