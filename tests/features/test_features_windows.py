@@ -277,7 +277,7 @@ def test_rows_missing_within_a_session_still_warn():
 
 def test_one_live_row_of_each_symbol_is_no_daily_frame():
     frame = minutes()
-    panel = pd.concat({name: frame for name in "ABCD"}, names=["symbol", "time"])
+    panel = pd.concat(dict.fromkeys("ABCD", frame), names=["symbol", "time"])
     window = SlidingWindow(3, crosses_session=False).fit(panel)
     later = panel.groupby(level="symbol").tail(1)
     later = later.set_axis(pd.MultiIndex.from_product([list("ABCD"), [frame.index[-1] + pd.Timedelta("1D")]], names=["symbol", "time"]))
