@@ -105,7 +105,7 @@ def horizon_of(estimator):
     own = getattr(estimator, "horizon", None)
     if own is not None:
         return shown_span(as_span("horizon", own, minimum=0))
-    learned = getattr(getattr(estimator, "validation_", None), "horizon", None)
+    learned = getattr(estimator, "label_horizon_", None)
     if learned is not None:
         return learned
     parts = [step for _, step in getattr(estimator, "steps", ())[-1:]]
