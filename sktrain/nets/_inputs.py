@@ -98,13 +98,13 @@ def last_block(X, y, codes, *, fraction, horizon=None, label_end_times=None, tim
             "as over-samplers append synthetic rows. Resample with WindowSMOTE, ResampledClassifier or apply_smote, or give rows "
             "in order of time."
         )
-        warnings.warn(message, ResamplingWarning, stacklevel=5)
+        warnings.warn(message, ResamplingWarning, stacklevel=6)
     elif reason is None and spans.source is None:
         message = (
             f"{caller} does not know how far the labels look ahead, so the {len(valid)} rows it validates on are not purged. "
             "Pass labels of a sktrain labeler, label_end_times=..., or horizon=... (0 for labels known at once)."
         )
-        warnings.warn(message, UnknownHorizonWarning, stacklevel=5)
+        warnings.warn(message, UnknownHorizonWarning, stacklevel=6)
     if reason is not None:
         return ValidationBlock(everything, None, reason=reason, horizon=told)
     lengths = np.searchsorted(spans.axis, spans.end[valid], "right") - 1 - spans.codes[valid]

@@ -52,7 +52,7 @@ class EnhancedWalkForwardCV(SpanSplitter):
     >>> from sktrain import EnhancedWalkForwardCV
     >>> cv = EnhancedWalkForwardCV(3, min_samples_per_fold=10, horizon=2, embargo_bars=5, ensure_regime_coverage=False)
     >>> [(len(train), test[0], test[-1]) for train, test in cv.split(np.zeros((80, 1)))]
-    [(14, np.int64(20), np.int64(39)), (34, np.int64(40), np.int64(59)), (54, np.int64(60), np.int64(79))]
+    [(13, np.int64(20), np.int64(39)), (33, np.int64(40), np.int64(59)), (53, np.int64(60), np.int64(79))]
     """
 
     __metadata_request__split = {"groups": True, "label_end_times": True, "times": True}
