@@ -130,3 +130,11 @@ def test_scores_of_folds_have_no_columns_without_folds():
     kept, rows = _words.score_table({"metrics_summary": {"test": test, "walk_forward": folds}}, head)
     assert kept == head
     assert rows[0][2] == "30.0%–50.0%"
+
+
+def test_news_that_need_options_are_refused_with_the_call_that_takes_them(tmp_path):
+    path = tmp_path / "news.csv"
+    path.write_text("headline,date\nOne,01/02/2024 10:00\nTwo,02/03/2024 11:00\n")
+    config = EnhancedTrainingConfig(use_pretrained_embeddings=True, news=path)
+    with pytest.raises(SktrainError, match=r"dayfirst=True.*with_news\(bars, read_news\("):
+        with_config_news(load_sp500().iloc[-50:], config)

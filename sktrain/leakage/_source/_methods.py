@@ -4,7 +4,7 @@ import ast
 
 from ._frames import DATA
 from ._known import ELEMENTWISE, KEEPS, PREDICTS, STATISTICS, TIME_METHODS, WINDOWS
-from ._values import Mark, Value, joined, line_of
+from ._values import MOST_ITEMS, Mark, Value, constant, joined, line_of, names_in
 
 __all__ = ["call_method", "merged"]
 
@@ -22,6 +22,8 @@ def call_method(walk, node, owner, name):
         return walk.events.method(walk, node, owner, name, positional, keywords)
     if owner.kind in ("list", "dict", "set"):
         return _container_method(walk, node, owner, name, positional)
+    if owner.kind == "function":
+        return joined(*positional, *keywords.values())
     if owner.kind == "columns":
         return _columns_method(owner, name, positional)
     if owner.known and isinstance(owner.const[0], str):
@@ -39,10 +41,11 @@ def call_method(walk, node, owner, name):
 def _in_place(walk, node, owner, name, positional):
     key = positional[0] if positional else Value()
     if name == "pop" and key.known:
-        walk.rebind(node.func.value, owner.without([key.const[0]]))
-        return owner.column(key.const[0])
+        walk.rebind(node.func.value, owner.without(key.const[0]))
+        return owner.column(names_in(key.const[0])[0]) if names_in(key.const[0]) else Value()
     if name == "insert" and len(positional) == 3 and positional[1].known:
-        walk.assign_column(node.func.value, owner, positional[1].const[0], positional[2])
+        for name in names_in(positional[1].const[0]):
+            walk.assign_column(node.func.value, owner, name, positional[2])
     return Value()
 
 
@@ -50,15 +53,11 @@ def _container_method(walk, node, owner, name, positional):
     if name in ("append", "add", "extend") and positional:
         more = positional[0].items if name == "extend" and positional[0].items else [positional[0]]
         items = [*(owner.items or []), *more]
-        const = (
-            ([*owner.const[0], *(one.const[0] for one in more)],)
-            if owner.known and all(one.known for one in more)
-            else ()
-        )
+        before = owner.const[0] if owner.known else None if owner.items else ()
+        known = before is not None and all(one.known for one in more)
+        const = constant([*before, *(one.const[0] for one in more)]).const if known else ()
         together = joined(owner, *more)
-        if not owner.items and all(one.known for one in more):
-            const = ([one.const[0] for one in more],)
-        walk.rebind(node.func.value, together.but(kind=owner.kind, items=items[-200:], const=const))
+        walk.rebind(node.func.value, together.but(kind=owner.kind, items=items[-MOST_ITEMS:], const=const))
     if name == "remove" and positional and positional[0].known and owner.known:
         gone = positional[0].const[0]
         kept = [one for one in owner.items or [] if not (one.known and one.const[0] == gone)]
@@ -89,14 +88,15 @@ def _container_method(walk, node, owner, name, positional):
 def _columns_method(owner, name, positional):
     gone = positional[0].const[0] if positional and positional[0].known else None
     if name in ("drop", "difference", "remove") and gone is not None:
-        return owner.but(scope=owner.scope.without([gone] if isinstance(gone, str) else gone))
+        return owner.but(scope=owner.scope.without(gone))
     return owner
 
 
 def _text_method(owner, name, positional):
     text = owner.const[0]
     known = [one.const[0] for one in positional if one.known]
-    if len(known) == len(positional) and name in (
+    wide = name == "format" and ":" in text  # a width may ask for any number of blanks
+    if len(known) == len(positional) and not wide and name in (
         "startswith",
         "endswith",
         "lower",
@@ -107,7 +107,7 @@ def _text_method(owner, name, positional):
         "split",
     ):
         try:
-            return Value("const", const=(getattr(text, name)(*known),))
+            return constant(getattr(text, name)(*known))
         except (TypeError, ValueError, IndexError, KeyError):
             return Value()
     return Value()
@@ -117,6 +117,9 @@ def _data_method(walk, node, owner, name, positional, keywords):
     events = walk.events
     if name in TIME_METHODS:
         events.timed(owner)
+    if name in ("set_index", "sort_values", "sort", "groupby"):
+        for key in _keys(positional, keywords):
+            walk.time_column(key, owner)
     first = positional[0] if positional else keywords.get("periods", Value("const", const=(1,)))
     if name in ("shift", "pct_change", "diff") and owner.kind in DATA:
         return _shifted(walk, node, owner, name, first)
@@ -125,7 +128,8 @@ def _data_method(walk, node, owner, name, positional, keywords):
     if owner.kind == "window":
         return owner.but(kind="data", basis=None, ident=None, columns={})
     if name in _FILLS_BACK or (
-        name == "fillna" and _says(keywords.get("method", Value()), _FILLS_BACK)
+        name in ("fillna", "reindex", "reindex_like", "asfreq")
+        and _says(keywords.get("method", Value()), (*_FILLS_BACK, "nearest"))
     ):
         events.timed(owner)
         return _marked(owner, Mark("backfill", line_of(node)))
@@ -151,8 +155,13 @@ def _data_method(walk, node, owner, name, positional, keywords):
         return events.sampled(owner, node, positional, keywords)
     if name == "sort_index" and _says(keywords.get("ascending", Value()), (False,)):
         return owner.but(reverse=not owner.reverse)
-    if name == "assign":
-        return _assigned(walk, owner, keywords)
+    if name in ("assign", "with_columns"):
+        named = {one.name: one for one in positional if one.name and one.kind == "data"}
+        return _assigned(walk, owner, named | keywords)
+    if name == "alias" and first.known:  # the name of a column in polars
+        return owner.but(kind="data", name=first.const[0])
+    if name == "select" and owner.kind == "frame" and _keys([*positional], {}):
+        return owner.select([key for one in positional for key in _keys([one], {})])
     if name in ("join", "merge", "combine_first"):
         other = positional[0] if positional else Value()
         return merged(owner, other)
@@ -168,7 +177,6 @@ def _data_method(walk, node, owner, name, positional, keywords):
     if name == "rename" and owner.kind == "frame":
         return _renamed(owner, keywords.get("columns", first))
     if name == "set_index":
-        walk.time_column(first.const[0] if first.known else None, owner)
         return owner
     if name in ("head", "tail", "truncate", "query", "last", "first"):
         return (
@@ -179,6 +187,13 @@ def _data_method(walk, node, owner, name, positional, keywords):
     if name in ("reset_index", "resample"):
         return owner.but(kind="groupby", args={"by": "date"}) if name == "resample" else owner
     return _other(walk, owner, name, positional, keywords)
+
+
+def _keys(positional, keywords):
+    """Names of the columns that ``sort_values``, ``set_index`` or ``groupby`` are asked for."""
+    given = [*positional[:1], *(keywords[one] for one in ("by", "keys") if one in keywords)]
+    found = [one.const[0] for one in given if one.known]
+    return names_in(found)
 
 
 def _is_split(node):
@@ -423,8 +438,7 @@ def _dropped(walk, node, owner, positional, keywords):
     if owner.kind != "frame":
         return owner
     if gone.known:
-        names = gone.const[0]
-        return owner.without([names] if isinstance(names, str) else list(names))
+        return owner.without(gone.const[0])
     if gone.items:
         return owner.without([one.const[0] for one in gone.items if one.known])
     return owner.but(columns={}, bases={})
@@ -449,7 +463,8 @@ def _filtered(owner, keywords):
 def _renamed(owner, names):
     if names.kind != "dict" or not names.columns:
         return owner
-    new = {name: value.const[0] for name, value in names.columns.items() if value.known}
+    known = {name: value.const[0] for name, value in names.columns.items() if value.known}
+    new = {name: to for name, to in known.items() if isinstance(to, str)}
     columns = {
         new.get(name, name): owner.column(name)
         for name in [*owner.columns, *(old for old in new if old not in owner.columns)]
