@@ -311,7 +311,7 @@ def recall(X, *, columns=None, caller="transform"):
     return None
 
 
-def prepend_tail(X, tail=None, *, caller="transform", first_seen=None):
+def prepend_tail(X, tail=None, *, caller="transform", first_seen=None, pause=None):
     """Put what ``fit`` remembered before rows that carry no history.
 
     ``tail`` (from :func:`remember_tail`) stands before ``X`` when X follows it directly: the gap is at most twice the largest
@@ -327,6 +327,8 @@ def prepend_tail(X, tail=None, *, caller="transform", first_seen=None):
         Name for the warning.
     first_seen : dict, optional
         First time of each symbol's rows in ``fit``: rows that start there have nothing before them to miss.
+    pause : Timedelta, optional
+        For a caller that never looks behind a pause this long: rows that come after one have nothing before them to miss.
 
     Returns
     -------
@@ -334,7 +336,7 @@ def prepend_tail(X, tail=None, *, caller="transform", first_seen=None):
     """
     own = X.copy(deep=False)
     own.attrs = {}
-    before = _before(own, tail, caller, first_seen or {})
+    before = _before(own, tail, caller, first_seen or {}, pause)
     if before is None:
         return Context(own, np.arange(len(own)), None)
     frame = pd.concat([before[list(own.columns)], own])
@@ -346,7 +348,7 @@ def prepend_tail(X, tail=None, *, caller="transform", first_seen=None):
     return Context(frame, np.arange(len(before), len(frame)), None)
 
 
-def _before(X, tail, caller, first_seen):
+def _before(X, tail, caller, first_seen, pause):
     """The part of ``tail`` that ends directly before ``X``, per symbol; None when there is none."""
     parts, cold = [], []
     panel = isinstance(X.index, pd.MultiIndex)
@@ -359,7 +361,7 @@ def _before(X, tail, caller, first_seen):
         kept = None if part is None else _directly_before(part, first)
         if kept is not None:
             parts.append(kept)
-        elif first_seen.get(symbol) != first:
+        elif first_seen.get(symbol) != first and not _after_pause(part, first, pause):
             cold.append(symbol)
     if cold:
         who = f" for {', '.join(map(str, cold[:5]))}" if panel else ""
@@ -390,6 +392,17 @@ def _directly_before(part, first):
     kept, known = part[past], times[past]
     spacing = (known[1:] - known[:-1]).max()
     return kept if first - known[-1] <= 2 * spacing else None
+
+
+def _after_pause(part, first, pause):
+    """Whether the last remembered row before ``first`` lies at least ``pause`` back."""
+    if part is None or pause is None:
+        return False
+    times = part.index.get_level_values(-1)
+    if (times.tz is None) != (first.tzinfo is None):
+        return False
+    past = times[times < first]
+    return len(past) > 0 and first - past[-1] >= pause
 
 
 def remember_tail(X, lookback, *, rows=None):

@@ -20,6 +20,7 @@ GROUND = {
     "_reading",
     "_rolling",
     "_routing",
+    "_sessions",
     "_spans",
     "_validation",
     "exceptions",

@@ -12,6 +12,7 @@ import lzma
 from pathlib import Path
 import re
 import stat
+from typing import IO, Any, BinaryIO
 import zipfile
 import zlib
 
@@ -66,12 +67,14 @@ class Source:
 
     def __init__(self, path: Path | None, data: bytes | None, name: str) -> None:
         self.path, self.data, self.name = path, data, name
-        self.size = path.stat().st_size if data is None else len(data)
+        self.size = len(data) if data is not None else 0 if path is None else path.stat().st_size
         self.kind = "text"
 
-    def open(self) -> io.BufferedIOBase:
+    def open(self) -> BinaryIO:
         """A binary stream on the whole."""
-        return open(self.path, "rb") if self.data is None else io.BytesIO(self.data)
+        if self.data is not None or self.path is None:
+            return io.BytesIO(self.data or b"")
+        return open(self.path, "rb")
 
     def read(self, start: int = 0, size: int = -1) -> bytes:
         """Bytes from ``start``."""
@@ -79,7 +82,7 @@ class Source:
             stream.seek(start)
             return stream.read(size)
 
-    def part(self, start: int, stop: int) -> io.BufferedIOBase:
+    def part(self, start: int, stop: int) -> io.BufferedReader:
         """A binary stream on ``[start, stop)``."""
         return io.BufferedReader(_Part(self.open(), start, stop), _STEP)
 
@@ -93,7 +96,7 @@ class Source:
 class _Part(io.RawIOBase):
     """A window on a stream."""
 
-    def __init__(self, stream: io.BufferedIOBase, start: int, stop: int) -> None:
+    def __init__(self, stream: BinaryIO, start: int, stop: int) -> None:
         super().__init__()
         self._stream, self._left = stream, stop - start
         stream.seek(start)
@@ -101,7 +104,7 @@ class _Part(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: Any) -> int:
         piece = self._stream.read(min(len(buffer), self._left))
         buffer[: len(piece)] = piece
         self._left -= len(piece)
@@ -156,7 +159,7 @@ def open_source_bytes(path: Path) -> Source:
 
 def _unpacked(source: Source) -> Source | None:
     head = source.read(0, 8)
-    openers = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+    openers: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
     opener = next((opener for magic, opener in openers.items() if head.startswith(magic)), None)
     name = re.sub(r"\.(gz|bz2|xz|zip)$", "", source.name, flags=re.IGNORECASE)
     if opener is not None:
@@ -170,7 +173,7 @@ def _unpacked(source: Source) -> Source | None:
     return None
 
 
-def _filled(stream: io.BufferedIOBase, name: str) -> Source:
+def _filled(stream: IO[bytes], name: str) -> Source:
     pieces, size = [], 0
     while piece := stream.read(_STEP):
         size += len(piece)

@@ -4,6 +4,7 @@ import csv
 import io
 from pathlib import Path
 import re
+from typing import IO, cast
 import warnings
 
 import pandas as pd
@@ -194,7 +195,7 @@ class _TextTable(Table):
     def place(self, row: int) -> str:
         """The line of a row, counted as an editor counts."""
         with io.TextIOWrapper(
-            self._source.part(*self._span), encoding="utf-8", errors="replace", newline=""
+            cast("IO[bytes]", self._source.part(*self._span)), encoding="utf-8", errors="replace", newline=""
         ) as lines:
             if self.delimiter is None:
                 rows = (n for n, line in enumerate(lines, 1) if line.strip())

@@ -6,6 +6,7 @@ open is refused. Stamps with an offset are instants (UTC) unless all of them are
 
 from dataclasses import dataclass, field
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -378,7 +379,7 @@ def _shown(span: int) -> str:
     return f"{'-' if span < 0 else '+'}{minutes // 60:02d}:{minutes % 60:02d}"
 
 
-def _settled(times: Times, timezone: str | None, groups) -> Times:
+def _settled(times: Times, timezone: Any, groups) -> Times:
     """One clock: dates at a local midnight stay dates, everything else becomes UTC."""
     index = times.index
     try:

@@ -67,8 +67,8 @@ def _news_flags() -> dict[str, str]:
 
 def _options(args, names, prefix: str) -> dict:
     """The options that were given, as the readers take them."""
-    found = {name: getattr(args, f"{prefix}{name}", None) for name in names}
-    found = {name: value for name, value in found.items() if value is not None}
+    told = {name: getattr(args, f"{prefix}{name}", None) for name in names}
+    found: dict = {name: value for name, value in told.items() if value is not None}
     if "columns" in found:
         flag = f"--{prefix.replace('_', '-')}columns"
         pairs = [item.partition("=") for item in found["columns"]]

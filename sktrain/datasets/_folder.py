@@ -134,7 +134,7 @@ def _symbols(parts: dict[Path, tuple[Rows, Reading]]) -> dict[Path, str]:
     said = {file: rows.instrument for file, (rows, _) in parts.items()}
     stems = {file: stem_of(file.name) for file in parts}
     if all(said.values()):
-        return said
+        return {file: str(symbol) for file, symbol in said.items()}
     common = {
         file: re.sub(r"^[-_. ]+|[-_. ]+$", "", re.sub(r"[-_. ]{2,}", "_", _PERIOD.sub("", stem)))
         for file, stem in stems.items()

@@ -80,8 +80,8 @@ def _prices(
 ) -> tuple[int, list[str]]:
     """Where four prices stand side by side, and their order."""
     for start in sorted(values):
-        four = [values.get(start + i) for i in range(4)]
-        if any(column is None for column in four):
+        four = [values[start + i] for i in range(4) if start + i in values]
+        if len(four) < 4:
             continue
         block = np.column_stack(four)
         block = block[np.isfinite(block).all(axis=1)]

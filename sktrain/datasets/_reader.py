@@ -307,7 +307,8 @@ def _cells(
         if p not in words and p not in numeric and kinds[p] == "number"
     ]
     texts |= {p: frame[p] for p in loose if not pd.api.types.is_numeric_dtype(frame[p].dtype)}
-    done = to_numbers({**{p: frame[p] for p in numeric}, **texts}, delimiter=table.delimiter)
+    numbers: dict = {p: frame[p] for p in numeric} | texts
+    done = to_numbers(numbers, delimiter=table.delimiter)
     for place, column in done.items():
         if column is not frame[place]:
             frame[place] = column
@@ -364,7 +365,7 @@ def _with_volume(rows: Rows, roles: Roles) -> pd.DataFrame:
     varied = candidates[:1]
     if len(candidates) > 1:
         varied = [name for name, column in columns.items() if column.nunique() > 1] or varied
-    best = varied[0] if varied else None
+    best = varied[0] if varied else ""
     for name in varied[1:]:
         money = columns[name] * frame["close"]
         ratio = (columns[best] / money.where(money != 0)).median()
@@ -373,7 +374,7 @@ def _with_volume(rows: Rows, roles: Roles) -> pd.DataFrame:
             and not 0.9 < (columns[best] / columns[name].where(columns[name] != 0)).median() < 1.1
         ):
             best = name
-    if best is None:
+    if not best:
         rows.notes.append("no volume in the file: 0")
         frame.insert(4 if "adjusted" not in frame else 5, "volume", 0)
     else:

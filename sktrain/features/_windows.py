@@ -7,7 +7,8 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._history import prepend_tail, recall, remember_tail, segment_starts
+from .._history import get_history, prepend_tail, recall, remember_tail, segment_starts
+from .._sessions import SESSION, check_pause, session_starts
 from .._validation import LABEL_TIMES, Count, check_order, time_axis
 from ..exceptions import ColdStartWarning, SktrainError
 from ._windowed_array import WindowedArray
@@ -25,6 +26,11 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
     flatten : bool, default=False
         Whether to return 2-D rows of ``lookback * n_features`` values, oldest step first, instead of a lazy view. This copies every
         window.
+    crosses_session : bool, default=True
+        Whether a window may reach from one trading session of intraday bars into the one before. With False the steps before the
+        first bar of the row's session are missing, as at the front of a symbol.
+    session : Timedelta or str, default="4h"
+        The shortest pause that ends a session; read only when ``crosses_session`` is False.
 
     Attributes
     ----------
@@ -49,11 +55,24 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
     ((5031, 30, 38), (100, 30, 38))
     """
 
-    _parameter_constraints: dict = {"lookback": [Count(1)], "flatten": ["boolean"]}
+    _parameter_constraints: dict = {
+        "lookback": [Count(1)],
+        "flatten": ["boolean"],
+        "crosses_session": ["boolean"],
+        "session": [str, pd.Timedelta],
+    }
 
-    def __init__(self, lookback=60, flatten=False):
+    def __init__(
+        self,
+        lookback: int = 60,
+        flatten: bool = False,
+        crosses_session: bool = True,
+        session: object = SESSION,
+    ):
         self.lookback = lookback
         self.flatten = flatten
+        self.crosses_session = crosses_session
+        self.session = session
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -76,6 +95,8 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         """
         self._validate_params()
         base, rows, index, _ = self._context(X, reset=True)
+        if not self.crosses_session:
+            session_starts(_timed(index), self.session)  # refuses bars without sessions
         self.lookback_ = int(self.lookback)
         self.tail_, self.first_seen_ = None, {None: base[rows[0]].copy()}
         if _has_time(index):
@@ -99,10 +120,8 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         base, rows, index, fresh = self._context(X, reset=False)
         if fresh and self.lookback_ > 1:
             base, rows, index = self._with_tail(base, rows, index)
-        firsts = np.zeros(len(rows), dtype=np.intp)
-        if isinstance(index, pd.MultiIndex):
-            starts = segment_starts(index)
-            firsts = starts[np.searchsorted(starts, rows, side="right") - 1]
+        starts = self._starts(X, index, fresh)
+        firsts = starts[np.searchsorted(starts, rows, side="right") - 1]
         own = X.index if isinstance(X, pd.DataFrame) else None
         names = tuple(X.columns) if isinstance(X, pd.DataFrame) else None
         attrs = {} if own is None else {key: X.attrs[key] for key in (LABEL_TIMES,) if key in X.attrs}
@@ -158,6 +177,19 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         base = context.history.cached(("windows", tuple(names), dtype.str), lambda frame: _contiguous(frame, dtype, names))
         return base, context.rows, context.frame.index, False
 
+    def _starts(self, X, index, fresh):
+        """Places where a symbol begins, or one of its sessions: no window reaches before them."""
+        if self.crosses_session:
+            return segment_starts(index)
+
+        def compute(frame):
+            return np.flatnonzero(session_starts(frame.index, self.session, check=False))
+
+        if fresh:
+            return compute(pd.DataFrame(index=_timed(index)))
+        pause = check_pause(self.session)
+        return get_history(X).cached(("session starts", pause.value), compute)
+
     def _with_tail(self, base, rows, index):
         if not _has_time(index):
             same = self.first_seen_.get(None)
@@ -169,12 +201,27 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
                     stacklevel=3,
                 )
             return base, rows, index
-        context = prepend_tail(pd.DataFrame(base, index=index, copy=False), self.tail_, caller="SlidingWindow", first_seen=self.first_seen_)
+        context = prepend_tail(
+            pd.DataFrame(base, index=index, copy=False),
+            self.tail_,
+            caller="SlidingWindow",
+            first_seen=self.first_seen_,
+            pause=None if self.crosses_session else check_pause(self.session),
+        )
         return _contiguous(context.frame, base.dtype), context.rows, context.frame.index
 
 
 def _has_time(index):
     return isinstance(index, (pd.DatetimeIndex, pd.MultiIndex))
+
+
+def _timed(index):
+    """The index, refused when it tells no time: then no session can be found."""
+    if not _has_time(index):
+        raise SktrainError(
+            "crosses_session=False needs rows indexed by time, or by (symbol, time): sessions are found from the stamps."
+        )
+    return index
 
 
 def _contiguous(frame, dtype, names=None):

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import TransformerTags
 
 from .._history import get_history, segment_starts, with_history
+from .._sessions import session_starts
 from .._validation import (
     LABEL_TIMES,
     OHLCV,
@@ -23,8 +24,8 @@ from .._validation import (
 )
 from ..exceptions import NotEnoughDataError
 from ._sampler import LabelSampler
-from ._sessions import session_starts, within_sessions
 from ._volatility import ESTIMATORS
+from ._within_sessions import within_sessions
 
 __all__ = ["BarLabeler", "last_rows", "look_ahead"]
 

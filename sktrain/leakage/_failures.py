@@ -22,7 +22,7 @@ def cannot(
     """A report of a check that could not be made."""
     status = INCONCLUSIVE if code != "not_checked" else NOT_CHECKED
     return LeakageReport(
-        [Finding(code, severity, message, where or {}, {}, fix, status)], {check: status}
+        (Finding(code, severity, message, where or {}, {}, fix, status),), {check: status}
     )
 
 

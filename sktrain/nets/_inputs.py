@@ -372,16 +372,17 @@ def _refuse_no_numbers(X):
     """Refuse what would be turned into numbers without a word: decimals, times, durations."""
     if hasattr(X, "dtypes"):
         dtypes = dict(X.dtypes.items()) if hasattr(X, "columns") else {getattr(X, "name", None): X.dtypes}
-        odd = [name for name, dtype in dtypes.items() if getattr(dtype, "kind", "") in "mM"]
+        odd = [name for name, dtype in dtypes.items() if getattr(dtype, "kind", None) in ("m", "M")]
         objects = [name for name, dtype in dtypes.items() if getattr(dtype, "kind", "") == "O"]
         odd += [name for name in objects if hasattr(X, "columns") and isinstance(X[name].iloc[0] if len(X) else 0, Decimal)]
         if odd:
             raise SktrainError(f"X has no numbers in column {odd[0]!r} ({dtypes[odd[0]]}). Turn it into floats first.")
         return
     values = np.asarray(X) if isinstance(X, (list, tuple)) else X
-    if getattr(getattr(values, "dtype", None), "kind", "") in "mM":
+    kind = getattr(getattr(values, "dtype", None), "kind", None)
+    if kind in ("m", "M"):
         raise SktrainError(f"X holds times ({values.dtype}), not numbers. Turn them into floats first.")
-    if getattr(getattr(values, "dtype", None), "kind", "") == "O" and values.size and isinstance(values.flat[0], Decimal):
+    if kind == "O" and values.size and isinstance(values.flat[0], Decimal):
         raise SktrainError("X holds decimals (decimal.Decimal), not numbers. Turn them into floats first.")
 
 

@@ -329,7 +329,8 @@ def _of_one_kind(
     except UnreadableError as error:
         text = re.sub(r"\{row (\d+)\}", lambda found: f"{{row {rows[int(found[1])]}}}", str(error))
         raise UnreadableError(text) from error
-    index, local = times.index, times.local
+    index = times.index
+    local = index if times.local is None else times.local
     reading["notes"] += times.notes
     midnight = (local.asi8 % (86_400 * 10**9) == 0) & ~local.isna()
     days = column.astype("str").str.strip().str.fullmatch(_DAY).to_numpy(dtype=bool) & midnight

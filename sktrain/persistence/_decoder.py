@@ -9,11 +9,12 @@ import re
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 
 from ..exceptions import CorruptFileError, PersistenceError
 from . import _nets, _registry, _skops
 from ._arrays import Budget, dtype_of, from_npy, inflate, restored, shape_of
-from ._encoder import SCORERS, TAG
+from ._encoder import SCORERS, TAG, defaults
 
 __all__ = ["Decoder", "ValueDecoder"]
 
@@ -214,6 +215,7 @@ class Decoder:
         waits = list(parts)[-1:] == [getattr(cls, "_late", None)]  # what is last, nothing refers to
         late = parts.pop(cls._late) if waits else None
         state = {_named(key): self.decode(item) for key, item in parts.items()}
+        state = {**_later_parameters(cls, state), **state}
         if hasattr(cls, "_inflates"):
             self.budget.spend(cls._inflates(state))
         if hasattr(value, "__setstate__"):
@@ -260,6 +262,15 @@ class ValueDecoder(Decoder):
 
     _read_net = _read_sklearn = _read_value = _read_again = _read_object
     _read_record = _read_partial = _read_scorer = _read_tensor = _read_random = _read_object
+
+
+def _later_parameters(cls, state):
+    """Parameters that a class of ours got after the file was written, at their defaults: these do what it did before."""
+    plain = issubclass(cls, BaseEstimator) and cls.get_params is BaseEstimator.get_params
+    if not plain or not cls.__module__.startswith("sktrain."):
+        return {}
+    names = cls._get_param_names()
+    return {name: value for name, value in defaults(cls).items() if name in names and name not in state}
 
 
 def _named(key):

@@ -16,7 +16,7 @@ from ..exceptions import PersistenceError
 from . import _nets, _registry, _skops
 from ._arrays import DTYPES, bitmap, to_npy
 
-__all__ = ["SCORERS", "TAG", "Encoder"]
+__all__ = ["SCORERS", "TAG", "Encoder", "defaults"]
 
 TAG = "!"
 SCORERS = ("_PassthroughScorer", "_Scorer")
@@ -282,7 +282,7 @@ class Encoder:
 
     def _leave(self, state, key, value, where):
         """A parameter becomes its default, something learned is dropped; the file says so."""
-        default = _defaults(type(value)).get(key, _ABSENT)
+        default = defaults(type(value)).get(key, _ABSENT)
         if default is _ABSENT:
             state.pop(key)
             self.left.append(f"{where}.{key}")
@@ -341,7 +341,7 @@ class Encoder:
         return self._member(_skops.dump(value, where), "skops")
 
 
-def _defaults(cls):
+def defaults(cls):
     """Default values of a class's parameters."""
     from inspect import Parameter, signature
 

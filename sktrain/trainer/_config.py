@@ -161,8 +161,8 @@ class EnhancedTrainingConfig:
         For intraday bars: the shortest pause that ends a trading session. None is ``"4h"``: longer than every lunch break of the
         large exchanges (90 minutes at most), shorter than every night.
     crosses_session : bool or None, default=None
-        Whether labels and volatilities of intraday bars may reach from one session into the next. None is False where the bars are
-        intraday and have sessions.
+        Whether labels, volatilities and windows of intraday bars may reach from one session into another. None is False where the
+        bars are intraday and have sessions.
     leakage_audit : bool, default=True
         Audit the splits and the pipeline before training.
     skip_scaler_fit : bool, default=False

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sklearn.ensemble import VotingClassifier
 from sklearn.pipeline import Pipeline
 
+from .._sessions import SESSION
 from ..features import BarFeatures, SlidingWindow
 
 __all__ = [
@@ -56,6 +57,8 @@ class FitPlan:
         Statistics of an earlier run that nets keep, by net.
     intraday : bool
         Whether the bars are intraday: then features tell the time of day.
+    crosses_session : bool
+        Whether windows reach from one trading session into the one before; what the labels do.
     """
 
     epochs: int
@@ -70,6 +73,7 @@ class FitPlan:
     watch: object = None
     scaling: tuple = ()
     intraday: bool = False
+    crosses_session: bool = True
 
     def rows_per_step(self, config):
         """Batch size before a search: the config's own comes first."""
@@ -178,10 +182,12 @@ def _callbacks(name, plan):
 def feature_steps(config, plan=None):
     """Steps from bars to windows, shared by every net."""
     features = BarFeatures(calendar="intraday" if plan is not None and plan.intraday else True)
-    return [
-        ("features", _with_news(features, config)),
-        ("window", SlidingWindow(lookback=config.lookback)),
-    ]
+    window = SlidingWindow(
+        lookback=config.lookback,
+        crosses_session=plan is None or plan.crosses_session,
+        session=config.session or SESSION,
+    )
+    return [("features", _with_news(features, config)), ("window", window)]
 
 
 def _with_news(features, config):

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 
+from .._sessions import SESSION, session_starts
 from ._evidence import when
 from ._models import build_net, feature_steps
 from ._tasks import class_balance
@@ -35,6 +36,8 @@ def tell_plan(run):
     say(
         f"labels: {run.plan.horizon} bars ahead, threshold {config.labels_threshold:g} {unit}: {balance}"
     )
+    if not run.plan.crosses_session:
+        say(inside_sessions(run.source.bars, config))
     folds = (
         f"{config.wf_folds} walk-forward folds"
         if config.use_walk_forward
@@ -49,6 +52,20 @@ def tell_plan(run):
         f"plan: {', '.join(config.models)}; {folds}{searched}; at most {run.plan.epochs} epochs, "
         f"batches of {run.plan.rows_per_step(config)}; {about(estimate(run))}"
     )
+
+
+def inside_sessions(bars, config):
+    """What stays inside trading sessions, and how long they are beside the windows."""
+    pause = config.session or SESSION
+    usual = len(bars) / session_starts(bars.index, pause).sum()
+    text = (
+        f"sessions: labels, volatilities and windows stay inside; a pause of {pause} or more ends one; {usual:.0f} bars on average"
+    )
+    if usual < config.lookback:
+        text += (
+            f", fewer than lookback={config.lookback}: most windows are partly missing, take a smaller lookback or crosses_session=True"
+        )
+    return text
 
 
 def about(seconds):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from .._sessions import SESSION, check_pause
 from ..exceptions import NotEnoughDataError, SktrainError
 from ..features import RegimeDetector
 from ..labels import AdaptiveLabeler
@@ -13,7 +14,6 @@ from ._spacing import name_of, spacing_of
 
 __all__ = ["CLASS_NAMES", "Task", "class_balance", "divide", "label_bars", "walk_forward_cv"]
 
-SESSION = "4h"  # longer than every lunch break of the large exchanges, shorter than every night
 CLASS_NAMES = {0: "sell", 1: "hold", 2: "buy"}
 
 
@@ -57,7 +57,7 @@ def label_bars(bars, config, horizon):
 
 
 def crosses_session(bars, config):
-    """Whether labels may reach from one session into the next: not where intraday bars have sessions, unless asked.
+    """Whether labels and windows may reach from one session into the next: not where intraday bars have sessions, unless asked.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def crosses_session(bars, config):
         )
     if config.crosses_session is not None:
         return config.crosses_session
-    pause = pd.Timedelta(config.session or SESSION)
+    pause = check_pause(config.session or SESSION)
     if not intraday or spacing >= pause:
         return True
     times = bars.index.get_level_values(-1).unique().sort_values()

@@ -175,7 +175,11 @@ class EnhancedTrainer:
         run.source = replace(run.source, bars=with_config_news(run.source.bars, config))
         run.task = label_bars(run.source.bars, config, run.plan.horizon)
         run.blocks = divide(run.task, config)
-        run.plan = replace(run.plan, intraday=is_intraday(run.source.bars))
+        run.plan = replace(
+            run.plan,
+            intraday=is_intraday(run.source.bars),
+            crosses_session=run.task.labeler.crosses_session,
+        )
         check_features(run)
         if not incremental:
             check_folds(run)

@@ -97,7 +97,7 @@ def _data(result, evidence):
         f"{balance}."
     )
     if not result["crosses_session"]:
-        text += " Labels and volatilities stay inside trading sessions."
+        text += " Labels, volatilities and windows stay inside trading sessions."
     rows = [
         (row["block"], row["first"], row["last"], f"{row['rows']:,}") for row in evidence["blocks"]
     ]

@@ -14,7 +14,7 @@ from sklearn.model_selection import TimeSeriesSplit, cross_validate, train_test_
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
-from sktrain import BarFeatures, SlidingWindow, WindowedArray
+from sktrain import BarFeatures, SlidingWindow, WindowedArray, with_history
 from sktrain.datasets import load_sp500, load_us_stocks
 from sktrain.exceptions import ColdStartWarning, InvalidBarsError
 
@@ -204,4 +204,102 @@ def test_bad_lookback(lookback):
 
 def test_clone_and_set_output():
     window = clone(SlidingWindow(7, flatten=True)).set_output(transform="pandas")
-    assert window.get_params() == {"lookback": 7, "flatten": True}
+    assert window.get_params() == {"lookback": 7, "flatten": True, "crosses_session": True, "session": "4h"}
+
+
+# ---------------------------------------------------------------- sessions
+
+
+def minutes(days=4, seed=0):
+    """Rows on the minutes of days with a lunch break, and a day that is missing."""
+    stamps = []
+    for day in pd.bdate_range("2024-03-04", periods=days).delete(1):
+        stamps += [day + pd.Timedelta(minutes=m) for m in [*range(571, 581), *range(781, 789)]]
+    values = np.random.default_rng(seed).normal(size=(len(stamps), 2))
+    return pd.DataFrame(values, pd.DatetimeIndex(stamps), columns=list("ab"))
+
+
+def by_day(frame, lookback):
+    """The answer by a loop over days."""
+    parts = [by_loop(part.to_numpy(), lookback) for _, part in frame.groupby(frame.index.date)]
+    return np.concatenate(parts)
+
+
+@pytest.mark.parametrize("lookback", [1, 3, 18, 40])
+def test_windows_stay_inside_sessions(lookback):
+    frame = minutes()
+    inside = SlidingWindow(lookback, crosses_session=False)
+    np.testing.assert_array_equal(np.asarray(inside.fit_transform(frame)), by_day(frame, lookback))
+    np.testing.assert_array_equal(np.asarray(inside.fit_transform(with_history(frame))), by_day(frame, lookback))
+    crossing = np.asarray(SlidingWindow(lookback).fit_transform(frame))
+    np.testing.assert_array_equal(crossing, by_loop(frame.to_numpy(), lookback))
+
+
+def test_the_lunch_break_can_end_a_session():
+    frame = minutes()
+    halves = np.asarray(SlidingWindow(5, crosses_session=False, session="1h").fit_transform(frame))
+    assert np.isnan(halves[10, :4]).all()
+    assert not np.isnan(halves[10, 4]).any()
+    assert not np.isnan(SlidingWindow(5, crosses_session=False).fit_transform(frame)[10]).any()
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_sessions_of_slices_equal_those_of_the_whole(data):
+    one, two = minutes(4, 1), minutes(3, 2)
+    panel = pd.concat({"A": one, "B": two}, names=["symbol", "time"])
+    truth = np.concatenate([by_day(one, 6), by_day(two, 6)])
+    rows = data.draw(st.lists(st.integers(0, len(panel) - 1), min_size=1, unique=True))
+    known = with_history(panel)
+    window = SlidingWindow(6, crosses_session=False).fit(known)
+    np.testing.assert_array_equal(np.asarray(window.transform(known.iloc[rows])), truth[rows])
+
+
+@pytest.mark.parametrize("cut", [7, 17, 18, 19, 30, 36])
+def test_live_rows_equal_historical_ones_without_a_handle(cut):
+    frame = minutes()
+    window = SlidingWindow(6, crosses_session=False).fit(frame.iloc[:cut])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # at a session's first bar nothing is missed
+        one = window.transform(frame.iloc[cut : cut + 1])
+        rest = window.transform(frame.iloc[cut:])
+    truth = by_day(frame, 6)
+    np.testing.assert_array_equal(np.asarray(one), truth[cut : cut + 1])
+    np.testing.assert_array_equal(np.asarray(rest), truth[cut:])
+
+
+def test_rows_missing_within_a_session_still_warn():
+    frame = minutes()
+    window = SlidingWindow(6, crosses_session=False).fit(frame.iloc[:5])
+    with pytest.warns(ColdStartWarning):
+        window.transform(frame.iloc[9:12])
+
+
+def test_one_live_row_of_each_symbol_is_no_daily_frame():
+    frame = minutes()
+    panel = pd.concat(dict.fromkeys("ABCD", frame), names=["symbol", "time"])
+    window = SlidingWindow(3, crosses_session=False).fit(panel)
+    later = panel.groupby(level="symbol").tail(1)
+    later = later.set_axis(pd.MultiIndex.from_product([list("ABCD"), [frame.index[-1] + pd.Timedelta("1D")]], names=["symbol", "time"]))
+    assert np.isnan(np.asarray(window.transform(later))[:, :2]).all()
+
+
+def test_sessions_travel_with_pickles_and_clones():
+    frame = minutes()
+    window = clone(SlidingWindow(5, crosses_session=False)).fit(frame)
+    again = pickle.loads(pickle.dumps(window.transform(frame)[20:30]))
+    np.testing.assert_array_equal(np.asarray(again), by_day(frame, 5)[20:30])
+
+
+@pytest.mark.parametrize(
+    ("X", "session", "says"),
+    [
+        (np.ones((9, 2)), "4h", "crosses_session=False needs rows indexed by time"),
+        (pd.DataFrame({"a": np.ones(9)}, pd.date_range("2024", periods=9)), "4h", "is for intraday bars"),
+        (minutes(), "lunch", "session='lunch' is no time span"),
+        (minutes(), 4, "session"),
+    ],
+)
+def test_sessions_that_cannot_be(X, session, says):
+    with pytest.raises(ValueError, match=says):
+        SlidingWindow(2, crosses_session=False, session=session).fit(X)

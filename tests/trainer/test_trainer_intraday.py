@@ -7,6 +7,7 @@ import pytest
 from sktrain import EnhancedTrainer, EnhancedTrainingConfig
 from sktrain.datasets import make_market
 from sktrain.exceptions import SktrainError
+from sktrain.trainer._plan import inside_sessions
 from sktrain.trainer._spacing import check_interval, name_of, spacing_of
 from sktrain.trainer._tasks import label_bars
 
@@ -33,7 +34,12 @@ def test_a_run_on_minutes_stays_inside_sessions(tmp_path):
     assert any("day" in name or "minute" in name for name in set(trainer.model_[0].get_feature_names_out()) - set(_daily_features()))
     assert result["data"]["first"][-3:-2] == ":"  # times, not only dates
     text = (tmp_path / "report.html").read_text()
-    assert "stay inside trading sessions" in text
+    assert "Labels, volatilities and windows stay inside trading sessions" in text
+    window = trainer.model_[1]
+    assert (window.crosses_session, window.session) == (False, "4h")
+    opens = trainer.model_[:2].transform(minutes())[80]  # the second day's first bar
+    assert np.isnan(opens[:4]).all()
+    assert not np.isnan(opens[4]).all()
     assert result["data"]["first"] in text
 
 
@@ -41,6 +47,23 @@ def _daily_features():
     from sktrain import BarFeatures
 
     return BarFeatures().fit(make_market(200, random_state=0).bars).get_feature_names_out()
+
+
+def test_the_plan_names_sessions_and_those_shorter_than_a_window(tmp_path, capsys):
+    config = EnhancedTrainingConfig(**{**FAST, "lookback": 90})
+    assert inside_sessions(minutes(), config).endswith("crosses_session=True")
+    trainer = EnhancedTrainer(EnhancedTrainingConfig(**FAST, session="1h"), tmp_path, minutes())
+    trainer.train(epochs=1, verbose=1)
+    assert trainer.model_[1].session == "1h"
+    said = " ".join(capsys.readouterr().err.split())
+    assert "windows stay inside; a pause of 1h or more ends one; 40 bars on average" in said
+    assert "fewer than lookback" not in said
+
+
+def test_windows_cross_the_night_where_asked(tmp_path):
+    trainer = EnhancedTrainer(EnhancedTrainingConfig(**FAST, crosses_session=True), tmp_path, minutes())
+    trainer.train(epochs=1)
+    assert trainer.model_[1].crosses_session
 
 
 def test_sessions_can_be_described_or_crossed():

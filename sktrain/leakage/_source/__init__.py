@@ -103,9 +103,9 @@ def audit_source(path) -> LeakageReport:
             source.where(1),
             status=INCONCLUSIVE,
         )
-        return LeakageReport([finding], {"source": INCONCLUSIVE})
+        return LeakageReport((finding,), {"source": INCONCLUSIVE})
     findings = [
         Finding(code, "error", _SAYS[code][0], source.where(line), {}, _SAYS[code][1])
         for line, code in found
     ]
-    return LeakageReport(findings, {"source": FAIL if findings else PASS})
+    return LeakageReport(tuple(findings), {"source": FAIL if findings else PASS})

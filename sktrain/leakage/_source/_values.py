@@ -163,4 +163,5 @@ def joined(*values, kind="data") -> Value:
 def line_of(node) -> int:
     """Where the called name stands: in a chain of methods not where the chain begins."""
     func = getattr(node, "func", None)
-    return func.end_lineno if isinstance(func, ast.Attribute) else node.lineno
+    last = func.end_lineno if isinstance(func, ast.Attribute) else None
+    return node.lineno if last is None else last
