@@ -44,6 +44,10 @@ class RoleTable:
             role: {plain_name(name): place for place, name in reversed(list(enumerate(names)))}
             for role, names in synonyms.items()
         }
+        self._joined: dict[str, dict[str, int]] = {
+            role: {name.replace(" ", ""): place for name, place in reversed(ranks.items())}
+            for role, ranks in self._rank.items()
+        }
         self._all = {name for ranks in self._rank.values() for name in ranks} - {""}
 
     @property
@@ -63,12 +67,14 @@ class RoleTable:
 
     def candidates(self, role: str, names: Iterable[str]) -> list[int]:
         """Positions of the columns that may play a role, the surest first."""
-        ranks = self._rank[role]
+        ranks, joined = self._rank[role], self._joined[role]
         found = []
         for place, name in enumerate(names):
             rank = min(
                 ranks.get(plain_name(name), 10**6), ranks.get(plain_name(name, units=True), 10**6)
             )
+            if rank == 10**6:  # publishedAt, published_at and publishedat are one name
+                rank = joined.get(plain_name(name).replace(" ", ""), 10**6)
             if rank < 10**6:
                 found.append((rank, place))
         return [place for _, place in sorted(found)]

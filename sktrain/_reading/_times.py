@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ._cells import MISSING
+from ._months import english_months
 from ._protocol import UnreadableError, clipped, option
 
 __all__ = ["Times", "joined_clock", "parse_times"]
@@ -23,6 +24,8 @@ _UNITS = (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9))
 _EARLIEST, _LATEST = 315_532_800, 4_102_444_800  # 1980 and 2100 in seconds
 _OFFSET = re.compile(r"(?:(?<=[\d\s])|(?<=[\d\s](?:GMT|UTC)))([+-]\d{2}:?(?:\d{2})?|Z|z)$")
 _UTC_WORD = re.compile(r"\s*(?:UTC|GMT|Z)$", re.IGNORECASE)
+_ZONE_NAME = re.compile(r" ([A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?)$")
+_CTIME = r"^[^\W\d]{3} ([^\W\d]{3}) +(\d{1,2}) (\d{2}:\d{2}:\d{2})( [+-]\d{4})? (\d{4})$"
 _ISO = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?$")
 _DAY = 86_400 * 10**9  # nanoseconds
 
@@ -292,7 +295,10 @@ def _from_text(text: pd.Series, groups, dayfirst, utc: bool, coerce: bool) -> Ti
             found = _converted(text.str.slice(0, -6), "ISO8601")
             if not isinstance(found, int):
                 return _with_offsets(found, offsets, [])
-    text, zoned = _offsets(_latin(text))
+    text = _latin(text)
+    if _ZONE_NAME.search(text.iloc[0]):
+        return _with_zone_names(text, groups, dayfirst, coerce)
+    text, zoned = _offsets(text)
     if zoned.any() and not zoned.all():
         row = int(np.argmin(zoned)) if zoned[0] else int(np.argmax(zoned))
         raise UnreadableError(
@@ -304,6 +310,25 @@ def _from_text(text: pd.Series, groups, dayfirst, utc: bool, coerce: bool) -> Ti
         return _clocked(Times(index, notes=notes), utc)
     offsets = text.str.extract(_OFFSET)[0]
     return _with_offsets(index, offsets, notes)
+
+
+def _with_zone_names(text: pd.Series, groups, dayfirst, coerce: bool) -> Times:
+    """Stamps that end in the name of their zone, as Interactive Brokers writes them: ``US/Eastern``."""
+    names = text.str.extract(_ZONE_NAME)[0]
+    zone = names.iloc[0]
+    other = (names != zone).to_numpy()
+    if other.any():
+        row = int(np.argmax(other))
+        raise UnreadableError(
+            f"{{row {row}}} holds {clipped(text.iloc[row])}, the first row a time in {zone}. Give all times one zone."
+        )
+    local, _, notes = _local(text.str.replace(_ZONE_NAME, "", regex=True), groups, dayfirst, coerce)
+    try:
+        return Times(_localised(local, zone, groups), zone, notes=notes, local=local)
+    except (KeyError, OSError) as error:
+        raise UnreadableError(
+            f"{{row 0}} holds {clipped(text.iloc[0])}, but {zone} is no time zone."
+        ) from error
 
 
 def _clocked(times: Times, utc: bool) -> Times:
@@ -326,9 +351,12 @@ def _latin(text: pd.Series) -> pd.Series:
         text = text.str.replace(r"[秒초]", "", regex=True).str.replace(r"[:\s-]+$", "", regex=True)
     if re.search(r"\d\s*[-/.]\s+\d", sample):
         text = text.str.replace(r"(\d)\s*([-/.])\s+(?=\d)", r"\1\2", regex=True)
+    if re.search(r"[^\W\d]{3}", sample):
+        text = text.str.replace(_CTIME, r"\2 \1 \5 \3\4", regex=True)  # Mon Jan 05 09:30:00 2024
+        text = english_months(text)
     text = text.str.replace(
-        r"^[^\W\d]{2,10}[,.]\s*(?=\d|[^\W\d]{3})", "", regex=True
-    )  # Mon, 05 Jan 2024
+        r"^(?!\w+\. \d{1,2},? \d{4})[^\W\d]{2,10}[,.]+\s*(?=\d|[^\W\d]{3})", "", regex=True
+    )  # Mon, 05 Jan 2024, but not Jan. 5, 2024
     text = text.str.replace(
         r"^(?:mon|tue|wed|thu|fri|sat|sun)[^\W\d]*\s+", "", regex=True, case=False
     )

@@ -364,6 +364,18 @@ def row_name(index, position):
     return f"row {position} ({index[position]})"
 
 
+def _several_instruments(times):
+    """What in times without symbols speaks for several instruments, one below the other or side by side; "" for nothing."""
+    distinct, counts = np.unique(times, return_counts=True)
+    repeated = int((counts > 1).sum())
+    if repeated > 1 and repeated * 2 > len(distinct):
+        return f"{repeated:,} of {len(distinct):,} times stand more than once"
+    back = np.flatnonzero(np.diff(times) < 0) + 1
+    if len(back) and repeated > 1 and len(back) * 2 < repeated:
+        return f"times start again in row {back[0]}, with {repeated:,} of them repeated"
+    return ""
+
+
 def check_order(axis):
     times, symbols, index = axis.times, axis.symbols, axis.index
     step = np.diff(times)
@@ -380,6 +392,12 @@ def check_order(axis):
             )
     if bad.any():
         row = int(np.argmax(bad)) + 1
+        several = "" if symbols is not None else _several_instruments(times)
+        if several:
+            raise InvalidBarsError(
+                f"Times must increase strictly: {row_name(index, row)} does not, and {several}: these seem to be bars of several "
+                "instruments. Tell them apart with df.set_index(['symbol', 'time']); sorting, or dropping repeated times, would mix them."
+            )
         what = (
             "repeats the time before it"
             if step[row - 1] == 0
@@ -390,6 +408,8 @@ def check_order(axis):
             if step[row - 1] == 0
             else "Sort with bars.sort_index()"
         )
+        if symbols is None and not (step < 0).all():
+            fix += " if all rows are of one instrument, else tell them apart with df.set_index(['symbol', 'time'])"
         raise InvalidBarsError(
             f"Times must increase strictly: {row_name(index, row)} {what}. {fix}."
         )

@@ -9,6 +9,7 @@ import pandas as pd
 
 from .._reading import spoken
 from ..exceptions import DataQualityWarning, SktrainError
+from ._text import shown
 
 __all__ = ["data_of", "show", "with_news_of"]
 
@@ -81,7 +82,7 @@ def _options(args, names, prefix: str) -> dict:
 
 def _tell(args, line: str) -> None:
     if not args.quiet:
-        print(f"sktrain: {line}", file=sys.stderr)
+        print(shown(f"sktrain: {line}"), file=sys.stderr)
 
 
 def _compare_clocks(bars: pd.DataFrame, articles) -> None:
@@ -110,12 +111,12 @@ def show(args) -> int:
     doubts = [str(one.message) for one in said if issubclass(one.category, DataQualityWarning)]
     if args.json:
         rows = {"first": table.head(_EDGE), "last": table.tail(_EDGE)}
-        shown = {
+        ends = {
             name: json.loads(part.reset_index().to_json(orient="records", date_format="iso"))
             for name, part in rows.items()
         }
         json.dump(
-            {"reading": dict(reading), **shown, "suspicious": doubts},
+            {"reading": dict(reading), **ends, "suspicious": doubts},
             sys.stdout,
             indent=2,
             default=str,
@@ -123,18 +124,18 @@ def show(args) -> int:
         )
         print()
         return 0
-    print(reading)
+    print(shown(reading))
     columns = ", ".join(f"{role} = {name}" for role, name in reading["columns"].items())
-    print(f"columns: {columns}")
+    print(shown(f"columns: {columns}"))
     with pd.option_context(
         "display.width", 200, "display.max_columns", 12, "display.max_colwidth", 60
     ):
         edge = (
             table if len(table) <= 2 * _EDGE else pd.concat([table.head(_EDGE), table.tail(_EDGE)])
         )
-        print(edge.to_string())
+        print(shown(edge.to_string()))
     for doubt in doubts:
-        print(f"suspicious: {doubt}")
+        print(shown(f"suspicious: {doubt}"))
     return 0
 
 

@@ -10,13 +10,22 @@ import re
 import numpy as np
 import pandas as pd
 
-from .._reading import Table, UnreadableError, clipped, option, to_numbers
+from .._reading import (
+    Table,
+    UnreadableError,
+    clipped,
+    joined_clock,
+    option,
+    parse_times,
+    to_numbers,
+)
 from ._roles import PRICES
 
 __all__ = ["roles_by_content"]
 
 _DIGITS = re.compile(r"([01]\d|2[0-3])[0-5]\d([0-5]\d)?")
 _ROUNDING = 1e-6  # published prices are rounded
+_SURE_ROWS = 20  # rows from which gaps speak against the usual order: a true open gaps less than two bars move
 _BINANCE = 12  # columns of a kline: open time, OHLC, volume, close time, quote volume, trades, two of takers, unused
 _ALIKE, _TOGETHER = (
     3.0,
@@ -35,7 +44,7 @@ def roles_by_content(table: Table, given: dict[str, int], roles):
     values = _numbers(
         table, [p for p in range(table.width) if kinds[p] == "number" and p not in roles.time]
     )
-    start, order = _prices(values, table, shapes)
+    start, order = _prices(values, table, shapes, _direction(table, roles.time))
     roles.fields = {role: start + order.index(role) for role in PRICES}
     texts = [p for p in range(table.width) if kinds[p] == "text"]
     roles.symbol = given.get("symbol", texts[0] if texts else None)
@@ -76,7 +85,7 @@ def _numbers(table: Table, places: list[int]) -> dict[int, np.ndarray]:
 
 
 def _prices(
-    values: dict[int, np.ndarray], table: Table, shapes: list[str]
+    values: dict[int, np.ndarray], table: Table, shapes: list[str], direction: int
 ) -> tuple[int, list[str]]:
     """Where four prices stand side by side, and their order."""
     for start in sorted(values):
@@ -91,19 +100,41 @@ def _prices(
         bottom = [i for i in range(4) if (block[:, i] <= block.min(axis=1) * (1 + _ROUNDING)).all()]
         if not top or not bottom:
             continue
+        block = block[:: direction or 1]
         if 1 in top and 2 in bottom:
-            return start, ["open", "high", "low", "close"]
+            forward, backward = _gaps(block, 0, 3)
+            turned = direction and len(block) >= _SURE_ROWS and backward < 0.5 * forward
+            return start, ["close", "high", "low", "open"] if turned else list(PRICES)
         if len(top) == len(bottom) == 1:
-            return start, _by_continuity(block, top[0], bottom[0], table)
+            return start, _by_continuity(block, top[0], bottom[0], direction, table)
     raise _seems(table, shapes, "no four columns side by side are open, high, low and close")
 
 
-def _by_continuity(block: np.ndarray, top: int, bottom: int, table: Table) -> list[str]:
+def _direction(table: Table, time: tuple[int, ...]) -> int:
+    """1 where the first rows run forward in time, -1 where the newest come first, 0 where neither is sure."""
+    day, *clock = (pd.Series([row[place] for row in table.sample]) for place in time)
+    try:
+        times = parse_times(joined_clock(day, clock[0]) if clock else day).index
+    except UnreadableError:
+        return 0
+    return 1 if times.is_monotonic_increasing else -1 if times.is_monotonic_decreasing else 0
+
+
+def _gaps(block: np.ndarray, one: int, other: int) -> tuple[float, float]:
+    """Mean gap between bars when ``one`` is the open and ``other`` the close, and the other way round."""
+    if len(block) < 2:
+        return 0.0, 0.0
+    forward = np.abs(block[1:, one] - block[:-1, other]).mean()
+    return float(forward), float(np.abs(block[1:, other] - block[:-1, one]).mean())
+
+
+def _by_continuity(
+    block: np.ndarray, top: int, bottom: int, direction: int, table: Table
+) -> list[str]:
     """An open is near the close before it: this tells the two apart where high and low do not stand in their usual place."""
     one, other = (i for i in range(4) if i not in (top, bottom))
-    forward = np.abs(block[1:, one] - block[:-1, other]).mean() if len(block) > 1 else 0.0
-    backward = np.abs(block[1:, other] - block[:-1, one]).mean() if len(block) > 1 else 0.0
-    if min(forward, backward) > 0.5 * max(forward, backward):
+    forward, backward = _gaps(block, one, other)
+    if not direction or min(forward, backward) > 0.5 * max(forward, backward):
         raise _seems(
             table,
             [],

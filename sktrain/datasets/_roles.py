@@ -14,7 +14,7 @@ _TIME = (
     "日期", "时间", "交易日期", "交易时间", "日期时间", "时间戳", "交易日", "交易日时间", "日线日期", "datum", "datum zeit",
     "datum uhrzeit", "zeit", "zeitpunkt", "zeitstempel", "handelstag", "fecha", "fecha hora", "data", "data hora",
     "date heure", "jour", "日付", "日付け", "日時", "날짜", "일자", "일시", "дата", "дата время", "время", "tarih",
-    "data i czas", "päivämäärä", "dato", "dag", "trade dt", "trddt", "trdmnt", "trad dt", "bizdt",
+    "data i czas", "päivämäärä", "dato", "dag", "trade dt", "trddt", "trdmnt", "trad dt", "bizdt", "dtyyyymmdd", "yyyymmdd",
     "gmt time", "local time", "utc time", "time utc", "date utc", "datetime utc", "timestamp utc", "datetime gmt",
     "time gmt", "date gmt", "time eet", "time est", "bar time", "start time", "begin", "begins at", "period",
     "session date", "date and time", "trade datetime", "quote date", "price date", "business date", "as of date", "dt",
@@ -41,25 +41,25 @@ _OPEN = (
     "開盤", "開盤價", "开市价", "eröffnung", "eroeffnung", "eröffn", "eröffnungskurs", "erster", "erster kurs", "anfangskurs", "ouv", "ouverture",
     "premier", "apertura", "aper", "abertura", "始値", "寄付", "寄り付き", "시가", "откр", "открытие", "цена открытия", "açılış",
     "otwarcie", "opening kurs", "öppningskurs", "öppning", "s dq open", "opnprc", "opn pric", "openpx", "open bid", "bidopen", "bid open",
-    "kurs otwarcia", "open last", "px open", "open usd", "vstup", "aç", "opening price level", "mở cửa", "pembukaan",
+    "kurs otwarcia", "openprc", "open last", "px open", "open usd", "vstup", "aç", "opening price level", "mở cửa", "pembukaan",
 )  # fmt: skip
 _HIGH = (
     "high", "h", "<high>", "high price", "highprice", "highest", "day high", "max", "maximum", "最高", "最高价", "高", "高值", "最高價",
     "hoch", "tageshoch", "höchstkurs", "hoechst", "höchst", "höchster", "höchstwert", "plus haut", "haut", "le plus haut",
     "máximo", "máx", "maximo", "máxima", "massimo", "alto", "高値", "고가", "макс", "максимум", "yüksek", "najwyzszy", "najwyższy",
-    "s dq high", "hiprc", "hgh pric", "highpx", "bidhigh", "bid high", "high bid", "kurs maksymalny", "px high", "högsta", "högsta kurs",
+    "s dq high", "hiprc", "hgh pric", "highpx", "bidhigh", "bid high", "askhi", "high bid", "kurs maksymalny", "px high", "högsta", "högsta kurs",
     "cao nhất", "tertinggi", "en yüksek", "maks", "max kurs", "hoogste", "hoog",
 )  # fmt: skip
 _LOW = (
     "low", "l", "<low>", "low price", "lowprice", "lowest", "day low", "min", "minimum", "最低", "最低价", "低", "低值", "最低價",
     "tief", "tagestief", "tiefstkurs", "tiefst", "tiefster", "tiefstwert", "niedrig", "plus bas", "bas", "le plus bas", "mínimo",
     "mín", "minimo", "mínima", "basso", "bajo", "安値", "저가", "мин", "минимум", "düşük", "najnizszy", "najniższy", "s dq low",
-    "loprc", "lw pric", "lowpx", "bidlow", "bid low", "low bid", "kurs minimalny", "px low", "lägsta", "lägsta kurs", "thấp nhất",
+    "loprc", "lw pric", "lowpx", "bidlow", "bid low", "bidlo", "low bid", "kurs minimalny", "px low", "lägsta", "lägsta kurs", "thấp nhất",
     "terendah", "en düşük", "min kurs", "laagste", "laag",
 )  # fmt: skip
 _CLOSE = (
     "close", "c", "<close>", "close price", "closeprice", "closing", "closing price", "close last", "last close", "收盘", "收盘价", "收",
-    "收盤", "收盤價", "schluss", "schlusskurs", "schlußkurs", "schlusskurs in eur", "zuletzt", "letzter", "dernier", "clôture", "cloture",
+    "收盤", "收盤價", "schluss", "schlusskurs", "schlußkurs", "schlusskurs in eur", "zuletzt", "letzter", "dernier", "clôture", "cloture", "clot", "prc",
     "último", "ultimo", "cierre", "fechamento", "chiusura", "終値", "종가", "закр", "закрытие", "цена закрытия", "цена", "kapanış", "şimdi",
     "zamkniecie", "zamknięcie", "s dq close", "clsprc", "cls pric", "closepx", "bidclose", "bid close", "close bid", "kurs zamknięcia",
     "px last", "senaste", "stängning", "slutkurs", "closing kurs", "last", "last price", "latest", "price", "现价", "最新价", "settle",

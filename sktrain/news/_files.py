@@ -15,6 +15,7 @@ from .._reading import (
     Table,
     UnreadableError,
     clipped,
+    joined_clock,
     open_table,
     option,
     parse_times,
@@ -29,12 +30,12 @@ _PUBLISHED = (
     "published at", "published", "published utc", "publishedat", "publication date", "date published", "pub date", "pubdate", "publish date",
     "publish time", "published date", "published time", "time published", "created at", "created", "created utc", "datetime", "date time",
     "timestamp", "date", "time", "发布时间", "发布日期", "日期", "时间", "公告日期", "新闻发布时间", "datum", "veröffentlicht", "fecha", "data", "providerpublishtime",
-    "date utc", "posted at", "post date", "tweet date", "release date", "versioncreated", "display time", "pub time", "ctime", "day", "time utc",
+    "date utc", "posted at", "post date", "tweet date", "release date", "versioncreated", "display time", "pub time", "ctime", "day", "time utc", "seendate", "seen date", "provider publish time", "web publication date", "publishtime",
 )  # fmt: skip
 _NEWS = RoleTable({
     "title": (
         "title", "headline", "article title", "news title", "headlines", "新闻标题", "标题", "公告标题", "titel", "überschrift", "titre", "título",
-        "subject", "tweet", "tweet text", "text", "news", "content title", "storyheadline", "full text", "message", "sentence", "内容",
+        "subject", "tweet", "tweet text", "text", "news", "content title", "storyheadline", "full text", "message", "sentence", "内容", "web title", "headline main",
     ),
     "available_at": (
         "available at", "received at", "retrieved at", "crawled at", "fetched at", "ingested at", "time received", "collected at", "采集时间", "抓取时间",
@@ -46,12 +47,13 @@ _NEWS = RoleTable({
     ),
     "symbols": (
         "symbols", "symbol", "tickers", "ticker", "stock symbol", "stock code", "stock", "ts code", "股票代码", "证券代码", "代码", "关键词", "stock name",
-        "related", "related symbols", "secid", "instrument", "code", "assets", "currencies", "company", "insights tickers",
+        "related", "related symbols", "related tickers", "secid", "instrument", "code", "assets", "currencies", "company", "insights tickers", "ticker sentiment", "entities",
     ),
     "language": ("language", "lang", "语言", "sprache"),
 })  # fmt: skip
 _ROLES = _NEWS.roles
-_ZONED = r"(?::\d{2}(?:\.\d+)?|\d)\s*(?:Z|UTC|GMT)$|:\d{2}(?:\.\d+)?\s*[+-]\d{2}:?(?:\d{2})?$|T\d{6}Z$|GMT[+-]\d+$"
+_ZONED = r"(?::\d{2}(?:\.\d+)?|\d)\s*(?:Z|UTC|GMT)$|:\d{2}(?:\.\d+)?\s*[+-]\d{2}:?(?:\d{2})?$|T\d{6}Z$|GMT[+-]\d+$|[+-]\d{4} \d{4}$| [A-Z][A-Za-z]+/[A-Z][A-Za-z_/]+$"
+_KEYS = ("ticker", "symbol", "code")  # of records that stand in the column of symbols
 _LAST_NANOSECOND = pd.Timedelta(days=1) - pd.Timedelta(1, "ns")
 _MIDNIGHTS = 0.01  # share of stamps at 00:00:00 from which they are days: by chance one in 1,440 is
 
@@ -246,8 +248,9 @@ def _times_read(
         dropped={},
     )
     known = "available_at" if "available_at" in roles else "published_at"
+    stamps = _with_days(cells, roles[known], table, reading)
     frame["available_at"], days = _moments(
-        cells[roles[known]], timezone, dayfirst, drop, reading, late=True
+        stamps, timezone, dayfirst, drop, reading, late=True
     )
     if known == "published_at":  # of a day, the moment of publication is not known
         frame["published_at"] = np.where(days, None, frame["available_at"].to_numpy(dtype=object))
@@ -262,6 +265,28 @@ def _times_read(
             reading["dropped"]["rows without a time or a title"] = int(bad.sum())
             frame = frame[~bad].reset_index(drop=True)
     return frame, reading
+
+
+def _with_days(cells: pd.DataFrame, place: int, table: Table, reading: Reading) -> pd.Series:
+    """The column of times; of times of day, together with the column of days beside it."""
+    column, names = cells[place], table.headers[-1] if table.headers else []
+    if not _is_clock(column):
+        return column
+    timed = _NEWS.candidates("published_at", names)
+    days = [p for p in timed if p != place and not _is_clock(cells[p])]
+    if not days:
+        raise UnreadableError(
+            f"times such as {clipped(column.dropna().iloc[0])} have no day, and no other column has one: "
+            f"{', '.join(map(clipped, names))}. Name the column of whole times with {option('columns', {'available_at': 'NAME'})}."
+        )
+    reading["notes"].append(f"times = {_name(table, days[0])} + {_name(table, place)}")
+    return joined_clock(cells[days[0]], column)
+
+
+def _is_clock(column: pd.Series) -> bool:
+    """Whether a column holds times of day only."""
+    text = column.dropna().astype("str").str.strip()
+    return bool(len(text) and text.str.fullmatch(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?").all())
 
 
 def _name(table: Table, place: int) -> str:
@@ -282,8 +307,13 @@ def _texts(column: pd.Series) -> list[str | None]:
 def _symbols(value: object) -> object:
     """Symbols as lists of text or as one text; codes that are numbers in JSON are text here."""
     if isinstance(value, (list, tuple, np.ndarray)):
+        if any(isinstance(one, Mapping) for one in value):  # of each, its symbol
+            known = [next((one[k] for k in _KEYS if one.get(k)), None) for one in value]
+            return [str(one) for one in known if one is not None]
         return [str(one) for one in value]
     if isinstance(value, str):
+        if value.startswith("[{"):
+            return re.findall(rf"['\"](?:{'|'.join(_KEYS)})['\"]: *['\"]([^'\"]+)['\"]", value)
         found = re.findall(r"['\"]([^'\"]+)['\"]", value) if value[:1] == "[" else None
         return found if found is not None else re.sub(r"^=?[\"'](.*?)[\"']?$", r"\1", value)
     return None if pd.isna(value) else str(value)

@@ -104,3 +104,15 @@ def test_a_file_that_cannot_be_read_is_a_missing_stock(tmp_path):
     assert source.bars.index.unique("symbol").tolist() == ["GOOD"]
     assert "is empty" in source.missing["BAD"]
     assert source.name == str(tmp_path)
+
+
+def test_show_prints_no_control_characters(tmp_path, capsys):
+    file = tmp_path / "news.csv"
+    file.write_text("headline,date,ticker\nProfit \x1b[31mdoubles\x1b]0;owned\x07,2024-03-01T10:00Z,A\x1b[2J\n")
+    assert main(["show", str(file)]) == 0
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
+    assert "\x07" not in said.out + said.err
+    assert "\\x1b[31mdoubles" in said.out
+    assert main(["show", str(file), "--json"]) == 0
+    assert "\x1b" not in capsys.readouterr().out

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from sktrain.datasets import read_bars
-from sktrain.exceptions import DataQualityWarning
+from sktrain.exceptions import DataQualityWarning, InvalidBarsError
 
 NAMES = ["open", "high", "low", "close", "volume"]
 
@@ -310,3 +310,86 @@ def test_symbols_stay_text(tmp_path):
     panel.reset_index().rename(columns={"symbol": "code"}).to_csv(tmp_path / "a.csv", index=False)
     out = check(tmp_path / "a.csv", panel.sort_index())
     assert out.index.unique("symbol").tolist() == sorted(names)
+
+
+MONTHS = {
+    "german": "Januar Februar März April Mai Juni Juli August September Oktober November Dezember",
+    "german short": "Jan Feb Mrz Apr Mai Jun Jul Aug Sep Okt Nov Dez",
+    "austrian": "Jänner Feber März April Mai Juni Juli August September Oktober November Dezember",
+    "french": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+    "french short": "janv. févr. mars avr. mai juin juil. août sept. oct. nov. déc.",
+    "spanish": "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
+    "spanish short": "ene feb mar abr may jun jul ago sep oct nov dic",
+    "italian short": "gen feb mar apr mag giu lug ago set ott nov dic",
+    "portuguese short": "jan fev mar abr mai jun jul ago set out nov dez",
+    "dutch short": "jan feb mrt apr mei jun jul aug sep okt nov dec",
+    "russian": "января февраля марта апреля мая июня июля августа сентября октября ноября декабря",
+    "english short with Sept": "Jan. Feb. Mar. Apr. May June July Aug. Sept. Oct. Nov. Dec.",
+}
+YEAR = drawn(pd.bdate_range("2022-01-10", periods=250), seed=5)
+
+
+@pytest.mark.parametrize("names", MONTHS)
+@pytest.mark.parametrize("form", ["{d} {m} {y}", "{d:02d}-{m}-{y}", "{m} {d}, {y}", "{d} de {m} de {y}", "{d}. {m} {y}"])
+def test_months_as_words(form, names, tmp_path):
+    words = MONTHS[names].split()
+    if "-" in form:
+        words = [word.strip(".") for word in words]
+    times = [form.format(d=t.day, m=words[t.month - 1], y=t.year) for t in YEAR.index]
+    path = tmp_path / "year.csv"
+    path.write_text(table(YEAR, NAMES_OF_COLUMNS, times, sep=";"), encoding="utf-8")
+    check(path, YEAR)
+
+
+NAMES_OF_COLUMNS = "Date,Open,High,Low,Close,Volume"
+
+
+def test_a_word_that_is_no_month_is_shown(tmp_path):
+    path = tmp_path / "year.csv"
+    path.write_text(table(DAYS, NAMES_OF_COLUMNS, [f"{t.day} Brumaire {t.year}" for t in DAYS.index]))
+    with pytest.raises(InvalidBarsError, match="line 2 holds '2 Brumaire 2023'"):
+        read_bars(path)
+
+
+def test_zone_names_behind_the_times(tmp_path):
+    path = tmp_path / "zones.csv"
+    local = [f"{t:%Y%m%d %H:%M:%S} Europe/Berlin" for t in MINUTES.index]
+    path.write_text(table(MINUTES, NAMES_OF_COLUMNS, local))
+    out = check(path, MINUTES.set_axis(MINUTES.index.tz_localize("Europe/Berlin").tz_convert("UTC")))
+    assert out.attrs["reading"]["written_in"] == "Europe/Berlin"
+    path.write_text(table(DAYS, NAMES_OF_COLUMNS, [f"{t:%Y-%m-%d 00:00:00} Asia/Tokyo" for t in DAYS.index]))
+    check(path, DAYS)  # session dates
+    local[7] = local[7].replace("Europe/Berlin", "Europe/London")
+    path.write_text(table(MINUTES, NAMES_OF_COLUMNS, local))
+    with pytest.raises(InvalidBarsError, match="line 9 .*Europe/London.* zone"):
+        read_bars(path)
+    path.write_text(table(MINUTES, NAMES_OF_COLUMNS, [one.replace("Berlin", "Atlantis") for one in local]))
+    with pytest.raises(InvalidBarsError, match="Atlantis"):
+        read_bars(path)
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("order", [["low", "high", "open", "close", "volume"], ["close", "high", "low", "open", "volume"]])
+def test_without_header_open_and_close_are_told_by_the_direction_of_time(order, newest_first, tmp_path):
+    bars = HOURS[::-1] if newest_first else HOURS
+    rows = [[int(t.timestamp()), *row] for t, row in zip(bars.index, bars[order].to_numpy().tolist())]
+    path = tmp_path / "candles.json"
+    path.write_text(json.dumps(rows))
+    check(path, utc(HOURS))
+    path.write_text("".join(",".join(map(str, row)) + "\n" for row in rows))
+    check(path, utc(HOURS))
+
+
+@pytest.mark.parametrize(
+    ("names", "form"),
+    [
+        ("<DTYYYYMMDD>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>", "%Y%m%d"),
+        ("date,ouv,haut,bas,clot,vol", "%d/%m/%Y 00:00"),
+        ("date,OPENPRC,ASKHI,BIDLO,PRC,VOL", "%Y%m%d"),
+        ("tradeDate,openPrice,highPrice,lowPrice,closePrice,tradeVolume", "%Y-%m-%d"),
+    ],
+)
+def test_more_names(names, form, tmp_path):
+    path = tmp_path / "names.csv"
+    path.write_text(table(DAYS, names, stamps(DAYS, form)))
+    check(path, DAYS)

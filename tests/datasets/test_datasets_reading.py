@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sktrain._validation import check_bars
 from sktrain.datasets import read_bars
 from sktrain.exceptions import DataQualityWarning, InvalidBarsError
 
@@ -319,3 +320,19 @@ def test_text_of_other_columns_is_kept(tmp_path):
     out = quiet(write(tmp_path, text))
     assert out["note"].tolist() == ["up", "NA"]
     assert np.isnan(out["rate"].iloc[1])
+
+
+def test_no_advice_makes_one_company_of_several():
+    times = pd.bdate_range("2024-01-01", periods=40)
+    one = pd.DataFrame({"open": 10.0, "high": 11.0, "low": 9.0, "close": 10.5, "volume": 7}, index=times)
+    below = pd.concat([one, one * 3])  # one below the other, and side by side
+    for several in (below, below.sort_index(), pd.concat([one, one.iloc[5:15] * 3])):
+        with pytest.raises(InvalidBarsError, match=r"several instruments.*set_index\(\['symbol', 'time'\]\)") as said:
+            check_bars(several)
+        assert "bars.sort_index()" not in str(said.value)
+    with pytest.raises(InvalidBarsError, match=r"Sort with bars.sort_index\(\)\.$"):
+        check_bars(one[::-1])
+    with pytest.raises(InvalidBarsError, match="of one instrument, else .*set_index"):
+        check_bars(pd.concat([one, (one * 3).set_axis(times - pd.Timedelta(days=400))]))
+    with pytest.raises(InvalidBarsError, match="Drop duplicates with .* if all rows are of one instrument"):
+        check_bars(pd.concat([one.iloc[:3], one.iloc[2:]]))

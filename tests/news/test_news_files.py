@@ -136,3 +136,36 @@ def test_what_is_no_news_is_named(data, said, tmp_path):
     path.write_bytes(data)
     with pytest.raises(SktrainError, match=f"news.json.*{said}"):
         read_news(path)
+
+
+def test_symbols_inside_records(tmp_path):
+    marks = [{"ticker": "AAPL", "relevance_score": "0.9"}, {"ticker": "MSFT", "relevance_score": "0.1"}]
+    rows = [{**row, "ticker_sentiment": marks} for row in records()]
+    articles = quiet(write(tmp_path, json.dumps({"feed": rows}), "a.json"))
+    assert {one.symbols for one in articles} == {("AAPL", "MSFT")}
+    frame = pd.DataFrame(rows)  # the records as text, as to_csv writes them
+    articles = quiet(write(tmp_path, frame.to_csv(index=False)))
+    assert {one.symbols for one in articles} == {("AAPL", "MSFT")}
+    rows = [{**row, "entities": [{"symbol": "BMW.DE", "name": "BMW"}, {"name": "no symbol"}]} for row in records()]
+    articles = quiet(write(tmp_path, json.dumps(rows), "b.json"))
+    assert {one.symbols for one in articles} == {("BMW.DE",)}
+
+
+@pytest.mark.parametrize("form", ["%a %b %d %H:%M:%S +0000 %Y", "%Y%m%d %H:%M:%S Etc/UTC"])
+def test_moments_that_carry_their_zone_in_odd_places(form, tmp_path):
+    articles = quiet(write(tmp_path, pd.DataFrame(records(form=form)).to_csv(index=False)))
+    assert [one.available_at for one in articles] == list(TIMES.tz_localize("UTC"))
+
+
+def test_days_and_times_of_day_apart(tmp_path):
+    frame = pd.DataFrame({"标题": [f"新闻 {i}" for i in range(12)], "日期": TIMES.strftime("%Y-%m-%d"), "发布时间": TIMES.strftime("%H:%M:%S")})
+    articles = quiet(write(tmp_path, frame.to_csv(index=False)))
+    assert [one.available_at for one in articles] == list(TIMES)
+    assert "times = 日期 + 发布时间" in str(articles.reading)
+    with pytest.raises(SktrainError, match="have no day, and no other column has one"):
+        quiet(write(tmp_path, frame.drop(columns="日期").to_csv(index=False)))
+
+
+@pytest.mark.parametrize("name", ["publishedAt", "published_at", "publishedat", "seendate", "webPublicationDate", "providerPublishTime"])
+def test_one_name_in_many_spellings(name, tmp_path):
+    assert len(quiet(write(tmp_path, json.dumps(records(time=name)), "news.json"))) == 12

@@ -90,3 +90,11 @@ def test_what_was_given_is_kept_out_of_the_search():
     config = EnhancedTrainingConfig(dropout_rate=0.2, weight_decay=1e-3)
     with pytest.raises(SktrainError, match="all of them were given"):
         build_search(config, search_plan(config), given=given_parameters(config, batch_size=16, learning_rate=0.1))
+
+
+def test_news_that_need_options_are_refused_with_the_call_that_takes_them(tmp_path):
+    path = tmp_path / "news.csv"
+    path.write_text("headline,date\nOne,01/02/2024 10:00\nTwo,02/03/2024 11:00\n")
+    config = EnhancedTrainingConfig(use_pretrained_embeddings=True, news=path)
+    with pytest.raises(SktrainError, match=r"dayfirst=True.*with_news\(bars, read_news\("):
+        with_config_news(load_sp500().iloc[-50:], config)
