@@ -14,6 +14,7 @@ _GIVEN = ("time", "date", "symbol", *PRICES, "volume", "adjusted")  # what colum
 _FIELDS = (*PRICES, "adjusted", "volume")
 _EPOCHS = ((9, 10), (12, 13), (15, 16), (18, 19))  # digits of seconds, ms, us, ns from 1980 to 2100
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?|\d{1,6}")
+_HALVES = (("up", "down"), ("up volume", "down volume"), ("buy volume", "sell volume"), ("bid volume", "ask volume"))
 _FLAGS = {"", "0", "1", "0.0", "1.0", "true", "false", "yes", "no", "y", "n"}
 _OTHER_VOLUME = re.compile(
     r"^(vol|volume) (?!ma\b|sma|ema|avg|average|weight|change|ratio|osc|delta)\S+$|^\S+ (vol|volume)$"
@@ -34,6 +35,8 @@ class Roles:
         open, high, low, close, and adjusted where there is one.
     volumes : list of int
         Candidates for the volume, the surest first.
+    summed : bool
+        Whether the volume is the sum of the two in ``volumes``, such as TradeStation's Up and Down.
     symbol : int or None
     wide : dict of str to dict
         Fields by symbol where every symbol has columns of its own.
@@ -48,6 +51,7 @@ class Roles:
     time: tuple[int, ...] = ()
     fields: dict[str, int] = field(default_factory=dict)
     volumes: list[int] = field(default_factory=list)
+    summed: bool = False
     symbol: int | None = None
     wide: dict[str, dict[str, int]] = field(default_factory=dict)
     instrument: str | None = None
@@ -364,7 +368,17 @@ def _set_fields(
             if p not in roles.volumes
             and _OTHER_VOLUME.match(plain_name(roles.names[p], units=True))
         ]
+        halves = _halves(roles.names, left)
+        if halves and set(roles.volumes + more) <= set(halves):
+            roles.volumes, roles.summed = halves, True
         roles.volumes += [] if roles.volumes else more
+
+
+def _halves(names: list[str], left: list[int]) -> list[int]:
+    """Two columns that make up the volume together: on rising and falling prices, or bought and sold."""
+    plain = {plain_name(names[place]): place for place in reversed(left)}
+    found = ([plain[one], plain[other]] for one, other in _HALVES if one in plain and other in plain)
+    return next(found, [])
 
 
 def _is_flag(table: Table, place: int, name: str) -> bool:

@@ -164,6 +164,13 @@ def _volume(values: dict[int, np.ndarray], fields: dict[str, int], table: Table)
             "a column follows the price: an adjusted close, perhaps, which would change the prices",
         )
     varied = [p for p in free if np.nanmax(values[p]) > np.nanmin(values[p])] or free[:1]
+    money = [
+        p
+        for p in varied
+        if any(_in_money(values[p], values[q], low, high) for q in varied if q != p)
+    ]
+    if len(money) == 1:  # the same trades, counted in money
+        varied = [p for p in varied if p not in money]
     if len(varied) == 2:
         broken = [p for p in varied if (values[p] != np.round(values[p])).any()]
         varied = (
@@ -174,6 +181,17 @@ def _volume(values: dict[int, np.ndarray], fields: dict[str, int], table: Table)
             table, [], f"columns {', '.join(str(p + 1) for p in varied)} may be the volume"
         )
     return varied
+
+
+def _in_money(amount: np.ndarray, volume: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:
+    """Whether one column is the other times a price between low and high, in every bar that traded."""
+    traded = volume > 0
+    if not traded.any():
+        return False
+    price = amount[traded] / volume[traded]
+    slack = 1e-3  # both are published rounded
+    inside = (price >= low[traded] * (1 - slack)) & (price <= high[traded] * (1 + slack))
+    return bool(inside.all() and not amount[~traded].any())
 
 
 def _follows(column: np.ndarray, close: np.ndarray) -> bool:

@@ -362,6 +362,11 @@ def _with_volume(rows: Rows, roles: Roles) -> pd.DataFrame:
     frame = rows.frame
     candidates = [f"volume {place}" for place in roles.volumes]
     columns = {name: frame.pop(name) for name in candidates}
+    if roles.summed:
+        best, other = candidates
+        columns[best] = columns[best] + columns[other]
+        rows.notes.append(f"volume = {' + '.join(roles.names[place] for place in roles.volumes)}")
+        candidates = [best]
     varied = candidates[:1]
     if len(candidates) > 1:
         varied = [name for name, column in columns.items() if column.nunique() > 1] or varied

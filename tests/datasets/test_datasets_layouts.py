@@ -393,3 +393,26 @@ def test_more_names(names, form, tmp_path):
     path = tmp_path / "names.csv"
     path.write_text(table(DAYS, names, stamps(DAYS, form)))
     check(path, DAYS)
+
+
+@pytest.mark.parametrize(("one", "other"), [("Up", "Down"), ("UpVolume", "DownVolume"), ("buy_volume", "sell_volume")])
+def test_a_volume_in_two_halves(one, other, tmp_path):
+    path = tmp_path / "halves.txt"
+    half = (MINUTES["volume"] // 3).to_numpy()
+    names = f"Date,Open,High,Low,Close,{one}"
+    path.write_text(table(MINUTES.assign(volume=half), names, MINUTES.index, extra=[(other, MINUTES["volume"] - half)]))
+    assert f"volume = {one} + {other}" in str(check(path, MINUTES).attrs["reading"])
+    whole = [(other, MINUTES["volume"] - half), ("Volume", MINUTES["volume"])]
+    path.write_text(table(MINUTES.assign(volume=half), names, MINUTES.index, extra=whole))
+    check(path, MINUTES)
+
+
+def test_money_beside_the_volume_without_header(tmp_path):
+    path = tmp_path / "candles.json"
+    bars = MINUTES.assign(volume=MINUTES["volume"] / 1000)
+    money = bars["volume"] * (bars["high"] + bars["low"]) / 2
+    rows = [[int(t.timestamp()), *row, m] for t, row, m in zip(bars.index, bars[NAMES].to_numpy().tolist(), money)]
+    path.write_text(json.dumps(rows[::-1]))
+    check(path, utc(bars))
+    path.write_text(json.dumps([[*row[:5], row[6], row[5]] for row in rows]))
+    check(path, utc(bars))

@@ -1,7 +1,9 @@
 """Functions of libraries: a name with its arguments enters; the value it gives leaves, and leaks are noted on the way."""
 
+import ast
 import re
 
+from ._frames import FEW_ROWS
 from ._known import (
     ACAUSAL,
     CROSS_VALIDATION,
@@ -9,6 +11,8 @@ from ._known import (
     LOADERS,
     METRICS,
     RANDOM_FOLDS,
+    RANDOM_NUMBERS,
+    SAME,
     SCALED,
     STATISTICS,
     TIME_FILES,
@@ -16,6 +20,7 @@ from ._known import (
 )
 from ._methods import merged
 from ._values import Mark, Value, joined, line_of
+from ._watched import watched
 
 __all__ = ["Calls"]
 
@@ -25,29 +30,7 @@ _SPLITTER = re.compile(
 _READERS = re.compile(
     r"^(read_\w+|load\w*|fetch\w*|loadtxt|genfromtxt|download|get_\w*(data|bars|prices|klines|history)\w*)$"
 )
-_RANDOM = {
-    "permutation",
-    "rand",
-    "random",
-    "random_sample",
-    "choice",
-    "randn",
-    "uniform",
-    "randint",
-    "normal",
-}
-_SAME = {
-    "list",
-    "tuple",
-    "sorted",
-    "set",
-    "reversed",
-    "copy",
-    "deepcopy",
-    "from_pandas",
-    "clone",
-    "frozenset",
-}
+
 
 
 class Calls:
@@ -83,11 +66,11 @@ class Calls:
             and positional[0].kind in ("data", "frame", "window", "list", "unknown")
         ):
             return self._statistic(walk, node, name, positional, keywords)
-        if name in _RANDOM:
+        if name in RANDOM_NUMBERS:
             return self.random(
                 [one for one in every if one.kind in ("data", "unknown", "index", "frame")], node
             )
-        if name in _SAME:
+        if name in SAME:
             return self._same(positional)
         if name[:1].isupper() and name not in (
             "DataFrame",
@@ -96,6 +79,9 @@ class Calls:
             "Tensor",
             "TensorDataset",
             "DataLoader",
+            "DMatrix",
+            "QuantileDMatrix",
+            "Pool",
             "Dataset",
         ):
             return walk.made(name, node, positional, keywords)
@@ -217,6 +203,12 @@ class Calls:
     def call_DataFrame(self, walk, node, positional, keywords):
         data = positional[0] if positional else keywords.get("data", Value())
         extra = joined(keywords["index"]) if "index" in keywords else Value()
+        if data.kind in ("unknown", "list", "data") and not data.origins | extra.origins:
+            data = data.but(origins=frozenset([("made", node.lineno, node.col_offset)]))
+        names = keywords.get("columns")
+        if names is not None and names.known and isinstance(names.const[0], (list, tuple)):
+            for one in names.const[0]:
+                walk.time_column(one, data)
         if data.kind == "dict":
             root = ("made", node.lineno, node.col_offset)
             columns = {
@@ -231,7 +223,6 @@ class Calls:
         if data.kind == "frame":
             return data
         root = ("made", node.lineno, node.col_offset)
-        names = keywords.get("columns")
         if (
             names is not None
             and names.known
@@ -395,6 +386,18 @@ class Calls:
         rows = positional[0] if positional else Value()
         return rows.but(reverse=not rows.reverse)
 
+    def call_train(self, walk, node, positional, keywords):
+        """``xgboost.train`` and ``lightgbm.train``: parameters and rows enter, a model leaves."""
+        X = next(
+            (keywords[one] for one in ("dtrain", "train_set") if one in keywords),
+            positional[1] if len(positional) > 1 else Value(),
+        )
+        if X.origins or X.columns or X.all_marks():
+            self.fitted_on(X, None, line_of(node))
+        loops = joined(*positional).loops
+        stopped = watched(Value(), keywords)
+        return Value("model", fitted=X, loops=loops, stopped=stopped, line=line_of(node))
+
     # -- scores ---------------------------------------------------------------------------------------------------------------
 
     def _cross_validated(self, node, name, positional, keywords):
@@ -419,8 +422,10 @@ class Calls:
 
     def call_range(self, walk, node, positional, keywords):
         if positional and all(one.known and isinstance(one.const[0], int) for one in positional):
-            numbers = range(*(one.const[0] for one in positional))
-            if len(numbers) <= 60:
+            bounds = [one.const[0] for one in positional]
+            valid = len(bounds) < 3 or len(bounds) == 3 and bounds[2] != 0
+            numbers = range(*bounds) if valid else ()
+            if 0 < len(numbers) <= 60:
                 return Value(
                     "list",
                     items=[Value("const", const=(one,)) for one in numbers],
@@ -463,6 +468,15 @@ class Calls:
         )
 
     call_make_imb_pipeline = call_make_pipeline
+
+    def call_slice(self, walk, node, positional, keywords):
+        bounds = [one for one in positional[:2] if not (one.known and one.const[0] is None)]
+        few = all(
+            one.known and isinstance(one.const[0], int) and abs(one.const[0]) < FEW_ROWS
+            for one in bounds
+        )
+        text = ":".join(ast.unparse(one) for one in node.args[:2])
+        return Value("index", part=None if few else text, origins=joined(*positional).origins)
 
     def call_getattr(self, walk, node, positional, keywords):
         return Value()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import json
 from pathlib import Path
 import re
+import stat
 import tokenize
 
 from ...exceptions import SktrainError
@@ -59,9 +60,11 @@ def read_source(path) -> Source:
     Raises
     ------
     SktrainError
-        When the file cannot be read, is no notebook, or is no Python.
+        When the file cannot be read, is no notebook, is no Python, or holds no code.
     """
     path = Path(path)
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise SktrainError(f"{path} is no regular file; give a notebook or a script.")
     texts = _notebook(path) if path.suffix == ".ipynb" else [(None, _script(path))]
     lines, places = [], []
     for cell, text in texts:
@@ -69,7 +72,10 @@ def read_source(path) -> Source:
         _parse("\n".join(own), path, cell)
         lines += own
         places += [(cell, number) for number in range(1, len(own) + 1)]
-    return Source(_parse("\n".join(lines), path, None), places or [(None, 1)], str(path))
+    tree = _parse("\n".join(lines), path, None)
+    if not tree.body:
+        raise SktrainError(f"{path} holds no Python code; there is nothing to read.")
+    return Source(tree, places, str(path))
 
 
 def _script(path):
@@ -133,9 +139,12 @@ def _line(line):
 def _parse(text, path, cell):
     try:
         return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None)
-        place = f"line {line}" if cell is None else f"cell {cell}, line {line}"
+        place = [str(path)] + [f"cell {cell}"] * (cell is not None)
+        place += [f"line {line}"] * (line is not None)
+        deep = isinstance(error, (RecursionError, MemoryError))  # how ast says that it gives up
+        said = "it nests too deeply" if deep else getattr(error, "msg", error)
         raise SktrainError(
-            f"{path}, {place}: {getattr(error, 'msg', error)}. It is no Python that can be read."
+            f"{', '.join(place)}: {said}. It is no Python that can be read."
         ) from error

@@ -6,7 +6,9 @@ import re
 
 from ._calls import Calls
 from ._known import BENIGN, PREDICTS, RANDOM_FOLDS, UNORDERED_FOLDS
+from ._uses import only_drawn
 from ._values import Mark, Value, joined, line_of
+from ._watched import watched
 
 __all__ = ["Events", "Note"]
 
@@ -146,7 +148,7 @@ class Events(Calls):
         if name == "transform":
             return self._transformed(owner, X, node) if kind == "scaler" else _plain(X)
         if name in ("fit", "fit_predict", "fit_transform", "partial_fit"):
-            return self._trained(walk, node, owner, X, y, name)
+            return self._trained(walk, node, owner, X, y, name, keywords)
         if name in PREDICTS:
             return Value(
                 "data",
@@ -207,7 +209,7 @@ class Events(Calls):
         }
         return _plain(X).but(marks=X.marks | {mark}, columns=columns)
 
-    def _trained(self, walk, node, owner, X, y, name):
+    def _trained(self, walk, node, owner, X, y, name, keywords):
         search = owner.kind == "search"
         if X.origins or X.columns or X.all_marks():
             self.fitted_on(X, y, line_of(node), divided=search)
@@ -215,7 +217,9 @@ class Events(Calls):
             given = owner.args.get("cv")
             if given is not None or owner.name != "OptunaSearchCV":
                 self.folds(given, X, line_of(node))
-        after = owner.but(fitted=X, tuned=X if search else owner.tuned)
+        after = owner.but(
+            fitted=X, tuned=X if search else owner.tuned, stopped=watched(owner, keywords)
+        )
         if owner.kind == "unknown":
             after = after.but(kind="model")
         walk.rebind(node.func.value, after)
@@ -241,6 +245,9 @@ class Events(Calls):
             else:
                 self.seen_again.append((line, X))
             return
+        if not refits and model.stopped is not None and _overlap(model.stopped, X):
+            self.selections.append((None, X, line))
+            return
         loops = model.loops & self.active
         if loops:
             self.selections.append((loops, X, line))
@@ -265,8 +272,12 @@ class Events(Calls):
     def _chosen(self):
         """Choices made by a score, with no score on other rows after them."""
         for loops, X, line in self.selections:
-            honest = any(at > line and not _overlap(X, rows) for at, rows in self.finals)
-            if not honest and any(self._chooses(self.loops[one]) for one in loops):
+            honest = any(
+                (at > line or loops is None) and not _overlap(X, rows) for at, rows in self.finals
+            )
+            if honest:
+                continue
+            if loops is None or any(self._chooses(self.loops[one]) for one in loops):
                 yield Note("tuned_on_scored_rows", line)
 
     def _chooses(self, node):
@@ -324,8 +335,9 @@ class Events(Calls):
         return False
 
     def _columns_without_fit(self):
+        drawn = only_drawn(self.tree)
         for name, column in self.columns:
-            if isinstance(name, str) and not _LABELS.search(name):
+            if isinstance(name, str) and not _LABELS.search(name) and name not in drawn:
                 for mark in column.all_marks():
                     if mark.code in _FEATURE_MARKS:
                         yield Note(_FEATURE_MARKS[mark.code], mark.line)

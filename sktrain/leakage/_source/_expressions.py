@@ -4,7 +4,7 @@ import ast
 
 from . import _frames as frames
 from ._known import TRAIN_NAMES
-from ._values import Value, joined
+from ._values import MOST_ITEMS, Value, constant, joined
 
 __all__ = ["Expressions", "item_of"]
 
@@ -36,7 +36,7 @@ class Expressions:
         return joined(*children) if children else Value()
 
     def of_Constant(self, node):
-        return Value("const", const=(node.value,))
+        return constant(node.value)
 
     def of_Name(self, node):
         found = self.env.get(node.id)
@@ -59,7 +59,7 @@ class Expressions:
             for part in node.values
         ]
         if all(part.known for part in parts):
-            return Value("const", const=("".join(str(part.const[0]) for part in parts),))
+            return constant("".join(str(part.const[0]) for part in parts))
         return Value("const", const=(ast.unparse(node),))
 
     def of_Tuple(self, node):
@@ -76,13 +76,12 @@ class Expressions:
         for one in node.elts:
             value = self.value(one.value if isinstance(one, ast.Starred) else one)
             items += (value.items or [value]) if isinstance(one, ast.Starred) else [value]
-        const = (
-            (type(()) if kind == "tuple" else list)(item.const[0] for item in items)
-            if items and all(item.known for item in items)
-            else None
-        )
-        together = joined(*items)
-        return together.but(kind=kind, items=items, const=() if const is None else (const,))
+        known = items and all(item.known for item in items)
+        if len(items) > max(MOST_ITEMS, len(node.elts)):  # stars that double and double
+            items, known = items[-MOST_ITEMS:], False
+        several = tuple if kind == "tuple" else list
+        const = constant(several(item.const[0] for item in items)).const if known else ()
+        return joined(*items).but(kind=kind, items=items, const=const)
 
     def of_Dict(self, node):
         columns, items = {}, []
@@ -145,14 +144,14 @@ class Expressions:
         if left.known and right.known:
             found = _arithmetic(node.op, left.const[0], right.const[0])
             if found is not None:
-                return Value("const", const=(found,), loops=left.loops | right.loops)
+                return constant(found).but(loops=left.loops | right.loops)
         if (
             isinstance(node.op, ast.Add)
             and left.kind in ("list", "columns")
             and right.kind in ("list", "columns")
         ):
             items = [*(left.items or []), *(right.items or [])]
-            return joined(left, right).but(kind="list", items=items)
+            return joined(left, right).but(kind="list", items=items[-MOST_ITEMS:])
         result = joined(left, right)
         for one in (left, right):
             if one.kind == "negative" and not result.origins:

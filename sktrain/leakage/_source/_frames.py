@@ -4,8 +4,9 @@ import ast
 
 from ._values import Mark, Value, line_of
 
-__all__ = ["DATA", "attribute", "chosen_columns", "item"]
+__all__ = ["DATA", "FEW_ROWS", "attribute", "chosen_columns", "item"]
 
+FEW_ROWS = 50  # a slice that leaves out fewer rows off an end is a warm-up or an embargo, no split
 DATA = ("data", "frame", "unknown", "stat", "window", "groupby", "tuple", "list")
 
 
@@ -50,7 +51,7 @@ def item(walk, node, owner):
         return _rows(walk, owner, key, indexer)
     value = walk.value(key)
     if value.kind == "index":
-        return owner.but(part=value.part) if owner.kind in DATA else owner
+        return _indexed(owner, value) if owner.kind in DATA else owner
     names = _names(value)
     if names is not None and owner.kind in ("frame", "groupby", "unknown"):
         return _named(
@@ -62,7 +63,7 @@ def item(walk, node, owner):
         return _masked(walk, owner, key, value)
     if value.known and isinstance(value.const[0], int):
         return owner.but(kind="data" if owner.kind == "frame" else owner.kind, ident=None)
-    return _loosely(owner)
+    return _loosely(owner, key)
 
 
 def _of_container(walk, owner, key):
@@ -183,19 +184,25 @@ def _rows(walk, owner, key, indexer):
         return _slice(walk, owner, key)
     value = walk.value(key)
     if value.kind == "index":
-        return owner.but(part=value.part)
+        return _indexed(owner, value)
     if isinstance(key, (ast.Compare, ast.BoolOp, ast.UnaryOp, ast.BinOp)) or value.origins:
         return _masked(walk, owner, key, value)
     if value.known and isinstance(value.const[0], str) and indexer == "loc":
         return owner.but(part=owner.part or f"rows:{value.const[0]}")
     if value.known:
         return owner.but(kind="stat") if owner.kind == "data" else owner
-    return _loosely(owner)
+    return _loosely(owner, key)
 
 
-def _loosely(owner):
-    """Some rows, by something unknown: a part."""
-    return owner.but(part=owner.part or "some") if owner.kind in DATA else owner
+def _indexed(owner, index):
+    """Rows by an index that is known: folds, ``slice(a, b)``."""
+    return owner if index.part is None else owner.but(part=index.part)
+
+
+def _loosely(owner, key):
+    """Some rows, by something unknown: a part with the name of what chose it."""
+    part = owner.part or f"some:{ast.unparse(key)}"
+    return owner.but(part=part) if owner.kind in DATA else owner
 
 
 def _slice(walk, owner, key):
@@ -208,10 +215,10 @@ def _slice(walk, owner, key):
         return owner.but(reverse=not owner.reverse)
     bounds = [bound for bound in (low, high) if bound is not None]
     if not bounds or all(
-        bound.known and isinstance(bound.const[0], int) and abs(bound.const[0]) < 50
+        bound.known and isinstance(bound.const[0], int) and abs(bound.const[0]) < FEW_ROWS
         for bound in bounds
     ):
-        return owner  # a few rows off an end are no split
+        return owner
     text = f"{'' if key.lower is None else ast.unparse(key.lower)}:{'' if key.upper is None else ast.unparse(key.upper)}"
     return owner.but(part=f"{owner.part}/{text}" if owner.part else text)
 

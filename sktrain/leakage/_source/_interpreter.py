@@ -10,7 +10,7 @@ from ._events import Events
 from ._expressions import Expressions, item_of
 from ._known import BENIGN, LOADERS, SAMPLERS, SEARCHES, TIME_COLUMNS, TRAIN_NAMES, TRANSFORMERS
 from ._methods import call_method
-from ._values import Value, joined
+from ._values import MOST_ITEMS, Value, joined
 
 __all__ = ["Interpreter"]
 
@@ -114,7 +114,7 @@ class Interpreter(Expressions):
         if before.kind == "list":
             result = Value(
                 "list",
-                items=[*(before.items or []), *(more.items or [more])],
+                items=[*(before.items or []), *(more.items or [more])][-MOST_ITEMS:],
                 origins=before.origins | more.origins,
             )
         self.assign(node.target, result)

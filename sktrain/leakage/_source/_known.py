@@ -12,6 +12,8 @@ __all__ = [
     "METRICS",
     "PREDICTS",
     "RANDOM_FOLDS",
+    "RANDOM_NUMBERS",
+    "SAME",
     "SAMPLERS",
     "SCALED",
     "SEARCHES",
@@ -130,4 +132,10 @@ KEEPS = {
     "head", "tail", "query", "infer_objects", "convert_dtypes", "reindex", "to_frame", "set_axis", "rename_axis", "drop_duplicates", "clip",
     "round", "abs", "add", "sub", "mul", "div", "truediv", "pow", "where", "mask", "loc", "iloc", "values", "truncate", "swaplevel", "persist",
     "compute", "to_pandas", "select_dtypes", "asfreq", "tz_localize", "tz_convert", "sort", "float", "double", "numpy", "squeeze", "stack",
+}  # fmt: skip
+RANDOM_NUMBERS = {
+    "permutation", "rand", "random", "random_sample", "choice", "randn", "uniform", "randint", "normal",
+}  # fmt: skip
+SAME = {
+    "list", "tuple", "sorted", "set", "reversed", "copy", "deepcopy", "from_pandas", "clone", "frozenset",
 }  # fmt: skip

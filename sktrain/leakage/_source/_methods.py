@@ -4,7 +4,7 @@ import ast
 
 from ._frames import DATA
 from ._known import ELEMENTWISE, KEEPS, PREDICTS, STATISTICS, TIME_METHODS, WINDOWS
-from ._values import Mark, Value, joined, line_of
+from ._values import MOST_ITEMS, Mark, Value, constant, joined, line_of
 
 __all__ = ["call_method", "merged"]
 
@@ -50,15 +50,11 @@ def _container_method(walk, node, owner, name, positional):
     if name in ("append", "add", "extend") and positional:
         more = positional[0].items if name == "extend" and positional[0].items else [positional[0]]
         items = [*(owner.items or []), *more]
-        const = (
-            ([*owner.const[0], *(one.const[0] for one in more)],)
-            if owner.known and all(one.known for one in more)
-            else ()
-        )
+        before = owner.const[0] if owner.known else None if owner.items else ()
+        known = before is not None and all(one.known for one in more)
+        const = constant([*before, *(one.const[0] for one in more)]).const if known else ()
         together = joined(owner, *more)
-        if not owner.items and all(one.known for one in more):
-            const = ([one.const[0] for one in more],)
-        walk.rebind(node.func.value, together.but(kind=owner.kind, items=items[-200:], const=const))
+        walk.rebind(node.func.value, together.but(kind=owner.kind, items=items[-MOST_ITEMS:], const=const))
     if name == "remove" and positional and positional[0].known and owner.known:
         gone = positional[0].const[0]
         kept = [one for one in owner.items or [] if not (one.known and one.const[0] == gone)]
@@ -96,7 +92,8 @@ def _columns_method(owner, name, positional):
 def _text_method(owner, name, positional):
     text = owner.const[0]
     known = [one.const[0] for one in positional if one.known]
-    if len(known) == len(positional) and name in (
+    wide = name == "format" and ":" in text  # a width may ask for any number of blanks
+    if len(known) == len(positional) and not wide and name in (
         "startswith",
         "endswith",
         "lower",
@@ -107,7 +104,7 @@ def _text_method(owner, name, positional):
         "split",
     ):
         try:
-            return Value("const", const=(getattr(text, name)(*known),))
+            return constant(getattr(text, name)(*known))
         except (TypeError, ValueError, IndexError, KeyError):
             return Value()
     return Value()
@@ -117,6 +114,9 @@ def _data_method(walk, node, owner, name, positional, keywords):
     events = walk.events
     if name in TIME_METHODS:
         events.timed(owner)
+    if name in ("set_index", "sort_values", "groupby"):
+        for key in _keys(positional, keywords):
+            walk.time_column(key, owner)
     first = positional[0] if positional else keywords.get("periods", Value("const", const=(1,)))
     if name in ("shift", "pct_change", "diff") and owner.kind in DATA:
         return _shifted(walk, node, owner, name, first)
@@ -168,7 +168,6 @@ def _data_method(walk, node, owner, name, positional, keywords):
     if name == "rename" and owner.kind == "frame":
         return _renamed(owner, keywords.get("columns", first))
     if name == "set_index":
-        walk.time_column(first.const[0] if first.known else None, owner)
         return owner
     if name in ("head", "tail", "truncate", "query", "last", "first"):
         return (
@@ -179,6 +178,15 @@ def _data_method(walk, node, owner, name, positional, keywords):
     if name in ("reset_index", "resample"):
         return owner.but(kind="groupby", args={"by": "date"}) if name == "resample" else owner
     return _other(walk, owner, name, positional, keywords)
+
+
+def _keys(positional, keywords):
+    """Names of the columns that ``sort_values``, ``set_index`` or ``groupby`` are asked for."""
+    given = [*positional[:1], *(keywords[one] for one in ("by", "keys") if one in keywords)]
+    found = [one.const[0] for one in given if one.known]
+    return [
+        name for one in found for name in (one if isinstance(one, (list, tuple)) else [one])
+    ]
 
 
 def _is_split(node):

@@ -3,7 +3,11 @@
 import ast
 from dataclasses import dataclass, field, replace
 
-__all__ = ["Mark", "Value", "joined", "line_of"]
+__all__ = ["MOST_ITEMS", "Mark", "Value", "constant", "joined", "line_of"]
+
+MOST_ITEMS = 200  # of a list that is followed item by item; rows of features are given as fewer
+_MOST_WEIGHT = 10_000  # characters and items of a constant; names of columns are far shorter
+_MOST_NUMBER = 10**18
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Value:
     args: dict = field(default_factory=dict)
     fitted: object = None
     tuned: object = None
+    stopped: object = None
     loops: frozenset = frozenset()
     reverse: bool = False
     node: object = None
@@ -120,21 +125,45 @@ class Value:
 
     def all_marks(self) -> frozenset:
         """Marks of the value and of all its columns and items."""
-        found = set(self.marks)
-        for one in [*self.columns.values(), *(self.items or [])]:
-            found |= one.all_marks()
-        return frozenset(found)
+        return frozenset().union(*(one.marks for one in self._within()))
+
+    def _within(self):
+        """The value, its columns and items, and theirs; once each, however often they are shared."""
+        seen, waiting = {id(self)}, [self]
+        while waiting:
+            value = waiting.pop()
+            yield value
+            for one in [*value.columns.values(), *(value.items or [])]:
+                if id(one) not in seen:
+                    seen.add(id(one))
+                    waiting.append(one)
 
     def holds(self, ident) -> bool:
         """Whether a column is among the values."""
         if ident is None:
             return False
-        if ident == self.ident or ident in self.held:
-            return True
         root, name = ident
-        if root in self.bases and name not in self.bases[root] and name not in self.columns:
-            return True
-        return any(one.holds(ident) for one in [*self.columns.values(), *(self.items or [])])
+        return any(
+            ident == one.ident
+            or ident in one.held
+            or (root in one.bases and name not in one.bases[root] and name not in one.columns)
+            for one in self._within()
+        )
+
+
+def constant(const) -> Value:
+    """A known constant; unknown when it is so large that working with it would take long."""
+    return Value("const", const=(const,)) if _weight(const) <= _MOST_WEIGHT else Value()
+
+
+def _weight(const):
+    if isinstance(const, (str, bytes)):
+        return len(const)
+    if isinstance(const, int) and abs(const) > _MOST_NUMBER:
+        return _MOST_WEIGHT + 1
+    if isinstance(const, (list, tuple, set, frozenset)):  # made of constants that were weighed before
+        return 1 + sum(map(_weight, const))
+    return 1
 
 
 def joined(*values, kind="data") -> Value:

@@ -1,0 +1,184 @@
+"""Kinds of leaks beside their honest twins: one step apart, told apart; and files that are no code are refused in time."""
+
+import os
+
+import pytest
+
+from sktrain.exceptions import SktrainError
+from sktrain.leakage import audit_source
+
+_BARS = """
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+bars = pd.read_csv("bars.csv", parse_dates=["date"], index_col="date")
+X, y = bars[["a", "b"]], bars["y"]
+X_train, X_val, X_test = X[:1500], X[1500:2000], X[2000:]
+y_train, y_val, y_test = y[:1500], y[1500:2000], y[2000:]
+"""
+_XGB = _BARS + "import xgboost as xgb\n"
+_KERAS = _BARS + "from tensorflow import keras\nmodel = keras.Sequential([keras.layers.Dense(1)])\n"
+_STOP = "callbacks=[keras.callbacks.EarlyStopping(patience=3)]"
+_ROWS = """
+from sklearn.model_selection import KFold, cross_val_score
+from sklearn.linear_model import LogisticRegression
+import pandas as pd
+frame = pd.read_csv("study.csv"){then}
+X, y = frame[["a", "b"]], frame["y"]
+cross_val_score(LogisticRegression(), X, y, cv=KFold(5, shuffle=True, random_state=0))
+"""
+_CENTRED = """
+import pandas as pd
+import matplotlib.pyplot as plt
+bars = pd.read_csv("bars.csv", parse_dates=["date"], index_col="date")
+bars["trend"] = bars["close"].rolling(51, center=True).mean()
+"""
+_SERVED = """
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+async def rows(session):
+    answer = await session.get("https://example.com/rows")
+    return pd.DataFrame(await answer.json(), columns={columns})
+async def main(session):
+    frame = await rows(session)
+    a, b, c, d = train_test_split(frame[["v"]], frame["y"])
+    print(LogisticRegression().fit(a, c).score(b, d))
+"""
+PAIRS = {
+    "early stopping of trees on the test": (
+        _XGB
+        + "m = xgb.XGBClassifier(early_stopping_rounds=9)\n"
+        + "m.fit(X_train, y_train, eval_set=[(X_val, y_val), (X_test, y_test)])\nm.score(X_test, y_test)\n",
+        "tuned_on_scored_rows",
+        _XGB
+        + "m = xgb.XGBClassifier(early_stopping_rounds=9)\n"
+        + "m.fit(X_train, y_train, eval_set=[(X_train, y_train), (X_val, y_val)])\nm.score(X_test, y_test)\n",
+    ),
+    "watching the test without a choice": (
+        _XGB
+        + "m = xgb.XGBClassifier()\n"
+        + "m.fit(X_train, y_train, eval_set=[(X_test, y_test)], early_stopping_rounds=5)\nm.score(X_test, y_test)\n",
+        "tuned_on_scored_rows",
+        _XGB
+        + "m = xgb.XGBClassifier()\nm.fit(X_train, y_train, eval_set=[(X_test, y_test)])\nm.score(X_test, y_test)\n",
+    ),
+    "early stopping of a net on the test": (
+        _KERAS
+        + f"model.fit(X_train, y_train, validation_data=(X_test, y_test), {_STOP})\nmodel.evaluate(X_test, y_test)\n",
+        "tuned_on_scored_rows",
+        _KERAS
+        + f"model.fit(X_train, y_train, validation_data=(X_val, y_val), {_STOP})\n"
+        + "model.evaluate(X_val, y_val)\nmodel.evaluate(X_test, y_test)\n",
+    ),
+    "the train function of a library": (
+        _XGB
+        + "train, test = xgb.DMatrix(X_train, label=y_train), xgb.DMatrix(X_test, label=y_test)\n"
+        + 'm = xgb.train({}, train, 99, evals=[(test, "test")], early_stopping_rounds=9)\n'
+        + "from sklearn.metrics import log_loss\nlog_loss(y_test, m.predict(test))\n",
+        "tuned_on_scored_rows",
+        _XGB
+        + "train, val = xgb.DMatrix(X_train, label=y_train), xgb.DMatrix(X_val, label=y_val)\n"
+        + 'm = xgb.train({}, train, 99, evals=[(val, "val")], early_stopping_rounds=9)\n'
+        + "from sklearn.metrics import log_loss\nlog_loss(y_test, m.predict(xgb.DMatrix(X_test)))\n",
+    ),
+    "rows by slice objects": (
+        _BARS
+        + "first = slice(0, 1500)\nm = LogisticRegression().fit(X.iloc[first], y.iloc[first])\n"
+        + "m.score(X.iloc[first], y.iloc[first])\n",
+        "scored_on_training_rows",
+        _BARS
+        + "first, last = slice(0, 1500), slice(1500, None)\nm = LogisticRegression().fit(X.iloc[first], y.iloc[first])\n"
+        + "m.score(X.iloc[last], y.iloc[last])\n",
+    ),
+    "rows by ranges": (
+        _BARS
+        + "old = range(1500)\nm = LogisticRegression().fit(X.iloc[old], y.iloc[old])\nm.score(X.iloc[old], y.iloc[old])\n",
+        "scored_on_training_rows",
+        _BARS
+        + "old, new = range(1500), range(1500, 2500)\nm = LogisticRegression().fit(X.iloc[old], y.iloc[old])\n"
+        + "m.score(X.iloc[new], y.iloc[new])\n",
+    ),
+    "rows sorted by their date": (
+        _ROWS.format(then='.sort_values("date")'),
+        "random_split",
+        _ROWS.format(then='.sort_values("age")'),
+    ),
+    "rows sorted by stock and date": (
+        _ROWS.format(then='.sort_values(by=["ticker", "date"])'),
+        "random_split",
+        _ROWS.format(then='.sort_values(by=["clinic", "age"])'),
+    ),
+    "rows from an answer": (
+        _SERVED.format(columns='["time", "open", "close", "v", "y"]'),
+        "random_split",
+        _SERVED.format(columns='["age", "v", "y"]'),
+    ),
+    "a centred window that is traded": (
+        _CENTRED
+        + 'bars["signal"] = bars["close"] > bars["trend"]\nbars["pnl"] = bars["signal"] * bars["close"].pct_change().shift(-1)\n',
+        "centred_window",
+        _CENTRED + 'bars[["close", "trend"]].plot()\nplt.show()\n',
+    ),
+    "a centred window that is saved": (
+        _CENTRED + 'plt.plot(bars.index, bars["trend"])\nbars.to_parquet("features.parquet")\n',
+        "centred_window",
+        _CENTRED + 'plt.plot(bars.index, bars.trend)\nprint(bars["trend"].describe())\n',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_twins_are_told_apart(tmp_path, name):
+    leaking, code, honest = PAIRS[name]
+    script = tmp_path / "study.py"
+    script.write_text(leaking)
+    assert code in {one.code for one in audit_source(script).findings}
+    script.write_text(honest)
+    report = audit_source(script)
+    assert report.status == "PASS", report.summary()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.py", ""),
+        ("a.py", "# a comment\n"),
+        ("a.ipynb", '{"cells": []}'),
+        ("a.ipynb", '{"cells": [{"cell_type": "markdown", "source": "words"}]}'),
+        ("a.ipynb", '{"cells": [{"cell_type": "code"}]}'),
+        ("a.ipynb", '{"cells": [{"cell_type": "code", "source": "%matplotlib inline"}]}'),
+    ],
+)
+def test_a_file_without_code_is_no_clean_file(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SktrainError, match="holds no Python code"):
+        audit_source(tmp_path / name)
+
+
+def test_a_pipe_or_a_folder_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "study.py")
+    for path in (tmp_path / "study.py", tmp_path):
+        with pytest.raises(SktrainError, match="no regular file"):
+            audit_source(path)
+
+
+_GROWS = {
+    "lists": "x = [1]\n" + "x = x + x\n" * 60 + "x += x\n" * 60,
+    "stars": "x = ['a']\n" + "x = [*x, *x]\n" * 60 + "for one in x:\n    x.extend(x)\n" * 3,
+    "texts": "x = 'ab'\n" + "x = f'{x}{x}'\n" * 60 + "x = 'a'\n" + "x = x.replace('a', 'aa')\n" * 60,
+    "widths": "x = '{:>99999999999}'.format(1)\n",
+    "pairs": "x = (1,)\n" + "x = (x, x)\n" * 60 + "x = f'{x}'\n",
+    "frames": "import pandas as pd\nx = pd.read_csv('x')\n" + "x = [x, x]\n" * 60 + "pd.concat(x)\n",
+    "numbers": "x = 12\n" + "x = x * x\n" * 60 + f"range({10**30})\nrange(1, 2, 0)\n",
+    "calls": "def f0(x):\n    return x\n"
+    + "".join(f"def f{k}(x):\n    return f{k - 1}(x) + f{k - 1}(x)\n" for k in range(1, 40))
+    + "f39(1)\n",
+}
+
+
+@pytest.mark.parametrize("name", _GROWS)
+def test_what_doubles_and_doubles_stays_small(tmp_path, name):
+    """2**60 items, or a number of 2**60 digits, would never end."""
+    script = tmp_path / "study.py"
+    script.write_text(_GROWS[name])
+    assert audit_source(script).status == "PASS"
