@@ -255,7 +255,8 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     def __setstate__(self, state):
         if "report_" in state:
             state = {**state, "report_": CompressionReport(**state["report_"])}
-        state = {"random_state": None, **state}  # files written before there was one
+        if "random_state" not in state:  # files written before there was one
+            state = {**state, "random_state": None}
         super().__setstate__(state)
 
     def __reduce_ex__(self, protocol):

@@ -38,8 +38,9 @@ def narrow(model, target):
     fitted = nets_in(model)
     for net in fitted:
         if type(net.module_) not in _plans():
+            own = getattr(net.module_, "network", net.module_)  # a network of the user's own stands behind a standardization
             raise SktrainError(
-                f"structured=True must know how units are wired: it takes sktrain's own networks, not {type(net.module_).__name__}. "
+                f"structured=True must know how units are wired: it takes sktrain's own networks, not {type(own).__name__}. "
                 "structured=False takes any."
             )
     before = after = 0

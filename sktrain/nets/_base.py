@@ -120,6 +120,8 @@ class NetClassifier(NetParams, InputReader, Updating, Inference, TrainingLoop, N
         ``weight`` (m,) float32, and ``key`` (m,) float64, the random number by which each was chosen.
     update_ : UpdateReport
         What the last ``partial_fit`` of the fitted net did: whether it was accepted, by which rows, and why.
+    label_horizon_ : int, str or None
+        What the labels of ``fit`` were said to look ahead: bars, or a length of time; None when nothing said it.
     validation_ : ValidationBlock
         Which rows were validated on, or why none.
     stop_reason_ : str

@@ -32,6 +32,8 @@ class TrainingLoop(Hooks, MixedPrecision):
             self._learn(job)
         vars(self).pop("changed_", None)
         self.validation_ = job.block
+        if not again or job.block.horizon is not None:
+            self.label_horizon_ = job.block.horizon
         self.stop_reason_, self.n_epochs_ = None, 0
         self._device = torch.device(self.device)
         size = len(job.train) if self.batch_size == -1 else self.batch_size

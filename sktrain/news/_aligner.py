@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 from sklearn.base import BaseEstimator
+from sklearn.utils import TransformerTags
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -170,6 +171,7 @@ class NewsAligner(BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.target_tags.required = False
         tags.no_validation = True
+        tags.transformer_tags = TransformerTags()  # a transformer without fit_transform: it learns from articles, not from bars
         return tags
 
     def _half_life(self):

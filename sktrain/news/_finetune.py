@@ -111,6 +111,10 @@ def _times(X):
 
 def last_block(X, y, label_end_times, fraction):
     """Masks of the rows before the last ``fraction`` of unique times whose labels were known by then, and of the rows in it."""
+    if isinstance(X.index, pd.DatetimeIndex) and isinstance(getattr(y, "index", None), pd.RangeIndex):
+        said = y.attrs  # labels beside the texts, in their order
+        y = pd.Series(y.to_numpy(), X.index)
+        y.attrs = said
     spans, _ = label_spans(X, y, label_end_times=label_end_times, caller="PretrainedNewsEncoder.fit")
     n_times = len(spans.axis)
     first = min(n_times - 1, int(np.floor(n_times * (1 - fraction))))

@@ -215,7 +215,9 @@ class Decoder:
         waits = list(parts)[-1:] == [getattr(cls, "_late", None)]  # what is last, nothing refers to
         late = parts.pop(cls._late) if waits else None
         state = {_named(key): self.decode(item) for key, item in parts.items()}
-        state = {**_later_parameters(cls, state), **state}
+        waiting = {cls._late} if waits else set()
+        later = _later_parameters(cls, state)
+        state |= {key: value for key, value in later.items() if key not in waiting}
         if hasattr(cls, "_inflates"):
             self.budget.spend(cls._inflates(state))
         if hasattr(value, "__setstate__"):

@@ -105,11 +105,12 @@ def horizon_of(estimator):
     own = getattr(estimator, "horizon", None)
     if own is not None:
         return shown_span(as_span("horizon", own, minimum=0))
-    learned = getattr(getattr(estimator, "validation_", None), "horizon", None)
+    learned = getattr(estimator, "label_horizon_", None)
     if learned is not None:
         return learned
     parts = [step for _, step in getattr(estimator, "steps", ())[-1:]]
-    parts += list(getattr(estimator, "estimators_", None) or ())
+    members = getattr(estimator, "estimators_", None)
+    parts += members if isinstance(members, list) else []
     names = ("best_estimator_", "estimator_", "estimator")
     parts += [getattr(estimator, name) for name in names if hasattr(estimator, name)]
     parts += [part[1] for part in getattr(estimator, "estimators", None) or () if isinstance(part, tuple)]

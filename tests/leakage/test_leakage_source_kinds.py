@@ -44,7 +44,60 @@ async def main(session):
     a, b, c, d = train_test_split(frame[["v"]], frame["y"])
     print(LogisticRegression().fit(a, c).score(b, d))
 """
+_SERIES = """
+import numpy as np
+import pandas as pd
+prices = pd.read_csv("bars.csv", index_col="date", parse_dates=True)["close"]
+returns = prices.pct_change()
+position = np.sign({})
+trade = position * returns.shift(-1)
+print(trade.mean() / trade.std())
+"""
+_POLARS = """
+import polars as pl
+from sklearn.linear_model import LogisticRegression
+bars = pl.read_csv("bars.csv", try_parse_dates=True).sort("date")
+bars = bars.with_columns(
+    pl.col("open").{}.alias("gap"), up=pl.col("close").shift(-1) > pl.col("close")
+).drop_nulls()
+old, new = bars[:2000], bars[2000:]
+m = LogisticRegression().fit(old.select("gap").to_numpy(), old["up"].to_numpy())
+m.score(new.select("gap").to_numpy(), new["up"].to_numpy())
+"""
+_MACRO = _BARS + """
+macro = pd.read_csv("gdp.csv", index_col=0, parse_dates=True)["gdp"]
+bars["gdp"] = macro.reindex(bars.index, method="{}")
+m = LogisticRegression().fit(bars[["gdp"]][:1500], y[:1500])
+m.score(bars[["gdp"]][1500:], y[1500:])
+"""
 PAIRS = {
+    "a position of series": (
+        _SERIES.format("returns.rolling(5, center=True).mean()"),
+        "centred_window",
+        _SERIES.format("returns.rolling(5).mean()"),
+    ),
+    "a position of the next return": (
+        _SERIES.format("prices.shift(-1) - prices"),
+        "shift_ahead",
+        _SERIES.format("(prices.shift(-1) - prices).shift(1)"),
+    ),
+    "columns of polars": (
+        _POLARS.format("shift(-1)"),
+        "shift_ahead",
+        _POLARS.format("shift(1)"),
+    ),
+    "gaps filled by reindex": (_MACRO.format("bfill"), "backfill", _MACRO.format("ffill")),
+    "early stopping by a callback": (
+        _XGB
+        + "import lightgbm as lgb\nm = lgb.LGBMClassifier()\n"
+        + "m.fit(X_train, y_train, eval_set=[(X_test, y_test)], callbacks=[lgb.early_stopping(9)])\n"
+        + "m.score(X_test, y_test)\n",
+        "tuned_on_scored_rows",
+        _XGB
+        + "import lightgbm as lgb\nm = lgb.LGBMClassifier()\n"
+        + "m.fit(X_train, y_train, eval_set=[(X_test, y_test)], callbacks=[lgb.log_evaluation(9)])\n"
+        + "m.score(X_test, y_test)\n",
+    ),
     "early stopping of trees on the test": (
         _XGB
         + "m = xgb.XGBClassifier(early_stopping_rounds=9)\n"
@@ -181,4 +234,33 @@ def test_what_doubles_and_doubles_stays_small(tmp_path, name):
     """2**60 items, or a number of 2**60 digits, would never end."""
     script = tmp_path / "study.py"
     script.write_text(_GROWS[name])
+    assert audit_source(script).status == "PASS"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'df[["a", ["b"]]] = df["c"]',
+        "df.drop(0, axis=1)",
+        'df.drop(columns=[["a"], 1])',
+        "del df[[1]]",
+        "df.pop([])",
+        'df.insert(0, ["a"], df["b"])',
+        "df.columns.drop(3)",
+        "df.rename(columns={'a': ['b']})",
+        "df.sort_values([['a']])",
+        "df.loc[:, [['a']]] = 1",
+        "dict(a=1)[[1]] = 2",
+        "f.map(f)\nf.map(f)(df)",
+        "pd.DataFrame(df, columns=[['a']])",
+        "df[{'a': [1]}]",
+        "df.shift([1, -1])",
+        "df.rolling('5D', center=True)",
+        "df.head(*[[1]])",
+        "x = [c for c in df.columns if c in [['a']]]",
+    ],
+)
+def test_odd_names_are_followed_without_an_error(tmp_path, line):
+    script = tmp_path / "study.py"
+    script.write_text(f"import pandas as pd\ndef f(x): return x\ndf = pd.read_csv('x')\ndf['a'] = 1\n{line}\n")
     assert audit_source(script).status == "PASS"

@@ -34,7 +34,7 @@ from sktrain.exceptions import CorruptFileError
 from sktrain.persistence import _probes, read_manifest
 from sktrain.persistence._decoder import Decoder
 
-SMALL = {"max_epochs": 1, "random_state": 0, "horizon": 0, "module__hidden_size": 8}
+SMALL = {"max_epochs": 1, "random_state": 0, "module__hidden_size": 8}
 
 
 @pytest.fixture(scope="module")

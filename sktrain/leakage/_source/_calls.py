@@ -386,6 +386,9 @@ class Calls:
         rows = positional[0] if positional else Value()
         return rows.but(reverse=not rows.reverse)
 
+    def call_early_stopping(self, walk, node, positional, keywords):
+        return Value(name="early_stopping")
+
     def call_train(self, walk, node, positional, keywords):
         """``xgboost.train`` and ``lightgbm.train``: parameters and rows enter, a model leaves."""
         X = next(

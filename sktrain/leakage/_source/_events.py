@@ -22,6 +22,7 @@ _LABELS = re.compile(
     r"(^y_|^y$|target|label|fut|fwd|forward|next|outcome|pnl|p_l|profit|strategy|exit|lead|ahead|tomorrow|response)",
     re.I,
 )
+_RETURNS = re.compile(r"(^|[^a-z])(log_?)?(ret|rets|returns?|pct|diff|pct_change|r)([^a-z]|$)", re.I)
 _LEARNERS = re.compile(r"scal|norm|pca|imput|select|encod|transf|reduc", re.I)
 
 
@@ -104,6 +105,16 @@ class Events(Calls):
         )
         if X.holds(y.ident) or (decided and y.ident is None):
             self.note("target_in_features", line)
+
+    def multiplied(self, left, right):
+        """A position times a return: what the position knows of later rows is traded on."""
+        for (side, node), (_, other) in ((left, right), (right, left)):
+            marks = [mark for mark in side.marks if mark.code in _FEATURE_MARKS]
+            text = ast.unparse(node) if marks else ""
+            outcome = _RETURNS.search(text) or _LABELS.search(text)
+            if marks and not outcome and _RETURNS.search(ast.unparse(other)):
+                for mark in marks:
+                    self.note(_FEATURE_MARKS[mark.code], mark.line)
 
     def folds(self, cv, X, line):
         """A way to make folds, applied to rows."""

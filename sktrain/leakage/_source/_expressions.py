@@ -152,6 +152,8 @@ class Expressions:
         ):
             items = [*(left.items or []), *(right.items or [])]
             return joined(left, right).but(kind="list", items=items[-MOST_ITEMS:])
+        if isinstance(node.op, ast.Mult):
+            self.events.multiplied((left, node.left), (right, node.right))
         result = joined(left, right)
         for one in (left, right):
             if one.kind == "negative" and not result.origins:

@@ -10,7 +10,7 @@ from ._events import Events
 from ._expressions import Expressions, item_of
 from ._known import BENIGN, LOADERS, SAMPLERS, SEARCHES, TIME_COLUMNS, TRAIN_NAMES, TRANSFORMERS
 from ._methods import call_method
-from ._values import MOST_ITEMS, Value, joined
+from ._values import MOST_ITEMS, Value, joined, names_in
 
 __all__ = ["Interpreter"]
 
@@ -256,10 +256,9 @@ class Interpreter(Expressions):
     def _names(self, node):
         key = self.value(node)
         if key.known:
-            const = key.const[0]
-            return list(const) if isinstance(const, (list, tuple)) else [const]
+            return names_in(key.const[0])
         if key.items:
-            return [one.const[0] for one in key.items if one.known]
+            return [name for one in key.items if one.known for name in names_in(one.const[0])]
         return [("unknown", ast.unparse(node))]
 
     def assign_column(self, node, frame, name, value):

@@ -4,7 +4,7 @@ import ast
 
 from ._frames import DATA
 from ._known import ELEMENTWISE, KEEPS, PREDICTS, STATISTICS, TIME_METHODS, WINDOWS
-from ._values import MOST_ITEMS, Mark, Value, constant, joined, line_of
+from ._values import MOST_ITEMS, Mark, Value, constant, joined, line_of, names_in
 
 __all__ = ["call_method", "merged"]
 
@@ -22,6 +22,8 @@ def call_method(walk, node, owner, name):
         return walk.events.method(walk, node, owner, name, positional, keywords)
     if owner.kind in ("list", "dict", "set"):
         return _container_method(walk, node, owner, name, positional)
+    if owner.kind == "function":
+        return joined(*positional, *keywords.values())
     if owner.kind == "columns":
         return _columns_method(owner, name, positional)
     if owner.known and isinstance(owner.const[0], str):
@@ -39,10 +41,11 @@ def call_method(walk, node, owner, name):
 def _in_place(walk, node, owner, name, positional):
     key = positional[0] if positional else Value()
     if name == "pop" and key.known:
-        walk.rebind(node.func.value, owner.without([key.const[0]]))
-        return owner.column(key.const[0])
+        walk.rebind(node.func.value, owner.without(key.const[0]))
+        return owner.column(names_in(key.const[0])[0]) if names_in(key.const[0]) else Value()
     if name == "insert" and len(positional) == 3 and positional[1].known:
-        walk.assign_column(node.func.value, owner, positional[1].const[0], positional[2])
+        for name in names_in(positional[1].const[0]):
+            walk.assign_column(node.func.value, owner, name, positional[2])
     return Value()
 
 
@@ -85,7 +88,7 @@ def _container_method(walk, node, owner, name, positional):
 def _columns_method(owner, name, positional):
     gone = positional[0].const[0] if positional and positional[0].known else None
     if name in ("drop", "difference", "remove") and gone is not None:
-        return owner.but(scope=owner.scope.without([gone] if isinstance(gone, str) else gone))
+        return owner.but(scope=owner.scope.without(gone))
     return owner
 
 
@@ -114,7 +117,7 @@ def _data_method(walk, node, owner, name, positional, keywords):
     events = walk.events
     if name in TIME_METHODS:
         events.timed(owner)
-    if name in ("set_index", "sort_values", "groupby"):
+    if name in ("set_index", "sort_values", "sort", "groupby"):
         for key in _keys(positional, keywords):
             walk.time_column(key, owner)
     first = positional[0] if positional else keywords.get("periods", Value("const", const=(1,)))
@@ -125,7 +128,8 @@ def _data_method(walk, node, owner, name, positional, keywords):
     if owner.kind == "window":
         return owner.but(kind="data", basis=None, ident=None, columns={})
     if name in _FILLS_BACK or (
-        name == "fillna" and _says(keywords.get("method", Value()), _FILLS_BACK)
+        name in ("fillna", "reindex", "reindex_like", "asfreq")
+        and _says(keywords.get("method", Value()), (*_FILLS_BACK, "nearest"))
     ):
         events.timed(owner)
         return _marked(owner, Mark("backfill", line_of(node)))
@@ -151,8 +155,13 @@ def _data_method(walk, node, owner, name, positional, keywords):
         return events.sampled(owner, node, positional, keywords)
     if name == "sort_index" and _says(keywords.get("ascending", Value()), (False,)):
         return owner.but(reverse=not owner.reverse)
-    if name == "assign":
-        return _assigned(walk, owner, keywords)
+    if name in ("assign", "with_columns"):
+        named = {one.name: one for one in positional if one.name and one.kind == "data"}
+        return _assigned(walk, owner, named | keywords)
+    if name == "alias" and first.known:  # the name of a column in polars
+        return owner.but(kind="data", name=first.const[0])
+    if name == "select" and owner.kind == "frame" and _keys([*positional], {}):
+        return owner.select([key for one in positional for key in _keys([one], {})])
     if name in ("join", "merge", "combine_first"):
         other = positional[0] if positional else Value()
         return merged(owner, other)
@@ -184,9 +193,7 @@ def _keys(positional, keywords):
     """Names of the columns that ``sort_values``, ``set_index`` or ``groupby`` are asked for."""
     given = [*positional[:1], *(keywords[one] for one in ("by", "keys") if one in keywords)]
     found = [one.const[0] for one in given if one.known]
-    return [
-        name for one in found for name in (one if isinstance(one, (list, tuple)) else [one])
-    ]
+    return names_in(found)
 
 
 def _is_split(node):
@@ -431,8 +438,7 @@ def _dropped(walk, node, owner, positional, keywords):
     if owner.kind != "frame":
         return owner
     if gone.known:
-        names = gone.const[0]
-        return owner.without([names] if isinstance(names, str) else list(names))
+        return owner.without(gone.const[0])
     if gone.items:
         return owner.without([one.const[0] for one in gone.items if one.known])
     return owner.but(columns={}, bases={})
@@ -457,7 +463,8 @@ def _filtered(owner, keywords):
 def _renamed(owner, names):
     if names.kind != "dict" or not names.columns:
         return owner
-    new = {name: value.const[0] for name, value in names.columns.items() if value.known}
+    known = {name: value.const[0] for name, value in names.columns.items() if value.known}
+    new = {name: to for name, to in known.items() if isinstance(to, str)}
     columns = {
         new.get(name, name): owner.column(name)
         for name in [*owner.columns, *(old for old in new if old not in owner.columns)]

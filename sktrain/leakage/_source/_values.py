@@ -3,7 +3,7 @@
 import ast
 from dataclasses import dataclass, field, replace
 
-__all__ = ["MOST_ITEMS", "Mark", "Value", "constant", "joined", "line_of"]
+__all__ = ["MOST_ITEMS", "Mark", "Value", "constant", "joined", "line_of", "names_in"]
 
 MOST_ITEMS = 200  # of a list that is followed item by item; rows of features are given as fewer
 _MOST_WEIGHT = 10_000  # characters and items of a constant; names of columns are far shorter
@@ -118,9 +118,10 @@ class Value:
 
     def without(self, names) -> "Value":
         """A frame that lacks some columns."""
+        names = frozenset(names_in(names))
         kept = {name: value for name, value in self.columns.items() if name not in names}
         return self.but(
-            columns=kept, bases={root: gone | set(names) for root, gone in self.bases.items()}
+            columns=kept, bases={root: gone | names for root, gone in self.bases.items()}
         )
 
     def all_marks(self) -> frozenset:
@@ -149,6 +150,13 @@ class Value:
             or (root in one.bases and name not in one.bases[root] and name not in one.columns)
             for one in self._within()
         )
+
+
+def names_in(const) -> list:
+    """Names in a constant: of one column, of several, or of groups of them."""
+    if isinstance(const, (list, tuple, set, frozenset)):
+        return [name for one in const for name in names_in(one)]
+    return [const]
 
 
 def constant(const) -> Value:
