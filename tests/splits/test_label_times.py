@@ -491,6 +491,10 @@ TABLES = {
         lambda: pd.DataFrame({"x": 0.0}, np.arange(100) * 86400 + 1_600_000_000),
         "epoch numbers",
     ),
+    "an index of epochs as floats": (
+        lambda: pd.DataFrame({"x": 0.0}, np.arange(100) * 86400.0 + 1_600_000_000),
+        "epoch numbers",
+    ),
     "shuffled numbers": (
         lambda: pd.DataFrame({"x": 0.0}, np.random.default_rng(0).permutation(100)),
         "not increasing",
