@@ -136,7 +136,10 @@ def _folds(console, rows):
 def predictions(frame):
     """One row per newest bar."""
     rows = [
-        [f"{value:.3f}" if isinstance(value, float) else str(value) for value in row]
+        [
+            f"{value:.3f}" if isinstance(value, float) else str(value).removesuffix(" 00:00:00")
+            for value in row
+        ]
         for row in frame.itertuples(index=False)
     ]
     _print(_console(), None, [shown(name) for name in frame.columns], rows)
