@@ -42,6 +42,9 @@ def _check_numbers(bars, name, index):
     if not numeric or dtype == np.float16:  # unsigned differences wrap round, half precision loses cents
         raise InvalidBarsError(f"Column {name!r} has dtype {dtype}, expected float64 or signed integers. Convert it with pd.to_numeric(...).astype(float).")
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    least, most = values.min(), values.max()  # NaN if there is one
+    if (least > 0 if name in _PRICES else least >= 0) and most <= _LARGEST:
+        return values
     bad = ~np.isfinite(values)
     if bad.any():
         row = int(np.argmax(bad))
@@ -59,6 +62,9 @@ def _check_numbers(bars, name, index):
 
 def _check_range(values, index):
     high, low = values["high"], values["low"]
+    inner = [values[name] for name in ("open", "close") if name in values]
+    if inner and all((low <= one).all() and (one <= high).all() for one in inner):
+        return  # nothing to find, not even after rounding
     if (high < low).any():
         row = int(np.argmax(high < low))
         raise InvalidBarsError(f"high < low in {row_name(index, row)}: high {high[row]:g}, low {low[row]:g} ({int((high < low).sum())} such rows).")

@@ -7,6 +7,7 @@ stale: the ends it knows are not theirs.
 
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 import zlib
 
 import numpy as np
@@ -16,6 +17,7 @@ from .._history import Handle, locate_rows
 from .._spans import Spans
 from ..exceptions import InvalidSplitError, SktrainError
 from ._ends import ends_from_times
+from ._stale import FEW, first_stale, label_columns
 from ._times import time_axis
 
 __all__ = [
@@ -99,6 +101,27 @@ class LabelTimes(Handle):
     def find(self, index: pd.Index) -> np.ndarray:
         """Places of the rows of ``index`` among the rows known here, -1 where a row is not known."""
         return locate_rows(self._index, index)
+
+    @property
+    def is_continuous(self) -> bool:
+        """Whether most labels stand once, as targets of a regression do: then any values are a function of them."""
+        return len(self._labels) > max(FEW, len(self._index) // 2)
+
+    def find_in_symbols(self, times: np.ndarray) -> np.ndarray:
+        """For distinct times without symbols: where they stand among the rows of every symbol that holds all of them.
+
+        Returns
+        -------
+        ndarray of intp, shape (n_symbols, len(times))
+        """
+        order = np.argsort(times, kind="stable")
+        own = _own_times(self._index)
+        place = np.minimum(np.searchsorted(times[order], own), len(times) - 1)
+        rows = np.flatnonzero(times[order][place] == own)
+        symbols = self._index.codes[0][rows]
+        holds_all = np.bincount(symbols, minlength=len(self._index.levels[0])) == len(times)
+        rows, symbols = rows[holds_all[symbols]], symbols[holds_all[symbols]]
+        return rows[np.lexsort((order[place[rows]], symbols))].reshape(-1, len(times))
 
     def latest_ends(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """For times without symbols: the latest end of any symbol's label there, and which times are known at all."""
@@ -254,20 +277,25 @@ class Carried:
         """The first row whose label does not follow from the handle's: (row, its label, the handle's); None when all do."""
         if self.places is None or y is None:
             return None
-        values = np.asarray(y)
-        if values.ndim == 2:
-            values = values[:, 0] if values.shape[1] == 1 else None
-        if values is None or values.dtype.kind == "c":
-            return None
-        return _first_stale(values, self.known, self.places, self.handle)
+        found = [
+            first_stale(values, self.known, self.places, self.handle) for values in label_columns(y)
+        ]
+        return min((stale for stale in found if stale is not None), default=None, key=itemgetter(0))
 
 
-def carried(axis, handle: LabelTimes | None) -> Carried | None:
-    """What ``handle`` knows of the rows of ``axis``; None when it knows none of them."""
-    if handle is None or axis.index is None or not len(handle.index):
+def carried(axis, handle: LabelTimes | None, y=None) -> Carried | None:
+    """What ``handle`` knows of the rows of ``axis``, whose labels are ``y``; None when it knows none of them.
+
+    Rows without symbols that a handle of a panel knows may be those of one symbol (``y.loc["A"]``): then their times stand once,
+    and what it knows of them is what it knows of the symbols whose labels they may be.
+    """
+    if handle is None or axis.index is None or not len(handle.index) or not len(axis.index):
         return None
     panel, flat = isinstance(handle.index, pd.MultiIndex), not isinstance(axis.index, pd.MultiIndex)
     if panel and flat:
+        places = [] if axis.index.has_duplicates else handle.find_in_symbols(axis.times)
+        if len(places):
+            return _of_one_symbol(handle, places, y)
         end, known = handle.latest_ends(axis.times)
         return Carried(end, known, None, handle) if known.any() else None
     places = handle.find(axis.index)
@@ -275,68 +303,17 @@ def carried(axis, handle: LabelTimes | None) -> Carried | None:
     return Carried(handle.end[places], known, places, handle) if known.any() else None
 
 
-def _first_stale(values, known, places, handle):
-    """Labels follow when each distinct label of the handle became one value, or that value and one common mask value."""
-    codes = handle.codes[places].astype(np.intp)
-    new, distinct = _numbered(values)
-    usable = known & (codes >= 0) & (new >= 0)
-    if not usable.any():
-        return None
-    n_old, n_new = len(handle.labels), len(distinct)
-    pairs = codes * n_new + new
-    counts = np.bincount(pairs if usable.all() else pairs[usable], minlength=n_old * n_new).reshape(
-        n_old, n_new
-    )
-    if _follows(counts > 0):
-        return None
-    if np.isin(distinct, handle.labels).all():  # the same labels at other rows
-        expected = np.searchsorted(distinct, handle.labels)
-        expected[expected == n_new] = -1
-        wrong = usable & (
-            (expected[codes] < 0)
-            | (distinct[expected[codes]] != handle.labels[codes])
-            | (new != expected[codes])
-        )
-    else:
-        wrong = usable & (new != counts.argmax(axis=1)[codes])
-    row = int(np.argmax(wrong))
-    return row, distinct[new[row]], handle.labels[codes[row]]
-
-
-def _numbered(values):
-    """Number of every value among the distinct ones, in order; -1 where a value is missing."""
-    if values.dtype.kind in "iub" and len(values):
-        low, high = int(values.min()), int(values.max())
-        if high - low < 1000:
-            return values.astype(np.intp) - low, np.arange(low, high + 1)
-    try:
-        codes, distinct = pd.factorize(values, sort=True)
-    except TypeError:  # values of several kinds have no order
-        codes, distinct = pd.factorize(values)
-    return codes, np.asarray(distinct)
-
-
-def _follows(met):
-    """Whether new values are a function of old labels, or of them and of a mask that turns rows into one fixed value.
-
-    ``met[i, j]``: old label i became new value j in some row. A mask is believed when it shows what chance would not: some old
-    label always became the fixed value (hold in meta-labels), or the labels that were masked in part still differ elsewhere.
-    """
-    met = met[met.any(axis=1)]
-    several = met[met.sum(axis=1) > 1]
-    if not len(several):
-        return True
-    common = np.flatnonzero(several.all(axis=0))
-    if (several.sum(axis=1) > 2).any():
-        return False
-    for fixed in common:
-        always_fixed = (met[:, fixed] & (met.sum(axis=1) == 1)).any()
-        elsewhere = {
-            int(place) for row in several for place in np.flatnonzero(row) if place != fixed
-        }
-        if always_fixed or len(elsewhere) == len(several):
-            return True
-    return False
+def _of_one_symbol(handle, places, y):
+    """What a handle knows of rows that stand at ``places[k]`` of it if they are those of its k-th symbol."""
+    known = np.ones(places.shape[1], dtype=bool)
+    columns = [] if y is None else label_columns(y)
+    follow = [
+        mine
+        for mine in places
+        if all(first_stale(values, known, mine, handle) is None for values in columns)
+    ]
+    end = handle.end[np.array(follow) if follow else places].max(axis=0)
+    return Carried(end, known, follow[0] if follow else places[0], handle)
 
 
 def with_label_times(y, *, end_times=None, like=None) -> pd.Series:
@@ -418,6 +395,8 @@ def _like(y, like):
                 f"y has {len(y)} values and no index, like has {len(like)} rows. Pass a Series indexed like it."
             )
         y = pd.Series(y, index=like.index, name=like.name)
+    if not len(y):
+        raise SktrainError("y has no rows.")
     known = carried(time_axis(y), handle)
     if known is None or known.places is None or not known.all_known:
         row = 0 if known is None else int(np.argmin(known.known))
@@ -435,6 +414,12 @@ def refuse_stale(caller: str, row: int, index: pd.Index, value, label):
     value, label = (
         item.item() if isinstance(item, np.generic) else item for item in (value, label)
     )
+    if not isinstance(index, pd.MultiIndex) and index.has_duplicates:
+        raise InvalidSplitError(
+            f"{caller}: y is stale: row {row} ({index[row]}) has {value!r} where the labels whose times it carries have {label!r}, and times "
+            "repeat. If the labels of several symbols were put together, tell them apart, in X too: "
+            "pd.concat({'A': y_a, 'B': y_b}, names=['symbol', 'time']). Else say when they are known: label_end_times=... in this call."
+        )
     raise InvalidSplitError(
         f"{caller}: y is stale: row {row} ({index[row]}) has {value!r} where the labels whose times it carries have {label!r}. Values were "
         "shifted, shuffled or made anew after labelling (a recoding such as y == 2 keeps its times). "

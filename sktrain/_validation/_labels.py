@@ -217,11 +217,11 @@ class _Sources:
         self.X, self.y, self.axis, self.caller = X, y, axis, caller
         self.given = None if horizon is None else as_span("horizon", horizon, minimum=0)
         self.told = label_horizon(y)
-        self.carried = carried(axis, label_times_of(y))
+        self.carried = carried(axis, label_times_of(y), y)
         self.stale = None if self.carried is None else self.carried.stale_row(y)
         self.owner = "y"
         if self.carried is None and self.told is None:
-            found = carried(axis, label_times_of(X))
+            found = carried(axis, label_times_of(X), y)
             fits = found is not None and (
                 self.given is None if y is None else found.stale_row(y) is None
             )
@@ -256,11 +256,11 @@ class _Sources:
         return self.axis.times, None
 
     def _says_more(self):
-        """Whether the horizon of this call covers what stale labels said of themselves."""
+        """Whether the horizon of this call is longer than what stale labels said of themselves before they were changed."""
         return (
             self.given is not None
             and type(self.given) is type(self.told)
-            and self.given >= self.told
+            and self.given > self.told
         )
 
     def _from_handle(self):

@@ -211,7 +211,7 @@ def refuse_untold_times(X, caller):
     index = getattr(X, "index", None)
     if (
         isinstance(index, pd.Index)
-        and index.dtype.kind in "iu"
+        and index.dtype.kind in "iuf"
         and not isinstance(index, pd.RangeIndex)
     ):
         if not index.is_monotonic_increasing or index.has_duplicates:

@@ -187,7 +187,14 @@ def _any_estimator(path):
     if str(path).endswith(".joblib"):
         import joblib
 
-        return joblib.load(path)
+        try:
+            return joblib.load(path)
+        except OSError:
+            raise
+        except Exception as error:  # a damaged pickle fails in any way
+            raise SktrainError(
+                f"--estimator {path} cannot be opened: it is damaged, or no joblib file ({type(error).__name__})."
+            ) from error
     return EnhancedTrainer.load(find_model(path))
 
 

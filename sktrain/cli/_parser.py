@@ -20,9 +20,18 @@ _EPILOG = """examples:
 exit status: 0 fine, 1 a check failed, 2 bad input, 130 interrupted"""
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that refuses in one line, as the commands do."""
+
+    def error(self, message):
+        from ._text import shown
+
+        self.exit(2, f"{self.prog}: {shown(message)} (what there is: {self.prog} --help)\n")
+
+
 def build_parser():
     """The parser of the command ``sktrain``."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="sktrain",
         description="Leakage-safe training of classifiers on market bars and news.",
         epilog=_EPILOG,

@@ -54,12 +54,9 @@ def training(result):
         _folds(console, result["walk_forward_results"])
     if result["metrics_summary"]["test"]:
         head = ["", "bal. acc folds", "95 % interval", "acc test", "bal. acc test", "log loss test"]
-        _print(
-            console,
-            "means over the folds, and the untouched test block",
-            head,
-            _words.score_rows(result),
-        )
+        folded = bool(result["walk_forward_results"])
+        title = f"{'means over the folds, and ' if folded else ''}the untouched test block"
+        _print(console, title, *_words.score_table(result, head))
     _facts(console, result)
     console.print()
     _line(console, result["verdict"], style="bold")
@@ -104,7 +101,7 @@ def _facts(console, result):
     if result["profit"]:
         _line(console, _words.profit_sentence(result["profit"]))
     for name, net in result["metrics_summary"]["nets"].items():
-        _line(console, f"{name}: {net['epochs_completed']} epochs, {net['stop_reason']}")
+        _line(console, f"{name}: {_words.epochs(net['epochs_completed'], net['stop_reason'])}")
 
 
 def _folds(console, rows):
@@ -139,7 +136,10 @@ def _folds(console, rows):
 def predictions(frame):
     """One row per newest bar."""
     rows = [
-        [f"{value:.3f}" if isinstance(value, float) else str(value) for value in row]
+        [
+            f"{value:.3f}" if isinstance(value, float) else str(value).removesuffix(" 00:00:00")
+            for value in row
+        ]
         for row in frame.itertuples(index=False)
     ]
     _print(_console(), None, [shown(name) for name in frame.columns], rows)

@@ -107,10 +107,11 @@ def _all_bars(rows: Rows) -> bool:
     price = [rows.frame[name].to_numpy(dtype=np.float64) for name in PRICES]
     volume = rows.frame["volume"].to_numpy(dtype=np.float64)
     open_, high, low, close = price
-    right = (low > 0) & (high >= low) & (volume >= 0)
-    for one in (open_, close):
-        right &= (one <= high * (1 + _ROUNDING)) & (one >= low * (1 - _ROUNDING))
-    return bool(right.all()) and not rows.times.hasnans
+    if not (low.min() > 0 and volume.min() >= 0 and (high >= low).all()):  # NaN is no bar either
+        return False
+    top, bottom = high * (1 + _ROUNDING), low * (1 - _ROUNDING)
+    inside = all((one <= top).all() and (one >= bottom).all() for one in (open_, close))
+    return inside and not rows.times.hasnans
 
 
 def _faults(rows: Rows, texts: dict[str, pd.Series]):
@@ -312,18 +313,17 @@ def without_incomplete(rows: Rows, *, drop: bool) -> None:
     usual = usual_step(rows.times, codes)
     if not usual or len(rows.times) < 3:
         return
-    last = np.ones(len(rows.times), dtype=bool)
+    last = np.array([len(rows.times) - 1])
     if codes is not None:
-        last[:-1] = codes[1:] != codes[:-1]
-    gap = np.concatenate([[0], np.diff(rows.times.asi8)])
+        last = np.append(np.flatnonzero(codes[1:] != codes[:-1]), last)
+        last = last[(last > 0) & (codes[last] == codes[last - 1])]
+    times, before = rows.times[last], rows.times[last - 1]
     if usual >= 28 * _DAY:  # months: the same day, or the last one
-        day, before = rows.times.day.to_numpy(), np.roll(rows.times.day.to_numpy(), 1)
-        off = last & (day != before) & ~rows.times.is_month_end
+        odd = (times.day != before.day) & ~times.is_month_end
     else:
-        off = last & (gap % usual != 0)
-    if codes is not None:
-        off[1:] &= codes[1:] == codes[:-1]
-    off[0] = False
+        odd = (times.asi8 - before.asi8) % usual != 0
+    off = np.zeros(len(rows.times), dtype=bool)
+    off[last[odd]] = True
     if off.any() and drop:
         rows.dropped["incomplete last bars"] = int(off.sum())
         rows.keep(~off)

@@ -30,15 +30,15 @@ _PUBLISHED = (
     "published at", "published", "published utc", "publishedat", "publication date", "date published", "pub date", "pubdate", "publish date",
     "publish time", "published date", "published time", "time published", "created at", "created", "created utc", "datetime", "date time",
     "timestamp", "date", "time", "发布时间", "发布日期", "日期", "时间", "公告日期", "新闻发布时间", "datum", "veröffentlicht", "fecha", "data", "providerpublishtime",
-    "date utc", "posted at", "post date", "tweet date", "release date", "versioncreated", "display time", "pub time", "ctime", "day", "time utc", "seendate", "seen date", "provider publish time", "web publication date", "publishtime",
+    "date utc", "posted at", "post date", "tweet date", "release date", "versioncreated", "display time", "pub time", "ctime", "day", "time utc", "seendate", "seen date", "provider publish time", "web publication date", "publishtime", "uhrzeit", "heure", "hora", "时刻",
 )  # fmt: skip
 _NEWS = RoleTable({
     "title": (
         "title", "headline", "article title", "news title", "headlines", "新闻标题", "标题", "公告标题", "titel", "überschrift", "titre", "título",
-        "subject", "tweet", "tweet text", "text", "news", "content title", "storyheadline", "full text", "message", "sentence", "内容", "web title", "headline main",
+        "schlagzeile", "headline text", "subject", "tweet", "tweet text", "text", "news", "content title", "storyheadline", "full text", "message", "sentence", "内容", "web title", "headline main",
     ),
     "available_at": (
-        "available at", "received at", "retrieved at", "crawled at", "fetched at", "ingested at", "time received", "collected at", "采集时间", "抓取时间",
+        "available at", "received at", "retrieved at", "crawled at", "fetched at", "ingested at", "time received", "collected at", "crawl date", "crawl time", "scraped at", "采集时间", "抓取时间",
     ),
     "published_at": _PUBLISHED,
     "body": (
@@ -268,11 +268,15 @@ def _times_read(
 
 
 def _with_days(cells: pd.DataFrame, place: int, table: Table, reading: Reading) -> pd.Series:
-    """The column of times; of times of day, together with the column of days beside it."""
+    """The column of times; days and times of day in two columns come together."""
     column, names = cells[place], table.headers[-1] if table.headers else []
-    if not _is_clock(column):
-        return column
     timed = _NEWS.candidates("published_at", names)
+    if not _is_clock(column):
+        clocks = [p for p in timed if p != place and _is_clock(cells[p])]
+        if len(clocks) != 1 or cells[clocks[0]].isna().any() or not _is_day(column):
+            return column
+        reading["notes"].append(f"times = {_name(table, place)} + {_name(table, clocks[0])}")
+        return joined_clock(column, cells[clocks[0]])
     days = [p for p in timed if p != place and not _is_clock(cells[p])]
     if not days:
         raise UnreadableError(
@@ -287,6 +291,11 @@ def _is_clock(column: pd.Series) -> bool:
     """Whether a column holds times of day only."""
     text = column.dropna().astype("str").str.strip()
     return bool(len(text) and text.str.fullmatch(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?").all())
+
+
+def _is_day(column: pd.Series) -> bool:
+    """Whether a column holds days only."""
+    return bool(column.notna().all() and column.astype("str").str.strip().str.fullmatch(_DAY).all())
 
 
 def _name(table: Table, place: int) -> str:

@@ -111,10 +111,15 @@ class WalkForwardDisplay:
 
 
 def _draw_price(ax, close, regimes=None):
+    from matplotlib.ticker import AutoLocator, NullLocator
+
     if regimes is not None:
         _shade(ax, regimes)
     ax.plot(close.index, close.to_numpy(), color=PALETTE["price"], linewidth=0.8)
     ax.set(ylabel="close", yscale="log")
+    ax.yaxis.set_major_locator(AutoLocator())  # round prices, not powers of ten
+    ax.yaxis.set_major_formatter("{x:,.10g}")
+    ax.yaxis.set_minor_locator(NullLocator())
 
 
 def _shade(ax, regimes):

@@ -58,6 +58,7 @@ class LearningCurveDisplay:
             if name in self.best_epochs:
                 ax.axvline(self.best_epochs[name], color=colour, linewidth=0.6)
         ax.set(xlabel="epoch", ylabel="loss")
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.legend(fontsize="small")
         self.ax_, self.figure_ = ax, ax.figure
         return self

@@ -160,6 +160,10 @@ def _open(storage):
         with _folder_lock(path and path.parent):
             return optuna.storages.get_storage(optuna.storages.RDBStorage(url, engine_kwargs=options)), path and path.parent
     except Exception as error:  # drivers raise errors of their own
+        if "file is not a database" in str(error):
+            raise SktrainError(
+                f"storage={text!r} is no SQLite file, or a damaged one. Name another file, or move this one away to begin anew."
+            ) from error
         raise SktrainError(f"storage={text!r} cannot be written: {type(error).__name__}: {error}") from error
 
 

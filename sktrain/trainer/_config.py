@@ -410,6 +410,8 @@ def _parse(source, loads, kind):
     text = source
     if is_file:
         path = Path(source)
+        if path.is_dir():
+            raise SktrainError(f"config file {path} is a folder. Name a JSON or TOML file in it.")
         if not path.is_file():
             raise SktrainError(f"config file {path} does not exist.")
         text = path.read_text(encoding="utf-8")

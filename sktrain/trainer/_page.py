@@ -26,6 +26,7 @@ h1{font-size:1.5rem;margin:.2rem 0}h2{font-size:1.2rem;margin-top:2.2rem;border-
 .warning{background:#fdf6e7;border-left:4px solid #d9a441;padding:.5rem 1rem;margin:.6rem 0}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .5rem;text-align:right;border-bottom:1px solid #eee;white-space:nowrap;overflow-wrap:normal}
+.facts td+td{white-space:normal;overflow-wrap:anywhere;text-align:left}
 th{white-space:normal;vertical-align:bottom}th:first-child,td:first-child{text-align:left}
 img{width:100%;max-width:44rem;height:auto}figure{margin:1rem 0}figcaption{color:#555;font-size:.85rem}
 pre{white-space:pre-wrap;background:#f7f7f7;padding:.6rem;font-size:.8rem}

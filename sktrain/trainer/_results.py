@@ -49,7 +49,7 @@ def record(run, found, status):
         **training_figures(curves),
         "model_path": str(run.folder / MODEL) if whole else None,
         "run_folder": str(run.folder),
-        "verdict": verdict(found, bool(found["nested"])),
+        "verdict": verdict(found, bool(found["nested"]), run.config.labels_scaling),
         "warnings": list(run.warnings),
         "leakage_validation": found["leakage"],
         "walk_forward_results": fold_rows(found["folds"]),

@@ -230,7 +230,7 @@ def find_model(path):
             else f"{str(path)!r} does not exist"
         )
         raise PersistenceError(
-            f"No model: {what}. Train one with: sktrain train --out {path if path.is_dir() else path.parent}"
+            f"No model: {what}. Train one with: sktrain train --out {path.parent if path.suffix else path}"
         )
     if found.name == MODEL and _result_of(found.parent) is not None:
         checked_model(found.parent, _result_of(found.parent))

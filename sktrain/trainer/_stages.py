@@ -32,7 +32,9 @@ def audit(run):
     X, y = run.rows("train", "val")
     model = build_model(run.config, replace(run.plan, checkpoints=None, watch=None))
     with run.reporter.stage("leakage audit"):
-        validator = LeakageValidator(verbose=0, budget="quick")
+        validator = LeakageValidator(
+            random_state=run.config.training_seed, verbose=0, budget="quick"
+        )
         found = validator.audit(model, X, y, walk_forward_cv(run.config, coverage=False))
     if run.stopped():  # half-trained fits are no evidence
         return {}

@@ -55,7 +55,13 @@ def constant_model(probabilities, classes):
     )
 
 
-def verdict(found, searched):
+_BALANCE = {
+    "affine": "label_scaling='sigma', another base_label_threshold",
+    "sigma": "another base_label_threshold",
+}
+
+
+def verdict(found: dict, searched: bool, scaling: str) -> str:
     """The honest summary of a run: what the model says, the folds, the test block.
 
     Parameters
@@ -64,6 +70,8 @@ def verdict(found, searched):
         Findings of the stages.
     searched : bool
         Whether hyperparameters were searched inside every fold.
+    scaling : {"affine", "sigma"}
+        How the labels' thresholds follow volatility: where it is "sigma" already, nobody is told to set it.
     """
     if found["test"] is None:
         updates = found["training"].get("updates")
@@ -80,7 +88,7 @@ def verdict(found, searched):
     if constant is not None:
         parts.append(
             f"The model is constant: it says {constant!r} to every row of the test block, so its accuracy is the share of that class. "
-            "Labels in balance (label_scaling='sigma', another base_label_threshold) give it something to learn."
+            f"More epochs, or labels in balance ({_BALANCE[scaling]}), give it something to learn."
         )
     if found["folds"] is not None:
         told = found["folds"].verdict()

@@ -5,12 +5,13 @@ import re
 __all__ = [
     "compression_rows",
     "date",
+    "epochs",
     "finding",
     "percent",
     "plain_name",
     "profit_sentence",
     "regime_rows",
-    "score_rows",
+    "score_table",
     "search_sentences",
     "size",
 ]
@@ -49,18 +50,21 @@ def interval(low, high):
     return "" if low is None else f"{max(low, 0):.1%}–{min(high, 1):.1%}"
 
 
-def score_rows(result):
+def score_table(result, head):
     """One row per model: means over the folds with the interval, then the test block.
 
     Parameters
     ----------
     result : dict
         What ``train`` returned.
+    head : sequence of 6 str
+        Heads of: name, balanced accuracy over the folds, its 95 % interval, and accuracy, balanced accuracy and log loss of the test
+        block.
 
     Returns
     -------
-    list of tuple of str
-        Name, balanced accuracy over the folds, its 95 % interval, and accuracy, balanced accuracy and log loss of the test block.
+    head, rows : sequence of str, list of sequences of str
+        Without the columns of the folds where no folds were run.
     """
     summary = result["metrics_summary"]
     rows = []
@@ -76,7 +80,8 @@ def score_rows(result):
                 f"{test['log_loss']:.3f}",
             )
         )
-    return rows
+    kept = [place for place in range(len(head)) if not place or any(row[place] for row in rows)]
+    return [head[place] for place in kept], [[row[place] for place in kept] for row in rows]
 
 
 def regime_rows(folds):
@@ -93,6 +98,26 @@ def _unseen(row):
     value = row.get("unseen_regimes") or ""
     value = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
     return value.replace("_", " ")
+
+
+_ENDS = {  # reasons to stop, in words
+    "max_epochs": "all that were asked for",
+    "patience": "then it no longer improved",
+    "stop_flag": "then the stop flag was raised",
+    "interrupted": "then it was interrupted",
+    "diverged": "then the loss was no number any more",
+}
+
+
+def epochs(count, reason):
+    """How long a net was trained, and why it ended.
+
+    Examples
+    --------
+    >>> epochs(1, "max_epochs"), epochs(7, "patience")
+    ('1 epoch, all that were asked for', '7 epochs, then it no longer improved')
+    """
+    return f"{count} epoch{'' if count == 1 else 's'}, {_ENDS.get(reason, str(reason).replace('_', ' '))}"
 
 
 def compression_rows(found):

@@ -179,7 +179,7 @@ def _scores(result):
         "balanced accuracy, test",
         "log loss, test",
     )
-    return table(head, _words.score_rows(result))
+    return table(*_words.score_table(result, head))
 
 
 def _times(stamps):
@@ -245,7 +245,7 @@ def _learning(result, evidence):
     if not curves:
         return section("Learning curves", paragraph("No net was trained in this run."))
     reasons = [
-        f"{name}: {len(curves[name])} epochs, ended by {why}."
+        f"{name}: {_words.epochs(len(curves[name]), why)}."
         for name, why in evidence["stop_reasons"].items()
         if name in curves
     ]
@@ -297,7 +297,8 @@ def _drift(result, evidence):
         if found["drift_detected"]
         else "The test block is like the training rows"
     )
-    text = f"{drifted}; recommendation: {found['recommendation']}. {found.get('reason') or ''}"
+    reason = f" ({found['reason']})" if found.get("reason") else ""
+    text = f"{drifted}; recommendation: {found['recommendation']}{reason}."
     advice = f" {found['advice']}" if "advice" in found else ""
     return section(
         "Drift of the test block",
@@ -341,12 +342,12 @@ def _compression(result, evidence):
 
 def _origin(result, evidence):
     rows = [(name, value) for name, value in evidence["origin"].items()]
-    rows += [("model, SHA-256", result["model_sha256"]), ("finished", result["finished_at"])]
+    rows += [("model, SHA-256", result["model_sha256"]), ("finished", result["finished_at"].replace("T", " ").replace("+00:00", " UTC"))]
     from html import escape
 
     config = escape(json.dumps(result["config"], indent=1))
     return section(
         "Where this came from",
-        table(("", ""), rows),
+        f"<div class='facts'>{table(('', ''), rows)}</div>",
         f"<details><summary>Configuration</summary><pre>{config}</pre></details>",
     )

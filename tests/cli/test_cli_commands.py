@@ -1,5 +1,6 @@
 """The command line as a user types it: results on stdout, one line on error, exit statuses."""
 
+import gzip
 import json
 import os
 import subprocess
@@ -133,11 +134,23 @@ def test_config_file_and_flags(csv, folder, capfd):
         (["report", "/nonexistent"], "finished run"),
         (["drift", "/nonexistent", "--dataset", "sp500"], "No run"),
         (["audit", "--folds", "1"], "--folds"),
+        (["audit", "--dataset", "sp500", "--estimator", "bad.joblib"], "bad.joblib cannot be opened"),
+        (["train", "--config", "."], "config file . is a folder"),
+        (["train", "--data", "cut.csv.gz"], "cut.csv.gz"),
+        (["train", "--data", "x.csv", "--dataset", "sp500"], "not allowed with"),
+        (["drift", "RUN"], "--data --dataset"),
+        (["train", "--label-scaling", "affine", "--threshold", "0.5"], "cannot be meant"),
+        (["train", "--interval", "1m"], "interval='1m' was asked for"),
+        (["predict", "nowhere", "--dataset", "sp500"], "--out nowhere"),
+        (["search", "--storage", "journal.db", "--trials", "1", "--epochs", "1", "--set", "models=[\"mlp\"]"], "no SQLite file"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(arguments, words, run, folder, capsys, monkeypatch):
     monkeypatch.chdir(folder)
     arguments = [run if one == "RUN" else one for one in arguments]
+    (folder / "bad.joblib").write_bytes(b"x")
+    (folder / "cut.csv.gz").write_bytes(gzip.compress(bytes(9000))[:20])
+    (folder / "journal.db").write_bytes(b"\x00\xff no study")
     before = set(os.listdir(folder))
     assert main(arguments) == 2
     err = capsys.readouterr().err

@@ -416,3 +416,11 @@ def test_money_beside_the_volume_without_header(tmp_path):
     check(path, utc(bars))
     path.write_text(json.dumps([[*row[:5], row[6], row[5]] for row in rows]))
     check(path, utc(bars))
+
+
+def test_a_mark_behind_the_last_name_or_behind_every_row(tmp_path):
+    path = tmp_path / "marks.txt"
+    names, *rows = table(DAYS, NAMES_OF_COLUMNS, DAYS.index, sep="\t").splitlines()
+    for header, end in ((f"{names}\t", ""), (names, "\t"), (f"{names}\t", "\t")):
+        path.write_text("\n".join([header.replace(",", "\t"), *(row + end for row in rows)]) + "\n")
+        check(path, DAYS)

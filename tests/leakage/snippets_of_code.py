@@ -91,8 +91,8 @@ bars = load_sp500()
 X = bars[["open", "close"]]
 y = (bars.close.shift(-1) > bars.close)
 cut = int(0.7 * len(X))
-mm = MinMaxScaler()  # leak: fitted_before_split
-mm.fit(X)
+mm = MinMaxScaler()
+mm.fit(X)  # leak: fitted_before_split
 X_train, X_test = X.iloc[:cut], X.iloc[cut:]
 model.fit(mm.transform(X_train), y.iloc[:cut])
 """,

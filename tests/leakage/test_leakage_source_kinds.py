@@ -70,7 +70,64 @@ bars["gdp"] = macro.reindex(bars.index, method="{}")
 m = LogisticRegression().fit(bars[["gdp"]][:1500], y[:1500])
 m.score(bars[["gdp"]][1500:], y[1500:])
 """
+_WINDOWS = """
+import numpy as np
+import pandas as pd
+from sklearn.preprocessing import MinMaxScaler
+from tensorflow import keras
+closes = pd.read_csv("bars.csv", parse_dates=["date"], index_col="date")[["close"]].to_numpy()
+n = int(len(closes) * 0.8)
+scaler = MinMaxScaler()
+scaler.fit({})
+scaled = scaler.transform(closes)
+X_train = np.array([scaled[i - 60:i, 0] for i in range(60, n)])
+X_test = []
+for i in range(n, len(scaled)):
+    X_test.append(scaled[i - 60:i, 0])
+X_test = np.array(X_test)
+model = keras.Sequential([keras.layers.LSTM(8), keras.layers.Dense(1)])
+model.fit(X_train, scaled[60:n, 0])
+print(model.evaluate(X_test, scaled[n:, 0]))
+"""
+_BY_HAND = """
+import pandas as pd
+import torch
+from sklearn.preprocessing import StandardScaler
+bars = pd.read_csv("bars.csv", parse_dates=["date"], index_col="date")
+raw = bars[["a", "b"]].to_numpy()
+X = torch.from_numpy(StandardScaler().fit({}).transform(raw)).float()
+y = torch.tensor((bars["close"].shift(-1) > bars["close"]).to_numpy()).float()
+X_train, X_test = X[:1500], X[1500:]
+net = torch.nn.Linear(2, 1)
+loss = torch.nn.functional.mse_loss(net(X_train).squeeze(), y[:1500])
+loss.backward()
+print(((net(X_test).squeeze() > 0) == y[1500:]).float().mean())
+"""
+_PANEL = """
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+parts = []
+for name in ("A", "B"):
+    bars = pd.read_csv(f"{{name}}.csv", parse_dates=["date"], index_col="date")
+    bars["y"] = bars["close"].shift(-1) > bars["close"]
+    bars["gap"] = bars["open"].shift({})
+    parts.append(bars.dropna())
+panel = pd.concat(parts).sort_index()
+old, new = panel[panel.index < "2018"], panel[panel.index >= "2018"]
+print(LogisticRegression().fit(old[["gap"]], old["y"]).score(new[["gap"]], new["y"]))
+"""
 PAIRS = {
+    "instruments below each other": (_PANEL.format(-1), "shift_ahead", _PANEL.format(1)),
+    "windows of scaled rows": (
+        _WINDOWS.format("closes"),
+        "fitted_before_split",
+        _WINDOWS.format("closes[:n]"),
+    ),
+    "a net trained by hand": (
+        _BY_HAND.format("raw"),
+        "fitted_before_split",
+        _BY_HAND.format("raw[:1500]"),
+    ),
     "a position of series": (
         _SERIES.format("returns.rolling(5, center=True).mean()"),
         "centred_window",
@@ -264,3 +321,10 @@ def test_odd_names_are_followed_without_an_error(tmp_path, line):
     script = tmp_path / "study.py"
     script.write_text(f"import pandas as pd\ndef f(x): return x\ndf = pd.read_csv('x')\ndf['a'] = 1\n{line}\n")
     assert audit_source(script).status == "PASS"
+
+
+def test_the_line_is_where_the_scaler_learns_and_nothing_else_is_said(tmp_path):
+    script = tmp_path / "study.py"
+    script.write_text(_WINDOWS.format("closes"))
+    found = [(one.code, one.where["line"]) for one in audit_source(script).findings]
+    assert found == [("fitted_before_split", 9)]

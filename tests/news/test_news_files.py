@@ -162,6 +162,9 @@ def test_days_and_times_of_day_apart(tmp_path):
     articles = quiet(write(tmp_path, frame.to_csv(index=False)))
     assert [one.available_at for one in articles] == list(TIMES)
     assert "times = 日期 + 发布时间" in str(articles.reading)
+    german = frame.set_axis(["Schlagzeile", "Datum", "Uhrzeit"], axis=1)
+    german["Datum"] = TIMES.strftime("%d.%m.%Y")
+    assert [one.available_at for one in quiet(write(tmp_path, german.to_csv(index=False, sep=";")))] == list(TIMES)
     with pytest.raises(SktrainError, match="have no day, and no other column has one"):
         quiet(write(tmp_path, frame.drop(columns="日期").to_csv(index=False)))
 
@@ -169,3 +172,10 @@ def test_days_and_times_of_day_apart(tmp_path):
 @pytest.mark.parametrize("name", ["publishedAt", "published_at", "publishedat", "seendate", "webPublicationDate", "providerPublishTime"])
 def test_one_name_in_many_spellings(name, tmp_path):
     assert len(quiet(write(tmp_path, json.dumps(records(time=name)), "news.json"))) == 12
+
+
+@pytest.mark.parametrize("name", ["crawlDate", "crawled_at", "scraped_at"])
+def test_the_time_of_collection_is_when_an_article_was_there(name, tmp_path):
+    rows = [{**row, name: f"{t + pd.Timedelta(minutes=3):%Y-%m-%dT%H:%M:%SZ}"} for row, t in zip(records(), TIMES)]
+    articles = quiet(write(tmp_path, json.dumps(rows), "news.json"))
+    assert [one.available_at for one in articles] == list((TIMES + pd.Timedelta(minutes=3)).tz_localize("UTC"))

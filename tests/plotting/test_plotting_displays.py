@@ -86,3 +86,20 @@ def test_compression_reads_both_shapes_of_report():
     two = CompressionDisplay.from_report({"size_bytes_before": 100, "size_bytes_after": 25, "other": 1})
     assert one.ratios.to_dict() == two.ratios.to_dict() == {"size_bytes": 0.25}
     assert len(one.plot().ax_) == 1
+
+
+@pytest.mark.parametrize("top", [120.0, 130_000.0, 3e7])
+def test_prices_are_read_as_prices(top):
+    import matplotlib.pyplot as plt
+
+    from sktrain.plotting._market import _draw_price
+
+    figure, ax = plt.subplots()
+    _draw_price(ax, pd.Series(np.geomspace(top / 30, top, 60), pd.date_range("2024-01-01", periods=60)))
+    figure.canvas.draw()
+    low, high = ax.get_ylim()
+    told = [(tick.get_position()[1], tick.get_text()) for tick in ax.get_yticklabels() + ax.get_yticklabels(minor=True)]
+    told = [(place, text) for place, text in told if low <= place <= high]
+    assert len(told) >= 3
+    assert all(float(text.replace(",", "")) == pytest.approx(place) for place, text in told)
+    plt.close(figure)

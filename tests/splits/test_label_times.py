@@ -262,12 +262,104 @@ def test_stale_labels_are_refused(change, labelled):
     with pytest.raises(InvalidSplitError, match="y is stale: row .* with_label_times"):
         label_spans(rows, new)
     with pytest.raises(InvalidSplitError, match="y is stale"):
-        label_spans(rows, new, horizon=4)  # no more than the stale handle says
+        label_spans(rows, new, horizon=5)  # no more than the stale handle says
     assert label_spans(rows, new, horizon=40)[0].source == "horizon"
     ends = rows.index.shift(30, freq="B")
     assert label_spans(rows, new, label_end_times=ends)[0].source == "label_end_times"
     told = with_label_times(new, end_times=ends)
     assert (ends_of(told) == ends).all()
+
+
+def regression_targets(n=200):
+    days = pd.bdate_range("2020-01-01", periods=n)
+    y = pd.Series(np.random.default_rng(0).normal(size=n), days)
+    return with_label_times(y, end_times=days.shift(5, freq="B"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda y: y * -3,
+        lambda y: y > 0.2,
+        lambda y: y.abs() > 1,
+        lambda y: np.sign(y),
+        lambda y: y.rank(),
+        lambda y: y.clip(-1, 1),
+        lambda y: y.where(np.arange(len(y)) % 3 > 0, 0),
+        lambda y: pd.qcut(y, 4, labels=["low", "less", "more", "high"]),
+        lambda y: y.iloc[::-3],
+    ],
+)
+def test_targets_of_a_regression_keep_their_times_while_they_keep_their_order(change):
+    y = regression_targets()
+    new = change(y)
+    new.attrs = y.attrs
+    spans, _ = label_spans(new, new)
+    assert spans.source == "y"
+    late = new.shift(-20).dropna()
+    late.attrs = y.attrs
+    with pytest.raises(InvalidSplitError, match="y is stale: row"):
+        label_spans(late, late)
+    with pytest.raises(InvalidSplitError, match="y is stale: row"):
+        label_spans(
+            new, late.sample(frac=1, random_state=0).set_axis(late.index).reindex(new.index)
+        )
+
+
+def test_many_distinct_targets_need_no_table_of_all_pairs():
+    n = 100_000  # a table of pairs would hold 10**10 numbers
+    hours = pd.date_range("2018", periods=n, freq="h")
+    y = with_label_times(
+        pd.Series(np.random.default_rng(0).normal(size=n), hours), end_times=hours.shift(5)
+    )
+    assert (label_spans(y, y)[0].end == hours.shift(5).as_unit("ns").asi8).all()
+    many = with_label_times(y.round(1), end_times=hours.shift(5))
+    assert label_spans(many, many * 2)[0].source == "y"
+
+
+def test_rows_of_one_symbol_without_its_name_have_the_ends_of_that_symbol():
+    days = pd.bdate_range("2020-01-01", periods=200)
+    rare = pd.concat({"A": bars(200, 1), "B": bars(200, 2).iloc[::7]}, names=["symbol", "time"])
+    delisted = pd.concat({"C": bars(200, 3).iloc[:120]}, names=["symbol", "time"])
+    X, y = AdaptiveLabeler(5, 0.5, scaling="sigma", volatility_lookback=5).fit_resample(
+        pd.concat([rare, delisted])
+    )
+    truth = pd.Series(label_spans(X, y)[0].end, y.index)
+    for symbol in "ABC":
+        rows = y.loc[symbol].sample(frac=1, random_state=0)
+        assert (
+            label_spans(X.loc[symbol].loc[rows.index], rows)[0].end == truth[symbol][rows.index]
+        ).all()
+        assert (label_spans(rows, rows == 2)[0].end == truth[symbol][rows.index]).all()
+    for symbol in "AC":  # a few rows of B may follow from another symbol's by chance
+        late = y.loc[symbol].shift(-3).dropna()
+        with pytest.raises(InvalidSplitError, match="y is stale"):
+            label_spans(X.loc[symbol].loc[late.index], late)
+    assert (pd.DatetimeIndex(truth["A"]) <= days[-1]).all()
+
+
+def test_every_column_of_labels_is_compared(labelled):
+    X, y = labelled
+    both = pd.DataFrame({"buy": y == 2, "sell": y == 0})
+    both.attrs = y.attrs
+    assert label_spans(X, both)[0].source == "y"
+    late = pd.DataFrame({"now": y, "late": y.shift(-20)}).dropna()
+    late.attrs = y.attrs
+    with pytest.raises(InvalidSplitError, match="y is stale: row"):
+        label_spans(X.loc[late.index], late)
+
+
+def test_labels_of_several_symbols_without_their_names_are_told_how_to_name_them():
+    labeler = AdaptiveLabeler(5, 0.5, scaling="sigma")
+    parts = {name: labeler.fit_resample(bars(200, seed)) for seed, name in enumerate("AB")}
+    X, y = (pd.concat([part[k] for part in parts.values()]) for k in (0, 1))
+    with pytest.raises(InvalidSplitError, match=r"times repeat\. .*pd\.concat\(\{'A': y_a"):
+        label_spans(X, y)
+    X, y = (
+        pd.concat({name: part[k] for name, part in parts.items()}, names=["symbol", "time"])
+        for k in (0, 1)
+    )
+    assert label_spans(X, y)[0].source == "label_horizon"
 
 
 def test_the_first_stale_row_is_shown(labelled):
@@ -320,6 +412,7 @@ def test_labels_without_attrs_are_told_by_their_rows(labelled):
             "row 0 of y .* is no row of like",
         ),
         (lambda y: with_label_times(y.to_numpy()[:-1], like=y), "values and no index"),
+        (lambda y: with_label_times(y.iloc[:0], like=y), "y has no rows"),
     ],
 )
 def test_what_with_label_times_refuses(call, message, labelled):
@@ -396,6 +489,10 @@ TABLES = {
     ),
     "an index of epochs": (
         lambda: pd.DataFrame({"x": 0.0}, np.arange(100) * 86400 + 1_600_000_000),
+        "epoch numbers",
+    ),
+    "an index of epochs as floats": (
+        lambda: pd.DataFrame({"x": 0.0}, np.arange(100) * 86400.0 + 1_600_000_000),
         "epoch numbers",
     ),
     "shuffled numbers": (

@@ -92,6 +92,46 @@ def test_what_was_given_is_kept_out_of_the_search():
         build_search(config, search_plan(config), given=given_parameters(config, batch_size=16, learning_rate=0.1))
 
 
+def test_the_audit_follows_the_seed_of_the_run(monkeypatch):
+    from contextlib import nullcontext
+    from types import SimpleNamespace
+
+    from sktrain import leakage
+    from sktrain.trainer import _stages
+    from sktrain.trainer._models import FitPlan
+
+    seen = []
+
+    class Recorder(leakage.LeakageValidator):
+        def audit(self, *arguments):
+            seen.append(self.random_state)
+            return SimpleNamespace(passed=True, to_dict=dict)
+
+    monkeypatch.setattr(leakage, "LeakageValidator", Recorder)
+    for seed in (3, 11):
+        run = SimpleNamespace(
+            config=EnhancedTrainingConfig(training_seed=seed),
+            plan=FitPlan(1, 32, 0.001, 3, 0.2),
+            rows=lambda *blocks: (None, None),
+            reporter=SimpleNamespace(stage=lambda name: nullcontext()),
+            stopped=lambda: False,
+        )
+        _stages.audit(run)
+    assert seen == [3, 11]
+
+
+def test_scores_of_folds_have_no_columns_without_folds():
+    test = {"model": {"accuracy": 0.5, "balanced_accuracy": 0.4, "log_loss": 1.0}}
+    head = ["", "folds", "interval", "accuracy", "balanced", "loss"]
+    kept, rows = _words.score_table({"metrics_summary": {"test": test, "walk_forward": {}}}, head)
+    assert kept == ["", "accuracy", "balanced", "loss"]
+    assert rows == [["model", "50.0%", "40.0%", "1.000"]]
+    folds = {"model": {"balanced_accuracy": 0.4, "balanced_accuracy_low": 0.3, "balanced_accuracy_high": 0.5}}
+    kept, rows = _words.score_table({"metrics_summary": {"test": test, "walk_forward": folds}}, head)
+    assert kept == head
+    assert rows[0][2] == "30.0%–50.0%"
+
+
 def test_news_that_need_options_are_refused_with_the_call_that_takes_them(tmp_path):
     path = tmp_path / "news.csv"
     path.write_text("headline,date\nOne,01/02/2024 10:00\nTwo,02/03/2024 11:00\n")

@@ -275,15 +275,16 @@ class Calls:
             }
             parts_seen = {one.part for one in frames}
             part = frames[0].part if len(parts_seen) == 1 else None
-            out = joined(*parts)
-            return out.but(
+            return joined(*parts).but(
                 kind="frame",
+                marks=frozenset().union(*(one.marks for one in frames)),
                 columns=columns,
                 bases={root: gone for one in frames for root, gone in one.bases.items()},
                 part=part,
                 held=frozenset(),
             )
-        return joined(*parts)
+        out = joined(*parts)
+        return out if len({one.part for one in parts}) == 1 else out.but(part=None)
 
     def call_merge(self, walk, node, positional, keywords):
         return merged(*positional[:2]) if len(positional) > 1 else joined(*positional)

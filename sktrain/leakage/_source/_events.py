@@ -40,6 +40,7 @@ class Events(Calls):
 
     def __init__(self, tree):
         self.tree = tree
+        self.by_hand = _calls(tree, {"backward", "GradientTape", "value_and_grad"})
         self.notes = []
         self.time_origins = set()
         self.loops, self.active = {}, set()
@@ -105,6 +106,13 @@ class Events(Calls):
         )
         if X.holds(y.ident) or (decided and y.ident is None):
             self.note("target_in_features", line)
+
+    def divided(self, value):
+        """Rows are named training or test rows; nets trained by hand have no other sign of it."""
+        if self.by_hand:
+            for mark in value.all_marks():
+                if mark.code == "whole":
+                    self.note("fitted_before_split", mark.line)
 
     def multiplied(self, left, right):
         """A position times a return: what the position knows of later rows is traded on."""
@@ -204,7 +212,7 @@ class Events(Calls):
         return Value("folds", origins=X.origins, line=line_of(node))
 
     def _learned(self, walk, node, owner, X, name, *, benign):
-        after = owner.but(fitted=X)
+        after = owner.but(fitted=X, line=line_of(node))
         walk.rebind(node.func.value, after)
         if name == "fit":
             return after

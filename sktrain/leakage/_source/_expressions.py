@@ -4,7 +4,7 @@ import ast
 
 from . import _frames as frames
 from ._known import TRAIN_NAMES
-from ._values import MOST_ITEMS, Value, constant, joined
+from ._values import MOST_ITEMS, Value, constant, every_turn, joined
 
 __all__ = ["Expressions", "item_of"]
 
@@ -235,7 +235,7 @@ class Expressions:
                 return
             if key is not None:
                 keys.append(self.value(key))
-            items.append(self.value(element))
+            items.append(every_turn(self.value(element), self.turning))
 
         self.loop(node, first.target, first.iter, body)
         self.env = outer

@@ -29,6 +29,7 @@ class Interpreter(Expressions):
     def __init__(self, tree):
         self.events = Events(tree)
         self.depth, self.steps = 0, 0
+        self.turning = []  # names that change from turn to turn of the loops around
         self.called = set()
         self.returned = []
         self.env = {}
@@ -179,9 +180,12 @@ class Interpreter(Expressions):
         if self.steps > _MOST_STEPS and turns:
             turns = turns[:1]
         self.events.active |= chosen
+        outer = self.turning
+        self.turning = outer + [one.id for one in ast.walk(target) if isinstance(one, ast.Name)]
         for item in (turns or [item_of(values)])[:_MOST_TURNS]:
             self.assign(target, item if folds else _in_loop(item, chosen))
             body()
+        self.turning = outer
         self.events.active -= chosen
 
     # -- names ----------------------------------------------------------------------------------------------------------------
@@ -214,6 +218,8 @@ class Interpreter(Expressions):
 
     def named(self, name, value):
         """Names say which rows a value holds where nothing else does."""
+        if TRAIN_NAMES.search(name) and value.part is not None:
+            self.events.divided(value)
         if (
             TRAIN_NAMES.search(name)
             and value.part is None

@@ -4,7 +4,7 @@ import ast
 
 from ._frames import DATA
 from ._known import ELEMENTWISE, KEEPS, PREDICTS, STATISTICS, TIME_METHODS, WINDOWS
-from ._values import MOST_ITEMS, Mark, Value, constant, joined, line_of, names_in
+from ._values import MOST_ITEMS, Mark, Value, constant, every_turn, joined, line_of, names_in
 
 __all__ = ["call_method", "merged"]
 
@@ -52,6 +52,7 @@ def _in_place(walk, node, owner, name, positional):
 def _container_method(walk, node, owner, name, positional):
     if name in ("append", "add", "extend") and positional:
         more = positional[0].items if name == "extend" and positional[0].items else [positional[0]]
+        more = [every_turn(one, walk.turning) for one in more]
         items = [*(owner.items or []), *more]
         before = owner.const[0] if owner.known else None if owner.items else ()
         known = before is not None and all(one.known for one in more)

@@ -2,8 +2,9 @@
 
 import ast
 from dataclasses import dataclass, field, replace
+import re
 
-__all__ = ["MOST_ITEMS", "Mark", "Value", "constant", "joined", "line_of", "names_in"]
+__all__ = ["MOST_ITEMS", "Mark", "Value", "constant", "every_turn", "joined", "line_of", "names_in"]
 
 MOST_ITEMS = 200  # of a list that is followed item by item; rows of features are given as fewer
 _MOST_WEIGHT = 10_000  # characters and items of a constant; names of columns are far shorter
@@ -150,6 +151,19 @@ class Value:
             or (root in one.bases and name not in one.bases[root] and name not in one.columns)
             for one in self._within()
         )
+
+
+def every_turn(value, names) -> Value:
+    """What a list collects in a loop: windows ``a[i - 60:i]`` of all turns are the rows of ``a``, no part of them."""
+    if not value.part or not names:
+        return value
+    turning = re.compile(rf"\b({'|'.join(map(re.escape, names))})\b")
+    kept = [
+        one
+        for one in value.part.split("/")
+        if one.startswith(("name:", "mask:", "rows:", "some:")) or not turning.search(one)
+    ]
+    return value.but(part="/".join(kept) or None)
 
 
 def names_in(const) -> list:
