@@ -238,7 +238,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("not a database, but long enough to be looked at" * 10)
     before = path.read_bytes()
-    with pytest.raises(SktrainError, match="cannot be written"):
+    with pytest.raises(SktrainError, match="no SQLite file, or a damaged one"):
         search(path).fit(X, Y)
     assert path.read_bytes() == before
 
