@@ -54,7 +54,7 @@ def main(smoke):
         peak = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     note = f"{n} bars: {ours:.2f} s, pandas {theirs:.2f} s"
     report(
-        "bench_read",
+        "read",
         [
             Claim("read_bars / pandas.read_csv", ratio, 1.5, unit="x", note=note),
             Claim("peak memory of read_bars / its frame", peak, 3.0, unit="x", note=f"{n} bars"),
