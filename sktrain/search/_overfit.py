@@ -187,7 +187,7 @@ def _halves(leads):
     More than 16 folds are joined, neighbours first, into 16 blocks, the number Bailey et al. (2017) use: 12,870 halves.
     """
     even = leads[len(leads) % 2 :] if len(leads) <= _BLOCKS else leads
-    if len(even) < 4 or leads.shape[1] < 2 or (leads == leads[:, :1]).all():  # nothing was chosen among equals
+    if len(even) < 4 or leads.shape[1] < 2 or (even == even[:, :1]).all():  # nothing was chosen among equals
         return float("nan"), float("nan")
     found = probability_of_backtest_overfitting(even, n_blocks=min(len(even), _BLOCKS), metric="mean")
     return float(found), float(np.mean(found.performance[:, 1] <= 0))

@@ -1,5 +1,8 @@
 """Failures of the peers' tests that are meant, each with its reason, in one table; a reason that is no longer needed is an error."""
 
+import os
+
+import numpy as np
 import pytest
 
 # how the name of a test begins (without the module): why it is meant to fail
@@ -41,3 +44,9 @@ def pytest_collection_modifyitems(items):
 def global_random_seed():
     """The seed that scikit-learn's own conftest gives by default."""
     return 42
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Data that the peers' tests draw without a seed is the same in every run; PEERS_SEED tries other data."""
+    np.random.seed(int(os.environ.get("PEERS_SEED", "0")))

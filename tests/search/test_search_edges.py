@@ -2,6 +2,8 @@
 
 import re
 
+from hypothesis import example, given, settings, strategies as st
+from hypothesis.extra.numpy import arrays
 import numpy as np
 import optuna
 import pandas as pd
@@ -69,6 +71,20 @@ def test_joined_folds_give_the_overfitting_probability_of_their_blocks():
         rank = (outside < outside[inside.argmax()]).sum() + 1
         below.append(rank / 5 < 0.5)
     assert judge(matrix, np.full(32, 0.5), 0.1).pbo == pytest.approx(np.mean(below), abs=1e-12)
+
+
+@given(arrays(float, st.tuples(st.integers(1, 25), st.integers(1, 4)), elements=st.sampled_from([0.3, 0.5, 0.6])))
+@example(np.array([[0.5, 0.4], [0.3, 0.3], [0.5, 0.5], [0.5, 0.5], [0.4, 0.4]]))  # only the fold left out differs
+@settings(max_examples=150, deadline=None)
+def test_a_report_never_raises_whatever_ties(matrix):
+    """Few folds of few rows tie often; the report says what it cannot say."""
+    from sktrain.search._overfit import judge
+
+    report = judge(matrix, np.full(len(matrix), 0.5), 0.25)
+    even = matrix[len(matrix) % 2 :] if len(matrix) <= 16 else matrix
+    alike = matrix.shape[1] < 2 or (even == even[:, :1]).all()
+    assert np.isnan(report.pbo) == (len(even) < 4 or alike or len(matrix) < 3)
+    assert report.summary()
 
 
 class Recorder:
