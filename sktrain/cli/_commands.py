@@ -241,6 +241,8 @@ def _apply_flags(fields, args):
         fields["models"] = tuple(args.model)
     if getattr(args, "deterministic", False):
         fields["deterministic_training"] = True
+    if getattr(args, "ablation", False):
+        fields["ablation"] = True
     if getattr(args, "hpo", None) is not None:
         fields["use_hpo"], fields["hpo_n_trials"] = True, _count("--hpo", args.hpo)
     if getattr(args, "news", None):

@@ -92,6 +92,7 @@ _CONSTRAINTS = {
     "n_layers": [Count(1), None],
     "leakage_audit": ["boolean"],
     "skip_scaler_fit": ["boolean"],
+    "ablation": ["boolean"],
 }
 
 
@@ -168,6 +169,9 @@ class EnhancedTrainingConfig:
     skip_scaler_fit : bool, default=False
         Keep the scaling of the inputs that an earlier run in the same folder learned, also in a plain ``train``; else it is learned
         from the rows trained on.
+    ablation : bool, default=False
+        Score the model without each of its switches too, on the same walk-forward folds: focal loss, oversampling, dropout, weight
+        decay, gradient clipping, news and search, those that are on. As many walk-forward validations again as there are such switches.
 
     Raises
     ------
@@ -239,6 +243,7 @@ class EnhancedTrainingConfig:
     crosses_session: bool | None = None
     leakage_audit: bool = True
     skip_scaler_fit: bool = False
+    ablation: bool = False
 
     def __post_init__(self):
         if isinstance(self.models, str):
@@ -271,6 +276,10 @@ class EnhancedTrainingConfig:
         if self.use_pretrained_embeddings and self.news is None:
             raise SktrainError(
                 "use_pretrained_embeddings=True needs articles: set news to a CSV, JSONL or Parquet file."
+            )
+        if self.ablation and not self.use_walk_forward:
+            raise SktrainError(
+                "ablation=True compares on walk-forward folds: set use_walk_forward=True, or leave it out."
             )
 
     def _check_models(self):

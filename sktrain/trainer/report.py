@@ -57,6 +57,7 @@ def write_report(run, out=None):
         _data,
         _folds,
         _nested,
+        _ablation,
         _test,
         _profit,
         _learning,
@@ -213,6 +214,22 @@ def _nested(result, evidence):
         "Nested search",
         paragraph(text),
         table(("fold", "score", "score inside the search", "found"), rows),
+    )
+
+
+def _ablation(result, evidence):
+    if not result.get("ablation"):
+        return ""
+    cells, sentence = _words.ablation_rows(result["ablation"])
+    text = (
+        "The model without one of its switches at a time, fitted anew on the same walk-forward folds; "
+        "the gain is with the switch minus without it, in points of balanced accuracy."
+    )
+    return section(
+        "What each switch adds",
+        paragraph(text),
+        table(_words.ABLATION_HEAD, cells),
+        paragraph(sentence),
     )
 
 
