@@ -78,8 +78,8 @@ def _table(model, rival):
 
 
 def test_no_interval_leaves_what_a_score_can_be():
-    """Three folds far apart: the t interval of the mean reaches below 0 and above 1."""
-    table = _table([0.05, 0.95, 0.5], [0.4, 0.5, 0.6])
+    """Folds far apart: the t interval of their mean reaches below 0 and above 1."""
+    table = _table([0.02, 0.98, 0.02, 0.98, 0.5], [0.4, 0.5, 0.6, 0.5, 0.5])
     low, high = table.interval()
     assert (low, high) == (0.0, 1.0)
     assert "[0.000, 1.000]" in table.verdict()
