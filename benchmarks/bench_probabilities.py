@@ -18,8 +18,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from skorch import NeuralNetClassifier
 import torch
 
-from sktrain import AdaptiveLabeler, BarFeatures, GRUClassifier, SlidingWindow
-from sktrain import _posterior
+from sktrain import AdaptiveLabeler, BarFeatures, GRUClassifier, SlidingWindow, _posterior
 from sktrain._posterior import Posterior
 from sktrain.datasets import load_sp500, make_market
 
