@@ -371,6 +371,11 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         return self._reference_of(self.estimator_, self.memory_)
 
     def _check_block(self, X, y):
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None: a block "
+                "is learned when its labels are known."
+            )
         if len(y) == 0 or len(y) != X.shape[0]:
             raise SktrainError(
                 f"A block needs as many labels as rows, and at least one; got {len(y)} labels for X of shape {np.shape(X)}."

@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.preprocessing import label_binarize
 from sklearn.utils.validation import validate_data
 
-from .._validation import Count, label_spans, mark_synthetic
+from .._validation import Count, label_spans, mark_synthetic, refuse_no_numbers
 from ._smote import checked_rows, is_windows, mixed_rows, parents_of
 
 __all__ = ["WindowSMOTE"]
@@ -98,6 +98,7 @@ class WindowSMOTE(BaseSampler):
             if names is not None and all(isinstance(name, str) for name in names):
                 self.feature_names_in_ = np.asarray(names, dtype=object)
         else:
+            refuse_no_numbers(X)
             values = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan", ensure_min_samples=2)
         values, labels = checked_rows(values, y, type(self).__name__)
         self.sampling_strategy_ = check_sampling_strategy(self.sampling_strategy, labels, self._sampling_type)
