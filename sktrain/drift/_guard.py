@@ -440,7 +440,7 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     def __getstate__(self):
         state = dict(super().__getstate__())
         if "memory_" in state:
-            state["memory_"] = dict(vars(state["memory_"]))
+            state["memory_"] = state["memory_"].state()
         if state.get("report_") is not None:
             state["report_"] = dict(state["report_"])
         return state
@@ -448,7 +448,7 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     def __setstate__(self, state):
         state = dict(state)
         if isinstance(state.get("memory_"), dict):
-            state["memory_"] = Memory(**state["memory_"])
+            state["memory_"] = Memory.of(state["memory_"])
         if isinstance(state.get("report_"), dict):
             state["report_"] = DriftReport(**state["report_"])
         super().__setstate__(state)

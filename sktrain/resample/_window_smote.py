@@ -99,7 +99,7 @@ class WindowSMOTE(BaseSampler):
                 self.feature_names_in_ = np.asarray(names, dtype=object)
         else:
             refuse_no_numbers(X)
-            values = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan", ensure_min_samples=2)
+            values = validate_data(self, _dense(X), dtype=[np.float64, np.float32], ensure_all_finite="allow-nan", ensure_min_samples=2)
         values, labels = checked_rows(values, y, type(self).__name__)
         self.sampling_strategy_ = check_sampling_strategy(self.sampling_strategy, labels, self._sampling_type)
         return values, labels
@@ -185,3 +185,10 @@ class WindowSMOTE(BaseSampler):
         tags.input_tags.three_d_array = True
         tags.input_tags.sparse = False
         return tags
+
+
+def _dense(X):
+    """A table whose columns pandas stores sparsely, with its values written out; other rows as they are."""
+    if not isinstance(X, pd.DataFrame) or not any(isinstance(kind, pd.SparseDtype) for kind in X.dtypes):
+        return X
+    return pd.DataFrame({place: X.iloc[:, place].to_numpy() for place in range(X.shape[1])}, X.index).set_axis(X.columns, axis=1)
