@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import HasMethods, Options, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from .._last_block import last_block
 from .._routing import metadata_rows, routed_params
 from .._validation import BarsOrTime, Count, Number
 from ..exceptions import MissingDependencyError, SktrainError, SktrainWarning
@@ -31,11 +32,11 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Train a net, prune it, quantize it.
 
     Which weights go and how the others are rounded is decided on the training rows before the last block, where these can be followed to
-    the nets: through Pipelines and VotingClassifiers. Inside other meta-estimators the size of a weight decides.
+    the nets: through Pipelines, VotingClassifiers and PooledClassifiers. Inside other meta-estimators the size of a weight decides.
 
     Parameters
     ----------
-    estimator : net, Pipeline or VotingClassifier of nets, optional
+    estimator : net, Pipeline, VotingClassifier or PooledClassifier of nets, optional
         What to train; default ``MLPNetClassifier()``.
     sparsity : float, default=0.5
         Share of the weights to prune, in [0, 1); 0 prunes none.
@@ -199,8 +200,6 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     def _block(self, X, y, known):
         """Row numbers before the last block, purged, and in it; everything twice where it would be too small."""
-        from ..nets._inputs import last_block
-
         _, codes = np.unique(np.asarray(y), return_inverse=True)
         settings = {"fraction": self.validation, "horizon": self.horizon, "caller": type(self).__name__}
         block = last_block(X, y, codes.reshape(-1), **settings, **known)
