@@ -7,6 +7,7 @@ import sys
 
 import pandas as pd
 
+from .._io import ProgressStream
 from ..exceptions import SktrainError
 from ..trainer import EnhancedTrainer, EnhancedTrainingConfig
 from ..trainer._config import DEFAULTS
@@ -27,7 +28,7 @@ def train(args):
     config = _config(args)
     data = with_news_of(args, _open(args).bars) if args.news else data_of(args)
     trainer = EnhancedTrainer(config=config, model_dir=args.out, data=data)
-    with redirect_stdout(sys.stderr):  # stdout is for the result alone
+    with redirect_stdout(ProgressStream("stderr")):  # stdout is for the result alone
         result = trainer.train(
             stocks=args.stocks,
             incremental=args.incremental,
@@ -168,7 +169,7 @@ def search(args):
         timeout=args.timeout,
         progress=not (args.quiet or args.json),
     )
-    with redirect_stdout(sys.stderr):
+    with redirect_stdout(ProgressStream("stderr")):
         found.fit(task.bars, task.y)
     if args.json:
         _print_json(
@@ -201,7 +202,7 @@ def _any_estimator(path):
 def _open(args):
     source = open_source(data_of(args), args.stocks, getattr(args, "interval", None))
     for name, reason in source.missing.items():
-        print(shown(f"sktrain: {name} left out: {reason}"), file=sys.stderr)
+        print(shown(f"sktrain: {name} left out: {reason}"), file=ProgressStream("stderr"))
     return source
 
 

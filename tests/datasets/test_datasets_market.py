@@ -148,3 +148,141 @@ def test_bad_parameters(parameters):
     name = next(iter(parameters))
     with pytest.raises(ValueError, match="seed" if name == "random_state" else name):
         make_market(**parameters)
+
+
+PATTERNS = ("regime", "pattern", "memory", "cross")
+
+
+def planted(pattern, n_bars=40_000, **changes):
+    return make_market(n_bars, 2 if pattern == "cross" else 1, pattern=pattern, random_state=8, **changes)
+
+
+def past_z(market):
+    """z of every bar the history knows, by symbol, and where the rows stand among them."""
+    frame = get_history(market.bars).frame
+    z = recovered_z(frame)
+    by_symbol = z.unstack("symbol") if z.index.nlevels == 2 else z.to_frame("S0")
+    return by_symbol, by_symbol.index.searchsorted(market.bars.index.get_level_values(-1).unique()[0])
+
+
+def sign_by_loop(pattern, z, states, t):
+    """What decides the bar after t, by the definition, of variance 1."""
+    if pattern == "regime":
+        return z[t] if states[t] == "calm" else -z[t]
+    if pattern == "pattern":
+        return -1.0 if sum(z[t - j] > 0 for j in range(5)) >= 3 else 1.0
+    return -1.0 if sum(z[t - j] for j in range(15, 21)) > 0 else 1.0
+
+
+@pytest.mark.parametrize("pattern", ["regime", "pattern", "memory"])
+def test_the_next_bar_follows_the_law_it_was_planted_with(pattern):
+    """From candles alone: what is left of the next return is noise of the stated spread, and the stated probabilities follow."""
+    market = planted(pattern, 3000, signal=0.6)
+    by_symbol, first = past_z(market)
+    z, states = by_symbol["S0"].to_numpy(), dict(enumerate(market.regimes, start=first))
+    decided = np.array([sign_by_loop(pattern, z, states, t) for t in range(first, first + 3000)])
+    left = (z[first + 1 : first + 3001] - 0.6 * decided) / 0.8
+    assert abs(left.mean()) < 0.06
+    assert left.std() == pytest.approx(1, abs=0.05)
+    assert abs(np.corrcoef(left, decided)[0, 1]) < 0.06
+    high = market.probabilities[2].to_numpy()
+    assert len(np.unique(high.round(9))) == 2 or pattern == "regime"
+    order = np.argsort(decided, kind="stable")
+    assert (np.diff(high[order]) > -1e-9).all()  # a higher forecast makes the highest class more likely
+    sums = z[first + 1 : first + 3001]
+    parts = [sums[market.y.to_numpy() == k] for k in range(3)]
+    assert parts[0].max() < parts[1].min() < parts[1].max() < parts[2].min()
+
+
+def test_the_leader_moves_the_others():
+    market = make_market(4000, 3, pattern="cross", signal=0.6, random_state=9)
+    by_symbol, first = past_z(market)
+    assert first == 0
+    z = by_symbol.to_numpy()
+    assert [round(np.corrcoef(z[:-1, 0], z[1:, i])[0, 1], 1) for i in range(3)] == [0.0, 0.6, 0.6]
+    np.testing.assert_allclose(market.probabilities.loc["S0"], 1 / 3)
+    one, two = (market.probabilities.loc[name].to_numpy() for name in ("S1", "S2"))
+    np.testing.assert_array_equal(one, two)
+    expected = norm.sf((norm.ppf(2 / 3) - 0.6 * z[:4000, 0]) / 0.8)
+    np.testing.assert_allclose(one[:, 2], expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("signal", [0.3, 0.8])
+def test_every_pattern_keeps_its_probabilities(pattern, signal):
+    """Calibrated in bins of probability, its expected log loss the entropy, its classes equally likely."""
+    market = planted(pattern, signal=signal)
+    p, y = market.probabilities.to_numpy(), market.y.to_numpy()
+    hit = y[:, None] == np.arange(3)
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    for k in range(3):
+        for low in np.arange(0, 1, 0.1):
+            inside = (p[:, k] >= low) & (p[:, k] < low + 0.1)
+            if inside.sum() > 500:
+                error = np.sqrt(0.25 / inside.sum())
+                assert abs(hit[inside, k].mean() - p[inside, k].mean()) < 4 * error
+    surprise = -np.log(p[np.arange(len(p)), y])
+    entropy = -(p * np.log(p)).sum(axis=1)
+    gap = surprise - entropy
+    assert abs(gap.mean()) < 4 * gap.std() / np.sqrt(len(gap))
+    assert np.abs(hit.mean(axis=0) - 1 / 3).max() < 0.02
+    assert market.bayes_accuracy > market.majority_accuracy + 0.02
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_no_pattern_without_signal(pattern):
+    market = planted(pattern, signal=0)
+    np.testing.assert_allclose(market.probabilities, 1 / 3)
+    by_symbol, first = past_z(market)
+    after = by_symbol.iloc[:, -1].to_numpy()
+    lags = [*range(1, 22)]
+    found = [np.corrcoef(after[lag:], by_symbol.iloc[:, 0].to_numpy()[:-lag])[0, 1] for lag in lags]
+    assert np.abs(found).max() < 4.5 / np.sqrt(len(after))
+
+
+def test_linear_models_do_not_see_the_regime():
+    market = planted("regime", signal=0.6)
+    z = recovered_z(market.bars).to_numpy()
+    assert abs(np.corrcoef(z[1:], z[:-1])[0, 1]) < 0.1
+    assert set(market.regimes) == {"calm", "turbulent"}
+
+
+@pytest.mark.parametrize(("pattern", "lead"), [("pattern", 4), ("memory", 20), ("regime", 0), ("linear", 0)])
+def test_the_history_knows_the_bars_that_decide_the_first_rows(pattern, lead):
+    market = make_market(50, pattern=pattern, random_state=0)
+    assert market.bars.shape == (50, 5)
+    assert len(get_history(market.bars).frame) == lead + 50 + 1
+    assert past_z(market)[1] == lead
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_one_seed_one_market_of_every_pattern(pattern):
+    one, same, other = (make_market(60, 2, pattern=pattern, random_state=seed) for seed in (0, 0, 1))
+    pd.testing.assert_frame_equal(one.bars, same.bars)
+    pd.testing.assert_frame_equal(one.probabilities, same.probabilities)
+    assert not one.bars["close"].equals(other.bars["close"])
+    assert one.bars.index.names == ["symbol", "time"]
+    assert make_market(1, 2, pattern=pattern, random_state=0).y.shape == (2,)
+
+
+def test_linear_is_the_market_it_always_was():
+    """Digest of the bars that earlier versions drew from these arguments."""
+    market = make_market(500, 3, horizon=5, signal=0.8, random_state=0)
+    rows = pd.util.hash_pandas_object(market.bars).to_numpy()
+    assert int(np.bitwise_xor.reduce(rows)) == 8224049423941060067
+    pd.testing.assert_frame_equal(make_market(500, 3, horizon=5, signal=0.8, pattern="linear", random_state=0).bars, market.bars)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"pattern": "seasonal"}, r"pattern must be one of \['linear', 'regime'"),
+        ({"pattern": 3}, "pattern must be one of"),
+        ({"pattern": "memory", "horizon": 2}, "horizon must be 1, got 2"),
+        ({"pattern": "regime", "regimes": False}, "regimes must be True"),
+        ({"pattern": "cross"}, "n_symbols must be 2 or more, got 1"),
+    ],
+)
+def test_patterns_that_cannot_be_drawn_say_why(parameters, words):
+    with pytest.raises(ValueError, match=words):
+        make_market(20, **parameters)

@@ -1,5 +1,6 @@
 """No-signal copies keep what they promise and nothing else; the calibration's p-value is a count anybody can repeat."""
 
+from dataclasses import replace
 import json
 
 from hypothesis import given, settings, strategies as st
@@ -19,7 +20,9 @@ from sktrain import AdaptiveLabeler, BarFeatures
 from sktrain._history import get_history
 from sktrain._validation import check_bars
 from sktrain.datasets import load_us_stocks, make_market
-from sktrain.evaluation import null_calibration, null_market
+from sktrain.evaluation import NullCalibration, null_calibration, null_market
+from sktrain.evaluation._calibration import _Copies, _stop_count
+from sktrain.evaluation._journal import Journal
 from sktrain.exceptions import CorruptFileError, InvalidBarsError, NotEnoughDataError, SktrainError, StudyMismatchError
 
 METHODS = ("block", "sign", "phase")
@@ -242,6 +245,116 @@ def test_same_result_for_any_n_jobs(market):
     assert noisy[-1].random_state is None
 
 
+NOISY = make_pipeline(LastReturns(), DecisionTreeClassifier(max_features=1, splitter="random", max_depth=3))
+
+
+@pytest.fixture(scope="module")
+def noise_scores():
+    """A market without signal, and all forty scores of its copies."""
+    noise = make_market(1000, signal=0.0, random_state=5).bars
+    return noise, null_calibration(NOISY, noise, labeler=LABELER, cv=CV, n_null=40, random_state=0)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.parametrize("alpha", [0.05, 0.2])
+def test_sequential_stops_where_the_definition_says(noise_scores, n_jobs, alpha):
+    noise, whole = noise_scores
+    found = null_calibration(
+        NOISY, noise, labeler=LABELER, cv=CV, n_null=40, random_state=0, stop="sequential", alpha=alpha, n_jobs=n_jobs
+    )
+    high, scored = round(0.8 * alpha * 41), 0
+    while scored < 40 and np.sum(whole.null_scores[:scored] >= whole.score) < high:
+        scored += 1
+    assert scored < 40  # it does stop
+    assert (found.n_scored, found.n_null, found.stop_count) == (scored, 40, high)
+    np.testing.assert_array_equal(found.null_scores, whole.null_scores[:scored])
+    assert found.p_value == high / scored
+    assert found.verdict() == "no edge"
+    assert f"the first {scored} of 40 copies" in found.summary()
+
+
+def test_an_edge_is_held_against_all_copies(market):
+    common = {"labeler": LABELER, "cv": CV, "n_null": 24, "random_state": 3}
+    whole = null_calibration(MODEL, market, **common)
+    found = null_calibration(MODEL, market, **common, stop="sequential")
+    np.testing.assert_array_equal(found.null_scores, whole.null_scores)
+    assert found.p_value == whole.p_value == 0.04
+    assert found.verdict() == "edge"
+    assert found.verdict(0.03) == "no edge"
+    assert replace(found, alpha=0.03).verdict() == "no edge"
+
+
+@pytest.mark.parametrize("n_null", [19, 39, 99])
+@pytest.mark.parametrize("alpha", [0.05, 0.1, 0.2])
+def test_sequential_p_values_are_exact(n_null, alpha):
+    """Over every place of the market's score among its copies', P(p <= t) <= t; at alpha it is alpha."""
+    stop_count = _stop_count("sequential", alpha, n_null)
+    draws = np.random.default_rng(0).random((4000, n_null + 1))
+    p, scored = np.array([_sequential(row[0], row[1:], stop_count, alpha) for row in draws]).T
+    for level in (0.02, 0.05, 0.1, 0.3, 0.7):
+        assert stats.binomtest(int(np.sum(p <= level)), 4000, level, "greater").pvalue > 1e-4
+    expected = stop_count * (1 + sum(1 / k for k in range(stop_count + 1, n_null + 1)))
+    assert scored.mean() == pytest.approx(expected, abs=4 * scored.std() / np.sqrt(4000))
+
+
+def _sequential(score, nulls, stop_count, alpha):
+    """p-value and copies scored, through the library's own pieces, without a market."""
+    copies = _Copies(Journal(None, None, 0, [score]), score, len(nulls), stop_count)
+    for number in copies.missing():
+        copies.add(number, nulls[number])
+    found = NullCalibration(
+        score, np.array([score]), nulls[: copies.decided], "sign", "draw", len(nulls), alpha, stop_count
+    )
+    return found.p_value, found.n_scored
+
+
+def test_later_copies_that_end_first_decide_nothing():
+    """With many at work, copy 3 may end before copy 0: only the order of numbers counts."""
+    copies = _Copies(Journal(None, None, 0, [0.5]), 0.5, 6, 2)
+    missing = copies.missing()
+    for number, value in ((3, 0.9), (1, 0.9), (2, 0.1)):
+        copies.add(number, value)
+        assert copies.decided == 0
+    assert next(missing) == 0
+    copies.add(0, 0.7)
+    assert copies.decided == 2
+    assert list(missing) == []
+
+
+def test_sequential_goes_on_where_it_stopped(noise_scores, tmp_path):
+    noise, whole = noise_scores
+    path = tmp_path / "null.json"
+    model = make_pipeline(Interrupted(), NOISY[-1])
+    common = {"labeler": LABELER, "cv": CV, "n_null": 40, "random_state": 0, "alpha": 0.2, "stop": "sequential"}
+    Interrupted.fits, Interrupted.stop_at = 0, None
+    straight = null_calibration(model, noise, **common)
+    assert Interrupted.fits == 3 * (1 + straight.n_scored)
+    Interrupted.fits, Interrupted.stop_at = 0, 3 + 3 * 4 + 1
+    with pytest.raises(KeyboardInterrupt):
+        null_calibration(model, noise, path=path, **common)
+    Interrupted.fits, Interrupted.stop_at = 0, None
+    resumed = null_calibration(model, noise, path=path, **common)
+    assert Interrupted.fits == 3 * (straight.n_scored - 4)
+    np.testing.assert_array_equal(resumed.null_scores, straight.null_scores)
+    assert resumed.p_value == straight.p_value
+    Interrupted.fits = 0
+    null_calibration(model, noise, path=path, **{**common, "stop": None})  # what is there is not scored again
+    assert Interrupted.fits == 3 * (40 - straight.n_scored)
+    Interrupted.fits = 0
+    again = null_calibration(model, noise, path=path, **common)  # with all copies at hand
+    assert Interrupted.fits == 0
+    np.testing.assert_array_equal(again.null_scores, straight.null_scores)
+
+
+def test_features_of_a_copy_are_computed_once_for_all_folds(market, monkeypatch):
+    computed = []
+    compute = BarFeatures._compute
+    monkeypatch.setattr(BarFeatures, "_compute", lambda self, bars: computed.append(len(bars)) or compute(self, bars))
+    model = make_pipeline(BarFeatures(windows=(5,)), DummyClassifier())
+    null_calibration(model, market, labeler=LABELER, cv=TimeSeriesSplit(4), n_null=3, random_state=0)
+    assert len(computed) == 1 + 3  # the market and three copies, not five folds of each
+
+
 def test_noise_is_no_edge_and_constant_answers_are_worth_nothing(market):
     noise = make_market(1000, signal=0.0, random_state=5).bars
     result = null_calibration(MODEL, noise, labeler=LABELER, cv=CV, n_null=19, random_state=0)
@@ -357,6 +470,10 @@ def test_refused_calibrations(market):
         ({"scoring": broken}, "not a finite number"),
         ({"labeler": AdaptiveLabeler(horizon=12), "block_length": 20}, "twice the labels' horizon of 12"),
         ({"verbose": None}, "verbose"),
+        ({"stop": "early"}, "stop"),
+        ({"stop": True}, "stop"),
+        ({"alpha": 1}, "alpha"),
+        ({"alpha": np.nan}, "alpha"),
     ):
         with pytest.raises(SktrainError, match=message):
             null_calibration(MODEL, market, **{"labeler": LABELER, "cv": CV, "n_null": 1, "random_state": 0, **arguments})
