@@ -45,7 +45,7 @@ def main():
 
 def command_line():
     run = [sys.executable, "-I", "-m", "sktrain", "train", "--dataset", "sp500", "--model", "gru"]
-    run += ["--epochs", "1", "--set", "n_splits=2", "--out", str(FOLDER / "run")]
+    run += ["--epochs", "1", "--set", "wf_folds=2", "--out", str(FOLDER / "run")]
     done = subprocess.run(run, capture_output=True, text=True)
     assert "Traceback" not in done.stderr, done.stderr
     assert done.returncode == 0, done.stdout + done.stderr
