@@ -38,16 +38,9 @@ _results: OrderedDict = OrderedDict()  # (uid, key) -> (result, bytes); shared b
 _results_lock = Lock()
 
 
-_COPIES_ON_WRITE = int(pd.__version__.partition(".")[0]) >= 3
-
-
 def lazy_copy(frame):
-    """A copy of a frame or series whose later changes stay its own.
-
-    It shares memory until it is written to where pandas copies on write (3.0 and newer), else it
-    copies at once.
-    """
-    return frame.copy(deep=not _COPIES_ON_WRITE)
+    """A copy whose changes stay its own: lazily where pandas copies on write (3.0), else at once."""
+    return frame.copy(deep=pd.__version__ < "3")
 
 
 class Handle(dict):
