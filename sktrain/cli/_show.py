@@ -56,6 +56,10 @@ def training(result):
     _line(console, f"class balance: {balance}")
     if result["walk_forward_results"]:
         _folds(console, result["walk_forward_results"])
+    if result["ablation"]:
+        cells, sentence = _words.ablation_rows(result["ablation"])
+        _print(console, "the model without one switch at a time", _words.ABLATION_HEAD, cells)
+        _line(console, sentence)
     if result["metrics_summary"]["test"]:
         head = ["", "bal. acc folds", "95 % interval", "acc test", "bal. acc test", "log loss test"]
         folded = bool(result["walk_forward_results"])
