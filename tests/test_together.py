@@ -238,7 +238,6 @@ REFUSED = [
     ({"features": {"windows"}, "middle": {"drift"}}, "check windows before they are cut", "a detector watches features, before SlidingWindow"),
     ({"features": {"windows"}, "middle": {"SMOTE", "RandomOverSampler"}}, "dim 3", "imbalanced-learn mixes rows of tables: WindowSMOTE"),
     ({"features": {"windows"}, "classifier": TABLES_ONLY}, "dim 3", "scikit-learn's models take no windows: flatten=True"),
-    ({"features": {"windows"}, "classifier": {"guard"}, "column": {"is_saved"}}, "joblib.dump", "a guard remembers rows; a file of ours holds no lazy ones"),
 ]
 
 

@@ -77,8 +77,9 @@ class Updating:
             reason = f"a block of {len(codes)} rows is too small to hold {FEWEST} back"
             return ValidationBlock(everything, None, reason=reason)
         fraction = max(self.valid_fraction, _HELD_BACK, (FEWEST + 0.5) / len(codes))
+        caller = f"{type(self).__name__}.partial_fit"
         return last_block(
-            X, y, codes, fraction=fraction, horizon=self.horizon, caller="partial_fit", **known
+            X, y, codes, fraction=fraction, horizon=self.horizon, caller=caller, **known
         )
 
     def _add_earlier(self, job, rng):
