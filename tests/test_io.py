@@ -1,5 +1,6 @@
 """Writes are whole or nothing: a failing writer, a killed process, a full disk."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -8,7 +9,7 @@ import time
 
 import pytest
 
-from sktrain._io import atomic_write, check_regular, read_file, sha256
+from sktrain._io import ProgressStream, atomic_write, check_regular, read_file, sha256
 
 
 def test_a_failing_writer_leaves_the_old_file_and_no_litter(tmp_path):
@@ -109,3 +110,22 @@ def test_a_file_larger_than_the_limit_is_not_read(tmp_path):
     assert read_file(path, limit=5) == b"12345"
     with pytest.raises(OSError, match="5 bytes, more than 4"):
         read_file(path, limit=4)
+
+
+@pytest.mark.parametrize("state", ["reader gone", "closed", "none"])
+def test_progress_that_nobody_can_read_stops_no_work(monkeypatch, state):
+    from rich.console import Console
+
+    read, write = os.pipe()
+    os.close(read)
+    stream = os.fdopen(write, "w", buffering=1)
+    if state == "closed":
+        stream.close()
+    monkeypatch.setattr(sys, "stderr", None if state == "none" else stream)
+    console = Console(file=ProgressStream("stderr"))
+    for _ in range(3):
+        console.print("epoch " * 100)
+    assert ProgressStream("stderr").isatty() in (False, None)
+    monkeypatch.undo()
+    with contextlib.suppress(OSError):  # what the buffer holds
+        stream.close()

@@ -7,6 +7,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from .._history import get_history
+from .._io import ProgressStream
 from .._validation import labelled_mask
 from ._behaviour import audit_predictions, audit_steps
 from ._budget import BUDGETS
@@ -29,7 +30,7 @@ def _progress(steps, verbose):
     from rich.console import Console
     from rich.progress import Progress
 
-    console = Console(stderr=True)
+    console = Console(file=ProgressStream("stderr"))
     if not verbose or not console.is_terminal:
         yield from steps.values()
         return
