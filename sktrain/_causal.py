@@ -10,7 +10,15 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ._history import History, prepend_tail, recall, remember_tail, segment_starts
+from ._history import (
+    History,
+    lazy_copy,
+    prepend_tail,
+    recall,
+    remember_tail,
+    segment_starts,
+    usual_pauses,
+)
 from ._validation import LABEL_TIMES, OHLCV, check_bars
 from .exceptions import InvalidBarsError
 
@@ -55,6 +63,7 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
         self.feature_names_in_ = np.asarray(X.columns, dtype=object)
         self.n_features_in_ = X.shape[1]
         self.tail_, self.first_seen_ = remember_tail(bars, lookback, rows=rows)
+        self.pauses_ = usual_pauses(bars, rows)
         return self
 
     def transform(self, X):
@@ -77,7 +86,13 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
             whole = history.cached(self._key(), lambda frame: History(self._per_symbol(bars, self._compute)))
             return _take(whole.frame, rows, {"history": whole, **kept})
         if fresh:
-            context = prepend_tail(bars, self.tail_, caller=type(self).__name__, first_seen=self.first_seen_)
+            context = prepend_tail(
+                bars,
+                self.tail_,
+                caller=type(self).__name__,
+                first_seen=self.first_seen_,
+                usual=getattr(self, "pauses_", None),  # models of before 0.2 have none
+            )
             bars, rows = context.frame, context.rows
         return _take(self._per_symbol(bars, self._compute), rows, kept)
 
@@ -138,6 +153,6 @@ def _until_asked(frame, rows):
 
 def _take(frame, rows, attrs):
     whole = len(rows) == len(frame) and bool((rows == np.arange(len(frame))).all())
-    out = frame.copy(deep=False) if whole else frame.iloc[rows]
+    out = lazy_copy(frame) if whole else frame.iloc[rows]
     out.attrs = attrs
     return out

@@ -145,8 +145,10 @@ def _stand_class_by_class(codes, valid):
         return True
     edges = np.flatnonzero(np.diff(codes)) + 1
     lengths = np.diff(np.concatenate([[0], edges, [len(codes)]]))
-    for appended in range(1, len(np.unique(codes))):
+    _, counts = np.unique(codes, return_counts=True)
+    longer = 1 if counts.min() == counts.max() else _LONGER  # equal classes are a sampler's mark
+    for appended in range(1, len(counts)):  # the largest class gets no rows
         tail, before = lengths[-appended:], lengths[:-appended]
-        if tail.min() >= _SHORTEST and tail.min() > _LONGER * before.max(initial=0):
+        if tail.max() >= _SHORTEST and tail.max() > longer * before.max(initial=0):
             return True
     return False

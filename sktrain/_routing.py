@@ -14,7 +14,7 @@ from sklearn.utils.validation import _check_method_params
 
 from .exceptions import SktrainError
 
-__all__ = ["metadata_rows", "routed_params"]
+__all__ = ["metadata_rows", "routed_params", "told_to_folds"]
 
 
 def routed_params(
@@ -64,6 +64,40 @@ def routed_params(
     if _routing_enabled():
         return dict(process_routing(owner, method, **given)[part].get(callee, {}))
     return _by_signature(estimator, callee, given, offered)
+
+
+def told_to_folds(estimator: object, cv: object, given: dict) -> tuple[dict, dict]:
+    """Where label times that a search was given go while metadata routing is off.
+
+    scikit-learn then hands all metadata but ``groups`` to the estimator, so folds would not be
+    purged of labels whose ends the caller has told.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is searched.
+    cv : splitter
+    given : dict
+        Metadata of the search's ``fit``.
+
+    Returns
+    -------
+    fit, split : dict
+        Arguments of the estimator's ``fit``, and what the splitter gets besides ``groups``.
+    """
+    taken = signature(cv.split).parameters if hasattr(cv, "split") else {}
+    told = {name: given[name] for name in _LABEL_TIMES if given.get(name) is not None}
+    split = {name: value for name, value in told.items() if name in taken}
+    fit = {name: value for name, value in given.items() if name not in split}
+    for name, value in split.items():
+        try:
+            fit.update(_by_signature(estimator, "fit", {name: value}, ()))
+        except SktrainError:  # the folds have use for it, the estimator has none
+            continue
+    return fit, split
+
+
+_LABEL_TIMES = ("label_end_times", "times")
 
 
 def _by_signature(estimator, method, given, offered):

@@ -54,9 +54,6 @@ EXCEPTIONS = {
     "ResampledClassifier": {
         "check_sample_weight_equivalence_on_dense_data": "a repeated row counts twice among the classes and neighbours, a weight does not",
     },
-    "WindowSMOTE": {
-        "check_samplers_pandas_sparse": "columns of sparse values are refused by name; its tags say so",
-    },
 }
 
 # What no table can be given to although its tags do not say so: nothing of these is fitted. Estimators of bars, news or texts say it.

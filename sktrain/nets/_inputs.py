@@ -1,7 +1,6 @@
 """What a caller passes enters, checked rows, codes and weights leave, the last of them held back for validation."""
 
 from dataclasses import dataclass, field
-from decimal import Decimal
 
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
@@ -11,7 +10,7 @@ import torch
 from torch.utils.data import Dataset as TorchDataset, Subset, TensorDataset
 
 from .._last_block import ValidationBlock, last_block
-from .._validation import labelled_mask
+from .._validation import labelled_mask, refuse_no_numbers
 from ..exceptions import SktrainError
 from ._batches import WindowRows
 
@@ -91,7 +90,7 @@ class InputReader:
             if X.shape[1] != self.lookback_ * self.step_features_:
                 self._refuse_width(X.shape[1], self.lookback_ * self.step_features_)
         else:
-            _refuse_no_numbers(X)
+            refuse_no_numbers(X)
             X = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False)
         lookback = (self.lookback or 1) if reset else self.lookback_
         if X.shape[1] % lookback:
@@ -248,24 +247,6 @@ def _refuse_infinite(values, names, what):
         raise SktrainError(f"X contains {kind} in column {name}, {what} {row} ({int(bad.sum())} such values). NaN is accepted as missing; repair or replace it.")
 
 
-def _refuse_no_numbers(X):
-    """Refuse what would be turned into numbers without a word: decimals, times, durations."""
-    if hasattr(X, "dtypes"):
-        dtypes = dict(X.dtypes.items()) if hasattr(X, "columns") else {getattr(X, "name", None): X.dtypes}
-        odd = [name for name, dtype in dtypes.items() if getattr(dtype, "kind", None) in ("m", "M")]
-        objects = [name for name, dtype in dtypes.items() if getattr(dtype, "kind", "") == "O"]
-        odd += [name for name in objects if hasattr(X, "columns") and isinstance(X[name].iloc[0] if len(X) else 0, Decimal)]
-        if odd:
-            raise SktrainError(f"X has no numbers in column {odd[0]!r} ({dtypes[odd[0]]}). Turn it into floats first.")
-        return
-    values = np.asarray(X) if isinstance(X, (list, tuple)) else X
-    kind = getattr(getattr(values, "dtype", None), "kind", None)
-    if kind in ("m", "M"):
-        raise SktrainError(f"X holds times ({values.dtype}), not numbers. Turn them into floats first.")
-    if kind == "O" and values.size and isinstance(values.flat[0], Decimal):
-        raise SktrainError("X holds decimals (decimal.Decimal), not numbers. Turn them into floats first.")
-
-
 def _encode(X, y, classes, name):
     """Codes of the labels, and the classes in order."""
     if y is None:
@@ -285,7 +266,7 @@ def _encode(X, y, classes, name):
         codes = np.searchsorted(classes, values).clip(max=len(classes) - 1)
         unknown = classes[codes] != values
         if unknown.any():
-            raise SktrainError(f"y holds the label {values[np.argmax(unknown)]!r}, which is not among the classes {classes.tolist()}.")
+            raise SktrainError(f"y holds the label {values[unknown].tolist()[0]!r}, which is not among the classes {classes.tolist()}.")
     if len(classes) < 2:
-        raise SktrainError(f"{name} needs at least 2 classes; all {len(values)} rows have the one class {classes[0]!r}.")
+        raise SktrainError(f"{name} needs at least 2 classes; all {len(values)} rows have the one class {classes.tolist()[0]!r}.")
     return codes.astype(np.int64), classes

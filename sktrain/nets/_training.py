@@ -13,7 +13,7 @@ from ._amp import MixedPrecision
 from ._batches import ClassWeightedSampler
 from ._callbacks import ProgressBar
 from ._checkpoint import TrainingCheckpoint
-from ._components import check_criterion, check_order, names_of, scores_for
+from ._components import check_criterion, check_order, names_of, scores_for, told_by_name
 from ._hooks import Hooks
 from ._inference import PREDICT_ROWS
 from ._losses import FocalLoss, reduce_loss
@@ -184,8 +184,9 @@ class TrainingLoop(Hooks, MixedPrecision):
         if params.get("batch_size") == -1:
             params["batch_size"] = len(dataset)
         params.setdefault("pin_memory", torch.device(self.device).type == "cuda")
-        iterator = self.iterator_train if training else self.iterator_valid
-        return iterator(dataset, **params)
+        name = "iterator_train" if training else "iterator_valid"
+        with told_by_name(self, name):
+            return getattr(self, name)(dataset, **params)
 
     def _training_iterator(self, rows, generator):
         """Batches in the order the net draws, unless the caller's parameters say otherwise."""
@@ -208,7 +209,8 @@ class TrainingLoop(Hooks, MixedPrecision):
         self._batch_hooks = self._hears("on_batch_begin") or self._hears("on_batch_end")
         checkpoints = [callback for _, callback in self.callbacks_ if isinstance(callback, TrainingCheckpoint)]
         done = max([callback.restore(self, X, valid) for callback in checkpoints], default=0)
-        for epoch in range(done, epochs or self.max_epochs):
+        n_epochs = epochs or self.max_epochs
+        for epoch in range(done, n_epochs):
             if self.stop_reason_:  # resumed after its end
                 break
             began = time.perf_counter()
@@ -224,7 +226,7 @@ class TrainingLoop(Hooks, MixedPrecision):
             self.notify("on_epoch_end", **datasets)
             self.n_epochs_ = epoch + 1
             for checkpoint in checkpoints:
-                checkpoint.save(self)
+                checkpoint.save(self, last=bool(self.stop_reason_) or epoch + 1 == n_epochs)
         self.stop_reason_ = self.stop_reason_ or "max_epochs"
         return self
 

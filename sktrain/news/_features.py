@@ -13,7 +13,16 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted
 
-from .._history import Handle, History, get_history, prepend_tail, recall, remember_tail
+from .._history import (
+    Handle,
+    History,
+    get_history,
+    lazy_copy,
+    prepend_tail,
+    recall,
+    remember_tail,
+    usual_pauses,
+)
 from ..exceptions import InvalidBarsError, SktrainError
 from ._aligner import NewsAligner
 from ._articles import article_times, as_articles
@@ -74,7 +83,7 @@ def with_news(bars, articles):
         raise InvalidBarsError(f"with_news needs a DataFrame indexed by time, or by (symbol, time); got {type(bars).__name__}.")
     articles = as_articles(articles)
     order = np.argsort(article_times(articles).times, kind="stable")
-    out = bars.copy(deep=False)
+    out = lazy_copy(bars)
     out.attrs = {**bars.attrs, "news": News(articles[place] for place in order)}
     return out
 
@@ -154,6 +163,7 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         context = recall(X, columns=[], caller="NewsFeatures")
         frame, rows = (X, None) if context is None else (context.frame, context.rows)
         self.tail_, self.first_seen_ = remember_tail(frame[[]], max(self.lookback_, _SPACING_ROWS), rows=rows)
+        self.pauses_ = usual_pauses(frame, rows)
         return self
 
     def transform(self, X):
@@ -172,7 +182,13 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         news = _news_of(X)
         context = recall(X, columns=[], caller="NewsFeatures")
         if context is None:
-            context = prepend_tail(X[[]], self.tail_, caller="NewsFeatures", first_seen=self.first_seen_)
+            context = prepend_tail(
+                X[[]],
+                self.tail_,
+                caller="NewsFeatures",
+                first_seen=self.first_seen_,
+                usual=getattr(self, "pauses_", None),
+            )
             rows = _with_handle(context.frame, History(context.frame)).iloc[context.rows]
             return self._beside(X, self._join(rows, news).set_axis(X.index), None)
         whole = context.history.cached(self._key(news), lambda frame: History(self._join(_with_handle(frame, context.history), news)))
