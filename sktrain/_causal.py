@@ -1,8 +1,8 @@
 """The base of transformers that look back: rows of bars enter, one row of values per row leaves, computed from the past only.
 
-A subclass says how to compute the rows of *one* instrument in order of time, and how many rows a value looks back on
-(``lookback_``). This base finds the context of any slice of rows, computes a whole history once, keeps instruments apart, and
-hands on a history of its own output.
+A subclass says how to compute the rows of instruments that stand together, each in order of time, and how many rows a value looks
+back on (``lookback_``). This base finds the context of any slice of rows, computes a whole history once, and hands on a history of
+its own output.
 """
 
 import numpy as np
@@ -20,8 +20,8 @@ __all__ = ["CausalTransformer"]
 class CausalTransformer(TransformerMixin, BaseEstimator):
     """Template: ``fit`` learns and remembers a tail, ``transform`` computes with context.
 
-    Subclasses give ``_compute(bars)`` (a DataFrame of the same index, for one instrument, a pure function of the bars, the
-    parameters and the learned state), ``_lookback()``, ``get_feature_names_out``, and where needed ``_learn(bars, rows)``
+    Subclasses give ``_compute(bars)`` (a DataFrame of the same index, a pure function of the bars, the parameters and the
+    learned state; instruments stand together and must not see each other: :func:`segment_starts`), ``_lookback()``, ``get_feature_names_out``, and where needed ``_learn(bars, rows)``
     (``bars`` with context, the places of the rows of ``fit`` among them: learn from those only) and ``_state()`` (what was
     learned, hashable).
     """
@@ -74,12 +74,12 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
         bars, rows, history, fresh = self._context(X)
         kept = {key: X.attrs[key] for key in (LABEL_TIMES,) if key in X.attrs}
         if history is not None:
-            whole = history.cached(self._key(), lambda frame: History(self._per_symbol(bars, self._compute)))
+            whole = history.cached(self._key(), lambda frame: History(self._compute(bars)))
             return _take(whole.frame, rows, {"history": whole, **kept})
         if fresh:
             context = prepend_tail(bars, self.tail_, caller=type(self).__name__, first_seen=self.first_seen_)
             bars, rows = context.frame, context.rows
-        return _take(self._per_symbol(bars, self._compute), rows, kept)
+        return _take(self._compute(bars), rows, kept)
 
     def _context(self, X):
         """Checked bars to compute on, the places of X's rows among them, the handle whose frame they are, and whether nothing is remembered."""
@@ -102,13 +102,6 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
         bars = bars[list(self._required)]
         bars.attrs = {}
         return bars
-
-    def _per_symbol(self, bars, compute):
-        starts = segment_starts(bars.index)
-        if len(starts) == 1:
-            return compute(bars)
-        ends = np.append(starts[1:], len(bars))
-        return pd.concat([compute(bars.iloc[low:high]) for low, high in zip(starts, ends)])
 
     def _key(self):
         return type(self).__module__, type(self).__qualname__, repr(sorted(self.get_params().items())), self._state()
