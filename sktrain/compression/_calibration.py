@@ -148,7 +148,7 @@ def _received(layer, X, output):
 def _patches(layer, X):
     """What a convolution multiplies, a row per place, in the order of its flattened weight."""
     (size,), (gap,), (stride,), (sides,) = layer.kernel_size, layer.dilation, layer.stride, layer.padding
-    X = F.pad(X, (layer.reach, 0) if hasattr(layer, "reach") else (sides, sides))  # causal convolutions pad by themselves
+    X = F.pad(X, (sides, sides))
     return X.unfold(2, (size - 1) * gap + 1, stride)[..., ::gap].transpose(1, 2).flatten(2)
 
 

@@ -48,24 +48,29 @@ def recurrent(module, window, note):
         window = torch.stack(states[1:])
 
 
-def convolved(layer, X, note, name):
-    """One causal convolution, tap by tap."""
-    (size,), (gap,) = layer.kernel_size, layer.dilation
-    out = []
+def convolved(layer, X, gap, steps, note, name):
+    """One causal convolution of steps ``gap`` apart, tap by tap; only the answers at ``steps`` are of use to anybody."""
+    (size,), out = layer.kernel_size, []
     for step in range(X.shape[1]):
         taps = [X[:, step - k * gap] if step >= k * gap else torch.zeros(len(X)) for k in reversed(range(size))]
         patch = torch.stack(taps, 1)
-        note(f"{name}.weight", patch.flatten())
+        if step in steps:
+            note(f"{name}.weight", patch.flatten())
         out.append((layer.weight.flatten(1) @ patch.flatten()) + layer.bias)
     return torch.stack(out, 1)
 
 
 def tcn(module, window, note):
-    X = window.T
-    for i, block in enumerate(module.blocks):
-        first = torch.relu(convolved(block.first, X, note, f"blocks.{i}.first"))
-        second = convolved(block.second, first, note, f"blocks.{i}.second")
-        skip = convolved(block.skip, X, note, f"blocks.{i}.skip") if hasattr(block.skip, "weight") else X
+    X, n_steps, size = window.T, len(window), module.kernel_size
+    reached, wanted = [], {n_steps - 1}
+    for i in reversed(range(len(module.blocks))):  # which steps the last one depends on
+        inner = {step - tap * 2**i for step in wanted for tap in range(size)} & set(range(n_steps))
+        reached.insert(0, (inner, wanted))
+        wanted = wanted | {step - tap * 2**i for step in inner for tap in range(size)} & set(range(n_steps))
+    for i, (block, (inner, outer)) in enumerate(zip(module.blocks, reached)):
+        first = torch.relu(convolved(block.first, X, 2**i, inner, note, f"blocks.{i}.first"))
+        second = convolved(block.second, first, 2**i, outer, note, f"blocks.{i}.second")
+        skip = convolved(block.skip, X, 1, outer, note, f"blocks.{i}.skip") if hasattr(block.skip, "weight") else X
         X = torch.relu(second + skip)
 
 
