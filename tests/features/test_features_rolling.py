@@ -5,7 +5,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sktrain._rolling import PIECE, join_sums, lag, over_windows, rolling_mean, rolling_moments, rolling_slope, rolling_std, rolling_sum
+from sktrain._rolling import (
+    PIECE,
+    join_sums,
+    lag,
+    over_windows,
+    rolling_mean,
+    rolling_moments,
+    rolling_slope,
+    rolling_std,
+    rolling_sum,
+)
 
 
 @settings(max_examples=60, deadline=None)
