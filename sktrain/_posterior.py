@@ -6,6 +6,7 @@ operators.
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -50,17 +51,18 @@ def focal_log_posterior(scores, gamma):
     [[0.957, 0.043]]
     """
     scores = np.asarray(scores, dtype=np.float64)
-    z = scores - scores.max(axis=1, keepdims=True)
+    z = scores - np.maximum.reduce(scores, axis=1, keepdims=True)
     if gamma == 0:
         return z
-    at = np.arange(len(z)), z.argmax(axis=1)
     odds = np.exp(z)  # to the best class
-    odds[at] = 0.0
-    rest = np.maximum(odds.sum(axis=1), _TINY)[:, None]
-    log_v = z - np.log1p(rest)
-    miss = 1.0 + rest - odds  # (1 - v) / v of the best class, which is not got by subtraction for the best itself
-    miss[at], odds[at] = rest[:, 0], 1.0
-    return log_v - gamma * np.log(miss) - np.log1p(-gamma * log_v * odds / miss)
+    others = np.maximum(odds @ _off_diagonal(z.shape[1]), _TINY)  # unlike 1 - v, no subtraction
+    log_v = z - np.log1p(np.minimum.reduce(others, axis=1, keepdims=True))
+    return log_v - gamma * np.log(others) - np.log1p(-gamma * log_v * odds / others)
+
+
+@lru_cache(maxsize=8)
+def _off_diagonal(size):
+    return 1.0 - np.eye(size)
 
 
 def _log_softmax(scores):
@@ -101,8 +103,8 @@ class Posterior:
         log_q = focal_log_posterior(scores, self.gamma)
         if self.prior is not None:
             log_q = log_q / self.temperature + self.prior_weight * np.log(self.prior)
-        q = np.exp(log_q - log_q.max(axis=1, keepdims=True))
-        return q / q.sum(axis=1, keepdims=True)
+        q = np.exp(log_q - np.maximum.reduce(log_q, axis=1, keepdims=True))
+        return q / np.add.reduce(q, axis=1, keepdims=True)
 
     def calibrated(self, scores, codes, prior, n_trained, *, weight=None, share=1.0):
         """The same with temperature and weight of the prior learned from validation rows.

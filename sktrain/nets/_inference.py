@@ -1,6 +1,8 @@
-"""Rows to class scores to probabilities, in batches, so that a row's answer never depends on the rows it is asked with.
+"""Rows to class scores to probabilities, in batches, so that a row's answer never depends on the
+rows it is asked with.
 
-CPUs answer in float64 where that costs little, else in float32, save for rows that float32 cannot hold.
+Networks answer in float32, as they are, save for rows that float32 cannot hold and networks that few
+rows trained in float64.
 """
 
 import copy
@@ -17,18 +19,25 @@ from ._modules import GRUModule, LSTMModule, MLPModule, TCNModule, TransformerMo
 
 __all__ = ["PREDICT_ROWS", "Inference", "double_of"]
 
-_EXACT_ROWS = 4096  # calls of up to so many rows are predicted in float64, so that batches of any size agree
 PREDICT_ROWS = 1024
 _FAR = 16.0
-"""Standard deviations. A score of float32 is off by its inputs times 6e-8 a product, so up to here probabilities agree with those of
-float64 to 1e-6; rows with a value beyond it are answered in float64."""
+"""Standard deviations. A score of float32 is off by its inputs times 6e-8 a product, so up to here
+probabilities agree with those of float64 to 1e-6; rows with a value beyond it are answered in
+float64."""
 
+_FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 _OURS = (GRUModule, LSTMModule, MLPModule, TCNModule, TransformerModule)
-_doubles = weakref.WeakKeyDictionary()  # of networks; outside of the nets, which predicting leaves as they are
+_doubles = weakref.WeakKeyDictionary()  # of networks; outside of the nets, which stay as they are
 
 
 def double_of(network):
-    """``network`` with float64 weights. Made once for each of the five networks, after that its weights are only read again."""
+    """``network`` with float64 weights. Made once for each of the five networks, after that its
+    weights are only read again."""
+    with torch.inference_mode(False), torch.no_grad():
+        return _double_of(network)
+
+
+def _double_of(network):
     if type(network) not in _OURS:
         return copy.deepcopy(network).double().eval()
     weights = [*network.parameters(), *network.buffers()]
@@ -37,37 +46,65 @@ def double_of(network):
     if found is None or found[0] != marks:
         made = copy.deepcopy(network).double().eval()
         _doubles[network] = found = (marks, made, [*made.parameters(), *made.buffers()])
-    with torch.no_grad():
-        for mine, theirs in zip(found[2], weights):
-            mine.copy_(theirs)
+    for mine, theirs in zip(found[2], weights):
+        mine.copy_(theirs)
     return found[1]
 
 
 class Inference:
-    """Mixin: class scores and class probabilities of a fitted net, and what the validation rows say about these."""
-
-    def _in_double(self, n_rows):
-        if torch.device(self.device).type != "cpu" or n_rows > _EXACT_ROWS:
-            return False
-        return self.full_batch_ or not isinstance(self.module_, LSTMModule)  # torch's LSTM is three times as fast in float32
+    """Mixin: class scores and class probabilities of a fitted net, and what the validation rows say
+    about these."""
 
     def forward_iter(self, X, training=False, device="cpu"):
-        """Class scores, batch by batch: what the loss was trained on, before they become probabilities."""
-        rows = self.read_rows(X, reset=False)
-        rows = rows if rows.y is None else rows.with_targets(None)
-        exact = not training and self._in_double(len(rows))
+        """Class scores, batch by batch: what the loss was trained on, before they become
+        probabilities."""
+        near = None if training else self._near_rows(X)
+        if near is not None:
+            if self.module_.training:
+                self.module_.eval()
+            with _no_gradients(self.module_):
+                scores = self.module_.logits(near)
+            yield scores.clone().to(device)
+            return
+        batches, scaled = self._batches_of(X)
+        exact = self.full_batch_ and not training and torch.device(self.device).type == "cpu"
         module = double_of(self.module_) if exact else self.module_
         if module.training != training:
             module.train(training)
-        with torch.set_grad_enabled(training):
-            for values in self._windows(rows):
-                values = values.to(self.device)
+        whole = _of_scaled(module) if scaled else module
+        for values in batches:
+            values = values.to(self.device)
+            with torch.enable_grad() if training else _no_gradients(module):
                 if exact or training:
-                    values = values.double() if exact else values
-                    scores = module(values) if rows.missing is None else _of_scaled(module)(values)
+                    scores = whole(values.double() if exact else values)
                 else:
-                    scores = _scores(module, values, scaled=rows.missing is not None)
-                yield scores.to(device)
+                    scores = _scores(module, values, scaled)
+            yield (scores if training else scores.clone()).to(device)
+
+    def _batches_of(self, X):
+        """Windows in batches, and whether they are standardized already."""
+        rows = self.read_rows(X, reset=False)
+        rows = rows if rows.y is None else rows.with_targets(None)
+        return self._windows(rows), rows.missing is not None
+
+    def _near_rows(self, X):
+        """One batch of an array that needs no more than a look at its sizes and its largest value,
+        standardized; None for all else, which :meth:`read_rows` reads or refuses. To read costs
+        more than the answer of a small network."""
+        if type(X) is not np.ndarray or X.ndim != 3 or X.dtype not in _FLOATS:
+            return None
+        found = vars(self)
+        if X.shape[1:] != (found.get("lookback_"), found.get("step_features_")) or self.full_batch_:
+            return None
+        if not 0 < len(X) <= PREDICT_ROWS or self.iterator_valid is not BatchLoader:
+            return None
+        layer = self.module_.standardize
+        if not layer.mean.is_cpu or self.device != "cpu" or self._get_params_for("iterator_valid"):
+            return None
+        with np.errstate(all="ignore"):
+            Z = (X.astype(np.float32) - layer.mean.numpy()) * layer.scale.numpy()
+            largest = np.maximum.reduce(np.abs(Z), axis=None)
+        return torch.from_numpy(Z) if largest <= _FAR else None  # of a missing value it is NaN
 
     def _windows(self, rows):
         """Batches of windows; those of a plain array are views of it."""
@@ -89,10 +126,13 @@ class Inference:
         Returns
         -------
         ndarray of float64, shape (n, n_classes)
-            Columns as in ``classes_``; rows sum to 1. A row alone, or among any others, gets the same numbers: to 1e-12 in calls of
-            up to 4096 rows on a CPU (LSTMs: to 1e-6), to 1e-6 in larger ones and on CUDA.
+            Columns as in ``classes_``; rows sum to 1. A row alone, or among any others, gets the
+            same numbers to 1e-6: networks answer in float32. Rows with a value beyond 16 standard
+            deviations are answered in float64, and so is a net that was trained on few rows in
+            float64 (to 1e-12).
         """
-        self.check_is_fitted()
+        if not self.__sklearn_is_fitted__():
+            self.check_is_fitted()
         return self._posterior().probabilities(self._all_scores(X))
 
     def _posterior(self):
@@ -100,7 +140,8 @@ class Inference:
 
     def _all_scores(self, X):
         scores = [scores.numpy() for scores in self.forward_iter(X)]
-        return (scores[0] if len(scores) == 1 else np.concatenate(scores)).astype(np.float64, copy=False)
+        scores = scores[0] if len(scores) == 1 else np.concatenate(scores)
+        return scores.astype(np.float64, copy=False)
 
     def _start_posterior(self, again):
         """Probabilities while training: the loss inverted; an update keeps the calibration of the training before."""
@@ -143,10 +184,16 @@ def _numbers(tensor):
     return None if tensor is None else tensor.detach().cpu().numpy().astype(np.float64)
 
 
-def _scores(module, values, *, scaled):
+def _no_gradients(module):
+    """Inference mode saves a recurrent network a third of its time. A network of the user's own may
+    keep tensors for later calls, which that mode would forbid to train with."""
+    return torch.inference_mode() if type(module) in _OURS else torch.no_grad()
+
+
+def _scores(module, values, scaled):
     """Float32 scores, float64 ones for rows with values too far out."""
     Z = values if scaled else module.standardize(values)
-    scores = module.logits(Z) if hasattr(module, "logits") else module(values)
+    scores = _of_scaled(module)(Z)
     if not Z.abs().max() <= _FAR:
         far = ~(Z.abs().flatten(1).amax(1) <= _FAR)
         exact, some = double_of(module), values[far].double()

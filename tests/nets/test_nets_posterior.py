@@ -1,5 +1,6 @@
 """What a net's probabilities mean: the focal loss inverted, a calibration that cannot lose, and rows that do not see each other."""
 
+import copy
 from dataclasses import replace
 
 from hypothesis import given, settings, strategies as st
@@ -11,7 +12,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 import torch
 
-from sktrain import FocalLoss, GRUClassifier, LSTMClassifier, MLPNetClassifier
+from sktrain import (
+    FocalLoss,
+    GRUClassifier,
+    LSTMClassifier,
+    MLPNetClassifier,
+    TCNClassifier,
+    TransformerClassifier,
+)
 from sktrain._posterior import Posterior, focal_log_posterior
 from sktrain.exceptions import SktrainError
 from sktrain.resample import ResampledClassifier
@@ -157,7 +165,55 @@ def test_a_row_that_float32_cannot_hold_gets_the_same_answer_in_any_company(Net)
     assert np.isfinite(together).all()
     np.testing.assert_allclose(together[:6], alone, atol=1e-6)
     np.testing.assert_allclose(together[6:406], net.predict_proba(X), atol=1e-6)
-    np.testing.assert_allclose(net.predict_proba(X[3:4]), net.predict_proba(X)[3:4], atol=1e-6 if Net is LSTMClassifier else 1e-12)
+    np.testing.assert_allclose(net.predict_proba(X[3:4]), net.predict_proba(X)[3:4], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "Net", [MLPNetClassifier, LSTMClassifier, GRUClassifier, TCNClassifier, TransformerClassifier]
+)
+def test_a_row_gets_the_same_answer_in_any_company_and_form(Net):
+    """To 1e-6, and as a float64 network says it, for confident wide nets and calls of any size."""
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(400, 12, 5)) * rng.uniform(0.1, 5, size=(400, 1, 1))
+    y = np.digitize(X[:, -1, 0] + X[:, -2, 1], [-0.5, 0.5])
+    net = Net(max_epochs=4, lr=0.01, module__hidden_size=96, horizon=0, random_state=0).fit(X, y)
+    exact = copy.deepcopy(net)
+    exact.module_.double()
+    exact.full_batch_ = True
+    expected = exact.predict_proba(X)
+    many = np.concatenate([rng.normal(size=(4000, 12, 5)), X, rng.normal(size=(700, 12, 5))])
+    missing = X.copy()
+    missing[5, 3, 2] = np.nan  # read the long way
+    asked = {
+        "one by one": np.concatenate([net.predict_proba(X[i : i + 1]) for i in range(60)]),
+        "in sevens": np.concatenate([net.predict_proba(X[i : i + 7]) for i in range(0, 70, 7)]),
+        "all": net.predict_proba(X),
+        "among others": net.predict_proba(many)[4000:4400],
+        "flattened": net.predict_proba(X.reshape(400, -1)),
+        "float32, other order": net.predict_proba(np.asfortranarray(X, dtype=np.float32)),
+        "beside a missing value": np.insert(
+            np.delete(net.predict_proba(missing), 5, axis=0), 5, expected[5], axis=0
+        ),
+    }
+    for form, found in asked.items():
+        np.testing.assert_allclose(found, expected[: len(found)], atol=1e-6, err_msg=form)
+
+
+def test_few_rows_that_trained_in_float64_answer_in_it():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(90, 3, 2))
+    for Net in (MLPNetClassifier, LSTMClassifier):
+        net = Net(max_epochs=5, random_state=0).fit(X, (X[:, -1, 0] > 0).astype(int))
+        alone = np.concatenate([net.predict_proba(row[None]) for row in X])
+        np.testing.assert_allclose(alone, net.predict_proba(X), atol=1e-12)
+
+
+def test_forward_iter_gives_tensors_that_can_be_trained_on(rare_net):
+    X, _ = rare(100)
+    weight = torch.ones(2, requires_grad=True)
+    for scores in (*rare_net.forward_iter(X), *rare_net.forward_iter(X[:, None])):
+        (scores * weight).sum().backward()
+    assert torch.isfinite(weight.grad).all()
 
 
 def test_weights_changed_in_place_are_seen_by_the_next_call(rare_net):
