@@ -10,7 +10,8 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ._history import History, prepend_tail, recall, remember_tail, segment_starts
+from ._history import recall, segment_starts
+from ._tail import prepend_tail, remember_tail
 from ._validation import LABEL_TIMES, OHLCV, check_bars
 from .exceptions import InvalidBarsError
 
@@ -74,7 +75,7 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
         bars, rows, history, fresh = self._context(X)
         kept = {key: X.attrs[key] for key in (LABEL_TIMES,) if key in X.attrs}
         if history is not None:
-            whole = history.cached(self._key(), lambda frame: History(self._compute(bars)))
+            whole = history.cached(self._key(), lambda frame: history.over(self._compute(bars), self.lookback_))
             return _take(whole.frame, rows, {"history": whole, **kept})
         if fresh:
             context = prepend_tail(bars, self.tail_, caller=type(self).__name__, first_seen=self.first_seen_)
@@ -85,7 +86,8 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
         """Checked bars to compute on, the places of X's rows among them, the handle whose frame they are, and whether nothing is remembered."""
         reads = [name for name in X.columns if isinstance(name, str) and name.lower() in OHLCV] if isinstance(X, pd.DataFrame) else []
         complete = len(X) and {name.lower() for name in reads}.issuperset(self._required) if reads else False
-        context = recall(X, columns=reads, caller=type(self).__name__) if complete else None
+        back = {"caller": type(self).__name__, "lookback": self._lookback()}
+        context = recall(X, columns=reads, **back) if complete else None
         if context is None:
             return self._check(X), np.arange(len(X)), None, True
         try:

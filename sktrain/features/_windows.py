@@ -7,8 +7,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._history import get_history, prepend_tail, recall, remember_tail, segment_starts
+from .._history import get_history, recall, segment_starts
 from .._sessions import SESSION, check_pause, session_starts
+from .._tail import prepend_tail, remember_tail
 from .._validation import LABEL_TIMES, Count, check_order, time_axis
 from ..exceptions import ColdStartWarning, SktrainError
 from ._windowed_array import WindowedArray
@@ -168,9 +169,10 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         except ValueError:
             _refuse_infinities(X)  # names the column; any other complaint stands as it is
             raise
-        context = recall(X, caller="SlidingWindow") if _has_time(X.index) else None
+        timed = _has_time(X.index)
+        context = recall(X, caller="SlidingWindow", lookback=int(self.lookback)) if timed else None
         if context is None:
-            if _has_time(X.index):
+            if timed:
                 check_order(time_axis(X))
             return np.ascontiguousarray(values), np.arange(len(values)), X.index, True
         names, dtype = list(X.columns), values.dtype
