@@ -320,16 +320,28 @@ class Context:
 
 
 def _same_block(X, frame, positions):
-    """Whether frames of one dtype hold the same values; compared many columns at a time, few rows at a time."""
+    """Whether frames of one dtype hold the same values; compared in the order in which they lie in memory, piece by piece."""
     dtypes = set(X.dtypes) | set(frame.dtypes)
     if len(dtypes) != 1 or next(iter(dtypes)) not in (np.dtype(np.float64), np.dtype(np.float32)):
         return False
     mine, theirs = X.to_numpy(), frame.to_numpy()
-    for low in range(0, len(positions), _ROWS_AT_ONCE):
-        part = slice(low, low + _ROWS_AT_ONCE)
-        if not np.array_equal(mine[part], theirs[positions[part]], equal_nan=True):
-            return False
+    by_column = theirs.flags.f_contiguous and not theirs.flags.c_contiguous
+    pairs = [(mine[:, j], theirs[:, j]) for j in range(mine.shape[1])] if by_column else [(mine, theirs)]
+    rows = _run_of(positions)
+    for one, other in pairs:
+        for low in range(0, len(positions), _ROWS_AT_ONCE):
+            part = slice(low, low + _ROWS_AT_ONCE)
+            if not np.array_equal(one[part], other[rows][part] if rows else other[positions[part]], equal_nan=True):
+                return False
     return True
+
+
+def _run_of(positions):
+    """The slice that ``positions`` are, or None."""
+    first, count = (int(positions[0]), len(positions)) if len(positions) else (0, 0)
+    if count and positions[-1] - first == count - 1 and bool((np.diff(positions) == 1).all()):
+        return slice(first, first + count)
+    return None
 
 
 def _agrees(X, history, positions, columns):
@@ -338,11 +350,12 @@ def _agrees(X, history, positions, columns):
         return "rows that it does not hold"
     if list(columns) == list(X.columns) == list(frame.columns) and _same_block(X, frame, positions):
         return None
+    rows = _run_of(positions) or positions
     for name in columns:
         if name not in frame.columns:
             return f"a column {name!r} that it does not hold"
         mine, theirs = X[name].to_numpy(), frame[name].to_numpy()
-        theirs = theirs if len(positions) == len(theirs) and X.index is frame.index else theirs[positions]
+        theirs = theirs if len(positions) == len(theirs) and X.index is frame.index else theirs[rows]
         if mine is theirs:
             continue
         equal = mine == theirs
