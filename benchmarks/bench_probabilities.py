@@ -3,11 +3,13 @@
 Markets without and with a planted signal, and the bundled S&P 500 with a rare class. The alternatives are the same network in plain
 skorch with cross-entropy for as many epochs, that inside scikit-learn's ``CalibratedClassifierCV``, the net's own scores without the
 inverse of the focal loss, the inverse without calibration, and the shares of the training labels. ``--seeds development`` are the
-markets constants were chosen on; the figures are those of markets looked at once.
+markets constants were chosen on; the figures are those of markets looked at once. ``--doubts`` shows what the constant ``_DOUBT`` of
+``sktrain/_posterior.py`` was chosen by: the default net on 12 development markets of each kind, for several values of it.
 """
 
 import argparse
 from dataclasses import dataclass
+from unittest.mock import patch
 import warnings
 
 from _harness import Claim, report
@@ -16,7 +18,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from skorch import NeuralNetClassifier
 import torch
 
-from sktrain import AdaptiveLabeler, BarFeatures, GRUClassifier, SlidingWindow
+from sktrain import AdaptiveLabeler, BarFeatures, GRUClassifier, SlidingWindow, _posterior
 from sktrain._posterior import Posterior
 from sktrain.datasets import load_sp500, make_market
 
@@ -97,6 +99,46 @@ def answers(one):
     }
 
 
+DOUBTS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.5)
+KINDS = ((0.0, 1), (0.0, 5), (0.0, 10), (0.2, 1), (0.4, 1))  # signal, horizon
+
+
+def under_doubts(one):
+    """Log loss above the prior's on the later rows, for each value of the constant of doubt."""
+    learned = []
+
+    def recorded(posterior, *args, **kwargs):
+        learned.append((posterior, args, kwargs))
+        return posterior
+
+    net = GRUClassifier(max_epochs=EPOCHS, horizon=one.horizon, random_state=0)
+    with patch.object(Posterior, "calibrated", recorded):
+        net.fit(one.train, one.y_train)
+    scores = net.forward(one.test).numpy().astype(np.float64)
+    shares = np.bincount(one.y_train, minlength=len(net.classes_)) / len(one.y_train)
+    base = -float(np.log(shares[one.y_test]).mean())
+    (posterior, args, kwargs), found = learned[0], []
+    for doubt in DOUBTS:
+        with patch.object(_posterior, "_DOUBT", doubt):
+            calibrated = posterior.calibrated(*args, **kwargs)
+        found.append(log_loss(calibrated.probabilities(scores), one.y_test) - base)
+    return found
+
+
+def doubts(n_markets, n_bars):
+    """A row per kind of market and value: mean over the markets and its standard error."""
+    for signal, horizon in KINDS:
+        found = []
+        for k in range(n_markets):
+            seed = FIRST["development"] + k
+            market = make_market(n_bars, signal=signal, horizon=horizon, random_state=seed)
+            found.append(under_doubts(world("", market.bars, market.y, horizon)))
+        mean, error = np.mean(found, axis=0), np.std(found, axis=0, ddof=1) / np.sqrt(n_markets)
+        for doubt, value, spread in zip(DOUBTS, mean, error):
+            name = f"signal {signal:g}, horizon {horizon}, doubt {doubt:g}: log loss above the prior's"
+            yield Claim(name, float(value), unit="nats", note=f"± {spread:.4f}")
+
+
 def log_loss(p, codes):
     return float(-np.log(np.maximum(p[np.arange(len(codes)), codes], 1e-15)).mean())
 
@@ -115,9 +157,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--seeds", choices=list(FIRST), default="judged")
+    parser.add_argument("--doubts", action="store_true")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
+    if given.doubts:
+        markets, bars = (2, 700) if given.smoke else (12, 2000)
+        report("probabilities_doubts", list(doubts(markets, bars)), smoke=True)
+        return
     n_markets, n_bars = (1, 700) if given.smoke else (3, 2000)
     found = {}
     for one in worlds(given.seeds, n_markets, n_bars):

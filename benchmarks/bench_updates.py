@@ -7,6 +7,7 @@ mean of paired differences on 3,000 rows of the newest concept, its interval Stu
 import warnings
 
 from _harness import Claim, arguments, report
+from joblib import Parallel, delayed
 import numpy as np
 from scipy import stats
 
@@ -25,6 +26,7 @@ def rows(rng, n, concept):
 
 def one_world(seed, concept):
     """Accuracy gained by updates, by training on, and the share of updates accepted."""
+    warnings.simplefilter("ignore")
     rng = np.random.default_rng(seed)
     first, test = rows(rng, FIRST, "stationary"), rows(rng, TEST, concept)
     blocks = [rows(rng, ROWS, concept) for _ in range(BLOCKS)]
@@ -38,11 +40,11 @@ def one_world(seed, concept):
 
 def main():
     smoke = arguments(__doc__).smoke
-    warnings.simplefilter("ignore")
     n_seeds = 2 if smoke else 30
+    jobs = [delayed(one_world)(seed, concept) for concept in SIGNAL for seed in range(n_seeds)]
+    worlds = np.array(Parallel(n_jobs=1 if smoke else 2)(jobs)).reshape(len(SIGNAL), n_seeds, 3)
     claims = []
-    for concept in SIGNAL:
-        found = np.array([one_world(seed, concept) for seed in range(n_seeds)])
+    for concept, found in zip(SIGNAL, worlds):
         mean = found.mean(axis=0)
         half = stats.t.ppf(0.975, n_seeds - 1) * found.std(axis=0, ddof=1) / np.sqrt(n_seeds)
         note = f"± {half[0]:.4f}; training on: {mean[1]:+.4f} ± {half[1]:.4f}; {mean[2]:.0%} accepted"

@@ -13,6 +13,7 @@ _ROOMS = {
     "_validation": ("with_label_times",),
     "compression": ("CompressedClassifier", "ModelPruner", "ModelQuantizer", "export_onnx"),
     "drift": ("DriftDetector", "DriftGuard", "DriftReport", "monitor"),
+    "ensemble": ("PooledClassifier",),
     "evaluation": (
         "corrected_mean_interval",
         "deflated_sharpe_ratio",

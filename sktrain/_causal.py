@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ._history import recall, segment_starts
-from ._tail import prepend_tail, remember_tail
+from ._tail import prepend_tail, remember_tail, usual_pauses
 from ._validation import LABEL_TIMES, OHLCV, check_bars
 from .exceptions import InvalidBarsError
 
@@ -56,6 +56,7 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
         self.feature_names_in_ = np.asarray(X.columns, dtype=object)
         self.n_features_in_ = X.shape[1]
         self.tail_, self.first_seen_ = remember_tail(bars, lookback, rows=rows)
+        self.pauses_ = usual_pauses(bars, rows)
         return self
 
     def transform(self, X):
@@ -78,7 +79,13 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
             whole = history.cached(self._key(), lambda frame: history.over(self._compute(bars), self.lookback_))
             return _take(whole.frame, rows, {"history": whole, **kept})
         if fresh:
-            context = prepend_tail(bars, self.tail_, caller=type(self).__name__, first_seen=self.first_seen_)
+            context = prepend_tail(
+                bars,
+                self.tail_,
+                caller=type(self).__name__,
+                first_seen=self.first_seen_,
+                usual=getattr(self, "pauses_", None),  # models of before 0.2 have none
+            )
             bars, rows = context.frame, context.rows
         return _take(self._compute(bars), rows, kept)
 

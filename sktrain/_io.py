@@ -1,8 +1,8 @@
-"""Files written whole or not at all, files that are files, and checksums.
+"""Files written whole or not at all, files that are files, checksums, and streams for progress.
 
-A write goes to a temporary file beside the target, is flushed to the disk, and takes the target's name
-in one step; the folder is flushed too. A process killed at any moment leaves the old file intact, and
-at most a temporary file that a later write sweeps up.
+A write goes to a temporary file beside the target, is flushed to the disk, and takes the target's
+name in one step; the folder is flushed too. A process killed at any moment leaves the old file
+intact, and at most a temporary file that a later write sweeps up.
 """
 
 from collections.abc import Callable
@@ -12,10 +12,18 @@ import os
 from pathlib import Path
 import re
 import stat
+import sys
 import time
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-__all__ = ["atomic_write", "check_regular", "read_file", "sha256"]
+__all__ = [
+    "ProgressStream",
+    "atomic_write",
+    "check_regular",
+    "progress_console",
+    "read_file",
+    "sha256",
+]
 
 _TEMPORARY = re.compile(r"\.(?P<name>.+?)(\.\d+)?\.[0-9a-f]{8}\.tmp")
 _STALE = 3600.0  # seconds without a write after which a temporary file has no living owner
@@ -121,8 +129,69 @@ def read_file(path: str | os.PathLike, *, limit: int = 2**31) -> bytes:
         raise
     with open(handle, "rb") as file:
         if found.st_size > limit:
-            raise OSError(errno.EFBIG, f"it has {found.st_size:,} bytes, more than {limit:,}", os.fspath(path))
+            size = f"it has {found.st_size:,} bytes, more than {limit:,}"
+            raise OSError(errno.EFBIG, size, os.fspath(path))
         return file.read(found.st_size)  # a file that grows meanwhile is read as it was
+
+
+class ProgressStream:
+    """Standard output or error as a stream for progress: when its reader goes or its disk is full,
+    what is written is dropped and the work goes on.
+
+    Parameters
+    ----------
+    name : {"stdout", "stderr"}
+        Looked up in :mod:`sys` at every write, so that redirections hold.
+
+    Examples
+    --------
+    >>> ProgressStream("stdout").write("epoch 1")
+    epoch 1
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(getattr(sys, self.name), attribute)
+
+    def write(self, text: str) -> None:
+        """Write ``text``, or drop it."""
+        self._try("write", text)
+
+    def flush(self) -> None:
+        """Flush what was written, or drop it."""
+        self._try("flush")
+
+    def isatty(self) -> bool:
+        """Whether a terminal shows the stream."""
+        return bool(self._try("isatty"))
+
+    def _try(self, method, *arguments):
+        try:
+            return getattr(getattr(sys, self.name), method)(*arguments)
+        except (OSError, ValueError, AttributeError):  # gone, closed, None
+            return None
+
+
+def progress_console(name: str = "stdout", **options: Any) -> Any:
+    """A ``rich.console.Console`` for progress over a :class:`ProgressStream`.
+
+    rich itself ends the process when a reader has gone.
+
+    Parameters
+    ----------
+    name : {"stdout", "stderr"}, default="stdout"
+    **options
+        Of the console.
+
+    Examples
+    --------
+    >>> progress_console(quiet=True).print("epoch 1")
+    """
+    from rich.console import Console
+
+    return Console(file=ProgressStream(name), **options)
 
 
 def _refuse_others(found, path):
@@ -155,7 +224,8 @@ def _sweep(target):
         if found is None or found["name"] != target.name:
             continue
         try:
-            if one.is_file(follow_symlinks=False) and one.stat(follow_symlinks=False).st_mtime < oldest:
+            is_file = one.is_file(follow_symlinks=False)
+            if is_file and one.stat(follow_symlinks=False).st_mtime < oldest:
                 os.unlink(one.path)
         except OSError:  # another process swept it
             continue

@@ -14,10 +14,19 @@ from sklearn.utils.validation import _check_method_params
 
 from .exceptions import SktrainError
 
-__all__ = ["metadata_rows", "routed_params"]
+__all__ = ["metadata_rows", "routed_params", "told_to_folds"]
 
 
-def routed_params(owner: object, estimator: object, method: str, given: dict, *, callee: str | None = None, part: str = "estimator") -> dict:
+def routed_params(
+    owner: object,
+    estimator: object,
+    method: str,
+    given: dict,
+    *,
+    callee: str | None = None,
+    part: str = "estimator",
+    offered: tuple[str, ...] = (),
+) -> dict:
     """Arguments for a method of the wrapped estimator.
 
     Parameters
@@ -34,6 +43,8 @@ def routed_params(owner: object, estimator: object, method: str, given: dict, *,
         The method of ``estimator`` that is called; default ``method``.
     part : str, default="estimator"
         What ``get_metadata_routing`` of the owner calls ``estimator``.
+    offered : tuple of str
+        Metadata that the owner uses itself: the estimator gets it where it takes it.
 
     Returns
     -------
@@ -52,17 +63,53 @@ def routed_params(owner: object, estimator: object, method: str, given: dict, *,
     callee = callee or method
     if _routing_enabled():
         return dict(process_routing(owner, method, **given)[part].get(callee, {}))
-    return _by_signature(estimator, callee, given)
+    return _by_signature(estimator, callee, given, offered)
 
 
-def _by_signature(estimator, method, given):
+def told_to_folds(estimator: object, cv: object, given: dict) -> tuple[dict, dict]:
+    """Where label times that a search was given go while metadata routing is off.
+
+    scikit-learn then hands all metadata but ``groups`` to the estimator, so folds would not be
+    purged of labels whose ends the caller has told.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is searched.
+    cv : splitter
+    given : dict
+        Metadata of the search's ``fit``.
+
+    Returns
+    -------
+    fit, split : dict
+        Arguments of the estimator's ``fit``, and what the splitter gets besides ``groups``.
+    """
+    taken = signature(cv.split).parameters if hasattr(cv, "split") else {}
+    told = {name: given[name] for name in _LABEL_TIMES if given.get(name) is not None}
+    split = {name: value for name, value in told.items() if name in taken}
+    fit = {name: value for name, value in given.items() if name not in split}
+    for name, value in split.items():
+        try:
+            fit.update(_by_signature(estimator, "fit", {name: value}, ()))
+        except SktrainError:  # the folds have use for it, the estimator has none
+            continue
+    return fit, split
+
+
+_LABEL_TIMES = ("label_end_times", "times")
+
+
+def _by_signature(estimator, method, given, offered):
     steps = dict(getattr(estimator, "steps", None) or ())
     addressed = {name: value for name, value in given.items() if name.partition("__")[0] in steps}
     plain = {name: value for name, value in given.items() if name not in addressed}
     if steps:
         last = list(steps)[-1]
-        return {**addressed, **{f"{last}__{name}": value for name, value in _by_signature(steps[last], method, plain).items()}}
+        inner = _by_signature(steps[last], method, plain, offered)
+        return {**addressed, **{f"{last}__{name}": value for name, value in inner.items()}}
     taken = signature(getattr(estimator, method)).parameters
+    plain = {name: value for name, value in plain.items() if name in taken or name not in offered}
     if not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in taken.values()):
         for name in plain:
             if name not in taken:

@@ -12,14 +12,14 @@ import pandas as pd
 from ._history import Context, segment_starts
 from .exceptions import ColdStartWarning
 
-__all__ = ["prepend_tail", "remember_tail"]
+__all__ = ["prepend_tail", "remember_tail", "usual_pauses"]
 
 
-def prepend_tail(X, tail=None, *, caller="transform", first_seen=None, pause=None):
+def prepend_tail(X, tail=None, *, caller="transform", first_seen=None, pause=None, usual=None):
     """Put what ``fit`` remembered before rows that carry no history.
 
     ``tail`` (from :func:`remember_tail`) stands before ``X`` when X follows it directly: the gap is at most twice the largest
-    spacing within the tail, per symbol. Else rows start cold, with a ``ColdStartWarning``.
+    spacing within the tail, or twice a usual pause, per symbol. Else rows start cold, with a ``ColdStartWarning``.
 
     Parameters
     ----------
@@ -33,6 +33,9 @@ def prepend_tail(X, tail=None, *, caller="transform", first_seen=None, pause=Non
         First time of each symbol's rows in ``fit``: rows that start there have nothing before them to miss.
     pause : Timedelta, optional
         For a caller that never looks behind a pause this long: rows that come after one have nothing before them to miss.
+    usual : dict, optional
+        Longest usual pause of each symbol in nanoseconds, from :func:`usual_pauses`: the tail of intraday rows lies inside one
+        session, and the first row of the next one follows it all the same.
 
     Returns
     -------
@@ -40,7 +43,7 @@ def prepend_tail(X, tail=None, *, caller="transform", first_seen=None, pause=Non
     """
     own = X.copy(deep=False)
     own.attrs = {}
-    before = _before(own, tail, caller, first_seen or {}, pause)
+    before = _before(own, tail, caller, first_seen or {}, pause, usual or {})
     if before is None:
         return Context(own, np.arange(len(own)), None)
     frame = pd.concat([before[list(own.columns)], own])
@@ -52,7 +55,7 @@ def prepend_tail(X, tail=None, *, caller="transform", first_seen=None, pause=Non
     return Context(frame, np.arange(len(before), len(frame)), None)
 
 
-def _before(X, tail, caller, first_seen, pause):
+def _before(X, tail, caller, first_seen, pause, usual):
     """The part of ``tail`` that ends directly before ``X``, per symbol; None when there is none."""
     parts, cold = [], []
     panel = isinstance(X.index, pd.MultiIndex)
@@ -62,7 +65,7 @@ def _before(X, tail, caller, first_seen, pause):
         symbol = X.index[start][0] if panel else None
         first = X.index[start][1] if panel else X.index[start]
         part = tails.get(symbol)
-        kept = None if part is None else _directly_before(part, first)
+        kept = None if part is None else _directly_before(part, first, usual.get(symbol, 0))
         if kept is not None:
             parts.append(kept)
         elif first_seen.get(symbol) != first and not _after_pause(part, first, pause):
@@ -86,7 +89,7 @@ def _by_symbol(tail):
     return {tail.index[low][0]: tail.iloc[low:high] for low, high in zip(starts, ends)}
 
 
-def _directly_before(part, first):
+def _directly_before(part, first, usual):
     times = part.index.get_level_values(-1)
     if (times.tz is None) != (first.tzinfo is None):
         return None
@@ -94,7 +97,7 @@ def _directly_before(part, first):
     if past.sum() < 2:
         return None
     kept, known = part[past], times[past]
-    spacing = (known[1:] - known[:-1]).max()
+    spacing = max((known[1:] - known[:-1]).max(), pd.Timedelta(usual, "ns"))
     return kept if first - known[-1] <= 2 * spacing else None
 
 
@@ -149,3 +152,35 @@ def remember_tail(X, lookback, *, rows=None):
     if panel:
         tail.index = tail.index.remove_unused_levels()
     return tail, first_seen
+
+
+#: A month holds weekends and most holidays; a longer look back would call a closed exchange usual for ever.
+_USUAL = pd.Timedelta(days=31)
+
+
+def usual_pauses(X, rows=None):
+    """The longest step between rows of each symbol within the month before the last row of ``fit``.
+
+    Parameters
+    ----------
+    X : DataFrame
+        Rows sorted by time within each symbol, symbols together.
+    rows : ndarray of int, optional
+        Places of the rows of ``fit`` in ``X``; default all.
+
+    Returns
+    -------
+    dict
+        Nanoseconds by symbol (under None for one instrument).
+    """
+    rows = np.arange(len(X)) if rows is None else np.asarray(rows)
+    times = pd.DatetimeIndex(X.index.get_level_values(-1)).as_unit("ns").asi8
+    starts = segment_starts(X.index)
+    last = np.full(len(starts), -1)
+    np.maximum.at(last, np.searchsorted(starts, rows, side="right") - 1, rows)
+    panel, pauses = isinstance(X.index, pd.MultiIndex), {}
+    for start, end in zip(starts[last >= 0], last[last >= 0]):
+        month = np.searchsorted(times[start : end + 1], times[end] - _USUAL.value) + start
+        steps = np.diff(times[month : end + 1])
+        pauses[X.index[start][0] if panel else None] = int(steps.max(initial=0))
+    return pauses

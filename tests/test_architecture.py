@@ -15,6 +15,7 @@ GROUND = {
     "_digest",
     "_history",
     "_io",
+    "_last_block",
     "_optional",
     "_posterior",
     "_reading",
@@ -40,6 +41,7 @@ ROOMS = [
     "drift",
     "nets",
     "evaluation",
+    "ensemble",
     "search",
     "compression",
     "persistence",
@@ -49,7 +51,7 @@ ROOMS = [
     "__main__",
 ]
 HEAVY = {"torch", "skorch", "optuna", "transformers", "matplotlib", "onnx", "onnxruntime", "imblearn"}
-LIGHT = GROUND | {"datasets", "features", "labels", "splits", "leakage", "testing", "drift", "evaluation", "__init__"}
+LIGHT = GROUND | {"datasets", "features", "labels", "splits", "leakage", "testing", "drift", "ensemble", "evaluation", "__init__"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -38,6 +38,7 @@ INSTANCES = {
     "LabelSampler": lambda cls: cls(sktrain.AdaptiveLabeler()),
     "LSTMClassifier": lambda cls: cls(max_epochs=40, lr=0.02, random_state=0),
     "MLPNetClassifier": lambda cls: cls(max_epochs=40, lr=0.02, random_state=0),
+    "PooledClassifier": lambda cls: cls([("linear", LogisticRegression()), ("bayes", GaussianNB())]),
     "ResampledClassifier": lambda cls: cls(LogisticRegression(), random_state=0),
     "SlidingWindow": lambda cls: cls(flatten=True),  # lazy windows are no array of any array-API namespace
     "TCNClassifier": lambda cls: cls(max_epochs=40, lr=0.02, random_state=0),
@@ -52,9 +53,6 @@ EXCEPTIONS = {
     },
     "ResampledClassifier": {
         "check_sample_weight_equivalence_on_dense_data": "a repeated row counts twice among the classes and neighbours, a weight does not",
-    },
-    "WindowSMOTE": {
-        "check_samplers_pandas_sparse": "columns of sparse values are refused by name; its tags say so",
     },
 }
 
@@ -120,7 +118,7 @@ def test_imbalanced_learn_checks(estimator, check):
 
 def test_enough_was_discovered():
     assert len(ESTIMATORS) >= 28
-    assert {"GRUClassifier", "OptunaSearchCV", "DriftGuard", "SlidingWindow", "CompressedClassifier", "WindowSMOTE", "ResampledClassifier"} <= set(TABLES)
+    assert {"GRUClassifier", "OptunaSearchCV", "DriftGuard", "SlidingWindow", "CompressedClassifier", "WindowSMOTE", "ResampledClassifier", "PooledClassifier"} <= set(TABLES)
     assert sum(1 for name in TABLES for _ in estimator_checks_generator(instance(name))) > 300
     assert SAMPLERS == ["ResampledClassifier", "WindowSMOTE"]
     assert sum(1 for _ in sampler_checks_generator(instance("WindowSMOTE"), legacy=True)) >= 15

@@ -28,7 +28,7 @@ from sktrain import (
     with_history,
 )
 from sktrain._history import History, get_history, recall, segment_starts
-from sktrain._tail import prepend_tail, remember_tail
+from sktrain._tail import prepend_tail, remember_tail, usual_pauses
 from sktrain._validation import label_spans
 from sktrain.datasets import load_sp500, load_us_stocks, make_market
 from sktrain.exceptions import ColdStartWarning, DataQualityWarning, InvalidBarsError, StaleHistoryWarning
@@ -576,3 +576,33 @@ def test_a_bootstrap_of_rows_keeps_its_context():
     rows = np.random.default_rng(0).integers(0, 200, 200)
     drawn = BarFeatures((3, 7)).fit(market.bars.iloc[rows]).transform(market.bars.iloc[rows])
     np.testing.assert_array_equal(drawn, BarFeatures((3, 7)).fit_transform(market.bars).iloc[rows])
+
+
+def test_the_first_bar_of_a_session_follows_the_last_one():
+    """The tail of minute bars lies inside one session; nights and weekends of the month before are usual, longer pauses are not."""
+    days = pd.bdate_range("2024-03-04", periods=10)  # the last one is a Friday
+    times = pd.DatetimeIndex(np.concatenate([pd.date_range(day + pd.Timedelta("9h31min"), periods=120, freq="1min") for day in days]))
+    rng = np.random.default_rng(0)
+    close = 100 * np.exp(rng.normal(0, 1e-3, len(times)).cumsum())
+    bars = pd.DataFrame({"open": close, "high": close * 1.001, "low": close * 0.999, "close": close, "volume": rng.uniform(1, 9, len(times))}, times)
+    model = BarFeatures().fit(bars)
+    longest = pd.Timedelta("1D") * 3 - pd.Timedelta("119min")  # Friday's last bar to Monday's first
+    assert model.pauses_ == {None: longest.value}
+    monday = bars.iloc[:1].set_axis([pd.Timestamp("2024-03-18 09:31")])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        live = model.transform(monday)
+    whole = BarFeatures().fit_transform(pd.concat([bars, monday])).iloc[-1:]
+    pd.testing.assert_frame_equal(live, whole, check_exact=True)
+    with pytest.warns(ColdStartWarning):
+        model.transform(monday.set_axis([pd.Timestamp("2024-03-29 09:31")]))
+
+
+def test_usual_pauses_are_those_of_the_month_before_the_last_row_of_fit():
+    days = pd.to_datetime(["2024-01-01", "2024-01-15", "2024-03-01", "2024-03-02", "2024-03-05", "2024-03-20"])
+    frame = pd.DataFrame({"x": 1.0}, days)
+    day = pd.Timedelta("1D").value
+    assert usual_pauses(frame) == {None: 15 * day}
+    assert usual_pauses(frame, np.arange(5)) == {None: 3 * day}
+    panel = pd.concat({"A": frame.iloc[:2], "B": frame.iloc[2:4], "C": frame.iloc[:1]})
+    assert usual_pauses(panel) == {"A": 14 * day, "B": day, "C": 0}

@@ -66,6 +66,7 @@ CLASSIFIERS = {
     "tcn": lambda: net("TCNClassifier"),
     "transformer": lambda: net("TransformerClassifier", module__hidden_size=8),
     "vote": lambda: VotingClassifier([("a", net("MLPNetClassifier")), ("b", net("MLPNetClassifier", random_state=1))], voting="soft"),
+    "pool": lambda: st.PooledClassifier([("mlp", net("MLPNetClassifier")), ("other", net("MLPNetClassifier", random_state=1))]),
     "calibrated": lambda: CalibratedClassifierCV(net("MLPNetClassifier"), cv=st.TemporalSplitter(embargo_bars=0, horizon=3), ensemble=True),
     "compressed": lambda: st.CompressedClassifier(net("MLPNetClassifier"), sparsity=0.3),
     "guard": lambda: st.DriftGuard(net("MLPNetClassifier"), on_drift="warn"),
@@ -197,6 +198,7 @@ def a_parameter(case):
         "logistic": ("model__logisticregression__C", [1e-4, 1e-2]),
         "boosting": ("model__max_leaf_nodes", [3, 5]),
         "vote": ("model__weights", [[1, 2], [2, 1]]),
+        "pool": ("model__mlp__lr", [1e-3, 1e-2]),
         "calibrated": ("model__estimator__lr", [1e-3, 1e-2]),
         "compressed": ("model__sparsity", [0.2, 0.4]),
         "guard": ("model__estimator__lr", [1e-3, 1e-2]),
@@ -236,7 +238,6 @@ REFUSED = [
     ({"features": {"windows"}, "middle": {"drift"}}, "check windows before they are cut", "a detector watches features, before SlidingWindow"),
     ({"features": {"windows"}, "middle": {"SMOTE", "RandomOverSampler"}}, "dim 3", "imbalanced-learn mixes rows of tables: WindowSMOTE"),
     ({"features": {"windows"}, "classifier": TABLES_ONLY}, "dim 3", "scikit-learn's models take no windows: flatten=True"),
-    ({"features": {"windows"}, "classifier": {"guard"}, "column": {"is_saved"}}, "joblib.dump", "a guard remembers rows; a file of ours holds no lazy ones"),
 ]
 
 

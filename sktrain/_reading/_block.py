@@ -17,6 +17,9 @@ __all__ = ["Layout", "find_layout", "lines_of"]
 
 _DELIMITERS = (",", ";", "\t", "|", None)  # None: blanks
 _LOOKED_AT = 200  # lines from the beginning
+_NAMES_WITHIN = 20  # rows in which names are looked for
+_EVEN, _EVENNESS = 0.5, 0.2  # share of rows of the usual width: with names, and without
+_TORN = 0.8  # what rows lose whose cells begin or end within quotes
 _FOOTER = 30  # lines from the end
 _BREAK = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
 
@@ -73,7 +76,7 @@ def find_layout(
     named : bool, default=False
         Whether the first row of names begins the block (rows of texts, which look like names themselves).
     """
-    rows, delimiter = _divide(head[:_LOOKED_AT])
+    rows, delimiter = _divide(head[:_LOOKED_AT], known, named)
     width = _usual_width([cells for cells, _ in rows])
     full = [(cells, line) for cells, line in rows if len(cells) == width]
     later = full[len(full) // 2 :] if len(full) > 1 else full
@@ -108,9 +111,15 @@ def split_rows(lines: Sequence[str], delimiter: str | None) -> list[tuple[list[s
     return rows
 
 
-def _divide(lines: Sequence[str]) -> tuple[list[tuple[list[str], int]], str | None]:
-    best: tuple[float, list, str | None] = (0.0, [], None)
-    for delimiter in _DELIMITERS:
+def _divide(
+    lines: Sequence[str], known: Callable[[str], bool], named: bool
+) -> tuple[list[tuple[list[str], int]], str | None]:
+    """The rows as the delimiter divides them that gives the most names, then the most even rows.
+
+    In files of texts (``named``) blanks divide nothing.
+    """
+    best: tuple[int, float, list, str | None] = (0, 0.0, [], None)
+    for delimiter in _DELIMITERS[: len(_DELIMITERS) - named]:
         rows = split_rows(lines, delimiter)
         width = _usual_width([cells for cells, _ in rows])
         if width < 2:
@@ -119,15 +128,20 @@ def _divide(lines: Sequence[str]) -> tuple[list[tuple[list[str], int]], str | No
         foreign = set(",;\t|" if delimiter is None else ";\t|") - {delimiter}
         cells = [cell for row in full for cell in row]
         clean = sum(not (set(cell) & foreign) for cell in cells) / len(cells)
-        score = len(full) / len(rows) * clean * (0.5 if delimiter is None else 1.0)
-        if score > best[0] + 1e-9:
-            best = (score, rows, delimiter)
-    if best[0] < 0.2:
+        even = len(full) / len(rows)
+        torn = sum(any('"' in cell for cell in row) for row in full) / len(full)  # within quotes
+        score = even * clean * (0.5 if delimiter is None else 1.0) * (1 - _TORN * torn)
+        heads = [row for row, _ in rows[:_NAMES_WITHIN] if abs(len(row) - width) <= 1]
+        names = max((sum(map(known, row)) for row in heads), default=0)
+        names = names if names > 1 and even > _EVEN else 0
+        if (names, score) > (best[0], best[1] + 1e-9):
+            best = (names, score, rows, delimiter)
+    if not best[2] or (best[0] == 0 and best[1] < _EVENNESS):
         raise UnreadableError(
             f"is no table: its first line {clipped(lines[0].strip() if lines else '')} and those below it "
             "are not divided into the same number of cells by , ; tab | or blanks."
         )
-    return best[1], best[2]
+    return best[2], best[3]
 
 
 def _usual_width(rows: Sequence[Sequence[str]]) -> int:
@@ -202,7 +216,11 @@ def _headers(
 ) -> list[list[str]]:
     """The one, two or three rows of names right above the data."""
     found: list[list[str]] = []
+    below = 0
     for cells, line in reversed(rows[max(first - 3, 0) : first]):
+        if below and below - line > 1:
+            break  # a blank line: what stands above it is a banner
+        below = line
         filled = [cell for cell in cells if cell]
         lone = len(filled) == 1 and bool(cells[0]) and known(cells[0]) and len(cells) > 1
         if len(filled) < 2 and not lone:

@@ -1,8 +1,9 @@
 """What a cell looks like: text enters, one of "empty", "number", "time", "text" leaves."""
 
+from collections.abc import Sequence
 import re
 
-__all__ = ["MISSING", "cell_kind", "is_missing"]
+__all__ = ["MISSING", "SERIALS", "cell_kind", "is_missing", "time_shape"]
 
 # How files write "no value"; symbols are never compared with these
 MISSING = (
@@ -17,16 +18,28 @@ _NUMBER = re.compile(
 )
 _CLOCK = r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?:\s*[AaPp]\.?[Mm]\.?)?"
 _TIME = re.compile(
-    r"(?:\D{2,12}[,.]?\s+)?(?:"
+    r"(?:\D{2,24}[,.:]?\s+)?(?:"
     r"\d{4}\s?[-/.年년]\s?\d{1,2}(?:\s?[-/.月월]\s?\d{1,2}\s?[日일]?)?(?:\D.*)?"
     r"|\d{1,2}[-/.]\s?\d{1,2}[-/.]\s?\d{2,4}(?:\D.*)?"
-    r"|\d{1,2}[-/. ]+(?:de )?[^\W\d]{3,10}\.?[-/., ]+(?:de )?\d{2,4}(?:\D.*)?"
-    r"|[^\W\d]{3,9}\.? \d{1,2},? \d{4}(?:\D.*)?"
-    r"|\d{8}[ T_]\d{1,2}:?\d{2}(?::?\d{2})?(?:\D.*)?"
-    r"|[^\W\d]{3} [^\W\d]{3} {1,2}\d{1,2} \d{2}:\d{2}:\d{2}(?: [-+]\d{4})? \d{4}"
+    r"|\d{1,2}(?:st|nd|rd|th|er)?[-/. ]*(?:de |of )?[^\W\d]{3,12}\.?[-/., ']*(?:de |del )?\d{2,4}(?:\D.*)?"
+    r"|[^\W\d]{3,9}\.?[- ]\d{1,2}(?:st|nd|rd|th)?(?:,? |-)(?:\d{4}|\d{2})(?:\D.*)?"
+    r"|\d{4}[-. ]+[^\W\d]{3,12}\.?[- ]\d{1,2}(?:\D.*)?"
+    r"|(?:民[國国]|令和|平成|昭和)\s?(?:\d{1,3}|元)\D.*|1\d{2}[-/.年]\d{1,2}[-/.月]\d{1,2}日?(?:\D.*)?"
+    r"|\d{8}[ T_-]\d{1,2}:?\d{2}(?::?\d{2})?(?:\D.*)?"
+    r"|[^\W\d]{3,4},? [^\W\d]{3} {1,2}\d{1,2} \d{2}:\d{2}:\d{2}(?: \S+)? \d{4}"
+    r"|" + _CLOCK + r"\D+\d{1,4}[-/. ]\s?(?:\d{1,2}|[^\W\d]{3,12})\.?[-/., ]+\d{2,4}(?:\D.*)?"
     r"|" + _CLOCK + r")",
     re.IGNORECASE,
 )
+_ONLY_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp]\.?[Mm]\.?)?|\d{1,6}")
+_INSIDE = re.compile(r"(?:^|\D)\d{1,2}(?::|時|시|时|点|h)\s?\d{2}|[T ]\d{4,6}(?!\d)")
+_EPOCHS = ((9, 10), (12, 13), (15, 16), (18, 19))  # digits of s, ms, us, ns from 1980 to 2100
+SERIALS = (29_221, 73_051)  # Excel's days from 1980-01-01 to 2100-01-01
+_MMDD, _DDMM = r"(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])", r"(0[1-9]|[12]\d|3[01])(0[1-9]|1[0-2])"
+_DAYS_IN_DIGITS = (
+    rf"\d{{2}}{_MMDD}", rf"{_DDMM}\d{{2}}", rf"{_DDMM}(19|20)\d{{2}}", rf"{_MMDD}(19|20)\d{{2}}",
+    rf"1\d{{2}}{_MMDD}",
+)  # fmt: skip
 
 
 def is_missing(cell: str) -> bool:
@@ -55,3 +68,47 @@ def cell_kind(cell: str) -> str:
     ):
         return "time"
     return "number" if _NUMBER.fullmatch(cell) else "text"
+
+
+def time_shape(cells: Sequence[str]) -> str:
+    """What a column may be in time, from its first cells.
+
+    Returns
+    -------
+    {"day", "moment", "clock", "serial", "digits", ""}
+        "serial" for numbers that may be Excel's serial days, "digits" for others that are no time
+        by themselves.
+
+    Examples
+    --------
+    >>> from sktrain._reading import time_shape
+    >>> [time_shape([cell]) for cell in ("2024-02-26", "2024-02-26 09:30", "09:30", "1708939800", "12")]
+    ['day', 'moment', 'clock', 'moment', 'digits']
+    """
+    cells = [re.sub(r"\.0+$", "", cell.strip()) for cell in cells if cell.strip()]
+    if not cells:
+        return ""
+    digits = [cell for cell in cells if re.fullmatch(r"\d+(\.\d+)?", cell)]
+    if 2 * len(digits) > len(cells):
+        return _shape_of_digits(digits)
+    timed = [cell for cell in cells if cell_kind(cell) == "time"]
+    if 2 * len(timed) <= len(cells):
+        return ""
+    if all(_ONLY_CLOCK.fullmatch(cell) for cell in timed):
+        return "clock"
+    moments = (_INSIDE.search(cell) and not re.search(r"[T ]00:00(:00)?", cell) for cell in timed)
+    return "moment" if any(moments) else "day"
+
+
+def _shape_of_digits(digits: Sequence[str]) -> str:
+    widths = {len(cell.partition(".")[0]) for cell in digits}
+    dated = all(re.match(r"(18|19|20)\d{2}(0[1-9]|1[0-2])", cell) for cell in digits)
+    if dated and (widths <= {6} or widths <= {8}):
+        return "day"
+    if dated and len(widths) == 1 and widths <= {12, 14, 17}:
+        return "moment"
+    if any(all(re.fullmatch(form, cell) for cell in digits) for form in _DAYS_IN_DIGITS):
+        return "day"
+    if all(SERIALS[0] <= float(cell) < SERIALS[1] for cell in digits):
+        return "serial"
+    return "moment" if any(widths <= set(lengths) for lengths in _EPOCHS) else "digits"

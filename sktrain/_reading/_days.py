@@ -1,6 +1,5 @@
 """Day first or month first: the readings that a column of dates allows enter, the one its rows speak for leaves."""
 
-from itertools import product
 import re
 
 import numpy as np
@@ -10,20 +9,14 @@ from ._protocol import UnreadableError, clipped, option
 
 __all__ = ["day_order", "formats_of"]
 
-_SEPARATED = re.compile(
-    r"(\d{1,4})([-/. ])(\d{1,2}|[^\W\d]{3,9}\.?)([-/., ]+)(\d{1,4})(?=\D|$)(.*)"
-)
-_MONTH_FIRST = re.compile(r"([^\W\d]{3,9}\.?) (\d{1,2})(,? )(\d{4})(?=\D|$)(.*)")
+_SEPARATED = re.compile(r"(\d{1,4})([-/. ])(\d{1,2})\2(\d{1,4})(?=\D|$)(.*)")
+_WORDED = re.compile(r"\d{1,2} [^\W\d]{3} (\d{4}|\d{2})")
+_MONTHLY = re.compile(r"([^\W\d]{3})([- '])(\d{4}|\d{2})|(\d{4})[- ]([^\W\d]{3})")
 _CLOCKS = (
     (r"", ""),
     (r"[ T]\d{1,2}:\d{2}", "%H:%M"),
     (r"[ T]\d{1,2}:\d{2}:\d{2}", "%H:%M:%S"),
     (r"[ T]\d{1,2}:\d{2}:\d{2}\.\d+", "%H:%M:%S.%f"),
-    (r"[ T]\d{1,2}:\d{2} ?[AaPp][Mm]", "%I:%M %p"),
-    (r"[ T]\d{1,2}:\d{2}:\d{2} ?[AaPp][Mm]", "%I:%M:%S %p"),
-    (r"[ T]\d{1,2}-[AaPp][Mm]", "%I-%p"),
-    (r"[ T]\d{6}", "%H%M%S"),
-    (r"[ T]\d{4}", "%H%M"),
 )
 _PLAUSIBLE_SHARE = 0.8  # of the steps: the calendar of a market, with its holidays
 _LONGEST_GAP = 12  # usual steps: no market closes for longer
@@ -31,41 +24,47 @@ _ENOUGH = 5  # weekend days expected when none is seen: (5/7)**17, a chance of 0
 _DAY = 86_400 * 10**9
 
 
-def formats_of(text: pd.Series, dayfirst: bool | None) -> list[str]:
-    """The formats that the first text may be in, as ``strptime`` writes them; ``ISO8601`` for a year in front.
+def formats_of(first: str, dayfirst: bool | None) -> list[str]:
+    """The formats that a stamp may be in, as ``strptime`` writes them.
 
-    Raises
-    ------
-    UnreadableError
-        For clock times without a day.
+    Parameters
+    ----------
+    first : str
+        A day, with a time of day behind it or not: numbers between marks, eight digits, or a day
+        with its month as three English letters.
+    dayfirst : bool or None
+        What the caller says of 03/04/2024.
+
+    Examples
+    --------
+    >>> from sktrain._reading._days import formats_of
+    >>> formats_of("03/04/2024 09:30", None)
+    ['%d/%m/%Y %H:%M', '%m/%d/%Y %H:%M']
+    >>> formats_of("26 Feb 2024", None)
+    ['%d %b %Y']
     """
-    first = text.iloc[0]
-    if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?", first):
-        raise UnreadableError(
-            f"times such as {clipped(first)} have no day. Name the column of days with {option('columns', {'date': 'NAME'})}."
-        )
-    if re.match(r"\d{4}\D?\d{1,2}\D?\d{1,2}", first) and not re.search(r"[AaPp][Mm]$", first):
+    if re.match(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?=\D|$)", first):
         return ["ISO8601"]
     if re.fullmatch(r"\d{4}[-/.]\d{1,2}", first):
         return [f"%Y{first[4]}%m"]
-    named = _MONTH_FIRST.match(first)
-    if named:
-        month = "%b" if len(named[1].rstrip(".")) <= 3 else "%B"
-        dot = "." if named[1].endswith(".") else ""
-        return [
-            f"{form}{dot} %d{named[3]}%Y{_clock(named[5])}"
-            for form in dict.fromkeys((month, "%B", "%b"))
-        ]
+    if re.fullmatch(r"\d{1,2}[-/.]\d{4}", first):
+        return [f"%m{first[-5]}%Y"]
+    if re.fullmatch(r"\d{8}", first):
+        return _digits(("%Y%m%d", "%d%m%Y", "%m%d%Y"), dayfirst)
+    if re.fullmatch(r"\d{6}", first):
+        return _digits(("%y%m%d", "%d%m%y"), dayfirst)
+    worded = _WORDED.fullmatch(first)
+    if worded:
+        return ["%d %b %Y" if len(worded[1]) == 4 else "%d %b %y"]
+    monthly = _MONTHLY.fullmatch(first)
+    if monthly and monthly[4]:
+        return [f"%Y{first[4]}%b"]
+    if monthly:
+        return [f"%b{monthly[2]}%{'Y' if len(monthly[3]) == 4 else 'y'}"]
     found = _SEPARATED.match(first)
     if not found:
         return ["ISO8601"]
-    one, mark, two, second, three, rest = found.groups()
-    if not two[0].isdigit():
-        years = ("%Y",) if len(three) == 4 else ("%y",)
-        return [
-            f"%d{mark}{month}{second}{year}{_clock(rest)}"
-            for month, year in product(("%b", "%B"), years)
-        ]
+    one, mark, _, three, rest = found.groups()
     if len(one) == 4:
         orders = [("%Y", "%m", "%d")]
     elif len(three) == 4:
@@ -74,19 +73,20 @@ def formats_of(text: pd.Series, dayfirst: bool | None) -> list[str]:
         orders = [("%d", "%m", "%y"), ("%m", "%d", "%y"), ("%y", "%m", "%d")]
     if dayfirst is not None and len(orders) > 1:
         orders = orders[:1] if dayfirst else orders[1:2]
-    return [f"{a}{mark}{b}{second}{c}{_clock(rest)}" for a, b, c in orders]
+    return [f"{a}{mark}{b}{mark}{c}{_clock(rest)}" for a, b, c in orders]
+
+
+def _digits(forms: tuple[str, ...], dayfirst: bool | None) -> list[str]:
+    if dayfirst is None:
+        return list(forms)
+    return [form for form in forms if form.startswith("%d") == dayfirst]
 
 
 def _clock(rest: str) -> str:
     """The format of what stands behind the day."""
     for pattern, form in _CLOCKS:
         if re.fullmatch(pattern, rest):
-            if not form:
-                return ""
-            mark = rest[0]
-            if form.endswith("%p") and form[-3] == " " and not re.search(r" [AaPp][Mm]$", rest):
-                form = form[:-3] + "%p"
-            return mark + form
+            return rest[0] + form if form else ""
     return rest
 
 
@@ -104,6 +104,13 @@ def day_order(
         When nothing decides.
     """
     forms = list(fits)
+    if any("%b" in form and "%d" not in form for form in forms):
+        forms = [form for form in forms if _regular(fits[form], groups)]
+        if not forms:  # "Feb 26" may be a day without its year
+            raise UnreadableError(
+                f"dates such as {clipped(text.iloc[0])} are not one for each month: they have no "
+                "day or no year. Name a column of whole dates."
+            )
     if len(forms) > 1 and all(index.equals(fits[forms[0]]) for index in fits.values()):
         forms = forms[:1]
     if len(forms) == 1:

@@ -1,9 +1,11 @@
 """JSON to rows: any document that holds one table, however wrapped, enters; a frame of its cells leaves.
 
-Known shapes: records, lists of lists, columns, rows by time, JSON lines, pandas' orients, and all of them inside the envelopes
-that services send (one of them per symbol gives a column ``symbol``).
+Known shapes: records, lists of lists, columns, rows by time, JSON lines, pandas' orients, and all
+of them inside the envelopes that services send (one of them per symbol gives a column ``symbol``).
+Of several tables in a document the one whose names the reader knows is meant, then the largest.
 """
 
+from collections.abc import Callable, Iterable
 import json
 
 import pandas as pd
@@ -14,11 +16,24 @@ from ._protocol import UnreadableError, clipped
 __all__ = ["frame_from_json"]
 
 _DEEPEST = 8  # levels of envelopes around a table
+_FLAT = 4  # levels of records inside a row
 _SYMBOL_KEYS = ("ticker", "symbol", "instrument", "code", "pair")
+# One value in a record of its own, as document stores and feeds write it
+_VALUES = ("$date", "$numberLong", "$numberInt", "$numberDouble", "$oid", "#text", "_text", "$t")
+_INNER = ("_source", "data", "node", "attributes", "content")  # the row inside a row
+_NO_TABLE = (0, 0)
+
+Known = Callable[[Iterable[str]], int]
 
 
-def frame_from_json(text: str) -> tuple[pd.DataFrame, bool]:
+def frame_from_json(text: str, known: Known) -> tuple[pd.DataFrame, bool]:
     """The table in a JSON document, and whether its columns have names.
+
+    Parameters
+    ----------
+    text : str
+    known : callable
+        How many roles the names of columns play.
 
     Raises
     ------
@@ -27,7 +42,7 @@ def frame_from_json(text: str) -> tuple[pd.DataFrame, bool]:
     """
     document = _parsed(text)
     try:
-        found = _table(document, 0)
+        found = _Finder(known).table(document, 0)
     except RecursionError as error:
         raise UnreadableError("is JSON nested too deeply to be a table.") from error
     if found is None or not len(found):
@@ -64,74 +79,135 @@ def _lines(text: str) -> list:
     return rows
 
 
-def _table(node, depth: int) -> pd.DataFrame | None:
-    """The largest table at or below a node."""
-    if depth > _DEEPEST:
+class _Finder:
+    """Looks for the table of a document.
+
+    Parameters
+    ----------
+    known : callable
+        How many roles the names of columns play.
+    """
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+
+    def table(self, node, depth: int) -> pd.DataFrame | None:
+        """The best table at or below a node."""
+        if depth > _DEEPEST:
+            return None
+        if isinstance(node, list):
+            return self._from_list(node, depth)
+        if isinstance(node, dict):
+            return self._from_dict(node, depth)
         return None
-    if isinstance(node, list):
-        return _from_list(node, depth)
-    if isinstance(node, dict):
-        return _from_dict(node, depth)
-    return None
 
+    def _worth(self, table: pd.DataFrame | None) -> tuple[int, int]:
+        """Roles first, then rows."""
+        if table is None:
+            return _NO_TABLE
+        return self._known([str(name) for name in table.columns]), len(table)
 
-def _from_list(node: list, depth: int) -> pd.DataFrame | None:
-    if not node:
-        return None
-    if all(isinstance(row, dict) for row in node) and (
-        any(_is_scalar(value) for value in node[0].values()) or depth > 2
-    ):
-        return pd.DataFrame([_flat(row) for row in node], dtype=object)
-    if all(isinstance(row, list) for row in node):
-        width = max(map(len, node))
-        if width > 1 and all(len(row) == width and all(map(_is_scalar, row)) for row in node):
-            head = node[0]
-            if len(node) > 1 and all(isinstance(x, str) and cell_kind(x) == "text" for x in head):
-                return pd.DataFrame(node[1:], columns=head, dtype=object)
-            return pd.DataFrame(node, dtype=object)
-    tables = [table for one in node[:50] if (table := _table(one, depth + 1)) is not None]
-    return max(tables, key=len) if tables else None
+    def _from_list(self, node: list, depth: int) -> pd.DataFrame | None:
+        if not node:
+            return None
+        if all(isinstance(row, dict) for row in node):
+            rows = pd.DataFrame([_flat(row) for row in node], dtype=object)
+            if self._worth(rows)[0] > 1:
+                return rows
+            below = self._below(node, depth)
+            if self._worth(below)[0] > self._worth(rows)[0]:
+                return below
+            scalar = any(_is_scalar(value) for value in node[0].values())
+            return rows if scalar or below is None else below
+        if all(isinstance(row, list) for row in node):
+            width = max(map(len, node))
+            if width > 1 and all(len(row) == width and all(map(_is_scalar, row)) for row in node):
+                return _from_rows(node)
+        return self._below(node, depth)
 
+    def _below(self, node: list, depth: int) -> pd.DataFrame | None:
+        """The tables of the items, one below the other where they are pages of one."""
+        found = [self.table(one, depth + 1) for one in node]
+        tables = [table for table in found if table is not None]
+        if not tables:
+            return None
+        best = max(tables, key=self._worth)
+        pages = [table for table in tables if set(table.columns) & set(best.columns)]
+        named = not all(isinstance(name, int) for name in best.columns)
+        if named and len(pages) == len(tables) > 1:
+            return pd.concat(tables, ignore_index=True)
+        return best
 
-def _from_dict(node: dict, depth: int) -> pd.DataFrame | None:
-    for shape in (_split, _columns, _keyed_rows):
-        table = shape(node)
-        if table is not None:
+    def _from_dict(self, node: dict, depth: int) -> pd.DataFrame | None:
+        for shape in (_split, _columns, self._keyed_rows):
+            table = shape(node)
+            if table is not None:
+                return table
+        found = {key: self.table(value, depth + 1) for key, value in node.items()}
+        tables = {key: table for key, table in found.items() if table is not None}
+        if not tables:
+            return None
+        if len(tables) > 1:
+            return self._of_symbols(tables)
+        (table,) = tables.values()
+        named = next((node[key] for key in _SYMBOL_KEYS if isinstance(node.get(key), str)), None)
+        if (
+            named
+            and not {"symbol", "ticker"} & set(table.columns)
+            and not all(isinstance(name, int) for name in table.columns)
+        ):
+            table = table.assign(symbol=named)
+        return table
+
+    def _of_symbols(self, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+        """Tables of one shape by symbol; of unlike tables, the best."""
+        shapes = {tuple(table.columns) for table in tables.values()}
+        if len(shapes) == 1 and not all(isinstance(name, int) for name in next(iter(shapes))):
+            named = {"symbol", "ticker"} & set(next(iter(shapes)))
+            parts = tables.items()
+            labelled = [table if named else table.assign(symbol=key) for key, table in parts]
+            return pd.concat(labelled, ignore_index=True)
+        return max(tables.values(), key=self._worth)
+
+    def _keyed_rows(self, node: dict) -> pd.DataFrame | None:
+        """Records by time or by identifier, or columns of values by row (pandas' default)."""
+        if not node or not all(isinstance(value, dict) and value for value in node.values()):
+            return None
+        first = next(iter(node.values()))
+        by_row = all(value.keys() == first.keys() for value in node.values())
+        by_row &= all(_is_scalar(one) for value in node.values() for one in value.values())
+        if by_row and (len(node) > 3 or self._known(node) > 1) and self._known(first) < 2:
+            columns = {name: list(value.values()) for name, value in node.items()}
+            table = pd.DataFrame(columns, dtype=object)
+            table.insert(0, "", pd.Series(list(first), dtype=object))
             return table
-    tables = {
-        key: table for key, value in node.items() if (table := _table(value, depth + 1)) is not None
-    }
-    if not tables:
+        rows = pd.DataFrame([_flat(value) for value in node.values()], dtype=object)
+        scalar = all(_is_scalar(one) for value in node.values() for one in value.values())
+        timed = scalar and all(cell_kind(key) in ("time", "number") for key in node)
+        if timed or self._known(map(str, rows.columns)) > 1:
+            if timed:
+                rows.insert(0, "", pd.Series(list(node), dtype=object))
+            return rows
         return None
-    if len(tables) > 1:
-        return _of_symbols(tables)
-    (table,) = tables.values()
-    named = next((node[key] for key in _SYMBOL_KEYS if isinstance(node.get(key), str)), None)
-    if (
-        named
-        and not {"symbol", "ticker"} & set(table.columns)
-        and not all(isinstance(name, int) for name in table.columns)
-    ):
-        table = table.assign(symbol=named)
-    return table
 
 
-def _of_symbols(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Tables of one shape by symbol; of unlike tables, the largest."""
-    shapes = {tuple(table.columns) for table in tables.values()}
-    if len(shapes) == 1 and not all(isinstance(name, int) for name in next(iter(shapes))):
-        return pd.concat(
-            [table.assign(symbol=key) for key, table in tables.items()], ignore_index=True
-        )
-    return max(tables.values(), key=len)
+def _from_rows(node: list) -> pd.DataFrame:
+    """Lists of cells, of which the first may hold names."""
+    head = node[0]
+    if len(node) > 1 and all(isinstance(x, str) and cell_kind(x) == "text" for x in head):
+        return pd.DataFrame(node[1:], columns=head, dtype=object)
+    return pd.DataFrame(node, dtype=object)
 
 
 def _is_scalar(value) -> bool:
     return not isinstance(value, (list, dict))
 
 
-def _flat(row: dict) -> dict:
+def _flat(row: dict, depth: int = 0) -> dict:
     """A record with its inner records' fields under ``outer.inner``."""
+    inner = [row[key] for key in _INNER if isinstance(row.get(key), dict)]
+    if len(inner) == 1 and len(inner[0]) > 1:
+        row = {**{key: one for key, one in row.items() if one is not inner[0]}, **inner[0]}
     out = {}
     prices = [
         key
@@ -139,13 +215,25 @@ def _flat(row: dict) -> dict:
         if isinstance(value, dict) and {"o", "h", "l", "c"} <= set(value)
     ]
     for key, value in row.items():
+        value = _value(value)
         if prices == [key]:
             out.update(value)
-        elif isinstance(value, dict):
-            out.update({f"{key}.{inner}": one for inner, one in value.items() if _is_scalar(one)})
+        elif isinstance(value, dict) and depth < _FLAT:
+            below = _flat(value, depth + 1)
+            out.update({f"{key}.{name}": one for name, one in below.items()})
         else:
             out[key] = value
     return out
+
+
+def _value(value):
+    """The one value of a record such as ``{"$date": …}``."""
+    while isinstance(value, dict) and len(value) == 1:
+        (key,) = value
+        if key not in _VALUES:
+            break
+        value = value[key]
+    return value
 
 
 def _split(node: dict) -> pd.DataFrame | None:
@@ -193,24 +281,3 @@ def _collect(node: dict, found: dict[str, list], depth: int) -> None:
             _collect(value, found, depth + 1)
         elif isinstance(value, list) and value and all(map(_is_scalar, value)):
             found.setdefault(key, value)
-
-
-def _keyed_rows(node: dict) -> pd.DataFrame | None:
-    """Records by time (Alpha Vantage, orient="index"), or columns of values by row (pandas' default)."""
-    if len(node) < 1 or not all(isinstance(value, dict) and value for value in node.values()):
-        return None
-    if not all(_is_scalar(one) for value in node.values() for one in value.values()):
-        return None
-    timed = all(cell_kind(key) in ("time", "number") for key in node)
-    if timed:
-        table = pd.DataFrame(list(node.values()), dtype=object)
-        table.insert(0, "", pd.Series(list(node), dtype=object))
-        return table
-    first = next(iter(node.values()))
-    if len(node) > 3 and all(value.keys() == first.keys() for value in node.values()):
-        table = pd.DataFrame(
-            {name: list(value.values()) for name, value in node.items()}, dtype=object
-        )
-        table.insert(0, "", pd.Series(list(first), dtype=object))
-        return table
-    return None

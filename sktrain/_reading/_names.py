@@ -1,6 +1,6 @@
 """Column names: as files write them they enter, in one spelling they leave; a table of synonyms gives their role."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 import re
 import unicodedata
 
@@ -9,7 +9,11 @@ __all__ = ["RoleTable", "plain_name"]
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NUMBERED = re.compile(r"^\d{1,2}[a-z]?[.)]\s+")
 _BRACKETS = re.compile(r"\s*[(\[（【][^)\]）】]*[)\]）】]\s*$")
-_MARKS = re.compile(r"[\s_\-./\\:*#%<>\"'`]+")
+_MARKS = re.compile(r"[\s_\-./\\:*#%<>\"'`|]+")
+# Traditional characters of column names as the simplified ones: 開盤價 and 开盘价 are one name
+_SIMPLIFIED = str.maketrans("開盤價數額時間證標題發佈內號漲據總歷聞資訊", "开盘价数额时间证标题发布内号涨据总历闻资讯")
+_SIMPLIFIED[ord("İ")] = "i"  # Turkish, whose lower case would carry a dot of its own
+_UNKNOWN = 10**6  # ranks: a name of the table, a name made of known words, no name
 
 
 def plain_name(name: object, *, units: bool = False) -> str:
@@ -18,10 +22,11 @@ def plain_name(name: object, *, units: bool = False) -> str:
     Examples
     --------
     >>> from sktrain._reading._names import plain_name
-    >>> [plain_name(n) for n in ("<TICKVOL>", "adjClose", "5. adjusted close", "开盘价(元)", "Gmt time", "Vol.")]
+    >>> names = ("<TICKVOL>", "adjClose", "5. adjusted close", "开盘价(元)", "Gmt time", "Vol.")
+    >>> [plain_name(name) for name in names]
     ['tickvol', 'adj close', 'adjusted close', '开盘价', 'gmt time', 'vol']
     """
-    text = unicodedata.normalize("NFKC", str(name)).strip()
+    text = unicodedata.normalize("NFKC", str(name)).strip().translate(_SIMPLIFIED)
     text = _NUMBERED.sub("", text)
     if not units:
         text = _BRACKETS.sub("", text) or text
@@ -37,9 +42,17 @@ class RoleTable:
     ----------
     synonyms : mapping of str to sequence of str
         Names as :func:`plain_name` writes them.
+    words : mapping of str to pair of collections of str, optional
+        For a role, words of which a name needs one, and words that may stand beside it: a name of
+        no other words is a name of the role, after those of ``synonyms``.
     """
 
-    def __init__(self, synonyms: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self,
+        synonyms: Mapping[str, Sequence[str]],
+        *,
+        words: Mapping[str, tuple[Collection[str], Collection[str]]] | None = None,
+    ) -> None:
         self._rank: dict[str, dict[str, int]] = {
             role: {plain_name(name): place for place, name in reversed(list(enumerate(names)))}
             for role, names in synonyms.items()
@@ -47,6 +60,10 @@ class RoleTable:
         self._joined: dict[str, dict[str, int]] = {
             role: {name.replace(" ", ""): place for name, place in reversed(ranks.items())}
             for role, ranks in self._rank.items()
+        }
+        self._words = {
+            role: (frozenset(core), frozenset(core) | frozenset(more))
+            for role, (core, more) in (words or {}).items()
         }
         self._all = {name for ranks in self._rank.values() for name in ranks} - {""}
 
@@ -56,8 +73,14 @@ class RoleTable:
 
     def knows(self, name: str) -> bool:
         """Whether a cell is the name of a role."""
-        return bool(name) and (
-            plain_name(name) in self._all or plain_name(name, units=True) in self._all
+        if not name or len(name) > 60:  # a sentence of known words is no name
+            return False
+        plain, whole = plain_name(name), plain_name(name, units=True)
+        if plain in self._all or whole in self._all:
+            return True
+        return any(
+            plain.replace(" ", "") in self._joined[role] or self._worded(role, plain)
+            for role in self._words
         )
 
     def count(self, text: str) -> int:
@@ -65,16 +88,29 @@ class RoleTable:
         lines = text.split("\n", 20)[:20]
         return max((sum(map(self.knows, re.split(r"[,;\t|]", line))) for line in lines), default=0)
 
+    def named(self, names: Iterable[str]) -> int:
+        """How many roles have a column of their name."""
+        names = list(names)
+        return sum(bool(self.candidates(role, names)) for role in self.roles)
+
     def candidates(self, role: str, names: Iterable[str]) -> list[int]:
         """Positions of the columns that may play a role, the surest first."""
+        found = [(self._ranked(role, name), place) for place, name in enumerate(names)]
+        return [place for rank, place in sorted(found) if rank < _UNKNOWN]
+
+    def _ranked(self, role: str, name: str) -> int:
         ranks, joined = self._rank[role], self._joined[role]
-        found = []
-        for place, name in enumerate(names):
-            rank = min(
-                ranks.get(plain_name(name), 10**6), ranks.get(plain_name(name, units=True), 10**6)
-            )
-            if rank == 10**6:  # publishedAt, published_at and publishedat are one name
-                rank = joined.get(plain_name(name).replace(" ", ""), 10**6)
-            if rank < 10**6:
-                found.append((rank, place))
-        return [place for _, place in sorted(found)]
+        plain, whole = plain_name(name), plain_name(name, units=True)
+        if plain in ranks or whole in ranks:
+            return min(ranks.get(plain, _UNKNOWN), ranks.get(whole, _UNKNOWN))
+        if plain.replace(" ", "") in joined:  # publishedAt, published_at, publishedat: one name
+            return joined[plain.replace(" ", "")]
+        return _UNKNOWN // 2 + len(plain) if self._worded(role, plain) else _UNKNOWN
+
+    def _worded(self, role: str, plain: str) -> bool:
+        """Whether a name is made of the words of a role."""
+        if role not in self._words:
+            return False
+        core, allowed = self._words[role]
+        words = set(plain.split())
+        return bool(words & core) and words <= allowed

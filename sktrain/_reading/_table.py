@@ -255,7 +255,8 @@ def open_table(
         return _from_text(_sheet(source, caller), roles, "utf-8", named)
     if source.kind == "json":
         source, _, start = settle_encoding(source, encoding, roles.count)
-        frame, has_names = frame_from_json(source.read(start).decode("utf-8", "replace"))
+        text = source.read(start).decode("utf-8", "replace")
+        frame, has_names = frame_from_json(text, roles.named)
         return _FrameTable(frame, has_names, [])
     return _from_text(source, roles, encoding, named)
 

@@ -1,7 +1,8 @@
 """A column of times as a file writes them enters; one decision for the whole column; a DatetimeIndex leaves.
 
-Day order comes from the evidence of all rows: dots, a number above 12, the order of rows, regular spacing, weekends. What stays
-open is refused. Stamps with an offset are instants (UTC) unless all of them are a local midnight: then they are dates.
+Day order comes from the evidence of all rows: dots, a number above 12, the order of rows, regular
+spacing, weekends. What stays open is refused. Stamps with an offset are instants (UTC) unless all
+of them are a local midnight: then they are dates.
 """
 
 from dataclasses import dataclass, field
@@ -12,21 +13,27 @@ import numpy as np
 import pandas as pd
 
 from ._cells import MISSING
-from ._months import english_months
+from ._days import day_order, formats_of
+from ._epochs import from_digits, from_numbers, nanoseconds, strptime
 from ._protocol import UnreadableError, clipped, option
+from ._stamps import taken_apart
+from ._zones import localised, shifts
 
 __all__ = ["Times", "joined_clock", "parse_times"]
 
-_SLICE = (
-    1 << 17
-)  # rows converted at once: Python strings of a whole column would outweigh the frame
-_UNITS = (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9))
-_EARLIEST, _LATEST = 315_532_800, 4_102_444_800  # 1980 and 2100 in seconds
-_OFFSET = re.compile(r"(?:(?<=[\d\s])|(?<=[\d\s](?:GMT|UTC)))([+-]\d{2}:?(?:\d{2})?|Z|z)$")
-_UTC_WORD = re.compile(r"\s*(?:UTC|GMT|Z)$", re.IGNORECASE)
-_ZONE_NAME = re.compile(r" ([A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?)$")
-_CTIME = r"^[^\W\d]{3} ([^\W\d]{3}) +(\d{1,2}) (\d{2}:\d{2}:\d{2})( [+-]\d{4})? (\d{4})$"
-_ISO = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?$")
+_ISO = re.compile(
+    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?$"
+)
+# Years in front or at the end, marks between numbers, a plain clock: read as they stand
+_PLAIN = (
+    r"(?:(?:1[5-9]|20)\d{2}|\d{1,2})[-/.]\d{1,2}[-/.](?:(?:1[5-9]|20)\d{2}|\d{1,2})"
+    r"(?:[ T]\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?"
+)
+_ZONED_ISO = (
+    r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2}|[+-]\d{2})"
+)
+_OFFSET = r"(?:Z|[+-]\d{2}(?::?\d{2})?)$"
+_AGO = r"(?i)\bago\b|\b(?:yesterday|today|vor|gestern|il y a|hace)\b|[前昨今]"
 _DAY = 86_400 * 10**9  # nanoseconds
 
 
@@ -43,12 +50,27 @@ class Times:
     notes : list of str
     local : DatetimeIndex
         The same stamps on the clock they were written on, naive.
+    days : ndarray of bool or None
+        Rows in which a day stands without a time of day, where the column is text.
     """
 
     index: pd.DatetimeIndex
     zone: str | None = None
     notes: list[str] = field(default_factory=list)
     local: pd.DatetimeIndex | None = None
+    days: np.ndarray | None = None
+
+
+@dataclass
+class _Asked:
+    """What the caller says about a column."""
+
+    groups: np.ndarray | None
+    dayfirst: bool | None
+    timezone: str | None
+    said: str | None
+    coerce: bool
+    late: bool
 
 
 class _BadTimeError(Exception):
@@ -65,7 +87,7 @@ def parse_times(
     groups: np.ndarray | None = None,
     dayfirst: bool | None = None,
     timezone: str | None = None,
-    utc: bool = False,
+    said: str | None = None,
     coerce: bool = False,
     kept_zone: bool = False,
 ) -> Times:
@@ -81,8 +103,8 @@ def parse_times(
         What ``03/04`` means; None finds out, or refuses.
     timezone : str, optional
         Zone of stamps that carry none; stamps that carry one are seen in it.
-    utc : bool, default=False
-        Whether the name of the column says that the clock is UTC.
+    said : str, optional
+        The zone that the name of the column gives, such as ``"UTC"``.
     coerce : bool, default=False
         NaT for what is no time, instead of an error.
     kept_zone : bool, default=False
@@ -103,20 +125,26 @@ def parse_times(
         if empty.any():
             column, groups = column[~empty], None if groups is None else groups[~empty]
         times = (
-            _clocked(Times(found), utc)
+            _clocked(Times(found), said, groups)
             if found is not None
-            else _read(column, groups, dayfirst, utc, coerce)
+            else _read(column, _Asked(groups, dayfirst, timezone, said, coerce, kept_zone))
         )
     except _BadTimeError as bad:
         row = int(np.flatnonzero(~empty)[bad.row])
-        raise UnreadableError(
-            f"{{row {row}}} holds {clipped(column.iloc[bad.row])}, which is no time that can be read."
-        ) from None
+        cell = str(column.iloc[bad.row])
+        why = "is no time that can be read"
+        if re.search(_AGO, cell):
+            why = "is relative to a moment that the file does not name"
+        raise UnreadableError(f"{{row {row}}} holds {clipped(cell)}, which {why}.") from None
     times.local = times.index.tz_localize(None) if times.local is None else times.local
     if not kept_zone and (timezone is not None or times.index.tz is not None):
         times = _settled(times, timezone, groups)
     if empty.any():
         times.index, times.local = (_spread(index, ~empty) for index in (times.index, times.local))
+        if times.days is not None:
+            days = np.zeros(len(empty), dtype=bool)
+            days[~empty] = times.days
+            times.days = days
     return times
 
 
@@ -150,7 +178,7 @@ def _iso(column: pd.Series) -> pd.DatetimeIndex | None:
         return None
     found = _cast(column)
     if found is None:
-        found = _converted(column, "ISO8601")
+        found = strptime(column, "ISO8601")
     return None if isinstance(found, int) or found.hasnans else found
 
 
@@ -174,237 +202,106 @@ def _missing(column: pd.Series) -> np.ndarray:
     return missing
 
 
-def _read(column: pd.Series, groups, dayfirst, utc: bool, coerce: bool) -> Times:
+def _read(column: pd.Series, asked: _Asked) -> Times:
     dtype = column.dtype
     if isinstance(dtype, pd.PeriodDtype):
-        return Times(_nanoseconds(pd.DatetimeIndex(column.dt.to_timestamp())))
+        return Times(nanoseconds(pd.DatetimeIndex(column.dt.to_timestamp())))
     if pd.api.types.is_datetime64_any_dtype(dtype):
-        index = _nanoseconds(pd.DatetimeIndex(column))
+        index = nanoseconds(pd.DatetimeIndex(column))
         if index.tz is None:
-            return _clocked(Times(index), utc)
+            return _clocked(Times(index), asked.said, asked.groups)
         return Times(index.tz_convert("UTC"), str(index.tz), local=index.tz_localize(None))
     if pd.api.types.is_object_dtype(dtype):
-        stamps = column.map(
-            lambda value: isinstance(value, (pd.Timestamp, np.datetime64)) or hasattr(value, "year")
-        )
-        if stamps.all():
-            column = column.map(lambda value: pd.Timestamp(value).isoformat())
+        column = _as_texts(column)
     if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):
-        return _from_numbers(column)
+        return _numbered(*from_numbers(column))
     text = column.astype("str").str.strip()
-    if text.iloc[0][:1].isdigit() and text.str.fullmatch(r"\d+(?:\.0*)?(?:[eE]\+?\d+)?").all():
-        return _from_digits(text.str.replace(r"\.0*$", "", regex=True))
-    return _from_text(text, groups, dayfirst, utc, coerce)
+    if text.iloc[0][:1].isdigit() and text.str.fullmatch(r"\d+(?:\.\d*)?(?:[eE]\+?\d+)?").all():
+        digits = text.str.replace(r"\.0*$", "", regex=True)
+        if digits.str.fullmatch(r"\d+").all():
+            return _numbered(*from_digits(digits, asked.groups, asked.dayfirst))
+        return _numbered(*from_numbers(pd.to_numeric(text, errors="coerce")))
+    return _from_text(text, asked)
 
 
-def _nanoseconds(index: pd.DatetimeIndex) -> pd.DatetimeIndex:
-    try:
-        return index.as_unit("ns")
-    except (pd.errors.OutOfBoundsDatetime, OverflowError) as error:
-        raise UnreadableError(
-            f"times reach from {index.min()} to {index.max()}, beyond what nanoseconds hold."
-        ) from error
+def _numbered(index: pd.DatetimeIndex, notes: list[str]) -> Times:
+    return Times(index, None if index.tz is None else "UTC", notes=notes)
 
 
-def _from_digits(text: pd.Series) -> Times:
-    """``20240102``, ``202401020930``, ``20240102093000`` and with milliseconds; else epoch numbers."""
-    length = text.str.len()
-    width = int(length.iloc[0])
-    formats = {6: "%Y%m", 8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S", 17: "%Y%m%d%H%M%S%f"}
-    if (
-        (length == width).all()
-        and width in formats
-        and text.str.match(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])").all()
-    ):
-        found = _converted(text, formats[width])
+def _as_texts(column: pd.Series) -> pd.Series:
+    """Dates and stamps among objects as texts."""
+    stamped = column.map(
+        lambda one: isinstance(one, (pd.Timestamp, np.datetime64)) or hasattr(one, "year")
+    )
+    return column.map(lambda one: pd.Timestamp(one).isoformat()) if stamped.all() else column
+
+
+def _from_text(text: pd.Series, asked: _Asked) -> Times:
+    if text.str.fullmatch(_ZONED_ISO).all() and not asked.dayfirst:
+        found = strptime(text.str.replace(_OFFSET, "", regex=True), "ISO8601")
         if not isinstance(found, int):
-            return Times(found)
-    values = pd.to_numeric(text, errors="coerce")
-    return _from_numbers(values)
-
-
-def _from_numbers(column: pd.Series) -> Times:
-    values = column.to_numpy(dtype=np.float64)
-    whole = bool((values == np.round(values)).all())
-    if whole and values.min() >= 19_000_101 and values.max() <= 21_001_231:
-        days = pd.to_datetime(
-            pd.Series(values.astype(np.int64).astype(str)), format="%Y%m%d", errors="coerce"
-        )
-        if days.notna().all():
-            return Times(_nanoseconds(pd.DatetimeIndex(days)))
-    for unit, scale in _UNITS:
-        if values.min() >= _EARLIEST * scale and values.max() <= _LATEST * scale:
-            if whole:
-                index = pd.DatetimeIndex(pd.to_datetime(column.to_numpy(dtype=np.int64), unit=unit))
-            else:
-                index = pd.DatetimeIndex(
-                    pd.to_datetime(np.round(values * (1e6 / scale)).astype(np.int64), unit="us")
-                )
-            return Times(
-                _nanoseconds(index).tz_localize("UTC"),
-                "UTC",
-                notes=[f"times are epoch numbers ({unit})"],
-            )
-    _refuse_numbers(values)
-    raise AssertionError  # the line above raises
-
-
-def _refuse_numbers(values: np.ndarray) -> None:
-    steps = np.diff(values)
-    if len(values) and abs(values[0]) <= 1 and (steps == 1).all():
-        raise UnreadableError(
-            "has no column of times: what stands in their place are row numbers. Add the column of times to the file, "
-            f"or name it with {option('columns', {'time': 'NAME'})}."
-        )
-    usual = np.log10(max(abs(np.median(values)), 1))
-    odd = np.abs(np.log10(np.maximum(np.abs(values), 1)) - usual) >= 1
-    row = int(np.argmax(odd))
-    raise UnreadableError(
-        f"times are numbers from {values.min():.15g} to {values.max():.15g}, which are neither seconds, milli-, micro- or nanoseconds "
-        f"since 1970 between 1980 and 2100, nor days as YYYYMMDD; look at {{row {row}}}: {values[row]:.15g}."
-    )
-
-
-def _converted(
-    text: pd.Series, form: str, *, utc: bool = False, coerce: bool = False
-) -> pd.DatetimeIndex | int:
-    """The times of a text in one format, slice by slice, or the row that is not in it."""
-    out = np.empty(len(text), dtype="datetime64[ns]")
-    for start in range(0, len(text), _SLICE):
-        piece = text.iloc[start : start + _SLICE]
+            zones = text.str.slice(-6)
+            if not zones.str.match(r"[+-]").all():
+                zones = text.str.extract(rf"({_OFFSET})")[0]
+            return _zoned(found, zones, text, asked, [])
+    if text.str.fullmatch(_PLAIN).all():
         try:
-            found = pd.to_datetime(
-                piece, format=form, utc=utc or None, errors="coerce" if coerce else "raise"
-            )
-        except (ValueError, OverflowError):
-            one = pd.to_datetime(piece, format=form, utc=utc or None, errors="coerce")
-            return start + int(np.argmax(one.isna())) if one.isna().any() else start
-        values = pd.DatetimeIndex(found)
-        out[start : start + len(piece)] = _nanoseconds(
-            values.tz_localize(None) if values.tz is not None else values
-        ).to_numpy()
-    index = pd.DatetimeIndex(out)
-    return index.tz_localize("UTC") if utc else index
+            index, notes = _in_one_format(text, text, None, asked)
+        except _BadTimeError:
+            pass  # clocks of several forms
+        else:
+            days = text.str.len().to_numpy() < _SHORTEST_STAMP
+            return _clocked(Times(index, notes=notes, days=days), asked.said, asked.groups)
+    return _from_pieces(text, asked)
 
 
-def _from_text(text: pd.Series, groups, dayfirst, utc: bool, coerce: bool) -> Times:
-    first = text.iloc[0]
-    if re.match(r"\d{4}-\d{2}-\d{2}[T ].*[+-]\d{2}:\d{2}$", first) and not dayfirst:
-        offsets = text.str.slice(-6)
-        if pd.Series(offsets.unique()).str.fullmatch(r"[+-]\d{2}:\d{2}").all():
-            found = _converted(text.str.slice(0, -6), "ISO8601")
-            if not isinstance(found, int):
-                return _with_offsets(found, offsets, [])
-    text = _latin(text)
-    if _ZONE_NAME.search(text.iloc[0]):
-        return _with_zone_names(text, groups, dayfirst, coerce)
-    text, zoned = _offsets(text)
-    if zoned.any() and not zoned.all():
-        row = int(np.argmin(zoned)) if zoned[0] else int(np.argmax(zoned))
+_SHORTEST_STAMP = 11  # characters: a day has 10 at most
+
+
+def _from_pieces(text: pd.Series, asked: _Asked) -> Times:
+    """Stamps in prose, with clocks and zones of any spelling."""
+    parts = taken_apart(text)
+    daily = parts.day != ""
+    if not daily.any() and parts.timed.all() and not re.search(_AGO, text.iloc[0]):
+        role = "available_at" if asked.late else "date"
         raise UnreadableError(
-            f"{{row {row}}} holds {clipped(text.iloc[row])}: some times carry an offset, others none. Give all of them one, or none."
+            f"times such as {clipped(text.iloc[0])} have no day. Name the column of days with "
+            f"{option('columns', {role: 'NAME'})}."
         )
-    local = text.str.replace(_OFFSET, "", regex=True).str.strip() if zoned.any() else text
-    index, forms, notes = _local(local, groups, dayfirst, coerce)
-    if not zoned.any():
-        return _clocked(Times(index, notes=notes), utc)
-    offsets = text.str.extract(_OFFSET)[0]
-    return _with_offsets(index, offsets, notes)
-
-
-def _with_zone_names(text: pd.Series, groups, dayfirst, coerce: bool) -> Times:
-    """Stamps that end in the name of their zone, as Interactive Brokers writes them: ``US/Eastern``."""
-    names = text.str.extract(_ZONE_NAME)[0]
-    zone = names.iloc[0]
-    other = (names != zone).to_numpy()
-    if other.any():
-        row = int(np.argmax(other))
+    index, notes = _in_one_format(parts.day, text, parts.clock, asked)
+    times = Times(index, notes=notes, days=~parts.timed)
+    named = (parts.zone != "").to_numpy() & parts.timed  # a day has no zone
+    if not named.any():
+        return _clocked(times, asked.said, asked.groups)
+    if (parts.timed & ~named).any() and asked.timezone is None:
+        row = int(np.argmin(named)) if named[0] else int(np.argmax(named))
         raise UnreadableError(
-            f"{{row {row}}} holds {clipped(text.iloc[row])}, the first row a time in {zone}. Give all times one zone."
+            f"{{row {row}}} holds {clipped(text.iloc[row])}: some times carry a zone, others none. "
+            f"Say whose clock the others are on, as in {option('timezone', 'America/New_York')}."
         )
-    local, _, notes = _local(text.str.replace(_ZONE_NAME, "", regex=True), groups, dayfirst, coerce)
-    try:
-        return Times(_localised(local, zone, groups), zone, notes=notes, local=local)
-    except (KeyError, OSError) as error:
-        raise UnreadableError(
-            f"{{row 0}} holds {clipped(text.iloc[0])}, but {zone} is no time zone."
-        ) from error
+    zone = parts.zone.where(named, "")
+    if asked.timezone is None and not named.all():
+        zone = zone.where(named, zone[named].iloc[0])  # a day in the zone of the other rows
+    out = _zoned(index, zone, text, asked, notes)
+    out.days = times.days
+    return out
 
 
-def _clocked(times: Times, utc: bool) -> Times:
-    """Stamps of a column that is named after UTC."""
-    if utc and not _midnights(times.index):
-        times.index, times.zone = times.index.tz_localize("UTC"), "UTC"
+def _zoned(
+    local: pd.DatetimeIndex, zones: pd.Series, text: pd.Series, asked: _Asked, notes: list[str]
+) -> Times:
+    index, zone, more = shifts(
+        local, zones, text, asked.timezone, asked.groups, late=asked.late
+    )
+    return Times(index, zone, notes=[*notes, *more], local=local)
+
+
+def _clocked(times: Times, said: str | None, groups: np.ndarray | None) -> Times:
+    """Stamps of a column that is named after a zone."""
+    if said is not None and not _midnights(times.index):
+        times.local = times.index
+        times.index, times.zone = localised(times.index, said, groups), said
     return times
-
-
-def _latin(text: pd.Series) -> pd.Series:
-    """Marks of other languages, weekday names and blanks brought into one form."""
-    sample = "".join(text.iloc[:: max(len(text) // 50, 1)])
-    if re.search(r"[年월年月日일时時分초秒]", sample):
-        text = text.str.replace(r"\s*[年년月월]\s*", "-", regex=True).str.replace(
-            r"\s*[日일]\s*", " ", regex=True
-        )
-        text = text.str.replace(r"\s*[时時시点點]\s*", ":", regex=True).str.replace(
-            r"\s*[分분]\s*", ":", regex=True
-        )
-        text = text.str.replace(r"[秒초]", "", regex=True).str.replace(r"[:\s-]+$", "", regex=True)
-    if re.search(r"\d\s*[-/.]\s+\d", sample):
-        text = text.str.replace(r"(\d)\s*([-/.])\s+(?=\d)", r"\1\2", regex=True)
-    if re.search(r"[^\W\d]{3}", sample):
-        text = text.str.replace(_CTIME, r"\2 \1 \5 \3\4", regex=True)  # Mon Jan 05 09:30:00 2024
-        text = english_months(text)
-    text = text.str.replace(
-        r"^(?!\w+\. \d{1,2},? \d{4})[^\W\d]{2,10}[,.]+\s*(?=\d|[^\W\d]{3})", "", regex=True
-    )  # Mon, 05 Jan 2024, but not Jan. 5, 2024
-    text = text.str.replace(
-        r"^(?:mon|tue|wed|thu|fri|sat|sun)[^\W\d]*\s+", "", regex=True, case=False
-    )
-    text = text.str.replace(
-        r"[,\s]+(?:[一二三四五六日]|周.|星期.|(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*)$",
-        "",
-        regex=True,
-        case=False,
-    )
-    return text.str.replace(r"\s+", " ", regex=True).str.strip()
-
-
-def _offsets(text: pd.Series) -> tuple[pd.Series, np.ndarray]:
-    """Texts with their offset at the end as ``+HH:MM`` or ``Z``, and which carry one."""
-    text = text.str.replace(r"\s*(?:GMT|UTC)\s*(?=[+-]\d)", "", regex=True)
-    text = text.str.replace(_UTC_WORD, "Z", regex=True)
-    text = text.str.replace(r" (?=[+-]\d{2}:?\d{2}$)", "", regex=True)
-    clock = text.str.contains(
-        r":\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}:?(?:\d{2})?)$", regex=True
-    ).to_numpy()
-    return text, clock | text.str.contains(r"\dZ$", regex=True).to_numpy()
-
-
-def _with_offsets(local: pd.DatetimeIndex, offsets: pd.Series, notes: list[str]) -> Times:
-    names = list(pd.unique(offsets))
-    spans = {name: _span(name) for name in names}
-    zone = (
-        "UTC" if set(spans.values()) == {0} else "/".join(_shown(spans[name]) for name in names[:3])
-    )
-    if len(names) > 3:
-        zone += "/…"
-    shift = offsets.map(spans).to_numpy(dtype=np.int64)
-    instants = local.asi8 - np.where(local.isna(), 0, shift)
-    index = pd.DatetimeIndex(instants.view("datetime64[ns]")).tz_localize("UTC")
-    return Times(index, zone, notes=notes, local=local)
-
-
-def _span(offset: str) -> int:
-    if offset in "Zz":
-        return 0
-    digits = offset[1:].replace(":", "").ljust(4, "0")
-    seconds = int(digits[:2]) * 3600 + int(digits[2:]) * 60
-    return (-1 if offset[0] == "-" else 1) * seconds * 10**9
-
-
-def _shown(span: int) -> str:
-    minutes = abs(span) // (60 * 10**9)
-    return f"{'-' if span < 0 else '+'}{minutes // 60:02d}:{minutes % 60:02d}"
 
 
 def _settled(times: Times, timezone: Any, groups) -> Times:
@@ -416,7 +313,7 @@ def _settled(times: Times, timezone: Any, groups) -> Times:
                 pd.DatetimeIndex(["2000-01-01"]).tz_localize(timezone)  # an unknown zone shows now
                 note = f"session dates in {timezone}"
                 return Times(index, timezone, notes=[*times.notes, note], local=index)
-            zoned = _localised(index, timezone, groups)
+            zoned = localised(index, timezone, groups)
             return Times(zoned, timezone, notes=times.notes, local=index)
         seen = times.local if timezone is None else index.tz_convert(timezone).tz_localize(None)
     except (KeyError, OSError, TypeError) as error:
@@ -432,20 +329,6 @@ def _settled(times: Times, timezone: Any, groups) -> Times:
     return Times(index, zone, notes=times.notes, local=seen)
 
 
-def _localised(index: pd.DatetimeIndex, timezone: str, groups) -> pd.DatetimeIndex:
-    """Wall-clock stamps as instants: of a repeated hour the first row is its first pass, a lone one its second."""
-    frame = pd.DataFrame({"group": 0 if groups is None else groups, "time": index})
-    first = ~frame.duplicated() & frame.duplicated(keep=False)
-    if not index.is_monotonic_increasing and len(index) > 1 and index[0] > index[-1]:
-        first = frame.duplicated() & frame.duplicated(keep=False)  # newest first
-    try:
-        return index.tz_localize(timezone, ambiguous=first.to_numpy()).tz_convert("UTC")
-    except ValueError as error:
-        raise UnreadableError(
-            f"{error}: no such time on the clock of {option('timezone', timezone)}, which changes then. Name another zone."
-        ) from error
-
-
 def _midnights(index: pd.DatetimeIndex) -> bool:
     values = index.asi8
     if index.hasnans:
@@ -453,25 +336,36 @@ def _midnights(index: pd.DatetimeIndex) -> bool:
     return not (values[:100] % _DAY).any() and not (values % _DAY).any()
 
 
-def _local(
-    text: pd.Series, groups, dayfirst, coerce: bool
-) -> tuple[pd.DatetimeIndex, str, list[str]]:
-    """Times without offsets, in the one format that the column has."""
-    from ._days import day_order, formats_of
-
-    forms = formats_of(text, dayfirst)
+def _in_one_format(
+    day: pd.Series, text: pd.Series, clock: np.ndarray | None, asked: _Asked
+) -> tuple[pd.DatetimeIndex, list[str]]:
+    """Times without zones, whose days are in one format; ``clock`` is what to add to each."""
+    codes, distinct = np.arange(len(day)), day
+    if clock is not None:
+        codes, names = pd.factorize(day)
+        distinct = pd.Series(names)
+    readable = distinct.str.contains(r"\d", regex=True)
+    if not readable.any():
+        raise _BadTimeError(0)
     worst: list[int] = []
     fits: dict[str, pd.DatetimeIndex] = {}
-    for form in forms:
-        found = _converted(text, form, coerce=coerce)
+    for form in formats_of(distinct[readable].iloc[0], asked.dayfirst):
+        found = strptime(distinct, form, coerce=asked.coerce)
         if isinstance(found, int):
-            worst.append(found)
+            worst.append(int(np.argmax(codes == found)))
         else:
-            fits[form] = found
-    if coerce and len(fits) > 1:
+            fits[form] = found if clock is None else found.take(codes)
+    if clock is not None and not asked.coerce:
+        wrong = (clock < 0) | (day == "").to_numpy()
+        if wrong.any():
+            raise _BadTimeError(int(np.argmax(wrong)))
+    if asked.coerce and len(fits) > 1:
         most = max(index.notna().sum() for index in fits.values())
         fits = {form: index for form, index in fits.items() if index.notna().sum() == most}
     if not fits:
         raise _BadTimeError(max(worst, default=0))
-    form, notes = day_order(fits, text, groups, dayfirst)
-    return fits[form], form, notes
+    if clock is not None:
+        spans = pd.to_timedelta(np.where(clock < 0, np.iinfo(np.int64).min, clock), unit="ns")
+        fits = {form: index + spans for form, index in fits.items()}
+    form, notes = day_order(fits, text, asked.groups, asked.dayfirst)
+    return fits[form], notes

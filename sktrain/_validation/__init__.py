@@ -16,7 +16,7 @@ from ._label_times import (
     write_label_times,
 )
 from ._labels import horizon_in_bars, label_horizon, label_spans, labelled_mask, said_horizon
-from ._numbers import Count, Number, check_count, real_numbers
+from ._numbers import Count, Number, check_count, real_numbers, refuse_no_numbers
 from ._times import TimeAxis, check_order, time_axis, to_timestamps
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "labelled_mask",
     "mark_synthetic",
     "real_numbers",
+    "refuse_no_numbers",
     "said_horizon",
     "shown_span",
     "synthetic_rows",

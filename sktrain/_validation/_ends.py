@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ..exceptions import InvalidSplitError
-from ._times import first_difference, to_timestamps
+from ._times import WHERE_SAMPLED, first_difference, to_timestamps
 
 __all__ = ["check_same_index", "ends_from_times"]
 
@@ -14,6 +14,11 @@ _LAST = (
 
 
 def check_same_index(one, other, name="y"):
+    """Refuse rows and labels of different indexes.
+
+    Numbers of rows in ``one`` (a step put the index aside, perhaps before folds were cut) cannot
+    contradict times in ``other``, so they pass when they stand in the same order.
+    """
     if (
         not (isinstance(one, pd.Index) and isinstance(other, pd.Index))
         or one is other
@@ -24,11 +29,35 @@ def check_same_index(one, other, name="y"):
         index.to_timestamp() if isinstance(index, pd.PeriodIndex) else index
         for index in (one, other)
     )
-    if not one.equals(other):
-        row = first_difference(one, other)
-        raise InvalidSplitError(
-            f"X and {name} have different indexes: row {row} is {one[row]} in X and {other[row]} in {name}. Align {name} with {name}.loc[X.index]."
+    if one.equals(other) or _counts_rows(one, other):
+        return
+    row = first_difference(one, other)
+    if _timed(one) == _timed(other):
+        fix = f"Align {name} with {name}.loc[X.index]."
+    else:
+        lost, kept = ("X", name) if _timed(other) else (name, "X")
+        fix = (
+            f"{lost} has lost its times. If its rows stand in the order of {kept}, give them back "
+            f"with {lost}.set_axis({kept}.index)."
         )
+    raise InvalidSplitError(
+        f"X and {name} have different indexes: row {row} is {one[row]} in X and {other[row]} in "
+        f"{name}. {fix}"
+    )
+
+
+def _timed(index):
+    return isinstance(index, (pd.DatetimeIndex, pd.MultiIndex))
+
+
+def _counts_rows(one, other):
+    """Whether ``one`` holds numbers of rows in the order of the times in ``other``."""
+    if not _timed(other) or one.dtype.kind not in "iu" or isinstance(one, pd.MultiIndex):
+        return False
+    if one.is_monotonic_increasing and one.is_unique:
+        return True
+    in_order = isinstance(other, pd.DatetimeIndex) and one.is_unique and not other.hasnans
+    return in_order and bool((np.argsort(one) == np.argsort(other, kind="stable")).all())
 
 
 def _zone(index):
@@ -39,7 +68,8 @@ def ends_from_times(axis, ends, n):
     """Given end times of n rows as nanoseconds (row numbers where rows carry no time); the row's own time where missing."""
     if len(ends) != n:
         raise InvalidSplitError(
-            f"label_end_times has {len(ends)} values for {n} rows. Align it with label_end_times.loc[X.index]."
+            f"label_end_times has {len(ends)} values for {n} rows. "
+            + (WHERE_SAMPLED if len(ends) < n else "Align it with label_end_times.loc[X.index].")
         )
     if axis.index is None:
         values = np.asarray(ends)

@@ -263,7 +263,10 @@ class _Sources:
         if warn:
             warnings.warn(
                 f"{self.caller} does not know how far the labels look ahead, so it purges nothing. "
-                "Pass horizon=..., label_end_times=..., or labels from a sktrain labeler.",
+                "Pass horizon=..., label_end_times=..., or labels from a sktrain labeler. In "
+                "cross_val_score and searches, label_end_times reach the folds as params={...} after "
+                "sklearn.set_config(enable_metadata_routing=True); on labels they need no routing: "
+                "with_label_times(y, end_times=...).",
                 UnknownHorizonWarning,
                 stacklevel=4,
             )

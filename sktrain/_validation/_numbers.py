@@ -1,14 +1,17 @@
-"""Whole and real numbers as parameters: a value enters, an answer or an error that names it leaves."""
+"""Whole and real numbers as parameters and features: a value enters, an answer or an error that
+names it leaves."""
 
+from decimal import Decimal
 import math
 from numbers import Integral, Real
 
 import numpy as np
+import pandas as pd
 from sklearn.utils._param_validation import Interval
 
 from ..exceptions import SktrainError
 
-__all__ = ["Count", "Number", "check_count", "real_numbers"]
+__all__ = ["Count", "Number", "check_count", "real_numbers", "refuse_no_numbers"]
 
 
 class Count(Interval):
@@ -61,3 +64,32 @@ def real_numbers(name, values):
         return array.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
         raise SktrainError(f"{name} must be real numbers: {error}.") from error
+
+
+def refuse_no_numbers(X):
+    """Refuse features that would become numbers without a word, or not at all: times, decimals.
+
+    Raises
+    ------
+    SktrainError
+        Naming the column.
+    """
+    if isinstance(X, pd.DataFrame):
+        for place, (name, dtype) in enumerate(X.dtypes.items()):
+            kind = getattr(dtype, "kind", "")
+            decimal = kind == "O" and len(X) and isinstance(X.iloc[0, place], Decimal)
+            if kind in ("m", "M") or decimal:
+                raise SktrainError(
+                    f"X has no numbers in column {name!r} ({dtype}). Turn it into floats first."
+                )
+        return
+    values = np.asarray(X) if isinstance(X, (list, tuple, pd.Series)) else X
+    kind = getattr(getattr(values, "dtype", None), "kind", None)
+    if kind in ("m", "M"):
+        raise SktrainError(
+            f"X holds times ({values.dtype}), not numbers. Turn them into floats first."
+        )
+    if kind == "O" and values.size and isinstance(values.flat[0], Decimal):
+        raise SktrainError(
+            "X holds decimals (decimal.Decimal), not numbers. Turn them into floats first."
+        )

@@ -11,6 +11,7 @@ import pandas as pd
 from ..exceptions import DataQualityWarning, InvalidBarsError
 
 __all__ = [
+    "WHERE_SAMPLED",
     "TimeAxis",
     "check_order",
     "first_difference",
@@ -21,6 +22,14 @@ __all__ = [
     "to_timestamps",
     "warn_of_repeated_times",
 ]
+
+
+# What to do about metadata of the rows before a sampler that adds some.
+WHERE_SAMPLED = (
+    "Behind a sampler that adds rows, metadata of a Pipeline stays behind: use "
+    "ResampledClassifier(estimator, WindowSMOTE()), where it follows the rows, or keep times in "
+    "the index of X and y, which WindowSMOTE keeps."
+)
 
 
 @dataclass(frozen=True)
@@ -173,7 +182,8 @@ def _given_times(times, n):
             )
     if len(times) != n:
         raise InvalidBarsError(
-            f"times has {len(times)} values for {n} rows. Pass the times of the same rows, such as X.index."
+            f"times has {len(times)} values for {n} rows. Pass the times of the same rows, such as "
+            f"X.index.{' ' + WHERE_SAMPLED if len(times) < n else ''}"
         )
     return times
 

@@ -72,9 +72,10 @@ def _run(argv, begin=lambda: None, end=lambda: None):
 
 
 def _say(args, text):
+    from .._io import ProgressStream
     from ._text import shown
 
-    print(f"sktrain {args.command}: {shown(text)}", file=sys.stderr)
+    print(f"sktrain {args.command}: {shown(text)}", file=ProgressStream("stderr"))
 
 
 def _one_line(error):

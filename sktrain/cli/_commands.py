@@ -7,6 +7,7 @@ import sys
 
 import pandas as pd
 
+from .._io import ProgressStream
 from ..exceptions import SktrainError
 from ..trainer import EnhancedTrainer, EnhancedTrainingConfig
 from ..trainer._config import DEFAULTS
@@ -25,9 +26,11 @@ _TRAIN = ("epochs", "batch_size", "learning_rate", "interval", "horizon")
 def train(args):
     """Train, print the fold table and the verdict, save."""
     config = _config(args)
+    if not args.out:
+        raise SktrainError("--out is empty. Name the folder of the run.")
     data = with_news_of(args, _open(args).bars) if args.news else data_of(args)
     trainer = EnhancedTrainer(config=config, model_dir=args.out, data=data)
-    with redirect_stdout(sys.stderr):  # stdout is for the result alone
+    with redirect_stdout(ProgressStream("stderr")):  # stdout is for the result alone
         result = trainer.train(
             stocks=args.stocks,
             incremental=args.incremental,
@@ -50,6 +53,7 @@ def _given(args, names):
 def predict(args):
     """Predict the newest bars of every symbol."""
     _count("--last", args.last)
+    _check_target(args.out)
     model = EnhancedTrainer.load(find_model(args.model))
     bars = with_news_of(args, _open(args).bars)
     table = _newest_predictions(model, bars, args.last)
@@ -141,6 +145,7 @@ def report(args):
     """Write the HTML report of a finished run."""
     from ..trainer.report import write_report
 
+    _check_target(args.out)
     path = write_report(args.run, args.out)
     if args.json:
         _print_json({"report": str(path)})
@@ -168,7 +173,7 @@ def search(args):
         timeout=args.timeout,
         progress=not (args.quiet or args.json),
     )
-    with redirect_stdout(sys.stderr):
+    with redirect_stdout(ProgressStream("stderr")):
         found.fit(task.bars, task.y)
     if args.json:
         _print_json(
@@ -181,6 +186,18 @@ def search(args):
     else:
         _show.search(found, config.models[0])
     return 0
+
+
+def _check_target(out):
+    """Refuse a file that cannot be written before anything is worked out."""
+    if out is None:
+        return
+    if "\0" in out or not out:
+        raise SktrainError(f"--out {out!r} is no name of a file.")
+    if Path(out).is_dir():
+        raise SktrainError(f"--out {out} is a folder. Name a file in it.")
+    if not Path(out).parent.is_dir():
+        raise SktrainError(f"--out {out}: there is no folder {Path(out).parent}. Make it first.")
 
 
 def _any_estimator(path):
@@ -201,7 +218,7 @@ def _any_estimator(path):
 def _open(args):
     source = open_source(data_of(args), args.stocks, getattr(args, "interval", None))
     for name, reason in source.missing.items():
-        print(shown(f"sktrain: {name} left out: {reason}"), file=sys.stderr)
+        print(shown(f"sktrain: {name} left out: {reason}"), file=ProgressStream("stderr"))
     return source
 
 
@@ -241,6 +258,8 @@ def _apply_flags(fields, args):
         fields["models"] = tuple(args.model)
     if getattr(args, "deterministic", False):
         fields["deterministic_training"] = True
+    if getattr(args, "ablation", False):
+        fields["ablation"] = True
     if getattr(args, "hpo", None) is not None:
         fields["use_hpo"], fields["hpo_n_trials"] = True, _count("--hpo", args.hpo)
     if getattr(args, "news", None):

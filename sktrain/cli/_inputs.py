@@ -7,6 +7,7 @@ import warnings
 
 import pandas as pd
 
+from .._io import ProgressStream
 from .._reading import spoken
 from ..exceptions import DataQualityWarning, SktrainError
 from ._text import shown
@@ -82,7 +83,7 @@ def _options(args, names, prefix: str) -> dict:
 
 def _tell(args, line: str) -> None:
     if not args.quiet:
-        print(shown(f"sktrain: {line}"), file=sys.stderr)
+        print(shown(f"sktrain: {line}"), file=ProgressStream("stderr"))
 
 
 def _compare_clocks(bars: pd.DataFrame, articles) -> None:

@@ -172,6 +172,11 @@ def _train(commands):
         "--deterministic", action="store_true", help="one seed, one result, bit for bit"
     )
     parser.add_argument(
+        "--ablation",
+        action="store_true",
+        help="score the model without each of its switches too, on the same folds",
+    )
+    parser.add_argument(
         "--incremental",
         action="store_true",
         help="continue the model in --out on newer bars, if drift allows",

@@ -15,13 +15,17 @@ _WIDTH = 80
 _TIME = 11  # characters of a time: a date, or month, day, hour and minute
 
 
+class _Stdout(Console):
+    """Standard output; a reader who has seen enough is an error that ``main`` knows."""
+
+    def on_broken_pipe(self):
+        raise BrokenPipeError
+
+
 def _console():
-    console = Console(highlight=False, markup=False, emoji=False)
-    return (
-        console
-        if console.is_terminal
-        else Console(highlight=False, markup=False, emoji=False, width=_WIDTH)
-    )
+    options = {"highlight": False, "markup": False, "emoji": False}
+    console = _Stdout(**options)
+    return console if console.is_terminal else _Stdout(**options, width=_WIDTH)
 
 
 def _line(console, text, **style):
@@ -52,6 +56,10 @@ def training(result):
     _line(console, f"class balance: {balance}")
     if result["walk_forward_results"]:
         _folds(console, result["walk_forward_results"])
+    if result["ablation"]:
+        cells, sentence = _words.ablation_rows(result["ablation"])
+        _print(console, "the model without one switch at a time", _words.ABLATION_HEAD, cells)
+        _line(console, sentence)
     if result["metrics_summary"]["test"]:
         head = ["", "bal. acc folds", "95 % interval", "acc test", "bal. acc test", "log loss test"]
         folded = bool(result["walk_forward_results"])

@@ -15,9 +15,10 @@ from sklearn.utils._param_validation import HasMethods, Options, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from .._last_block import last_block
 from .._routing import metadata_rows, routed_params
 from .._validation import BarsOrTime, Count, Number
-from ..exceptions import MissingDependencyError, SktrainWarning
+from ..exceptions import MissingDependencyError, SktrainError, SktrainWarning
 from ..reproducibility import draw_seed, seed_parts
 from ._places import nets_in
 from ._report import CompressionReport, compressed_copy, measure
@@ -31,11 +32,11 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Train a net, prune it, quantize it.
 
     Which weights go and how the others are rounded is decided on the training rows before the last block, where these can be followed to
-    the nets: through Pipelines and VotingClassifiers. Inside other meta-estimators the size of a weight decides.
+    the nets: through Pipelines, VotingClassifiers and PooledClassifiers. Inside other meta-estimators the size of a weight decides.
 
     Parameters
     ----------
-    estimator : net, Pipeline or VotingClassifier of nets, optional
+    estimator : net, Pipeline, VotingClassifier or PooledClassifier of nets, optional
         What to train; default ``MLPNetClassifier()``.
     sparsity : float, default=0.5
         Share of the weights to prune, in [0, 1); 0 prunes none.
@@ -164,7 +165,8 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         SktrainError
-            An estimator without nets; metadata it does not take; rows that cannot be followed to a net that is to be fine-tuned.
+            An estimator without nets; metadata it does not take; rows that cannot be followed to a net that is to be
+            fine-tuned; a score that is not finite on the last block where ``max_score_drop`` needs it.
         """
         self._validate_params()
         X, y = _indexable(X, y)
@@ -198,10 +200,9 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     def _block(self, X, y, known):
         """Row numbers before the last block, purged, and in it; everything twice where it would be too small."""
-        from ..nets._inputs import last_block
-
         _, codes = np.unique(np.asarray(y), return_inverse=True)
-        block = last_block(X, y, codes.reshape(-1), fraction=self.validation, horizon=self.horizon, **known)
+        settings = {"fraction": self.validation, "horizon": self.horizon, "caller": type(self).__name__}
+        block = last_block(X, y, codes.reshape(-1), **settings, **known)
         everything = np.arange(len(codes))
         return (everything, everything) if block.valid is None else (block.train, block.valid)
 
@@ -213,7 +214,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         X_train, y_train, scorer = _safe_indexing(X, train), _rows_of(y, train), get_scorer(self.scoring)
         X_valid, y_valid = _safe_indexing(X, valid), np.asarray(y)[valid]
         model = self._trained(X_train, y_train, metadata_rows(routed, train, len(y)), seed)
-        best = scorer(model, X_valid, y_valid)
+        best = self._defined(scorer, model, X_valid, y_valid)
         drops = []
         for level in _ladder(self.sparsity, self.bits):
             small, _ = self._compressed(model, level, X_train, weight)
@@ -230,6 +231,23 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
                 stacklevel=3,
             )
         return level
+
+    def _defined(self, scorer, model, X, y):
+        """The score of the float model; one that is not finite is refused, for nothing can be held to it."""
+        best, why = np.nan, ""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what scikit-learn would say of it is said below
+            try:
+                best = scorer(model, X, y)
+            except ValueError as error:
+                why = f": {error}"
+        if not np.isfinite(best):
+            raise SktrainError(
+                f"scoring={self.scoring!r} is {best} on the last block ({len(y)} rows of the classes "
+                f"{np.unique(y).tolist()}), so max_score_drop={self.max_score_drop} cannot be held to "
+                f"it. Use another scoring or a larger validation{why}"
+            )
+        return best
 
     def _compressed(self, model, level, X, sample_weight):
         options = {"scope": self.scope, "sensitivity": self.sensitivity, "structured": self.structured}

@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 
 from .._io import atomic_write
 from .._optional import require
+from ..ensemble import PooledClassifier
 from ..exceptions import PersistenceError, SktrainError
 from ._places import is_net, nets_in
 from ._posterior import add_posterior
@@ -268,7 +269,7 @@ def export_onnx(model, path):
 
     Parameters
     ----------
-    model : net, QuantizedClassifier, Pipeline ending in one, or soft VotingClassifier of them
+    model : net, QuantizedClassifier, Pipeline ending in one, soft VotingClassifier or PooledClassifier of them
         Fitted. Steps of a pipeline before its net are not part of the file.
     path : path
         Written whole or not at all.
@@ -299,7 +300,9 @@ def export_onnx(model, path):
     """
     onnx = require("onnx", extra="deploy", caller="export_onnx")
     members = list(_members(model, 1.0))
-    made = _joined(onnx, [(_scores(one), weight) for one, weight in members])
+    nets = [(_scores(one), weight) for one, weight in members if not isinstance(one, np.ndarray)]
+    constants = [weight * one for one, weight in members if isinstance(one, np.ndarray)]
+    made = _joined(onnx, nets, constants)
     onnx.helper.set_model_props(made, {"classes": ",".join(map(str, np.asarray(model.classes_).tolist()))})
     onnx.checker.check_model(made)
     try:
@@ -309,9 +312,15 @@ def export_onnx(model, path):
 
 
 def _members(model, weight):
-    """Networks and the share of each in the vote."""
+    """Networks, or constant probabilities, and the share of each in the vote."""
     if isinstance(model, Pipeline):
         yield from _members(model.steps[-1][1], weight)
+    elif isinstance(model, PooledClassifier):
+        if not hasattr(model, "estimators_"):
+            nets_in(model)  # names what is not fitted
+        for one, share in zip(model.estimators_, model.weights_):
+            yield from _members(one, weight * share)
+        yield model.prior_, weight * model.weights_[-1]
     elif isinstance(model, VotingClassifier):
         if model.voting != "soft":
             raise SktrainError(f"Only soft votes can be exported: voting={model.voting!r}.")
@@ -327,7 +336,7 @@ def _members(model, weight):
     elif hasattr(model, "model_"):
         yield from _members(model.model_, weight)
     else:
-        raise SktrainError(f"{type(model).__name__} cannot be exported: only nets, pipelines that end in them and soft votes of them can.")
+        raise SktrainError(f"{type(model).__name__} cannot be exported: only nets, pipelines that end in them, soft votes and pools of them can.")
 
 
 def _scores(model):
@@ -337,8 +346,8 @@ def _scores(model):
     return add_posterior(graph, getattr(model, "posterior_", None), SCORES)
 
 
-def _joined(onnx, members):
-    """One graph of several: a softmax over each one's scores, then their weighted mean."""
+def _joined(onnx, members, constants):
+    """One graph of several: a softmax over each one's scores, then their weighted mean, with the constants."""
     helper, first = onnx.helper, members[0][0]
     nodes, weights, shares = [], [], []
     for place, (model, share) in enumerate(members):
@@ -351,6 +360,10 @@ def _joined(onnx, members):
         weights.append(onnx.numpy_helper.from_array(np.float32(share), f"w{place}"))
         nodes.append(helper.make_node("Mul", [f"p{place}", f"w{place}"], [f"s{place}"]))
         shares.append(f"s{place}")
+    if constants:
+        constant = np.sum(constants, axis=0, dtype=np.float64).astype(np.float32)[None]
+        weights.append(onnx.numpy_helper.from_array(constant, "prior"))
+        shares.append("prior")
     nodes.append(helper.make_node("Sum", shares, [PROBABILITIES]))
     size = first.graph.output[0].type.tensor_type.shape.dim[1].dim_value
     graph = helper.make_graph(nodes, "sktrain", [first.graph.input[0]], [helper.make_tensor_value_info(PROBABILITIES, 1, ["batch", size])], weights)

@@ -68,14 +68,31 @@ def through_steps(model, X):
 
 
 def rows_can_be_followed(model):
-    """Whether it is plain what each net of a model is given: nets, pipelines that end in them, votes among them."""
-    from sklearn.ensemble import VotingClassifier
-
+    """Whether it is plain what each net of a model is given: nets, pipelines that end in them, votes
+    and pools of them, whatever else votes."""
     while isinstance(model, Pipeline):
         model = model.steps[-1][1]
-    if isinstance(model, VotingClassifier):
-        return all(map(rows_can_be_followed, model.estimators_))
+    if is_vote(model):
+        return all(map(rows_can_be_followed, voting_nets(model)))
     return is_net(model)
+
+
+def is_vote(model):
+    """Whether a model averages what its members say of the same rows."""
+    from sklearn.ensemble import VotingClassifier
+
+    from ..ensemble import PooledClassifier
+
+    return isinstance(model, (VotingClassifier, PooledClassifier))
+
+
+def voting_nets(model):
+    """Fitted members of a vote that hold nets."""
+    return [member for member in model.estimators_ if _holds_net(member)]
+
+
+def _holds_net(value):
+    return is_net(value) or any(map(_holds_net, _parts(value)))
 
 
 def nets_with_rows(model, X):
@@ -88,7 +105,7 @@ def nets_with_rows(model, X):
     """
     nets_in(model)
     if not rows_can_be_followed(model):
-        raise SktrainError(f"Rows cannot be followed to the nets inside a {type(model).__name__}: only through nets, Pipelines and VotingClassifiers.")
+        raise SktrainError(f"Rows cannot be followed to the nets inside a {type(model).__name__}: only through nets, Pipelines, VotingClassifiers and PooledClassifiers.")
     found = {}
 
     def visit(one, rows):
@@ -96,7 +113,7 @@ def nets_with_rows(model, X):
         if is_net(one):
             found.setdefault(id(one), (one, rows))
         else:
-            for member in one.estimators_:
+            for member in voting_nets(one):
                 visit(member, rows)
 
     visit(model, X)

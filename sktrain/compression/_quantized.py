@@ -19,7 +19,7 @@ from .._validation import Count
 from ..exceptions import CorruptFileError, SktrainError
 from ._posterior import add_posterior
 from ._rows import batches
-from ._wire import check_graph
+from ._wire import activations, check_graph, field, varint
 
 __all__ = ["QuantizedClassifier"]
 
@@ -165,10 +165,15 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
         n_threads = state["n_threads"]
         if not Count(1, _MOST_THREADS).is_satisfied_by(n_threads):
             raise CorruptFileError(f"a quantized model has n_threads={n_threads!r}.")
+        shape = state["lookback_"], state["step_features_"]
+        if not all(Count(1, _LIMIT).is_satisfied_by(size) for size in shape):
+            raise CorruptFileError(f"a quantized model has windows of the shape {shape!r}.")
         graph = _inflate_graph(state["graph"])
         check_graph(graph)
-        sizes = [_size(packed["shape"]) for packed in state["weights"].values()]
-        return len(graph) + 5 * sum(sizes)  # as whole numbers, and as floats
+        shapes = {name: packed["shape"] for name, packed in state["weights"].items()}
+        sizes = [_size(one) for one in shapes.values()]
+        weights = 5 * sum(sizes)  # as whole numbers, and as floats
+        return len(graph) + weights + activations(graph, shape, shapes)
 
     def _open(self):
         """Make the session; the weights become floats here."""
@@ -195,7 +200,7 @@ def _session(model, n_threads):
 
 def _with_weights(graph, codes):
     """Append weights to a compressed serialized model: protocol buffers merge what is written one after the other (field 7 graph, 5 initializer)."""
-    return _inflate_graph(graph) + b"".join(_field(7, _field(5, _tensor(name, value))) for name, value in codes.items())
+    return _inflate_graph(graph) + b"".join(field(7, field(5, _tensor(name, value))) for name, value in codes.items())
 
 
 def _inflate_graph(data):
@@ -210,20 +215,8 @@ def _inflate_graph(data):
 
 
 def _tensor(name, value):
-    dims = b"".join(b"\x08" + _varint(size) for size in value.shape)  # field 1
-    return dims + b"\x10\x03" + _field(8, name.encode()) + _field(9, value.tobytes())  # field 2: INT8
-
-
-def _field(number, payload):
-    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
-
-
-def _varint(value):
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*out, value])
+    dims = b"".join(b"\x08" + varint(size) for size in value.shape)  # field 1
+    return dims + b"\x10\x03" + field(8, name.encode()) + field(9, value.tobytes())  # field 2: INT8
 
 
 def pack(codes):

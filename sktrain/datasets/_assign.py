@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 import re
 
-from .._reading import Table, UnreadableError, clipped, option, plain_name
+from .._reading import Table, UnreadableError, clipped, option, plain_name, time_shape, zone_of_name
 from ._headerless import roles_by_content
 from ._roles import BARS, OPENING_STAMPS, PRICES
 
@@ -12,8 +12,6 @@ __all__ = ["Roles", "assign_roles"]
 
 _GIVEN = ("time", "date", "symbol", *PRICES, "volume", "adjusted")  # what columns= may name
 _FIELDS = (*PRICES, "adjusted", "volume")
-_EPOCHS = ((9, 10), (12, 13), (15, 16), (18, 19))  # digits of seconds, ms, us, ns from 1980 to 2100
-_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?|\d{1,6}")
 _HALVES = (("up", "down"), ("up volume", "down volume"), ("buy volume", "sell volume"), ("bid volume", "ask volume"))
 _FLAGS = {"", "0", "1", "0.0", "1.0", "true", "false", "yes", "no", "y", "n"}
 _OTHER_VOLUME = re.compile(
@@ -42,8 +40,10 @@ class Roles:
         Fields by symbol where every symbol has columns of its own.
     instrument : str or None
         The symbol that a header names.
-    utc, opening : bool
-        What the name of the time says: its clock is UTC; it is the bar's opening.
+    zone : str or None
+        The zone that the name of the time says.
+    opening : bool
+        Whether the name of the time says that it is the bar's opening.
     notes : list of str
     """
 
@@ -55,7 +55,7 @@ class Roles:
     symbol: int | None = None
     wide: dict[str, dict[str, int]] = field(default_factory=dict)
     instrument: str | None = None
-    utc: bool = False
+    zone: str | None = None
     opening: bool = False
     notes: list[str] = field(default_factory=list)
 
@@ -211,20 +211,22 @@ def _set_time(roles: Roles, table: Table, given: dict[str, int], free: list[int]
     else:
         roles.time = _found_time(roles.names, table, free)
     name = roles.names[roles.time[-1]]
-    roles.utc = bool(re.search(r"\b(utc|gmt)\b", plain_name(name, units=True)))
+    roles.zone = zone_of_name(set(plain_name(name, units=True).split()))
     roles.opening = plain_name(name) in OPENING_STAMPS
 
 
 def _found_time(names: list[str], table: Table, free: list[int]) -> tuple[int, ...]:
     shape = {
-        place: _time_shape([row[place] for row in table.sample if place < len(row)])
+        place: time_shape([row[place] for row in table.sample if place < len(row)])
         for place in free
     }
     ranked = [place for place in BARS.candidates("time", names) if place in free]
     full = [place for place in ranked if shape[place] in ("day", "moment")]
     days = [p for p in BARS.candidates("date", names) if p in free and shape[p] == "day"]
     clocks = [
-        p for p in BARS.candidates("clock", names) if p in free and shape[p] in ("clock", "digits")
+        p
+        for p in BARS.candidates("clock", names)
+        if p in free and shape[p] in ("clock", "digits", "serial")
     ]
     clocks = [p for p in clocks if p not in days]
     moments = [place for place in full if shape[place] == "moment"]
@@ -259,41 +261,6 @@ def _found_time(names: list[str], table: Table, free: list[int]) -> tuple[int, .
     )
 
 
-def _time_shape(cells: list[str]) -> str:
-    """What a column could be in time: "day", "moment", "clock", "digits" (numbers that are no time by themselves) or ""."""
-    cells = [re.sub(r"\.0+$", "", cell.strip()) for cell in cells if cell.strip()]
-    if not cells:
-        return ""
-    digits = [cell for cell in cells if re.fullmatch(r"\d+(\.\d+)?", cell)]
-    if 2 * len(digits) > len(cells):
-        whole = {len(cell.partition(".")[0]) for cell in digits}
-        dated = all(re.match(r"(19|20)\d{2}(0[1-9]|1[0-2])", cell) for cell in digits)
-        if dated and whole <= {6}:
-            return "day"
-        if dated and whole <= {8}:
-            return "day"
-        if dated and len(whole) == 1 and whole <= {12, 14, 17}:
-            return "moment"
-        if any(whole <= set(lengths) for lengths in _EPOCHS):
-            return "moment"
-        return "digits"
-    from .._reading._cells import cell_kind
-
-    timed = [cell for cell in cells if cell_kind(cell) == "time"]
-    if 2 * len(timed) <= len(cells):
-        return ""
-    if all(_CLOCK.fullmatch(cell) for cell in timed):
-        return "clock"
-    return (
-        "moment"
-        if any(
-            re.search(r"[T ]\d{1,2}:?\d{2}", cell) and not re.search(r"[T ]00:00(:00)?", cell)
-            for cell in timed
-        )
-        else "day"
-    )
-
-
 def _set_symbol(
     roles: Roles, table: Table, given: dict[str, int], barred: set[str], free: list[int]
 ) -> None:
@@ -304,7 +271,7 @@ def _set_symbol(
         surest = [
             place
             for place in BARS.candidates("symbol", roles.names)
-            if place in free and _filled(table, place)
+            if place in free and _filled(table, place) and _may_name(table, place, roles.names[place])
         ]
         loose = [
             p
@@ -312,6 +279,11 @@ def _set_symbol(
             if p in free and table.kinds()[p] == "text"
         ]
         roles.symbol = next(iter(surest or loose), None)
+
+
+def _may_name(table: Table, place: int, name: str) -> bool:
+    """Whether a column of one letter, such as ``S`` in a stream of bars, holds words."""
+    return len(plain_name(name)) > 1 or table.kinds()[place] == "text"
 
 
 def _filled(table: Table, place: int) -> bool:

@@ -17,6 +17,7 @@ from .._reading import (
     joined_clock,
     option,
     parse_times,
+    time_shape,
     to_numbers,
 )
 from ._roles import PRICES
@@ -35,9 +36,7 @@ _ALIKE, _TOGETHER = (
 
 def roles_by_content(table: Table, given: dict[str, int], roles):
     """Fill ``roles`` of a file whose first line is data."""
-    from ._assign import _time_shape
-
-    shapes = [_time_shape([row[place] for row in table.sample]) for place in range(table.width)]
+    shapes = [time_shape([row[place] for row in table.sample]) for place in range(table.width)]
     kinds = table.kinds()
     roles.notes.append("no header: roles from the contents")
     roles.time = _time(table, shapes, given)

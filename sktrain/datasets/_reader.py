@@ -226,7 +226,7 @@ def _rows(table: Table, roles: Roles, options: Options) -> Rows:
         groups=groups,
         dayfirst=options.dayfirst,
         timezone=options.timezone,
-        utc=roles.utc,
+        said=roles.zone,
         coerce=drop,
     )
     frame = frame.drop(columns=[place for place in roles.time if place in frame])
@@ -249,9 +249,9 @@ def _rows(table: Table, roles: Roles, options: Options) -> Rows:
 
 
 def _long_digits(table: Table, place: int) -> bool:
-    """Whether times are written as ``202401020930`` and the like, which a float would shorten."""
+    """Whether times are written as ``202401020930`` or ``02012024``, of which numbers lose digits."""
     return any(
-        re.match(r"\d{11,}|\d{6}$|\d{12}$", row[place])
+        re.match(r"\d{11,}|\d{6,7}$|(?!19|20)\d{8}$", row[place])
         for row in table.sample[:5]
         if place < len(row)
     )
@@ -380,7 +380,10 @@ def _with_volume(rows: Rows, roles: Roles) -> pd.DataFrame:
         ):
             best = name
     if not best:
-        rows.notes.append("no volume in the file: 0")
+        left = [p for p in frame.columns if isinstance(p, str) and p not in (*PRICES, "adjusted")]
+        numeric = [p for p in left if pd.api.types.is_numeric_dtype(frame[p].dtype)]
+        unused = f" (not used: {', '.join(numeric[:4])})" if numeric else ""
+        rows.notes.append(f"no volume in the file: 0{unused}")
         frame.insert(4 if "adjusted" not in frame else 5, "volume", 0)
     else:
         frame.insert(list(frame.columns).index("close") + 1, "volume", columns[best])

@@ -20,6 +20,7 @@ _TIME = (
     "session date", "date and time", "trade datetime", "quote date", "price date", "business date", "as of date", "dt",
     "eob", "bob", "tradedate", "tradingday", "tradetime", "t", "unix", "unix time", "unix timestamp", "epoch", "ts",
     "open time", "opentime", "open timestamp", "open datetime", "window start", "kline open time", "candle time",
+    "datadate", "tanggal", "ngày", "dátum", "ημερομηνία", "วันที่", "התאריך", "תאריך", "التاريخ", "일자", "čas", "tid",
     "start", "start at", "ctime", "candle begin time", "candle date time utc", "ts event", "timestamp ms", "k date", "time key",
     "index", "level 0", "",
 )  # fmt: skip
@@ -31,6 +32,9 @@ _SYMBOL = (
     "stkcd", "stock code", "security code", "sec code", "ric", "act symbol", "tckr symb", "pair", "currency pair", "市场代码",
     "symbol id", "stock symbol", "ticker symbol", "trading symbol", "tradingsymbol", "permno", "kürzel", "symbole", "símbolo",
     "テーコード", "銘柄コード", "コード", "종목코드", "тикер", "contract", "product id", "isin", "stk code", "thscode", "sec id", "epic",
+    "tijd", "klokkeslett", "tid", "saat", "čas", "idő", "시간", "시각", "waktu", "kellonaika",
+    "dato", "dag", "päivämäärä", "dátum", "tanggal", "ngày", "날짜", "일자", "index date",
+    "tic", "gvkey", "sembol", "hisse", "hisse kodu", "s",
 )  # fmt: skip
 _LOOSE_SYMBOL = (
     "name", "名称", "股票名称", "证券名称", "简称", "证券简称", "stock", "stock name", "company", "company name", "security",
@@ -42,6 +46,10 @@ _OPEN = (
     "premier", "apertura", "aper", "abertura", "始値", "寄付", "寄り付き", "시가", "откр", "открытие", "цена открытия", "açılış",
     "otwarcie", "opening kurs", "öppningskurs", "öppning", "s dq open", "opnprc", "opn pric", "openpx", "open bid", "bidopen", "bid open",
     "kurs otwarcia", "openprc", "open last", "px open", "open usd", "vstup", "aç", "opening price level", "mở cửa", "pembukaan",
+    "öppen", "오픈", "otevření", "otevírací", "avaus", "avauskurssi", "åpning", "åpningskurs",
+    "åbning", "åbningskurs", "nyitó", "nyitóár", "deschidere", "άνοιγμα", "otvorenie",
+    "відкриття", "відкр", "prcod", "เปิด", "פתיחה", "افتتاح", "الافتتاح", "premier cours",
+    "prezzo di apertura", "giá mở cửa", "openingskoers",
 )  # fmt: skip
 _HIGH = (
     "high", "h", "<high>", "high price", "highprice", "highest", "day high", "max", "maximum", "最高", "最高价", "高", "高值", "最高價",
@@ -49,6 +57,9 @@ _HIGH = (
     "máximo", "máx", "maximo", "máxima", "massimo", "alto", "高値", "고가", "макс", "максимум", "yüksek", "najwyzszy", "najwyższy",
     "s dq high", "hiprc", "hgh pric", "highpx", "bidhigh", "bid high", "askhi", "high bid", "kurs maksymalny", "px high", "högsta", "högsta kurs",
     "cao nhất", "tertinggi", "en yüksek", "maks", "max kurs", "hoogste", "hoog",
+    "högst", "ylin", "korkein", "høy", "høyeste", "høj", "højeste", "maximum kurz", "nejvyšší",
+    "najvyššie", "legmagasabb", "υψηλό", "υψηλότερο", "prchd", "maxim", "สูงสุด", "גבוה", "أعلى",
+    "الأعلى", "najwyższy kurs", "giá cao nhất", "макс цена", "найвища",
 )  # fmt: skip
 _LOW = (
     "low", "l", "<low>", "low price", "lowprice", "lowest", "day low", "min", "minimum", "最低", "最低价", "低", "低值", "最低價",
@@ -56,6 +67,9 @@ _LOW = (
     "mín", "minimo", "mínima", "basso", "bajo", "安値", "저가", "мин", "минимум", "düşük", "najnizszy", "najniższy", "s dq low",
     "loprc", "lw pric", "lowpx", "bidlow", "bid low", "bidlo", "low bid", "kurs minimalny", "px low", "lägsta", "lägsta kurs", "thấp nhất",
     "terendah", "en düşük", "min kurs", "laagste", "laag",
+    "lägst", "alin", "matalin", "lav", "laveste", "nejnižší", "najnižšie", "legalacsonyabb",
+    "χαμηλό", "χαμηλότερο", "prcld", "minim", "ต่ำสุด", "נמוך", "أدنى", "الأدنى",
+    "giá thấp nhất", "найнижча",
 )  # fmt: skip
 _CLOSE = (
     "close", "c", "<close>", "close price", "closeprice", "closing", "closing price", "close last", "last close", "收盘", "收盘价", "收",
@@ -65,6 +79,11 @@ _CLOSE = (
     "px last", "senaste", "stängning", "slutkurs", "closing kurs", "last", "last price", "latest", "price", "现价", "最新价", "settle",
     "settle price", "现在値", "現在値", "kurs", "laatste", "slot", "slotkoers", "close usd", "ltp", "lần cuối", "terakhir", "đóng cửa", "ostatnio",
     "sluttkurs", "last sale", "kapanis",
+    "senast", "päätös", "päätöskurssi", "viimeksi", "viimeisin", "siste", "luk", "lukkekurs",
+    "seneste", "závěr", "zavírací", "poslední", "kurz", "záró", "záróár", "utolsó", "închidere",
+    "ultimul", "κλείσιμο", "τελευταία", "záver", "закриття", "остання", "prccd", "penutupan",
+    "ล่าสุด", "ปิด", "סגירה", "אחרון", "الأخير", "الإغلاق", "giá đóng cửa", "오늘", "현재가",
+    "cierre último", "prix de clôture", "prezzo di chiusura", "son", "ostatni",
 )  # fmt: skip
 _ADJUSTED = (
     "adj close", "adjusted close", "adjclose", "adj close price", "adjusted closing price", "close adj", "close adjusted",
@@ -80,12 +99,35 @@ _VOLUME = (
     "dnshrtrd", "volumepx", "volym", "volumes", "volume shares", "volume traded", "px volume", "tick volume", "tickvol", "<tickvol>",
     "tickqty", "ticks", "tickcount", "real volume", "up volume", "totalvolume", "candle acc trade volume", "volumen titulos", "kl",
     "volume btc", "volume eth", "vol btc", "size", "umsatz stück", "volumen stück", "volume coin", "khối lượng", "omzet",
+    "成交股數", "objem", "objem obchodů", "vaihto", "volyymi", "määrä", "volum", "omsætning antal",
+    "forgalom", "forgalom db", "mennyiség", "volumul", "όγκος", "об'єм", "обсяг", "cshtrd",
+    "wol", "wolumen obrotu", "hacim lot", "işlem hacmi", "toplam işlem hacmi", "işlem miktarı",
+    "ปริมาณ", "נפח", "الحجم", "حجم", "khối lượng giao dịch", "kl khớp", "volumen negociado",
+    "volume de titres", "titres échangés", "pezzi", "aantal", "antal", "antall", "성交量", "총거래량",
 )  # fmt: skip
+
+# Words that stand beside "open", "high" and so on without a meaning of their own
+_BESIDE = frozenset(
+    ["price", "prices", "value", "values", "index", "rate", "level", "quote", "px", "the", "of", "day", "days", "daily", "today", "market", "stock", "share", "trade", "traded", "session", "usd", "eur", "gbp", "inr", "rs", "kurs", "kurz", "fiyatı", "fiyat", "precio", "de", "del", "prezzo", "di", "preço", "prix", "cours", "cena", "цена", "harga", "giá"]
+)
+_WORDS = {
+    "open": ({"open", "opening", "apertura", "abertura", "açılış", "otwarcia"}, _BESIDE),
+    "high": ({"high", "highest", "max", "maximum", "máximo", "massimo", "yüksek", "maks"}, _BESIDE),
+    "low": ({"low", "lowest", "min", "minimum", "mínimo", "minimo", "düşük"}, _BESIDE),
+    "close": (
+        {"close", "closing", "last", "cierre", "fechamento", "chiusura", "clôture", "kapanış", "settlement"},
+        _BESIDE,
+    ),
+    "volume": (
+        {"volume", "vol", "quantity", "qty", "hacmi", "hacim", "volumen"},
+        _BESIDE | {"total", "shares", "number", "units", "lots", "contracts", "no", "toplam", "işlem"},
+    ),
+}
 
 BARS = RoleTable({
     "time": _TIME, "date": _DAY, "clock": _CLOCK, "symbol": _SYMBOL, "loose symbol": _LOOSE_SYMBOL,
     "open": _OPEN, "high": _HIGH, "low": _LOW, "close": _CLOSE, "adjusted": _ADJUSTED, "volume": _VOLUME,
-})  # fmt: skip
+}, words=_WORDS)  # fmt: skip
 
 # Names of times at which a bar begins: its values are known one bar later
 OPENING_STAMPS = ("open time", "opentime", "open timestamp", "window start", "kline open time", "candle begin time", "start", "begin")

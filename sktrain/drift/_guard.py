@@ -371,6 +371,11 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         return self._reference_of(self.estimator_, self.memory_)
 
     def _check_block(self, X, y):
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None: a block "
+                "is learned when its labels are known."
+            )
         if len(y) == 0 or len(y) != X.shape[0]:
             raise SktrainError(
                 f"A block needs as many labels as rows, and at least one; got {len(y)} labels for X of shape {np.shape(X)}."
@@ -435,7 +440,7 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     def __getstate__(self):
         state = dict(super().__getstate__())
         if "memory_" in state:
-            state["memory_"] = dict(vars(state["memory_"]))
+            state["memory_"] = state["memory_"].state()
         if state.get("report_") is not None:
             state["report_"] = dict(state["report_"])
         return state
@@ -443,7 +448,7 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     def __setstate__(self, state):
         state = dict(state)
         if isinstance(state.get("memory_"), dict):
-            state["memory_"] = Memory(**state["memory_"])
+            state["memory_"] = Memory.of(state["memory_"])
         if isinstance(state.get("report_"), dict):
             state["report_"] = DriftReport(**state["report_"])
         super().__setstate__(state)

@@ -15,6 +15,7 @@ from sklearn.utils import _safe_indexing
 
 from .._digest import digest_of
 from .._routing import metadata_rows
+from .._validation import label_horizon, said_horizon
 from ..exceptions import SktrainError
 
 __all__ = [
@@ -236,6 +237,24 @@ class Memory:
         vars(self).update(state)
         vars(self).setdefault("metadata", [{} for _ in self.blocks])
 
+    def state(self):
+        """What a file keeps: lazy windows as the rows they stand on, and how far labels look ahead
+        (files of ours keep no attrs)."""
+        return {
+            **vars(self),
+            "blocks": [(_packed(X), y) for X, y in self.blocks],
+            "horizons": [said_horizon(X, y) for X, y in self.blocks],
+        }
+
+    @classmethod
+    def of(cls, state):
+        """A memory from its :meth:`state`."""
+        blocks = [(_unpacked(X), y) for X, y in state["blocks"]]
+        for (_, y), horizon in zip(blocks, state.get("horizons", ())):
+            if horizon is not None and isinstance(y, pd.Series) and label_horizon(y) is None:
+                y.attrs["label_horizon"] = horizon
+        return cls(state["limit"], blocks, state.get("metadata", [{} for _ in blocks]))
+
     def add(self, X, y, metadata=None):
         """Remember a block, with its metadata, and forget what no longer fits."""
         self.blocks.append((X, y))
@@ -283,3 +302,27 @@ def _joined(parts):
     if all(isinstance(part, pd.Index) for part in parts):
         return parts[0].append(list(parts[1:]))
     return np.concatenate([np.asarray(part) for part in parts])
+
+
+_WINDOWS = ("base", "ends", "firsts", "lookback", "index", "columns")
+
+
+def _packed(X):
+    """Lazy windows as a dict of the rows that they need and no others; anything else as it is."""
+    if not all(hasattr(X, name) for name in _WINDOWS):
+        return X
+    starts = np.maximum(X.ends - X.lookback + 1, X.firsts)
+    n = len(X.base)
+    begun = np.bincount(starts, minlength=n + 1) - np.bincount(X.ends + 1, minlength=n + 1)
+    used = np.cumsum(begun)[:n] > 0
+    place = np.cumsum(used) - 1
+    parts = (X.base[used], place[X.ends], place[starts], X.lookback, X.index, X.columns)
+    return dict(zip(_WINDOWS, parts))
+
+
+def _unpacked(X):
+    if not isinstance(X, dict):
+        return X
+    from ..features import WindowedArray
+
+    return WindowedArray(**X)

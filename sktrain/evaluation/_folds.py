@@ -4,7 +4,7 @@ Nothing is assumed about time here: the splitter decides what may train. Probabi
 class that a training fold never saw has probability zero, clipped to 1e-15 in the log loss.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 import time
 import warnings
 
@@ -27,6 +27,7 @@ from ._intervals import corrected_mean_interval
 __all__ = ["METRICS", "FoldScores", "all_class_probabilities", "baselines", "classification_scores", "fold_scores"]
 
 METRICS = ("accuracy", "balanced_accuracy", "log_loss")
+_RANGES = {"accuracy": (0.0, 1.0), "balanced_accuracy": (0.0, 1.0), "log_loss": (0.0, np.inf)}
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,23 @@ class FoldScores:
         return self.table[f"{name or self.names[0]}_{metric}"].to_numpy()
 
     def interval(self, metric="balanced_accuracy", name=None, *, confidence=0.95):
-        """Mean over folds and its corrected confidence interval (Nadeau and Bengio 2003)."""
-        return corrected_mean_interval(self.scores(metric, name), n_train=self.n_train, n_test=self.n_test, confidence=confidence)
+        """Mean over folds and its corrected confidence interval (Nadeau and Bengio 2003), within what the metric can be."""
+        found = corrected_mean_interval(
+            self.scores(metric, name),
+            n_train=self.n_train,
+            n_test=self.n_test,
+            confidence=confidence,
+        )
+        return _within(found, *_RANGES[metric])
 
     def difference(self, other, metric="balanced_accuracy", *, confidence=0.95):
         """Interval of the mean fold-wise difference between the first estimator and ``other``."""
         gap = self.scores(metric) - self.scores(metric, other)
-        return corrected_mean_interval(gap, n_train=self.n_train, n_test=self.n_test, confidence=confidence)
+        found = corrected_mean_interval(
+            gap, n_train=self.n_train, n_test=self.n_test, confidence=confidence
+        )
+        low, high = _RANGES[metric]
+        return _within(found, low - high, high - low)
 
     def verdict(self, metric="balanced_accuracy"):
         """One honest sentence: does the first estimator beat the better of the others, fold by fold?
@@ -90,6 +101,11 @@ class FoldScores:
             bounds = self.interval(name=name)
             lines.append(f"{name}: {means}; balanced accuracy 95 % interval [{bounds.low:.3f}, {bounds.high:.3f}]")
         return "\n".join(lines)
+
+
+def _within(found, low, high):
+    """The interval without the values that no mean can take: it holds the true mean exactly as often."""
+    return replace(found, low=max(found.low, low), high=min(found.high, high))
 
 
 def classification_scores(y_true, probabilities, classes):

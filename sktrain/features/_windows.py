@@ -102,8 +102,11 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
             session_starts(_timed(index), self.session)  # refuses bars without sessions
         self.lookback_ = int(self.lookback)
         self.tail_, self.first_seen_ = None, {None: base[rows[0]].copy()}
+        self.pauses_ = None
         if _has_time(index):
-            self.tail_, self.first_seen_ = remember_tail(pd.DataFrame(base, index=index, copy=False), self.lookback_, rows=rows)
+            frame = pd.DataFrame(base, index=index, copy=False)
+            self.tail_, self.first_seen_ = remember_tail(frame, self.lookback_, rows=rows)
+            self.pauses_ = usual_pauses(frame, rows)
         return self
 
     def transform(self, X):
@@ -208,6 +211,7 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
             caller="SlidingWindow",
             first_seen=self.first_seen_,
             pause=None if self.crosses_session else check_pause(self.session),
+            usual=getattr(self, "pauses_", None),  # models of before 0.2 have none
         )
         return _contiguous(context.frame, base.dtype), context.rows, context.frame.index
 

@@ -76,10 +76,9 @@ class TrainingCheckpoint(Callback):
         check_count("callbacks__checkpoint__every", self.every)
         Path(self.dirname).mkdir(parents=True, exist_ok=True)
 
-    def save(self, net):
-        """Write the state after ``net.n_epochs_`` epochs."""
-        done = net.n_epochs_
-        if done % self.every and not net.stop_reason_ and done < net.max_epochs:
+    def save(self, net, *, last):
+        """Write the state after ``net.n_epochs_`` epochs; ``last`` says that no other follows."""
+        if net.n_epochs_ % self.every and not last:
             return
         buffer = io.BytesIO()
         torch.save(_state(net), buffer)

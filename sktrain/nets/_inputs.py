@@ -1,8 +1,6 @@
-"""What a caller passes enters, checked rows, codes and weights leave; a block of the last rows is held back for validation."""
+"""What a caller passes enters, checked rows, codes and weights leave, the last of them held back for validation."""
 
 from dataclasses import dataclass, field
-from decimal import Decimal
-import warnings
 
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
@@ -11,134 +9,15 @@ from skorch.dataset import Dataset
 import torch
 from torch.utils.data import Dataset as TorchDataset, Subset, TensorDataset
 
-from .._spans import cut_blocks
-from .._validation import label_spans, labelled_mask, said_horizon, synthetic_rows
-from ..exceptions import ResamplingWarning, SktrainError, UnknownHorizonWarning
+from .._last_block import ValidationBlock, last_block
+from .._validation import labelled_mask, refuse_no_numbers
+from ..exceptions import SktrainError
 from ._batches import WindowRows
 
-__all__ = ["InputReader", "TrainingJob", "ValidationBlock", "last_block"]
+__all__ = ["InputReader", "TrainingJob"]
 
 _FLOATS = (np.float64, np.float32)
 _LARGEST = float(np.finfo(np.float32).max)
-_FEWEST = 20  # rows a validation loss needs before it is worth stopping by
-_KEPT = 0.5  # share of the rows that must remain to train on
-
-
-@dataclass(frozen=True)
-class ValidationBlock:
-    """Row numbers to train on and to validate on (None: no validation, ``reason`` says why)."""
-
-    train: np.ndarray
-    valid: np.ndarray | None
-    n_purged: int = 0
-    reason: str | None = None
-    share: float = 1.0  # independent rows per validation row: labels that overlap say the same thing several times
-    horizon: int | str | None = None  # what labels were said to look ahead: bars, or a length of time
-
-    def summary(self):
-        """One line."""
-        if self.valid is None:
-            return f"{len(self.train)} training rows, no validation: {self.reason}"
-        return f"{len(self.train)} training rows, {self.n_purged} purged, {len(self.valid)} validation rows"
-
-
-def last_block(X, y, codes, *, fraction, horizon=None, label_end_times=None, times=None, caller="fit"):
-    """Cut the last ``fraction`` of unique times off the rows, and purge what overlaps it.
-
-    Rows that a resampler marked as synthetic never stand in the validation block.
-
-    Parameters
-    ----------
-    X, y : the caller's data
-        Only index and attrs are read. Without times, row order is time.
-    codes : ndarray of int, shape (n,)
-        Class of each row; every class must remain in training.
-    fraction : float
-        Share of unique times to validate on.
-    horizon : int, Timedelta or str, optional
-        What a label looks ahead; default what y says, else what X says.
-    label_end_times : array-like of shape (n,), optional
-        Times at which the labels were known.
-    times : DatetimeIndex or MultiIndex of length n, optional
-        When the rows are, where their index was taken away.
-    caller : str
-        Name for the warnings.
-
-    Returns
-    -------
-    ValidationBlock
-
-    Warns
-    -----
-    UnknownHorizonWarning
-        Nothing tells how far labels look ahead, so nothing was purged.
-    ResamplingWarning
-        The last rows stand class by class, as over-samplers append them: they are not validated on.
-    """
-    n = len(codes)
-    everything = np.arange(n)
-    told = said_horizon(X, y, horizon)
-    if fraction * n < _FEWEST:
-        reason = f"{fraction:.0%} of {n} rows are fewer than {_FEWEST}"
-        return ValidationBlock(everything, None, reason=reason, horizon=told)
-    known = {"horizon": horizon, "label_end_times": label_end_times, "times": times}
-    spans, axis = label_spans(X, y, **known, caller=caller, strict=False, warn=False)
-    n_times = len(spans.axis)
-    first = n_times - max(1, round(fraction * n_times))
-    if first < 1:
-        return ValidationBlock(everything, None, reason="all rows share one time", horizon=told)
-    cut = cut_blocks(spans, [(first, n_times - 1)], np.ones(n, dtype=bool))
-    valid = np.flatnonzero((spans.codes >= first) & ~synthetic_rows(X, y))
-    train = np.flatnonzero(cut.train)
-    appended = axis.index is None and _stand_class_by_class(codes, valid)
-    reason = _unfit(codes, train, valid, appended)
-    if appended:
-        message = (
-            f"{caller} validates on nothing: the rows carry no times and the last {len(valid)} of them stand class by class, "
-            "as over-samplers append synthetic rows. Resample with WindowSMOTE, ResampledClassifier or apply_smote, or give rows "
-            "in order of time."
-        )
-        warnings.warn(message, ResamplingWarning, stacklevel=6)
-    elif reason is None and spans.source is None:
-        message = (
-            f"{caller} does not know how far the labels look ahead, so the {len(valid)} rows it validates on are not purged. "
-            "Pass labels of a sktrain labeler, label_end_times=..., or horizon=... (0 for labels known at once)."
-        )
-        warnings.warn(message, UnknownHorizonWarning, stacklevel=6)
-    if reason is not None:
-        return ValidationBlock(everything, None, reason=reason, horizon=told)
-    lengths = np.searchsorted(spans.axis, spans.end[valid], "right") - 1 - spans.codes[valid]
-    share = 1 / max(1.0, float(np.median(lengths)))
-    return ValidationBlock(train, valid, int(cut.purged.sum()), share=share, horizon=told)
-
-
-def _unfit(codes, train, valid, appended):
-    """Why rows cannot be divided like this, or None."""
-    if len(train) < _KEPT * len(codes) or len(valid) < _FEWEST:
-        return f"purging would leave {len(train)} of {len(codes)} rows to train on"
-    if len(np.unique(codes[train])) < len(np.unique(codes)):
-        return "a class stands in the last block only"
-    if appended:
-        return "the last rows stand class by class, as resampled rows do"
-    return "the last block holds a single class" if len(np.unique(codes[valid])) < 2 else None
-
-
-_SHORTEST = 8  # rows of one class in a row before they can be told from chance (2**-7 for two classes)
-_LONGER = 2  # times the longest run before them
-
-
-def _stand_class_by_class(codes, valid):
-    """Whether the last rows form at most one run per class, or end in runs far longer than any before them."""
-    last = codes[valid]
-    if np.count_nonzero(np.diff(last)) + 1 == len(np.unique(last)):
-        return True
-    edges = np.flatnonzero(np.diff(codes)) + 1
-    lengths = np.diff(np.concatenate([[0], edges, [len(codes)]]))
-    for appended in range(1, len(np.unique(codes))):
-        tail, before = lengths[-appended:], lengths[:-appended]
-        if tail.min() >= _SHORTEST and tail.min() > _LONGER * before.max(initial=0):
-            return True
-    return False
 
 
 @dataclass
@@ -211,7 +90,7 @@ class InputReader:
             if X.shape[1] != self.lookback_ * self.step_features_:
                 self._refuse_width(X.shape[1], self.lookback_ * self.step_features_)
         else:
-            _refuse_no_numbers(X)
+            refuse_no_numbers(X)
             X = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False)
         lookback = (self.lookback or 1) if reset else self.lookback_
         if X.shape[1] % lookback:
@@ -368,24 +247,6 @@ def _refuse_infinite(values, names, what):
         raise SktrainError(f"X contains {kind} in column {name}, {what} {row} ({int(bad.sum())} such values). NaN is accepted as missing; repair or replace it.")
 
 
-def _refuse_no_numbers(X):
-    """Refuse what would be turned into numbers without a word: decimals, times, durations."""
-    if hasattr(X, "dtypes"):
-        dtypes = dict(X.dtypes.items()) if hasattr(X, "columns") else {getattr(X, "name", None): X.dtypes}
-        odd = [name for name, dtype in dtypes.items() if getattr(dtype, "kind", None) in ("m", "M")]
-        objects = [name for name, dtype in dtypes.items() if getattr(dtype, "kind", "") == "O"]
-        odd += [name for name in objects if hasattr(X, "columns") and isinstance(X[name].iloc[0] if len(X) else 0, Decimal)]
-        if odd:
-            raise SktrainError(f"X has no numbers in column {odd[0]!r} ({dtypes[odd[0]]}). Turn it into floats first.")
-        return
-    values = np.asarray(X) if isinstance(X, (list, tuple)) else X
-    kind = getattr(getattr(values, "dtype", None), "kind", None)
-    if kind in ("m", "M"):
-        raise SktrainError(f"X holds times ({values.dtype}), not numbers. Turn them into floats first.")
-    if kind == "O" and values.size and isinstance(values.flat[0], Decimal):
-        raise SktrainError("X holds decimals (decimal.Decimal), not numbers. Turn them into floats first.")
-
-
 def _encode(X, y, classes, name):
     """Codes of the labels, and the classes in order."""
     if y is None:
@@ -405,7 +266,7 @@ def _encode(X, y, classes, name):
         codes = np.searchsorted(classes, values).clip(max=len(classes) - 1)
         unknown = classes[codes] != values
         if unknown.any():
-            raise SktrainError(f"y holds the label {values[np.argmax(unknown)]!r}, which is not among the classes {classes.tolist()}.")
+            raise SktrainError(f"y holds the label {values[unknown].tolist()[0]!r}, which is not among the classes {classes.tolist()}.")
     if len(classes) < 2:
-        raise SktrainError(f"{name} needs at least 2 classes; all {len(values)} rows have the one class {classes[0]!r}.")
+        raise SktrainError(f"{name} needs at least 2 classes; all {len(values)} rows have the one class {classes.tolist()[0]!r}.")
     return codes.astype(np.int64), classes

@@ -208,7 +208,8 @@ class TrainingLoop(Hooks, MixedPrecision):
         self._batch_hooks = self._hears("on_batch_begin") or self._hears("on_batch_end")
         checkpoints = [callback for _, callback in self.callbacks_ if isinstance(callback, TrainingCheckpoint)]
         done = max([callback.restore(self, X, valid) for callback in checkpoints], default=0)
-        for epoch in range(done, epochs or self.max_epochs):
+        n_epochs = epochs or self.max_epochs
+        for epoch in range(done, n_epochs):
             if self.stop_reason_:  # resumed after its end
                 break
             began = time.perf_counter()
@@ -224,7 +225,7 @@ class TrainingLoop(Hooks, MixedPrecision):
             self.notify("on_epoch_end", **datasets)
             self.n_epochs_ = epoch + 1
             for checkpoint in checkpoints:
-                checkpoint.save(self)
+                checkpoint.save(self, last=bool(self.stop_reason_) or epoch + 1 == n_epochs)
         self.stop_reason_ = self.stop_reason_ or "max_epochs"
         return self
 

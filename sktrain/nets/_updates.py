@@ -11,8 +11,9 @@ import numpy as np
 from skorch.history import History
 import torch
 
+from .._last_block import FEWEST, ValidationBlock, last_block
 from ._batches import WindowRows
-from ._inputs import _FEWEST, TrainingJob, ValidationBlock, last_block
+from ._inputs import TrainingJob
 
 __all__ = ["UpdateReport", "Updating"]
 
@@ -71,12 +72,13 @@ class Updating:
         everything = np.arange(len(codes))
         if self.train_split is None:
             return ValidationBlock(everything, None, reason="train_split=None")
-        if len(codes) < 2 * _FEWEST:
-            reason = f"a block of {len(codes)} rows is too small to hold {_FEWEST} back"
+        if len(codes) < 2 * FEWEST:
+            reason = f"a block of {len(codes)} rows is too small to hold {FEWEST} back"
             return ValidationBlock(everything, None, reason=reason)
-        fraction = max(self.valid_fraction, _HELD_BACK, (_FEWEST + 0.5) / len(codes))
+        fraction = max(self.valid_fraction, _HELD_BACK, (FEWEST + 0.5) / len(codes))
+        caller = f"{type(self).__name__}.partial_fit"
         return last_block(
-            X, y, codes, fraction=fraction, horizon=self.horizon, caller="partial_fit", **known
+            X, y, codes, fraction=fraction, horizon=self.horizon, caller=caller, **known
         )
 
     def _add_earlier(self, job, rng):

@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted
 
 from .._history import Handle, History, get_history, recall
-from .._tail import prepend_tail, remember_tail
+from .._tail import prepend_tail, remember_tail, usual_pauses
 from ..exceptions import InvalidBarsError, SktrainError
 from ._aligner import NewsAligner
 from ._articles import article_times, as_articles
@@ -155,6 +155,7 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         context = recall(X, columns=[], caller="NewsFeatures")
         frame, rows = (X, None) if context is None else (context.frame, context.rows)
         self.tail_, self.first_seen_ = remember_tail(frame[[]], max(self.lookback_, _SPACING_ROWS), rows=rows)
+        self.pauses_ = usual_pauses(frame, rows)
         return self
 
     def transform(self, X):
@@ -173,7 +174,13 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         news = _news_of(X)
         context = recall(X, columns=[], caller="NewsFeatures")
         if context is None:
-            context = prepend_tail(X[[]], self.tail_, caller="NewsFeatures", first_seen=self.first_seen_)
+            context = prepend_tail(
+                X[[]],
+                self.tail_,
+                caller="NewsFeatures",
+                first_seen=self.first_seen_,
+                usual=getattr(self, "pauses_", None),
+            )
             rows = _with_handle(context.frame, History(context.frame)).iloc[context.rows]
             return self._beside(X, self._join(rows, news).set_axis(X.index), None)
         whole = context.history.cached(self._key(news), lambda frame: self._over(context.history, frame, news))

@@ -1,6 +1,7 @@
 """News files: the path of a file of articles, in whatever container, enters; a list of articles in order of availability leaves."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 import os
 from pathlib import Path
 import re
@@ -11,7 +12,6 @@ import pandas as pd
 
 from .._reading import (
     Reading,
-    RoleTable,
     Table,
     UnreadableError,
     clipped,
@@ -20,40 +20,21 @@ from .._reading import (
     option,
     parse_times,
     plain_name,
+    time_shape,
+    zone_of_name,
 )
 from ..exceptions import DataQualityWarning, SktrainError
 from ._articles import NewsArticle, article_times, as_articles
+from ._roles import NEWS, assigned, column_name
 
 __all__ = ["Articles", "read_news"]
 
-_PUBLISHED = (
-    "published at", "published", "published utc", "publishedat", "publication date", "date published", "pub date", "pubdate", "publish date",
-    "publish time", "published date", "published time", "time published", "created at", "created", "created utc", "datetime", "date time",
-    "timestamp", "date", "time", "发布时间", "发布日期", "日期", "时间", "公告日期", "新闻发布时间", "datum", "veröffentlicht", "fecha", "data", "providerpublishtime",
-    "date utc", "posted at", "post date", "tweet date", "release date", "versioncreated", "display time", "pub time", "ctime", "day", "time utc", "seendate", "seen date", "provider publish time", "web publication date", "publishtime", "uhrzeit", "heure", "hora", "时刻",
-)  # fmt: skip
-_NEWS = RoleTable({
-    "title": (
-        "title", "headline", "article title", "news title", "headlines", "新闻标题", "标题", "公告标题", "titel", "überschrift", "titre", "título",
-        "schlagzeile", "headline text", "subject", "tweet", "tweet text", "text", "news", "content title", "storyheadline", "full text", "message", "sentence", "内容", "web title", "headline main",
-    ),
-    "available_at": (
-        "available at", "received at", "retrieved at", "crawled at", "fetched at", "ingested at", "time received", "collected at", "crawl date", "crawl time", "scraped at", "采集时间", "抓取时间",
-    ),
-    "published_at": _PUBLISHED,
-    "body": (
-        "body", "summary", "description", "article", "article body", "text", "full text", "content", "selftext", "新闻内容", "内容", "正文", "摘要",
-        "news content", "lsa summary", "textrank summary", "story", "lead", "snippet", "abstract", "inhalt",
-    ),
-    "symbols": (
-        "symbols", "symbol", "tickers", "ticker", "stock symbol", "stock code", "stock", "ts code", "股票代码", "证券代码", "代码", "关键词", "stock name",
-        "related", "related symbols", "related tickers", "secid", "instrument", "code", "assets", "currencies", "company", "insights tickers", "ticker sentiment", "entities",
-    ),
-    "language": ("language", "lang", "语言", "sprache"),
-})  # fmt: skip
-_ROLES = _NEWS.roles
-_ZONED = r"(?::\d{2}(?:\.\d+)?|\d)\s*(?:Z|UTC|GMT)$|:\d{2}(?:\.\d+)?\s*[+-]\d{2}:?(?:\d{2})?$|T\d{6}Z$|GMT[+-]\d+$|[+-]\d{4} \d{4}$| [A-Z][A-Za-z]+/[A-Z][A-Za-z_/]+$"
-_KEYS = ("ticker", "symbol", "code")  # of records that stand in the column of symbols
+_KEYS = ("ticker", "symbol", "code", "StockID", "stock_code", "tag")  # of records that stand in the column of symbols
+_SEVERAL = re.compile(r"s$|related|entities|list")  # names of columns of lists
+_TICKER = re.compile(r"\$?[A-Z0-9][A-Z0-9.:\-=^]*")
+_CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp]\.?[Mm]\.?)?|\d{1,2}[時时시]\s?\d{1,2}[分분].*"
+_MIDNIGHT = r"[T ]00:00(:00)?(\.0+)?$"
+_SAMPLE = 200  # cells that tell what a column holds
 _LAST_NANOSECOND = pd.Timedelta(days=1) - pd.Timedelta(1, "ns")
 _MIDNIGHTS = 0.01  # share of stamps at 00:00:00 from which they are days: by chance one in 1,440 is
 
@@ -135,8 +116,8 @@ def read_news(
         raise SktrainError(f"There is no news file {str(path)!r}.")
     drop = bad_rows == "drop"
     try:
-        table = open_table(path, _NEWS, encoding=encoding, caller="read_news", named=True)
-        roles = _assigned(table, columns)
+        table = open_table(path, NEWS, encoding=encoding, caller="read_news", named=True)
+        roles = assigned(table, columns)
         try:
             frame, reading = _times_read(table, roles, timezone, dayfirst, drop)
         except UnreadableError as error:
@@ -169,62 +150,6 @@ def _check_options(columns, timezone, dayfirst, encoding, symbol, bad_rows) -> N
             ) from error
 
 
-def _assigned(table: Table, columns: Mapping[str, object] | None) -> dict[str, int]:
-    """Position of the column of every role."""
-    names = table.headers[-1] if table.headers else []
-    roles: dict[str, int] = {}
-    barred = set()
-    for role, name in (columns or {}).items():
-        if role not in _ROLES:
-            raise UnreadableError(
-                f"columns names the role {clipped(role)}; the roles are {', '.join(_ROLES)}."
-            )
-        if name is None or name == "":
-            barred.add(role)
-            continue
-        exact = [i for i, one in enumerate(names) if one.strip() == str(name).strip()]
-        alike = exact or [
-            i
-            for i, one in enumerate(names)
-            if plain_name(one, units=True) == plain_name(name, units=True)
-        ]
-        if not alike and str(name).isdigit() and 1 <= int(str(name)) <= table.width:
-            alike = [int(str(name)) - 1]
-        if len(alike) != 1:
-            raise UnreadableError(
-                f"the column {clipped(name)} is not there; the columns are {', '.join(map(clipped, names))}."
-            )
-        roles[role] = alike[0]
-    for role in _ROLES:
-        if role not in roles and role not in barred:
-            free = [place for place in _NEWS.candidates(role, names) if place not in roles.values()]
-            if role in ("title", "published_at"):
-                free = [
-                    place
-                    for place in free
-                    if any(row[place] for row in table.sample if place < len(row))
-                ]
-            if free:
-                roles[role] = free[0]
-    _complain(roles, names, table)
-    return roles
-
-
-def _complain(roles: dict[str, int], names: list[str], table: Table) -> None:
-    missing = [role for role in ("title", "available_at") if role not in roles]
-    if "published_at" in roles and "available_at" in missing:
-        missing.remove("available_at")
-    if missing:
-        shown = (
-            ", ".join(map(clipped, names))
-            or f"numbers 1 to {table.width} (there is no header: its first row is {clipped(table.sample[0])})"
-        )
-        call = option("columns", dict.fromkeys(missing, "NAME"))
-        raise UnreadableError(
-            f"no column for {' and '.join(missing)}; the columns are {shown}. Name them with {call}."
-        )
-
-
 def _times_read(
     table: Table, roles: dict[str, int], timezone: str | None, dayfirst: bool | None, drop: bool
 ) -> tuple[pd.DataFrame, Reading]:
@@ -240,24 +165,26 @@ def _times_read(
         if name in frame:
             frame[name] = _texts(frame[name])
     if "symbols" in frame:
-        frame["symbols"] = [_symbols(value) for value in frame["symbols"]]
+        name = plain_name(column_name(table, roles["symbols"]))
+        several = bool(_SEVERAL.search(name))
+        frame["symbols"] = [_symbols(value, several) for value in frame["symbols"]]
     reading = Reading(
         what="articles",
-        columns={role: _name(table, place) for role, place in roles.items()},
+        columns={role: column_name(table, place) for role, place in roles.items()},
         notes=list(table.notes),
         dropped={},
     )
     known = "available_at" if "available_at" in roles else "published_at"
     stamps = _with_days(cells, roles[known], table, reading)
-    frame["available_at"], days = _moments(
-        stamps, timezone, dayfirst, drop, reading, late=True
-    )
+    asked = _Asked(timezone, dayfirst, drop, _zone_said(table, roles[known]), late=True)
+    frame["available_at"], days = _moments(stamps, asked, reading)
     if known == "published_at":  # of a day, the moment of publication is not known
         frame["published_at"] = np.where(days, None, frame["available_at"].to_numpy(dtype=object))
     elif "published_at" in roles:
-        frame["published_at"], _ = _moments(
-            cells[roles["published_at"]], timezone, dayfirst, drop, reading, late=False
-        )
+        stamps = cells[roles["published_at"]]
+        said = _zone_said(table, roles["published_at"])
+        asked = _Asked(timezone, dayfirst, drop, said, late=False)
+        frame["published_at"], _ = _moments(stamps, asked, reading)
     reading["notes"] = list(dict.fromkeys(reading["notes"]))
     if drop:
         bad = frame["available_at"].isna() | (frame["title"].fillna("") == "")
@@ -270,12 +197,12 @@ def _times_read(
 def _with_days(cells: pd.DataFrame, place: int, table: Table, reading: Reading) -> pd.Series:
     """The column of times; days and times of day in two columns come together."""
     column, names = cells[place], table.headers[-1] if table.headers else []
-    timed = _NEWS.candidates("published_at", names)
+    timed = NEWS.candidates("published_at", names)
     if not _is_clock(column):
         clocks = [p for p in timed if p != place and _is_clock(cells[p])]
         if len(clocks) != 1 or cells[clocks[0]].isna().any() or not _is_day(column):
             return column
-        reading["notes"].append(f"times = {_name(table, place)} + {_name(table, clocks[0])}")
+        reading["notes"].append(f"times = {column_name(table, place)} + {column_name(table, clocks[0])}")
         return joined_clock(column, cells[clocks[0]])
     days = [p for p in timed if p != place and not _is_clock(cells[p])]
     if not days:
@@ -283,23 +210,20 @@ def _with_days(cells: pd.DataFrame, place: int, table: Table, reading: Reading) 
             f"times such as {clipped(column.dropna().iloc[0])} have no day, and no other column has one: "
             f"{', '.join(map(clipped, names))}. Name the column of whole times with {option('columns', {'available_at': 'NAME'})}."
         )
-    reading["notes"].append(f"times = {_name(table, days[0])} + {_name(table, place)}")
+    reading["notes"].append(f"times = {column_name(table, days[0])} + {column_name(table, place)}")
     return joined_clock(cells[days[0]], column)
 
 
 def _is_clock(column: pd.Series) -> bool:
     """Whether a column holds times of day only."""
     text = column.dropna().astype("str").str.strip()
-    return bool(len(text) and text.str.fullmatch(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?").all())
+    return bool(len(text) and text.str.fullmatch(_CLOCK).all())
 
 
 def _is_day(column: pd.Series) -> bool:
     """Whether a column holds days only."""
-    return bool(column.notna().all() and column.astype("str").str.strip().str.fullmatch(_DAY).all())
-
-
-def _name(table: Table, place: int) -> str:
-    return table.headers[-1][place] if table.headers else f"column {place + 1}"
+    text = column.dropna().astype("str").str.strip().str.replace(_MIDNIGHT, "", regex=True)
+    return bool(column.notna().all() and time_shape(text.head(_SAMPLE).tolist()) == "day")
 
 
 def _texts(column: pd.Series) -> list[str | None]:
@@ -313,82 +237,79 @@ def _texts(column: pd.Series) -> list[str | None]:
     ]
 
 
-def _symbols(value: object) -> object:
-    """Symbols as lists of text or as one text; codes that are numbers in JSON are text here."""
+def _symbols(value: object, several: bool) -> object:
+    """Symbols as lists of text or as one text; codes that are numbers in JSON are text here.
+
+    ``several`` says that the column's name is a plural: blanks then divide symbols, while
+    ``BRK B`` alone is one.
+    """
     if isinstance(value, (list, tuple, np.ndarray)):
-        if any(isinstance(one, Mapping) for one in value):  # of each, its symbol
-            known = [next((one[k] for k in _KEYS if one.get(k)), None) for one in value]
-            return [str(one) for one in known if one is not None]
-        return [str(one) for one in value]
-    if isinstance(value, str):
-        if value.startswith("[{"):
-            return re.findall(rf"['\"](?:{'|'.join(_KEYS)})['\"]: *['\"]([^'\"]+)['\"]", value)
-        found = re.findall(r"['\"]([^'\"]+)['\"]", value) if value[:1] == "[" else None
-        return found if found is not None else re.sub(r"^=?[\"'](.*?)[\"']?$", r"\1", value)
-    return None if pd.isna(value) else str(value)
+        found = [one for item in value if (one := _symbol_of(item, _KEYS))]
+        named = [one for item in value if (one := _symbol_of(item, ("name",)))]
+        return found or [one for one in named if _TICKER.fullmatch(one)]
+    if not isinstance(value, str):
+        return None if pd.isna(value) else str(value)
+    text = value.strip()
+    if re.match(r"\[?\{['\"]", text):
+        return re.findall(rf"['\"](?:{'|'.join(_KEYS)})['\"]: *['\"]([^'\"]+)['\"]", text)
+    listed = re.fullmatch(r"[\[({](.*)[\])}]", text, re.DOTALL)
+    if listed:
+        quoted = re.findall(r"'([^']+)'|\"([^\"]+)\"", listed[1])
+        parts = [one or other for one, other in quoted] or re.split(r"[,;|\s]+", listed[1])
+    else:
+        parts = re.split(r"[,;|\n]", re.sub(r"^=?[\"'](.*?)[\"']?$", r"\1", text))
+        if several and len(parts) == 1 and all(map(_TICKER.fullmatch, text.split())):
+            parts = text.split()
+    return [part.strip().removeprefix("$") for part in parts if part.strip()]
 
 
-_DAY = r"(?:\d{4}\D\d{1,2}\D\d{1,2}\D?|\d{1,2}\D{1,3}\d{1,2}\D{1,3}\d{2,4}|\d{8}|[^\d]*\d{1,2},? \d{4}|\d{1,2}[ -][^\W\d]+[ -]\d{2,4})"
+def _symbol_of(item: object, keys: tuple[str, ...]) -> str | None:
+    """The symbol of one item of a list; of a record, what it has under the usual keys."""
+    if isinstance(item, Mapping):
+        item = next((item[key] for key in keys if item.get(key)), None)
+    return None if item is None else str(item).strip().removeprefix("$")
 
 
-def _moments(
-    column: pd.Series,
-    timezone: str | None,
-    dayfirst: bool | None,
-    drop: bool,
-    reading: Reading,
-    *,
-    late: bool,
-) -> tuple[pd.Series, np.ndarray]:
+@dataclass(frozen=True)
+class _Asked:
+    """How the times of one column are to be read."""
+
+    timezone: str | None
+    dayfirst: bool | None
+    drop: bool
+    said: str | None
+    late: bool
+
+
+def _zone_said(table: Table, place: int) -> str | None:
+    """The zone that a column's name gives, as in ``Date (ET)``."""
+    return zone_of_name(set(plain_name(column_name(table, place), units=True).split()))
+
+
+def _moments(column: pd.Series, asked: _Asked, reading: Reading) -> tuple[pd.Series, np.ndarray]:
     """Stamps of a column, each at the latest moment that it may mean where ``late``, and which of them are days."""
-    aware = np.ones(len(column), dtype=bool)
-    if pd.api.types.is_string_dtype(column.dtype) or column.dtype == object:
-        aware = (
-            column.astype("str")
-            .str.strip()
-            .str.contains(_ZONED, regex=True)
-            .fillna(False)
-            .to_numpy(dtype=bool)
-        )
-    out, days = np.full(len(column), None, dtype=object), np.zeros(len(column), dtype=bool)
-    for mask in (aware, ~aware):
-        if mask.any() and not (drop and column[mask].isna().all()):
-            rows = np.flatnonzero(mask)
-            out[mask], days[mask] = _of_one_kind(
-                column[mask], rows, timezone, dayfirst, drop, reading, late
-            )
-    return pd.Series(out, index=column.index, dtype=object), days
-
-
-def _of_one_kind(
-    column, rows: np.ndarray, timezone, dayfirst, drop: bool, reading: Reading, late: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        times = parse_times(column, dayfirst=dayfirst, coerce=drop, kept_zone=True)
-    except UnreadableError as error:
-        text = re.sub(r"\{row (\d+)\}", lambda found: f"{{row {rows[int(found[1])]}}}", str(error))
-        raise UnreadableError(text) from error
+    times = parse_times(
+        column, dayfirst=asked.dayfirst, timezone=asked.timezone, said=asked.said,
+        coerce=asked.drop, kept_zone=True,
+    )  # fmt: skip
     index = times.index
     local = index if times.local is None else times.local
     reading["notes"] += times.notes
     midnight = (local.asi8 % (86_400 * 10**9) == 0) & ~local.isna()
-    days = column.astype("str").str.strip().str.fullmatch(_DAY).to_numpy(dtype=bool) & midnight
+    days = midnight & (False if times.days is None else times.days)
     if midnight.mean() > _MIDNIGHTS:
         days = midnight
-    if late and days.any():
+    if asked.late and days.any():
         index = index.where(~days, index + _LAST_NANOSECOND)
-        what = (
-            "all times are days"
-            if days.all()
-            else f"{int(days.sum())} of {len(days)} times are days"
-        )
-        reading["notes"].append(f"{what}: known at the end of the day")
-    if index.tz is None and timezone is not None:
-        # a repeated hour is read as its second pass, a skipped one as the moment after: never earlier than it can have been
-        index = index.tz_localize(
-            timezone, ambiguous=np.zeros(len(index), dtype=bool), nonexistent="shift_forward"
-        )
-    return index.astype(object).to_numpy(), days
+        what = "all times" if days.all() else f"{int(days.sum())} of {len(days)} times"
+        reading["notes"].append(f"{what} are days: known at the end of the day")
+    zone = asked.timezone
+    if index.tz is None and zone is not None:
+        # never earlier than it can have been: a repeated hour is its second pass
+        second = np.zeros(len(index), dtype=bool)
+        index = index.tz_localize(zone, ambiguous=second, nonexistent="shift_forward")
+    stamps = pd.Series(index.astype(object).to_numpy(), index=column.index, dtype=object)
+    return stamps, np.asarray(days)
 
 
 def _in_order(

@@ -26,10 +26,11 @@ OBJECTS = _table(
         "sktrain.labels": ("AdaptiveLabeler", "LabelSampler", "TripleBarrierLabeler"),
         "sktrain.splits": ("CombinatorialPurgedCV", "EnhancedWalkForwardCV", "TemporalSplitter"),
         "sktrain.news": ("NewsAligner", "NewsFeatures", "PretrainedNewsEncoder"),
-        "sktrain.resample": ("PooledClassifier", "ResampledClassifier", "WindowSMOTE"),
+        "sktrain.resample": ("ResampledClassifier", "WindowSMOTE"),
         "sktrain.drift": ("DriftDetector", "DriftGuard"),
         "sktrain.leakage": ("LeakageValidator",),
-        "sktrain.search": ("HyperparameterSearchSpace", "OptunaSearchCV", "PooledClassifier"),
+        "sktrain.search": ("HyperparameterSearchSpace", "OptunaSearchCV"),
+        "sktrain.ensemble": ("PooledClassifier",),
         "sktrain.compression": (
             "CompressedClassifier",
             "ModelPruner",
@@ -137,7 +138,7 @@ VALUES = _table(
         ),
     }
 )
-RECORDS = re.compile(r"sktrain\.(drift|evaluation|features|labels|nets|search|splits)(\._\w+)?")
+RECORDS = re.compile(r"sktrain\.(_last_block|drift|evaluation|features|labels|nets|search|splits)(\._\w+)?")
 _ESTIMATORS_ARE = ("fit", "get_params", "forward", "__reduce__", "__del__")
 
 

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
-from .._validation import check_count, labelled_mask, mark_synthetic
+from .._validation import check_count, labelled_mask, mark_synthetic, refuse_no_numbers
 from ..exceptions import NotEnoughDataError, ResamplingWarning, SktrainError
 
 __all__ = ["apply_smote", "checked_rows", "is_windows", "mixed_rows", "parents_of"]
@@ -58,6 +58,7 @@ def apply_smote(X, y, k_neighbors=5, sampling_strategy="auto", *, random_state=N
     >>> X_all.shape, int((y_all == "rare").sum())
     ((14, 2), 7)
     """
+    refuse_no_numbers(X)
     values, labels = checked_rows(X if isinstance(X, pd.DataFrame) else np.asarray(X), y, "apply_smote")
     parents = parents_of(values, labels, k_neighbors, sampling_strategy, random_state)
     X_all = np.concatenate([values, mixed_rows(values, parents)])

@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.preprocessing import label_binarize
 from sklearn.utils.validation import validate_data
 
-from .._validation import Count, label_spans, mark_synthetic
+from .._validation import Count, label_spans, mark_synthetic, refuse_no_numbers
 from ._smote import checked_rows, is_windows, mixed_rows, parents_of
 
 __all__ = ["WindowSMOTE"]
@@ -98,7 +98,8 @@ class WindowSMOTE(BaseSampler):
             if names is not None and all(isinstance(name, str) for name in names):
                 self.feature_names_in_ = np.asarray(names, dtype=object)
         else:
-            values = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan", ensure_min_samples=2)
+            refuse_no_numbers(X)
+            values = validate_data(self, _dense(X), dtype=[np.float64, np.float32], ensure_all_finite="allow-nan", ensure_min_samples=2)
         values, labels = checked_rows(values, y, type(self).__name__)
         self.sampling_strategy_ = check_sampling_strategy(self.sampling_strategy, labels, self._sampling_type)
         return values, labels
@@ -184,3 +185,10 @@ class WindowSMOTE(BaseSampler):
         tags.input_tags.three_d_array = True
         tags.input_tags.sparse = False
         return tags
+
+
+def _dense(X):
+    """A table whose columns pandas stores sparsely, with its values written out; other rows as they are."""
+    if not isinstance(X, pd.DataFrame) or not any(isinstance(kind, pd.SparseDtype) for kind in X.dtypes):
+        return X
+    return pd.DataFrame({place: X.iloc[:, place].to_numpy() for place in range(X.shape[1])}, X.index).set_axis(X.columns, axis=1)

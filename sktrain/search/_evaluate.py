@@ -21,7 +21,7 @@ from ..reproducibility import rng_scope, seed_parts
 from ._pruning import reported, watch_epochs
 from ._study import quiet_optuna
 
-__all__ = ["FoldRunner", "TrialRunner", "single_thread"]
+__all__ = ["FoldRunner", "TrialRunner", "cause_of", "single_thread"]
 
 _DEAD = "The worker process died while it fitted this fold: killed by a signal or out of memory."
 
@@ -142,6 +142,14 @@ class FoldRunner:
                 dead.add(record.slot)  # it would kill a worker in every fold
             results.append(failed_fold(self.options, _DEAD, len(self.splits[fold][1])))
         return results
+
+
+def cause_of(fit_error):
+    """The sentence that ends a traceback: kind of error, without its module, and message."""
+    lines = fit_error.strip().splitlines()
+    frames = [place for place, line in enumerate(lines) if line.startswith("  ")]
+    kind, colon, message = lines[min(frames[-1] + 1, len(lines) - 1) if frames else 0].partition(": ")
+    return f"{kind.rpartition('.')[2]}{colon}{message}" if colon else kind
 
 
 def failed_fold(options, reason, n_test):

@@ -3,11 +3,14 @@
 import time
 import warnings
 
+from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures
+
 from ..exceptions import SktrainError, SktrainWarning
+from ._evaluate import cause_of
 from ._spaces import check_params
 from ._study import BATCH
 
-__all__ = ["SearchLoop", "nothing_finite"]
+__all__ = ["SearchLoop", "nothing_finite", "tell_failures"]
 
 
 class SearchLoop:
@@ -99,6 +102,16 @@ class SearchLoop:
             if not record.finished and record.slot in stored:
                 batch[position] = stored[record.slot]
                 self.progress.add(batch[position])
+
+
+def tell_failures(records, error_score):
+    """Warn of fits that failed as scikit-learn does; when all did, raise, the first cause first."""
+    folds = [fold for record in records for fold in record.folds]
+    try:
+        _warn_or_raise_about_fit_failures(folds, error_score)
+    except ValueError as error:
+        cause = cause_of(folds[0]["fit_error"])
+        raise SktrainError(f"No fit of the search succeeded; the first: {cause}\n{error}") from None
 
 
 def nothing_finite(records, runner):

@@ -18,6 +18,7 @@ from sklearn.model_selection._validation import _fit_and_score
 from ..evaluation import effective_number_of_trials, probability_of_backtest_overfitting
 from ..exceptions import SktrainError
 from ..reproducibility import rng_scope
+from ._evaluate import cause_of
 
 __all__ = ["OverfitReport", "check_folds", "fold_baseline", "judge", "overfit_report"]
 
@@ -223,9 +224,7 @@ def check_folds(search, X, y, splits, baseline, options):
     for fold, ((train, test), result) in enumerate(zip(splits, baseline)):
         counts = [np.bincount(codes[rows][codes[rows] >= 0], minlength=len(classes)) for rows in (train, test)]
         missing = [(part, classes[count == 0]) for part, count in zip(("training", "test"), counts) if (count == 0).any()]
-        if not missing:
-            continue
-        if known and not np.isfinite(search._metric(result["test_scores"])):
+        if missing and known and not np.isfinite(search._metric(result["test_scores"])):
             part, names = missing[0]
             raise SktrainError(
                 f"Fold {fold} of cv has no {part} row of class {_plain(names[0])!r}, and scoring={search.scoring!r} cannot score such a fold, so every "
@@ -247,9 +246,11 @@ def _check_one_class(estimator, X, y, fold, split, name, options):
         quiet = {**options, "verbose": 0, "error_score": np.nan}
         failed = _fit_and_score(clone(estimator), X, y, train=train, test=test, parameters=None, **quiet)["fit_error"]
     if failed is not None:
+        where = "y has" if pd.Series(y).nunique() < 2 else f"Fold {fold} of cv trains on"
+        fix = "Give labels of two classes." if where == "y has" else "Use fewer or longer folds."
         raise SktrainError(
-            f"Fold {fold} of cv trains on the one class {_plain(name)!r} ({len(train)} rows), and {type(estimator).__name__} cannot: "
-            f"{failed.strip().splitlines()[-1]} Use fewer or longer folds."
+            f"{where} the one class {_plain(name)!r} ({len(train)} rows), and {type(estimator).__name__} "
+            f"cannot: {cause_of(failed)} {fix}"
         )
 
 

@@ -12,17 +12,18 @@ from optuna.samplers import BaseSampler
 from sklearn.base import _fit_context, clone, is_classifier
 from sklearn.model_selection import check_cv, cross_validate
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures
 from sklearn.utils import _safe_indexing, check_random_state, get_tags, indexable
+from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import _check_method_params, check_is_fitted
 
+from .._routing import told_to_folds
 from .._validation import Count, Number, labelled_mask
 from ..exceptions import SktrainError
 from ..reproducibility import rng_scope, seed_parts
 from ._evaluate import FoldRunner, TrialRunner
 from ._fingerprint import fingerprint, fingerprint_data
-from ._loop import SearchLoop, nothing_finite
+from ._loop import SearchLoop, nothing_finite, tell_failures
 from ._overfit import check_folds, fold_baseline, overfit_report
 from ._progress import FitTasks, SearchProgress
 from ._pruning import choose_pruner, has_net
@@ -205,7 +206,8 @@ class OptunaSearchCV(BaseSearchCV):
         y : array-like of shape (n_samples,), optional
         **params : dict
             Metadata for the estimator's ``fit``, the scorer and the splitter (``sample_weight``, ``groups``,
-            ``label_end_times``), routed as in scikit-learn's searches.
+            ``label_end_times``, ``times``), routed as in scikit-learn's searches. While metadata routing is off,
+            ``label_end_times`` and ``times`` reach a splitter that takes them, and the estimator if it does.
 
         Returns
         -------
@@ -243,7 +245,7 @@ class OptunaSearchCV(BaseSearchCV):
         check_folds(self, X, y, splits, baseline, options)
         with quiet_optuna():
             records, seed, runner = self._search(space, X, y, params, cv, splits, options, tasks)
-        _warn_or_raise_about_fit_failures([fold for record in records for fold in record.folds], self.error_score)
+        tell_failures(records, self.error_score)
         if all(record.value is None for record in records):
             nothing_finite(records, runner)
         self._collect(records)
@@ -274,9 +276,21 @@ class OptunaSearchCV(BaseSearchCV):
         check_is_fitted(self)
         scoring = self.scoring if self.scoring is None or isinstance(self.scoring, str) else self.score.__func__
         search = clone(self).set_params(study_name=None)  # each outer fold is a study of its own, named by its rows
-        outer = cross_validate(search, X, y, cv=self.cv if cv is None else cv, scoring=scoring, params=params, error_score="raise")
+        outer = check_cv(self.cv if cv is None else cv, y, classifier=is_classifier(self.estimator))
+        if not _routing_enabled():
+            told = told_to_folds(self.estimator, outer, params)[1]
+            outer = list(outer.split(X, y, params.get("groups"), **told)) if told else outer
+        outer = cross_validate(search, X, y, cv=outer, scoring=scoring, params=params, error_score="raise")
         self.overfit_report_ = self.overfit_report_.with_nested(outer["test_score"])
         return outer["test_score"]
+
+    def _get_routed_params_for_fit(self, params):
+        """As scikit-learn's; while routing is off, folds are told of the ends of labels as well."""
+        routed = super()._get_routed_params_for_fit(params)
+        if not _routing_enabled():
+            routed.estimator.fit, told = told_to_folds(self.estimator, self.cv, routed.estimator.fit)
+            routed.splitter.split.update(told)
+        return routed
 
     def _check_settings(self):
         if self.n_trials is None and self.timeout is None:

@@ -92,6 +92,7 @@ _CONSTRAINTS = {
     "n_layers": [Count(1), None],
     "leakage_audit": ["boolean"],
     "skip_scaler_fit": ["boolean"],
+    "ablation": ["boolean"],
 }
 
 
@@ -168,6 +169,9 @@ class EnhancedTrainingConfig:
     skip_scaler_fit : bool, default=False
         Keep the scaling of the inputs that an earlier run in the same folder learned, also in a plain ``train``; else it is learned
         from the rows trained on.
+    ablation : bool, default=False
+        Score the model without each of its switches too, on the same walk-forward folds: focal loss, oversampling, dropout, weight
+        decay, gradient clipping, news and search, those that are on. As many walk-forward validations again as there are such switches.
 
     Raises
     ------
@@ -239,6 +243,7 @@ class EnhancedTrainingConfig:
     crosses_session: bool | None = None
     leakage_audit: bool = True
     skip_scaler_fit: bool = False
+    ablation: bool = False
 
     def __post_init__(self):
         if isinstance(self.models, str):
@@ -261,6 +266,7 @@ class EnhancedTrainingConfig:
                 f"train_ratio, val_ratio and test_ratio must sum to 1, got {self.train_ratio} + {self.val_ratio} + {self.test_ratio} = {total:g}."
             )
         self._check_models()
+        self._check_loss()
         self._check_threshold()
         self._check_times()
         if self.early_stopping_min_epochs > self.early_stopping_max_epochs:
@@ -272,6 +278,19 @@ class EnhancedTrainingConfig:
             raise SktrainError(
                 "use_pretrained_embeddings=True needs articles: set news to a CSV, JSONL or Parquet file."
             )
+        if self.ablation and not self.use_walk_forward:
+            raise SktrainError(
+                "ablation=True compares on walk-forward folds: set use_walk_forward=True, or leave it out."
+            )
+
+    def _check_loss(self):
+        alpha = self.focal_loss_alpha
+        if isinstance(alpha, (list, tuple)):
+            weight = Number(0, closed="neither")
+            if not alpha or not all(weight.is_satisfied_by(one) for one in alpha):
+                raise SktrainError(
+                    f"focal_loss_alpha={alpha!r} must hold one positive number for each class."
+                )
 
     def _check_models(self):
         if not self.models:
@@ -414,10 +433,10 @@ def _parse(source, loads, kind):
             raise SktrainError(f"config file {path} is a folder. Name a JSON or TOML file in it.")
         if not path.is_file():
             raise SktrainError(f"config file {path} does not exist.")
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes()
     try:
-        values = loads(text)
-    except ValueError as error:
+        values = loads(text if isinstance(text, str) else text.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
         raise SktrainError(
             f"{'config file ' + str(source) if is_file else 'config'} is not valid {kind}: {error}"
         ) from error

@@ -6,6 +6,7 @@ import time
 import numpy as np
 
 from .._sessions import SESSION, session_starts
+from ._ablation import switches_on
 from ._evidence import when
 from ._models import build_net, feature_steps
 from ._tasks import class_balance
@@ -48,6 +49,8 @@ def tell_plan(run):
         if config.use_hpo
         else ""
     )
+    if config.ablation:
+        searched += f"; the folds again without {', '.join(switches_on(config))}"
     say(
         f"plan: {', '.join(config.models)}; {folds}{searched}; at most {run.plan.epochs} epochs, "
         f"batches of {run.plan.rows_per_step(config)}; {about(estimate(run))}"
@@ -119,5 +122,6 @@ def _total(per_row, n_rows, config, plan):
     epochs = min(plan.epochs, usual, config.early_stopping_max_epochs)
     fit = np.sum(per_row) * n_rows * epochs
     folds = config.wf_folds * _USUAL_SHARE if config.use_walk_forward else 0
+    folds *= 1 + len(switches_on(config)) if config.ablation else 1
     search = config.hpo_n_trials * _INNER * per_row[0] * n_rows * epochs if config.use_hpo else 0
     return float((fit + search / 2) * (1 + folds))

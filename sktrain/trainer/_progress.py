@@ -1,10 +1,8 @@
 """What a run tells while it works: one line per stage on stderr, and a moving bar of epochs and folds on a terminal."""
 
 from contextlib import contextmanager
-import sys
 import time
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -16,12 +14,14 @@ from rich.progress import (
 )
 from skorch.callbacks import Callback
 
+from .._io import ProgressStream, progress_console
+
 __all__ = ["EpochWatch", "Reporter", "default_verbosity"]
 
 
 def default_verbosity():
     """1 where somebody watches the terminal, else 0."""
-    return int(sys.stderr.isatty())
+    return int(ProgressStream("stderr").isatty())
 
 
 class EpochWatch(Callback):
@@ -66,7 +66,7 @@ class Reporter:
     def __init__(self, verbose=0):
         self.verbose = verbose
         self.seconds = {}
-        self._console = Console(stderr=True, quiet=not verbose, highlight=False)
+        self._console = progress_console("stderr", quiet=not verbose, highlight=False)
         self._bar, self._task, self._name = None, None, ""
 
     def note(self, text):

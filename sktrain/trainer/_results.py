@@ -54,6 +54,7 @@ def record(run, found, status):
         "leakage_validation": found["leakage"],
         "walk_forward_results": fold_rows(found["folds"]),
         "nested": nested(found),
+        "ablation": found["ablation"],
         "hyperparameters": hyperparameters(run, training),
         "metrics_summary": metrics_summary(found, curves, reasons),
         "test_scores": test["scores"]["model"] if test else {},

@@ -76,6 +76,7 @@ def locked(folder):
     made = _make(folder)
     handle = None
     try:
+        _refuse_other_kinds(folder)
         handle = _acquire(folder)
         finish(folder)
         _refuse_foreign(folder)
@@ -92,8 +93,8 @@ def locked(folder):
 
 def _make(folder):
     """Make the folder, prove that it can be written, and say which folders were made, the innermost first."""
-    made = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
+        made = [one for one in (folder, *folder.parents) if not one.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
@@ -161,6 +162,17 @@ def _at_work(folder, text):
     return f"Another training is at work in {str(folder)!r}{who}."
 
 
+def _refuse_other_kinds(folder):
+    """A folder where a file of ours would stand, or the other way round, is found before any training, not after it."""
+    for name in (*FILES, LOCK, CHECKPOINTS, _NEXT, _WHOLE):
+        path, is_file = folder / name, name in FILES or name == LOCK
+        if path.exists() and not (path.is_file() if is_file else path.is_dir()):
+            raise PersistenceError(
+                f"{str(path)!r} is {'no regular file' if is_file else 'no folder'}, a run would write "
+                f"{'one' if is_file else 'into one'} of that name. Move it away, or choose another folder."
+            )
+
+
 def _refuse_foreign(folder):
     """Nothing that no run wrote is overwritten."""
     ours = _result_of(folder) is not None
@@ -175,7 +187,7 @@ def _result_of(folder):
     """The result of the run in ``folder``, or None where there is none or it is not ours."""
     try:
         found = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return (
         found if isinstance(found, dict) and "config" in found and "model_path" in found else None
@@ -205,7 +217,12 @@ def finish(folder):
     folder = Path(folder)
     whole = folder / _WHOLE
     if (whole / RESULT).is_file():  # moved last: without it all others are in place
-        own = json.loads((whole / RESULT).read_text(encoding="utf-8"))["files"]
+        own = _read_json(whole, RESULT).get("files")
+        if not isinstance(own, list):
+            raise PersistenceError(
+                f"{str(whole)!r}, left by a run that was killed, is damaged: its {RESULT} names no files. "
+                "Delete it, or choose another folder."
+            )
         for name in (*FILES, *_OLD_FILES):
             if name not in own:
                 (folder / name).unlink(missing_ok=True)  # of the old run
@@ -288,7 +305,7 @@ def _read_json(folder, name):
         )
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PersistenceError(f"{str(path)!r} is damaged: {error}.") from error
     if not isinstance(found, dict):
         raise PersistenceError(
@@ -304,7 +321,12 @@ def load_drift_reference(path):
     if not Path(path).exists():
         raise PersistenceError(f"No run: {str(path)!r} does not exist.")
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
-    result = read_result(folder)
+    alone = Path(path).is_file() and not (folder / RESULT).is_file()
+    result = {} if alone else read_result(folder)
+    if Path(path).is_file() and hash_of(path) != result.get("model_sha256"):
+        raise PersistenceError(
+            f"{str(path)!r} is not the model of a run. Name the folder of a run, or the {MODEL} in it."
+        )
     file = folder / DRIFT
     if not file.is_file():
         raise PersistenceError(

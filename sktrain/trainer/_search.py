@@ -4,6 +4,7 @@ A score of the searching model on a later fold is nested: its hyperparameters we
 """
 
 from dataclasses import replace
+import hashlib
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -12,15 +13,18 @@ from skorch.callbacks import Callback
 from ..exceptions import SktrainError
 from ._config import DEFAULTS, EnhancedTrainingConfig
 from ._models import FitPlan, build_model
+from ._run_folder import CHECKPOINTS
 from ._tasks import walk_forward_cv
 
 __all__ = [
     "SearchedModel",
     "build_search",
+    "fold_model",
     "found_params",
     "given_parameters",
     "inner_cv",
     "search_plan",
+    "trials_file",
 ]
 
 _DECAY = (1e-5, 1e-3)  # of the original
@@ -150,6 +154,38 @@ def found_params(found, given):
     if "weight_decay" not in given:
         best["callbacks__weight_decay__max"] = 10 * _DECAY[1]
     return tuple(best.items())
+
+
+def fold_model(run, config: EnhancedTrainingConfig, found: list):
+    """What a walk-forward fold fits: the model of ``config``, searched on the fold's own rows where it asks for a search.
+
+    Parameters
+    ----------
+    run : Run
+    config : EnhancedTrainingConfig
+        The run's, or the run's without one of its switches.
+    found : list
+        Filled with what the search of every fold found.
+
+    Returns
+    -------
+    Pipeline or SearchedModel
+        Unfitted.
+    """
+    plan = replace(run.plan, checkpoint_every=2**31, params=())
+    given = tuple(name for name in _NAMES if name in {*run.given, *given_parameters(config)})
+    if not config.use_hpo or len(given) == len(_NAMES):  # nothing is left to search
+        return build_model(config, plan)
+    return SearchedModel(config, plan, given, trials_file(run, config), found)
+
+
+def trials_file(run, config: EnhancedTrainingConfig):
+    """Where the trials of a run outlive its process; those without one of its switches stand apart, as they tell of another model."""
+    folder = run.folder / CHECKPOINTS
+    folder.mkdir(exist_ok=True)
+    if config == run.config:
+        return folder / "search.db"
+    return folder / f"search-{hashlib.sha256(config.to_json().encode()).hexdigest()[:12]}.db"
 
 
 def search_plan(config, **arguments):

@@ -8,7 +8,7 @@ from ..evaluation import all_class_probabilities, baselines, classification_scor
 from ..exceptions import MissingDependencyError, NotEnoughDataError
 from . import _incremental
 from ._models import build_model, feature_steps, nets_of
-from ._run_folder import CHECKPOINTS, DRIFT, MODEL, TRAINED
+from ._run_folder import DRIFT, MODEL, TRAINED
 from ._tasks import walk_forward_cv
 from ._verdicts import profit
 
@@ -45,15 +45,15 @@ def audit(run):
 
 def search(run):
     """Search the first net's parameters on the rows before the test block; the plan takes what was found."""
-    from ._search import StopAsked, build_search, found_params
+    from ._search import StopAsked, build_search, found_params, trials_file
 
     X, y = run.rows("train", "val")
     first, *others = run.config.models
     with run.reporter.stage(f"search, {run.config.hpo_n_trials} trials of {first}"):
         try:
-            found = build_search(run.config, run.plan, given=run.given, storage=_storage(run)).fit(
-                X, y
-            )
+            found = build_search(
+                run.config, run.plan, given=run.given, storage=trials_file(run, run.config)
+            ).fit(X, y)
         except StopAsked:
             return None
     if run.stopped():
@@ -64,12 +64,6 @@ def search(run):
             f"The search measured {first}; {', '.join(others)} were trained with the values found for it."
         )
     return found
-
-
-def _storage(run):
-    folder = run.folder / CHECKPOINTS
-    folder.mkdir(exist_ok=True)
-    return folder / "search.db"
 
 
 def fit(run, work, earlier):
@@ -116,15 +110,11 @@ def _save(model, path, **facts):
 
 def walk_forward(run):
     """A real fit and score per fold on the rows before the test block, beside baselines; searched anew in every fold where asked."""
-    from ._search import SearchedModel
+    from ._search import fold_model
 
-    config = run.config
+    config, found = run.config, []
     X, y = run.rows("train", "val")
-    plan, found = replace(run.plan, checkpoint_every=2**31), []
-    model = build_model(config, plan)
-    if config.use_hpo:
-        model = SearchedModel(config, replace(plan, params=()), run.given, _storage(run), found)
-    estimators = {"model": model, **baselines(feature_steps(config, run.plan)[0][1])}
+    estimators = {"model": fold_model(run, config, found), **baselines(feature_steps(config, run.plan)[0][1])}
     with run.reporter.stage("walk-forward", total=config.wf_folds) as advance:
         try:
             folds = fold_scores(

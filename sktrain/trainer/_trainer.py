@@ -14,6 +14,7 @@ from .._validation import Number, check_count
 from ..exceptions import SktrainError
 from ..reproducibility import DeterministicTrainingConfig
 from . import _incremental, _results, _stages, _started
+from ._ablation import ablate
 from ._checks import check_features, check_folds
 from ._config import DEFAULTS, EnhancedTrainingConfig
 from ._models import FitPlan, with_config_news
@@ -116,7 +117,7 @@ class EnhancedTrainer:
             ``epochs_completed``, ``best_train_loss``, ``best_val_loss``, ``best_val_accuracy``, ``model_path`` (None when no net was
             trained), ``leakage_validation``, ``walk_forward_results`` (one mapping per fold), ``hyperparameters`` (those the nets
             were trained with), ``metrics_summary``, ``test_scores``, ``drift``, ``compression``, ``incremental``, ``nested`` (scores
-            and parameters per fold of a search inside each fold, or None), ``interval``, ``profit``, ``class_balance``,
+            and parameters per fold of a search inside each fold, or None), ``ablation`` (a mapping per switch, or None), ``interval``, ``profit``, ``class_balance``,
             ``missing_stocks``, ``warnings``, ``verdict``, ``config``.
 
         Raises
@@ -212,6 +213,7 @@ class EnhancedTrainer:
             "work": work,
             "folds": None,
             "nested": [],
+            "ablation": None,
             "drift": {},
             "compression": {},
             "test": None,
@@ -227,6 +229,8 @@ class EnhancedTrainer:
             )
         elif config.use_walk_forward and not run.stopped():
             found["folds"], found["nested"] = _stages.walk_forward(run)
+            if config.ablation and found["folds"] is not None and not run.stopped():
+                found["ablation"] = ablate(run, found["folds"])
         found["drift"] = (
             _stages.drift(run, work, found["training"]) if config.use_drift_detection else {}
         )

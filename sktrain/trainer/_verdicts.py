@@ -12,6 +12,9 @@ __all__ = ["constant_model", "next_steps", "one_sided_labels", "profit", "verdic
 _STRONG_EVIDENCE = 10.0
 _SAME_ANSWER = 0.99  # share of rows with one answer from which a model is called constant
 COST = 0.001  # ten basis points of each unit of turnover
+#: Returns from which a Sharpe ratio's spread is told: it takes in the sample kurtosis, whose own standard error √(24 / n) (Fisher
+#: 1930) is below one half from here on.
+_FEWEST_RETURNS = 100
 
 
 def one_sided_labels(task, config):
@@ -160,7 +163,7 @@ def profit(probabilities, classes, bars, *, n_trials=1):
     Returns
     -------
     dict
-        Plain figures and the two wealth curves.
+        Plain figures and the two wealth curves; ``no_sharpe`` says why ``deflated_sharpe`` is None.
     """
     import pandas as pd
 
@@ -170,9 +173,8 @@ def profit(probabilities, classes, bars, *, n_trials=1):
         return {}
     frame = pd.DataFrame(probabilities, index=bars.index, columns=list(classes))
     sides = {0: -1.0, 1: 0.0, 2: 1.0}
-    own = profit_and_loss(
-        to_positions(frame, sides=[sides[int(one)] for one in classes]), bars, cost=COST
-    )
+    positions = to_positions(frame, sides=[sides[int(one)] for one in classes])
+    own = profit_and_loss(positions, bars, cost=COST)
     held = profit_and_loss(np.ones(len(bars)), bars, cost=COST)
     figures = {}
     for name, one in (("model", own), ("buy and hold", held)):
@@ -185,15 +187,15 @@ def profit(probabilities, classes, bars, *, n_trials=1):
         }
     flat = float(np.std(own.returns)) == 0
     sharpe = None if flat else own.sharpe()
-    deflated = None
-    if sharpe is not None and len(own.returns) > 3:
-        moments = {"skew": sharpe.skew, "kurtosis": sharpe.kurtosis}
+    deflated, unknown = None, _why_no_sharpe(positions, own.returns)
+    if unknown is None:
         deflated = deflated_sharpe_ratio(
             sharpe,
             len(own.returns),
             n_trials=n_trials,
             trials_variance=1 / len(own.returns) if n_trials > 1 else 0.0,
-            **moments,
+            skew=sharpe.skew,
+            kurtosis=sharpe.kurtosis,
         )
     times = pd.DatetimeIndex(own.returns.index.get_level_values(-1))
     return {
@@ -201,6 +203,21 @@ def profit(probabilities, classes, bars, *, n_trials=1):
         "n_trials": n_trials,
         "sharpe": None if sharpe is None else float(sharpe),
         "deflated_sharpe": None if deflated is None else float(deflated),
+        "no_sharpe": unknown,
         "times": times.as_unit("ns").asi8.tolist(),
         **figures,
     }
+
+
+def _why_no_sharpe(positions, returns):
+    """Why nothing can be said of the skill behind these positions; None where something can."""
+    if not np.any(positions):
+        return "the model traded nothing"
+    counts = np.unique(np.asarray(positions), return_counts=True)[1]
+    if counts.max() >= _SAME_ANSWER * counts.sum():
+        return "the model held one position throughout, so its return tells of the market, not of the model"
+    if float(np.std(returns)) == 0:
+        return "every return was the same"
+    if len(returns) < _FEWEST_RETURNS:
+        return f"{len(returns)} returns are too few, at least {_FEWEST_RETURNS} are needed"
+    return None

@@ -3,6 +3,7 @@
 import re
 
 __all__ = [
+    "ablation_rows",
     "compression_rows",
     "date",
     "epochs",
@@ -82,6 +83,45 @@ def score_table(result, head):
         )
     kept = [place for place in range(len(head)) if not place or any(row[place] for row in rows)]
     return [head[place] for place in kept], [[row[place] for place in kept] for row in rows]
+
+
+ABLATION_HEAD = ("without", "balanced accuracy", "the switch adds", "95 % interval")
+
+
+def ablation_rows(rows):
+    """What each switch adds, in points of balanced accuracy, and what that says; two sequences.
+
+    Parameters
+    ----------
+    rows : list of dict
+        The ``ablation`` of a result.
+
+    Returns
+    -------
+    cells : list of tuples of str
+        A row per switch under ``ABLATION_HEAD``.
+    sentence : str
+    """
+    cells = [
+        (
+            row["switch"],
+            percent(row["score"]),
+            f"{row['gain']:+.1%}",
+            f"{row['low']:+.1%} to {row['high']:+.1%}",
+        )
+        for row in rows
+    ]
+    helps = [row["switch"] for row in rows if row["low"] > 0]
+    hurts = [row["switch"] for row in rows if row["high"] < 0]
+    said = [
+        f"{name}: {', '.join(found)}."
+        for name, found in (("Helps beyond noise", helps), ("Hurts beyond noise", hurts))
+        if found
+    ]
+    sentence = " ".join(said) or "No switch makes a difference beyond noise."
+    if len(rows) > 1:
+        sentence += f" {len(rows)} intervals were looked at: one in twenty misses by luck."
+    return cells, sentence
 
 
 def regime_rows(folds):
@@ -216,6 +256,6 @@ def profit_sentence(earned):
         f"(largest fall {model['max_drawdown']:.1%}), holding the market {market['total_return']:+.1%} ({market['max_drawdown']:.1%}). "
     )
     if earned["deflated_sharpe"] is None:
-        return f"{said}The model traded nothing, so it has no Sharpe ratio."
+        return f"{said}Whether that is skill cannot be told: {earned['no_sharpe']}."
     trials = f"the best of {earned['n_trials']} trials" if earned["n_trials"] > 1 else "one trial"
     return f"{said}The chance that its Sharpe ratio is truly above what luck gives {trials} (deflated Sharpe ratio) is {earned['deflated_sharpe']:.0%}."

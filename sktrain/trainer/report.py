@@ -12,6 +12,7 @@ import pandas as pd
 
 from .._io import atomic_write
 from .._optional import require
+from ..exceptions import PersistenceError
 from ..plotting import (
     CompressionDisplay,
     DriftDisplay,
@@ -21,7 +22,7 @@ from ..plotting import (
 )
 from . import _words
 from ._page import EquityPicture, VerdictPicture, bullets, page, paragraph, picture, section, table
-from ._run_folder import read_evidence, read_result
+from ._run_folder import EVIDENCE, RESULT, read_evidence, read_result
 from ._verdicts import next_steps
 
 __all__ = ["write_report"]
@@ -57,6 +58,7 @@ def write_report(run, out=None):
         _data,
         _folds,
         _nested,
+        _ablation,
         _test,
         _profit,
         _learning,
@@ -66,8 +68,14 @@ def write_report(run, out=None):
         _compression,
         _origin,
     )
-    body = "".join(part(result, evidence) for part in parts)
-    html = page(f"sktrain run: {result['data']['name']}", result["verdict"], body)
+    try:
+        body = "".join(part(result, evidence) for part in parts)
+        html = page(f"sktrain run: {result['data']['name']}", result["verdict"], body)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise PersistenceError(
+            f"{str(run)!r} holds a {RESULT} or {EVIDENCE} that no run of this version wrote, or that was changed: "
+            f"{type(error).__name__} {error}. Train again."
+        ) from error
     target = Path(out) if out is not None else run / "report.html"
     atomic_write(target, html.encode())
     return target
@@ -213,6 +221,22 @@ def _nested(result, evidence):
         "Nested search",
         paragraph(text),
         table(("fold", "score", "score inside the search", "found"), rows),
+    )
+
+
+def _ablation(result, evidence):
+    if not result.get("ablation"):
+        return ""
+    cells, sentence = _words.ablation_rows(result["ablation"])
+    text = (
+        "The model without one of its switches at a time, fitted anew on the same walk-forward folds; "
+        "the gain is with the switch minus without it, in points of balanced accuracy."
+    )
+    return section(
+        "What each switch adds",
+        paragraph(text),
+        table(_words.ABLATION_HEAD, cells),
+        paragraph(sentence),
     )
 
 

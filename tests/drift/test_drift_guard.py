@@ -1,5 +1,6 @@
 from contextlib import nullcontext
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -325,8 +326,6 @@ def test_parameters_set_later_count(rng):
 
 
 def test_a_guard_goes_on_from_its_file(rng, tmp_path):
-    import joblib
-
     from sktrain import load, save
 
     frame = pd.DataFrame(rng.normal(size=(700, 3)), pd.date_range("2020", periods=700), list("abc"))
@@ -341,6 +340,42 @@ def test_a_guard_goes_on_from_its_file(rng, tmp_path):
         again.partial_fit(frame[500:600], y[500:600])
         np.testing.assert_array_equal(again.predict_proba(frame), model.predict_proba(frame))
         pd.testing.assert_frame_equal(again.log_, model.log_)
+
+
+def test_a_guard_of_lazy_windows_goes_on_from_its_file(tmp_path):
+    """The file holds the rows that remembered windows stand on, not the whole history, and how
+    far labels look ahead."""
+    from sktrain import (
+        AdaptiveLabeler,
+        BarFeatures,
+        MLPNetClassifier,
+        SlidingWindow,
+        load,
+        save,
+    )
+    from sktrain.datasets import load_sp500
+
+    bars, y = AdaptiveLabeler(horizon=3, scaling="sigma").fit_resample(load_sp500().iloc[-2000:])
+    windows = SlidingWindow(4).fit_transform(BarFeatures(windows=(5,)).fit_transform(bars))
+    net = MLPNetClassifier(max_epochs=1, module__hidden_size=4, module__n_layers=1, random_state=0)
+    rows = [np.arange(600, 900), np.arange(900, 1200), np.arange(1200, 1500)]
+    model = guard(net, on_drift="warn", watch_performance=False)
+    model.fit(windows[rows[0]], y.iloc[rows[0]])
+    places = {"joblib": tmp_path / "guard.joblib", "file": tmp_path / "guard.sktrain"}
+    joblib.dump(model, places["joblib"])
+    save(model, places["file"], optimizer=True)
+    opened = {"joblib": joblib.load(places["joblib"]), "file": load(places["file"])}
+    model.partial_fit(windows[rows[1]], y.iloc[rows[1]])
+    for name, again in opened.items():
+        kept, labels = again.memory_.last(2000)
+        assert len(kept.base) == 303  # three rows more than windows
+        np.testing.assert_array_equal(kept.gather(), windows[rows[0]].gather())
+        assert kept.index.equals(y.index[rows[0]])
+        assert labels.attrs["label_horizon"] == 3
+        assert again.partial_fit(windows[rows[1]], y.iloc[rows[1]]).log_.equals(model.log_), name
+        np.testing.assert_allclose(
+            again.predict_proba(windows[rows[2]]), model.predict_proba(windows[rows[2]]), atol=1e-6
+        )
 
 
 def test_a_guard_without_partial_fit_still_predicts(rng):

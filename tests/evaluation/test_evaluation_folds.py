@@ -77,6 +77,16 @@ def _table(model, rival):
     return FoldScores(pd.DataFrame(rows), np.array([500] * 5), np.array([100] * 5), ("model", "rival"), np.zeros(5))
 
 
+def test_no_interval_leaves_what_a_score_can_be():
+    """Folds far apart: the t interval of their mean reaches below 0 and above 1."""
+    table = _table([0.02, 0.98, 0.02, 0.98, 0.5], [0.4, 0.5, 0.6, 0.5, 0.5])
+    low, high = table.interval()
+    assert (low, high) == (0.0, 1.0)
+    assert "[0.000, 1.000]" in table.verdict()
+    assert -1 <= table.difference(table.names[1]).low < table.difference(table.names[1]).high <= 1
+    assert table.interval("log_loss").low >= 0
+
+
 def test_the_verdict_follows_the_interval():
     chance = [0.34, 0.32, 0.33, 0.35, 0.33]
     assert "no edge shown" in _table([0.36, 0.31, 0.35, 0.33, 0.34], chance).verdict()

@@ -1,5 +1,6 @@
 """A training killed at any moment ends, resumed, with the weights of an uninterrupted one."""
 
+import copy
 from functools import partial
 import hashlib
 import io
@@ -68,6 +69,20 @@ def test_resumed_training_equals_uninterrupted(rows, tmp_path, every, epoch, mon
     assert digest(again) == digest(whole)
     assert again.history[:, "valid_loss"] == whole.history[:, "valid_loss"]
     assert (again.stop_reason_, again.n_epochs_) == (whole.stop_reason_, whole.n_epochs_)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 7])
+def test_the_last_epoch_of_an_update_is_saved_however_rarely_epochs_are(rows, tmp_path, every):
+    X, y = rows
+    keep = ("keep", TrainingCheckpoint(tmp_path, every=every))
+    net = MLPNetClassifier(random_state=0, max_epochs=20, update_epochs=5, callbacks=[keep])
+    net.fit(X, y)
+    before = copy.deepcopy(net)
+    net.partial_fit(X[::-1], y)
+    again = before.partial_fit(X[::-1], y)
+    assert dict(net.callbacks_)["keep"].resumed_epochs_ == 0
+    assert dict(again.callbacks_)["keep"].resumed_epochs_ == 5
+    assert digest(again) == digest(net)
 
 
 def test_other_rows_or_parameters_do_not_resume(rows, tmp_path):

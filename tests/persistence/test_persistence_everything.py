@@ -33,6 +33,7 @@ from sktrain import (
     MLPNetClassifier,
     ModelPruner,
     OptunaSearchCV,
+    PooledClassifier,
     ReduceOnPlateau,
     SlidingWindow,
     StopFlag,
@@ -63,8 +64,6 @@ def net(**params):
 
 def models():
     """Name -> unfitted model of every kind that holds others."""
-    from sktrain import search
-
     made = {
         "guard": DriftGuard(make_pipeline(StandardScaler(), SGDClassifier(loss="log_loss", random_state=0))),
         "guard of a net": DriftGuard(Pipeline([("window", SlidingWindow(lookback=3)), ("net", GRUClassifier(**SMALL))])),
@@ -79,13 +78,12 @@ def models():
         "grid": GridSearchCV(net(), {"lr": [1e-3, 1e-2]}, cv=TimeSeriesSplit(2)),
         "resampled": ResampledClassifier(net()),
         "resampled by imblearn": ResampledClassifier(LogisticRegression(), SMOTE(random_state=0)),
+        "pooled": PooledClassifier([("net", net()), ("linear", LogisticRegression())]),
         "stacking": StackingClassifier([("net", net()), ("tree", LogisticRegression())], final_estimator=LogisticRegression(), cv=2),
         "calibrated": CalibratedClassifierCV(net(), cv=2),
         "detector first": make_pipeline(DriftDetector(on_drift="ignore"), LogisticRegression()),
         "vectors": SVC(),
     }  # fmt: skip
-    if hasattr(search, "PooledClassifier"):
-        made["pooled"] = search.PooledClassifier(net())
     return made
 
 
@@ -128,6 +126,7 @@ def public_estimators():
 def test_every_public_estimator_can_be_saved_before_it_is_fitted(name, tmp_path):
     cls = public_estimators()[name]
     needed = {"estimator": LogisticRegression(), "param_distributions": {"C": (0.1, 1.0)}}
+    needed["estimators"] = [("linear", LogisticRegression())]
     from inspect import Parameter, signature
 
     given = {one.name: needed[one.name] for one in signature(cls).parameters.values() if one.default is Parameter.empty and one.name in needed}

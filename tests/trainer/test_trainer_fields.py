@@ -121,6 +121,7 @@ ROWS = {  # field: (other fields, value, probe, expected at the default, expecte
     "hidden_size": ({}, 16, net("module__hidden_size"), 32, 16),
     "n_layers": ({}, 3, net("module__n_layers"), 1, 3),
     "leakage_audit": ({}, True, result("leakage_validation"), OFF, ON),
+    "ablation": ({"use_walk_forward": True}, True, result("ablation"), OFF, ON),
 }
 ELSEWHERE = {  # held by tests of their own
     "drift_psi_threshold": "test_drift_thresholds_reach_the_detector",
@@ -146,6 +147,7 @@ def runs(tmp_path_factory):
     on = {
         **TINY, "use_walk_forward": True, "use_drift_detection": True, "leakage_audit": True, "prune_after_training": True,
         "quantize_model": True, "quantization_bits": 4, "pruning_sparsity": 0.3, "use_hpo": True, "hpo_n_trials": 2, "wf_min_samples_per_fold": 30,
+        "ablation": True, "gradient_clip_value": None, "max_gradient_norm": None,
     }  # fmt: skip
     found = {}
     for name, chosen in ((OFF, TINY), (ON, on)):

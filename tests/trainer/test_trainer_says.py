@@ -58,12 +58,12 @@ def test_a_constant_model_is_named():
 
 
 def test_profit_is_a_loop_over_closes():
-    bars = make_market(60, random_state=0).bars
-    sides = np.resize([1, 1, -1, 0], 60)
+    bars = make_market(160, random_state=0).bars
+    sides = np.resize([1, 1, -1, 0], 160)
     probabilities = np.eye(3)[sides + 1]
     close, wealth, held = bars["close"].to_numpy(), [], 0.0
     value = 1.0
-    for t in range(59):
+    for t in range(159):
         value *= 1 + sides[t] * (close[t + 1] / close[t] - 1) - 0.001 * abs(sides[t] - held)
         held = sides[t]
         wealth.append(value)
@@ -77,6 +77,18 @@ def test_a_model_that_never_trades_has_no_sharpe_ratio():
     flat = profit(np.tile([0.0, 1.0, 0.0], (30, 1)), np.array([0, 1, 2]), make_market(30, random_state=0).bars)
     assert flat["deflated_sharpe"] is None
     assert "traded nothing" in _words.profit_sentence(flat)
+
+
+@pytest.mark.parametrize(
+    "n_rows, sides, reason",
+    [(57, [-1], "one position throughout"), (300, [1], "one position throughout"), (57, [1, -1, 0], "56 returns are too few")],
+)
+def test_a_deflated_sharpe_ratio_that_cannot_be_told_is_not_told(n_rows, sides, reason):
+    probabilities = np.eye(3)[np.resize(sides, n_rows) + 1]
+    found = profit(probabilities, np.array([0, 1, 2]), make_market(n_rows, random_state=0).bars)
+    assert found["deflated_sharpe"] is None
+    assert reason in _words.profit_sentence(found)
+    assert "deflated" not in _words.profit_sentence(found)
 
 
 def test_what_was_given_is_kept_out_of_the_search():

@@ -1,0 +1,154 @@
+"""The last block of times, held back to judge on: rows and labels enter, which train and which judge leaves."""
+
+from dataclasses import dataclass
+import warnings
+
+import numpy as np
+
+from ._spans import cut_blocks
+from ._validation import label_spans, said_horizon, synthetic_rows
+from .exceptions import ResamplingWarning, UnknownHorizonWarning
+
+__all__ = ["FEWEST", "ValidationBlock", "last_block"]
+
+FEWEST = 20  # rows a validation loss needs before it is worth stopping by
+_KEPT = 0.5  # share of the rows that must remain to train on
+
+
+@dataclass(frozen=True)
+class ValidationBlock:
+    """Row numbers to train on and to validate on (None: no validation, ``reason`` says why)."""
+
+    train: np.ndarray
+    valid: np.ndarray | None
+    n_purged: int = 0
+    reason: str | None = None
+    share: float = 1.0  # independent rows per validation row: overlapping labels repeat themselves
+    horizon: int | str | None = (
+        None  # what labels were said to look ahead: bars, or a length of time
+    )
+
+    def summary(self):
+        """One line."""
+        if self.valid is None:
+            return f"{len(self.train)} training rows, no validation: {self.reason}"
+        parts = (len(self.train), self.n_purged, len(self.valid))
+        return "{} training rows, {} purged, {} validation rows".format(*parts)
+
+
+def last_block(
+    X,
+    y,
+    codes,
+    *,
+    fraction,
+    horizon=None,
+    label_end_times=None,
+    times=None,
+    caller="fit",
+    stacklevel=6,
+):
+    """Cut the last ``fraction`` of unique times off the rows, and purge what overlaps it.
+
+    Rows that a resampler marked as synthetic never stand in the validation block.
+
+    Parameters
+    ----------
+    X, y : the caller's data
+        Only index and attrs are read. Without times, row order is time.
+    codes : ndarray of int, shape (n,)
+        Class of each row; every class must remain in training.
+    fraction : float
+        Share of unique times to validate on.
+    horizon : int, Timedelta or str, optional
+        What a label looks ahead; default what y says, else what X says.
+    label_end_times : array-like of shape (n,), optional
+        Times at which the labels were known.
+    times : DatetimeIndex or MultiIndex of length n, optional
+        When the rows are, where their index was taken away.
+    caller : str
+        Name for the warnings.
+    stacklevel : int
+        Of the warnings.
+
+    Returns
+    -------
+    ValidationBlock
+
+    Warns
+    -----
+    UnknownHorizonWarning
+        Nothing tells how far labels look ahead, so nothing was purged.
+    ResamplingWarning
+        The last rows stand class by class, as over-samplers append them: they are not validated on.
+    """
+    n = len(codes)
+    everything = np.arange(n)
+    told = said_horizon(X, y, horizon)
+    if fraction * n < FEWEST:
+        reason = f"{fraction:.0%} of {n} rows are fewer than {FEWEST}"
+        return ValidationBlock(everything, None, reason=reason, horizon=told)
+    known = {"horizon": horizon, "label_end_times": label_end_times, "times": times}
+    spans, axis = label_spans(X, y, **known, caller=caller, strict=False, warn=False)
+    n_times = len(spans.axis)
+    first = n_times - max(1, round(fraction * n_times))
+    if first < 1:
+        return ValidationBlock(everything, None, reason="all rows share one time", horizon=told)
+    cut = cut_blocks(spans, [(first, n_times - 1)], np.ones(n, dtype=bool))
+    valid = np.flatnonzero((spans.codes >= first) & ~synthetic_rows(X, y))
+    train = np.flatnonzero(cut.train)
+    appended = axis.index is None and _stand_class_by_class(codes, valid)
+    reason = _unfit(codes, train, valid, appended)
+    if appended:
+        message = (
+            f"{caller} validates on nothing: the rows carry no times and the last {len(valid)} of "
+            "them stand class by class, as over-samplers append synthetic rows. Resample with "
+            "WindowSMOTE, ResampledClassifier or apply_smote, or give rows "
+            "in order of time."
+        )
+        warnings.warn(message, ResamplingWarning, stacklevel=stacklevel)
+    elif reason is None and spans.source is None:
+        message = (
+            f"{caller} does not know how far the labels look ahead, so the {len(valid)} rows it "
+            "validates on are not purged. Pass labels of a sktrain labeler, label_end_times=..., or "
+            "horizon=... (0 for labels known at once)."
+        )
+        warnings.warn(message, UnknownHorizonWarning, stacklevel=stacklevel)
+    if reason is not None:
+        return ValidationBlock(everything, None, reason=reason, horizon=told)
+    lengths = np.searchsorted(spans.axis, spans.end[valid], "right") - 1 - spans.codes[valid]
+    share = 1 / max(1.0, float(np.median(lengths)))
+    return ValidationBlock(train, valid, int(cut.purged.sum()), share=share, horizon=told)
+
+
+def _unfit(codes, train, valid, appended):
+    """Why rows cannot be divided like this, or None."""
+    if len(train) < _KEPT * len(codes) or len(valid) < FEWEST:
+        return f"purging would leave {len(train)} of {len(codes)} rows to train on"
+    if len(np.unique(codes[train])) < len(np.unique(codes)):
+        return "a class stands in the last block only"
+    if appended:
+        return "the last rows stand class by class, as resampled rows do"
+    return "the last block holds a single class" if len(np.unique(codes[valid])) < 2 else None
+
+
+_SHORTEST = (
+    8  # rows of one class in a row before they can be told from chance (2**-7 for two classes)
+)
+_LONGER = 2  # times the longest run before them
+
+
+def _stand_class_by_class(codes, valid):
+    """Whether the last rows form at most one run per class, or end in runs far longer than before."""
+    last = codes[valid]
+    if np.count_nonzero(np.diff(last)) + 1 == len(np.unique(last)):
+        return True
+    edges = np.flatnonzero(np.diff(codes)) + 1
+    lengths = np.diff(np.concatenate([[0], edges, [len(codes)]]))
+    _, counts = np.unique(codes, return_counts=True)
+    longer = 1 if counts.min() == counts.max() else _LONGER  # equal classes are a sampler's mark
+    for appended in range(1, len(counts)):  # the largest class gets no rows
+        tail, before = lengths[-appended:], lengths[:-appended]
+        if tail.max() >= _SHORTEST and tail.max() > longer * before.max(initial=0):
+            return True
+    return False

@@ -1,0 +1,346 @@
+"""PooledClassifier: classifiers enter, one leaves that averages their probabilities with learned weights.
+
+Weights are learned where stacking in order of time can learn them: on the last block of rows, purged of
+labels that reach into it, which the members did not see.
+"""
+
+from numbers import Integral
+import warnings
+
+from joblib import Parallel, delayed
+import numpy as np
+import pandas as pd
+from sklearn.base import ClassifierMixin, clone
+from sklearn.ensemble._base import _BaseHeterogeneousEnsemble
+from sklearn.utils import Bunch, _safe_indexing
+from sklearn.utils._param_validation import Interval
+from sklearn.utils._repr_html.estimator import _VisualBlock
+from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+)
+
+from .._last_block import last_block
+from .._routing import metadata_rows, routed_params
+from .._validation import BarsOrTime, Count, Number
+from ..exceptions import SktrainError, SktrainWarning
+from ..reproducibility import draw_seed, seed_parts
+from ._weights import pool_weights
+
+__all__ = ["PooledClassifier"]
+
+_PRIOR = "prior"
+
+
+class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
+    """A weighted average of classifiers' probabilities, the weights learned in order of time.
+
+    A linear opinion pool (Stone 1961) with the weights that minimise the log loss on the last block
+    of rows, as stacking and the super learner (van der Laan, Polley & Hubbard 2007) choose them on
+    held-out folds. Members are fitted on the rows before the block, without those whose label is
+    not known when it begins; then, with the weights fixed, on all rows. The class shares of the
+    training rows are always a member: where nothing can be found, they get the weight.
+
+    Parameters
+    ----------
+    estimators : list of (str, classifier)
+        Members with ``predict_proba``. ``"drop"`` in place of one leaves it out. The name
+        ``"prior"`` is taken.
+    valid_fraction : float in (0, 1), default=0.2
+        Share of the unique times, the last ones, that the weights are learned on.
+    horizon : int, Timedelta or str, optional
+        Bars, or the time such as ``"5D"``, a label looks ahead, for labels that do not say so
+        themselves.
+    refit : bool, default=True
+        Whether members are fitted once more, on all rows. Without, those stay that the weights were
+        learned for, which never saw the last block.
+    n_jobs : int, optional
+        Members fitted at the same time, through joblib.
+    random_state : int, RandomState or None, default=None
+        Seeds every ``random_state`` left None in the members; what has a seed keeps it.
+
+    Attributes
+    ----------
+    estimators_ : list of classifier
+        Fitted members, without those dropped.
+    names_ : list of str
+        Their names.
+    named_estimators_ : Bunch
+        Members by name.
+    weights_ : ndarray of shape (n_members + 1,)
+        Weight of each member of ``estimators_``; the last is the prior's. They sum to 1.
+    named_weights_ : dict
+        Weights by name.
+    prior_ : ndarray of shape (n_classes,)
+        Shares of the classes among all rows, as weighted; each class is counted once more, so that
+        none is impossible (Laplace).
+    validation_ : ValidationBlock
+        The rows that weights were learned on; ``validation_.valid`` is None where that was not
+        possible: then members and prior count alike, and a warning says why.
+    classes_ : ndarray of shape (n_classes,)
+    n_features_in_, feature_names_in_
+        As of the members.
+
+    See Also
+    --------
+    sklearn.ensemble.VotingClassifier : Weights are given, not learned.
+    sklearn.ensemble.StackingClassifier : Learns them on folds in which the future predicts the
+        past.
+
+    Notes
+    -----
+    On the block the prior is the one of the rows before it. Labels that overlap in time count as
+    the independent rows they are worth: as one in so many as the median label lasts bars.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sktrain import BarFeatures, MLPNetClassifier, PooledClassifier
+    >>> from sktrain.datasets import make_market
+    >>> market = make_market(600, signal=0.8, random_state=0)
+    >>> X = BarFeatures().fit_transform(market.bars).fillna(0)
+    >>> linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.01))
+    >>> net = MLPNetClassifier(max_epochs=5, random_state=0)
+    >>> pool = PooledClassifier([("linear", linear), ("net", net)]).fit(X, market.y)
+    >>> list(pool.named_weights_), bool(pool.named_weights_["prior"] < 0.2)
+    (['linear', 'net', 'prior'], True)
+    """
+
+    __metadata_request__fit = {"sample_weight": UNUSED, "label_end_times": True, "times": True}
+
+    _parameter_constraints: dict = {
+        "estimators": [list, tuple],
+        "valid_fraction": [Number(0, 1, closed="neither")],
+        "horizon": [BarsOrTime(0), None],
+        "refit": ["boolean"],
+        "n_jobs": [Count(1), Interval(Integral, None, -1, closed="right"), None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimators,
+        *,
+        valid_fraction=0.2,
+        horizon=None,
+        refit=True,
+        n_jobs=None,
+        random_state=None,
+    ):
+        super().__init__(estimators=estimators)
+        self.valid_fraction = valid_fraction
+        self.horizon = horizon
+        self.refit = refit
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """What each member's ``fit`` requests is routed to it; end times and times are also used here."""
+        router = MetadataRouter(owner=self).add_self_request(self)
+        for name, member in self.estimators:
+            mapping = MethodMapping().add(caller="fit", callee="fit")
+            router.add(**{name: member}, method_mapping=mapping)
+        return router
+
+    def fit(
+        self, X, y, sample_weight=None, *, label_end_times=None, times=None, **params
+    ) -> "PooledClassifier":
+        """Fit the members before the last block, learn the weights on it, fit the members on all.
+
+        Parameters
+        ----------
+        X : DataFrame, WindowedArray or array-like of length n
+            Rows as the members take them. Without times in its index, row order is the order of
+            time.
+        y : array-like of shape (n,)
+        sample_weight : array-like of shape (n,), optional
+            Weighs the rows in every member, in the prior and in what the weights are learned from.
+        label_end_times : array-like of shape (n,), optional
+            When each label is known; also passed to members that take it.
+        times : DatetimeIndex or MultiIndex (symbol, time) of length n, optional
+            When the rows are, where their index was taken away; also passed to members that take it.
+        **params : dict
+            More metadata, for members that request it (scikit-learn's routing), else for every member.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        SktrainError
+            A member without ``predict_proba``, or metadata that a member does not take.
+
+        Warns
+        -----
+        SktrainWarning
+            There is no block to learn weights on.
+        """
+        self._validate_params()
+        y = _target(y, type(self).__name__)
+        X = X if hasattr(X, "shape") else np.asarray(X)
+        check_consistent_length(X, y)
+        members = self._members()
+        weight = None
+        if sample_weight is not None:
+            weight = _check_sample_weight(sample_weight, np.empty((len(y), 1)), dtype=np.float64)
+        known = {"label_end_times": label_end_times, "times": times}
+        given = {"sample_weight": weight, **known, **params}
+        routed = [
+            routed_params(self, member, "fit", given, part=name, offered=tuple(known))
+            for name, member in members.items()
+        ]
+        classes, codes = np.unique(np.asarray(y), return_inverse=True)
+        codes = codes.reshape(-1)
+        weight = np.ones(len(codes)) if weight is None else weight
+        block = last_block(
+            X,
+            y,
+            codes,
+            fraction=self.valid_fraction,
+            horizon=self.horizon,
+            caller=type(self).__name__,
+            stacklevel=3,
+            **known,
+        )
+        weights, fitted = self._learn(X, y, codes, weight, members, routed, block)
+        if self.refit or block.valid is None:
+            fitted = self._fitted(X, y, members, routed)
+        self._keep(members, fitted, weights, classes, _shares(codes, weight, len(classes)), block)
+        return self
+
+    def _members(self):
+        """Members that are not dropped, by name, seeded where the pool has a seed."""
+        self._validate_estimators()
+        members = {name: member for name, member in self.estimators if member != "drop"}
+        if _PRIOR in members:
+            raise SktrainError('estimators: the name "prior" is taken by the class shares. Use another.')
+        for name, member in members.items():
+            if not hasattr(member, "predict_proba"):
+                raise SktrainError(
+                    f"estimators: {name!r} is a {type(member).__name__}, which has no predict_proba. "
+                    "Wrap it in CalibratedClassifierCV, or leave it out."
+                )
+        if self.random_state is None:
+            return members
+        seed = draw_seed(self.random_state)
+        return {
+            name: seed_parts(clone(member), [seed, place])
+            for place, (name, member) in enumerate(members.items())
+        }
+
+    def _fitted(self, X, y, members, routed):
+        return Parallel(n_jobs=self.n_jobs)(
+            delayed(_fit)(clone(member), X, y, params)
+            for member, params in zip(members.values(), routed)
+        )
+
+    def _learn(self, X, y, codes, weight, members, routed, block):
+        """Weights of members and prior, and the members that they were learned for."""
+        if block.valid is None:
+            warnings.warn(
+                f"PooledClassifier has no rows to learn weights on ({block.reason}): its "
+                f"{len(members)} members and the prior count alike.",
+                SktrainWarning,
+                stacklevel=4,
+            )
+            return np.full(len(members) + 1, 1 / (len(members) + 1)), None
+        train, valid = block.train, block.valid
+        n, n_classes = len(codes), codes.max() + 1
+        fitted = self._fitted(
+            _safe_indexing(X, train),
+            _safe_indexing(y, train),
+            members,
+            [metadata_rows(params, train, n) for params in routed],
+        )
+        held, came = _safe_indexing(X, valid), codes[valid]
+        classes = np.unique(np.asarray(y))
+        said = [_proba(one, held, classes)[np.arange(len(valid)), came] for one in fitted]
+        said.append(_shares(codes[train], weight[train], n_classes)[came])
+        w = weight[valid]
+        n_rows = block.share * w.sum() ** 2 / np.square(w).sum() if w.any() else 0.0
+        return pool_weights(np.column_stack(said), w if w.any() else w + 1, n_rows), fitted
+
+    def _keep(self, members, fitted, weights, classes, prior, block):
+        for name in ("n_features_in_", "feature_names_in_"):
+            vars(self).pop(name, None)
+            told = next((one for one in fitted if hasattr(one, name)), None)
+            if told is not None:
+                setattr(self, name, getattr(told, name))
+        self.names_, self.estimators_ = list(members), fitted
+        self.weights_, self.prior_, self.classes_ = weights, prior, classes
+        self.validation_ = block
+
+    @property
+    def named_estimators_(self) -> Bunch:
+        """Fitted members by name."""
+        return Bunch(**dict(zip(self.names_, self.estimators_)))
+
+    @property
+    def named_weights_(self) -> dict:
+        """Weight of each member and of the prior by name."""
+        return dict(zip([*self.names_, _PRIOR], self.weights_.tolist()))
+
+    def predict_proba(self, X) -> np.ndarray:
+        """Class probabilities.
+
+        Parameters
+        ----------
+        X : as in ``fit``
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+        """
+        check_is_fitted(self)
+        X = X if hasattr(X, "shape") else np.asarray(X)
+        total = self.weights_[-1] * self.prior_
+        for weight, member in zip(self.weights_, self.estimators_):
+            total = total + weight * _proba(member, X, self.classes_)
+        return total
+
+    def predict(self, X) -> np.ndarray:
+        """The most probable label of each row: ndarray of shape (n,)."""
+        proba = self.predict_proba(X)
+        return self.classes_[proba.argmax(axis=1)]
+
+    def _sk_visual_block_(self):
+        names, members = zip(*self.estimators)
+        return _VisualBlock("parallel", members, names=names)
+
+
+def _fit(member, X, y, params):
+    return member.fit(X, y, **params)
+
+
+def _proba(member, X, classes):
+    """A member's probabilities, a column for each of the pool's classes."""
+    proba = np.asarray(member.predict_proba(X), dtype=np.float64)
+    if np.array_equal(member.classes_, classes):
+        return proba
+    out = np.zeros((len(proba), len(classes)))
+    out[:, np.searchsorted(classes, member.classes_)] = proba
+    return out
+
+
+def _shares(codes, weight, n_classes):
+    counts = np.bincount(codes, weight, minlength=n_classes) + 1
+    return counts / counts.sum()
+
+
+def _target(y, name):
+    """Labels as a vector, a Series where they were one."""
+    if y is None:
+        raise ValueError(f"{name} requires y to be passed, but the target y is None.")
+    vector = y if isinstance(y, pd.Series) else np.asarray(y)
+    if vector.ndim == 2 and vector.shape[1] > 1:
+        raise SktrainError("Multilabel and multioutput targets are not supported.")
+    vector = y if isinstance(y, pd.Series) else column_or_1d(vector, warn=True)
+    check_classification_targets(vector)
+    return vector
