@@ -215,9 +215,25 @@ def locate_rows(own, index):
     if isinstance(own, pd.DatetimeIndex) and own.is_monotonic_increasing:  # a search needs no hash table
         if index.hasnans:
             return np.full(len(index), -1)
-        positions = np.minimum(own.searchsorted(index), len(own) - 1)
-        return np.where(np.asarray(own[positions] == index), positions, -1)
-    return own.get_indexer(index)
+        return _search(own, index)
+    keys = _keys(own, index) if isinstance(own, pd.MultiIndex) and own.nlevels == index.nlevels == 2 else None
+    return own.get_indexer(index) if keys is None else _search(*keys)
+
+
+def _search(own, wanted):
+    """Places of ``wanted`` in increasing ``own``, -1 where they are not there."""
+    positions = np.minimum(own.searchsorted(wanted), len(own) - 1)
+    return np.where(np.asarray(own[positions] == wanted), positions, -1)
+
+
+def _keys(own, index):
+    """One number per row of two indexes with the same levels, increasing in ``own``; None where that cannot be said."""
+    if not all(mine is theirs or mine.equals(theirs) for mine, theirs in zip(own.levels, index.levels)):
+        return None
+    width = len(own.levels[1])
+    keys = [np.asarray(one.codes[0], dtype=np.int64) * width + one.codes[1] for one in (own, index)]
+    missing = any(bool((np.asarray(code) < 0).any()) for one in (own, index) for code in one.codes)
+    return None if missing or not bool((keys[0][1:] > keys[0][:-1]).all()) else keys
 
 
 def get_history(X):

@@ -27,7 +27,7 @@ from sktrain import (
     _results,
     with_history,
 )
-from sktrain._history import History, get_history, recall, segment_starts
+from sktrain._history import History, get_history, locate_rows, recall, segment_starts
 from sktrain._tail import prepend_tail, remember_tail, usual_pauses
 from sktrain._validation import label_spans
 from sktrain.datasets import load_sp500, load_us_stocks, make_market
@@ -311,6 +311,20 @@ def test_results_are_computed_once_and_the_cache_is_bounded(monkeypatch):
     monkeypatch.setattr(_results, "_KEPT_RESULTS", 2)
     handle.cached("c", lambda f: 1)
     assert len(_results._results) == 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_rows_are_found_in_a_panel_as_pandas_finds_them(data):
+    """By one sorted key where levels are shared and in order, by a hash table else."""
+    panel = small_panel().index
+    rows = data.draw(st.lists(st.integers(0, len(panel) - 1), max_size=30))
+    wanted = panel[np.array(rows, dtype=int)]
+    assert locate_rows(panel, wanted).tolist() == rows
+    other = wanted.remove_unused_levels() if data.draw(st.booleans()) else wanted.append(panel[:0])
+    assert locate_rows(panel, other).tolist() == rows
+    half = panel[data.draw(st.sampled_from([slice(None, None, 2), slice(60, None), slice(None, None, -1)]))]
+    np.testing.assert_array_equal(locate_rows(half, wanted), half.get_indexer(wanted))
 
 
 def test_results_are_gone_with_their_frame():
