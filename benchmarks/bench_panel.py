@@ -66,7 +66,7 @@ def whole(n_symbols, n_bars):
     features = stages.run("features", lambda: BarFeatures(dtype="float32").fit_transform(bars))
     stages.run("regimes", lambda: RegimeDetector(volatility_threshold="auto", trend_threshold="auto").fit_transform(bars))
     windows = stages.run("windows", lambda: SlidingWindow(lookback=20).fit_transform(features))
-    del features  # a pipeline would not have kept them
+    features = None  # a pipeline would not have kept them
     cv = EnhancedWalkForwardCV(n_splits=5, ensure_regime_coverage=False)
     folds = stages.run("folds", lambda: list(cv.split(bars, y)))
     checked = stages.run("check", lambda: LeakageValidator().check_split(cv, bars, y))
