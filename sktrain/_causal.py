@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ._history import recall, segment_starts
+from ._history import lazy_copy, recall, segment_starts
 from ._tail import prepend_tail, remember_tail, usual_pauses
 from ._validation import LABEL_TIMES, OHLCV, check_bars
 from .exceptions import InvalidBarsError
@@ -140,6 +140,6 @@ def _until_asked(frame, rows):
 
 def _take(frame, rows, attrs):
     whole = len(rows) == len(frame) and bool((rows == np.arange(len(frame))).all())
-    out = frame.copy(deep=False) if whole else frame.iloc[rows]
+    out = lazy_copy(frame) if whole else frame.iloc[rows]
     out.attrs = attrs
     return out

@@ -22,12 +22,17 @@ import pandas as pd
 from ._results import compute_once, hold
 from .exceptions import InvalidBarsError, StaleHistoryWarning
 
-__all__ = ["Context", "Handle", "History", "get_history", "locate_rows", "recall", "segment_starts", "with_history"]
+__all__ = ["Context", "Handle", "History", "get_history", "lazy_copy", "locate_rows", "recall", "segment_starts", "with_history"]
 
 _REACH = 256  # rows that travel on either side of a slice: four times the longest default window, and less than 10 KiB of bars
 _ROWS_AT_ONCE = 16_384  # rows compared in one go
 _alive: WeakValueDictionary = WeakValueDictionary()  # handle per uid
 _last: list = []  # the handle that came last from another process: a worker's next task brings it again
+
+
+def lazy_copy(frame):
+    """A copy whose changes stay its own: lazily where pandas copies on write (3.0), else at once."""
+    return frame.copy(deep=pd.__version__ < "3")
 
 
 class Handle(dict):
@@ -80,7 +85,7 @@ class History(Handle):
         super().__init__(uid)
         self._reach, self._lookback = reach, lookback
         if uid is None:  # a new handle owns its frame: no attrs, so no circle back to itself
-            frame = frame.copy(deep=False)
+            frame = lazy_copy(frame)
             frame.attrs = {}
         self._frame = frame
         _alive[self._uid] = self
@@ -279,7 +284,7 @@ def with_history(frame: pd.DataFrame, lookback: int = _REACH) -> pd.DataFrame:
     if frame.index.has_duplicates:
         row = int(np.argmax(frame.index.duplicated()))
         raise InvalidBarsError(f"with_history needs every row once: row {row} ({frame.index[row]}) stands twice.")
-    out = frame.copy(deep=False)
+    out = lazy_copy(frame)
     out.attrs = {key: value for key, value in frame.attrs.items() if key != "history"}
     whole = out if out.index.is_monotonic_increasing else _sorted(out)
     out.attrs["history"] = History(whole, reach=lookback)

@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from ._history import Context, segment_starts
+from ._history import Context, lazy_copy, segment_starts
 from .exceptions import ColdStartWarning
 
 __all__ = ["prepend_tail", "remember_tail", "usual_pauses"]
@@ -41,7 +41,7 @@ def prepend_tail(X, tail=None, *, caller="transform", first_seen=None, pause=Non
     -------
     Context
     """
-    own = X.copy(deep=False)
+    own = lazy_copy(X)
     own.attrs = {}
     before = _before(own, tail, caller, first_seen or {}, pause, usual or {})
     if before is None:

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted
 
-from .._history import Handle, History, get_history, recall
+from .._history import Handle, History, get_history, lazy_copy, recall
 from .._tail import prepend_tail, remember_tail, usual_pauses
 from ..exceptions import InvalidBarsError, SktrainError
 from ._aligner import NewsAligner
@@ -75,7 +75,7 @@ def with_news(bars, articles):
         raise InvalidBarsError(f"with_news needs a DataFrame indexed by time, or by (symbol, time); got {type(bars).__name__}.")
     articles = as_articles(articles)
     order = np.argsort(article_times(articles).times, kind="stable")
-    out = bars.copy(deep=False)
+    out = lazy_copy(bars)
     out.attrs = {**bars.attrs, "news": News(articles[place] for place in order)}
     return out
 
