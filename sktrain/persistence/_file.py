@@ -90,6 +90,7 @@ def save(
     Returns
     -------
     pathlib.Path
+        The file written.
 
     Raises
     ------
@@ -179,6 +180,7 @@ def load(
     Parameters
     ----------
     path : path
+        File to read.
     key : bytes, optional
         The secret a signed file was saved with.
     max_bytes : int, optional
@@ -190,6 +192,7 @@ def load(
     Returns
     -------
     estimator
+        Fitted, as it was saved.
 
     Raises
     ------
@@ -282,6 +285,7 @@ def read_manifest(path, *, key=None):
     Parameters
     ----------
     path : path
+        File to read.
     key : bytes, optional
         The secret a signed file was saved with.
 

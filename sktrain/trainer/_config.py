@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Options, StrOptions, validate_parame
 
 from .._validation import Count, Number
 from ..exceptions import SktrainError
+from ._config_text import parse, write
 
 __all__ = ["DEFAULTS", "EnhancedTrainingConfig"]
 
@@ -357,35 +358,101 @@ class EnhancedTrainingConfig:
                 )
 
     def to_dict(self):
-        """A plain dict of every field, ready for JSON."""
+        """The fields as a plain dict, ready for JSON.
+
+        Returns
+        -------
+        dict
+            One entry per field.
+        """
         return {**asdict(self), "models": list(self.models)}
 
     @classmethod
     def from_dict(cls, values):
-        """Build from a mapping; an unknown field is named with the nearest valid one."""
+        """Build from a mapping.
+
+        Parameters
+        ----------
+        values : mapping
+            Values by field; fields left out keep their defaults.
+
+        Returns
+        -------
+        EnhancedTrainingConfig
+            Checked.
+
+        Raises
+        ------
+        SktrainError
+            An unknown field, with the nearest valid name.
+        """
         return cls(**values)
 
     def to_json(self, path=None):
-        """JSON text; also written to ``path`` when given."""
-        return _write(json.dumps(self.to_dict(), indent=2) + "\n", path)
+        """The fields as JSON text.
+
+        Parameters
+        ----------
+        path : path, optional
+            File to write as well.
+
+        Returns
+        -------
+        str
+            JSON.
+        """
+        return write(json.dumps(self.to_dict(), indent=2) + "\n", path)
 
     @classmethod
     def from_json(cls, source):
-        """Read JSON text or a file."""
-        return cls.from_dict(_parse(source, json.loads, "JSON"))
+        """Read JSON text or a file.
+
+        Parameters
+        ----------
+        source : str or path
+            JSON text or a file.
+
+        Returns
+        -------
+        EnhancedTrainingConfig
+            Checked.
+        """
+        return cls.from_dict(parse(source, json.loads, "JSON"))
 
     def to_toml(self, path=None):
-        """TOML text; None, which TOML lacks, is written ``"none"``. Also written to ``path`` when given."""
+        """The fields as TOML text; None, which TOML lacks, is written ``"none"``.
+
+        Parameters
+        ----------
+        path : path, optional
+            File to write as well.
+
+        Returns
+        -------
+        str
+            TOML.
+        """
         lines = [
             f"{name} = {json.dumps('none' if value is None else value)}"
             for name, value in self.to_dict().items()
         ]
-        return _write("\n".join(lines) + "\n", path)
+        return write("\n".join(lines) + "\n", path)
 
     @classmethod
     def from_toml(cls, source):
-        """Read TOML text or a file; fields left out keep their defaults, ``"none"`` means None."""
-        values = _parse(source, tomllib.loads, "TOML")
+        """Read TOML text or a file; fields left out keep their defaults, ``"none"`` means None.
+
+        Parameters
+        ----------
+        source : str or path
+            TOML text or a file.
+
+        Returns
+        -------
+        EnhancedTrainingConfig
+            Checked.
+        """
+        values = parse(source, tomllib.loads, "TOML")
         return cls.from_dict(
             {name: None if value == "none" else value for name, value in values.items()}
         )
@@ -412,34 +479,3 @@ def _named(init):
 
 
 EnhancedTrainingConfig.__init__ = _named(EnhancedTrainingConfig.__init__)
-
-
-def _write(text, path):
-    if path is not None:
-        from .._io import atomic_write
-
-        atomic_write(path, text.encode())
-    return text
-
-
-def _parse(source, loads, kind):
-    is_file = isinstance(source, Path) or (
-        isinstance(source, str) and "\n" not in source and source.strip()[:1] not in ("{", "[")
-    )
-    text = source
-    if is_file:
-        path = Path(source)
-        if path.is_dir():
-            raise SktrainError(f"config file {path} is a folder. Name a JSON or TOML file in it.")
-        if not path.is_file():
-            raise SktrainError(f"config file {path} does not exist.")
-        text = path.read_bytes()
-    try:
-        values = loads(text if isinstance(text, str) else text.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise SktrainError(
-            f"{'config file ' + str(source) if is_file else 'config'} is not valid {kind}: {error}"
-        ) from error
-    if not isinstance(values, dict):
-        raise SktrainError(f"a config is a table of fields, got {type(values).__name__}.")
-    return values
