@@ -16,7 +16,14 @@ import sys
 import time
 from typing import Any, BinaryIO
 
-__all__ = ["ProgressStream", "atomic_write", "check_regular", "read_file", "sha256"]
+__all__ = [
+    "ProgressStream",
+    "atomic_write",
+    "check_regular",
+    "progress_console",
+    "read_file",
+    "sha256",
+]
 
 _TEMPORARY = re.compile(r"\.(?P<name>.+?)(\.\d+)?\.[0-9a-f]{8}\.tmp")
 _STALE = 3600.0  # seconds without a write after which a temporary file has no living owner
@@ -165,6 +172,26 @@ class ProgressStream:
             return getattr(getattr(sys, self.name), method)(*arguments)
         except (OSError, ValueError, AttributeError):  # gone, closed, None
             return None
+
+
+def progress_console(name: str = "stdout", **options: Any) -> Any:
+    """A ``rich.console.Console`` for progress over a :class:`ProgressStream`.
+
+    rich itself ends the process when a reader has gone.
+
+    Parameters
+    ----------
+    name : {"stdout", "stderr"}, default="stdout"
+    **options
+        Of the console.
+
+    Examples
+    --------
+    >>> progress_console(quiet=True).print("epoch 1")
+    """
+    from rich.console import Console
+
+    return Console(file=ProgressStream(name), **options)
 
 
 def _refuse_others(found, path):

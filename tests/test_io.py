@@ -1,7 +1,9 @@
 """Writes are whole or nothing: a failing writer, a killed process, a full disk."""
 
+import ast
 import contextlib
 import os
+from pathlib import Path
 import signal
 import subprocess
 import sys
@@ -9,7 +11,15 @@ import time
 
 import pytest
 
-from sktrain._io import ProgressStream, atomic_write, check_regular, read_file, sha256
+import sktrain
+from sktrain._io import (
+    ProgressStream,
+    atomic_write,
+    check_regular,
+    progress_console,
+    read_file,
+    sha256,
+)
 
 
 def test_a_failing_writer_leaves_the_old_file_and_no_litter(tmp_path):
@@ -112,17 +122,30 @@ def test_a_file_larger_than_the_limit_is_not_read(tmp_path):
         read_file(path, limit=4)
 
 
+def test_every_console_of_the_library_outlives_its_reader():
+    """rich ends the process when a pipe breaks, unless the console writes to a ProgressStream."""
+    package, seen = Path(sktrain.__file__).parent, 0
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            name = getattr(node.func, "attr", getattr(node.func, "id", None))
+            given = {one.arg for one in node.keywords}
+            if name in ("Console", "Live", "Progress"):
+                seen += 1
+                assert given & {"console", "file"}, f"{path}:{node.lineno}"
+    assert seen >= 6
+
+
 @pytest.mark.parametrize("state", ["reader gone", "closed", "none"])
 def test_progress_that_nobody_can_read_stops_no_work(monkeypatch, state):
-    from rich.console import Console
-
     read, write = os.pipe()
     os.close(read)
     stream = os.fdopen(write, "w", buffering=1)
     if state == "closed":
         stream.close()
     monkeypatch.setattr(sys, "stderr", None if state == "none" else stream)
-    console = Console(file=ProgressStream("stderr"))
+    console = progress_console("stderr")
     for _ in range(3):
         console.print("epoch " * 100)
     assert ProgressStream("stderr").isatty() in (False, None)

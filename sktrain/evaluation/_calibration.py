@@ -16,6 +16,7 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 
+from .._io import progress_console
 from .._validation import Number, check_bars, check_count, horizon_in_bars
 from ..exceptions import DataQualityWarning, SktrainError
 from ._journal import Journal, fingerprint
@@ -374,6 +375,12 @@ def _progress(total, verbose):
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as bar:
+    shown = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*shown, console=progress_console()) as bar:
         task = bar.add_task("null copies", total=total)
         yield lambda steps: bar.advance(task, steps)

@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from .._history import get_history
-from .._io import ProgressStream
+from .._io import progress_console
 from .._validation import labelled_mask
 from ._behaviour import audit_predictions, audit_steps
 from ._budget import BUDGETS
@@ -27,10 +27,9 @@ __all__ = ["Audit"]
 
 def _progress(steps, verbose):
     """The steps, with a bar on standard error where that is a terminal."""
-    from rich.console import Console
     from rich.progress import Progress
 
-    console = Console(file=ProgressStream("stderr"))
+    console = progress_console("stderr")
     if not verbose or not console.is_terminal:
         yield from steps.values()
         return

@@ -9,6 +9,7 @@ import math
 from skorch.callbacks import Callback
 import torch
 
+from .._io import progress_console
 from .._validation import Count, Number
 from ..exceptions import SktrainError
 from ._modules import EnhancedDropout, schedule_fraction
@@ -319,10 +320,16 @@ class ProgressBar(Callback):
     passing_ = ("bar_", "task_")
 
     def on_train_begin(self, net, **kwargs):
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich import progress
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[losses]}"))
-        self.bar_ = Progress(*columns)
+        columns = (
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TimeRemainingColumn(),
+            progress.TextColumn("{task.fields[losses]}"),
+        )
+        self.bar_ = progress.Progress(*columns, console=progress_console())
         self.task_ = self.bar_.add_task(type(net).__name__, total=net.max_epochs, losses="")
         self.bar_.start()
 

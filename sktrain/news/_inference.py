@@ -11,6 +11,7 @@ import warnings
 
 import numpy as np
 
+from .._io import progress_console
 from .._optional import require
 from ..exceptions import DataQualityWarning, SktrainWarning
 from ._cache import DiskCache, MemoryCache, digest
@@ -162,7 +163,7 @@ def _with_progress(parts, total, verbose):
         return
     from rich.progress import Progress
 
-    with Progress(transient=True) as progress:
+    with Progress(console=progress_console(), transient=True) as progress:
         task = progress.add_task("Encoding texts", total=total)
         for part in parts:
             yield part

@@ -2,10 +2,9 @@
 
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from .._io import ProgressStream
+from .._io import progress_console
 
 __all__ = ["FitTasks", "SearchProgress"]
 
@@ -23,7 +22,7 @@ class SearchProgress:
 
     def __init__(self, total, *, bar, verbose):
         self.best, self.total, self.verbose = None, total, verbose
-        self.console = Console(file=ProgressStream("stdout"))
+        self.console = progress_console()
         columns = (TextColumn("search"), BarColumn(), MofNCompleteColumn(), TextColumn("best {task.fields[best]}"), TimeElapsedColumn())
         self._bar = Progress(*columns, console=self.console) if bar else None
 

@@ -3,7 +3,6 @@
 from contextlib import contextmanager
 import time
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -15,7 +14,7 @@ from rich.progress import (
 )
 from skorch.callbacks import Callback
 
-from .._io import ProgressStream
+from .._io import ProgressStream, progress_console
 
 __all__ = ["EpochWatch", "Reporter", "default_verbosity"]
 
@@ -68,9 +67,7 @@ class Reporter:
     def __init__(self, verbose=0):
         self.verbose = verbose
         self.seconds = {}
-        self._console = Console(
-            file=ProgressStream("stderr"), quiet=not verbose, highlight=False
-        )
+        self._console = progress_console("stderr", quiet=not verbose, highlight=False)
         self._bar, self._task, self._name = None, None, ""
 
     def note(self, text):
