@@ -123,8 +123,10 @@ def next_steps(result):
     """
     if result["model_path"] is None and result["incremental"].get("updates"):
         return [
-            "The model of before stays in use; come again with more new bars, or train without "
-            "incremental."
+            (
+                "The model of before stays in use; come again with more new bars, or train "
+                "without incremental."
+            )
         ]
     if result["model_path"] is None:
         return ["sktrain train … --resume goes on where this run was stopped."]
