@@ -136,6 +136,11 @@ def _divide(
         names = names if names > 1 and even > _EVEN else 0
         if (names, score) > (best[0], best[1] + 1e-9):
             best = (names, score, rows, delimiter)
+    if named and not best[2]:
+        raise UnreadableError(
+            f"has one column only (its first line is {clipped(lines[0].strip() if lines else '')}); "
+            "articles need a title and a time."
+        )
     if not best[2] or (best[0] == 0 and best[1] < _EVENNESS):
         raise UnreadableError(
             f"is no table: its first line {clipped(lines[0].strip() if lines else '')} and those below it "
@@ -207,7 +212,10 @@ def _first_named(rows: list, known: Callable[[str], bool], kinds: Sequence[str])
         if sum(map(known, cells)) >= min(2, len(cells)):
             return place + 1
     first = [cell_kind(cell) for cell in rows[0][0]] if rows else []
-    wordy = any(kind == "text" and usual in ("time", "number") for kind, usual in zip(first, kinds))
+    wordy = any(
+        (kind == "text" and usual in ("time", "number")) or (kind == "empty" and usual == "time")
+        for kind, usual in zip(first, kinds)
+    )
     return int(wordy and len(first) == len(kinds) and len(rows) > 1)
 
 

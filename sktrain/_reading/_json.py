@@ -16,6 +16,7 @@ from ._protocol import UnreadableError, clipped
 __all__ = ["frame_from_json"]
 
 _DEEPEST = 8  # levels of envelopes around a table
+_WIDEST = 200  # fields of a record
 _FLAT = 4  # levels of records inside a row
 _SYMBOL_KEYS = ("ticker", "symbol", "instrument", "code", "pair")
 # One value in a record of its own, as document stores and feeds write it
@@ -139,7 +140,7 @@ class _Finder:
         return best
 
     def _from_dict(self, node: dict, depth: int) -> pd.DataFrame | None:
-        for shape in (_split, _columns, self._keyed_rows):
+        for shape in (_split, self._keyed_rows, _columns):
             table = shape(node)
             if table is not None:
                 return table
@@ -173,16 +174,19 @@ class _Finder:
         """Records by time or by identifier, or columns of values by row (pandas' default)."""
         if not node or not all(isinstance(value, dict) and value for value in node.values()):
             return None
+        if len(node) < len(next(iter(node.values()))) > _WIDEST and self._known(node) < 2:
+            return None  # more columns than rows: no records
         first = next(iter(node.values()))
         by_row = all(value.keys() == first.keys() for value in node.values())
-        by_row &= all(_is_scalar(one) for value in node.values() for one in value.values())
+        cells = [one for value in node.values() for one in value.values()]
+        by_row &= not any(isinstance(one, dict) for one in cells)
         if by_row and (len(node) > 3 or self._known(node) > 1) and self._known(first) < 2:
             columns = {name: list(value.values()) for name, value in node.items()}
             table = pd.DataFrame(columns, dtype=object)
             table.insert(0, "", pd.Series(list(first), dtype=object))
             return table
         rows = pd.DataFrame([_flat(value) for value in node.values()], dtype=object)
-        scalar = all(_is_scalar(one) for value in node.values() for one in value.values())
+        scalar = all(map(_is_scalar, cells))
         timed = scalar and all(cell_kind(key) in ("time", "number") for key in node)
         if timed or self._known(map(str, rows.columns)) > 1:
             if timed:

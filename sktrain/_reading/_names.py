@@ -1,6 +1,7 @@
 """Column names: as files write them they enter, in one spelling they leave; a table of synonyms gives their role."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 import re
 import unicodedata
 
@@ -26,7 +27,12 @@ def plain_name(name: object, *, units: bool = False) -> str:
     >>> [plain_name(name) for name in names]
     ['tickvol', 'adj close', 'adjusted close', '开盘价', 'gmt time', 'vol']
     """
-    text = unicodedata.normalize("NFKC", str(name)).strip().translate(_SIMPLIFIED)
+    return _plain(str(name), units)
+
+
+@lru_cache(maxsize=4096)
+def _plain(name: str, units: bool) -> str:
+    text = unicodedata.normalize("NFKC", name).strip().translate(_SIMPLIFIED)
     text = _NUMBERED.sub("", text)
     if not units:
         text = _BRACKETS.sub("", text) or text

@@ -37,6 +37,8 @@ _MAGIC = (
     (b"\x89HDF\r\n\x1a\n", "hdf5"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "xls"),
 )
+_PICKLE = "a pickle of Python, which may run code and is not opened: save the table as Parquet"
+_TAR = slice(257, 262)  # where an archive of tar says so
 _NOT_DATA = (
     (
         b"version https://git-lfs.github.com/",
@@ -46,6 +48,9 @@ _NOT_DATA = (
     (b"SQLite format 3", "is an SQLite database: export the table as CSV"),
     (b"%PDF", "is a PDF document: export the table as CSV"),
     (b"\x89PNG", "is a picture"),
+    (b"\x93NUMPY", "is an array of NumPy, which has no names: save the table as CSV or Parquet"),
+    (b"\x80\x04\x95", f"is {_PICKLE}"),
+    (b"\x80\x05\x95", f"is {_PICKLE}"),
     (b"<?xml", "is an XML document: export the table as CSV"),
 )
 _PAGE = re.compile(
@@ -209,6 +214,8 @@ def _kind(source: Source) -> str:
     for magic, fault in _NOT_DATA:
         if head.startswith(magic):
             raise UnreadableError(f"{fault}.")
+    if head[_TAR] == b"ustar":
+        raise UnreadableError("is a tar archive: unpack it and pass the file or the folder.")
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             if kind == "xls":

@@ -26,6 +26,7 @@ _TELLING = (
     "abends|nachmittags|vormittags|gestern|heute|hier|vor|[^\\W\\d]*[午晚夜早晨前昨今]"
 )
 _CLOCK = r"(?<![\d:])(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:[.,:](\d{1,9})\d*)?)?(?![\d:])"
+_HAS_CLOCK = r"(?<![\d:])\d{1,2}:\d{1,2}(?!\d)"
 _AT, _HALF = "\x00", "\x01"  # stand where the clock and its half of the day stood
 _BEHIND = rf"(?:(?<={_AT})|(?<={_HALF}[ap]m))"
 _ZONE = re.compile(
@@ -75,7 +76,7 @@ def taken_apart(text: pd.Series) -> Stamps:
     """
     if not "".join(text).isascii():
         text = text.str.normalize("NFKC")
-    if not text.str.contains(_CLOCK, regex=True).all():
+    if not text.str.contains(_HAS_CLOCK, regex=True).all():
         text = _colons(text)
     found = text.str.extract(rf"^(.*?){_CLOCK}(.*)$")
     timed = found[1].notna().to_numpy()

@@ -34,6 +34,7 @@ _ZONED_ISO = (
 )
 _OFFSET = r"(?:Z|[+-]\d{2}(?::?\d{2})?)$"
 _AGO = r"(?i)\bago\b|\b(?:yesterday|today|vor|gestern|il y a|hace)\b|[前昨今]"
+_HOURS = 24
 _DAY = 86_400 * 10**9  # nanoseconds
 
 
@@ -120,7 +121,7 @@ def parse_times(
     if empty.all():
         raise UnreadableError("the column of times is empty.")
     if empty.any() and not coerce:
-        raise UnreadableError(f"{{row {int(np.argmax(empty))}}} has no time.")
+        raise UnreadableError(f"{{row {int(np.argmax(empty))}}} has no time. {_mend()}")
     try:
         if empty.any():
             column, groups = column[~empty], None if groups is None else groups[~empty]
@@ -135,7 +136,7 @@ def parse_times(
         why = "is no time that can be read"
         if re.search(_AGO, cell):
             why = "is relative to a moment that the file does not name"
-        raise UnreadableError(f"{{row {row}}} holds {clipped(cell)}, which {why}.") from None
+        raise UnreadableError(f"{{row {row}}} holds {clipped(cell)}, which {why}. {_mend()}") from None
     times.local = times.index.tz_localize(None) if times.local is None else times.local
     if not kept_zone and (timezone is not None or times.index.tz is not None):
         times = _settled(times, timezone, groups)
@@ -148,6 +149,10 @@ def parse_times(
     return times
 
 
+def _mend() -> str:
+    return f"Repair it, or leave such rows out with {option('bad_rows', 'drop')}."
+
+
 def _spread(index: pd.DatetimeIndex, there: np.ndarray) -> pd.DatetimeIndex:
     """The times in their rows, NaT in the others."""
     values = np.full(len(there), pd.NaT.value, dtype=np.int64)
@@ -157,9 +162,14 @@ def _spread(index: pd.DatetimeIndex, there: np.ndarray) -> pd.DatetimeIndex:
 
 
 def joined_clock(day: pd.Series, clock: pd.Series) -> pd.Series:
-    """Day and time of day, apart in the file, as one text: ``93000``, ``0935``, ``0`` and ``9:30`` are times of day."""
+    """Day and time of day, apart in the file, as one text.
+
+    ``93000``, ``0935``, ``0`` and ``9:30`` are times of day; a column of 0 to 24 holds hours.
+    """
     clock = clock.astype("str").str.strip().str.replace(r"\.0+$", "", regex=True)
-    if clock.str.fullmatch(r"\d{1,6}").all():
+    if clock.str.fullmatch(r"\d{1,2}").all() and pd.to_numeric(clock).max() <= _HOURS:
+        clock = clock.str.zfill(2) + ":00"  # hours: as HHMM they would not reach an hour
+    elif clock.str.fullmatch(r"\d{1,6}").all():
         wide = 4 if clock.str.len().max() <= 4 and (clock.str.len() > 1).any() else 6
         clock = clock.str.zfill(wide)
         parts = [clock.str.slice(i, i + 2) for i in range(0, wide, 2)]
@@ -173,6 +183,7 @@ def _iso(column: pd.Series) -> pd.DatetimeIndex | None:
     if (
         not pd.api.types.is_string_dtype(column.dtype)
         or not len(column)
+        or not isinstance(column.iloc[0], str)
         or not _ISO.match(str(column.iloc[0]))
     ):
         return None

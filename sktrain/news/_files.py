@@ -154,6 +154,8 @@ def _times_read(
     table: Table, roles: dict[str, int], timezone: str | None, dayfirst: bool | None, drop: bool
 ) -> tuple[pd.DataFrame, Reading]:
     cells = table.load(set(range(table.width)), drop=drop)
+    places = list(roles.values())
+    empty = (cells[places].isna() | (cells[places].astype("str") == "")).all(axis=1)
     frame = pd.DataFrame(
         {
             role: cells[place]
@@ -172,8 +174,9 @@ def _times_read(
         what="articles",
         columns={role: column_name(table, place) for role, place in roles.items()},
         notes=list(table.notes),
-        dropped={},
+        dropped={"empty rows": int(empty.sum())} if empty.any() else {},
     )
+    cells, frame = cells[~empty], frame[~empty]
     known = "available_at" if "available_at" in roles else "published_at"
     stamps = _with_days(cells, roles[known], table, reading)
     asked = _Asked(timezone, dayfirst, drop, _zone_said(table, roles[known]), late=True)
@@ -288,10 +291,15 @@ def _zone_said(table: Table, place: int) -> str | None:
 
 def _moments(column: pd.Series, asked: _Asked, reading: Reading) -> tuple[pd.Series, np.ndarray]:
     """Stamps of a column, each at the latest moment that it may mean where ``late``, and which of them are days."""
-    times = parse_times(
-        column, dayfirst=asked.dayfirst, timezone=asked.timezone, said=asked.said,
-        coerce=asked.drop, kept_zone=True,
-    )  # fmt: skip
+    try:
+        times = parse_times(
+            column, dayfirst=asked.dayfirst, timezone=asked.timezone, said=asked.said,
+            coerce=asked.drop, kept_zone=True,
+        )  # fmt: skip
+    except UnreadableError as error:  # rows of the file, empty ones among them
+        place = re.compile(r"\{row (\d+)\}")
+        text = place.sub(lambda hit: f"{{row {column.index[int(hit[1])]}}}", str(error))
+        raise UnreadableError(text) from error
     index = times.index
     local = index if times.local is None else times.local
     reading["notes"] += times.notes

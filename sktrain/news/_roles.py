@@ -145,6 +145,11 @@ def assigned(table: Table, columns: Mapping[str, object] | None) -> dict[str, in
         if plain_name(names[texts[0]]) in _TEXTS or len(texts) == 1:
             roles["title"] = texts[0]
             del roles["body"]
+    if not {"published_at", "available_at"} & set(roles) and "published_at" not in barred:
+        unnamed = [p for p, name in enumerate(names) if not plain_name(name)]
+        timed = [p for p in unnamed if time_shape(_cells(table, p)) in ("day", "moment")]
+        if len(timed) == 1:  # the index of a frame
+            roles["published_at"] = timed[0]
     _complain(roles, names, table)
     return roles
 

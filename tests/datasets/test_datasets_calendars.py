@@ -208,3 +208,27 @@ def test_a_volume_that_is_not_known_is_not_passed_over_in_silence(tmp_path):
 def test_dates_of_a_calendar_that_is_not_known_are_refused(tmp_path):
     with pytest.raises(InvalidBarsError, match="reach from 1402.*another calendar"):
         check(tmp_path, table([f"1402/{10 + i // 29:02d}/{i % 29 + 1:02d}" for i in range(60)]), DAYS)
+
+
+def test_a_day_and_the_number_of_an_hour(tmp_path):
+    times = pd.date_range("2024-01-02", periods=60, freq="h")
+    text = table(times.strftime("%Y-%m-%d"), more={"Hour": times.hour})
+    check(tmp_path, text, times)
+
+
+def test_dates_as_objects_of_a_container(tmp_path):
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame(dict(zip(NAMES, [DAYS.date, *VALUES])))
+    frame.to_parquet(tmp_path / "bars.parquet")
+    bars = read_bars(tmp_path / "bars.parquet")
+    assert bars.index.equals(pd.DatetimeIndex(DAYS, name="time").as_unit("ns"))
+
+
+@pytest.mark.parametrize(("head", "said"), [
+    (b"\x80\x04\x95" + b"x" * 40, "pickle of Python"), (b"\x93NUMPY\x01\x00", "array of NumPy"),
+    (b"a" * 257 + b"ustar" + b"\0" * 300, "tar archive"),
+])  # fmt: skip
+def test_what_else_is_no_table(head, said, tmp_path):
+    (tmp_path / "bars.csv").write_bytes(head)
+    with pytest.raises(InvalidBarsError, match=said):
+        read_bars(tmp_path / "bars.csv")

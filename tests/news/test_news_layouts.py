@@ -206,3 +206,27 @@ def test_marks_in_texts_divide_nothing(tmp_path):
     html = '<p>Hello &amp; <a href="x">bye</a>; a|b; c|d</p>'
     check(read(tmp_path, table({"title": TITLES, "content": html, "published": stamps("%Y-%m-%d %H:%M")})), T)
     check(read(tmp_path, table({"title": TITLES, "published": stamps("%Y-%m-%d %H:%M"), "ticker": "IBM"}, sep="\t"), "n.tsv"), T, ("IBM",))
+
+
+def test_empty_rows_are_counted_and_lines_stay_true(tmp_path):
+    frame = pd.DataFrame({"title": TITLES, "date": stamps("%Y-%m-%d %H:%M")})
+    frame.loc[2] = [None, None]
+    found = read(tmp_path, frame.to_csv(index=False))
+    assert found.reading["dropped"] == {"empty rows": 1}
+    assert len(found) == len(T) - 1
+    frame.loc[5, "date"] = "soon"
+    with pytest.raises(SktrainError, match="line 7 holds 'soon'.*bad_rows='drop'"):
+        read(tmp_path, frame.to_csv(index=False))
+
+
+def test_frames_written_with_their_index(tmp_path):
+    frame = pd.DataFrame({"title": TITLES, "tickers": [["AAPL", "MSFT"]] * len(T)}, index=T)
+    frame.drop(columns="tickers").to_csv(tmp_path / "news.csv")
+    check(quiet(tmp_path / "news.csv"), T)
+    frame.rename_axis("date").reset_index().to_json(tmp_path / "news.json", date_format="iso")
+    check(quiet(tmp_path / "news.json"), T, ("AAPL", "MSFT"))
+
+
+def test_one_column_is_no_news(tmp_path):
+    with pytest.raises(SktrainError, match="has one column only.*need a title and a time"):
+        read(tmp_path, "\n".join(["headline", *(one.replace(",", "").replace(";", "").replace("|", "") for one in TITLES)]))
