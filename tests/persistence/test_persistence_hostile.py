@@ -235,7 +235,8 @@ def test_what_reads_files_is_found_wherever_it_hides(tmp_path):
     """Inside an object that is no estimator itself, beside an innocent recipe."""
     secret = tmp_path / "secret.txt"
     secret.write_text("up down")
-    reader = make_pipeline(CountVectorizer(input="filename"), MultinomialNB()).fit([str(secret)] * 2, [0, 1])
+    reader = make_pipeline(CountVectorizer(input="filename"), LogisticRegression())
+    reader.fit([str(secret)] * 2, [0, 1])
     model = CalibratedClassifierCV(LogisticRegression(), cv=2).fit(X, Y)
     model.calibrated_classifiers_[0].estimator = reader
     path = save(model, tmp_path / "m.sktrain", probe=None)
