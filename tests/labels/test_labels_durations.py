@@ -7,6 +7,7 @@ import pytest
 from sktrain import AdaptiveLabeler, TripleBarrierLabeler
 from sktrain._validation import label_spans
 from sktrain.datasets import make_market
+from sktrain.labels import LabelSampler
 from sktrain.labels._base import look_ahead
 
 DAILY = make_market(300, random_state=0).bars.set_axis(pd.date_range("2020", periods=300))
@@ -52,4 +53,4 @@ def test_a_span_of_time_against_a_loop():
 
 def test_what_a_labeler_is_without_being_told():
     assert TripleBarrierLabeler().max_holding == 10
-    assert not TripleBarrierLabeler().__sklearn_tags__().input_tags.sparse
+    assert not LabelSampler(TripleBarrierLabeler()).__sklearn_tags__().input_tags.two_d_array
