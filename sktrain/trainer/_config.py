@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import Options, StrOptions, validate_parame
 
 from .._validation import Count, Number
 from ..exceptions import SktrainError
-from ._config_text import parse, write
+from ._config_text import parse, unknown_field, write
 
 __all__ = ["DEFAULTS", "EnhancedTrainingConfig"]
 
@@ -276,7 +276,7 @@ class EnhancedTrainingConfig:
         """Check every field again, as ``train`` does; a config may be changed after it was made."""
         unknown = sorted(set(vars(self)) - set(_CONSTRAINTS))
         if unknown:
-            raise SktrainError(_unknown(unknown[0]))
+            raise SktrainError(unknown_field(unknown[0], _CONSTRAINTS))
         validate_parameter_constraints(_CONSTRAINTS, vars(self), caller_name=type(self).__name__)
         total = self.train_ratio + self.val_ratio + self.test_ratio
         if abs(total - 1) > 1e-9:
@@ -406,12 +406,7 @@ class EnhancedTrainingConfig:
         Returns
         -------
         EnhancedTrainingConfig
-            Checked.
-
-        Raises
-        ------
-        SktrainError
-            An unknown field, with the nearest valid name.
+            Checked; an unknown field is refused with the nearest valid name.
         """
         return cls(**values)
 
@@ -485,12 +480,6 @@ class EnhancedTrainingConfig:
         )
 
 
-def _unknown(name):
-    near = difflib.get_close_matches(name, list(_CONSTRAINTS), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"EnhancedTrainingConfig has no field {name!r}.{hint}"
-
-
 def _named(init):
     """Let an unknown keyword be answered with the nearest valid field."""
     names = {field.name for field in fields(EnhancedTrainingConfig)}
@@ -498,7 +487,7 @@ def _named(init):
     def __init__(self, *args, **kwargs):
         for name in kwargs:
             if name not in names:
-                raise SktrainError(_unknown(name))
+                raise SktrainError(unknown_field(name, _CONSTRAINTS))
         init(self, *args, **kwargs)
 
     __init__.__wrapped__ = init

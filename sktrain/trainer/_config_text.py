@@ -1,5 +1,6 @@
-"""Text and files of a configuration."""
+"""Text and files of a configuration, and names of its fields."""
 
+import difflib
 from pathlib import Path
 
 from ..exceptions import SktrainError
@@ -36,3 +37,10 @@ def parse(source, loads, kind):
     if not isinstance(values, dict):
         raise SktrainError(f"a config is a table of fields, got {type(values).__name__}.")
     return values
+
+
+def unknown_field(name, known):
+    """What to say of a field that does not exist, with the nearest that does."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"EnhancedTrainingConfig has no field {name!r}.{hint}"
