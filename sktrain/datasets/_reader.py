@@ -16,6 +16,7 @@ from .._reading import (
     Table,
     UnreadableError,
     joined_clock,
+    joined_days,
     open_table,
     option,
     parse_times,
@@ -216,11 +217,7 @@ def _rows(table: Table, roles: Roles, options: Options) -> Rows:
     frame, texts = _cells(table, roles, drop, options.dayfirst)
     symbols, instrument = _symbols(frame, roles, table, drop)
     groups = None if symbols is None else pd.factorize(symbols)[0]
-    column = (
-        frame[roles.time[0]]
-        if len(roles.time) == 1
-        else joined_clock(frame[roles.time[0]], frame[roles.time[1]])
-    )
+    column = _stamps(frame, roles.time)
     times = parse_times(
         column,
         groups=groups,
@@ -246,6 +243,15 @@ def _rows(table: Table, roles: Roles, options: Options) -> Rows:
     in_order(rows, drop=drop)
     without_incomplete(rows, drop=options.incomplete_last == "drop")
     return rows
+
+
+def _stamps(frame: pd.DataFrame, places: tuple[int, ...]) -> pd.Series:
+    """The times of the rows as one column."""
+    if len(places) == 1:
+        return frame[places[0]]
+    if len(places) == 2:
+        return joined_clock(frame[places[0]], frame[places[1]])
+    return joined_days([frame[place] for place in places])
 
 
 def _long_digits(table: Table, place: int) -> bool:
@@ -482,10 +488,17 @@ def _protocol(
     )
 
 
+def _every(seconds: int) -> str:
+    """Such as ``every 10 minutes``."""
+    sizes = ((86_400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds"))
+    size, name = next((size, name) for size, name in sizes if seconds % size == 0)
+    return f"every {seconds // size} {name}" if seconds > size else f"every {name[:-1]}"
+
+
 def _spacing(seconds: int) -> str | None:
     if not seconds:
         return None
     named = dict(_SPACINGS).get(seconds)
     if named or seconds < 28 * 86400:
-        return named or f"every {pd.Timedelta(seconds, 's')}"
+        return named or _every(seconds)
     return "monthly" if seconds < 45 * 86400 else "quarterly" if seconds < 100 * 86400 else "yearly"

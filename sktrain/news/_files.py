@@ -16,9 +16,11 @@ from .._reading import (
     UnreadableError,
     clipped,
     joined_clock,
+    joined_days,
     open_table,
     option,
     parse_times,
+    parts_of_days,
     plain_name,
     time_shape,
     zone_of_name,
@@ -36,7 +38,7 @@ _CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp]\.?[Mm]\.?)?|\d{1,2}[時时시
 _MIDNIGHT = r"[T ]00:00(:00)?(\.0+)?$"
 _SAMPLE = 200  # cells that tell what a column holds
 _LAST_NANOSECOND = pd.Timedelta(days=1) - pd.Timedelta(1, "ns")
-_MIDNIGHTS = 0.01  # share of stamps at 00:00:00 from which they are days: by chance one in 1,440 is
+_MIDNIGHTS = 0.5  # share of stamps at 00:00:00 from which a source dates by the day
 
 
 class Articles(list):
@@ -200,6 +202,11 @@ def _times_read(
 def _with_days(cells: pd.DataFrame, place: int, table: Table, reading: Reading) -> pd.Series:
     """The column of times; days and times of day in two columns come together."""
     column, names = cells[place], table.headers[-1] if table.headers else []
+    parts = parts_of_days(names)
+    if place in parts:
+        named = " + ".join(column_name(table, part) for part in parts)
+        reading["notes"].append(f"times = {named}")
+        return joined_days([cells[part] for part in parts])
     timed = NEWS.candidates("published_at", names)
     if not _is_clock(column):
         clocks = [p for p in timed if p != place and _is_clock(cells[p])]
@@ -305,8 +312,10 @@ def _moments(column: pd.Series, asked: _Asked, reading: Reading) -> tuple[pd.Ser
     reading["notes"] += times.notes
     midnight = (local.asi8 % (86_400 * 10**9) == 0) & ~local.isna()
     days = midnight & (False if times.days is None else times.days)
-    if midnight.mean() > _MIDNIGHTS:
-        days = midnight
+    zoned = np.ones(len(midnight), dtype=bool) if times.zoned is None else times.zoned
+    for kind in (zoned, ~zoned):
+        if kind.any() and midnight[kind].mean() >= _MIDNIGHTS:
+            days = days | (midnight & kind)
     if asked.late and days.any():
         index = index.where(~days, index + _LAST_NANOSECOND)
         what = "all times" if days.all() else f"{int(days.sum())} of {len(days)} times"

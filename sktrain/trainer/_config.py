@@ -78,6 +78,12 @@ _CONSTRAINTS = {
     "embedding_model": [str],
     "embedding_dim": [Count(1), None],
     "news": [str, Path, None],
+    "news_columns": [dict, None],
+    "news_timezone": [str, None],
+    "news_dayfirst": ["boolean", None],
+    "news_encoding": [str, None],
+    "news_symbol": [str, None],
+    "news_bad_rows": [StrOptions({"refuse", "drop"})],
     "timezone": [str, None],
     "session_close": [str, None],
     "deterministic_training": ["boolean"],
@@ -152,6 +158,9 @@ class EnhancedTrainingConfig:
         Columns an embedding is reduced to (PCA fitted on training news); None keeps the model's width.
     news : path or None, default=None
         CSV, JSONL or Parquet file of articles.
+    news_columns, news_timezone, news_dayfirst, news_encoding, news_symbol, news_bad_rows : default=None, "refuse"
+        How ``news`` is read: the keywords of :func:`sktrain.news.read_news`, and the command line's
+        flags of these names.
     timezone : str or None, default=None
         Zone of bars and of articles whose times carry none, such as ``"America/New_York"``. Without it, times with a zone never meet
         times without one: that is refused.
@@ -237,6 +246,12 @@ class EnhancedTrainingConfig:
     pruning_sparsity: float = 0.5
     embedding_dim: int | None = 16
     news: str | None = None
+    news_columns: dict | None = None
+    news_timezone: str | None = None
+    news_dayfirst: bool | None = None
+    news_encoding: str | None = None
+    news_symbol: str | None = None
+    news_bad_rows: str = "refuse"
     timezone: str | None = None
     session_close: str | None = None
     session: str | None = None
@@ -278,10 +293,22 @@ class EnhancedTrainingConfig:
             raise SktrainError(
                 "use_pretrained_embeddings=True needs articles: set news to a CSV, JSONL or Parquet file."
             )
+        if self.news is None and self.news_options:
+            raise SktrainError(
+                f"news_{next(iter(self.news_options))} says how a file of news is read: set news, "
+                "or leave it out."
+            )
         if self.ablation and not self.use_walk_forward:
             raise SktrainError(
                 "ablation=True compares on walk-forward folds: set use_walk_forward=True, or leave it out."
             )
+
+    @property
+    def news_options(self) -> dict:
+        """What ``read_news`` is told beside the path, where it is not the default."""
+        names = ("columns", "timezone", "dayfirst", "encoding", "symbol", "bad_rows")
+        told = {name: getattr(self, f"news_{name}") for name in names}
+        return {name: one for name, one in told.items() if one not in (None, "refuse")}
 
     def _check_loss(self):
         alpha = self.focal_loss_alpha
@@ -377,8 +404,7 @@ class EnhancedTrainingConfig:
     def to_toml(self, path=None):
         """TOML text; None, which TOML lacks, is written ``"none"``. Also written to ``path`` when given."""
         lines = [
-            f"{name} = {json.dumps('none' if value is None else value)}"
-            for name, value in self.to_dict().items()
+            f"{name} = {_toml(value)}" for name, value in self.to_dict().items()
         ]
         return _write("\n".join(lines) + "\n", path)
 
@@ -387,8 +413,20 @@ class EnhancedTrainingConfig:
         """Read TOML text or a file; fields left out keep their defaults, ``"none"`` means None."""
         values = _parse(source, tomllib.loads, "TOML")
         return cls.from_dict(
-            {name: None if value == "none" else value for name, value in values.items()}
+            {name: _from_toml(value) for name, value in values.items()}
         )
+
+
+def _toml(value) -> str:
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{json.dumps(key)} = {_toml(one)}' for key, one in value.items())}}}"
+    return json.dumps("none" if value is None else value)
+
+
+def _from_toml(value):
+    if isinstance(value, dict):
+        return {key: _from_toml(one) for key, one in value.items()}
+    return None if value == "none" else value
 
 
 def _unknown(name):

@@ -49,8 +49,6 @@ def test_nothing_in_a_file_is_run(tmp_path):
     with h5py.File(path, "r+") as file:
         del file["bars"].attrs["info"]
         file["bars"].attrs["info"] = np.bytes_(pickle.dumps({"index": {"tz": Wicked()}}, protocol=0))
-    try:
+    with pytest.raises(InvalidBarsError, match="bars.h5.*names a zone of its times that does not exist"):
         read_bars(path)
-    except InvalidBarsError as error:
-        assert "bars.h5" in str(error)
     assert not mark.exists()
