@@ -34,7 +34,7 @@ bench-smoke: $(READY)
 	set -e; for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench --smoke; done
 
 docs: $(READY)
-	$(BIN)/mkdocs build --strict
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs site
 
 install: $(READY)
 

@@ -1,6 +1,8 @@
-"""News and bars against bars alone: on a market where headlines know something, and on one where they do not.
+"""
+News and bars against bars alone
+================================
 
-Headlines are encoded by a real, small BERT, joined to the bars that could know them, and scored walk-forward, purged. On the second
+Once on a market where headlines know something, and once on one where they do not. Headlines are encoded by a real, small BERT, joined to the bars that could know them, and scored walk-forward, purged. On the second
 market the headlines are drawn without looking at the outcome: whatever they seem to add there is noise, and the table shows how much.
 """
 

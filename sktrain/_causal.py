@@ -10,7 +10,15 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ._history import History, prepend_tail, recall, remember_tail, segment_starts, usual_pauses
+from ._history import (
+    History,
+    lazy_copy,
+    prepend_tail,
+    recall,
+    remember_tail,
+    segment_starts,
+    usual_pauses,
+)
 from ._validation import LABEL_TIMES, OHLCV, check_bars
 from .exceptions import InvalidBarsError
 
@@ -145,6 +153,6 @@ def _until_asked(frame, rows):
 
 def _take(frame, rows, attrs):
     whole = len(rows) == len(frame) and bool((rows == np.arange(len(frame))).all())
-    out = frame.copy(deep=False) if whole else frame.iloc[rows]
+    out = lazy_copy(frame) if whole else frame.iloc[rows]
     out.attrs = attrs
     return out

@@ -251,11 +251,11 @@ class _Reader:
     def _builtin(self, thing):
         owner = getattr(thing, "__self__", None)
         bound = owner is not None and not isinstance(owner, types.ModuleType)
-        module = getattr(thing, "__module__", None) or ""
+        module = getattr(thing, "__module__", None) or type(thing).__module__
         return _joined(
             "builtin",
             module,
-            thing.__qualname__,
+            getattr(thing, "__qualname__", thing.__name__),  # numpy 2.0's ufuncs have no qualified name
             library_version(module),
             *([self.of(owner)] if bound else []),
         )

@@ -38,6 +38,11 @@ _results: OrderedDict = OrderedDict()  # (uid, key) -> (result, bytes); shared b
 _results_lock = Lock()
 
 
+def lazy_copy(frame):
+    """A copy whose changes stay its own: lazily where pandas copies on write (3.0), else at once."""
+    return frame.copy(deep=pd.__version__ < "3")
+
+
 class Handle(dict):
     """An empty dict with a name: pandas may copy it, compare it and write it as JSON at no cost.
 
@@ -85,7 +90,7 @@ class History(Handle):
     def __init__(self, frame, uid=None):
         super().__init__(uid)
         if uid is None:  # a new handle owns its frame: no attrs, so no circle back to itself
-            frame = frame.copy(deep=False)
+            frame = lazy_copy(frame)
             frame.attrs = {}
         self._frame = frame
 
@@ -203,7 +208,7 @@ def with_history(frame):
     if frame.index.has_duplicates:
         row = int(np.argmax(frame.index.duplicated()))
         raise InvalidBarsError(f"with_history needs every row once: row {row} ({frame.index[row]}) stands twice.")
-    out = frame.copy(deep=False)
+    out = lazy_copy(frame)
     out.attrs = {key: value for key, value in frame.attrs.items() if key != "history"}
     whole = out if out.index.is_monotonic_increasing else _sorted(out)
     out.attrs["history"] = History(whole)
@@ -349,7 +354,7 @@ def prepend_tail(X, tail=None, *, caller="transform", first_seen=None, pause=Non
     -------
     Context
     """
-    own = X.copy(deep=False)
+    own = lazy_copy(X)
     own.attrs = {}
     before = _before(own, tail, caller, first_seen or {}, pause, usual or {})
     if before is None:

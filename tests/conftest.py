@@ -1,6 +1,8 @@
 """What every test shares: one thread, no network, and the bundled bars loaded once."""
 
 import os
+import random
+import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -9,11 +11,23 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # else scikit-learn skips some of its checks
 
 from hypothesis import settings
+import numpy as np
 import pytest
 
 settings.register_profile("ci", derandomize=True)  # a landing draws the same examples every time; a developer draws new ones
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """What a test, or a check of scikit-learn's or imbalanced-learn's, draws without a seed of its own
+    is the same in every run and order; TESTS_SEED tries other numbers."""
+    seed = int(os.environ.get("TESTS_SEED", "0"))
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 (the generator that unseeded code draws from)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,9 @@
 """Any two parts of sktrain in one pipeline: a cell for every part and everything a pipeline is put through, generated from lists.
 
-A part is exchanged for another in one base pipeline (labels, features, a resampler or a check, a classifier, folds). By default each
-part meets every column that is cheap and, of the costly ones, those of its turn; the whole table, and the product of features,
-middles and classifiers, is marked slow. A cell that is meant to fail stands in ``REFUSED`` with the words the user gets and the reason.
+A part is exchanged for another in one base pipeline (labels, features, a resampler or a check, a classifier, folds), and by default
+each part meets every column. Folds stand in the base pipeline as those of a search around it. Every two parts, in the columns where they
+meet (of the costly ones, that of their turn), and the product of features, middles and classifiers are marked slow. A cell that is meant to fail stands in ``REFUSED`` with the words the
+user gets and the reason.
 """
 
 from functools import cache
@@ -28,6 +29,7 @@ from sklearn.pipeline import make_pipeline
 
 import sktrain as st
 from sktrain.datasets import load_sp500, make_market, make_news
+from sktrain.ensemble import PooledClassifier
 from sktrain.evaluation import null_calibration
 from sktrain.news import NewsFeatures, with_news
 from sktrain.resample import ResampledClassifier
@@ -66,7 +68,7 @@ CLASSIFIERS = {
     "tcn": lambda: net("TCNClassifier"),
     "transformer": lambda: net("TransformerClassifier", module__hidden_size=8),
     "vote": lambda: VotingClassifier([("a", net("MLPNetClassifier")), ("b", net("MLPNetClassifier", random_state=1))], voting="soft"),
-    "pool": lambda: st.PooledClassifier([("mlp", net("MLPNetClassifier")), ("other", net("MLPNetClassifier", random_state=1))]),
+    "pooled": lambda: PooledClassifier([("a", net("MLPNetClassifier")), ("b", net("GRUClassifier"))]),
     "calibrated": lambda: CalibratedClassifierCV(net("MLPNetClassifier"), cv=st.TemporalSplitter(embargo_bars=0, horizon=3), ensemble=True),
     "compressed": lambda: st.CompressedClassifier(net("MLPNetClassifier"), sparsity=0.3),
     "guard": lambda: st.DriftGuard(net("MLPNetClassifier"), on_drift="warn"),
@@ -88,12 +90,11 @@ def walk_forward(n):
     return st.EnhancedWalkForwardCV(n, embargo_bars=1, min_samples_per_fold=20, ensure_regime_coverage=False)
 
 
-# (kind, part): what to change besides, so that the part is met where it belongs
-BESIDES = {("features", "windows"): {"classifier": "mlp"}}
-
-
-def cell(kind, part):
-    return {**BASE, **BESIDES.get((kind, part), {}), kind: part}
+def cell(kind, part, column=None):
+    """The base pipeline with one part exchanged; a net where windows or updates ask for one."""
+    learns = column is learns_on and kind != "classifier"
+    net_needed = learns or (kind, part) == ("features", "windows")
+    return {**BASE, **({"classifier": "mlp"} if net_needed else {}), kind: part}
 
 
 @cache
@@ -118,11 +119,25 @@ class Case:
         self.X, self.y = rows_of(parts["labels"], parts["features"] == "news")
         self.X, self.y = self.X.iloc[-N_ROWS:], self.y.iloc[-N_ROWS:]
         steps = [*SOURCES[parts["features"]](), *MIDDLES[parts["middle"]](), ("model", CLASSIFIERS[parts["classifier"]]())]
-        self.estimator, self.cv = Pipeline(steps), FOLDS[parts["folds"]]()
+        self.pipeline, self.cv = Pipeline(steps), FOLDS[parts["folds"]]()
+        self.searched = parts["folds"] != BASE["folds"]
+        self.estimator = self.search() if self.searched else self.pipeline
+
+    def search(self):
+        settings = {"n_trials": 2, "cv": self.cv, "random_state": 0, "error_score": "raise"}
+        return st.OptunaSearchCV(self.pipeline, a_parameter(self), **settings)
+
+    @property
+    def _key(self):
+        return tuple(sorted(self.parts.items()))
 
     @property
     def fitted(self):
-        return _fitted(tuple(sorted(self.parts.items())))
+        return _fitted(self._key)
+
+    @property
+    def scores(self):
+        return _scores(self._key)
 
 
 @cache
@@ -131,6 +146,12 @@ def _fitted(parts):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return clone(case.estimator).fit(case.X, case.y)
+
+
+@cache
+def _scores(parts):
+    case = Case(dict(parts))
+    return cross_val_score(case.pipeline, case.X, case.y, cv=case.cv, error_score="raise")
 
 
 def fits_and_predicts(case):
@@ -149,8 +170,11 @@ def is_cloned(case):
 
 
 def is_shown(case):
-    assert type(case.estimator[-1]).__name__ in repr(case.fitted)
-    assert "<style>" in case.fitted._repr_html_()
+    shown = case.fitted._repr_html_()
+    assert "<style>" in shown
+    for part in (*case.pipeline, *([case.cv] if case.searched else [])):
+        assert type(part).__name__ in repr(case.fitted)
+        assert type(part).__name__ in shown
 
 
 def is_dumped_by_joblib(case, tmp_path):
@@ -167,30 +191,34 @@ def is_saved(case, tmp_path):
 def speaks_pandas(case):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = clone(case.estimator).set_output(transform="pandas").fit(case.X, case.y)
+        model = clone(case.estimator)
+        (model.estimator if case.searched else model).set_output(transform="pandas")
+        model.fit(case.X, case.y)
     np.testing.assert_allclose(model.predict_proba(case.X[-5:]), case.fitted.predict_proba(case.X[-5:]), atol=1e-6)
 
 
 def learns_on(case):
-    """partial_fit of a pipeline goes through a guard around it."""
-    model = case.estimator[-1]
-    if not hasattr(model, "partial_fit"):
+    """partial_fit of a pipeline goes through a guard around it; what cannot learn says so."""
+    guard = st.DriftGuard(case.pipeline, on_drift="warn", watch_performance=False)
+    if not hasattr(case.pipeline[-1], "partial_fit"):
+        with pytest.raises(AttributeError) as refused:
+            guard.partial_fit(case.X, case.y)
+        assert "has no partial_fit" in str(refused.value.__cause__)
+        assert case.parts["classifier"] in LEARN_ONCE
         return
-    guard = st.DriftGuard(case.estimator, on_drift="warn", watch_performance=False)
     guard.fit(case.X[:200], case.y[:200]).partial_fit(case.X[200:], case.y[200:])
     assert guard.log_["decision"].tolist() == ["fit", "update"]
     assert np.isfinite(guard.predict_proba(case.X[-5:])).all()
 
 
 def is_cross_validated(case):
-    scores = cross_val_score(case.estimator, case.X, case.y, cv=case.cv, error_score="raise")
-    assert np.isfinite(scores).all()
-    assert len(scores) == case.cv.get_n_splits(case.X, case.y)
+    assert np.isfinite(case.scores).all()
+    assert len(case.scores) == case.cv.get_n_splits(case.X, case.y)
 
 
 def is_cross_validated_by_two(case):
-    one, two = (cross_val_score(case.estimator, case.X, case.y, cv=case.cv, n_jobs=n, error_score="raise") for n in (1, 2))
-    np.testing.assert_allclose(one, two)
+    settings = {"cv": case.cv, "error_score": "raise", "n_jobs": 2}
+    np.testing.assert_allclose(cross_val_score(case.pipeline, case.X, case.y, **settings), case.scores)
 
 
 def a_parameter(case):
@@ -198,7 +226,7 @@ def a_parameter(case):
         "logistic": ("model__logisticregression__C", [1e-4, 1e-2]),
         "boosting": ("model__max_leaf_nodes", [3, 5]),
         "vote": ("model__weights", [[1, 2], [2, 1]]),
-        "pool": ("model__mlp__lr", [1e-3, 1e-2]),
+        "pooled": ("model__valid_fraction", [0.2, 0.3]),
         "calibrated": ("model__estimator__lr", [1e-3, 1e-2]),
         "compressed": ("model__sparsity", [0.2, 0.4]),
         "guard": ("model__estimator__lr", [1e-3, 1e-2]),
@@ -208,24 +236,24 @@ def a_parameter(case):
 
 
 def is_searched(case):
-    search = st.OptunaSearchCV(case.estimator, a_parameter(case), n_trials=2, cv=case.cv, random_state=0, error_score="raise").fit(case.X, case.y)
+    search = case.fitted if case.searched else case.search().fit(case.X, case.y)
     assert np.isfinite(search.best_score_)
     assert search.overfit_report_.n_folds == case.cv.get_n_splits(case.X, case.y)
 
 
 def is_grid_searched(case):
-    search = GridSearchCV(case.estimator, a_parameter(case), cv=case.cv, error_score="raise").fit(case.X, case.y)
+    search = GridSearchCV(case.pipeline, a_parameter(case), cv=case.cv, error_score="raise").fit(case.X, case.y)
     assert np.isfinite(search.best_score_)
 
 
 def is_audited(case):
-    report = st.LeakageValidator(budget="quick", verbose=0).audit(case.estimator, case.X, case.y, case.cv)
+    report = st.LeakageValidator(budget="quick", verbose=0).audit(case.pipeline, case.X, case.y, case.cv)
     assert report.status in ("PASS", "INCONCLUSIVE"), report.summary()
 
 
 def is_calibrated_on_noise(case):
     bars = bars_of(case.parts["features"] == "news")
-    found = null_calibration(case.estimator, bars, labeler=LABELERS[case.parts["labels"]](), cv=case.cv, n_null=1, random_state=0, verbose=0)
+    found = null_calibration(case.pipeline, bars, labeler=LABELERS[case.parts["labels"]](), cv=case.cv, n_null=1, random_state=0, verbose=0)
     assert found.p_value in (0.5, 1.0)
 
 
@@ -234,6 +262,7 @@ COSTLY = [is_cross_validated_by_two, is_searched, is_grid_searched, is_audited, 
 
 # What does not go together, the words the user gets, and why.
 TABLES_ONLY = {"logistic", "boosting"}
+LEARN_ONCE = {"logistic", "boosting", "vote", "pooled", "calibrated", "compressed", "resampled"}
 REFUSED = [
     ({"features": {"windows"}, "middle": {"drift"}}, "check windows before they are cut", "a detector watches features, before SlidingWindow"),
     ({"features": {"windows"}, "middle": {"SMOTE", "RandomOverSampler"}}, "dim 3", "imbalanced-learn mixes rows of tables: WindowSMOTE"),
@@ -260,25 +289,19 @@ def put_through(parts, column, tmp_path):
 
 
 PARTS = [(kind, part) for kind, table in KINDS.items() for part in table]
-BY_TWO = {"lstm", "two folds"}  # starting two workers takes longer than what they do
-TURN = [(kind, part, COSTLY[place % len(COSTLY)]) for place, (kind, part) in enumerate(PARTS)]
-TURN = [(kind, part, is_searched if column is is_cross_validated_by_two and part not in BY_TWO else column) for kind, part, column in TURN]
+COLUMNS = [*CHEAP, *COSTLY]
+every_column = pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.__name__)
 
 
 @pytest.mark.parametrize(("kind", "part"), PARTS)
-@pytest.mark.parametrize("column", CHEAP, ids=lambda column: column.__name__)
-def test_every_part_meets_the_cheap_columns(kind, part, column, tmp_path):
-    put_through(cell(kind, part), column, tmp_path)
-
-
-@pytest.mark.parametrize(("kind", "part", "column"), TURN, ids=[f"{kind}-{part}-{column.__name__}" for kind, part, column in TURN])
-def test_every_part_meets_the_costly_column_of_its_turn(kind, part, column, tmp_path):
-    put_through(cell(kind, part), column, tmp_path)
+@every_column
+def test_every_part_meets_every_column(kind, part, column, tmp_path):
+    put_through(cell(kind, part, column), column, tmp_path)
 
 
 def pairs():
-    """Every two parts of different kinds before the folds, the others those of the base."""
-    kinds = ["labels", "features", "middle", "classifier"]
+    """Every two parts of different kinds, the others those of the base."""
+    kinds = list(KINDS)
     for place, first in enumerate(kinds):
         for second in kinds[place + 1 :]:
             for one in KINDS[first]:
@@ -294,20 +317,38 @@ def named(parts):
 PAIRS = list({named(parts): parts for parts in pairs()}.values())
 
 
-@pytest.mark.parametrize("parts", PAIRS, ids=named)
+@pytest.mark.parametrize("parts", [parts for parts in PAIRS if parts["folds"] == BASE["folds"]], ids=named)
 def test_any_two_parts_fit_and_predict(parts, tmp_path):
     put_through(parts, fits_and_predicts, tmp_path)
 
 
+def columns_of_pairs():
+    """What is not alone a part's own business (clone, repr), and of the costly columns that of the pair's turn."""
+    scored = [is_cross_validated, *COSTLY]
+    for place, parts in enumerate(PAIRS):
+        if parts["folds"] == BASE["folds"]:
+            kept = [is_dumped_by_joblib, is_saved, speaks_pandas, learns_on, is_cross_validated]
+            columns = [*kept, COSTLY[place % len(COSTLY)]]
+        else:
+            columns = [scored[place % len(scored)]]
+        for column in columns:
+            yield pytest.param(parts, column, id=f"{named(parts)}-{column.__name__}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("parts", "column"), list(columns_of_pairs()))
+def test_any_two_parts_in_every_column(parts, column, tmp_path):
+    put_through(parts, column, tmp_path)
+
+
 IN_ANOTHER_PROCESS = """
-import json, pickle, sys
+import json, sys
 import joblib, numpy as np
 import sktrain
 folder = sys.argv[1]
 rows = joblib.load(folder + "/rows.joblib")
 said = {}
-for name, place in json.load(open(folder + "/names.json")).items():
-    X = rows[place]
+for name, X in rows.items():
     one = joblib.load(f"{folder}/{name}.joblib").predict_proba(X)
     two = sktrain.load(f"{folder}/{name}.sktrain").predict_proba(X)
     said[name] = [one.tolist(), two.tolist()]
@@ -316,12 +357,10 @@ print(json.dumps(said))
 
 
 def test_models_open_in_a_fresh_process(tmp_path):
-    """One pipeline per classifier, source and middle, by joblib and by our own format."""
-    cells = {f"{kind}-{part}".replace(" ", "-"): cell(kind, part) for kind, part in PARTS if kind in ("features", "middle", "classifier")}
+    """One model per part, by joblib and by our own format, in one process."""
+    cells = {f"{kind}-{part}".replace(" ", "-"): cell(kind, part) for kind, part in PARTS}
     cases = {name: Case(parts) for name, parts in cells.items()}
-    rows = {str(case.parts["features"] == "news"): case.X[-5:] for case in cases.values()}
-    joblib.dump(rows, tmp_path / "rows.joblib")
-    (tmp_path / "names.json").write_text(json.dumps({name: str(case.parts["features"] == "news") for name, case in cases.items()}))
+    joblib.dump({name: case.X[-5:] for name, case in cases.items()}, tmp_path / "rows.joblib")
     for name, case in cases.items():
         joblib.dump(case.fitted, tmp_path / f"{name}.joblib")
         st.save(case.fitted, tmp_path / f"{name}.sktrain")
@@ -355,16 +394,8 @@ def test_refusals_have_reasons_and_meet_something():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "part"), PARTS)
-@pytest.mark.parametrize("column", COSTLY, ids=lambda column: column.__name__)
-def test_every_part_meets_every_costly_column(kind, part, column, tmp_path):
-    put_through(cell(kind, part), column, tmp_path)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("features", SOURCES)
 @pytest.mark.parametrize("middle", MIDDLES)
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
-@pytest.mark.parametrize("column", [fits_and_predicts, is_saved], ids=lambda column: column.__name__)
-def test_the_product_of_features_middles_and_classifiers(features, middle, classifier, column, tmp_path):
-    put_through({**BASE, "features": features, "middle": middle, "classifier": classifier}, column, tmp_path)
+def test_the_product_of_features_middles_and_classifiers(features, middle, classifier, tmp_path):
+    put_through({**BASE, "features": features, "middle": middle, "classifier": classifier}, fits_and_predicts, tmp_path)

@@ -62,7 +62,7 @@ CATALOGUE = {
     "negative volume": (lambda: put("volume", 2, -5), "'volume' must be zero or more, got -5.0 in row 2"),
     "unsigned": (lambda: make().astype({"volume": "uint64"}), "'volume' has dtype uint64"),
     "half precision": (lambda: make().astype({"close": "float16"}), "'close' has dtype float16"),
-    "strings": (lambda: make(close="100.5"), "'close' has dtype str"),
+    "strings": (lambda: make(close="100.5"), "'close' has dtype (str|object)"),
     "decimals": (lambda: make(close=Decimal("100")), "'close' has dtype object"),
     "pd.NA": (lambda: make(volume=pd.array([pd.NA] + [1] * 29, dtype="Int64")), "'volume' is nan in row 0"),
     "booleans": (lambda: make(volume=True), "'volume' has dtype bool"),

@@ -16,6 +16,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 import sktrain as st
 from sktrain.datasets import load_sp500
+from sktrain.ensemble import PooledClassifier
 from sktrain.exceptions import ResamplingWarning, SktrainError
 from sktrain.resample import ResampledClassifier
 
@@ -41,6 +42,7 @@ WRAPPERS = {
     "CompressedClassifier": lambda **seed: st.CompressedClassifier(net(**seed), sparsity=0.3),
     "DriftGuard": lambda **seed: st.DriftGuard(net(**seed), on_drift="warn"),
     "ResampledClassifier": lambda **seed: ResampledClassifier(net(**seed), st.WindowSMOTE()),
+    "PooledClassifier": lambda **seed: PooledClassifier([("a", net(**seed)), ("b", net(lr=0.01))]),
     "WindowSMOTE": lambda **seed: Pipeline([("s", st.WindowSMOTE()), ("net", net(**seed))]),
 }
 every_wrapper = pytest.mark.parametrize("name", WRAPPERS)
@@ -169,7 +171,7 @@ def test_a_step_that_drops_the_index_loses_neither_times_nor_label_ends(name, ho
         steps_of(name, step).set_params(**SEEDS.get(name, {})).fit(X, y)
         for step in (None, DROPS[how])
     )
-    if name != "CompressedClassifier":  # which keeps the small model only
+    if name not in ("CompressedClassifier", "PooledClassifier"):  # which hold no one net
         blocks = [inner_net(model).validation_ for model in (kept, dropped)]
         np.testing.assert_array_equal(blocks[0].valid, blocks[1].valid)
         np.testing.assert_array_equal(blocks[0].train, blocks[1].train)

@@ -37,7 +37,7 @@ def to_numbers(
     """
     texts = {name: _cleaned(column) for name, column in columns.items() if not _is_number(column)}
     rough = {
-        name: text for name, text in texts.items() if not text.str.match(_PLAIN).fillna(True).all()
+        name: text for name, text in texts.items() if not text.str.match(_PLAIN, na=True).all()
     }
     sign = _decimal_sign(rough, texts, delimiter) if rough else "."
     done = {}
@@ -77,7 +77,7 @@ def _cleaned(column: pd.Series) -> pd.Series:
     """Text without blanks, currency signs and the like; missing where the cell says so."""
     text = column.astype("str").str.strip()
     text = text.mask(text.isin(MISSING))
-    if text.str.match(_PLAIN).fillna(True).all():
+    if text.str.match(_PLAIN, na=True).all():
         return text
     text = text.str.replace(r"[$€£¥₹₩₽'’\s\u00a0\u202f]|USD|EUR|元|手|股", "", regex=True)
     text = text.str.replace("，", ",", regex=False).str.replace("−", "-", regex=False)
@@ -108,7 +108,7 @@ def _decimal_sign(
 
 
 def _parsed(text: pd.Series, sign: str) -> pd.Series:
-    if text.str.match(_PLAIN).fillna(True).all() and sign == ".":
+    if text.str.match(_PLAIN, na=True).all() and sign == ".":
         return _to_numeric(text)
     parts = text.str.extract(_SUFFIX)
     scaled = parts[1].notna()
@@ -126,5 +126,5 @@ def _parsed(text: pd.Series, sign: str) -> pd.Series:
 
 def _to_numeric(text: pd.Series) -> pd.Series:
     """Floats, or integers where every cell is one; NaN for what is no number (words like "inf" included)."""
-    strict = text.where(text.str.match(_PLAIN).fillna(False))
+    strict = text.where(text.str.match(_PLAIN, na=False))
     return pd.to_numeric(strict.astype(object).where(strict.notna(), np.nan), errors="coerce")

@@ -13,7 +13,7 @@ import zlib
 import numpy as np
 import pandas as pd
 
-from .._history import Handle, locate_rows
+from .._history import Handle, lazy_copy, locate_rows
 from .._spans import Spans
 from ..exceptions import InvalidSplitError, SktrainError
 from ._ends import ends_from_times
@@ -367,7 +367,7 @@ def with_label_times(y, *, end_times=None, like=None) -> pd.Series:
         )
     end = ends_from_times(axis, end_times, len(y))
     spans = Spans.from_times(axis.times, end)
-    out = y.set_axis(axis.index) if axis.index is not y.index else y.copy(deep=False)
+    out = y.set_axis(axis.index) if axis.index is not y.index else lazy_copy(y)
     out.attrs = {key: value for key, value in y.attrs.items() if key != KEY}
     write_label_times(
         out, end, int((np.searchsorted(spans.axis, end, side="right") - 1 - spans.codes).max())
@@ -403,7 +403,7 @@ def _like(y, like):
         raise SktrainError(
             f"row {row} of y ({y.index[row]}) is no row of like. Pass labels of the same rows, or end_times=..."
         )
-    out = y.copy(deep=False)
+    out = lazy_copy(y)
     out.attrs = {key: value for key, value in y.attrs.items() if key != KEY}
     write_label_times(out, known.end, handle.horizon)
     return out

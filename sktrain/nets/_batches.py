@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from .._validation import check_count
+from .._validation import Count, check_count
 from ..exceptions import SktrainError
 
 __all__ = ["BatchLoader", "ClassWeightedSampler", "WindowRows"]
@@ -189,6 +189,12 @@ class BatchLoader:
     def __init__(
         self, dataset, batch_size=128, shuffle=False, sampler=None, drop_last=False, num_workers=0, pin_memory=False, generator=None
     ):
+        if not Count(1).is_satisfied_by(batch_size):
+            raise SktrainError(f"batch_size must be an integer >= 1, got {batch_size!r}.")
+        if not Count(0).is_satisfied_by(num_workers):
+            raise SktrainError(f"num_workers must be an integer >= 0, got {num_workers!r}.")
+        if sampler is not None and not (hasattr(sampler, "__iter__") and hasattr(sampler, "__len__")):
+            raise SktrainError(f"sampler must be an iterable of row numbers with a length, got {sampler!r}.")
         if drop_last and len(dataset) < batch_size:
             raise SktrainError(f"drop_last=True leaves no batch: {len(dataset)} rows are fewer than batch_size={batch_size}.")
         self.dataset, self.batch_size, self.num_workers, self.pin_memory = dataset, batch_size, num_workers, pin_memory

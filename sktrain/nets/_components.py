@@ -3,16 +3,22 @@
 Asked before anything of the net changes, and once more when network and loss are made, with two rows of zeros.
 """
 
+from contextlib import contextmanager
+from fnmatch import fnmatch
 from inspect import Parameter, signature
+import warnings
 
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, InputShapeSetter
 import torch
 from torch import nn
 
 from ..exceptions import SktrainError
 
-__all__ = ["check_components", "check_criterion", "check_module", "check_order", "names_of", "scores_for"]
+__all__ = [
+    "check_components", "check_criterion", "check_module", "check_order", "check_patterns",
+    "names_of", "scores_for", "told_by_name",
+]  # fmt: skip
 
 _NUMBERS = (
     nn.BCELoss, nn.BCEWithLogitsLoss, nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.KLDivLoss, nn.PoissonNLLLoss,
@@ -42,6 +48,7 @@ def check_components(net):
     check_device(net.device)
     _check_criterion(net.criterion)
     _check_optimizer(net.optimizer)
+    _check_parameters(net)
     if net.module is not None and not callable(net.module):
         raise SktrainError(f"module must be a torch Module, its class or None, got {net.module!r}.")
     for name in ("iterator_train", "iterator_valid"):
@@ -49,6 +56,9 @@ def check_components(net):
             raise SktrainError(f"{name} must be a class like torch's DataLoader, got {getattr(net, name)!r}.")
     check_order(net._get_params_for("iterator_valid"))
     _check_callbacks(net.callbacks)
+    for name, value in net._get_params_for("callbacks").items():
+        if "__" not in name and value is not None and not _is_callback(value):
+            raise SktrainError(f"callbacks__{name} must be a callback or None, got {value!r}.")
     for name in UNCALLED:
         if getattr(type(net), name) is not getattr(NeuralNetClassifier, name):
             raise SktrainError(f"{type(net).__name__} overrides {name}, which sktrain's nets never call; see docs/nets.md for what they do.")
@@ -110,8 +120,63 @@ def _check_callbacks(callbacks):
     for item in callbacks:
         named = isinstance(item, (list, tuple)) and len(item) == 2 and isinstance(item[0], str)
         callback = item[1] if named else item
-        if not all(hasattr(callback, hook) for hook in _HOOKS) and not (named and callback is None):
+        if not _is_callback(callback) and not (named and callback is None):
             raise SktrainError(f"callbacks: {item!r} is neither a skorch callback nor a (name, callback) pair.")
+        if isinstance(callback, InputShapeSetter):
+            raise SktrainError(
+                "callbacks: InputShapeSetter sets sizes that these nets take from the rows. Leave it "
+                "out; a module of your own is called with n_features, n_steps and n_classes."
+            )
+
+
+def _is_callback(value):
+    return all(hasattr(value, hook) for hook in _HOOKS)
+
+
+@contextmanager
+def told_by_name(net, prefix):
+    """What a component says against its parameters, with their names."""
+    try:
+        yield
+    except SktrainError:
+        raise
+    except (TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
+        component = getattr(net, prefix)
+        name = getattr(component, "__name__", component)
+        given = ", ".join(f"{prefix}__{k}={v!r}" for k, v in net._get_params_for(prefix).items())
+        raise SktrainError(f"{prefix}={name} does not take {given or 'its defaults'}: {error}") from error
+
+
+def _check_parameters(net):
+    """Make torch's own loss and optimizer once, on a parameter of no consequence."""
+    params = dict(net._get_params_for("optimizer"))
+    groups = params.pop("param_groups", ())
+    if isinstance(net.optimizer, type) and issubclass(net.optimizer, torch.optim.Optimizer):
+        if "lr" in (names_of(net.optimizer) or {}):
+            params.setdefault("lr", net.lr)
+        with told_by_name(net, "optimizer"):
+            net.optimizer([nn.Parameter(torch.zeros(1))], **params)
+    if isinstance(net.criterion, type) and net.criterion.__module__.startswith("torch."):
+        with told_by_name(net, "criterion"):
+            net.criterion(**net._get_params_for("criterion"))
+    pairs = isinstance(groups, (list, tuple)) and all(
+        isinstance(one, (list, tuple)) and len(one) == 2 and isinstance(one[1], dict) for one in groups
+    )
+    if not pairs:
+        raise SktrainError(
+            f"optimizer__param_groups must be a list of (pattern, dict of settings), got {groups!r}."
+        )
+
+
+def check_patterns(groups, names):
+    """Warn of parameter groups that hold no parameter: skorch ignores them."""
+    for pattern, _ in groups:
+        if not any(fnmatch(name, pattern) for name in names):
+            warnings.warn(
+                f"optimizer__param_groups: {pattern!r} matches no parameter of the network, so its "
+                f"settings do nothing; there are {', '.join(names)}.",
+                stacklevel=8,
+            )
 
 
 def scores_for(criterion, logits):

@@ -24,7 +24,10 @@ class Hooks:
         hooks = vars(self).setdefault("_hooks", {})
         if method not in hooks:
             nothing = getattr(Callback, method)
-            heard = [cb for _, cb in self.callbacks_ if getattr(type(cb), method, None) is not nothing]
+            heard = [
+                cb for _, cb in self.callbacks_
+                if getattr(type(cb), method, None) is not nothing or method in vars(cb)
+            ]  # fmt: skip
             hooks[method] = sorted(heard, key=lambda cb: not isinstance(cb, (ScoringBase, PassthroughScoring)))
         return hooks[method]
 

@@ -14,7 +14,7 @@ from skorch.utils import params_for
 import torch
 
 from ..exceptions import SktrainError
-from ._components import check_components, check_module, names_of
+from ._components import check_components, check_module, check_patterns, names_of
 from ._modules import Standardized
 
 __all__ = ["NetParams"]
@@ -85,7 +85,7 @@ class NetParams:
         """Set parameters by name.
 
         Changing the network of a fitted net (``module``, ``module__...``) makes it unfitted: weights never serve another network
-        than the one they were trained in.
+        than the one they were trained in. A lower ``replay_rows`` drops rows kept at once.
         """
         known = set(self._get_param_names()) | set(signature(type(self).__init__).parameters)
         for name in params:
@@ -101,6 +101,8 @@ class NetParams:
             vars(self).update({name: before[name] for name in own}, _components=components)
             raise
         self._set_at_once(params)
+        if "replay_rows" in params:
+            self._forget()
         changed = [name for name in params if name.split("__")[0] in _NETWORK and before[name] is not params[name] and before[name] != params[name]]
         if changed and self.initialized_:
             self.initialized_, self.changed_ = False, changed[0]
@@ -192,6 +194,7 @@ class NetParams:
             params["fused"] = True
         learnable = list(self.get_all_learnable_params())
         if "param_groups" in params:
+            check_patterns(params["param_groups"], [name for name, _ in learnable])
             args, params = self.get_params_for_optimizer("optimizer", learnable)
             self.optimizer_ = self.optimizer(*args, **params)
             return self

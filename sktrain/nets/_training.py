@@ -13,7 +13,7 @@ from ._amp import MixedPrecision
 from ._batches import ClassWeightedSampler
 from ._callbacks import ProgressBar
 from ._checkpoint import TrainingCheckpoint
-from ._components import check_criterion, check_order, names_of, scores_for
+from ._components import check_criterion, check_order, names_of, scores_for, told_by_name
 from ._hooks import Hooks
 from ._inference import PREDICT_ROWS
 from ._losses import FocalLoss, reduce_loss
@@ -184,8 +184,9 @@ class TrainingLoop(Hooks, MixedPrecision):
         if params.get("batch_size") == -1:
             params["batch_size"] = len(dataset)
         params.setdefault("pin_memory", torch.device(self.device).type == "cuda")
-        iterator = self.iterator_train if training else self.iterator_valid
-        return iterator(dataset, **params)
+        name = "iterator_train" if training else "iterator_valid"
+        with told_by_name(self, name):
+            return getattr(self, name)(dataset, **params)
 
     def _training_iterator(self, rows, generator):
         """Batches in the order the net draws, unless the caller's parameters say otherwise."""

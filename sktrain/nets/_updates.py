@@ -12,6 +12,7 @@ from skorch.history import History
 import torch
 
 from .._last_block import FEWEST, ValidationBlock, last_block
+from .._validation import Count
 from ._batches import WindowRows
 from ._inputs import TrainingJob
 
@@ -118,6 +119,17 @@ class Updating:
         if kept is not None:
             found = {name: np.concatenate([kept[name][stay], found[name]]) for name in found}
         self.replay_ = found
+
+    def _forget(self):
+        """Drop the rows that a lower ``replay_rows`` leaves no room for."""
+        kept = vars(self).get("replay_")
+        if kept is None or not Count(0).is_satisfied_by(self.replay_rows):
+            return
+        best = np.sort(np.argsort(kept["key"], kind="stable")[: self.replay_rows])
+        if not len(best):
+            del vars(self)["replay_"]
+        elif len(best) < len(kept["key"]):
+            self.replay_ = {name: values[best] for name, values in kept.items()}
 
     def _set_aside(self, again):
         """What is present stays as it is: training makes new components, or goes on with copies."""

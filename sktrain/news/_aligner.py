@@ -56,7 +56,7 @@ class NewsAligner(BaseEstimator):
     ----------
     n_articles_ : int
         Articles seen in ``fit``.
-    times_ : ndarray of int64, shape (n_articles_,)
+    times_ : ndarray of int64, shape (n_articles,)
         When each article, in order of availability, could be acted on (``lag`` included), in nanoseconds.
     lookback_ : int or None
         Bars a row looks back on; None when ten half-lives of time bound its window.

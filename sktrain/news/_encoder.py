@@ -81,7 +81,7 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
         SHA-256 of configuration, weights (the fine-tuned ones included) and tokenizer.
     revision_ : str or None
         Commit of the hub's snapshot that was used.
-    components_, center_ : ndarray of float32, shape (embed_dim_, width), (width,)
+    components_, center_ : ndarray of float32, shape (embed_dim, width), (width,)
         Principal components, only with ``embed_dim`` below the model's width.
     history_ : list of dict
         Losses per epoch, only after fine-tuning.
@@ -210,7 +210,7 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of float32, shape (n, embed_dim_)
+        ndarray of float32, shape (n, embed_dim)
             Zero where a text is missing or empty.
         """
         check_is_fitted(self)

@@ -13,7 +13,16 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted
 
-from .._history import Handle, History, get_history, prepend_tail, recall, remember_tail, usual_pauses
+from .._history import (
+    Handle,
+    History,
+    get_history,
+    lazy_copy,
+    prepend_tail,
+    recall,
+    remember_tail,
+    usual_pauses,
+)
 from ..exceptions import InvalidBarsError, SktrainError
 from ._aligner import NewsAligner
 from ._articles import article_times, as_articles
@@ -74,7 +83,7 @@ def with_news(bars, articles):
         raise InvalidBarsError(f"with_news needs a DataFrame indexed by time, or by (symbol, time); got {type(bars).__name__}.")
     articles = as_articles(articles)
     order = np.argsort(article_times(articles).times, kind="stable")
-    out = bars.copy(deep=False)
+    out = lazy_copy(bars)
     out.attrs = {**bars.attrs, "news": News(articles[place] for place in order)}
     return out
 

@@ -84,8 +84,8 @@ def save(
         Secret that signs the file (HMAC-SHA256); it opens only with the same key. Not empty.
     optimizer : bool, default=False
         Whether to keep the state of nets' optimizers, so that ``partial_fit`` goes on as if the net
-        had never been saved. It makes a net about three times as large. The rows that a net's
-        updates replay (``replay_rows``) are always kept.
+        had never been saved. It makes a net about three times as large. The training rows that a
+        net's updates replay are kept either way; ``net.set_params(replay_rows=0)`` drops them.
 
     Returns
     -------

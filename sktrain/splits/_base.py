@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils.metadata_routing import UNUSED
 
 from .._spans import Spans, cut_blocks
 from .._validation import BarsOrTime, TimeAxis, as_span, label_spans, labelled_mask
@@ -153,7 +152,7 @@ def read_rows(X, y, horizon, given, caller):
 class SpanSplitter(BaseEstimator, BaseCrossValidator):
     """Template of a splitter that purges by label spans: a subclass says which unique times are tested, in ``_plan``."""
 
-    __metadata_request__split = {"groups": UNUSED, "label_end_times": True, "times": True}
+    __metadata_request__split = {"label_end_times": True, "times": True}
 
     _span_constraints = {
         "horizon": [BarsOrTime(0), None],

@@ -1,5 +1,7 @@
 """A seed decides a training: in threads, in fresh processes, inside a deterministic context; the caller's generators stay."""
 
+import copy
+import pickle
 import random
 import subprocess
 import sys
@@ -7,8 +9,10 @@ import sys
 from joblib import Parallel, delayed
 import numpy as np
 import pytest
+from sklearn.base import clone
 import torch
 
+import sktrain
 from sktrain import DeterministicTrainingConfig, GRUClassifier, LSTMClassifier, MLPNetClassifier
 from sktrain.nets._modules import GRUModule, LSTMModule
 
@@ -84,3 +88,41 @@ def test_recurrent_nets_repeat():
     for Net in (GRUClassifier, LSTMClassifier):
         found = [Net(max_epochs=2, random_state=3).fit(X, Y).predict_proba(X) for _ in range(2)]
         np.testing.assert_array_equal(*found)
+
+
+def test_saving_opening_and_predicting_leave_the_callers_generators(tmp_path):
+    net = MLPNetClassifier(max_epochs=2, random_state=0).fit(X, Y)
+    before = states()
+    expected = net.predict_proba(X)
+    sktrain.save(net, tmp_path / "net.sktrain")
+    opened = sktrain.load(tmp_path / "net.sktrain")
+    np.testing.assert_array_equal(opened.predict_proba(X), expected)
+    opened.partial_fit(X[:100], Y[:100])
+    for other in (pickle.loads(pickle.dumps(opened)), clone(opened).fit(X, Y), copy.deepcopy(net)):
+        other.predict(X)
+    assert states() == before
+
+
+def test_updates_in_threads_are_those_of_one_thread():
+    nets = [MLPNetClassifier(max_epochs=3, random_state=s).fit(X[:200], Y[:200]) for s in (0, 1)]
+
+    def updated(net):
+        return copy.deepcopy(net).partial_fit(X[200:], Y[200:]).predict_proba(X)
+
+    alone = [updated(net) for net in nets]
+    together = Parallel(n_jobs=4, backend="threading")(delayed(updated)(net) for net in nets * 2)
+    for k, found in enumerate(together):
+        np.testing.assert_array_equal(found, alone[k % 2])
+
+
+@pytest.mark.slow
+def test_seeds_hold_on_workers_of_dask_with_threads():
+    distributed = pytest.importorskip("distributed")
+    before = states()
+    alone = [trained(seed) for seed in range(3)]
+    options = {"processes": False, "n_workers": 1, "threads_per_worker": 2, "dashboard_address": None}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+        together = client.gather(client.map(trained, [0, 1, 2, 0, 1, 2], pure=False))
+    for k, found in enumerate(together):
+        np.testing.assert_array_equal(found, alone[k % 3])
+    assert states()[1:] == before[1:]  # Dask itself draws from Python's generator

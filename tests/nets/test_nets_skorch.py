@@ -16,6 +16,7 @@ from skorch.callbacks import (
     EpochScoring,
     Freezer,
     GradientNormClipping,
+    InputShapeSetter,
     LRScheduler,
     ParamMapper,
     Unfreezer,
@@ -303,6 +304,22 @@ class Sums(nn.Module):
         ({"iterator_valid__shuffle": True}, "iterator_valid__shuffle=True would change the order or number of predicted rows"),
         ({"iterator_valid__drop_last": True}, "iterator_valid__drop_last"),
         ({"module": 5}, "module must be a torch Module, its class or None, got 5"),
+        ({"optimizer__betas": 3}, "optimizer=AdamW does not take optimizer__betas=3: 'int' object"),
+        ({"optimizer__lr": "x"}, "optimizer=AdamW does not take optimizer__lr='x'"),
+        ({"optimizer__param_groups": 5}, "param_groups must be a list of .pattern, dict of settings"),
+        (
+            {"criterion": nn.CrossEntropyLoss, "criterion__weight": [1, 2]},
+            r"criterion=CrossEntropyLoss does not take criterion__weight=\[1, 2\]: cannot assign",
+        ),
+        ({"callbacks": [InputShapeSetter()]}, "InputShapeSetter sets sizes that these nets take from"),
+        ({"callbacks__dropout": 5}, "callbacks__dropout must be a callback or None, got 5"),
+        ({"iterator_train__batch_size": "x"}, "batch_size must be an integer >= 1, got 'x'"),
+        ({"iterator_train__sampler": 5}, "sampler must be an iterable of row numbers"),
+        ({"iterator_train__num_workers": -1}, "num_workers must be an integer >= 0, got -1"),
+        (
+            {"iterator_train": DataLoader, "iterator_train__num_workers": -1},
+            "iterator_train=DataLoader does not take iterator_train__num_workers=-1: num_workers",
+        ),
         ({"module": nn.Linear(4, 2)}, "module does not take rows of 1 steps and 5 features"),
         ({"module": nn.Linear(5, 3)}, r"module gives scores of shape \(2, 3\) for 2 rows and 2 classes"),
         ({"module": Sums()}, r"module gives scores of shape \(2,\)"),
@@ -366,3 +383,10 @@ def test_what_skorch_users_may_no_longer_override_is_listed():
     listed = {word for line in page.read_text().split("## Differences from skorch")[1].split("\n## ")[0].splitlines() if line.startswith("|") for word in line.split("`")[1::2]}
     assert overrides | set(UNCALLED) <= listed
     assert len(overrides) < 37
+
+
+def test_a_hook_put_on_one_callback_alone_is_called():
+    callback, epochs = Callback(), []
+    callback.on_epoch_end = lambda net, **kwargs: epochs.append(len(net.history))
+    fit(CODES, callback)
+    assert epochs == [1, 2, 3]

@@ -140,6 +140,24 @@ def test_what_is_kept_travels_in_files(net, tmp_path):
     assert pickle.loads(pickle.dumps(net)).replay_.keys() == net.replay_.keys()
 
 
+def test_fewer_rows_are_kept_at_once_and_none_travel_in_a_file(net, tmp_path):
+    before = {name: values.copy() for name, values in net.replay_.items()}
+    net.set_params(replay_rows=50)
+    best = np.sort(np.argsort(before["key"])[:50])
+    for name, values in net.replay_.items():
+        np.testing.assert_array_equal(values, before[name][best])
+    for k in range(2):
+        (tmp_path / f"{k}").mkdir()
+    sktrain.save(net, tmp_path / "0" / "net.sktrain")
+    sktrain.save(net.set_params(replay_rows=0), tmp_path / "1" / "net.sktrain")
+    assert "replay_" not in vars(net)
+    assert "replay_" not in vars(sktrain.load(tmp_path / "1" / "net.sktrain"))
+    assert "replay_" not in vars(pickle.loads(pickle.dumps(net)))
+    sizes = [(tmp_path / f"{k}" / "net.sktrain").stat().st_size for k in range(2)]
+    per_row = 4 * net.lookback_ * net.step_features_ + 8 + 4 + 8
+    assert 0 < sizes[0] - sizes[1] < 50 * per_row + 2500
+
+
 def test_updates_repeat(net):
     one, two = pickle.loads(pickle.dumps(net)), net
     for block in (1, 2):
@@ -288,7 +306,10 @@ def test_an_unchanged_recipe_keeps_the_optimizer_going(net):
 
 
 def test_parameter_groups_keep_their_rates():
-    net = MLPNetClassifier(**TINY, optimizer__param_groups=[("none*", {"lr": 9.0}), ("head*", {"lr": 1e-5})]).fit(*world(300))
+    groups = [("none*", {"lr": 9.0}), ("head*", {"lr": 1e-5})]
+    net = MLPNetClassifier(**TINY, optimizer__param_groups=groups)
+    with pytest.warns(UserWarning, match="'none.' matches no parameter of the network.*head.bias"):
+        net.fit(*world(300))
     rates = [group["lr"] for group in net.optimizer_.param_groups]
     assert rates == [1e-5, 1e-3]
     net.partial_fit(*world(100, 1))

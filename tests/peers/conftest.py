@@ -47,6 +47,6 @@ def global_random_seed():
 
 
 @pytest.fixture(autouse=True)
-def seeded():
+def seeded_peers(seeded):
     """Data that the peers' tests draw without a seed is the same in every run; PEERS_SEED tries other data."""
     np.random.seed(int(os.environ.get("PEERS_SEED", "0")))  # noqa: NPY002 (the generator the peers draw from)
