@@ -14,6 +14,7 @@ from .._reading import (
     Reading,
     Table,
     UnreadableError,
+    check_options,
     clipped,
     joined_clock,
     joined_days,
@@ -112,7 +113,11 @@ def read_news(
     >>> print(articles.reading)
     1 articles, 2024-03-01 14:30 … 2024-03-01 14:30, UTC; title = headline; symbols = ticker
     """
-    _check_options(columns, timezone, dayfirst, encoding, symbol, bad_rows)
+    told = {
+        "columns": columns, "timezone": timezone, "dayfirst": dayfirst, "encoding": encoding,
+        "symbol": symbol, "bad_rows": bad_rows,
+    }  # fmt: skip
+    check_options(told, {"bad_rows": ("refuse", "drop")}, SktrainError)
     path = Path(path)
     if path.is_dir() or not path.exists():
         raise SktrainError(f"There is no news file {str(path)!r}.")
@@ -131,25 +136,6 @@ def read_news(
     if symbol is not None:
         frame["symbols"] = [symbol] * len(frame)
     return _in_order(as_articles(frame), path, roles, reading)
-
-
-def _check_options(columns, timezone, dayfirst, encoding, symbol, bad_rows) -> None:
-    if columns is not None and not isinstance(columns, Mapping):
-        raise SktrainError(f"columns must map roles to names of columns, got {columns!r}.")
-    for name, value in (("timezone", timezone), ("encoding", encoding), ("symbol", symbol)):
-        if not isinstance(value, str | None):
-            raise SktrainError(f"{name} must be a string or None, got {value!r}.")
-    if dayfirst not in (None, True, False):
-        raise SktrainError(f"dayfirst must be True, False or None, got {dayfirst!r}.")
-    if bad_rows not in ("refuse", "drop"):
-        raise SktrainError(f"bad_rows must be one of 'refuse', 'drop', got {bad_rows!r}.")
-    if timezone is not None:
-        try:
-            pd.Timestamp("2000-01-01").tz_localize(timezone)
-        except (KeyError, ValueError, OSError, TypeError) as error:
-            raise SktrainError(
-                f"{option('timezone', timezone)} is no time zone. Write it like {option('timezone', 'America/New_York')}."
-            ) from error
 
 
 def _times_read(
