@@ -13,7 +13,7 @@ _ROOMS = {
     "_validation": ("with_label_times",),
     "compression": ("CompressedClassifier", "ModelPruner", "ModelQuantizer", "export_onnx"),
     "drift": ("DriftDetector", "DriftGuard", "DriftReport", "monitor"),
-    "ensemble": ("PooledClassifier",),
+    "ensemble": ("PooledClassifier", "make_recipe"),
     "evaluation": (
         "corrected_mean_interval",
         "deflated_sharpe_ratio",

@@ -1,7 +1,8 @@
-"""PooledClassifier: classifiers enter, one leaves that averages their probabilities with learned weights.
+"""PooledClassifier: classifiers enter, one leaves that averages their probabilities with learned
+weights.
 
-Weights are learned where stacking in order of time can learn them: on the last block of rows, purged of
-labels that reach into it, which the members did not see.
+Weights are learned where stacking in order of time can learn them: on the last block of rows,
+purged of labels that reach into it, which the members did not see.
 """
 
 from numbers import Integral
@@ -141,7 +142,7 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
         self.random_state = random_state
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """What each member's ``fit`` requests is routed to it; end times and times are also used here."""
+        """What each member's ``fit`` requests is routed to it; label times are also used here."""
         router = MetadataRouter(owner=self).add_self_request(self)
         for name, member in self.estimators:
             mapping = MethodMapping().add(caller="fit", callee="fit")
@@ -164,9 +165,11 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
         label_end_times : array-like of shape (n,), optional
             When each label is known; also passed to members that take it.
         times : DatetimeIndex or MultiIndex (symbol, time) of length n, optional
-            When the rows are, where their index was taken away; also passed to members that take it.
+            When the rows are, where their index was taken away; also passed to members that take
+            it.
         **params : dict
-            More metadata, for members that request it (scikit-learn's routing), else for every member.
+            More metadata, for members that request it (scikit-learn's routing), else for every
+            member.
 
         Returns
         -------
@@ -220,12 +223,14 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
         self._validate_estimators()
         members = {name: member for name, member in self.estimators if member != "drop"}
         if _PRIOR in members:
-            raise SktrainError('estimators: the name "prior" is taken by the class shares. Use another.')
+            raise SktrainError(
+                'estimators: the name "prior" is taken by the class shares. Use another.'
+            )
         for name, member in members.items():
             if not hasattr(member, "predict_proba"):
                 raise SktrainError(
-                    f"estimators: {name!r} is a {type(member).__name__}, which has no predict_proba. "
-                    "Wrap it in CalibratedClassifierCV, or leave it out."
+                    f"estimators: {name!r} is a {type(member).__name__}, which has no "
+                    "predict_proba. Wrap it in CalibratedClassifierCV, or leave it out."
                 )
         if self.random_state is None:
             return members

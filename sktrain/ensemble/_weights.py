@@ -1,4 +1,4 @@
-"""Weights of a linear opinion pool: what members said of held-back rows enters, a weight per member leaves."""
+"""Weights of a linear opinion pool: what members said of held-back rows enters, weights leave."""
 
 import numpy as np
 
@@ -6,7 +6,10 @@ __all__ = ["pool_weights"]
 
 _EXACT = 1e-3  # nats, over all rows, by which the likelihood may still fall short of its maximum
 _MOST_STEPS = 20_000
-_PER_WEIGHT = 0.5  # nats that one free number gains on rows that it knows nothing of (Wilks 1938)
+_CHANCE = 0.25
+"""Nats that the rows gain by chance where there is nothing to gain: half the mean of the likelihood
+ratio, which is 0 or, as often, chi-squared with one degree of freedom, for the prior lies at the
+edge of the simplex (Chernoff 1954)."""
 
 
 def pool_weights(said: np.ndarray, weight: np.ndarray, n_rows: float) -> np.ndarray:
@@ -18,8 +21,8 @@ def pool_weights(said: np.ndarray, weight: np.ndarray, n_rows: float) -> np.ndar
     share exceeds 1: the largest one bounds what is still to be gained (Lindsay 1983).
 
     The minimum is then moved towards the prior by D / (G + D): G is what it gains on the prior in
-    nats over all rows, D what as many free weights would gain by chance, half a nat each. Where
-    the rows cannot tell the members from the prior, the prior has the word.
+    nats over all rows, D a quarter of a nat, which chance gains. Where the rows cannot tell the
+    members from the prior, the prior has the word.
 
     Parameters
     ----------
@@ -50,7 +53,6 @@ def pool_weights(said: np.ndarray, weight: np.ndarray, n_rows: float) -> np.ndar
             break
         best = best * share
     gain = n_rows * max(float(weight @ np.log(said @ best / said[:, -1])), 0.0)
-    chance = _PER_WEIGHT * (n_members - 1)
     prior = np.eye(n_members)[-1]
-    weights = prior + gain / (gain + chance) * (best - prior)
+    weights = prior + gain / (gain + _CHANCE) * (best - prior)
     return weights / weights.sum()

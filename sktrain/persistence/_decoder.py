@@ -66,6 +66,12 @@ class Decoder:
     def _read_tuple(self, tree):
         return tuple(self._read_list(tree))
 
+    def _read_slice(self, tree):
+        ends = self._read_list(tree)
+        if len(ends) != 3 or any(type(end) is not int and end is not None for end in ends):
+            raise CorruptFileError(f"the file holds a slice of {ends!r}, not of whole numbers.")
+        return slice(*ends)
+
     def _read_set(self, tree):
         return set(self._read_list(tree))
 

@@ -305,9 +305,12 @@ class Encoder:
         return self._numbered(value, {TAG: "record", "class": name, "state": own})
 
     def _special(self, value, where):
-        """Values that have a spelling of their own: partials, generators, tensors, scorers and
+        """Values that have a spelling of their own: slices, partials, generators, tensors, scorers and
         search distributions."""
         kind, module = type(value), type(value).__module__
+        if kind is slice:
+            ends = [self.encode(end, where) for end in (value.start, value.stop, value.step)]
+            return {TAG: "slice", "items": ends}
         if kind is partial:
             parts = {"func": value.func, "args": value.args, "keywords": value.keywords}
             return {

@@ -97,11 +97,11 @@ def test_weights_by_brute_force():
 
 
 def test_shrinking_by_hand():
-    """One member that says .75 of every class, the prior says .5: it gains n log 1.5, chance half a nat."""
+    """One member that says .75 of every class, the prior says .5: it gains n log 1.5, chance a quarter."""
     said = np.tile([0.75, 0.5], (10, 1))
     gain = 10 * np.log(1.5)
-    np.testing.assert_allclose(pool_weights(said, np.ones(10), 10.0)[0], gain / (gain + 0.5), atol=1e-3)
-    np.testing.assert_allclose(pool_weights(said, np.ones(10), 2.0)[0], gain / 5 / (gain / 5 + 0.5), atol=1e-3)
+    np.testing.assert_allclose(pool_weights(said, np.ones(10), 10.0)[0], gain / (gain + 0.25), atol=1e-3)
+    np.testing.assert_allclose(pool_weights(said, np.ones(10), 2.0)[0], gain / 5 / (gain / 5 + 0.25), atol=1e-3)
     assert pool_weights(said[:, ::-1], np.ones(10), 10.0)[1] > 0.99  # a member worse than the prior gets nothing
     np.testing.assert_array_equal(pool_weights(said, np.ones(10), 0.0), [0, 1])
 

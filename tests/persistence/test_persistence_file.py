@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier, VotingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -230,6 +231,18 @@ def forge(manifest=None, members=None, *, compress=zipfile.ZIP_STORED, names=Non
     return body + sha256(body).encode()
 
 
+def test_a_column_transformer_is_saved_whichever_way_its_columns_stand(tmp_path):
+    """Neighbouring columns are remembered as slices, others as lists."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(60, 4)), columns=list("abcd"))
+    for columns in (["a", "b"], ["a", "d"]):
+        chosen = ColumnTransformer([("keep", "passthrough", columns), ("scale", StandardScaler(), ["c"])])
+        model = make_pipeline(chosen, LogisticRegression()).fit(X, X["a"] > 0)
+        again = load(save(model, tmp_path / "m.sktrain"))
+        np.testing.assert_allclose(again.predict_proba(X), model.predict_proba(X))
+        assert again[0].output_indices_ == model[0].output_indices_
+
+
 class Marker:
     """Unpickling this makes a file: proof that code ran."""
 
@@ -267,6 +280,8 @@ def hostile(marker):
     cases["newer format"] = forge({"format": 3})
     cases["no type"] = forge({"model": {"x": 1}})
     cases["unknown type"] = forge({"model": {"!": "code", "source": "import os"}})
+    cases["slice of words"] = forge({"model": {"!": "slice", "items": ["a", None, None]}})
+    cases["slice of two"] = forge({"model": {"!": "slice", "items": [0, 1]}})
     cases["private reader"] = forge({"model": {"!": "_data"}})
     deep = None
     for _ in range(450):
