@@ -56,6 +56,11 @@ def paired(ours, plain, *, repeat=5, warmup=1):
     return statistics.median(mine), statistics.median(theirs), statistics.median(a / b for a, b in zip(mine, theirs))
 
 
+def in_turn(*functions, repeat=5, warmup=1):
+    """Median seconds of each of several functions that run in turn."""
+    return [statistics.median(times) for times in _times(functions, repeat, warmup)]
+
+
 def _times(functions, repeat, warmup):
     times = [[] for _ in functions]
     for turn in range(warmup + repeat):

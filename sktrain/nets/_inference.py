@@ -14,6 +14,7 @@ import torch
 
 from .._posterior import Posterior
 from ._batches import BatchLoader
+from ._device import exact_on
 from ._losses import FocalLoss
 from ._modules import GRUModule, LSTMModule, MLPModule, TCNModule, TransformerModule
 
@@ -58,6 +59,7 @@ class Inference:
     def forward_iter(self, X, training=False, device="cpu"):
         """Class scores, batch by batch: what the loss was trained on, before they become
         probabilities."""
+        place = self._place() if self.__sklearn_is_fitted__() else None
         near = None if training else self._near_rows(X)
         if near is not None:
             if self.module_.training:
@@ -67,14 +69,14 @@ class Inference:
             yield scores.clone().to(device)
             return
         batches, scaled = self._batches_of(X)
-        exact = self.full_batch_ and not training and torch.device(self.device).type == "cpu"
+        exact = self.full_batch_ and not training and place.type != "mps"  # which has no float64
         module = double_of(self.module_) if exact else self.module_
         if module.training != training:
             module.train(training)
         whole = _of_scaled(module) if scaled else module
         for values in batches:
-            values = values.to(self.device)
-            with torch.enable_grad() if training else _no_gradients(module):
+            values = values.to(place)
+            with exact_on(place), torch.enable_grad() if training else _no_gradients(module):
                 if exact or training:
                     scores = whole(values.double() if exact else values)
                 else:
@@ -99,7 +101,7 @@ class Inference:
         if not 0 < len(X) <= PREDICT_ROWS or self.iterator_valid is not BatchLoader:
             return None
         layer = self.module_.standardize
-        if not layer.mean.is_cpu or self.device != "cpu" or self._get_params_for("iterator_valid"):
+        if not layer.mean.is_cpu or self._get_params_for("iterator_valid"):
             return None
         with np.errstate(all="ignore"):
             Z = (X.astype(np.float32) - layer.mean.numpy()) * layer.scale.numpy()

@@ -206,7 +206,8 @@ class NewsAligner(BaseEstimator):
         """The rows of ``bars`` among the bars around them."""
         if not isinstance(bars, (pd.DataFrame, pd.Series)) or time_axis(bars).index is None:
             raise InvalidBarsError(f"NewsAligner joins by time: bars need an index of times or of (symbol, time), got {type(bars).__name__}.")
-        context = recall(bars, columns=[], caller="NewsAligner") if isinstance(bars, pd.DataFrame) else None
+        back = {"columns": [], "caller": "NewsAligner", "lookback": self.lookback_}
+        context = recall(bars, **back) if isinstance(bars, pd.DataFrame) else None
         index = bars.index if context is None else context.frame.index
         axis = time_axis(pd.Series(index=index, dtype=float))
         times = self._decision_times(axis)

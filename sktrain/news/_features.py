@@ -13,16 +13,8 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted
 
-from .._history import (
-    Handle,
-    History,
-    get_history,
-    lazy_copy,
-    prepend_tail,
-    recall,
-    remember_tail,
-    usual_pauses,
-)
+from .._history import Handle, History, get_history, lazy_copy, recall
+from .._tail import prepend_tail, remember_tail, usual_pauses
 from ..exceptions import InvalidBarsError, SktrainError
 from ._aligner import NewsAligner
 from ._articles import article_times, as_articles
@@ -191,7 +183,7 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
             )
             rows = _with_handle(context.frame, History(context.frame)).iloc[context.rows]
             return self._beside(X, self._join(rows, news).set_axis(X.index), None)
-        whole = context.history.cached(self._key(news), lambda frame: History(self._join(_with_handle(frame, context.history), news)))
+        whole = context.history.cached(self._key(news), lambda frame: self._over(context.history, frame, news))
         return self._beside(X, whole.frame.iloc[context.rows], (context.history, whole))
 
     def get_feature_names_out(self, input_features=None):
@@ -207,6 +199,9 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
 
     def _key(self, news):
         return "NewsFeatures", news.uid, joblib.hash((self.encoder_, self.aligner_.get_params()))
+
+    def _over(self, history, frame, news):
+        return history.over(self._join(_with_handle(frame, history), news), self.aligner_.lookback_ or 1)
 
     def _join(self, bars, news):
         """News columns of all rows of ``bars``; only articles that some row uses are encoded."""
@@ -232,7 +227,7 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         out.attrs = {}
         if handles is not None and past is not None and past.frame.index.equals(handles[1].frame.index):
             history, whole = handles
-            both = history.cached(("beside", past, whole), lambda _: History(pd.concat([past.frame, whole.frame], axis=1)))
+            both = history.cached(("beside", past, whole), lambda _: past.over(pd.concat([past.frame, whole.frame], axis=1)))
             out.attrs = {"history": both}
         return out
 

@@ -45,15 +45,20 @@ def audit(run):
 
 def search(run):
     """Search the first net's parameters on the rows before the test block; the plan takes what was found."""
-    from ._search import StopAsked, build_search, found_params, trials_file
+    from ._search import StopAsked, found_params, run_search, trials_file
 
     X, y = run.rows("train", "val")
     first, *others = run.config.models
     with run.reporter.stage(f"search, {run.config.hpo_n_trials} trials of {first}"):
         try:
-            found = build_search(
-                run.config, run.plan, given=run.given, storage=trials_file(run, run.config)
-            ).fit(X, y)
+            found = run_search(
+                run.config,
+                run.plan,
+                X,
+                y,
+                given=run.given,
+                storage=trials_file(run, run.config),
+            )
         except StopAsked:
             return None
     if run.stopped():
