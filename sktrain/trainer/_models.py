@@ -26,8 +26,9 @@ NETS = {
     "transformer": "TransformerClassifier",
     "mlp": "MLPNetClassifier",
 }
-#: Activations of one batch from which recomputing them is worth its time: below, they are a small part of what the process
-#: holds anyway (torch alone takes some 250 MiB), and recomputing costs a third to a half of the speed.
+#: Activations of one batch from which recomputing them is worth its time: below, they are a small
+#: part of what the process holds anyway (torch alone takes some 250 MiB), and recomputing costs a
+#: third to a half of the speed.
 _WORTH_RECOMPUTING = 64 * 2**20
 _ACTIVATIONS_PER_UNIT = 16  # float32 values kept per hidden unit, step and layer: four gates and their products, there and back
 

@@ -1,6 +1,8 @@
-"""The search of a run, and the model whose hyperparameters are searched inside every fold it is fitted on.
+"""The search of a run, and the model whose hyperparameters are searched inside every fold it is
+fitted on.
 
-A score of the searching model on a later fold is nested: its hyperparameters were chosen on the rows before that fold alone.
+A score of the searching model on a later fold is nested: its hyperparameters were chosen on the
+rows before that fold alone.
 """
 
 from contextlib import contextmanager
@@ -49,7 +51,8 @@ class StopAsked(KeyboardInterrupt):
 class _LeaveTrial(Callback):
     """Leaves a trial at once when the run is asked to stop: a half-trained net is no measurement.
 
-    A copy in another process cannot ask the caller; it looks for a file that :func:`_told_workers` makes.
+    A copy in another process cannot ask the caller; it looks for a file that :func:`_told_workers`
+    makes.
     """
 
     passing_ = ("stop",)
@@ -174,7 +177,8 @@ def given_parameters(config, *, batch_size=None, learning_rate=None):
 def build_search(config, plan, *, given=(), n_folds=3, storage=None, timeout=None, progress=False):
     """A search over the first net of ``config.models``.
 
-    Learning rate 1e-5..1e-2, weight decay 1e-5..1e-3, dropout 0.1..0.5 and batch size 16..128, without those that were given.
+    Learning rate 1e-5..1e-2, weight decay 1e-5..1e-3, dropout 0.1..0.5 and batch size 16..128,
+    without those that were given.
 
     Parameters
     ----------
@@ -199,7 +203,8 @@ def build_search(config, plan, *, given=(), n_folds=3, storage=None, timeout=Non
 
     if set(_NAMES) <= set(given):
         raise SktrainError(
-            "use_hpo=True searches learning rate, weight decay, dropout and batch size, but all of them were given. "
+            "use_hpo=True searches learning rate, weight decay, dropout and batch size, but all of "
+            "them were given. "
             "Leave one of them out, or set use_hpo=False."
         )
     space = HyperparameterSearchSpace(hidden_dim=None, num_layers=None, **dict.fromkeys(given))

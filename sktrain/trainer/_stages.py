@@ -66,7 +66,8 @@ def search(run):
     run.plan = replace(run.plan, params=found_params(found, run.given))
     if others:
         run.warn(
-            f"The search measured {first}; {', '.join(others)} were trained with the values found for it."
+            f"The search measured {first}; {', '.join(others)} were trained with the values found "
+            "for it."
         )
     return found
 
@@ -77,7 +78,8 @@ def fit(run, work, earlier):
     Returns
     -------
     dict
-        ``mode``, ``reason``, ``nets`` by name, ``before`` (epochs behind each), ``whole`` (whether every net is trained).
+        ``mode``, ``reason``, ``nets`` by name, ``before`` (epochs behind each), ``whole`` (whether
+        every net is trained).
     """
     decision = {"mode": "fresh", "reason": "a new model was asked for"}
     if earlier is not None:
