@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import Options, StrOptions, validate_parame
 
 from .._validation import Count, Number
 from ..exceptions import SktrainError
+from ._config_text import from_toml_value, parse, to_toml_value, write_text
 
 __all__ = ["DEFAULTS", "EnhancedTrainingConfig"]
 
@@ -421,39 +422,27 @@ class EnhancedTrainingConfig:
 
     def to_json(self, path=None):
         """JSON text; also written to ``path`` when given."""
-        return _write(json.dumps(self.to_dict(), indent=2) + "\n", path)
+        return write_text(json.dumps(self.to_dict(), indent=2) + "\n", path)
 
     @classmethod
     def from_json(cls, source):
         """Read JSON text or a file."""
-        return cls.from_dict(_parse(source, json.loads, "JSON"))
+        return cls.from_dict(parse(source, json.loads, "JSON"))
 
     def to_toml(self, path=None):
         """TOML text; None, which TOML lacks, is written ``"none"``. Also written to ``path`` when given."""
         lines = [
-            f"{name} = {_toml(value)}" for name, value in self.to_dict().items()
+            f"{name} = {to_toml_value(value)}" for name, value in self.to_dict().items()
         ]
-        return _write("\n".join(lines) + "\n", path)
+        return write_text("\n".join(lines) + "\n", path)
 
     @classmethod
     def from_toml(cls, source):
         """Read TOML text or a file; fields left out keep their defaults, ``"none"`` means None."""
-        values = _parse(source, tomllib.loads, "TOML")
+        values = parse(source, tomllib.loads, "TOML")
         return cls.from_dict(
-            {name: _from_toml(value) for name, value in values.items()}
+            {name: from_toml_value(value) for name, value in values.items()}
         )
-
-
-def _toml(value) -> str:
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{json.dumps(key)} = {_toml(one)}' for key, one in value.items())}}}"
-    return json.dumps("none" if value is None else value)
-
-
-def _from_toml(value):
-    if isinstance(value, dict):
-        return {key: _from_toml(one) for key, one in value.items()}
-    return None if value == "none" else value
 
 
 def _unknown(name):
@@ -477,34 +466,3 @@ def _named(init):
 
 
 EnhancedTrainingConfig.__init__ = _named(EnhancedTrainingConfig.__init__)
-
-
-def _write(text, path):
-    if path is not None:
-        from .._io import atomic_write
-
-        atomic_write(path, text.encode())
-    return text
-
-
-def _parse(source, loads, kind):
-    is_file = isinstance(source, Path) or (
-        isinstance(source, str) and "\n" not in source and source.strip()[:1] not in ("{", "[")
-    )
-    text = source
-    if is_file:
-        path = Path(source)
-        if path.is_dir():
-            raise SktrainError(f"config file {path} is a folder. Name a JSON or TOML file in it.")
-        if not path.is_file():
-            raise SktrainError(f"config file {path} does not exist.")
-        text = path.read_bytes()
-    try:
-        values = loads(text if isinstance(text, str) else text.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise SktrainError(
-            f"{'config file ' + str(source) if is_file else 'config'} is not valid {kind}: {error}"
-        ) from error
-    if not isinstance(values, dict):
-        raise SktrainError(f"a config is a table of fields, got {type(values).__name__}.")
-    return values
