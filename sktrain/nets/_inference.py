@@ -59,7 +59,6 @@ class Inference:
     def forward_iter(self, X, training=False, device="cpu"):
         """Class scores, batch by batch: what the loss was trained on, before they become
         probabilities."""
-        place = self._place() if self.__sklearn_is_fitted__() else None
         near = None if training else self._near_rows(X)
         if near is not None:
             if self.module_.training:
@@ -69,6 +68,7 @@ class Inference:
             yield scores.clone().to(device)
             return
         batches, scaled = self._batches_of(X)
+        place = self._place()
         exact = self.full_batch_ and not training and place.type != "mps"  # which has no float64
         module = double_of(self.module_) if exact else self.module_
         if module.training != training:
@@ -101,7 +101,7 @@ class Inference:
         if not 0 < len(X) <= PREDICT_ROWS or self.iterator_valid is not BatchLoader:
             return None
         layer = self.module_.standardize
-        if not layer.mean.is_cpu or self._get_params_for("iterator_valid"):
+        if not layer.mean.is_cpu or self.device != "cpu" or self._get_params_for("iterator_valid"):
             return None
         with np.errstate(all="ignore"):
             Z = (X.astype(np.float32) - layer.mean.numpy()) * layer.scale.numpy()
