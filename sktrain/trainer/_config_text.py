@@ -1,13 +1,31 @@
-"""Text and files of a configuration, and names of its fields."""
+"""Texts and files of configs, JSON or TOML, and names of their fields."""
 
 import difflib
+import json
 from pathlib import Path
 
 from ..exceptions import SktrainError
 
+__all__ = ["from_toml_value", "parse", "to_toml_value", "unknown_field", "write_text"]
 
-def write(text, path):
-    """Return ``text``, written to ``path`` too when given."""
+
+def to_toml_value(value) -> str:
+    """A value as TOML writes it; None, which TOML lacks, as ``"none"``."""
+    if isinstance(value, dict):
+        pairs = (f"{json.dumps(key)} = {to_toml_value(one)}" for key, one in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    return json.dumps("none" if value is None else value)
+
+
+def from_toml_value(value):
+    """What :func:`to_toml_value` wrote."""
+    if isinstance(value, dict):
+        return {key: from_toml_value(one) for key, one in value.items()}
+    return None if value == "none" else value
+
+
+def write_text(text, path):
+    """The text, also written to ``path`` when given."""
     if path is not None:
         from .._io import atomic_write
 
@@ -16,7 +34,7 @@ def write(text, path):
 
 
 def parse(source, loads, kind):
-    """A table of fields from text or a file, read by ``loads``; ``kind`` is for messages."""
+    """The table of fields in a text or file of a config."""
     is_file = isinstance(source, Path) or (
         isinstance(source, str) and "\n" not in source and source.strip()[:1] not in ("{", "[")
     )
@@ -39,7 +57,7 @@ def parse(source, loads, kind):
     return values
 
 
-def unknown_field(name, known):
+def unknown_field(name, known) -> str:
     """What to say of a field that does not exist, with the nearest that does."""
     near = difflib.get_close_matches(name, list(known), n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
