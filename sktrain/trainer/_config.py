@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import Options, StrOptions, validate_parame
 
 from .._validation import Count, Number
 from ..exceptions import SktrainError
+from ._config_text import from_toml_value, parse, to_toml_value, write_text
 
 __all__ = ["DEFAULTS", "EnhancedTrainingConfig"]
 
@@ -81,6 +82,12 @@ _CONSTRAINTS = {
     "embedding_model": [str],
     "embedding_dim": [Count(1), None],
     "news": [str, Path, None],
+    "news_columns": [dict, None],
+    "news_timezone": [str, None],
+    "news_dayfirst": ["boolean", None],
+    "news_encoding": [str, None],
+    "news_symbol": [str, None],
+    "news_bad_rows": [StrOptions({"refuse", "drop"})],
     "timezone": [str, None],
     "session_close": [str, None],
     "deterministic_training": ["boolean"],
@@ -160,6 +167,9 @@ class EnhancedTrainingConfig:
         width.
     news : path or None, default=None
         CSV, JSONL or Parquet file of articles.
+    news_columns, news_timezone, news_dayfirst, news_encoding, news_symbol, news_bad_rows : default=None, "refuse"
+        How ``news`` is read: the keywords of :func:`sktrain.news.read_news`, and the command line's
+        flags of these names.
     timezone : str or None, default=None
         Zone of bars and of articles whose times carry none, such as ``"America/New_York"``.
         Without it, times with a zone never meet times without one: that is refused.
@@ -253,6 +263,12 @@ class EnhancedTrainingConfig:
     pruning_sparsity: float = 0.5
     embedding_dim: int | None = 16
     news: str | None = None
+    news_columns: dict | None = None
+    news_timezone: str | None = None
+    news_dayfirst: bool | None = None
+    news_encoding: str | None = None
+    news_symbol: str | None = None
+    news_bad_rows: str = "refuse"
     timezone: str | None = None
     session_close: str | None = None
     session: str | None = None
@@ -300,11 +316,23 @@ class EnhancedTrainingConfig:
                 "use_pretrained_embeddings=True needs articles: set news to a CSV, JSONL or "
                 "Parquet file."
             )
+        if self.news is None and self.news_options:
+            raise SktrainError(
+                f"news_{next(iter(self.news_options))} says how a file of news is read: set news, "
+                "or leave it out."
+            )
         if self.ablation and not self.use_walk_forward:
             raise SktrainError(
                 "ablation=True compares on walk-forward folds: set use_walk_forward=True, or leave "
                 "it out."
             )
+
+    @property
+    def news_options(self) -> dict:
+        """What ``read_news`` is told beside the path, where it is not the default."""
+        names = ("columns", "timezone", "dayfirst", "encoding", "symbol", "bad_rows")
+        told = {name: getattr(self, f"news_{name}") for name in names}
+        return {name: one for name, one in told.items() if one not in (None, "refuse")}
 
     def _check_loss(self):
         alpha = self.focal_loss_alpha
@@ -394,27 +422,26 @@ class EnhancedTrainingConfig:
 
     def to_json(self, path=None):
         """JSON text; also written to ``path`` when given."""
-        return _write(json.dumps(self.to_dict(), indent=2) + "\n", path)
+        return write_text(json.dumps(self.to_dict(), indent=2) + "\n", path)
 
     @classmethod
     def from_json(cls, source):
         """Read JSON text or a file."""
-        return cls.from_dict(_parse(source, json.loads, "JSON"))
+        return cls.from_dict(parse(source, json.loads, "JSON"))
 
     def to_toml(self, path=None):
         """TOML text; None, which TOML lacks, is written ``"none"``. Also written to ``path`` when given."""
         lines = [
-            f"{name} = {json.dumps('none' if value is None else value)}"
-            for name, value in self.to_dict().items()
+            f"{name} = {to_toml_value(value)}" for name, value in self.to_dict().items()
         ]
-        return _write("\n".join(lines) + "\n", path)
+        return write_text("\n".join(lines) + "\n", path)
 
     @classmethod
     def from_toml(cls, source):
         """Read TOML text or a file; fields left out keep their defaults, ``"none"`` means None."""
-        values = _parse(source, tomllib.loads, "TOML")
+        values = parse(source, tomllib.loads, "TOML")
         return cls.from_dict(
-            {name: None if value == "none" else value for name, value in values.items()}
+            {name: from_toml_value(value) for name, value in values.items()}
         )
 
 
@@ -439,34 +466,3 @@ def _named(init):
 
 
 EnhancedTrainingConfig.__init__ = _named(EnhancedTrainingConfig.__init__)
-
-
-def _write(text, path):
-    if path is not None:
-        from .._io import atomic_write
-
-        atomic_write(path, text.encode())
-    return text
-
-
-def _parse(source, loads, kind):
-    is_file = isinstance(source, Path) or (
-        isinstance(source, str) and "\n" not in source and source.strip()[:1] not in ("{", "[")
-    )
-    text = source
-    if is_file:
-        path = Path(source)
-        if path.is_dir():
-            raise SktrainError(f"config file {path} is a folder. Name a JSON or TOML file in it.")
-        if not path.is_file():
-            raise SktrainError(f"config file {path} does not exist.")
-        text = path.read_bytes()
-    try:
-        values = loads(text if isinstance(text, str) else text.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise SktrainError(
-            f"{'config file ' + str(source) if is_file else 'config'} is not valid {kind}: {error}"
-        ) from error
-    if not isinstance(values, dict):
-        raise SktrainError(f"a config is a table of fields, got {type(values).__name__}.")
-    return values
