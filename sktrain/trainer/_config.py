@@ -87,7 +87,11 @@ class EnhancedTrainingConfig:
         width.
     news : path or None, default=None
         CSV, JSONL or Parquet file of articles.
-    news_columns, news_timezone, news_dayfirst, news_encoding, news_symbol, news_bad_rows : default=None, "refuse"
+    news_columns, news_timezone, news_dayfirst : dict, str, bool or None, default=None
+        As ``news_bad_rows``.
+    news_encoding, news_symbol : str or None, default=None
+        As ``news_bad_rows``.
+    news_bad_rows : {"refuse", "drop"}, default="refuse"
         How ``news`` is read: the keywords of :func:`sktrain.news.read_news`, and the command line's
         flags of these names.
     timezone : str or None, default=None
