@@ -1,6 +1,7 @@
-"""What ``import sktrain`` and ``from sktrain import TemporalSplitter`` cost next to scikit-learn, and that they load nothing heavy.
+"""What ``import sktrain``, a splitter and a net cost next to the libraries they stand on, and that the first two load nothing heavy.
 
-Fresh processes in turn. A splitter needs pandas, so its plain alternative imports scikit-learn's splitters and pandas.
+Fresh processes in turn. A splitter needs pandas, so its plain alternative imports scikit-learn's splitters and pandas; a net needs
+torch and skorch.
 """
 
 import subprocess
@@ -33,6 +34,7 @@ def main(smoke):
             "import pandas; from sklearn.model_selection import TimeSeriesSplit",
             1.25,
         ),
+        ("from sktrain import GRUClassifier / torch and skorch", "from sktrain import GRUClassifier", "import torch, skorch", 1.1),
     ]
     for name, ours, plain, bound in pairs:
         mine, theirs, ratio = paired(lambda code=ours: run(code), lambda code=plain: run(code), repeat=repeat)

@@ -1,8 +1,8 @@
 """The base of transformers that look back: rows of bars enter, one row of values per row leaves, computed from the past only.
 
-A subclass says how to compute the rows of *one* instrument in order of time, and how many rows a value looks back on
-(``lookback_``). This base finds the context of any slice of rows, computes a whole history once, keeps instruments apart, and
-hands on a history of its own output.
+A subclass says how to compute the rows of instruments that stand together, each in order of time, and how many rows a value looks
+back on (``lookback_``). This base finds the context of any slice of rows, computes a whole history once, and hands on a history of
+its own output.
 """
 
 import numpy as np
@@ -10,15 +10,8 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ._history import (
-    History,
-    lazy_copy,
-    prepend_tail,
-    recall,
-    remember_tail,
-    segment_starts,
-    usual_pauses,
-)
+from ._history import lazy_copy, recall, segment_starts
+from ._tail import prepend_tail, remember_tail, usual_pauses
 from ._validation import LABEL_TIMES, OHLCV, check_bars
 from .exceptions import InvalidBarsError
 
@@ -28,8 +21,8 @@ __all__ = ["CausalTransformer"]
 class CausalTransformer(TransformerMixin, BaseEstimator):
     """Template: ``fit`` learns and remembers a tail, ``transform`` computes with context.
 
-    Subclasses give ``_compute(bars)`` (a DataFrame of the same index, for one instrument, a pure function of the bars, the
-    parameters and the learned state), ``_lookback()``, ``get_feature_names_out``, and where needed ``_learn(bars, rows)``
+    Subclasses give ``_compute(bars)`` (a DataFrame of the same index, a pure function of the bars, the parameters and the
+    learned state; instruments stand together and must not see each other: :func:`segment_starts`), ``_lookback()``, ``get_feature_names_out``, and where needed ``_learn(bars, rows)``
     (``bars`` with context, the places of the rows of ``fit`` among them: learn from those only) and ``_state()`` (what was
     learned, hashable).
     """
@@ -49,11 +42,13 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
         ----------
         X : DataFrame of bars, shape (n, >= 5)
             ``open high low close volume`` indexed by time or (symbol, time).
-        y : ignored
+        y : object, optional
+            Ignored; present for scikit-learn's interface.
 
         Returns
         -------
         self
+            The fitted transformer.
         """
         self._validate_params()
         lookback = self._lookback()
@@ -83,7 +78,7 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
         bars, rows, history, fresh = self._context(X)
         kept = {key: X.attrs[key] for key in (LABEL_TIMES,) if key in X.attrs}
         if history is not None:
-            whole = history.cached(self._key(), lambda frame: History(self._per_symbol(bars, self._compute)))
+            whole = history.cached(self._key(), lambda frame: history.over(self._compute(bars), self.lookback_))
             return _take(whole.frame, rows, {"history": whole, **kept})
         if fresh:
             context = prepend_tail(
@@ -94,13 +89,14 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
                 usual=getattr(self, "pauses_", None),  # models of before 0.2 have none
             )
             bars, rows = context.frame, context.rows
-        return _take(self._per_symbol(bars, self._compute), rows, kept)
+        return _take(self._compute(bars), rows, kept)
 
     def _context(self, X):
         """Checked bars to compute on, the places of X's rows among them, the handle whose frame they are, and whether nothing is remembered."""
         reads = [name for name in X.columns if isinstance(name, str) and name.lower() in OHLCV] if isinstance(X, pd.DataFrame) else []
         complete = len(X) and {name.lower() for name in reads}.issuperset(self._required) if reads else False
-        context = recall(X, columns=reads, caller=type(self).__name__) if complete else None
+        back = {"caller": type(self).__name__, "lookback": self._lookback()}
+        context = recall(X, columns=reads, **back) if complete else None
         if context is None:
             return self._check(X), np.arange(len(X)), None, True
         try:
@@ -117,13 +113,6 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
         bars = bars[list(self._required)]
         bars.attrs = {}
         return bars
-
-    def _per_symbol(self, bars, compute):
-        starts = segment_starts(bars.index)
-        if len(starts) == 1:
-            return compute(bars)
-        ends = np.append(starts[1:], len(bars))
-        return pd.concat([compute(bars.iloc[low:high]) for low, high in zip(starts, ends)])
 
     def _key(self):
         return type(self).__module__, type(self).__qualname__, repr(sorted(self.get_params().items())), self._state()

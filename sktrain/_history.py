@@ -2,40 +2,32 @@
 
 What enters is a full frame of rows, sorted by symbol and time; what leaves is the same frame with a light handle in
 ``attrs["history"]``. pandas copies attrs through slicing, so a fold of rows still knows the rows before it. A causal
-transformer asks :func:`recall` (the handle) or :func:`prepend_tail` (what ``fit`` remembered) for the frame to compute on and the
-places of its own rows in it; it may use rows up to the one being computed, never a later one.
+transformer asks :func:`recall` for the frame to compute on and the places of its own rows in it; it may use rows up to the one
+being computed, never a later one. Rows without a handle: see ``_tail``.
+
+To another process, or into a file, a slice takes along the rows around it, not the whole history.
 """
 
-from collections import OrderedDict
+import copyreg
 from dataclasses import dataclass
-from threading import Lock
+import hashlib
+from numbers import Integral
 from uuid import uuid4
 import warnings
+from weakref import WeakValueDictionary
 
 import numpy as np
 import pandas as pd
 
-from .exceptions import ColdStartWarning, InvalidBarsError, StaleHistoryWarning
+from ._results import compute_once, hold
+from .exceptions import InvalidBarsError, StaleHistoryWarning
 
-__all__ = [
-    "Context",
-    "Handle",
-    "History",
-    "get_history",
-    "locate_rows",
-    "prepend_tail",
-    "recall",
-    "remember_tail",
-    "segment_starts",
-    "usual_pauses",
-    "with_history",
-]
+__all__ = ["Context", "Handle", "History", "get_history", "lazy_copy", "locate_rows", "recall", "segment_starts", "with_history"]
 
-_KEPT_RESULTS = 64  # results cached in this process, over all handles
-_KEPT_BYTES = 2**30  # and the memory they may hold together; the newest is always kept
+_REACH = 256  # rows that travel on either side of a slice: four times the longest default window, and less than 10 KiB of bars
 _ROWS_AT_ONCE = 16_384  # rows compared in one go
-_results: OrderedDict = OrderedDict()  # (uid, key) -> (result, bytes); shared by all copies of a handle in this process, oldest use first
-_results_lock = Lock()
+_alive: WeakValueDictionary = WeakValueDictionary()  # handle per uid
+_last: list = []  # the handle that came last from another process: a worker's next task brings it again
 
 
 def lazy_copy(frame):
@@ -83,23 +75,32 @@ class History(Handle):
     ----------
     frame : DataFrame
         All rows known to the handle, sorted by (symbol, time), without attrs.
+    lookback : int or None
+        Rows that stand before and after those it was cut out for; None when it was not cut.
     """
 
-    __slots__ = ("_frame",)
+    __slots__ = ("__weakref__", "_frame", "_lookback", "_reach")
 
-    def __init__(self, frame, uid=None):
+    def __init__(self, frame, uid=None, *, reach=_REACH, lookback=None):
         super().__init__(uid)
+        self._reach, self._lookback = reach, lookback
         if uid is None:  # a new handle owns its frame: no attrs, so no circle back to itself
             frame = lazy_copy(frame)
             frame.attrs = {}
         self._frame = frame
+        _alive[self._uid] = self
+        hold(self, self._uid)
 
     @property
     def frame(self):
         return self._frame
 
+    @property
+    def lookback(self):
+        return self._lookback
+
     def __reduce__(self):
-        return History, (self._frame, self._uid)
+        return _arrived, (self._frame, self._uid, self._reach, self._lookback)
 
     def __repr__(self):
         return f"History({len(self._frame)} rows)"
@@ -119,24 +120,85 @@ class History(Handle):
         object
             A History, DataFrame or ndarray weighs what it holds; the least recently used results are dropped first.
         """
-        key = (self._uid, key)
-        with _results_lock:
-            if key in _results:
-                _results.move_to_end(key)
-                return _results[key][0]
-        result = compute(self._frame)  # outside the lock: it may be slow, and it may ask for another result
-        with _results_lock:
-            _results[key] = result, _weight(result)
-            _results.move_to_end(key)
-            held = sum(weight for _, weight in _results.values())
-            while len(_results) > 1 and (len(_results) > _KEPT_RESULTS or held > _KEPT_BYTES):
-                held -= _results.popitem(last=False)[1][1]
-        return result
+        return compute_once(self._uid, key, lambda: compute(self._frame))
+
+    def over(self, frame, lookback=1):
+        """A handle on ``frame``, whose rows were made from as many rows of this one, ``lookback`` each."""
+        known = None if self._lookback is None else max(self._lookback - (lookback - 1), 0)
+        return History(frame, reach=self._reach, lookback=known)
+
+    def require(self, lookback, caller):
+        """Refuse to compute what looks back further than the rows that travelled along."""
+        if self._lookback is None or (lookback is not None and lookback - 1 <= self._lookback):
+            return
+        far, more = ("without limit", "") if lookback is None else (
+            f"{lookback} rows", f"Before slicing, call with_history(frame, lookback={lookback}), or send"
+        )
+        raise InvalidBarsError(
+            f"{caller} looks back {far}, but these rows came from another process or a file with {self._lookback} rows of their "
+            f"past. {more or 'Send'} the whole frame."
+        )
+
+    def around(self, index):
+        """The handle that rows take along on a journey: cut out where they are few, itself else."""
+        reach = max(self._reach, len(index))
+        most = len(index) + 2 * reach
+        if self._lookback is not None or 2 * most > len(self._frame):
+            return self
+        positions = self.locate(index)
+        if positions is None:
+            return self
+        return self.cached(("around", _digest(positions)), lambda frame: self._cut(positions, reach))
+
+    def _cut(self, positions, reach):
+        starts = segment_starts(self._frame.index)
+        ends = np.append(starts[1:], len(self._frame))
+        positions = np.unique(positions)
+        own = np.searchsorted(starts, positions, side="right") - 1
+        change = np.zeros(len(self._frame) + 1, dtype=np.intp)
+        np.add.at(change, np.maximum(positions - reach, starts[own]), 1)
+        np.add.at(change, np.minimum(positions + reach + 1, ends[own]), -1)
+        kept = np.flatnonzero(np.cumsum(change[:-1]))
+        if len(kept) > len(self._frame) // 2:
+            return self
+        frame = self._frame.iloc[kept]
+        if isinstance(frame.index, pd.MultiIndex):
+            frame.index = frame.index.remove_unused_levels()
+        return History(frame, f"{self._uid}/{_digest(positions)}", reach=self._reach, lookback=reach)
 
     def locate(self, index):
         """Positions of ``index`` in the frame, or None when a row is not there."""
         positions = locate_rows(self._frame.index, index)
         return None if (positions < 0).any() else positions
+
+
+def _digest(positions):
+    return hashlib.sha256(np.ascontiguousarray(positions).tobytes()).hexdigest()[:16]
+
+
+def _arrived(frame, uid, reach, lookback):
+    """A handle out of a pickle; the one that is here already, if there is one."""
+    here = _alive.get(uid)
+    if here is not None:
+        return here
+    _last[:] = [History(frame, uid, reach=reach, lookback=lookback)]
+    return _last[0]
+
+
+def _reduce_frame(frame):
+    """How a DataFrame is pickled: with the part of its history that it needs."""
+    history = get_history(frame)
+    part = history if history is None else history.around(frame.index)
+    if part is not history:
+        attrs = frame.attrs
+        frame = frame.copy(deep=False)
+        frame.attrs = {**attrs, "history": part}
+        if isinstance(frame.index, pd.MultiIndex):
+            frame.index = frame.index.remove_unused_levels()
+    return frame.__reduce_ex__(2)
+
+
+copyreg.pickle(pd.DataFrame, _reduce_frame)
 
 
 def locate_rows(own, index):
@@ -158,16 +220,25 @@ def locate_rows(own, index):
     if isinstance(own, pd.DatetimeIndex) and own.is_monotonic_increasing:  # a search needs no hash table
         if index.hasnans:
             return np.full(len(index), -1)
-        positions = np.minimum(own.searchsorted(index), len(own) - 1)
-        return np.where(np.asarray(own[positions] == index), positions, -1)
-    return own.get_indexer(index)
+        return _search(own, index)
+    keys = _keys(own, index) if isinstance(own, pd.MultiIndex) and own.nlevels == index.nlevels == 2 else None
+    return own.get_indexer(index) if keys is None else _search(*keys)
 
 
-def _weight(result):
-    frame = result.frame if isinstance(result, History) else result
-    if isinstance(frame, pd.DataFrame):
-        return int(frame.memory_usage(index=False).sum())
-    return int(getattr(result, "nbytes", 0))
+def _search(own, wanted):
+    """Places of ``wanted`` in increasing ``own``, -1 where they are not there."""
+    positions = np.minimum(own.searchsorted(wanted), len(own) - 1)
+    return np.where(np.asarray(own[positions] == wanted), positions, -1)
+
+
+def _keys(own, index):
+    """One number per row of two indexes with the same levels, increasing in ``own``; None where that cannot be said."""
+    if not all(mine is theirs or mine.equals(theirs) for mine, theirs in zip(own.levels, index.levels)):
+        return None
+    width = len(own.levels[1])
+    keys = [np.asarray(one.codes[0], dtype=np.int64) * width + one.codes[1] for one in (own, index)]
+    missing = any(bool((np.asarray(code) < 0).any()) for one in (own, index) for code in one.codes)
+    return None if missing or not bool((keys[0][1:] > keys[0][:-1]).all()) else keys
 
 
 def get_history(X):
@@ -176,13 +247,16 @@ def get_history(X):
     return handle if isinstance(handle, History) else None
 
 
-def with_history(frame):
+def with_history(frame: pd.DataFrame, lookback: int = _REACH) -> pd.DataFrame:
     """Return ``frame`` with a handle on all its rows, so that any later slice of it remembers what came before.
 
     Parameters
     ----------
     frame : DataFrame
         Rows indexed by a ``DatetimeIndex``, or by a ``MultiIndex`` (symbol, time); every row stands once.
+    lookback : int, default=256
+        Rows before and after it that a slice takes along into another process or a file, or as many as it has itself if that
+        is more. What looks back further than that refuses to compute there; within this process a slice knows every row.
 
     Returns
     -------
@@ -205,13 +279,15 @@ def with_history(frame):
     """
     if not isinstance(frame, pd.DataFrame) or not isinstance(frame.index, (pd.DatetimeIndex, pd.MultiIndex)):
         raise InvalidBarsError(f"with_history needs a DataFrame indexed by time, or by (symbol, time); got {type(frame).__name__}.")
+    if isinstance(lookback, bool) or not isinstance(lookback, Integral) or lookback < 1:
+        raise InvalidBarsError(f"lookback must be a whole number >= 1, got {lookback!r}.")
     if frame.index.has_duplicates:
         row = int(np.argmax(frame.index.duplicated()))
         raise InvalidBarsError(f"with_history needs every row once: row {row} ({frame.index[row]}) stands twice.")
     out = lazy_copy(frame)
     out.attrs = {key: value for key, value in frame.attrs.items() if key != "history"}
     whole = out if out.index.is_monotonic_increasing else _sorted(out)
-    out.attrs["history"] = History(whole)
+    out.attrs["history"] = History(whole, reach=lookback)
     return out
 
 
@@ -265,16 +341,28 @@ class Context:
 
 
 def _same_block(X, frame, positions):
-    """Whether frames of one dtype hold the same values; compared many columns at a time, few rows at a time."""
+    """Whether frames of one dtype hold the same values; compared in the order in which they lie in memory, piece by piece."""
     dtypes = set(X.dtypes) | set(frame.dtypes)
     if len(dtypes) != 1 or next(iter(dtypes)) not in (np.dtype(np.float64), np.dtype(np.float32)):
         return False
     mine, theirs = X.to_numpy(), frame.to_numpy()
-    for low in range(0, len(positions), _ROWS_AT_ONCE):
-        part = slice(low, low + _ROWS_AT_ONCE)
-        if not np.array_equal(mine[part], theirs[positions[part]], equal_nan=True):
-            return False
+    by_column = theirs.flags.f_contiguous and not theirs.flags.c_contiguous
+    pairs = [(mine[:, j], theirs[:, j]) for j in range(mine.shape[1])] if by_column else [(mine, theirs)]
+    rows = _run_of(positions)
+    for one, other in pairs:
+        for low in range(0, len(positions), _ROWS_AT_ONCE):
+            part = slice(low, low + _ROWS_AT_ONCE)
+            if not np.array_equal(one[part], other[rows][part] if rows else other[positions[part]], equal_nan=True):
+                return False
     return True
+
+
+def _run_of(positions):
+    """The slice that ``positions`` are, or None."""
+    first, count = (int(positions[0]), len(positions)) if len(positions) else (0, 0)
+    if count and positions[-1] - first == count - 1 and bool((np.diff(positions) == 1).all()):
+        return slice(first, first + count)
+    return None
 
 
 def _agrees(X, history, positions, columns):
@@ -283,11 +371,12 @@ def _agrees(X, history, positions, columns):
         return "rows that it does not hold"
     if list(columns) == list(X.columns) == list(frame.columns) and _same_block(X, frame, positions):
         return None
+    rows = _run_of(positions) or positions
     for name in columns:
         if name not in frame.columns:
             return f"a column {name!r} that it does not hold"
         mine, theirs = X[name].to_numpy(), frame[name].to_numpy()
-        theirs = theirs if len(positions) == len(theirs) and X.index is frame.index else theirs[positions]
+        theirs = theirs if len(positions) == len(theirs) and X.index is frame.index else theirs[rows]
         if mine is theirs:
             continue
         equal = mine == theirs
@@ -296,7 +385,7 @@ def _agrees(X, history, positions, columns):
     return None
 
 
-def recall(X, *, columns=None, caller="transform"):
+def recall(X, *, columns=None, caller="transform", lookback=1):
     """Find the rows of ``X`` in the history they carry.
 
     Parameters
@@ -307,6 +396,8 @@ def recall(X, *, columns=None, caller="transform"):
         Columns of ``X`` the caller reads; default all of them.
     caller : str
         Name for the warning.
+    lookback : int or None, default=1
+        Rows a value looks back on, its own included; None for no limit.
 
     Returns
     -------
@@ -319,6 +410,7 @@ def recall(X, *, columns=None, caller="transform"):
     positions = history.locate(X.index)
     clash = _agrees(X, history, positions, X.columns if columns is None else columns)
     if clash is None:
+        history.require(lookback, caller)
         return Context(history.frame, positions, history)
     warnings.warn(
         f"{caller} ignored the remembered history: the rows have {clash}. Renew it with with_history(df) after changing rows or columns.",
@@ -326,174 +418,3 @@ def recall(X, *, columns=None, caller="transform"):
         stacklevel=4,
     )
     return None
-
-
-def prepend_tail(X, tail=None, *, caller="transform", first_seen=None, pause=None, usual=None):
-    """Put what ``fit`` remembered before rows that carry no history.
-
-    ``tail`` (from :func:`remember_tail`) stands before ``X`` when X follows it directly: the gap is at most twice the largest
-    spacing within the tail, or twice a usual pause, per symbol. Else rows start cold, with a ``ColdStartWarning``.
-
-    Parameters
-    ----------
-    X : DataFrame
-        Rows sorted by time within each symbol, symbols together.
-    tail : DataFrame, optional
-        What the caller remembered in ``fit``; the same columns as ``X``.
-    caller : str
-        Name for the warning.
-    first_seen : dict, optional
-        First time of each symbol's rows in ``fit``: rows that start there have nothing before them to miss.
-    pause : Timedelta, optional
-        For a caller that never looks behind a pause this long: rows that come after one have nothing before them to miss.
-    usual : dict, optional
-        Longest usual pause of each symbol in nanoseconds, from :func:`usual_pauses`: the tail of intraday rows lies inside one
-        session, and the first row of the next one follows it all the same.
-
-    Returns
-    -------
-    Context
-    """
-    own = lazy_copy(X)
-    own.attrs = {}
-    before = _before(own, tail, caller, first_seen or {}, pause, usual or {})
-    if before is None:
-        return Context(own, np.arange(len(own)), None)
-    frame = pd.concat([before[list(own.columns)], own])
-    if isinstance(frame.index, pd.MultiIndex):
-        order = np.argsort(np.asarray(frame.index.codes[0]), kind="stable")  # each symbol's tail, then its rows
-        rows = np.empty(len(order), dtype=np.intp)
-        rows[order] = np.arange(len(order))
-        return Context(frame.iloc[order], rows[len(before) :], None)
-    return Context(frame, np.arange(len(before), len(frame)), None)
-
-
-def _before(X, tail, caller, first_seen, pause, usual):
-    """The part of ``tail`` that ends directly before ``X``, per symbol; None when there is none."""
-    parts, cold = [], []
-    panel = isinstance(X.index, pd.MultiIndex)
-    usable = tail is not None and isinstance(tail.index, pd.MultiIndex) == panel and set(tail.columns) == set(X.columns)
-    tails = _by_symbol(tail) if usable else {}
-    for start in segment_starts(X.index):
-        symbol = X.index[start][0] if panel else None
-        first = X.index[start][1] if panel else X.index[start]
-        part = tails.get(symbol)
-        kept = None if part is None else _directly_before(part, first, usual.get(symbol, 0))
-        if kept is not None:
-            parts.append(kept)
-        elif first_seen.get(symbol) != first and not _after_pause(part, first, pause):
-            cold.append(symbol)
-    if cold:
-        who = f" for {', '.join(map(str, cold[:5]))}" if panel else ""
-        warnings.warn(
-            f"{caller} knows no rows before {X.index[0]}{who}: values that look further back are missing. "
-            "Pass more past rows, or a frame from with_history.",
-            ColdStartWarning,
-            stacklevel=5,
-        )
-    return pd.concat(parts) if parts else None
-
-
-def _by_symbol(tail):
-    if not isinstance(tail.index, pd.MultiIndex):
-        return {None: tail}
-    starts = segment_starts(tail.index)
-    ends = np.append(starts[1:], len(tail))
-    return {tail.index[low][0]: tail.iloc[low:high] for low, high in zip(starts, ends)}
-
-
-def _directly_before(part, first, usual):
-    times = part.index.get_level_values(-1)
-    if (times.tz is None) != (first.tzinfo is None):
-        return None
-    past = times < first
-    if past.sum() < 2:
-        return None
-    kept, known = part[past], times[past]
-    spacing = max((known[1:] - known[:-1]).max(), pd.Timedelta(usual, "ns"))
-    return kept if first - known[-1] <= 2 * spacing else None
-
-
-def _after_pause(part, first, pause):
-    """Whether the last remembered row before ``first`` lies at least ``pause`` back."""
-    if part is None or pause is None:
-        return False
-    times = part.index.get_level_values(-1)
-    if (times.tz is None) != (first.tzinfo is None):
-        return False
-    past = times[times < first]
-    return len(past) > 0 and first - past[-1] >= pause
-
-
-def remember_tail(X, lookback, *, rows=None):
-    """What ``fit`` keeps so that fresh rows without a handle have context.
-
-    Per symbol the last ``lookback`` rows up to the last row of ``fit``, and up to ``lookback`` rows after it where they are
-    known (rows a labeler dropped because their outcome is unknown). A later row is only ever used for rows after it.
-
-    Parameters
-    ----------
-    X : DataFrame
-        Rows sorted by time within each symbol, symbols together: the rows of ``fit``, or the history they stand in.
-    lookback : int
-        Rows a value may look back on.
-    rows : ndarray of int, optional
-        Places of the rows of ``fit`` in ``X``; default all.
-
-    Returns
-    -------
-    tail : DataFrame without attrs
-    first_seen : dict
-        First time per symbol (under None for one instrument).
-    """
-    rows = np.arange(len(X)) if rows is None else np.asarray(rows)
-    kept = max(lookback, 2)  # two rows tell the usual spacing
-    starts = segment_starts(X.index)
-    ends = np.append(starts[1:], len(X))
-    owner = np.searchsorted(starts, rows, side="right") - 1
-    first, last = np.full(len(starts), len(X)), np.full(len(starts), -1)
-    np.minimum.at(first, owner, rows)
-    np.maximum.at(last, owner, rows)
-    panel = isinstance(X.index, pd.MultiIndex)
-    pieces, first_seen = [], {}
-    for segment in np.flatnonzero(last >= 0):
-        pieces.append(np.arange(max(last[segment] + 1 - kept, starts[segment]), min(last[segment] + 1 + lookback, ends[segment])))
-        label = X.index[int(first[segment])]
-        first_seen[label[0] if panel else None] = label[1] if panel else label
-    tail = X.iloc[np.concatenate(pieces)].copy()
-    tail.attrs = {}
-    if panel:
-        tail.index = tail.index.remove_unused_levels()
-    return tail, first_seen
-
-
-#: A month holds weekends and most holidays; a longer look back would call a closed exchange usual for ever.
-_USUAL = pd.Timedelta(days=31)
-
-
-def usual_pauses(X, rows=None):
-    """The longest step between rows of each symbol within the month before the last row of ``fit``.
-
-    Parameters
-    ----------
-    X : DataFrame
-        Rows sorted by time within each symbol, symbols together.
-    rows : ndarray of int, optional
-        Places of the rows of ``fit`` in ``X``; default all.
-
-    Returns
-    -------
-    dict
-        Nanoseconds by symbol (under None for one instrument).
-    """
-    rows = np.arange(len(X)) if rows is None else np.asarray(rows)
-    times = pd.DatetimeIndex(X.index.get_level_values(-1)).as_unit("ns").asi8
-    starts = segment_starts(X.index)
-    last = np.full(len(starts), -1)
-    np.maximum.at(last, np.searchsorted(starts, rows, side="right") - 1, rows)
-    panel, pauses = isinstance(X.index, pd.MultiIndex), {}
-    for start, end in zip(starts[last >= 0], last[last >= 0]):
-        month = np.searchsorted(times[start : end + 1], times[end] - _USUAL.value) + start
-        steps = np.diff(times[month : end + 1])
-        pauses[X.index[start][0] if panel else None] = int(steps.max(initial=0))
-    return pauses

@@ -2,12 +2,12 @@
 
 Running totals carry rounding errors from the far past into every later row. Here a window of w values is put together from blocks of
 1, 2, 4, ... values by one fixed tree: the result depends on nothing outside the window, to the last bit, and costs about
-2 log2(w) passes over the array. The first ``w - 1`` rows are NaN.
+2 log2(w) passes over the array. Several windows share their blocks. The first ``w - 1`` rows are NaN.
 """
 
 import numpy as np
 
-__all__ = ["lag", "rolling_mean", "rolling_moments", "rolling_slope", "rolling_std", "rolling_sum"]
+__all__ = ["PIECE", "join_moments", "join_sums", "lag", "over_windows", "rolling_mean", "rolling_moments", "rolling_slope", "rolling_std", "rolling_sum"]
 
 
 def lag(x, k):
@@ -24,37 +24,86 @@ def lag(x, k):
     return out
 
 
-_PIECE = 16_384  # rows whose few working arrays of float64 stay in a cache of 1 MiB
+PIECE = 16_384  # rows whose few working arrays of float64 stay in a cache of 1 MiB
+
+
+def over_windows(block, windows, join):
+    """Put windows of several lengths together from the same blocks of 1, 2, 4, ... rows.
+
+    Parameters
+    ----------
+    block : tuple of ndarray, time along the last axis
+        What a window of one row gives.
+    windows : increasing sequence of int >= 1
+    join : callable
+        ``join(late, n_late, early, n_early)``: two neighbouring stretches of rows into one.
+
+    Yields
+    ------
+    window : int
+    parts : tuple of ndarray
+        For every row from ``window - 1`` on; empty where there are fewer rows than that.
+    """
+    blocks, size, n = {1: block}, 1, block[0].shape[-1]
+    for window in windows:
+        while 2 * size <= window:
+            blocks[2 * size] = join(_from(blocks[size], size), size, _first(blocks[size], n - 2 * size + 1), size)
+            size *= 2
+        total, covered = None, 0
+        for bit in range(window.bit_length()):
+            step = window & (1 << bit)
+            if step and total is None:
+                total = blocks[step]
+            elif step:
+                early = _first(blocks[step], n - covered - step + 1)
+                total = join(_from(total, step), covered, early, step)
+            covered += step
+        yield window, total
+
+
+def _from(parts, start):
+    return tuple(part[..., start:] for part in parts)
+
+
+def _first(parts, count):
+    return tuple(part[..., : max(0, count)] for part in parts)
 
 
 def _fold(block, window, join):
-    """Put the window together from blocks of 1, 2, 4, ... rows; ``join(late, n_late, early, n_early)``.
+    """``over_windows`` for one window, NaN in front.
 
     Long arrays are worked on in pieces: what a row gives depends on its window alone, so the pieces fit exactly.
     """
     n = len(block[0])
-    if n <= 2 * _PIECE or window > _PIECE // 4:
-        return _fold_piece(block, window, join)
-    out = tuple(np.empty(n) for _ in block)
-    for start in range(0, n, _PIECE):
-        first = max(0, start - window + 1)
-        piece = _fold_piece(tuple(part[first : start + _PIECE] for part in block), window, join)
+    out = tuple(np.full(n, np.nan) for _ in block)
+    size = max(PIECE, 4 * window)
+    for start in range(window - 1, n, size):
+        parts = tuple(part[start - window + 1 : start + size] for part in block)
+        ((_, piece),) = over_windows(parts, (window,), join)
         for whole, part in zip(out, piece):
-            whole[start : start + _PIECE] = part[start - first :]
+            whole[start : start + size] = part
     return out
 
 
-def _fold_piece(block, window, join):
-    total, covered, size = None, 0, 1
-    while True:
-        if window & size:
-            moved = tuple(lag(part, covered) for part in block) if covered else block
-            total = moved if total is None else join(total, covered, moved, size)
-            covered += size
-        if covered == window:
-            return total
-        block = join(block, size, tuple(lag(part, size) for part in block), size)
-        size *= 2
+def join_sums(late, _n_late, early, _n_early):
+    """The sum of two stretches, for :func:`over_windows`."""
+    return (late[0] + early[0],)
+
+
+def join_moments(late, n_late, early, n_early):
+    """Mean and sum of squared deviations of two stretches, for :func:`over_windows`.
+
+    The update of Chan, Golub and LeVeque (1983), which does not cancel; equal values give exactly 0.
+    """
+    n = n_late + n_early
+    delta = early[0] - late[0]
+    mean = delta * (n_early / n)
+    mean += late[0]
+    squares = late[1] + early[1]
+    delta *= delta
+    delta *= n_late * n_early / n
+    squares += delta
+    return mean, squares
 
 
 def rolling_sum(x, window):
@@ -65,7 +114,7 @@ def rolling_sum(x, window):
     >>> rolling_sum(np.array([1.0, 2.0, 3.0, 4.0]), 3)
     array([nan, nan,  6.,  9.])
     """
-    return _fold((np.asarray(x, dtype=np.float64),), window, lambda late, _n, early, _m: (late[0] + early[0],))[0]
+    return _fold((np.asarray(x, dtype=np.float64),), window, join_sums)[0]
 
 
 def rolling_mean(x, window):
@@ -73,19 +122,10 @@ def rolling_mean(x, window):
     return rolling_sum(x, window) / window
 
 
-def _join_moments(late, n_late, early, n_early):
-    delta = early[0] - late[0]
-    n = n_late + n_early
-    return late[0] + delta * (n_early / n), late[1] + early[1] + delta * delta * (n_late * n_early / n)
-
-
 def rolling_moments(x, window):
-    """Mean of the last ``window`` values and the sum of their squared deviations from it.
-
-    Blocks are joined by the update of Chan, Golub and LeVeque (1983), which does not cancel; equal values give exactly 0.
-    """
+    """Mean of the last ``window`` values and the sum of their squared deviations from it."""
     x = np.asarray(x, dtype=np.float64)
-    return _fold((x, np.zeros_like(x)), window, _join_moments)
+    return _fold((x, np.broadcast_to(0.0, x.shape)), window, join_moments)
 
 
 def rolling_std(x, window):

@@ -1,11 +1,14 @@
 """Rows remember their history: slices equal the whole, the future never enters, stale handles are refused."""
 
 import copy
+import gc
 import pickle
+import subprocess
 import sys
 import warnings
 
 from hypothesis import given, settings, strategies as st
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,10 +24,12 @@ from sktrain import (
     RegimeDetector,
     SlidingWindow,
     TemporalSplitter,
-    _history,
+    _results,
     with_history,
 )
-from sktrain._history import History, get_history, prepend_tail, recall, remember_tail, segment_starts, usual_pauses
+from sktrain._history import History, get_history, locate_rows, recall, segment_starts
+from sktrain._tail import prepend_tail, remember_tail, usual_pauses
+from sktrain._validation import label_spans
 from sktrain.datasets import load_sp500, load_us_stocks, make_market
 from sktrain.exceptions import ColdStartWarning, DataQualityWarning, InvalidBarsError, StaleHistoryWarning
 
@@ -298,14 +303,129 @@ def test_results_are_computed_once_and_the_cache_is_bounded(monkeypatch):
         get_history(frame).cached("a", lambda f: calls.append(1) or f)
         pickle.loads(pickle.dumps(handle)).cached("a", lambda f: calls.append(1) or f)
     assert len(calls) == 1
-    monkeypatch.setattr(_history, "_KEPT_BYTES", 20_000)
+    monkeypatch.setattr(_results, "_KEPT_BYTES", 20_000)
     for i in range(6):
         handle.cached(("b", i), lambda f: np.zeros(1000))
-    assert sum(weight for _, weight in _history._results.values()) <= 20_000
-    assert (handle._uid, ("b", 5)) in _history._results
-    monkeypatch.setattr(_history, "_KEPT_RESULTS", 2)
+    assert sum(weight for _, weight in _results._results.values()) <= 20_000
+    assert (handle._uid, ("b", 5)) in _results._results
+    monkeypatch.setattr(_results, "_KEPT_RESULTS", 2)
     handle.cached("c", lambda f: 1)
-    assert len(_history._results) == 2
+    assert len(_results._results) == 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_rows_are_found_in_a_panel_as_pandas_finds_them(data):
+    """By one sorted key where levels are shared and in order, by a hash table else."""
+    panel = small_panel().index
+    rows = data.draw(st.lists(st.integers(0, len(panel) - 1), max_size=30))
+    wanted = panel[np.array(rows, dtype=int)]
+    assert locate_rows(panel, wanted).tolist() == rows
+    other = wanted.remove_unused_levels() if data.draw(st.booleans()) else wanted.append(panel[:0])
+    assert locate_rows(panel, other).tolist() == rows
+    half = panel[data.draw(st.sampled_from([slice(None, None, 2), slice(60, None), slice(None, None, -1)]))]
+    np.testing.assert_array_equal(locate_rows(half, wanted), half.get_indexer(wanted))
+
+
+def test_results_are_gone_with_their_frame():
+    """Twelve frames made, used and deleted leave nothing; a frame that lives keeps what it has."""
+    kept = make_market(300, random_state=1).bars
+    BarFeatures((3,)).fit_transform(kept)
+    before = list(_results._results), dict(_results._handles)
+    for seed in range(12):
+        bars = make_market(300, random_state=seed).bars
+        make_pipeline(BarFeatures((3,)), SlidingWindow(4)).fit_transform(bars)
+        assert len(_results._results) > len(before[0])
+        del bars
+        gc.collect()
+        assert (list(_results._results), dict(_results._handles)) == before
+    assert any(uid == kept.attrs["history"].uid for uid, _ in _results._results)
+
+
+@pytest.mark.parametrize("load", [load_sp500, lambda: make_market(60_000, random_state=0).bars, load_us_stocks])
+@pytest.mark.parametrize("rows", [slice(3000, 3100), slice(0, 100), slice(-100, None)])
+def test_a_slice_travels_with_what_it_needs(load, rows):
+    bars = load()
+    part = bars.iloc[rows]
+    data = pickle.dumps(part)
+    assert len(data) <= 50 * 1024
+    back = pickle.loads(data)
+    pd.testing.assert_frame_equal(back, part, check_exact=True)
+    for transformer in (BarFeatures(), BarFeatures((2, 256)), RegimeDetector(), RegimeDetector(trend_threshold="auto")):
+        expected = clone(transformer).fit(part).transform(part)
+        pd.testing.assert_frame_equal(clone(transformer).fit(back).transform(back), expected, check_exact=True)
+    model = make_pipeline(BarFeatures(), SlidingWindow(60)).fit(bars)
+    np.testing.assert_array_equal(np.asarray(model.transform(back)), np.asarray(model.transform(part)))
+
+
+def test_scattered_rows_travel_with_what_each_needs():
+    bars = make_market(20_000, random_state=3).bars
+    rows = np.random.default_rng(0).permutation(np.r_[50:60, 9000:9030, 9400:9410, 19_990:20_000])
+    part = bars.iloc[rows]
+    back = pickle.loads(pickle.dumps(part))
+    assert len(back.attrs["history"].frame) < 2600
+    features = BarFeatures()
+    pd.testing.assert_frame_equal(features.fit_transform(back), features.fit_transform(part), check_exact=True)
+    other = pickle.loads(pickle.dumps(bars.iloc[9000:9030]))  # cut from the same history, and not the same
+    assert other.attrs["history"] != back.attrs["history"]
+    whole = pickle.loads(pickle.dumps(bars.iloc[100:]))
+    assert whole.attrs["history"] == bars.attrs["history"]
+
+
+def test_what_looks_further_back_than_what_travelled_is_refused():
+    bars = make_market(20_000, random_state=3).bars
+    back = pickle.loads(pickle.dumps(bars.iloc[9000:9100]))
+    with pytest.raises(InvalidBarsError, match="BarFeatures looks back 301 rows.* with 256 rows.*lookback=301"):
+        BarFeatures((300,)).fit(back)
+    chain = make_pipeline(BarFeatures((57,)), SlidingWindow(200))  # 57 of steps, and the 199 before
+    expected = np.asarray(chain.fit_transform(bars.iloc[9000:9100]))
+    np.testing.assert_array_equal(np.asarray(chain.fit_transform(back)), expected)
+    with pytest.raises(InvalidBarsError, match="SlidingWindow looks back 201 rows.* with 199 rows"):
+        make_pipeline(BarFeatures((57,)), SlidingWindow(201)).fit(back)
+    wide = with_history(bars, lookback=400).iloc[9000:9100]
+    expected = BarFeatures((300,)).fit_transform(wide)
+    back = pickle.loads(pickle.dumps(wide))
+    pd.testing.assert_frame_equal(BarFeatures((300,)).fit_transform(back), expected, check_exact=True)
+    for wrong in (0, True, 2.5, None):
+        with pytest.raises(InvalidBarsError, match="lookback"):
+            with_history(bars, lookback=wrong)
+
+
+@pytest.mark.parametrize("horizon", [90, pd.Timedelta("200h")])
+def test_label_times_of_a_slice_that_travelled(horizon):
+    bars = bare(make_market(20_000, random_state=3).bars)
+    bars = with_history(bars.set_axis(pd.date_range("2020", periods=len(bars), freq="h")))
+    part = bars.iloc[9000:9100]
+    back = pickle.loads(pickle.dumps(part))
+    expected, _ = label_spans(part, np.zeros(100), horizon=horizon)
+    found, _ = label_spans(back, np.zeros(100), horizon=horizon)
+    np.testing.assert_array_equal(found.end, expected.end)
+    with pytest.raises(ValueError, match="looks further ahead than the 256 bars"):
+        label_spans(back, np.zeros(100), horizon="400h")
+
+
+def test_a_fresh_process_computes_the_same(tmp_path):
+    bars = load_sp500()
+    part = bars.iloc[3000:3100]
+    joblib.dump(part, tmp_path / "part.joblib")
+    script = (
+        "import sys, joblib; from sktrain import BarFeatures; "
+        "print(joblib.hash(BarFeatures().fit_transform(joblib.load(sys.argv[1])).to_numpy()))"
+    )
+    found = subprocess.run([sys.executable, "-c", script, tmp_path / "part.joblib"], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == joblib.hash(BarFeatures().fit_transform(part).to_numpy())
+
+
+def test_the_next_task_of_a_worker_finds_the_history_it_has():
+    data = pickle.dumps(make_market(300, random_state=4).bars)  # the sender's handle is gone
+    gc.collect()
+    first = pickle.loads(data).attrs["history"]
+    computed = []
+    first.cached("a", lambda frame: computed.append(1))
+    del first
+    gc.collect()
+    pickle.loads(data).attrs["history"].cached("a", lambda frame: computed.append(1))
+    assert computed == [1]
 
 
 def test_features_of_a_history_are_computed_once_over_all_folds(monkeypatch):

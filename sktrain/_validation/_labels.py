@@ -83,6 +83,8 @@ def _ends_from_horizon(X, axis, horizon):
         return axis.times
     history = get_history(X)
     positions = None if history is None or axis.index is None else history.locate(axis.index)
+    if positions is not None and history.lookback is not None and isinstance(horizon, pd.Timedelta):
+        _refuse_cut(history, positions, horizon)
     known = axis if positions is None else time_axis(history.frame)
     times, symbols = known.times, known.symbols
     order = None
@@ -98,6 +100,18 @@ def _ends_from_horizon(X, axis, horizon):
         unsorted[order] = end
         end = unsorted
     return end if positions is None else end[positions]
+
+
+def _refuse_cut(history, positions, horizon):
+    """A history that was cut to travel holds so many bars after each row; never fewer than a horizon in bars can ask for."""
+    ahead, times = history.lookback, time_axis(history.frame).times
+    here = positions[positions + ahead < len(times)]
+    span = times[here + ahead] - times[here]  # negative into the next symbol
+    if ((span >= 0) & (span < horizon.as_unit("ns").value)).any():
+        raise InvalidSplitError(
+            f"horizon={str(horizon)!r} looks further ahead than the {ahead} bars that came along with these rows from another "
+            "process or a file. Before slicing, call with_history(frame, lookback=...) with more of them, or send the whole frame."
+        )
 
 
 def _of_bars(times, symbols, horizon):

@@ -1,4 +1,4 @@
-"""A fitted model enters, the same model with weights of eight or four bits leaves; what it knew of time stays as it was.
+"""Quantization of a fitted model to weights of eight or four bits.
 
 At eight bits one scale per output channel, the largest weight of the channel mapped to 127; at four one per 64 weights of a channel, the
 largest mapped to 7. Activations stay floats, so no row can change another row's prediction. A weight that is zero stays zero.
@@ -101,15 +101,19 @@ class ModelQuantizer(BaseEstimator):
 
         Parameters
         ----------
-        model : as in :meth:`quantize_model`, or what it returned
+        model : estimator, as in :meth:`quantize_model`, or what it returned
+            The model to write.
         path : path
-            A name ending in ``.onnx`` gets the bare network as an ONNX file, a byte per weight, for other runtimes; any other name the
-            fitted model as a joblib file. ``sktrain.save`` writes the file that opens safely.
-        X, sample_weight : as in :meth:`quantize_model`
+            A name ending in ``.onnx`` gets the bare network as an ONNX file, a byte per weight, for
+            other runtimes; any other name the fitted model as a joblib file. ``sktrain.save``
+            writes the file that opens safely.
+        X, sample_weight : array-like, optional, as in :meth:`quantize_model`
+            Calibration rows and their weights.
 
         Returns
         -------
         pathlib.Path
+            The file written.
         """
         try:
             found = nets_in(model) if not isinstance(model, QuantizedClassifier) and not _is_module(model) else []

@@ -1,4 +1,4 @@
-"""Two models and rows to try them on enter, figures before and after leave: size, time of a prediction, scores, agreement, calibration.
+"""Figures before and after compression: size, latency, scores, agreement, calibration.
 
 The rows should come after everything the models were trained on, as a validation block does.
 """
@@ -62,11 +62,23 @@ class CompressionReport(Mapping):
         return len(self.__dataclass_fields__)
 
     def to_dict(self):
-        """Plain numbers."""
+        """The report as plain numbers, ready for JSON.
+
+        Returns
+        -------
+        dict
+            One entry per field.
+        """
         return dict(self)
 
     def summary(self):
-        """A few lines."""
+        """Size, speed, agreement and scores, before and after.
+
+        Returns
+        -------
+        str
+            A few lines.
+        """
         old, new = self.before, self.after
         kind = "float weights" if self.bits is None else f"{self.bits}-bit weights"
         return (

@@ -1,7 +1,7 @@
-"""How much of the best trial is selection: probability of backtest overfitting, and how many trials were really independent.
+"""Probability of backtest overfitting, and how many trials were really independent.
 
-What enters is a matrix of returns (or scores), one row per period in order of time and one column per configuration that was
-tried; what leaves is a number between its bounds. Every configuration must cover the same periods.
+Both read a matrix of returns (or scores), one row per period in order of time and one column per
+configuration that was tried. Every configuration must cover the same periods.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,13 @@ class BacktestOverfitting(float):
         return float.__new__(cls, pbo)
 
     def summary(self):
-        """Three numbers and how to read them, in one paragraph."""
+        """Three numbers and how to read them, in one paragraph.
+
+        Returns
+        -------
+        str
+            One paragraph.
+        """
         reading = "selection carries over" if self.pbo < 0.2 else "selection is doubtful" if self.pbo < 0.45 else "selection fits noise"
         return (
             f"Probability of backtest overfitting {self.pbo:.3f} over {len(self.logits)} combinations ({reading}); "

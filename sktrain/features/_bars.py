@@ -6,17 +6,15 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._causal import CausalTransformer
-from .._rolling import lag, rolling_mean, rolling_moments, rolling_std, rolling_sum
+from .._history import segment_starts
 from .._validation import OHLCV, check_count
 from ..exceptions import SktrainError
+from ._bar_columns import BAR, WINDOWED, bar_columns
 
 __all__ = ["BarFeatures"]
 
-_BAR = ("return_1", "gap", "body_share", "close_location")
-_WINDOWED = ("momentum", "volatility", "range_volatility", "atr", "rsi", "band", "volume_zscore")
 _CALENDAR = ("weekday", "year_sin", "year_cos")
 _DAY = ("day_sin", "day_cos")
-_ROUNDING = 1e-12  # what is smaller next to its scale is rounding, not a move
 
 
 class BarFeatures(CausalTransformer):
@@ -48,6 +46,9 @@ class BarFeatures(CausalTransformer):
         Window lengths in bars, increasing.
     calendar : bool or "intraday", default=True
         Whether to add the calendar; ``"intraday"`` also adds the time of day.
+    dtype : {"float64", "float32"}, default="float64"
+        Of the features. They are computed in float64 either way; float32 rounds each of them once, to 7 digits, and
+        halves the memory of everything behind.
 
     Attributes
     ----------
@@ -77,29 +78,36 @@ class BarFeatures(CausalTransformer):
     True
     """
 
-    _parameter_constraints: dict = {"windows": ["array-like"], "calendar": ["boolean", StrOptions({"intraday"})]}
+    _parameter_constraints: dict = {
+        "windows": ["array-like"],
+        "calendar": ["boolean", StrOptions({"intraday"})],
+        "dtype": [StrOptions({"float64", "float32"})],
+    }
 
-    def __init__(self, windows=(5, 10, 20, 60), *, calendar=True):
+    def __init__(self, windows=(5, 10, 20, 60), *, calendar=True, dtype="float64"):
         self.windows = windows
         self.calendar = calendar
+        self.dtype = dtype
 
     def get_feature_names_out(self, input_features=None):
         """Names of the features, in order.
 
         Parameters
         ----------
-        input_features : ignored
+        input_features : object, optional
+            Ignored; present for scikit-learn's interface.
 
         Returns
         -------
         ndarray of str
+            Names, in the order of the columns.
         """
         check_is_fitted(self)
         return np.asarray(self._names(), dtype=object)
 
     def _names(self):
         windows = list(self.windows)
-        names = [*_BAR, *(f"{family}_{w}" for family in _WINDOWED for w in windows)]
+        names = [*BAR, *(f"{family}_{w}" for family in WINDOWED for w in windows)]
         names += [f"ma_ratio_{v}_{w}" for v, w in zip(windows, windows[1:])]
         if self.calendar:
             names += [*_CALENDAR, *(_DAY if self.calendar == "intraday" else ())]
@@ -113,57 +121,31 @@ class BarFeatures(CausalTransformer):
 
     def _compute(self, bars):
         names = self._names()
-        values = np.empty((len(bars), len(names)))
+        out = np.empty((len(names), len(bars)), dtype=self.dtype)
         place = {name: i for i, name in enumerate(names)}
-        for name, column in _columns(bars, [int(w) for w in self.windows], self.calendar):
-            values[:, place[name]] = column
-        return pd.DataFrame(values, index=bars.index, columns=names)
+        prices = tuple(bars[name].to_numpy(dtype=np.float64) for name in OHLCV)
+        bar_columns(out, place, prices, [int(w) for w in self.windows], segment_starts(bars.index))
+        if self.calendar:
+            for name, column in _calendar(bars.index, self.calendar == "intraday"):
+                out[place[name]] = column
+        return pd.DataFrame(out.T, index=bars.index, columns=names, copy=False)  # a column is one piece of memory
 
 
-def _ratio(top, bottom, scale=1.0, neutral=0.0):
-    """``top / bottom``; ``neutral`` where the denominator is rounding next to ``scale``, NaN where it is not known yet."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(bottom <= _ROUNDING * scale, neutral, top / bottom)
+def _calendar(index, intraday):
+    """Yield every feature of the calendar as (name, array); a panel's times are looked at once."""
+    rows = None
+    if isinstance(index, pd.MultiIndex) and len(index.levels[-1]) <= len(index):
+        index, rows = index.levels[-1], index.codes[-1]
+    for name, column in _of_times(index.get_level_values(-1), intraday):
+        yield name, column if rows is None else column[rows]
 
 
-def _zscore(x, window):
-    mean, deviation = rolling_moments(x, window)
-    return _ratio(x - mean, np.sqrt(deviation / (window - 1)), mean), mean
-
-
-def _columns(bars, windows, calendar):
-    """Yield every feature as (name, array)."""
-    o, h, l, c, v = (bars[name].to_numpy(dtype=np.float64) for name in OHLCV)  # noqa: E741
-    before = lag(c, 1)
-    step, spread = np.log(c / before), np.log(h / l)
-    yield "return_1", step
-    yield "gap", np.log(o / before)
-    yield "body_share", np.clip(_ratio(np.log(c / o), spread), -1, 1)
-    yield "close_location", np.clip(_ratio((c - l) - (h - c), h - l, c), -1, 1)
-    true_range = (np.maximum(h, before) - np.minimum(l, before)) / before
-    size, rise, square, range_square = np.abs(step), np.maximum(step, 0.0), step * step, spread * spread
-    log_mean = None
-    for previous, w in zip([None, *windows], windows):
-        yield f"momentum_{w}", _ratio(rolling_sum(step, w), np.sqrt(w * rolling_sum(square, w)))
-        yield f"volatility_{w}", rolling_std(step, w)
-        yield f"range_volatility_{w}", np.sqrt(rolling_mean(range_square, w) / (4 * np.log(2)))
-        yield f"atr_{w}", rolling_mean(true_range, w)
-        yield f"rsi_{w}", _ratio(rolling_sum(rise, w), rolling_sum(size, w), neutral=0.5)
-        band, mean = _zscore(c, w)
-        yield f"band_{w}", band / 2
-        log_mean, shorter = np.log(mean), log_mean
-        if shorter is not None:
-            yield f"ma_ratio_{previous}_{w}", shorter - log_mean
-        yield f"volume_zscore_{w}", _zscore(v, w)[0]
-    if calendar:
-        yield from _calendar(bars.index.get_level_values(-1), calendar == "intraday")
-
-
-def _calendar(times, intraday):
-    yield "weekday", np.asarray(times.day_of_week) / 3.0 - 1.0
-    year = 2 * np.pi * (np.asarray(times.day_of_year) - 1) / 365.25
-    yield "year_sin", np.sin(year)
-    yield "year_cos", np.cos(year)
+def _of_times(times, intraday):
+    day = np.asarray(times.day_of_year) - 1
+    year = 2 * np.pi * np.arange(366) / 365.25
+    yield "weekday", (np.arange(7) / 3.0 - 1.0)[np.asarray(times.day_of_week)]
+    yield "year_sin", np.sin(year)[day]
+    yield "year_cos", np.cos(year)[day]
     if intraday:
         day = 2 * np.pi * np.asarray((times - times.normalize()) / pd.Timedelta(days=1))
         yield "day_sin", np.sin(day)

@@ -9,6 +9,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._causal import CausalTransformer
+from .._history import segment_starts
 from .._rolling import lag, rolling_slope, rolling_std
 from .._validation import Count, Number
 from ..exceptions import NotEnoughDataError
@@ -102,11 +103,13 @@ class RegimeDetector(CausalTransformer):
 
         Parameters
         ----------
-        input_features : ignored
+        input_features : object, optional
+            Ignored; present for scikit-learn's interface.
 
         Returns
         -------
         ndarray of str
+            Names, in the order of the columns.
         """
         check_is_fitted(self)
         return np.asarray(["regime"], dtype=object)
@@ -119,7 +122,9 @@ class RegimeDetector(CausalTransformer):
 
     def _measure(self, bars):
         close = bars["close"].to_numpy(dtype=np.float64)
-        ratio = close / lag(close, 1)
+        before = lag(close, 1)
+        before[segment_starts(bars.index)] = np.nan  # windows that reach into the instrument before hold one of these
+        ratio = close / before
         trend = rolling_slope(np.log(ratio), self.lookback) * (self.lookback - 1)
         return pd.DataFrame({"volatility": rolling_std(ratio - 1, self.lookback), "trend": trend}, bars.index)
 
@@ -127,7 +132,7 @@ class RegimeDetector(CausalTransformer):
         self.volatility_threshold_, self.trend_threshold_ = self.volatility_threshold, self.trend_threshold
         if "auto" not in (self.volatility_threshold, self.trend_threshold):
             return
-        measured = self._per_symbol(bars, self._measure).iloc[np.unique(rows)].dropna()
+        measured = self._measure(bars).iloc[np.unique(rows)].dropna()
         if not len(measured):
             raise NotEnoughDataError(f"Thresholds 'auto' need more than lookback={self.lookback} bars of history, got {len(bars)}.")
         if self.volatility_threshold == "auto":

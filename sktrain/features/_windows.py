@@ -7,13 +7,16 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._history import get_history, prepend_tail, recall, remember_tail, segment_starts, usual_pauses
+from .._history import get_history, recall, segment_starts
 from .._sessions import SESSION, check_pause, session_starts
+from .._tail import prepend_tail, remember_tail, usual_pauses
 from .._validation import LABEL_TIMES, Count, check_order, time_axis
 from ..exceptions import ColdStartWarning, SktrainError
 from ._windowed_array import WindowedArray
 
 __all__ = ["SlidingWindow", "WindowedArray"]
+
+_ROWS_AT_ONCE = 1024  # turned from columns into rows in one go: they fit in the cache
 
 
 class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
@@ -87,11 +90,13 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         ----------
         X : DataFrame or array-like, shape (n, n_features)
             Numeric; NaN is allowed, infinities are not.
-        y : ignored
+        y : object, optional
+            Ignored; present for scikit-learn's interface.
 
         Returns
         -------
         self
+            The fitted transformer.
         """
         self._validate_params()
         base, rows, index, _ = self._context(X, reset=True)
@@ -144,11 +149,13 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
 
         Parameters
         ----------
-        input_features : ignored
+        input_features : object, optional
+            Ignored; present for scikit-learn's interface.
 
         Returns
         -------
         ndarray of str
+            Names, in the order of the columns.
         """
         check_is_fitted(self)
         names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
@@ -157,7 +164,20 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         return np.asarray([f"{name}_t-{back}" for back in range(self.lookback_ - 1, -1, -1) for name in names], dtype=object)
 
     def set_output(self, *, transform=None):
-        """Accepted for pipelines; windows have no 2-D frame form, and flattened frames stay frames whatever is asked."""
+        """Accepted, without effect, so that pipelines can set their output.
+
+        Windows have no 2-D frame form, and flattened frames stay frames.
+
+        Parameters
+        ----------
+        transform : object, optional
+            Ignored.
+
+        Returns
+        -------
+        self
+            The transformer.
+        """
         return self
 
     def _context(self, X, *, reset):
@@ -166,14 +186,12 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
             values = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
             return values, np.arange(len(values)), None, True
         _refuse_words(X)
-        try:
-            values = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
-        except ValueError:
-            _refuse_infinities(X)  # names the column; any other complaint stands as it is
-            raise
-        context = recall(X, caller="SlidingWindow") if _has_time(X.index) else None
+        values = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False)
+        _refuse_infinities(X)  # names the column, and looks at one at a time: scikit-learn's check copies the table
+        timed = _has_time(X.index)
+        context = recall(X, caller="SlidingWindow", lookback=int(self.lookback)) if timed else None
         if context is None:
-            if _has_time(X.index):
+            if timed:
                 check_order(time_axis(X))
             return np.ascontiguousarray(values), np.arange(len(values)), X.index, True
         names, dtype = list(X.columns), values.dtype
@@ -233,7 +251,13 @@ def _contiguous(frame, dtype, names=None):
     if names is not None and names != list(frame.columns):
         frame = frame[names]
     plain = all(isinstance(kind, np.dtype) for kind in frame.dtypes)
-    return np.ascontiguousarray(frame.to_numpy(dtype=dtype) if plain else frame.to_numpy(dtype=dtype, na_value=np.nan))
+    values = frame.to_numpy(dtype=dtype) if plain else frame.to_numpy(dtype=dtype, na_value=np.nan)
+    if values.flags.c_contiguous:
+        return values
+    out = np.empty(values.shape, dtype=dtype)
+    for start in range(0, len(out), _ROWS_AT_ONCE):
+        out[start : start + _ROWS_AT_ONCE] = values[start : start + _ROWS_AT_ONCE]
+    return out
 
 
 def _refuse_words(X):
@@ -244,7 +268,9 @@ def _refuse_words(X):
 
 def _refuse_infinities(X):
     for name in X.columns[X.columns.isin(X.select_dtypes("float").columns)]:
-        infinite = np.isinf(X[name].to_numpy(dtype=np.float64, na_value=np.nan))
+        column = X[name]
+        values = column.to_numpy() if isinstance(column.dtype, np.dtype) else column.to_numpy(np.float64, na_value=np.nan)
+        infinite = np.isinf(values)
         if infinite.any():
             row = int(np.argmax(infinite))
             raise SktrainError(f"Column {name!r} is infinite in row {row} ({X.index[row]}). NaN is accepted as missing; repair or replace it.")

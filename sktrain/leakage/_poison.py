@@ -1,4 +1,4 @@
-"""Destroys the future: rows and a cut enter; the same rows with everything after the cut replaced, shuffled or gone leave.
+"""Perturbation of the future: rows after a cut replaced, shuffled or removed.
 
 The history handle is poisoned alike, so nothing can read the true future there. Poisoned bars stay valid bars (low <= open,
 close <= high, prices positive), values keep their dtype, and rows up to the cut are untouched to the bit.
@@ -7,7 +7,7 @@ close <= high, prices positive), values keep their dtype, and rows up to the cut
 import numpy as np
 import pandas as pd
 
-from .._history import History, get_history
+from .._history import get_history
 from .._validation import OHLCV, time_axis
 
 __all__ = ["KINDS", "block", "poison", "poisonable", "put_gaps", "row_times", "take"]
@@ -49,7 +49,7 @@ def block(X, most):
         frame = history.frame
         out = out.copy(deep=False)
         kept = frame[time_axis(frame).times >= unique[-most]]
-        out.attrs = {**X.attrs, "history": History(kept)}
+        out.attrs = {**X.attrs, "history": history.over(kept)}
     return out, rows
 
 
@@ -101,7 +101,7 @@ def _truncate(X, times, cut):
     history = get_history(X)
     if history is not None:
         out = out.copy(deep=False)
-        out.attrs = {**X.attrs, "history": History(history.frame[time_axis(history.frame).times <= cut])}
+        out.attrs = {**X.attrs, "history": history.over(history.frame[time_axis(history.frame).times <= cut])}
     return out
 
 
@@ -118,7 +118,7 @@ def _poison_with_history(X, hit, kind, rng, only):
     for name in X.columns:
         if name in frame.columns:
             out[name] = frame[name].to_numpy()[places]
-    out.attrs = {**X.attrs, "history": History(frame)}
+    out.attrs = {**X.attrs, "history": history.over(frame)}
     return out
 
 

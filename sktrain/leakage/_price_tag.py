@@ -1,4 +1,4 @@
-"""What a leak is worth: one estimator and labelled rows enter; its score under careless and careful validation leaves, side by side.
+"""What a leak is worth: scores of one estimator under careless and careful validation.
 
 Rows are in order of time. All rows of the table train clones of the same estimator; only the folds differ, except for the last
 row, where the estimator's own inner splits are repaired as well.
@@ -55,7 +55,13 @@ class PriceTag:
     scoring: str
 
     def summary(self):
-        """The sentence and the table as text."""
+        """The sentence and the table as text.
+
+        Returns
+        -------
+        str
+            Several lines.
+        """
         return f"{self.sentence}\n{self.table.round(3).to_string()}"
 
     def __str__(self):
@@ -71,7 +77,13 @@ class PriceTag:
         return len(self.table)
 
     def to_dict(self):
-        """Plain types, ready for JSON."""
+        """Plain types, ready for JSON.
+
+        Returns
+        -------
+        dict
+            ``sentence``, ``scoring`` and ``table`` (None for NaN).
+        """
         return {"sentence": self.sentence, "scoring": self.scoring, "table": self.table.astype(object).where(self.table.notna(), None).to_dict("index")}
 
 

@@ -14,6 +14,7 @@ import torch
 
 from .._posterior import Posterior
 from ._batches import BatchLoader
+from ._device import exact_on
 from ._losses import FocalLoss
 from ._modules import GRUModule, LSTMModule, MLPModule, TCNModule, TransformerModule
 
@@ -56,8 +57,24 @@ class Inference:
     about these."""
 
     def forward_iter(self, X, training=False, device="cpu"):
-        """Class scores, batch by batch: what the loss was trained on, before they become
-        probabilities."""
+        """Class scores, batch by batch.
+
+        What the loss was trained on, before they become probabilities.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or WindowedArray of length n
+            As in :meth:`fit`.
+        training : bool, default=False
+            Whether the network is in training mode (dropout is active).
+        device : str, default="cpu"
+            Where the scores are put.
+
+        Yields
+        ------
+        Tensor of shape (n_batch, n_classes)
+            Class scores.
+        """
         near = None if training else self._near_rows(X)
         if near is not None:
             if self.module_.training:
@@ -67,14 +84,15 @@ class Inference:
             yield scores.clone().to(device)
             return
         batches, scaled = self._batches_of(X)
-        exact = self.full_batch_ and not training and torch.device(self.device).type == "cpu"
+        place = self._place()
+        exact = self.full_batch_ and not training and place.type != "mps"  # which has no float64
         module = double_of(self.module_) if exact else self.module_
         if module.training != training:
             module.train(training)
         whole = _of_scaled(module) if scaled else module
         for values in batches:
-            values = values.to(self.device)
-            with torch.enable_grad() if training else _no_gradients(module):
+            values = values.to(place)
+            with exact_on(place), torch.enable_grad() if training else _no_gradients(module):
                 if exact or training:
                     scores = whole(values.double() if exact else values)
                 else:
@@ -121,7 +139,8 @@ class Inference:
 
         Parameters
         ----------
-        X : as in :meth:`fit`
+        X : array-like, DataFrame or WindowedArray of length n
+            As in :meth:`fit`.
 
         Returns
         -------

@@ -13,16 +13,8 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted
 
-from .._history import (
-    Handle,
-    History,
-    get_history,
-    lazy_copy,
-    prepend_tail,
-    recall,
-    remember_tail,
-    usual_pauses,
-)
+from .._history import Handle, History, get_history, lazy_copy, recall
+from .._tail import prepend_tail, remember_tail, usual_pauses
 from ..exceptions import InvalidBarsError, SktrainError
 from ._aligner import NewsAligner
 from ._articles import article_times, as_articles
@@ -142,12 +134,14 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : DataFrame of bars with news (see ``with_news``), shape (n, n_columns)
+            Rows to learn from.
         y : array-like of shape (n,), optional
             Handed to ``features`` only.
 
         Returns
         -------
         self
+            The fitted transformer.
         """
         self._validate_params()
         news = _news_of(X)
@@ -172,6 +166,7 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : DataFrame of bars with news, shape (n, n_columns)
+            Rows to describe.
 
         Returns
         -------
@@ -191,22 +186,47 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
             )
             rows = _with_handle(context.frame, History(context.frame)).iloc[context.rows]
             return self._beside(X, self._join(rows, news).set_axis(X.index), None)
-        whole = context.history.cached(self._key(news), lambda frame: History(self._join(_with_handle(frame, context.history), news)))
+        whole = context.history.cached(self._key(news), lambda frame: self._over(context.history, frame, news))
         return self._beside(X, whole.frame.iloc[context.rows], (context.history, whole))
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the columns that ``transform`` returns."""
+        """Names of the columns that ``transform`` returns.
+
+        Parameters
+        ----------
+        input_features : object, optional
+            Ignored; present for scikit-learn's interface.
+
+        Returns
+        -------
+        ndarray of str
+            Names, in the order of the columns.
+        """
         check_is_fitted(self)
         before = [] if self.features_ is None else [str(name) for name in self.features_.get_feature_names_out()]
         return np.array(before + self.news_columns_, dtype=object)
 
     def knowledge_overlap(self, times):
-        """The share of ``times`` that the encoder's model may know from its own training; NaN when it does not say."""
+        """The share of ``times`` that the encoder's model may know from its own training.
+
+        Parameters
+        ----------
+        times : DatetimeIndex, array-like of times, or an object indexed by time or (symbol, time)
+            Decision times.
+
+        Returns
+        -------
+        float
+            Between 0 and 1; NaN when the encoder does not say.
+        """
         encoder = PretrainedNewsEncoder() if self.encoder is None else self.encoder
         return encoder.knowledge_overlap(times) if hasattr(encoder, "knowledge_overlap") else float("nan")
 
     def _key(self, news):
         return "NewsFeatures", news.uid, joblib.hash((self.encoder_, self.aligner_.get_params()))
+
+    def _over(self, history, frame, news):
+        return history.over(self._join(_with_handle(frame, history), news), self.aligner_.lookback_ or 1)
 
     def _join(self, bars, news):
         """News columns of all rows of ``bars``; only articles that some row uses are encoded."""
@@ -232,7 +252,7 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         out.attrs = {}
         if handles is not None and past is not None and past.frame.index.equals(handles[1].frame.index):
             history, whole = handles
-            both = history.cached(("beside", past, whole), lambda _: History(pd.concat([past.frame, whole.frame], axis=1)))
+            both = history.cached(("beside", past, whole), lambda _: past.over(pd.concat([past.frame, whole.frame], axis=1)))
             out.attrs = {"history": both}
         return out
 

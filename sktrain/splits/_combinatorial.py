@@ -1,4 +1,4 @@
-"""Combinatorial purged cross-validation: rows with times and label spans enter, C(n, k) purged folds and their paths leave.
+"""Combinatorial purged cross-validation: C(n, k) purged folds and their paths.
 
 Unique times are cut into ``n_blocks`` blocks in order; every choice of ``n_test_blocks`` of them is tested once, trained on what
 the label spans allow of all others, earlier and later (Lopez de Prado 2018, ch. 12). Every block is tested in several folds; a
@@ -60,12 +60,29 @@ class CombinatorialPurgedCV(SpanSplitter):
         self.embargo = embargo
 
     def get_n_splits(self, X=None, y=None, groups=None, label_end_times=None, times=None):
-        """Number of folds, C(n_blocks, n_test_blocks); everything given is ignored."""
+        """Number of folds, C(n_blocks, n_test_blocks).
+
+        Parameters
+        ----------
+        X, y, groups, label_end_times, times : object, optional
+            Ignored; present for scikit-learn's interface.
+
+        Returns
+        -------
+        int
+            Folds.
+        """
         self._check()
         return comb(self.n_blocks, self.n_test_blocks)
 
     def get_n_paths(self):
-        """Number of complete paths, C(n_blocks - 1, n_test_blocks - 1)."""
+        """Number of complete paths, C(n_blocks - 1, n_test_blocks - 1).
+
+        Returns
+        -------
+        int
+            Paths.
+        """
         self._check()
         return comb(self.n_blocks - 1, self.n_test_blocks - 1)
 

@@ -1,4 +1,4 @@
-"""Walk-forward cross-validation: rows with times and label spans enter, folds that train on the past and test on what follows leave.
+"""Walk-forward cross-validation: folds that train on the past and test on what follows.
 
 Test folds are adjacent, in order of time, and end at the last labelled time. With regime coverage on, the boundaries between
 them move so that test regimes were seen in training and as many regimes as possible are tested.
@@ -94,7 +94,18 @@ class EnhancedWalkForwardCV(SpanSplitter):
         self.embargo = embargo
 
     def get_n_splits(self, X=None, y=None, groups=None, label_end_times=None, times=None):
-        """Number of folds; everything given is ignored."""
+        """Number of folds.
+
+        Parameters
+        ----------
+        X, y, groups, label_end_times, times : object, optional
+            Ignored; present for scikit-learn's interface.
+
+        Returns
+        -------
+        int
+            ``n_splits``.
+        """
         self._validate_params()
         return self.n_splits
 

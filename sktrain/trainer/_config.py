@@ -1,6 +1,7 @@
 """Every switch of a training run: a plain record, checked, written as JSON or TOML.
 
-Python and the command line read their defaults here. Where they differ from the original trainer's, docs/migration.md says why.
+Python and the command line read their defaults here. Where they differ from the original
+trainer's, docs/migration.md says why.
 """
 
 from dataclasses import asdict, dataclass, fields
@@ -10,90 +11,20 @@ from pathlib import Path
 import tomllib
 
 import pandas as pd
-from sklearn.utils._param_validation import Options, StrOptions, validate_parameter_constraints
+from sklearn.utils._param_validation import validate_parameter_constraints
 
-from .._validation import Count, Number
+from .._validation import Number
 from ..exceptions import SktrainError
+from ._config_fields import CONSTRAINTS, DEFAULTS, MODELS, THRESHOLDS
+from ._config_text import (
+    from_toml_value,
+    parse,
+    to_toml_value,
+    unknown_field,
+    write_text,
+)
 
 __all__ = ["DEFAULTS", "EnhancedTrainingConfig"]
-
-MODELS = ("lstm", "gru", "tcn", "transformer", "mlp")
-
-#: Defaults of ``EnhancedTrainer.train`` and of ``sktrain train``.
-DEFAULTS = {"epochs": 100, "batch_size": 128, "learning_rate": 1e-3, "horizon": 3}
-
-#: Base threshold of each scaling when none is given, and the largest that can be meant: a return of 30 % within a few bars is no
-#: threshold between "hold" and "buy" but a typing error, as are ten standard deviations.
-_THRESHOLDS = {
-    "affine": (0.03, 0.3, "a return"),
-    "sigma": (0.5, 10.0, "a number of standard deviations"),
-}
-
-_SHARE = [Number(0, 1, closed="left")]
-_CONSTRAINTS = {
-    "train_ratio": [Number(0, 1, closed="neither")],
-    "val_ratio": [Number(0, 1, closed="neither")],
-    "test_ratio": [Number(0, 1, closed="neither")],
-    "embargo_bars": [Count(0)],
-    "dropout_rate": _SHARE,
-    "dropout_schedule": [StrOptions({"linear", "cosine"})],
-    "weight_decay": [Number(0)],
-    "weight_decay_schedule": [StrOptions({"linear", "cosine"})],
-    "gradient_clip_value": [Number(0, closed="neither"), None],
-    "max_gradient_norm": [Number(0, closed="neither"), None],
-    "use_focal_loss": ["boolean"],
-    "focal_loss_gamma": [Number(0)],
-    "focal_loss_alpha": [
-        Number(0, closed="neither"),
-        StrOptions({"balanced", "effective"}),
-        list,
-        tuple,
-        None,
-    ],
-    "use_smote": ["boolean"],
-    "smote_k_neighbors": [Count(1)],
-    "adaptive_labels": ["boolean"],
-    "base_label_threshold": [Number(0, closed="neither"), None],
-    "volatility_adjusted_labels": ["boolean"],
-    "label_scaling": [StrOptions({"affine", "sigma"}), None],
-    "session": [str, None],
-    "crosses_session": ["boolean", None],
-    "use_walk_forward": ["boolean"],
-    "wf_folds": [Count(2)],
-    "wf_min_samples_per_fold": [Count(1)],
-    "ensure_regime_coverage": ["boolean"],
-    "use_drift_detection": ["boolean"],
-    "drift_psi_threshold": [Number(0, closed="neither")],
-    "drift_mean_shift_threshold": [Number(0, closed="neither")],
-    "use_gradient_checkpointing": ["boolean"],
-    "use_mixed_precision": ["boolean"],
-    "prune_after_training": ["boolean"],
-    "pruning_sparsity": _SHARE,
-    "quantize_model": ["boolean"],
-    "quantization_bits": [Options(int, {4, 8})],
-    "use_hpo": ["boolean"],
-    "hpo_n_trials": [Count(1)],
-    "hpo_direction": [StrOptions({"maximize", "minimize"})],
-    "use_pretrained_embeddings": ["boolean"],
-    "embedding_model": [str],
-    "embedding_dim": [Count(1), None],
-    "news": [str, Path, None],
-    "timezone": [str, None],
-    "session_close": [str, None],
-    "deterministic_training": ["boolean"],
-    "training_seed": [Count(0, 2**32 - 1)],
-    "early_stopping_patience": [Count(1)],
-    "early_stopping_min_epochs": [Count(0)],
-    "early_stopping_max_epochs": [Count(1)],
-    "batch_size": [Count(1), None],
-    "models": [list, tuple],
-    "lookback": [Count(1)],
-    "hidden_size": [Count(1)],
-    "n_layers": [Count(1), None],
-    "leakage_audit": ["boolean"],
-    "skip_scaler_fit": ["boolean"],
-    "ablation": ["boolean"],
-}
 
 
 @dataclass
@@ -119,14 +50,16 @@ class EnhancedTrainingConfig:
     use_smote, smote_k_neighbors : default=False, 5
         Oversampling of whole windows, inside the training rows only.
     adaptive_labels, base_label_threshold, volatility_adjusted_labels : default=True, None, True
-        Thresholds that follow volatility, or fixed ones. None takes the default of ``label_scaling``: 0.5 standard deviations with
-        ``"sigma"``, the original's 0.03 with ``"affine"``.
+        Thresholds that follow volatility, or fixed ones. None takes the default of
+        ``label_scaling``: 0.5 standard deviations with ``"sigma"``, the original's 0.03 with
+        ``"affine"``.
     use_walk_forward, wf_folds, wf_min_samples_per_fold, ensure_regime_coverage : default=True, 5, 100, True
         A real fit and score per fold.
     use_drift_detection, drift_psi_threshold, drift_mean_shift_threshold : default=True, 0.1, 0.15
         A reference kept with the model, and a check of the test block against it.
     use_gradient_checkpointing, use_mixed_precision : bool, default=True, True
-        Less memory where a batch's activations would take more than 64 MiB; bfloat16 arithmetic where the processor has it.
+        Less memory where a batch's activations would take more than 64 MiB; bfloat16 arithmetic
+        where the processor has it.
     prune_after_training, quantize_model, quantization_bits : default=True, False, 8
         Compression of the saved model, on its training rows; 8 or 4 bits.
     use_hpo, hpo_n_trials, hpo_direction : default=False, 30, "maximize"
@@ -142,43 +75,60 @@ class EnhancedTrainingConfig:
     models : tuple of {"lstm", "gru", "tcn", "transformer", "mlp"}, default=("lstm", "gru", "tcn", "transformer")
         Nets to train; more than one vote with their mean probability.
     label_scaling : {"affine", "sigma"} or None, default=None
-        How thresholds follow volatility; with ``"sigma"`` the base threshold counts standard deviations. None is ``"sigma"``, and
-        ``"affine"``, the original's rule, where a threshold is given or the thresholds do not follow volatility.
+        How thresholds follow volatility; with ``"sigma"`` the base threshold counts standard
+        deviations. None is ``"sigma"``, and ``"affine"``, the original's rule, where a threshold
+        is given or the thresholds do not follow volatility.
     lookback, hidden_size, n_layers : int, default=30, 32, None
         Bars in a window; width and depth of the nets (None: each net's own depth).
     pruning_sparsity : float, default=0.5
         Share of weights pruned when ``prune_after_training``.
     embedding_dim : int or None, default=16
-        Columns an embedding is reduced to (PCA fitted on training news); None keeps the model's width.
+        Columns an embedding is reduced to (PCA fitted on training news); None keeps the model's
+        width.
     news : path or None, default=None
         CSV, JSONL or Parquet file of articles.
+    news_columns, news_timezone, news_dayfirst : dict, str, bool or None, default=None
+        As ``news_bad_rows``.
+    news_encoding, news_symbol : str or None, default=None
+        As ``news_bad_rows``.
+    news_bad_rows : {"refuse", "drop"}, default="refuse"
+        How ``news`` is read: the keywords of :func:`sktrain.news.read_news`, and the command line's
+        flags of these names.
     timezone : str or None, default=None
-        Zone of bars and of articles whose times carry none, such as ``"America/New_York"``. Without it, times with a zone never meet
-        times without one: that is refused.
+        Zone of bars and of articles whose times carry none, such as ``"America/New_York"``.
+        Without it, times with a zone never meet times without one: that is refused.
     session_close : str or None, default=None
-        For daily bars stamped with their date: the hour of ``timezone`` at which the day is decided, such as ``"16:00"``. Without it
-        the stamp is the decision time, and news of the same day is not used.
+        For daily bars stamped with their date: the hour of ``timezone`` at which the day is
+        decided, such as ``"16:00"``. Without it the stamp is the decision time, and news of the
+        same day is not used.
     session : str or None, default=None
-        For intraday bars: the shortest pause that ends a trading session. None is ``"4h"``: longer than every lunch break of the
-        large exchanges (90 minutes at most), shorter than every night.
+        For intraday bars: the shortest pause that ends a trading session. None is ``"4h"``: longer
+        than every lunch break of the large exchanges (90 minutes at most), shorter than every
+        night.
     crosses_session : bool or None, default=None
-        Whether labels, volatilities and windows of intraday bars may reach from one session into another. None is False where the
-        bars are intraday and have sessions.
+        Whether labels, volatilities and windows of intraday bars may reach from one session into
+        another. None is False where the bars are intraday and have sessions.
     leakage_audit : bool, default=True
         Audit the splits and the pipeline before training.
     skip_scaler_fit : bool, default=False
-        Keep the scaling of the inputs that an earlier run in the same folder learned, also in a plain ``train``; else it is learned
-        from the rows trained on.
+        Keep the scaling of the inputs that an earlier run in the same folder learned, also in a
+        plain ``train``; else it is learned from the rows trained on.
     ablation : bool, default=False
-        Score the model without each of its switches too, on the same walk-forward folds: focal loss, oversampling, dropout, weight
-        decay, gradient clipping, news and search, those that are on. As many walk-forward validations again as there are such switches.
+        Score the model without each of its switches too, on the same walk-forward folds: focal
+        loss, oversampling, dropout, weight decay, gradient clipping, news and search, those that
+        are on. As many walk-forward validations again as there are such switches.
+    n_jobs : int or None, default=None
+        Processes that fit the folds of a search at the same time, as in scikit-learn: None is 1,
+        -1 all cores; more than four have nothing to do. Each takes some 400 MiB. The trials are
+        the same for any number.
 
     Raises
     ------
     InvalidParameterError
         A value outside its range, naming the field.
     SktrainError
-        An unknown field, with the nearest valid name; ratios that do not sum to 1; fields that contradict each other.
+        An unknown field, with the nearest valid name; ratios that do not sum to 1; fields that
+        contradict each other.
 
     Examples
     --------
@@ -237,6 +187,12 @@ class EnhancedTrainingConfig:
     pruning_sparsity: float = 0.5
     embedding_dim: int | None = 16
     news: str | None = None
+    news_columns: dict | None = None
+    news_timezone: str | None = None
+    news_dayfirst: bool | None = None
+    news_encoding: str | None = None
+    news_symbol: str | None = None
+    news_bad_rows: str = "refuse"
     timezone: str | None = None
     session_close: str | None = None
     session: str | None = None
@@ -244,6 +200,7 @@ class EnhancedTrainingConfig:
     leakage_audit: bool = True
     skip_scaler_fit: bool = False
     ablation: bool = False
+    n_jobs: int | None = None
 
     def __post_init__(self):
         if isinstance(self.models, str):
@@ -256,15 +213,19 @@ class EnhancedTrainingConfig:
 
     def validate(self):
         """Check every field again, as ``train`` does; a config may be changed after it was made."""
-        unknown = sorted(set(vars(self)) - set(_CONSTRAINTS))
+        unknown = sorted(set(vars(self)) - set(CONSTRAINTS))
         if unknown:
-            raise SktrainError(_unknown(unknown[0]))
-        validate_parameter_constraints(_CONSTRAINTS, vars(self), caller_name=type(self).__name__)
+            raise SktrainError(unknown_field(unknown[0], CONSTRAINTS))
+        validate_parameter_constraints(CONSTRAINTS, vars(self), caller_name=type(self).__name__)
         total = self.train_ratio + self.val_ratio + self.test_ratio
         if abs(total - 1) > 1e-9:
             raise SktrainError(
-                f"train_ratio, val_ratio and test_ratio must sum to 1, got {self.train_ratio} + {self.val_ratio} + {self.test_ratio} = {total:g}."
+                f"train_ratio, val_ratio and test_ratio must sum to 1, got {self.train_ratio} + "
+                f"{self.val_ratio} + {self.test_ratio} = {total:g}."
             )
+        if self.n_jobs == 0:
+            raise SktrainError("n_jobs=0 fits nothing: a number of processes, -1 for all cores, or "
+                               "None.")
         self._check_models()
         self._check_loss()
         self._check_threshold()
@@ -276,12 +237,26 @@ class EnhancedTrainingConfig:
             )
         if self.use_pretrained_embeddings and self.news is None:
             raise SktrainError(
-                "use_pretrained_embeddings=True needs articles: set news to a CSV, JSONL or Parquet file."
+                "use_pretrained_embeddings=True needs articles: set news to a CSV, JSONL or "
+                "Parquet file."
+            )
+        if self.news is None and self.news_options:
+            raise SktrainError(
+                f"news_{next(iter(self.news_options))} says how a file of news is read: set news, "
+                "or leave it out."
             )
         if self.ablation and not self.use_walk_forward:
             raise SktrainError(
-                "ablation=True compares on walk-forward folds: set use_walk_forward=True, or leave it out."
+                "ablation=True compares on walk-forward folds: set use_walk_forward=True, or leave "
+                "it out."
             )
+
+    @property
+    def news_options(self) -> dict:
+        """What ``read_news`` is told beside the path, where it is not the default."""
+        names = ("columns", "timezone", "dayfirst", "encoding", "symbol", "bad_rows")
+        told = {name: getattr(self, f"news_{name}") for name in names}
+        return {name: one for name, one in told.items() if one not in (None, "refuse")}
 
     def _check_loss(self):
         alpha = self.focal_loss_alpha
@@ -313,17 +288,18 @@ class EnhancedTrainingConfig:
     @property
     def labels_threshold(self):
         """``base_label_threshold``, or the default of the scaling in use."""
-        default = _THRESHOLDS[self.labels_scaling][0]
+        default = THRESHOLDS[self.labels_scaling][0]
         return default if self.base_label_threshold is None else self.base_label_threshold
 
     def _check_threshold(self):
         scaling, value = self.labels_scaling, self.labels_threshold
         if self.label_scaling == "sigma" and scaling == "affine":
             raise SktrainError(
-                "label_scaling='sigma' measures thresholds in volatility, but adaptive_labels or volatility_adjusted_labels is False. "
+                "label_scaling='sigma' measures thresholds in volatility, but adaptive_labels or "
+                "volatility_adjusted_labels is False. "
                 "Leave label_scaling out for fixed thresholds."
             )
-        _, largest, what = _THRESHOLDS[scaling]
+        _, largest, what = THRESHOLDS[scaling]
         if value > largest:
             other = (
                 "; for standard deviations, set label_scaling='sigma'"
@@ -331,7 +307,8 @@ class EnhancedTrainingConfig:
                 else ""
             )
             raise SktrainError(
-                f"base_label_threshold={value:g} is {what} with label_scaling={scaling!r} and cannot be meant: at most {largest:g}{other}."
+                f"base_label_threshold={value:g} is {what} with label_scaling={scaling!r} and "
+                f"cannot be meant: at most {largest:g}{other}."
             )
 
     def _check_times(self):
@@ -341,7 +318,8 @@ class EnhancedTrainingConfig:
             if not self.use_pretrained_embeddings:
                 name = "timezone" if self.timezone is not None else "session_close"
                 raise SktrainError(
-                    f"{name} says when news meet bars: set use_pretrained_embeddings=True and news, or leave it out."
+                    f"{name} says when news meet bars: set use_pretrained_embeddings=True and "
+                    "news, or leave it out."
                 )
             NewsAligner(timezone=self.timezone, session_close=self.session_close).fit(
                 [NewsArticle("", "2000-01-01")]
@@ -353,48 +331,103 @@ class EnhancedTrainingConfig:
                 pause = pd.NaT
             if not pause > pd.Timedelta(0):
                 raise SktrainError(
-                    f"session={self.session!r} is no time span; write the shortest pause that ends a session, like '4h'."
+                    f"session={self.session!r} is no time span; write the shortest pause that ends "
+                    "a session, like '4h'."
                 )
 
     def to_dict(self):
-        """A plain dict of every field, ready for JSON."""
+        """The fields as a plain dict, ready for JSON.
+
+        Returns
+        -------
+        dict
+            One entry per field.
+        """
         return {**asdict(self), "models": list(self.models)}
 
     @classmethod
     def from_dict(cls, values):
-        """Build from a mapping; an unknown field is named with the nearest valid one."""
+        """Build from a mapping.
+
+        Parameters
+        ----------
+        values : mapping
+            Values by field; fields left out keep their defaults.
+
+        Returns
+        -------
+        EnhancedTrainingConfig
+            Checked; an unknown field is refused with the nearest valid name.
+        """
         return cls(**values)
 
     def to_json(self, path=None):
-        """JSON text; also written to ``path`` when given."""
-        return _write(json.dumps(self.to_dict(), indent=2) + "\n", path)
+        """The fields as JSON text.
+
+        Parameters
+        ----------
+        path : path, optional
+            File to write as well.
+
+        Returns
+        -------
+        str
+            JSON.
+        """
+        return write_text(json.dumps(self.to_dict(), indent=2) + "\n", path)
 
     @classmethod
     def from_json(cls, source):
-        """Read JSON text or a file."""
-        return cls.from_dict(_parse(source, json.loads, "JSON"))
+        """Read JSON text or a file.
+
+        Parameters
+        ----------
+        source : str or path
+            JSON text or a file.
+
+        Returns
+        -------
+        EnhancedTrainingConfig
+            Checked.
+        """
+        return cls.from_dict(parse(source, json.loads, "JSON"))
 
     def to_toml(self, path=None):
-        """TOML text; None, which TOML lacks, is written ``"none"``. Also written to ``path`` when given."""
+        """The fields as TOML text; None, which TOML lacks, is written ``"none"``.
+
+        Parameters
+        ----------
+        path : path, optional
+            File to write as well.
+
+        Returns
+        -------
+        str
+            TOML.
+        """
         lines = [
-            f"{name} = {json.dumps('none' if value is None else value)}"
-            for name, value in self.to_dict().items()
+            f"{name} = {to_toml_value(value)}" for name, value in self.to_dict().items()
         ]
-        return _write("\n".join(lines) + "\n", path)
+        return write_text("\n".join(lines) + "\n", path)
 
     @classmethod
     def from_toml(cls, source):
-        """Read TOML text or a file; fields left out keep their defaults, ``"none"`` means None."""
-        values = _parse(source, tomllib.loads, "TOML")
+        """Read TOML text or a file; fields left out keep their defaults, ``"none"`` means None.
+
+        Parameters
+        ----------
+        source : str or path
+            TOML text or a file.
+
+        Returns
+        -------
+        EnhancedTrainingConfig
+            Checked.
+        """
+        values = parse(source, tomllib.loads, "TOML")
         return cls.from_dict(
-            {name: None if value == "none" else value for name, value in values.items()}
+            {name: from_toml_value(value) for name, value in values.items()}
         )
-
-
-def _unknown(name):
-    near = difflib.get_close_matches(name, list(_CONSTRAINTS), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"EnhancedTrainingConfig has no field {name!r}.{hint}"
 
 
 def _named(init):
@@ -404,7 +437,7 @@ def _named(init):
     def __init__(self, *args, **kwargs):
         for name in kwargs:
             if name not in names:
-                raise SktrainError(_unknown(name))
+                raise SktrainError(unknown_field(name, CONSTRAINTS))
         init(self, *args, **kwargs)
 
     __init__.__wrapped__ = init
@@ -412,34 +445,3 @@ def _named(init):
 
 
 EnhancedTrainingConfig.__init__ = _named(EnhancedTrainingConfig.__init__)
-
-
-def _write(text, path):
-    if path is not None:
-        from .._io import atomic_write
-
-        atomic_write(path, text.encode())
-    return text
-
-
-def _parse(source, loads, kind):
-    is_file = isinstance(source, Path) or (
-        isinstance(source, str) and "\n" not in source and source.strip()[:1] not in ("{", "[")
-    )
-    text = source
-    if is_file:
-        path = Path(source)
-        if path.is_dir():
-            raise SktrainError(f"config file {path} is a folder. Name a JSON or TOML file in it.")
-        if not path.is_file():
-            raise SktrainError(f"config file {path} does not exist.")
-        text = path.read_bytes()
-    try:
-        values = loads(text if isinstance(text, str) else text.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise SktrainError(
-            f"{'config file ' + str(source) if is_file else 'config'} is not valid {kind}: {error}"
-        ) from error
-    if not isinstance(values, dict):
-        raise SktrainError(f"a config is a table of fields, got {type(values).__name__}.")
-    return values

@@ -5,9 +5,14 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
 
-from sktrain import BarFeatures
+import sktrain
+from sktrain import AdaptiveLabeler, BarFeatures, RegimeDetector, SlidingWindow
+from sktrain._rolling import PIECE
 from sktrain.datasets import load_sp500, load_us_stocks, make_market
+from sktrain.features import _bar_columns
 
 
 def bare(frame):
@@ -107,7 +112,7 @@ def test_bad_windows_are_named(windows):
         BarFeatures(windows).fit(load_sp500())
 
 
-@pytest.mark.parametrize("parameters", [{"windows": 5}, {"windows": None}, {"calendar": "monthly"}, {"calendar": None}])
+@pytest.mark.parametrize("parameters", [{"windows": 5}, {"windows": None}, {"calendar": "monthly"}, {"calendar": None}, {"dtype": "float16"}, {"dtype": None}])
 def test_bad_parameters_are_named(parameters):
     with pytest.raises(ValueError, match=next(iter(parameters))):
         BarFeatures(**parameters).fit(load_sp500())
@@ -116,7 +121,7 @@ def test_bad_parameters_are_named(parameters):
 def test_estimator_contract():
     bars = load_sp500()
     features = BarFeatures(windows=[3, 9], calendar=False)
-    assert clone(features).get_params() == {"windows": [3, 9], "calendar": False}
+    assert clone(features).get_params() == {"windows": [3, 9], "calendar": False, "dtype": "float64"}
     with pytest.raises(NotFittedError):
         features.transform(bars)
     out = features.fit_transform(bars)
@@ -130,3 +135,65 @@ def test_estimator_contract():
 def test_other_columns_pass_by():
     bars = load_sp500().assign(news=1.0)
     np.testing.assert_array_equal(BarFeatures().fit_transform(bars), BarFeatures().fit_transform(load_sp500()))
+
+
+@pytest.mark.parametrize("transformer", [BarFeatures(calendar="intraday"), BarFeatures((2, 300)), RegimeDetector(20)])
+def test_instruments_of_a_panel_do_not_see_each_other(transformer):
+    """Instruments of one bar, of fewer bars than a window and of many: each as if it stood alone, to the last bit."""
+    stocks = load_us_stocks()
+    lengths = (1, 3, 19, 20, 21, 61, 700, 2, 60, 400)
+    panel = bare(pd.concat([stocks.loc[[s]].iloc[:k] for s, k in zip(stocks.index.levels[0], lengths)]))
+    together = transformer.fit_transform(panel)
+    for symbol in stocks.index.levels[0][: len(lengths)]:
+        alone = transformer.fit_transform(panel.loc[symbol])
+        pd.testing.assert_frame_equal(together.loc[symbol], alone, check_exact=True, check_freq=False)
+
+
+def test_neither_pieces_nor_threads_change_a_bit(monkeypatch):
+    bars = bare(make_market(3 * PIECE + 100, random_state=2).bars)
+    whole = BarFeatures().fit_transform(bars)
+    monkeypatch.setattr(_bar_columns, "_openmp_effective_n_threads", lambda: 3)
+    pd.testing.assert_frame_equal(BarFeatures().fit_transform(bars), whole, check_exact=True)
+    monkeypatch.setattr(_bar_columns, "PIECE", 1000)
+    pd.testing.assert_frame_equal(BarFeatures().fit_transform(bars), whole, check_exact=True)
+    for start in (PIECE - 70, PIECE - 1, PIECE, 2 * PIECE - 61):
+        part = BarFeatures().fit_transform(bars.iloc[start : start + 150])
+        pd.testing.assert_frame_equal(part.iloc[60:], whole.iloc[start + 60 : start + 150], check_exact=True)
+
+
+def test_a_column_is_one_piece_of_memory():
+    """Nothing is copied on the way out, and what reads columns reads them in order."""
+    features = BarFeatures().fit_transform(bare(load_sp500()))
+    values = features.to_numpy()
+    assert values.flags.f_contiguous
+    assert np.shares_memory(values, features["atr_20"].to_numpy())
+    assert features["atr_20"].to_numpy().strides == (8,)
+
+
+@pytest.mark.parametrize("load", [load_sp500, load_us_stocks])
+def test_float32_is_float64_rounded_once(load):
+    bars = load()
+    single = BarFeatures(dtype="float32").fit(bars)
+    double = BarFeatures().fit_transform(bars)
+    pd.testing.assert_frame_equal(single.transform(bars), double.astype(np.float32), check_exact=True)
+    part = single.transform(bars.iloc[-300:-200])  # a slice knows its history in float32, too
+    pd.testing.assert_frame_equal(part, double.iloc[-300:-200].astype(np.float32), check_exact=True)
+    fresh = BarFeatures(dtype="float32").fit(bare(bars)).transform(bare(bars))
+    assert set(fresh.dtypes) == {np.dtype(np.float32)}
+
+
+def test_float32_behind_in_front_and_in_a_file(tmp_path):
+    bars, y = AdaptiveLabeler(horizon=3).fit_resample(load_sp500())
+    single = BarFeatures(dtype="float32")
+    for container in ("pandas", "polars"):
+        out = clone(single).set_output(transform=container).fit_transform(bars)
+        assert out.shape == (len(bars), 38)
+        assert {str(dtype) for dtype in out.dtypes} <= {"float32", "Float32"}
+    windows = make_pipeline(single, SlidingWindow(5)).fit_transform(bars)
+    assert windows.dtype == np.float32
+    model = make_pipeline(clone(single), SlidingWindow(5, flatten=True), GaussianNB())
+    model.fit(bars.iloc[100:1000], y.iloc[100:1000])
+    sktrain.save(model, tmp_path / "model.zip")
+    opened = sktrain.load(tmp_path / "model.zip")
+    np.testing.assert_array_equal(opened.predict_proba(bars.iloc[1000:1100]), model.predict_proba(bars.iloc[1000:1100]))
+    assert opened[0].dtype == "float32"

@@ -5,7 +5,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sktrain._rolling import lag, rolling_mean, rolling_moments, rolling_slope, rolling_std, rolling_sum
+from sktrain._rolling import (
+    PIECE,
+    join_sums,
+    lag,
+    over_windows,
+    rolling_mean,
+    rolling_moments,
+    rolling_slope,
+    rolling_std,
+    rolling_sum,
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -63,3 +73,24 @@ def test_short_arrays_are_all_unknown():
     assert np.isnan(rolling_sum([1.0, 2.0], 3)).all()
     assert np.isnan(rolling_slope(np.array([np.nan, 1.0]), 3)).all()
     assert np.isnan(lag(np.array([1.0]), 5)).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(windows=st.sets(st.integers(1, 70), min_size=1, max_size=5).map(sorted), n=st.integers(1, 150))
+def test_shared_blocks_give_what_each_window_gives(windows, n):
+    """To the last bit, two arrays at once."""
+    x = np.random.default_rng(n).normal(size=(2, n))
+    found = dict(over_windows((x,), windows, join_sums))
+    assert list(found) == windows
+    for window, (total,) in found.items():
+        for row in range(2):
+            np.testing.assert_array_equal(total[row], rolling_sum(x[row], window)[window - 1 :])
+
+
+def test_long_arrays_fit_their_pieces():
+    x = np.random.default_rng(0).normal(size=2 * PIECE + 30)
+    for window in (1, 2, 60, PIECE):
+        whole = rolling_sum(x, window)
+        assert np.isnan(whole[: window - 1]).all()
+        for start in (0, PIECE - window, PIECE + 5):
+            np.testing.assert_array_equal(rolling_sum(x[start:], window)[window - 1 :], whole[start + window - 1 :])
