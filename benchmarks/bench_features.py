@@ -2,11 +2,10 @@
 
 All four run in turn in one process, each as its users would run it: polars with the threads it takes, TA-Lib with one and
 without a frame around its arrays. The loop computes each row from its own window with NumPy; it is timed on a subset of rows and
-extrapolated to all of them. Peak memory is that of a process of its own, above what it held with the bars.
+extrapolated to all of them. Peak memory is what Python and NumPy allocate during the call, the result included.
 """
 
-import subprocess
-import sys
+import tracemalloc
 
 from _feature_peers import with_polars, with_talib
 from _harness import Claim, arguments, in_turn, paired, report
@@ -36,26 +35,13 @@ def regimes_by_loop(close, rows):
     return out
 
 
-MEMORY = """
-import resource, sys
-from sktrain import BarFeatures
-from sktrain.datasets import make_market
-
-bars = make_market({n}, random_state=0).bars
-bars.attrs = {{}}
-features = BarFeatures(dtype={dtype!r})
-features.fit_transform(bars.iloc[:200])
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-out = features.fit_transform(bars)
-held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-print(1024 * held / out.to_numpy().nbytes)
-"""
-
-
-def memory(n, dtype):
+def memory(bars, dtype):
     """Peak memory of computing the features, as a multiple of the result."""
-    script = MEMORY.format(n=n, dtype=dtype)
-    return float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
+    tracemalloc.start()
+    out = BarFeatures(dtype=dtype).fit_transform(bars)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return most / out.to_numpy().nbytes
 
 
 def check_agreement(ours, talib, table):
@@ -85,8 +71,8 @@ def against_peers(bars, n):
         Claim("BarFeatures / TA-Lib", ours / talib, 2.5, unit="x", note=f"TA-Lib {talib:.2f} s"),
         Claim("BarFeatures / polars", ours / polars, 1.0, unit="x", note=f"polars {polars:.2f} s"),
         Claim("BarFeatures in float32", single, unit="s", note=shape),
-        Claim("peak memory / result", memory(n, "float64"), 2.5, unit="x"),
-        Claim("peak memory / result, float32", memory(n, "float32"), 2.5, unit="x"),
+        Claim("peak memory / result", memory(bars, "float64"), 2.5, unit="x"),
+        Claim("peak memory / result, float32", memory(bars, "float32"), 2.5, unit="x"),
     ]
 
 

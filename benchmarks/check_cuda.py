@@ -53,7 +53,7 @@ print(dict(net.callbacks_)["checkpoint"].resumed_epochs_)
 
 
 class Checks:
-    """Runs named checks one after the other; each yields figures or raises."""
+    """Runs named checks one after the other; each gets figures to fill, or None once time is over."""
 
     def __init__(self, device, small):
         self.device, self.small, self.rows, self.began = device, small, [], time.perf_counter()
@@ -118,11 +118,15 @@ def answers(checks, name, net, T):
     """The weights of one device give the same probabilities on the other, also from a file, quantized, and one row at a time."""
     here = net.predict_proba(T)
     with checks.check(f"{name}: saved on {checks.device}, opened on the CPU") as figures, tempfile.TemporaryDirectory() as folder:
+        if figures is None:
+            return
         opened = sktrain.load(sktrain.save(net, Path(folder) / "net.sktrain"))
         figures["largest_difference"] = float(np.abs(opened.predict_proba(T) - here).max())
         require(str(next(opened.module_.parameters()).device) == "cpu", "the opened net is not on the CPU")
         require(figures["largest_difference"] <= ANSWERS, f"probabilities differ by more than {ANSWERS}")
     with checks.check(f"{name}: a row alone, and in a call with a row that float32 cannot hold") as figures:
+        if figures is None:
+            return
         many = np.concatenate([T, T[:1]])
         many[-1, 0, 0] = 1e38
         together = net.predict_proba(many)
@@ -130,6 +134,8 @@ def answers(checks, name, net, T):
         require(np.isfinite(together).all(), "a row's probabilities are not finite")
         require(figures["largest_difference"] <= 1e-5, "a row's answer depends on the others")
     with checks.check(f"{name}: quantized") as figures:
+        if figures is None:
+            return
         small = ModelQuantizer().quantize_model(net)
         figures["largest_difference"] = float(np.abs(small.predict_proba(T) - here).max())
         figures["agreement"] = float((small.predict(T) == net.predict(T)).mean())
@@ -149,6 +155,8 @@ def repeats(checks, n, steps):
 
 def resumes(checks, n, steps):
     with checks.check("a killed training resumes bit for bit") as figures, tempfile.TemporaryDirectory() as folder:
+        if figures is None:
+            return
         folder = Path(folder)
         np.save(folder / "X.npy", rows_of(n, steps, 8, 0)[0])
 
@@ -167,6 +175,8 @@ def resumes(checks, n, steps):
 
 def updates(checks, n, steps):
     with checks.check("partial_fit, and a checkpoint in the same process") as figures, tempfile.TemporaryDirectory() as folder:
+        if figures is None:
+            return
         (X, y), (A, a) = rows_of(n, steps, 8, 0), rows_of(400, steps, 8, 2)
         net = MLPNetClassifier(max_epochs=5, device=checks.device, horizon=0, random_state=0, callbacks=[("checkpoint", TrainingCheckpoint(folder))])
         figures["accuracy"] = float(net.fit(X, y).partial_fit(A, a).score(A, a))
@@ -175,6 +185,8 @@ def updates(checks, n, steps):
 def encoder(checks):
     """The news encoder with a small BERT of random weights: nothing is downloaded."""
     with checks.check("news encoder") as figures:
+        if figures is None:
+            return
         try:
             import transformers
         except ImportError:

@@ -233,9 +233,11 @@ def survivors_of(found, every):
     return [mutant for mutant in every if mutant[0] in files and is_wanted(mutant)]
 
 
-def run(room, sample, seed, before=None, tell=print):
-    """Score one room in a copy of the project; of an earlier result ``before``, its survivors."""
-    sources, tests = ROOMS[room]
+def run(room, sample, seed, before=None, tests=None, tell=print):
+    """Score one room in a copy of the project; of an earlier result ``before``, its survivors, held
+    to ``tests`` alone."""
+    sources, whole_tests = ROOMS[room]
+    tests = [*whole_tests, *sources] if tests is None else tests
     every = mutants(sources)
     if before is not None:
         chosen = survivors_of(before, every)
@@ -247,7 +249,7 @@ def run(room, sample, seed, before=None, tell=print):
     with tempfile.TemporaryDirectory() as folder:
         folder = os.path.realpath(folder)
         copied(folder)
-        whole = baseline(sources, [*tests, *sources], folder)
+        whole = baseline(sources, tests, folder)
         tell(f"{room}: {len(chosen)} of {len(every)} mutants, {len(whole['seconds'])} tests")
         for number, mutant in enumerate(sorted(chosen)):
             result, was, became = outcome(mutant, whole, folder)
@@ -313,14 +315,19 @@ def main():
     parser.add_argument("--sample", type=int, help="random mutants per room; default all: hours")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--again", action="store_true", help="only what survived the last run")
+    parser.add_argument("--tests", nargs="+", help="with --again: new tests, instead of the room's")
     given = parser.parse_args()
+    if given.tests and not given.again:
+        parser.error("--tests needs --again: a score counts all tests of a room")
     for name in LIBRARIES:
         import_module(name)
     target = ROOT / "build" / "mutation.json"
     target.parent.mkdir(exist_ok=True)
     for room in given.rooms:
         before = json.loads(target.read_text())[room] if given.again else None
-        found = run(room, given.sample, given.seed, before, lambda text: print(text, flush=True))
+        found = run(
+            room, given.sample, given.seed, before, given.tests, lambda text: print(text, flush=True)
+        )
         others = json.loads(target.read_text()) if target.exists() else {}
         target.write_text(json.dumps({**others, room: found}, indent=2) + "\n")
     sys.path.insert(0, str(ROOT / "benchmarks"))

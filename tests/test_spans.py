@@ -2,6 +2,7 @@
 
 from hypothesis import given, settings, strategies as st
 import numpy as np
+import pandas as pd
 import pytest
 
 from sktrain._spans import Spans, concurrency, cut_blocks, overlaps
@@ -122,3 +123,40 @@ def test_concurrency_against_a_count(pairs):
 def test_bad_spans_are_named(call, message):
     with pytest.raises(SktrainError, match=message):
         call()
+
+
+def timed_oracle(spans, blocks, candidate, embargo):
+    """As ``oracle``, the embargo in nanoseconds."""
+    train, purged, embargoed = [], [], []
+    for i in range(len(spans.start)):
+        inside = [spans.axis[a] <= spans.start[i] <= spans.axis[b] for a, b in blocks]
+        if not candidate[i] or any(inside):
+            continue
+        clash = near = False
+        for a, b in blocks:
+            low, high = spans.axis[a], spans.axis[b]
+            tested = [j for j, at in enumerate(spans.start) if low <= at <= high]
+            first, latest = min(spans.start[tested]), max(spans.end[tested])
+            if spans.start[i] < first:
+                clash |= spans.end[i] >= first
+                near |= spans.end[i] >= first - embargo
+            else:
+                clash |= spans.start[i] <= latest
+                near |= spans.start[i] <= latest + embargo
+        (purged if clash else embargoed if near else train).append(i)
+    return train, purged, embargoed
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases(), st.integers(0, 250))
+def test_an_embargo_of_time_against_all_pairs(case, embargo):
+    spans, blocks, candidate, _, _ = case
+    cut = cut_blocks(spans, blocks, candidate, embargo=pd.Timedelta(embargo, "ns"))
+    expected = timed_oracle(spans, blocks, candidate, embargo)
+    for mask, rows in zip((cut.train, cut.purged, cut.embargoed), expected, strict=True):
+        assert np.flatnonzero(mask).tolist() == rows
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
+def test_bars_that_no_span_reaches_are_counted(n):
+    assert concurrency([0], [0], n).tolist() == [1, *[0] * (n - 1)]

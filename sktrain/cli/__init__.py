@@ -1,7 +1,8 @@
-"""The command ``sktrain``: arguments enter, the rooms do the work, a table or JSON leaves with an exit status.
+"""The command ``sktrain``: arguments enter, the rooms do the work, a table or JSON leaves with an
+exit status.
 
-0 means fine, 1 that a check failed (leakage, drift), 2 bad input (or an audit that could not decide), 130 that it was
-interrupted. Bad input is one line on stderr, never a traceback.
+0 means fine, 1 that a check failed (leakage, drift), 2 bad input (or an audit that could not
+decide), 130 that it was interrupted. Bad input is one line on stderr, never a traceback.
 """
 
 import signal
@@ -16,8 +17,8 @@ def main(argv=None):
     Parameters
     ----------
     argv : list of str, optional
-        Arguments without the program's name; ``sys.argv[1:]`` by default, and then Ctrl-C before the work begins, and after it,
-        ends the process at once and without a word.
+        Arguments without the program's name; ``sys.argv[1:]`` by default, and then Ctrl-C before
+        the work begins, and after it, ends the process at once and without a word.
 
     Returns
     -------

@@ -98,7 +98,8 @@ def audit(args):
     if args.file is not None:
         if args.data is not None or args.dataset is not None or args.estimator is not None:
             raise SktrainError(
-                f"audit {args.file} reads code and takes no --data, --dataset or --estimator. Give one or the other."
+                f"audit {args.file} reads code and takes no --data, --dataset or --estimator. Give "
+                "one or the other."
             )
         found = audit_source(args.file)
     else:
@@ -210,7 +211,8 @@ def _any_estimator(path):
             raise
         except Exception as error:  # a damaged pickle fails in any way
             raise SktrainError(
-                f"--estimator {path} cannot be opened: it is damaged, or no joblib file ({type(error).__name__})."
+                f"--estimator {path} cannot be opened: it is damaged, or no joblib file "
+                f"({type(error).__name__})."
             ) from error
     return EnhancedTrainer.load(find_model(path))
 

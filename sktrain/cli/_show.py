@@ -75,7 +75,7 @@ def training(result):
         soft_wrap=True,
     )
     for line in next_steps(result):
-        console.print(shown(line), soft_wrap=True)
+        console.print(shown(line), soft_wrap=not line.startswith("would change"))
 
 
 def _facts(console, result):
@@ -89,14 +89,16 @@ def _facts(console, result):
         drifted = "drift" if result["drift"]["drift_detected"] else "no drift"
         _line(
             console,
-            f"test block against training rows: {drifted}; recommendation: {result['drift']['recommendation']}",
+            f"test block against training rows: {drifted}; recommendation: "
+            f"{result['drift']['recommendation']}",
         )
         _line(console, result["drift"].get("advice", ""))
     if result["compression"]:
         before, after = result["compression"]["before"], result["compression"]["after"]
         _line(
             console,
-            f"compression: {_words.size(before['size_bytes'])} -> {_words.size(after['size_bytes'])}",
+            f"compression: {_words.size(before['size_bytes'])} -> "
+            f"{_words.size(after['size_bytes'])}",
         )
     if result["search"]:
         for sentence in _words.search_sentences(result["search"]):
@@ -137,7 +139,7 @@ def _folds(console, rows):
     regimes, cells = _words.regime_rows(rows)
     if regimes:
         _print(
-            console, "tested rows per market regime", ["fold", *regimes, "never trained on"], cells
+            console, "tested rows per market regime", ["fold", *regimes, "new regimes"], cells
         )
 
 

@@ -138,7 +138,13 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         return MLPNetClassifier()
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """What the wrapped estimator's ``fit`` requests is routed to it."""
+        """Which metadata ``fit`` passes on to the wrapped estimator.
+
+        Returns
+        -------
+        MetadataRouter
+            What the estimator's ``fit`` requests is routed to it.
+        """
         mapping = MethodMapping().add(caller="fit", callee="fit")
         return MetadataRouter(owner=self).add(estimator=self._estimator(), method_mapping=mapping)
 
@@ -147,7 +153,8 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X, y : as the estimator takes them
+        X, y : array-like or DataFrame of length n, array-like of shape (n,)
+            Training rows and labels.
         sample_weight : array-like of shape (n,), optional
             Weighs the rows in training and in pruning.
         label_end_times : array-like of shape (n,), optional
@@ -155,18 +162,21 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         times : DatetimeIndex or MultiIndex (symbol, time) of length n, optional
             When the rows are, where their index was taken away.
         **params : dict
-            More metadata for the estimator. All of it is passed on: by scikit-learn's metadata routing where that is on, else to
-            the estimator's ``fit`` (of a pipeline, the last step's).
+            More metadata for the estimator. All of it is passed on: by scikit-learn's metadata
+            routing where that is on, else to the estimator's ``fit`` (of a pipeline, the last
+            step's).
 
         Returns
         -------
         self
+            With ``model_`` and ``report_``.
 
         Raises
         ------
         SktrainError
-            An estimator without nets; metadata it does not take; rows that cannot be followed to a net that is to be
-            fine-tuned; a score that is not finite on the last block where ``max_score_drop`` needs it.
+            An estimator without nets; metadata it does not take; rows that cannot be followed to a
+            net that is to be fine-tuned; a score that is not finite on the last block where
+            ``max_score_drop`` needs it.
         """
         self._validate_params()
         X, y = _indexable(X, y)
@@ -254,12 +264,34 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         return compressed_copy(model, *level, X, self.fine_tune_epochs, sample_weight, **options)
 
     def predict_proba(self, X):
-        """Class probabilities of the compressed model: ndarray of shape (n, n_classes)."""
+        """Class probabilities of the compressed model.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of length n
+            Rows as the estimator takes them.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            Columns as in ``classes_``.
+        """
         check_is_fitted(self, "model_")
         return self.model_.predict_proba(X)
 
     def predict(self, X):
-        """The most probable label of each row: ndarray of shape (n,)."""
+        """The most probable label of each row.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of length n
+            Rows as the estimator takes them.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels.
+        """
         check_is_fitted(self, "model_")
         return self.model_.predict(X)
 
@@ -330,7 +362,18 @@ class UnavailableEstimator(BaseEstimator):
         self.content = content
 
     def fit(self, X, y=None):
-        """Not possible here."""
+        """Raise: what trained this estimator is not installed.
+
+        Parameters
+        ----------
+        X, y : object
+            Not used.
+
+        Raises
+        ------
+        MissingDependencyError
+            Always; the message says what to install.
+        """
         raise MissingDependencyError("This estimator needs torch and skorch, which are not installed. Install them to train it: pip install torch skorch")
 
     predict_proba = fit

@@ -64,14 +64,14 @@ class _Imitation:
         self.net, self.student, self.rate = net, net.module_, slower * net.lr
         self.rows, self.X, self.weight = net.read_rows(X, reset=False), X, weight
         counts = torch.ones(len(self.rows)) if weight is None else torch.tensor(np.asarray(weight, dtype=np.float32))
-        self.counts = (counts / counts.mean()).to(net.device)
+        self.counts = (counts / counts.mean()).to(_device_of(net))
         with torch.no_grad():
             self.expected = torch.cat([teacher.eval()(self._windows(some)) for some in torch.arange(len(self.rows)).split(_ROWS)])
         self.weights = bake(self.student)
         self.masks = [weight != 0 for weight in self.weights.values()]
 
     def _windows(self, some):
-        return self.rows.gather(some).to(self.net.device)
+        return self.rows.gather(some).to(_device_of(self.net))
 
     def run(self, target, epochs, scope, sensitivity):
         """Train; sparsity rises until half of the epochs are over."""
@@ -117,3 +117,7 @@ class _Imitation:
     def _apply_masks(self):
         for weight, keep in zip(self.weights.values(), self.masks):
             weight.data.masked_fill_(~keep, 0.0)
+
+
+def _device_of(net):
+    return next(net.module_.parameters()).device

@@ -94,6 +94,11 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
     def fit(self, X, y=None):
         """Not possible: eight-bit weights cannot be trained.
 
+        Parameters
+        ----------
+        X, y : object
+            Not used.
+
         Raises
         ------
         SktrainError
@@ -121,19 +126,48 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
         return getattr(self, "posterior_", _SOFTMAX).probabilities(scores)
 
     def predict(self, X):
-        """The most probable label of each row: ndarray of shape (n,)."""
+        """The most probable label of each row.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or WindowedArray of length n
+            Rows as the net took them.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels.
+        """
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
 
     def set_params(self, **params):
-        """Set ``n_threads``; a fitted model takes it up at once."""
+        """Set parameters; a fitted model takes ``n_threads`` up at once.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters by name.
+
+        Returns
+        -------
+        self
+            The classifier.
+        """
         super().set_params(**params)
         if params and self.__sklearn_is_fitted__():
             self._open()
         return self
 
     def to_onnx(self):
-        """The whole model as an ONNX file: bytes, eight-bit weights and their scales included; a softmax of its scores is ``predict_proba``."""
+        """The whole model as an ONNX file.
+
+        Returns
+        -------
+        bytes
+            Eight-bit weights and their scales included; a softmax of its scores is
+            ``predict_proba``.
+        """
         check_is_fitted(self)
         made = _with_weights(self._graph, {name: unpack(packed) for name, packed in self._weights.items()})
         if not hasattr(self, "posterior_"):

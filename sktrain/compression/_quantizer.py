@@ -101,15 +101,19 @@ class ModelQuantizer(BaseEstimator):
 
         Parameters
         ----------
-        model : as in :meth:`quantize_model`, or what it returned
+        model : estimator, as in :meth:`quantize_model`, or what it returned
+            The model to write.
         path : path
-            A name ending in ``.onnx`` gets the bare network as an ONNX file, a byte per weight, for other runtimes; any other name the
-            fitted model as a joblib file. ``sktrain.save`` writes the file that opens safely.
-        X, sample_weight : as in :meth:`quantize_model`
+            A name ending in ``.onnx`` gets the bare network as an ONNX file, a byte per weight, for
+            other runtimes; any other name the fitted model as a joblib file. ``sktrain.save``
+            writes the file that opens safely.
+        X, sample_weight : array-like, optional, as in :meth:`quantize_model`
+            Calibration rows and their weights.
 
         Returns
         -------
         pathlib.Path
+            The file written.
         """
         try:
             found = nets_in(model) if not isinstance(model, QuantizedClassifier) and not _is_module(model) else []

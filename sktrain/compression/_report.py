@@ -62,11 +62,23 @@ class CompressionReport(Mapping):
         return len(self.__dataclass_fields__)
 
     def to_dict(self):
-        """Plain numbers."""
+        """The report as plain numbers, ready for JSON.
+
+        Returns
+        -------
+        dict
+            One entry per field.
+        """
         return dict(self)
 
     def summary(self):
-        """A few lines."""
+        """Size, speed, agreement and scores, before and after.
+
+        Returns
+        -------
+        str
+            A few lines.
+        """
         old, new = self.before, self.after
         kind = "float weights" if self.bits is None else f"{self.bits}-bit weights"
         return (

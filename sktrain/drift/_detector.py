@@ -137,11 +137,13 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ----------
         X : DataFrame or array-like, shape (n, n_features)
             The rows a model is trained on, in order of time.
-        y : ignored
+        y : object, optional
+            Ignored; present for scikit-learn's interface.
 
         Returns
         -------
         self
+            The fitted detector.
 
         Raises
         ------
@@ -174,7 +176,20 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self
 
     def fit_transform(self, X, y=None):
-        """Remember the reference and return it; rows are not checked against themselves."""
+        """Remember the reference and return it; rows are not checked against themselves.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like, shape (n, n_features)
+            The reference, in order of time.
+        y : object, optional
+            Ignored; present for scikit-learn's interface.
+
+        Returns
+        -------
+        X
+            The same object; a list becomes an array.
+        """
         self.fit(X, y)
         return X if hasattr(X, "shape") else np.asarray(X)
 
@@ -189,6 +204,7 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         DriftReport
+            Verdict, effects and p-values of every column.
 
         Raises
         ------
@@ -231,6 +247,7 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         DriftReport
+            As of :meth:`check`.
 
         Examples
         --------
@@ -278,10 +295,23 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def check_performance(
         self, y_reference, predicted_reference, y_new, predicted_new, *, classes=None
     ):
-        """Compare how well a model does now with how well it did before, as far as outcomes are
-        known.
+        """Compare a model's losses now with its losses before, as far as outcomes are known.
 
         See :func:`sktrain.drift.check_performance`.
+
+        Parameters
+        ----------
+        y_reference, y_new : array-like of shape (n,)
+            True labels in order of time; missing where they are not known yet.
+        predicted_reference, predicted_new : array-like of shape (n,) or (n, n_classes)
+            Predicted labels or probabilities of the same rows, out of sample on both sides.
+        classes : array-like, optional
+            Order of the columns of the probabilities; default the sorted labels of both sides.
+
+        Returns
+        -------
+        DriftReport
+            Of kind "performance".
         """
         from ._performance import check_performance
 
@@ -290,7 +320,26 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         )
 
     def monitor(self, X, *, every, window, features="auto", reference=None):
-        """Check a rolling window of history; see :func:`sktrain.monitor`."""
+        """Check a rolling window of history; see :func:`sktrain.monitor`.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like, shape (n, n_features)
+            Features or bars, in order of time.
+        every : int
+            Unique times between two checks.
+        window : int
+            Unique times per check.
+        features : "auto", None, a transformer or a callable, default="auto"
+            What turns ``X`` into the columns to check; ``"auto"`` computes ``BarFeatures`` of bars.
+        reference : int, optional
+            Unique times at the start that are the reference, for a detector that is not fitted.
+
+        Returns
+        -------
+        iterator of DriftReport
+            One per check, oldest first.
+        """
         from ._monitor import monitor
 
         return monitor(
@@ -303,10 +352,12 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : DataFrame or array-like, shape (n, n_features)
+            New rows, the columns of the reference.
 
         Returns
         -------
         X
+            The rows, unchanged.
 
         Raises
         ------

@@ -1,16 +1,15 @@
-"""Incremental training that is safe: a block of labelled rows enters, is compared with what the
-model learned, and then trains it, or not.
+"""Incremental training with a drift check before every update.
 
+A block of labelled rows is compared with what the model was trained on, and then trains it or not.
 Blocks come in order of time, each later than the ones before it.
 """
 
 from copy import deepcopy
 import warnings
 
-import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.utils import _safe_indexing, get_tags
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
+from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.metaestimators import available_if
@@ -18,24 +17,20 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._routing import routed_params
 from .._validation import Count
-from ..exceptions import DriftDetectedError, DriftWarning, SktrainError
+from ..exceptions import DriftDetectedError, DriftWarning
 from ._block import LOG, Block, as_rows
+from ._block_checks import BlockChecks
 from ._detector import DriftDetector
-from ._outliers import windows_far_outside
-from ._performance import check_performance
 from ._report import DriftReport
 from ._training import (
     Memory,
     can_update,
     features_of,
     follow_parameters,
-    join,
     last_step,
     parameter_digests,
-    stack,
     start,
     update,
-    watched,
 )
 
 __all__ = ["DriftGuard"]
@@ -57,7 +52,7 @@ def _updates(self):
     return True
 
 
-class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+class DriftGuard(BlockChecks, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Make ``partial_fit`` safe: check every new block against what the model was trained on, then
     update, refit or refuse.
 
@@ -174,8 +169,16 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.watch_performance = watch_performance
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """``fit`` passes on what the estimator's ``fit`` requests, ``partial_fit`` what either of
-        its methods does: it may refit."""
+        """Which metadata is passed on to the estimator.
+
+        ``fit`` passes on what the estimator's ``fit`` requests, ``partial_fit`` what either of its
+        methods does: it may refit.
+
+        Returns
+        -------
+        MetadataRouter
+            Routes of ``fit`` and ``partial_fit``.
+        """
         mapping = MethodMapping().add(caller="fit", callee="fit")
         mapping.add(caller="partial_fit", callee="fit")
         updates = MethodMapping().add(caller="partial_fit", callee="partial_fit")
@@ -189,8 +192,10 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         ----------
         X : array-like or DataFrame, shape (n, n_features)
             Rows in order of time.
-        y : array-like (n,)
-        sample_weight : array-like (n,), optional
+        y : array-like of shape (n,)
+            Labels.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the rows.
         **params : dict
             More metadata, one value per row, for the estimator (``label_end_times``, ``times``): by
             scikit-learn's metadata routing where that is on, else to its ``fit`` (of a Pipeline,
@@ -199,6 +204,7 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         self
+            The fitted guard.
         """
         self._validate_params()
         return self._begin(X, y, None, "fit", {"sample_weight": sample_weight, **params})
@@ -243,10 +249,12 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         ----------
         X : array-like or DataFrame, shape (n, n_features)
             Rows later than all before.
-        y : array-like (n,)
+        y : array-like of shape (n,)
+            Labels.
         classes : array-like, optional
             All classes there will be; needed in the first call when that block lacks one.
-        sample_weight : array-like (n,), optional
+        sample_weight : array-like of shape (n,), optional
+            Weights of the rows.
         **params : dict
             More metadata, one value per row, as in :meth:`fit`. It is remembered with the rows: a
             refit that reaches back into blocks that came without it does without it.
@@ -254,6 +262,7 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         self
+            The guard, updated or not; ``log_`` says which.
 
         Raises
         ------
@@ -354,89 +363,6 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             rows, outcomes = memory.last(n)
         return rows, outcomes
 
-    def _check_rows(self):
-        return self.detector_.min_samples if self.check_rows is None else self.check_rows
-
-    def _fresh_detector(self):
-        return DriftDetector(alpha=0.01) if self.detector is None else clone(self.detector)
-
-    def _reference_of(self, estimator, memory):
-        return self._fresh_detector().fit(features_of(estimator, memory.all()[0]))
-
-    def _detector_now(self):
-        """The detector as its parameters are now, for they may have been set since the last
-        block."""
-        if self._fresh_detector().get_params() == self.detector_.get_params():
-            return self.detector_
-        return self._reference_of(self.estimator_, self.memory_)
-
-    def _check_block(self, X, y):
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None: a block "
-                "is learned when its labels are known."
-            )
-        if len(y) == 0 or len(y) != X.shape[0]:
-            raise SktrainError(
-                f"A block needs as many labels as rows, and at least one; got {len(y)} labels for X of shape {np.shape(X)}."
-            )
-        new = sorted(set(np.asarray(y).tolist()) - set(np.asarray(self.classes_).tolist()), key=str)
-        if new:
-            raise SktrainError(
-                f"The block holds classes {new} that the model does not know ({list(self.classes_)}). Fit anew."
-            )
-        self.estimator_.predict(
-            _safe_indexing(X, np.arange(1))
-        )  # refuses other columns before anything is touched
-
-    def _covariate(self, X):
-        """Compare the block, joined by its predecessors when it is small, with the rows before; and
-        say which rows to keep."""
-        detector, needed = self._detector_now(), self._check_rows()
-        recent, windows = watched(self.estimator_, X)
-        n = len(recent)
-        if n < needed < len(self.memory_):
-            rows = features_of(self.estimator_, join([self.memory_.all()[0], X]))
-            cut = len(rows) - needed
-            before, recent = (
-                _safe_indexing(rows, part) for part in (np.arange(cut), np.arange(cut, len(rows)))
-            )
-            detector = self._fresh_detector().fit(before)
-        report = detector.check(recent)
-        places = report.outlier_rows - (len(recent) - n)
-        kept = np.ones(n, dtype=bool)
-        kept[places[places >= 0]] = False
-        if windows is not None:
-            far = windows_far_outside(detector.reference_.tails, windows)
-            kept &= ~far | (
-                report.drift_detected and 2 * far.sum() > n
-            )  # of most rows, that is drift
-        return report, kept
-
-    def _predictions(self, block):
-        if not self.watch_performance:
-            return None
-        ask = "predict_proba" if hasattr(self.estimator_, "predict_proba") else "predict"
-        predicted = np.asarray(getattr(self.estimator_, ask)(block.X))
-        return np.asarray(block.y)[block.kept], predicted[block.kept]
-
-    def _trim(self, answers):
-        while len(answers) > 1 and sum(len(y) for y, _ in answers[1:]) >= self.window:
-            answers = answers[1:]
-        return answers
-
-    def _concept(self, answers):
-        """Compare the losses on the newest unseen rows with those on unseen rows before."""
-        if answers is None or not self.unseen_:
-            return None
-        y, predicted = stack([*self.unseen_, answers])
-        n = max(len(answers[0]), self._check_rows())
-        if len(y) <= n:
-            return None
-        return check_performance(
-            self.detector_, y[:-n], predicted[:-n], y[-n:], predicted[-n:], classes=self.classes_
-        )
-
     def __getstate__(self):
         state = dict(super().__getstate__())
         if "memory_" in state:
@@ -460,19 +386,52 @@ class DriftGuard(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         return pd.DataFrame(self.entries_, columns=LOG)
 
     def predict(self, X):
-        """Classes of the rows of ``X``, by the model in use."""
+        """The most probable label of each row, by the model in use.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame, shape (n, n_features)
+            Rows as in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels.
+        """
         check_is_fitted(self)
         return self.estimator_.predict(X)
 
     @available_if(_delegates("predict_proba"))
     def predict_proba(self, X):
-        """Probabilities of the classes, by the model in use."""
+        """Class probabilities, by the model in use.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame, shape (n, n_features)
+            Rows as in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            Columns as in ``classes_``.
+        """
         check_is_fitted(self)
         return self.estimator_.predict_proba(X)
 
     @available_if(_delegates("decision_function"))
     def decision_function(self, X):
-        """Decision values of the model in use."""
+        """Decision values, by the model in use.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame, shape (n, n_features)
+            Rows as in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_classes)
+            As of the estimator.
+        """
         check_is_fitted(self)
         return self.estimator_.decision_function(X)
 

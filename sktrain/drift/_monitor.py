@@ -38,18 +38,18 @@ def monitor(X, *, every, window, reference=None, detector=None, features="auto")
     window : int
         Unique times per look.
     reference : int, optional
-        How many unique times at the start are the reference; default ``4 * window`` for a detector that is not fitted. A fitted
-        detector keeps its own reference and looks at all of ``X``.
+        How many unique times at the start are the reference; default ``4 * window`` for a detector
+        that is not fitted. A fitted detector keeps its own reference and looks at all of ``X``.
     detector : DriftDetector, optional
         Default ``DriftDetector()``; it is left untouched.
     features : "auto", None, a transformer or a callable, default="auto"
-        What turns ``X`` into the columns to check. It should be causal. ``"auto"`` computes ``BarFeatures`` when X holds
-        bars; None takes X as it is.
+        What turns ``X`` into the columns to check. It should be causal. ``"auto"`` computes
+        ``BarFeatures`` when X holds bars; None takes X as it is.
 
-    Yields
-    ------
-    DriftReport
-        One per look, oldest first; ``report.end`` is the last time it saw.
+    Returns
+    -------
+    iterator of DriftReport
+        One per look, oldest first; ``report.end`` is the last time it saw. Checked lazily.
 
     Raises
     ------
@@ -58,7 +58,8 @@ def monitor(X, *, every, window, reference=None, detector=None, features="auto")
 
     Notes
     -----
-    Every look spends ``alpha`` anew. To be wrong about once in twenty *histories*, divide ``alpha`` by the number of looks.
+    Every look spends ``alpha`` anew. To be wrong about once in twenty *histories*, divide ``alpha``
+    by the number of looks.
 
     Examples
     --------
@@ -106,12 +107,14 @@ def drift_history(reports, value="psi"):
     Parameters
     ----------
     reports : iterable of DriftReport
+        As :func:`monitor` gives them.
     value : str, default="psi"
         A column of ``per_feature``.
 
     Returns
     -------
-    DataFrame, one row per report (indexed by its end, or its number), one column per feature
+    DataFrame
+        One row per report (indexed by its end, or its number), one column per feature.
 
     Examples
     --------

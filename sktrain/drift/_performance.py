@@ -22,7 +22,20 @@ __all__ = ["check_performance", "check_predictions"]
 
 
 def check_predictions(detector, reference, new):
-    """Compare predictions with predictions; see ``DriftDetector.check_predictions``."""
+    """Compare predictions with predictions; see ``DriftDetector.check_predictions``.
+
+    Parameters
+    ----------
+    detector : DriftDetector
+        Its thresholds are used.
+    reference, new : array-like of shape (n,) or (n, n_classes)
+        Predicted labels or probabilities, in order of time.
+
+    Returns
+    -------
+    DriftReport
+        Of kind "prediction".
+    """
     old, recent = _answers(reference, "reference"), _answers(new, "new")
     if list(old.columns) != list(recent.columns):
         raise SktrainError(f"predictions have {old.shape[1]} columns in the reference and {recent.shape[1]} now. Use the same classes.")

@@ -47,6 +47,7 @@ class DriftReport(Mapping):
         Similarity of the two correlation matrices: 1 - (largest change of a pair) / 2. NaN with
         fewer than two columns.
     recommendation : {"continue", "monitor", "retrain"}
+        What to do with the model.
     reason : str
         Why that is recommended.
     kind : {"covariate", "prediction", "performance"}
@@ -123,8 +124,13 @@ class DriftReport(Mapping):
         ].tolist()
 
     def to_dict(self):
-        """The report as plain numbers, strings, lists and dicts, ready for JSON (NaN and infinity
-        included)."""
+        """The report as plain numbers, strings, lists and dicts, ready for JSON.
+
+        Returns
+        -------
+        dict
+            One entry per field; NaN and infinity included.
+        """
         out = {
             name: _plain(getattr(self, name))
             for name in self._names()
@@ -153,7 +159,13 @@ class DriftReport(Mapping):
         return _ADVICE[self.kind if self.recommendation == "retrain" else "", self.recommendation]
 
     def summary(self):
-        """A few lines for people: the verdict, its reason, and the columns by surprise."""
+        """The verdict, its reason, and the columns by p-value.
+
+        Returns
+        -------
+        str
+            A few lines.
+        """
         when = "" if self.start is None else f", {self.start} to {self.end}"
         head = f"{self.status}: {self.n_new} new rows against {self.n_reference}{when}"
         told = [f"recommendation: {self.recommendation} ({self.reason})", self.advice]

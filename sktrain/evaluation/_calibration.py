@@ -37,6 +37,7 @@ class NullCalibration:
     score : float
         Mean over the folds, on the bars as they are.
     fold_scores : ndarray of shape (n_folds,)
+        Score of each fold, on the bars as they are.
     null_scores : ndarray of shape (n_null,)
         Mean over the folds, on each copy without signal.
     method : {"block", "sign", "phase"}
@@ -48,7 +49,8 @@ class NullCalibration:
     alpha : float
         Level of the verdict.
     stop_count : int or None
-        Null scores at or above the score after which no further copy was scored; None when all were.
+        Null scores at or above the score after which no further copy was scored; None when all
+        were.
     """
 
     score: float
@@ -98,11 +100,28 @@ class NullCalibration:
         return self.score - float(self.null_scores.mean())
 
     def verdict(self, alpha: float | None = None) -> str:
-        """``"edge"`` when the p-value is at most ``alpha`` (default: that of the call), else ``"no edge"``."""
+        """Whether the score stands out from what the pipeline scores without signal.
+
+        Parameters
+        ----------
+        alpha : float, optional
+            Level in (0, 1); default that of the call.
+
+        Returns
+        -------
+        {"edge", "no edge"}
+            ``"edge"`` when the p-value is at most ``alpha``.
+        """
         return "edge" if self.p_value <= (self.alpha if alpha is None else alpha) else "no edge"
 
     def summary(self):
-        """The score, its null, the p-value and the false discovery rate, in one paragraph."""
+        """The score, its null, the p-value and the false discovery rate, in one paragraph.
+
+        Returns
+        -------
+        str
+            One paragraph.
+        """
         nulls = self.null_scores
         scored = f"{len(nulls)}" if self.n_null in (None, len(nulls)) else f"the first {len(nulls)} of {self.n_null}"
         return (
@@ -134,51 +153,58 @@ def null_calibration(
     Parameters
     ----------
     estimator : classifier
-        A pipeline from bars to classes, cloned for every fit. Where a ``random_state`` inside is None, it is set from
-        ``random_state``, so that results repeat.
+        A pipeline from bars to classes, cloned for every fit. Where a ``random_state`` inside is
+        None, it is set from ``random_state``, so that results repeat.
     bars : DataFrame of bars
         One instrument or a panel.
     labeler : object with ``fit_resample(bars) -> (rows, y)``, or such a function
-        Label end times (``labeler.label_end_times(bars)``) are handed to the splitter where both know them.
+        Label end times (``labeler.label_end_times(bars)``) are handed to the splitter where both
+        know them.
     cv : splitter, optional
         Default ``EnhancedWalkForwardCV(n_splits=5, ensure_regime_coverage=False)``.
     scoring : str or callable, optional
-        Default balanced accuracy, whose chance level does not move with the class balance of a copy.
+        Default balanced accuracy, whose chance level does not move with the class balance of a
+        copy.
     n_null : int, default=99
         Copies; the smallest possible p-value is 1 / (n_null + 1).
     stop : {"sequential"} or None, default=None
         ``"sequential"`` scores no further copy once as many scored at or above the score as settle
-        that there is no edge: 0.8 ``alpha`` (n_null + 1), rounded, 4 for the defaults. The p-value is
-        exact (see :attr:`NullCalibration.p_value`), and the same for any ``n_jobs``. On a market without
-        signal 16 copies of 99 are scored in the mean, which are 5.8 times fewer fits; a real edge
-        is scored against all. None scores every copy, so that ``null_scores`` show the whole null.
+        that there is no edge: 0.8 ``alpha`` (n_null + 1), rounded, 4 for the defaults. The p-value
+        is exact (see :attr:`NullCalibration.p_value`), and the same for any ``n_jobs``. On a market
+        without signal 16 copies of 99 are scored in the mean, which are 5.8 times fewer fits; a
+        real edge is scored against all. None scores every copy, so that ``null_scores`` show the
+        whole null.
     alpha : float, default=0.05
         Level of the verdict, in (0, 1).
     method : {"block", "sign", "phase"}, default="block"
-        How copies are drawn, and so what the score is held against, see :func:`null_market`: ``"block"`` shuffles bars within
-        blocks and keeps slow trends, ``"sign"`` throws a coin for every direction, ``"phase"`` keeps linear autocorrelation.
+        How copies are drawn, and so what the score is held against, see :func:`null_market`:
+        ``"block"`` shuffles bars within blocks and keeps slow trends, ``"sign"`` throws a coin for
+        every direction, ``"phase"`` keeps linear autocorrelation.
     block_length : int, optional
-        Bars in a block, at least twice the labels' horizon. Default: 20, or four times the horizon if that is more.
+        Bars in a block, at least twice the labels' horizon. Default: 20, or four times the horizon
+        if that is more.
     random_state : int, RandomState, Generator or None, default=None
         Seed; copy i depends on the seed and on i only.
     n_jobs : int, optional
         Copies scored at once, through joblib; the same result for any value.
     path : path-like, optional
-        File that keeps finished scores: an interrupted call goes on where it stopped, a larger ``n_null`` adds to what is
-        there. It is written atomically and belongs to one estimator, market, labeler, splitter and seed.
+        File that keeps finished scores: an interrupted call goes on where it stopped, a larger
+        ``n_null`` adds to what is there. It is written atomically and belongs to one estimator,
+        market, labeler, splitter and seed.
     verbose : int, default=0
         0 is silent; 1 shows progress.
 
     Returns
     -------
     NullCalibration
+        The score, the null scores and the p-value.
 
     Notes
     -----
-    Why 0.8: stopped at the h-th high copy, p is at most ``alpha`` only after h / ``alpha`` copies, so the
-    test is that of the first h / ``alpha`` - 1 copies, 79 of 99. If all copies would find an edge in half
-    of all cases, these find it in 0.4 percentage points fewer, the most there is for a normal score;
-    0.6 would lose 1.1.
+    Why 0.8: stopped at the h-th high copy, p is at most ``alpha`` only after h / ``alpha`` copies,
+    so the test is that of the first h / ``alpha`` - 1 copies, 79 of 99. If all copies would find an
+    edge in half of all cases, these find it in 0.4 percentage points fewer, the most there is for a
+    normal score; 0.6 would lose 1.1.
 
     Raises
     ------

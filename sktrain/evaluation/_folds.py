@@ -54,11 +54,39 @@ class FoldScores:
     seconds: np.ndarray = field(repr=False)
 
     def scores(self, metric="balanced_accuracy", name=None):
-        """Scores per fold of one estimator, shape (n_folds,)."""
+        """Scores per fold of one estimator.
+
+        Parameters
+        ----------
+        metric : {"accuracy", "balanced_accuracy", "log_loss"}, default="balanced_accuracy"
+            Log loss is in nats.
+        name : str, optional
+            One of ``names``; default the first.
+
+        Returns
+        -------
+        ndarray of shape (n_folds,)
+            Score of each fold, in order of time.
+        """
         return self.table[f"{name or self.names[0]}_{metric}"].to_numpy()
 
     def interval(self, metric="balanced_accuracy", name=None, *, confidence=0.95):
-        """Mean over folds and its corrected confidence interval (Nadeau and Bengio 2003), within what the metric can be."""
+        """Mean over folds and its corrected confidence interval (Nadeau and Bengio 2003).
+
+        Parameters
+        ----------
+        metric : {"accuracy", "balanced_accuracy", "log_loss"}, default="balanced_accuracy"
+            Log loss is in nats.
+        name : str, optional
+            One of ``names``; default the first.
+        confidence : float, default=0.95
+            Two-sided, in (0, 1).
+
+        Returns
+        -------
+        MeanInterval
+            Cut to the range of the metric.
+        """
         found = corrected_mean_interval(
             self.scores(metric, name),
             n_train=self.n_train,
@@ -68,7 +96,22 @@ class FoldScores:
         return _within(found, *_RANGES[metric])
 
     def difference(self, other, metric="balanced_accuracy", *, confidence=0.95):
-        """Interval of the mean fold-wise difference between the first estimator and ``other``."""
+        """Interval of the mean fold-wise difference between the first estimator and ``other``.
+
+        Parameters
+        ----------
+        other : str
+            One of ``names``, to compare the first with.
+        metric : {"accuracy", "balanced_accuracy", "log_loss"}, default="balanced_accuracy"
+            Log loss is in nats.
+        confidence : float, default=0.95
+            Two-sided, in (0, 1).
+
+        Returns
+        -------
+        MeanInterval
+            Of the score of the first less that of ``other``.
+        """
         gap = self.scores(metric) - self.scores(metric, other)
         found = corrected_mean_interval(
             gap, n_train=self.n_train, n_test=self.n_test, confidence=confidence
@@ -77,9 +120,19 @@ class FoldScores:
         return _within(found, low - high, high - low)
 
     def verdict(self, metric="balanced_accuracy"):
-        """One honest sentence: does the first estimator beat the better of the others, fold by fold?
+        """Whether the first estimator beats the best of the others, in one sentence.
 
         The interval of the fold-wise difference decides; when it holds 0, nothing was shown.
+
+        Parameters
+        ----------
+        metric : {"accuracy", "balanced_accuracy", "log_loss"}, default="balanced_accuracy"
+            Log loss is in nats.
+
+        Returns
+        -------
+        str
+            One sentence.
         """
         own = self.interval(metric)
         said = f"Walk-forward {metric.replace('_', ' ')} {own.mean:.3f} [{own.low:.3f}, {own.high:.3f}] over {len(self.n_test)} folds"
@@ -94,7 +147,13 @@ class FoldScores:
         return f"{against}: {'worse than the baseline' if worse else 'no edge shown'}."
 
     def summary(self):
-        """One line per estimator: mean of each metric over the folds, with the interval of the balanced accuracy."""
+        """Mean of each metric over the folds, with the interval of the balanced accuracy.
+
+        Returns
+        -------
+        str
+            One line per estimator.
+        """
         lines = []
         for name in self.names:
             means = ", ".join(f"{metric.replace('_', ' ')} {np.nanmean(self.scores(metric, name)):.3f}" for metric in METRICS)
@@ -114,14 +173,17 @@ def classification_scores(y_true, probabilities, classes):
     Parameters
     ----------
     y_true : array of shape (n,)
+        True labels.
     probabilities : array of shape (n, n_classes)
+        Predicted probabilities, columns in the order of ``classes``.
     classes : array of shape (n_classes,)
         Sorted; the class of each column.
 
     Returns
     -------
     dict
-        ``accuracy``; ``balanced_accuracy``, the mean recall of the classes present in ``y_true``; ``log_loss`` in nats.
+        ``accuracy``; ``balanced_accuracy``, the mean recall of the classes present in ``y_true``;
+        ``log_loss`` in nats.
 
     Examples
     --------
@@ -140,12 +202,17 @@ def classification_scores(y_true, probabilities, classes):
 
 
 def baselines(features=None):
-    """What any model has to beat: the majority class, and a logistic regression on the same features.
+    """What any model has to beat: the majority class, and a logistic regression.
 
     Parameters
     ----------
     features : transformer, optional
         Turns rows into features before the logistic regression; cloned.
+
+    Returns
+    -------
+    dict of str to classifier
+        ``"majority"`` (class frequencies) and ``"logistic"``, both unfitted.
     """
     steps = [SimpleImputer(keep_empty_features=True), StandardScaler(), LogisticRegression(max_iter=1000)]
     return {
@@ -155,7 +222,22 @@ def baselines(features=None):
 
 
 def all_class_probabilities(estimator, X, classes):
-    """``predict_proba`` over ``classes``; zero for a class the estimator never saw."""
+    """``predict_proba`` with one column for each of ``classes``.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Fitted, with ``predict_proba``; it may have seen fewer classes.
+    X : array-like of length n
+        Rows as the estimator takes them.
+    classes : ndarray of shape (n_classes,)
+        Sorted labels.
+
+    Returns
+    -------
+    ndarray of shape (n, n_classes)
+        Zero for a class the estimator never saw.
+    """
     out = np.zeros((len(X), len(classes)))
     out[:, np.searchsorted(classes, estimator.classes_)] = estimator.predict_proba(X)
     return out
@@ -167,8 +249,10 @@ def fold_scores(estimators, X, y, cv, *, groups=None, label_end_times=None, n_jo
     Parameters
     ----------
     estimators : dict of str to classifier, or classifier
-        Each is cloned per fold. The first is the one in question; the others are what it is compared with.
+        Each is cloned per fold. The first is the one in question; the others are what it is
+        compared with.
     X : DataFrame, array or WindowedArray of n rows
+        In any order; the splitter says what is trained and tested.
     y : array-like of shape (n,)
         Integer or string classes; rows with a missing label are in no fold.
     cv : splitter
@@ -176,15 +260,18 @@ def fold_scores(estimators, X, y, cv, *, groups=None, label_end_times=None, n_jo
     groups, label_end_times : array-like of shape (n,), optional
         Handed to ``cv.split``.
     n_jobs : int, optional
-        Folds fitted at once, through joblib (so its Dask backend works); the same scores for any value.
+        Folds fitted at once, through joblib (so its Dask backend works); the same scores for any
+        value.
     on_fold : callable, optional
         Called as ``on_fold(number, row)`` after each fold, in order.
     stop : callable, optional
-        Asked after each fold; once it says True, that fold is left out (it may be half trained) and no other is begun.
+        Asked after each fold; once it says True, that fold is left out (it may be half trained) and
+        no other is begun.
 
     Returns
     -------
     FoldScores
+        Scores per fold, with intervals and a verdict.
 
     Raises
     ------

@@ -46,7 +46,13 @@ class MeanInterval:
         return iter((self.low, self.high))
 
     def summary(self):
-        """One line: mean, interval, folds."""
+        """The interval in one line.
+
+        Returns
+        -------
+        str
+            One line: mean, interval, folds.
+        """
         return f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}] at {self.confidence:.0%}, {self.n_folds} folds"
 
 
@@ -105,10 +111,12 @@ def _sizes(name, rows, folds):
 
 
 def false_discovery_rate(p_values, *, dependent=False):
-    """Adjusted p-values: declaring those up to q keeps the expected share of false discoveries at q.
+    """Adjusted p-values, for a bounded share of false discoveries.
 
-    Benjamini & Hochberg (1995); with ``dependent=True``, Benjamini & Yekutieli (2001), for any dependence. BH holds for
-    independent and positively dependent tests, such as several pipelines on one market.
+    Declaring those up to q keeps the expected share of false discoveries at q:
+    Benjamini & Hochberg (1995); with ``dependent=True``, Benjamini & Yekutieli (2001), for any
+    dependence. BH holds for independent and positively dependent tests, such as several pipelines
+    on one market.
 
     Parameters
     ----------
@@ -120,6 +128,7 @@ def false_discovery_rate(p_values, *, dependent=False):
     Returns
     -------
     ndarray of shape (n,)
+        Adjusted p-values in the order given, at most 1.
 
     Examples
     --------

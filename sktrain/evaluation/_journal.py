@@ -1,26 +1,31 @@
-"""What a long calibration has finished, kept in a file: scores enter one by one, and survive Ctrl-C, a kill and a full disk.
+"""What a long calibration has finished, kept in a file: scores enter one by one, and survive Ctrl-C,
+a kill and a full disk.
 
-The file is JSON, replaced atomically. It states what it belongs to; another estimator, market, labeler, splitter or seed is refused.
+The file is JSON with a checksum, replaced atomically. It states what it belongs to; another
+estimator, market, labeler, splitter or seed is refused.
 """
 
 import hashlib
 import json
-import math
 from pathlib import Path
 import pickle
+import sys
 import time
 
 import joblib
 import numpy as np
 import pandas as pd
 
-from .._io import atomic_write, read_file
+from .._io import atomic_write, read_file, sha256
 from ..exceptions import CorruptFileError, SktrainError, StudyMismatchError
 
 __all__ = ["Journal", "fingerprint"]
 
-_FORMAT = "sktrain null calibration 1"
+_FORMAT = "sktrain null calibration 2"
+_UNCHECKED = "sktrain null calibration 1"  # journals of earlier versions, without a checksum
+_READS = (_FORMAT, _UNCHECKED)
 _LARGEST = 2**28  # bytes: millions of scores
+_MOST = sys.float_info.max  # a score is no larger, nor NaN
 _PAUSE = 1.0  # seconds between two writes
 
 
@@ -92,8 +97,12 @@ class Journal:
             return
         state = {"format": _FORMAT, "belongs": self.belongs, "entropy": self.entropy, "fold_scores": self.fold_scores}
         state["nulls"] = {str(number): self.nulls[number] for number in sorted(self.nulls)}
-        atomic_write(self.path, json.dumps(state).encode())
+        atomic_write(self.path, json.dumps({**state, "sha256": _checksum(state)}).encode())
         self._written = time.monotonic()
+
+
+def _checksum(state):
+    return sha256(json.dumps(state, sort_keys=True).encode())
 
 
 def _refuse_constant(name):
@@ -105,13 +114,17 @@ def _read(path):
         state = json.loads(read_file(path, limit=_LARGEST).decode(), parse_constant=_refuse_constant)
     except (OSError, RecursionError, ValueError) as error:
         raise CorruptFileError(f"{str(path)!r} is not a journal of null_calibration: {error}. Delete it, or choose another path.") from error
+    mark = state.pop("sha256", None) if isinstance(state, dict) else None
     expected = {"format", "belongs", "entropy", "fold_scores", "nulls"}
-    if not isinstance(state, dict) or state.get("format") != _FORMAT or set(state) != expected:
-        raise CorruptFileError(f"{str(path)!r} is not a journal of null_calibration ({_FORMAT!r}). Choose another path.")
-    if not _is_whole(state):
+    if not isinstance(state, dict) or set(state) != expected or state["format"] not in _READS:
         raise CorruptFileError(
-            f"{str(path)!r} is a damaged journal of null_calibration: it holds what is no score. Delete "
-            "it, or choose another path."
+            f"{str(path)!r} is not a journal of null_calibration ({_FORMAT!r}). Choose another path."
+        )
+    altered = state["format"] == _FORMAT and mark != _checksum(state)
+    if altered or not _is_whole(state):
+        raise CorruptFileError(
+            f"{str(path)!r} is a damaged journal of null_calibration: what it holds is altered, or "
+            "no score. Delete it, or choose another path."
         )
     return state
 
@@ -125,6 +138,6 @@ def _is_whole(state):
         and (folds is None or isinstance(folds, list))
         and type(entropy) is int
         and entropy >= 0
-        and all(type(score) in (int, float) and math.isfinite(score) for score in scores)
+        and all(type(score) in (int, float) and abs(score) <= _MOST for score in scores)
         and all(number.isascii() and number.isdigit() for number in nulls)
     )

@@ -48,7 +48,13 @@ class BacktestOverfitting(float):
         return float.__new__(cls, pbo)
 
     def summary(self):
-        """Three numbers and how to read them, in one paragraph."""
+        """Three numbers and how to read them, in one paragraph.
+
+        Returns
+        -------
+        str
+            One paragraph.
+        """
         reading = "selection carries over" if self.pbo < 0.2 else "selection is doubtful" if self.pbo < 0.45 else "selection fits noise"
         return (
             f"Probability of backtest overfitting {self.pbo:.3f} over {len(self.logits)} combinations ({reading}); "

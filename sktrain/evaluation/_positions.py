@@ -167,11 +167,28 @@ class ProfitAndLoss:
         return float((1 - wealth / np.maximum.accumulate(wealth)).max())
 
     def sharpe(self, periods_per_year=None):
-        """Sharpe ratio of the net returns, a ``SharpeRatio`` that knows its unit."""
+        """Sharpe ratio of the net returns.
+
+        Parameters
+        ----------
+        periods_per_year : float, optional
+            Bars a year; default a ratio per bar.
+
+        Returns
+        -------
+        SharpeRatio
+            A float that knows its unit.
+        """
         return sharpe_ratio(self.returns, periods_per_year=periods_per_year)
 
     def summary(self):
-        """One line: total return, costs, exposure, turnover, drawdown."""
+        """Total return, costs, exposure, turnover and drawdown.
+
+        Returns
+        -------
+        str
+            One line.
+        """
         total = float(np.asarray(self.equity)[-1] - 1)
         return (
             f"Net return {total:+.2%} over {len(self.returns)} bars after costs of {float(np.sum(self.costs)):.2%}; exposure {self.exposure:.2f}, "
@@ -182,13 +199,14 @@ class ProfitAndLoss:
 def profit_and_loss(positions, prices, *, cost=0.0):
     """Hold each position from its close to the next close.
 
-    ``position[t] · (close[t+1] / close[t] − 1) − cost · |position[t] − position[t−1]|``, earned at t+1; before the first bar the
-    position is 0, and the last position earns nothing.
+    ``position[t] · (close[t+1] / close[t] − 1) − cost · |position[t] − position[t−1]|``, earned at
+    t+1; before the first bar the position is 0, and the last position earns nothing.
 
     Parameters
     ----------
     positions : array-like of shape (n,)
-        Decided with what is known at each close; finite. A Series must have the index of ``prices``.
+        Decided with what is known at each close; finite. A Series must have the index of
+        ``prices``.
     prices : DataFrame of bars, Series or array of n closes
         A panel is indexed by (symbol, time).
     cost : float, default=0.0
@@ -197,11 +215,13 @@ def profit_and_loss(positions, prices, *, cost=0.0):
     Returns
     -------
     ProfitAndLoss
+        Returns, costs, exposure and turnover.
 
     Raises
     ------
     SktrainError
-        When positions and prices differ in length or index, positions are not finite, prices not positive, or the cost is negative.
+        When positions and prices differ in length or index, positions are not finite, prices not
+        positive, or the cost is negative.
 
     Examples
     --------

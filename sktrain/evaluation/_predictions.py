@@ -49,15 +49,33 @@ class OutOfFoldPredictions:
         return iter((self.probabilities, self.mask))
 
     def predict(self):
-        """The most likely class of every tested row, shape (mask.sum(),)."""
+        """The most probable class of every tested row.
+
+        Returns
+        -------
+        ndarray of shape (mask.sum(),)
+            Labels, in row order.
+        """
         return self.classes[self.probabilities[self.mask].argmax(axis=1)]
 
     def frame(self):
-        """The probabilities as a DataFrame, one column per class, NaN where not tested."""
+        """The probabilities as a DataFrame.
+
+        Returns
+        -------
+        DataFrame of shape (n, n_classes)
+            Indexed like X, one column per class, NaN where not tested.
+        """
         return pd.DataFrame(self.probabilities, self.index, self.classes)
 
     def summary(self):
-        """One line: how many rows were tested, and the classes."""
+        """How many rows were tested, and the classes.
+
+        Returns
+        -------
+        str
+            One line.
+        """
         return f"{int(self.mask.sum())} of {len(self.mask)} rows predicted out of fold; classes {', '.join(map(str, self.classes))}"
 
 
@@ -67,14 +85,18 @@ def walk_forward_predict(estimator, X, y, cv, *, groups=None, label_end_times=No
     Parameters
     ----------
     estimator : classifier with ``predict_proba``
+        Cloned for every fold.
     X : DataFrame, array or WindowedArray of n rows
+        As the estimator takes them.
     y : array-like of shape (n,)
         Labels; a missing label is fine in rows that are in no training fold.
     cv : splitter, or iterable of (train, test) positions
+        The folds.
     groups, label_end_times : array-like of shape (n,), optional
         Handed to ``cv.split``, so that labels which end inside a test fold are purged.
     params : dict, optional
-        Parameters of ``fit``; array-likes of length n (such as ``sample_weight``) are cut to the training rows.
+        Parameters of ``fit``; array-likes of length n (such as ``sample_weight``) are cut to the
+        training rows.
     n_jobs : int, optional
         Folds fitted at once, through joblib; the same result for any value.
     verbose : int, default=0
@@ -167,11 +189,12 @@ class RegimeScores:
     Attributes
     ----------
     table : DataFrame
-        Indexed by regime, most frequent first: ``n_rows``, ``share`` of the scored rows, ``score``, ``majority`` (share of the most
-        frequent class: what a constant answer gets right).
+        Indexed by regime, most frequent first: ``n_rows``, ``share`` of the scored rows, ``score``,
+        ``majority`` (share of the most frequent class: what a constant answer gets right).
     overall : float
         The same metric over all scored rows.
     metric : str
+        Name of the metric.
     """
 
     table: pd.DataFrame
@@ -179,7 +202,13 @@ class RegimeScores:
     metric: str
 
     def summary(self):
-        """One line per regime."""
+        """The overall score and that of each regime.
+
+        Returns
+        -------
+        str
+            One line per regime.
+        """
         rows = [f"{name}: {row.score:.3f} ({int(row.n_rows)} rows, majority {row.majority:.3f})" for name, row in self.table.iterrows()]
         return "\n".join([f"{self.metric} {self.overall:.3f} overall", *rows])
 
@@ -203,13 +232,16 @@ def per_regime_scores(y, predictions, regimes, *, metric="balanced_accuracy"):
     predictions : array-like of shape (n,) or OutOfFoldPredictions
         Predicted labels, missing where there is none; rows that were not tested are left out.
     regimes : array-like of shape (n,), or DataFrame of one column
-        Regime of each row, as from ``RegimeDetector().fit_transform(bars)``. Rows without one are scored as ``"unknown"``.
+        Regime of each row, as from ``RegimeDetector().fit_transform(bars)``. Rows without one are
+        scored as ``"unknown"``.
     metric : {"balanced_accuracy", "accuracy"} or callable, default="balanced_accuracy"
-        A callable takes (y_true, y_pred). Balanced accuracy is the mean recall of the classes that occur in the regime.
+        A callable takes (y_true, y_pred). Balanced accuracy is the mean recall of the classes that
+        occur in the regime.
 
     Returns
     -------
     RegimeScores
+        Table of scores, with the overall score.
 
     Raises
     ------

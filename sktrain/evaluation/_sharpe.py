@@ -61,13 +61,30 @@ class SharpeRatio(float):
         return SharpeRatio(self.value / math.sqrt(self.periods_per_year), None, self.n_obs, self.skew, self.kurtosis)
 
     def annualised(self, periods_per_year):
-        """The same ratio per year, by the square root of time (independent observations)."""
+        """The same ratio per year, by the square root of time (independent observations).
+
+        Parameters
+        ----------
+        periods_per_year : float
+            Observations a year, such as 252 for daily bars.
+
+        Returns
+        -------
+        SharpeRatio
+            The annual ratio.
+        """
         periods = _positive("periods_per_year", periods_per_year)
         base = self.per_observation
         return SharpeRatio(base.value * math.sqrt(periods), periods, self.n_obs, self.skew, self.kurtosis)
 
     def summary(self):
-        """One line: the ratio, its unit, and what it was computed from."""
+        """The ratio, its unit, and what it was computed from.
+
+        Returns
+        -------
+        str
+            One line.
+        """
         unit = "per observation" if self.periods_per_year is None else f"a year ({self.periods_per_year:g} observations)"
         return f"Sharpe ratio {self.value:.4g} {unit}, from {self.n_obs} observations; skew {self.skew:.3g}, kurtosis {self.kurtosis:.3g}"
 
@@ -136,8 +153,8 @@ def sharpe_ratio(returns, *, periods_per_year=None, risk_free=0.0, ddof=1):
 def probabilistic_sharpe_ratio(sharpe, n_obs, *, benchmark=0.0, skew=0.0, kurtosis=3.0):
     """Probability that the true Sharpe ratio exceeds ``benchmark``.
 
-    Φ((SR − SR*) √(n − 1) / √(1 − γ₃ SR + (γ₄ − 1)/4 · SR²)), Bailey & López de Prado (2012), "The Sharpe Ratio Efficient
-    Frontier".
+    Φ((SR − SR*) √(n − 1) / √(1 − γ₃ SR + (γ₄ − 1)/4 · SR²)), Bailey & López de Prado (2012), "The
+    Sharpe Ratio Efficient Frontier".
 
     Parameters
     ----------
@@ -153,12 +170,13 @@ def probabilistic_sharpe_ratio(sharpe, n_obs, *, benchmark=0.0, skew=0.0, kurtos
     Returns
     -------
     float
+        Probability in [0, 1].
 
     Raises
     ------
     SktrainError
-        When a ratio is annual: a ``SharpeRatio`` that says so, or a number that per observation would lie more than 20
-        standard errors from zero. Also for moments no distribution has.
+        When a ratio is annual: a ``SharpeRatio`` that says so, or a number that per observation
+        would lie more than 20 standard errors from zero. Also for moments no distribution has.
 
     Examples
     --------
@@ -177,8 +195,8 @@ def probabilistic_sharpe_ratio(sharpe, n_obs, *, benchmark=0.0, skew=0.0, kurtos
 def expected_maximum_sharpe(n_trials, trials_variance):
     """The Sharpe ratio that the best of ``n_trials`` worthless trials is expected to show.
 
-    √V · ((1 − γ) Φ⁻¹(1 − 1/N) + γ Φ⁻¹(1 − 1/(N e))) with Euler's γ; Bailey & López de Prado (2014), "The Deflated Sharpe
-    Ratio". Zero for one trial.
+    √V · ((1 − γ) Φ⁻¹(1 − 1/N) + γ Φ⁻¹(1 − 1/(N e))) with Euler's γ; Bailey & López de Prado (2014),
+    "The Deflated Sharpe Ratio". Zero for one trial.
 
     Parameters
     ----------
@@ -190,6 +208,7 @@ def expected_maximum_sharpe(n_trials, trials_variance):
     Returns
     -------
     float
+        In the unit of the square root of ``trials_variance``.
 
     Examples
     --------
@@ -210,9 +229,10 @@ def expected_maximum_sharpe(n_trials, trials_variance):
 
 
 def deflated_sharpe_ratio(sharpe, n_obs, *, n_trials, trials_variance, skew=0.0, kurtosis=3.0):
-    """Probability that the best of ``n_trials`` trials has a true Sharpe ratio above what luck alone would show.
+    """Probability that the best of ``n_trials`` trials is better than the best of worthless ones.
 
-    The probabilistic Sharpe ratio against :func:`expected_maximum_sharpe`; Bailey & López de Prado (2014).
+    The probabilistic Sharpe ratio against :func:`expected_maximum_sharpe`; Bailey & López de Prado
+    (2014).
 
     Parameters
     ----------
@@ -223,13 +243,15 @@ def deflated_sharpe_ratio(sharpe, n_obs, *, n_trials, trials_variance, skew=0.0,
     n_trials : float
         Independent trials it was chosen from; see :func:`effective_number_of_trials`.
     trials_variance : float
-        Variance over the trials of their Sharpe ratios *per observation*: an annual variance divided by the observations a year.
+        Variance over the trials of their Sharpe ratios *per observation*: an annual variance
+        divided by the observations a year.
     skew, kurtosis : float, default=0.0 and 3.0
         Moments of the chosen trial's returns; kurtosis is not excess.
 
     Returns
     -------
     float
+        Probability in [0, 1].
 
     Raises
     ------

@@ -88,7 +88,20 @@ class AdaptiveLabeler(BarLabeler):
         self.session = session
 
     def create_labels(self, df, horizon=None):
-        """Label every row, looking ``horizon`` bars ahead (default: as constructed); see ``transform``."""
+        """Label every row, looking ``horizon`` bars ahead; see ``transform``.
+
+        Parameters
+        ----------
+        df : DataFrame of bars, shape (n, >= 1)
+            With ``close``, indexed by time or (symbol, time).
+        horizon : int or duration, optional
+            Bars to look ahead; default as constructed.
+
+        Returns
+        -------
+        Series of float64, shape (n,)
+            0 sell, 1 hold, 2 buy; NaN where the outcome is unknown.
+        """
         if horizon is None:
             return self.transform(df)
         span = as_span("horizon", horizon)
@@ -100,6 +113,7 @@ class AdaptiveLabeler(BarLabeler):
         Parameters
         ----------
         X : DataFrame of bars, shape (n, >= 1)
+            With ``close``, indexed by time or (symbol, time).
 
         Returns
         -------

@@ -100,7 +100,9 @@ class TripleBarrierLabeler(BarLabeler):
         Parameters
         ----------
         X : DataFrame of bars
-        y : ignored
+            With ``open high low close``, indexed by time or (symbol, time).
+        y : object, optional
+            Ignored; present for scikit-learn's interface.
         side : array-like of shape (n,), optional
             As for ``transform``.
 
@@ -145,7 +147,9 @@ class TripleBarrierLabeler(BarLabeler):
         Parameters
         ----------
         X : DataFrame of bars
-        y : ignored
+            With ``open high low close``, indexed by time or (symbol, time).
+        y : object, optional
+            Ignored; present for scikit-learn's interface.
         side : array-like of shape (n,), optional
             As for ``transform``.
 
@@ -160,12 +164,38 @@ class TripleBarrierLabeler(BarLabeler):
         return self._keep_known(X, *self._outcome(X, side=side))
 
     def label_end_times(self, X, side=None):
-        """When each label was known: the time of the bar that decided it, NaT where the outcome is unknown."""
+        """When each label was known: the time of the bar that decided it.
+
+        Parameters
+        ----------
+        X : DataFrame of bars
+            With ``open high low close``, indexed by time or (symbol, time).
+        side : array-like of shape (n,), optional
+            As for ``transform``.
+
+        Returns
+        -------
+        Series of timestamps, shape (n,)
+            NaT where the outcome is unknown.
+        """
         label, end = self._outcome(X, side=side)
         return self._times_of(X, label, end)
 
     def create_labels(self, df, horizon=None):
-        """Label every row, holding at most ``horizon`` bars (default: ``max_holding``); see ``transform``."""
+        """Label every row, holding at most ``horizon`` bars; see ``transform``.
+
+        Parameters
+        ----------
+        df : DataFrame of bars, shape (n, >= 1)
+            With ``open high low close``, indexed by time or (symbol, time).
+        horizon : int or duration, optional
+            Longest holding period; default ``max_holding``.
+
+        Returns
+        -------
+        Series of float64, shape (n,)
+            0 sell, 1 hold, 2 buy; NaN where the outcome is unknown.
+        """
         holding = self.max_holding if horizon is None else as_span("horizon", horizon)
         return type(self)(**{**self.get_params(deep=False), "max_holding": holding}).transform(df)
 
@@ -175,13 +205,15 @@ class TripleBarrierLabeler(BarLabeler):
         Parameters
         ----------
         X : DataFrame of bars
+            With ``open high low close``, indexed by time or (symbol, time).
         side : array-like of shape (n,), optional
             As for ``transform``.
 
         Returns
         -------
         float
-            In [0, 1]. The larger it is, the more the labels owe to ``tie``: shorten bars or widen barriers.
+            In [0, 1]. The larger it is, the more the labels owe to ``tie``: shorten bars or widen
+            barriers.
         """
         self._validate_params()
         bars = self._check(X, self._reach)
@@ -191,10 +223,18 @@ class TripleBarrierLabeler(BarLabeler):
     def barriers(self, X, side=None):
         """The two prices that are watched for.
 
+        Parameters
+        ----------
+        X : DataFrame of bars
+            With ``open high low close``, indexed by time or (symbol, time).
+        side : array-like of shape (n,), optional
+            As for ``transform``.
+
         Returns
         -------
         DataFrame with columns ``upper`` and ``lower``
-            Infinite and zero for a barrier that is switched off; NaN while the volatility is unknown.
+            Infinite and zero for a barrier that is switched off; NaN while the volatility is
+            unknown.
         """
         self._validate_params()
         bars = self._check(X, self._reach)

@@ -102,11 +102,14 @@ class BarLabeler(BaseEstimator):
         Parameters
         ----------
         X : DataFrame of bars
-        y : ignored
+            With ``close`` (triple barriers: ``open high low close``), by time or (symbol, time).
+        y : object, optional
+            Ignored; present for scikit-learn's interface.
 
         Returns
         -------
         self
+            The labeler.
         """
         self._validate_params()
         self._check(X, self._reach)
@@ -136,16 +139,21 @@ class BarLabeler(BaseEstimator):
         return self._outcome(X)[0]
 
     def fit_transform(self, X, y=None):
-        """Label every row: ``fit(X).transform(X)``. Labels leave, not rows: a step of a pipeline is :meth:`as_sampler`.
+        """Label every row: ``fit(X).transform(X)``.
+
+        Labels are returned, not rows: a step of a pipeline is :meth:`as_sampler`.
 
         Parameters
         ----------
         X : DataFrame of bars, shape (n, >= 1)
-        y : ignored
+            With ``close`` (triple barriers: ``open high low close``), by time or (symbol, time).
+        y : object, optional
+            Ignored; present for scikit-learn's interface.
 
         Returns
         -------
         Series of float64, shape (n,)
+            0 sell, 1 hold, 2 buy; NaN where the outcome is unknown.
         """
         return self.fit(X).transform(X)
 
@@ -172,14 +180,18 @@ class BarLabeler(BaseEstimator):
         Parameters
         ----------
         X : DataFrame of bars
-        y : ignored
+            With ``close`` (triple barriers: ``open high low close``), by time or (symbol, time).
+        y : object, optional
+            Ignored; present for scikit-learn's interface.
 
         Returns
         -------
         X : DataFrame
-            Labelled rows, which remember all rows of the bars given (see ``with_history``) and when their labels are known.
+            Labelled rows, which remember all rows of the bars given (see ``with_history``) and when
+            their labels are known.
         y : Series of int64
-            Named ``"label"``, indexed like X; its attrs tell when each label is known, as in ``transform``.
+            Named ``"label"``, indexed like X; its attrs tell when each label is known, as in
+            ``transform``.
 
         Raises
         ------
@@ -194,6 +206,7 @@ class BarLabeler(BaseEstimator):
         Parameters
         ----------
         X : DataFrame of bars, shape (n, >= 1)
+            With ``close`` (triple barriers: ``open high low close``), by time or (symbol, time).
 
         Returns
         -------

@@ -46,29 +46,37 @@ class LabelSampler(BaseEstimator):
         Parameters
         ----------
         X : DataFrame of bars
-        y : ignored
+            With ``close`` (triple barriers: ``open high low close``), by time or (symbol, time).
+        y : object, optional
+            Ignored; present for scikit-learn's interface.
 
         Returns
         -------
         self
+            The sampler.
         """
         self._validate_params()
         self.labeler.fit(X)
         return self
 
     def fit_resample(self, X: pd.DataFrame, y: object = None) -> tuple[pd.DataFrame, pd.Series]:
-        """The rows whose outcome is known, and their labels, as the labeler's own ``fit_resample`` gives them.
+        """The rows whose outcome is known, and their labels.
+
+        As the labeler's own ``fit_resample`` gives them.
 
         Parameters
         ----------
         X : DataFrame of bars
+            With ``close`` (triple barriers: ``open high low close``), by time or (symbol, time).
         y : ignored
             Labels that were passed for scoring; the rows are labelled anew.
 
         Returns
         -------
         X : DataFrame
+            Rows whose outcome is known.
         y : Series of int64
+            Their labels, indexed like X.
         """
         self._validate_params()
         return self.labeler.fit_resample(X)

@@ -55,7 +55,13 @@ class PriceTag:
     scoring: str
 
     def summary(self):
-        """The sentence and the table as text."""
+        """The sentence and the table as text.
+
+        Returns
+        -------
+        str
+            Several lines.
+        """
         return f"{self.sentence}\n{self.table.round(3).to_string()}"
 
     def __str__(self):
@@ -71,7 +77,13 @@ class PriceTag:
         return len(self.table)
 
     def to_dict(self):
-        """Plain types, ready for JSON."""
+        """Plain types, ready for JSON.
+
+        Returns
+        -------
+        dict
+            ``sentence``, ``scoring`` and ``table`` (None for NaN).
+        """
         return {"sentence": self.sentence, "scoring": self.scoring, "table": self.table.astype(object).where(self.table.notna(), None).to_dict("index")}
 
 

@@ -81,11 +81,23 @@ class Finding:
         return type(self), (self.code, self.severity, self.message, dict(self.where), dict(self.evidence), self.fix, self.status)
 
     def place(self):
-        """The place in one line: ``step='net', parameter='oob_score'``."""
+        """The place in one line, such as ``step='net', parameter='oob_score'``.
+
+        Returns
+        -------
+        str
+            Empty where there is no place.
+        """
         return ", ".join(f"{key}={_short(value)!s}" for key, value in self.where.items())
 
     def to_dict(self):
-        """The finding in plain types, ready for JSON."""
+        """The finding in plain types, ready for JSON.
+
+        Returns
+        -------
+        dict
+            One entry per field.
+        """
         names = ("code", "severity", "status", "message", "where", "evidence", "fix")
         return {name: _plain(getattr(self, name)) for name in names}
 
@@ -134,6 +146,7 @@ class LeakageReport(Mapping):
 
     @property
     def status(self):
+        """Verdict: "FAIL", "INCONCLUSIVE", "NOT_CHECKED" or "PASS"."""
         statuses = {finding.status for finding in self.findings}
         if FAIL in statuses or FAIL in self.checks.values():
             return FAIL
@@ -144,6 +157,7 @@ class LeakageReport(Mapping):
 
     @property
     def passed(self):
+        """Whether there is no error and something was checked."""
         return not self.errors and self.status not in (FAIL, NOT_CHECKED)
 
     @property
@@ -183,27 +197,67 @@ class LeakageReport(Mapping):
         return hash((len(self.findings), self.status))
 
     def codes(self, severity=None):
-        """The codes found, in order, each once."""
+        """The codes of the findings, in order.
+
+        Parameters
+        ----------
+        severity : {"error", "warning", "info"}, optional
+            Only findings of this severity; default all.
+
+        Returns
+        -------
+        list of str
+            Codes, each once.
+        """
         kept = [f.code for f in self.findings if severity is None or f.severity == severity]
         return list(dict.fromkeys(kept))
 
     def raise_if_failed(self):
-        """Raise ``LeakageError`` with the summary when the report did not pass; else return the report."""
+        """Raise when the report did not pass.
+
+        Returns
+        -------
+        LeakageReport
+            The report itself.
+
+        Raises
+        ------
+        LeakageError
+            With the summary, when the report did not pass.
+        """
         if not self.passed:
             raise LeakageError(self.summary())
         return self
 
     def to_dict(self):
-        """The whole report in plain types, ready for JSON."""
+        """The whole report in plain types, ready for JSON.
+
+        Returns
+        -------
+        dict
+            One entry per field; ``findings`` is a list of dicts.
+        """
         return {**_plain({k: v for k, v in self._fields().items() if k != "findings"}), "findings": [f.to_dict() for f in self.findings]}
 
     def to_frame(self):
-        """One row per finding."""
+        """The findings as a table.
+
+        Returns
+        -------
+        DataFrame
+            One row per finding: ``severity code status where message evidence fix``.
+        """
         rows = [{**f.to_dict(), "where": f.place(), "evidence": ", ".join(f"{k}={_short(v)}" for k, v in f.evidence.items())} for f in self.findings]
         return pd.DataFrame(rows, columns=["severity", "code", "status", "where", "message", "evidence", "fix"])
 
     def summary(self):
-        """The report as text: verdict, every check, every finding with its place, its figures and what to paste."""
+        """Verdict, checks and findings, each with its place, its figures and the fix.
+
+        Returns
+        -------
+        str
+            Several lines.
+        """
         lines = [f"{self.status}: {len(self.errors)} error(s), {len(self.findings) - len(self.errors)} other finding(s), {len(self.checks)} check(s)"]
         width = max((len(name) for name in self.checks), default=0)
         lines += [f"  {name:<{width}}  {status}" for name, status in self.checks.items()]

@@ -29,7 +29,9 @@ __all__ = ["check_causal", "check_splitter", "leakage_checks", "make_bars", "par
 
 
 def make_bars(n_bars=1200, n_symbols=1, *, random_state=0):
-    """Random bars for experiments: a geometric random walk with changing volatility, valid highs and lows.
+    """Random bars for experiments.
+
+    A geometric random walk with changing volatility, with valid highs and lows.
 
     Parameters
     ----------
@@ -38,6 +40,7 @@ def make_bars(n_bars=1200, n_symbols=1, *, random_state=0):
     n_symbols : int, default=1
         More than one gives a panel whose symbols start at different times.
     random_state : int, default=0
+        Seed.
 
     Returns
     -------
@@ -165,12 +168,13 @@ def check_splitter(cv, X=None, y=None, *, label_end_times=None, horizon=5):
 def check_causal(transformer, bars=None, y=None, *, horizon=None):
     """Hold a transformer, labeler, pipeline or function of bars to the past.
 
-    The future is replaced by noise, shuffled and cut off at several cuts, history handle included; outputs up to the cut must
-    not move. A labeler is held to the end of its labels instead.
+    The future is replaced by noise, shuffled and cut off at several cuts, history handle included;
+    outputs up to the cut must not move. A labeler is held to the end of its labels instead.
 
     Parameters
     ----------
     transformer : transformer, labeler, classifier or function
+        Object to check; cloned.
     bars : DataFrame, ndarray or list, optional
         Default made-up bars, one instrument and a panel.
     y : array-like, optional
@@ -225,7 +229,17 @@ def _check_horizon(cv, horizon):
 
 
 def leakage_checks(estimator):
-    """The checks that apply to an object, as (name, function) pairs; each function takes the object.
+    """The checks that apply to an object.
+
+    Parameters
+    ----------
+    estimator : splitter, transformer, labeler, classifier or function
+        What is to be checked.
+
+    Returns
+    -------
+    list of (str, callable)
+        Names and functions; each function takes the object.
 
     Examples
     --------
@@ -246,15 +260,19 @@ def leakage_checks(estimator):
 
 
 def parametrize_with_leakage_checks(estimators):
-    """Decorate a pytest function ``(estimator, check)`` so that it runs every leakage check on every object.
+    """Run every leakage check on every object, as a pytest decorator.
+
+    For a test function ``(estimator, check)``.
 
     Parameters
     ----------
     estimators : list of splitters, transformers, labelers or functions
+        Objects to check.
 
     Returns
     -------
-    decorator
+    decorator : callable
+        Of pytest; for functions of ``(estimator, check)``.
 
     Examples
     --------

@@ -81,11 +81,15 @@ class LeakageValidator(BaseEstimator):
     # -- the parts ------------------------------------------------------------------------------------------------------------
 
     def check_split(self, cv, X, y=None, label_end_times=None, *, groups=None):
-        """Hold folds to time: order, overlap of label spans, embargo, shared times, copies across the cut, selection by later labels.
+        """Check folds against time.
+
+        Order, overlap of label spans, embargo, shared times, duplicates on both sides of a split,
+        and rows selected by labels known later.
 
         Parameters
         ----------
         cv : splitter, int, or iterable of (train, test) index pairs
+            Folds to check.
         X : DataFrame or array-like of length n
             Indexed by time or (symbol, time); else the row order is time.
         y : array-like of length n, optional
@@ -98,9 +102,10 @@ class LeakageValidator(BaseEstimator):
         Returns
         -------
         LeakageReport
-            Codes ``shared_rows shared_time overlap order embargo duplicate_rows selection shared_group`` and what could not be
-            checked. Training rows after tested ones are an error when nothing separates them, and a note when they are purged
-            and embargoed, as in combinatorial designs; plain folds over overlapping labels fail for the overlap.
+            Codes ``shared_rows shared_time overlap order embargo duplicate_rows selection
+            shared_group`` and what could not be checked. Training rows after tested ones are an
+            error when nothing separates them, and a note when they are purged and embargoed, as in
+            combinatorial designs; plain folds over overlapping labels fail for the overlap.
 
         Raises
         ------
@@ -120,15 +125,18 @@ class LeakageValidator(BaseEstimator):
         return check_split(cv, X, one_output(y), label_end_times, groups=groups, horizon=self.horizon, embargo_bars=self.embargo_bars, rng=rng)
 
     def check_causality(self, transformer, bars, y=None, *, horizon=None):
-        """Destroy the future and see whether the past moves.
+        """Perturb the future and see whether the past moves.
 
-        The transformer is fitted on the rows before a cut and applied to the true rows and to rows whose future was replaced by
-        noise, shuffled, or cut off (the history handle alike), at several cuts.
+        The transformer is fitted on the rows before a cut and applied to the true rows and to rows
+        whose future was replaced by noise, shuffled, or cut off (the history handle alike), at
+        several cuts.
 
         Parameters
         ----------
         transformer : transformer, pipeline, labeler, encoder, classifier, or function of rows
+            Cloned before it is fitted.
         bars : DataFrame, Series, ndarray or list
+            Rows in order of time.
         y : array-like, optional
             For transformers that learn from labels, and for classifiers.
         horizon : int, optional
@@ -137,8 +145,9 @@ class LeakageValidator(BaseEstimator):
         Returns
         -------
         LeakageReport
-            A ``look_ahead`` finding names the step, the output column, the first row that changed and the input column it came
-            through; ``label_horizon`` and ``premature_label`` are for labels.
+            A ``look_ahead`` finding names the step, the output column, the first row that changed
+            and the input column it came through; ``label_horizon`` and ``premature_label`` are for
+            labels.
 
         Examples
         --------
@@ -152,13 +161,18 @@ class LeakageValidator(BaseEstimator):
         return self._counted(lambda: check_causality(transformer, bars, y, horizon=horizon, seed=self.random_state, budget=self._budget))
 
     def check_warmup(self, transformer, bars, y=None):
-        """Give ever less history and see whether the last value moves: recursive features differ live and in history.
+        """Shorten the history and see whether the last value moves.
+
+        Recursive features differ between live use and a long history.
 
         Parameters
         ----------
         transformer : transformer, pipeline or function of rows
+            Cloned before it is fitted.
         bars : DataFrame, Series or ndarray
+            Rows in order of time.
         y : array-like, optional
+            For transformers that learn from labels.
 
         Returns
         -------
@@ -177,7 +191,9 @@ class LeakageValidator(BaseEstimator):
         return check_warmup(transformer, bars, y, seed=self.random_state)
 
     def inspect(self, estimator):
-        """Walk every parameter for splits that ignore time: early stopping, out-of-bag scores, inner cv, encoders, nets, samplers.
+        """Find parameters whose splits ignore time.
+
+        Early stopping, out-of-bag scores, inner cross-validation, encoders, nets and samplers.
 
         Parameters
         ----------
@@ -187,6 +203,7 @@ class LeakageValidator(BaseEstimator):
         Returns
         -------
         LeakageReport
+            One finding per parameter, with its fix.
         """
         self._validate_params()
         return inspect_estimator(estimator, horizon=self.horizon)
@@ -197,16 +214,19 @@ class LeakageValidator(BaseEstimator):
         Parameters
         ----------
         estimator : estimator
+            Not changed.
         cv : splitter
-            Ordered and purged, for the inner splits. Give it a ``horizon`` (or set the validator's): meta-estimators pass no
-            label spans on. Cross-fitting steps (stacking, target encoding) need every row tested once: they get
-            ``CombinatorialPurgedCV`` with the same horizon and embargo.
+            Ordered and purged, for the inner splits. Give it a ``horizon`` (or set the
+            validator's): meta-estimators pass no label spans on. Cross-fitting steps (stacking,
+            target encoding) need every row tested once: they get ``CombinatorialPurgedCV`` with the
+            same horizon and embargo.
 
         Returns
         -------
         estimator
-            Unfitted; ``inspect`` passes it. Where no parameter takes a splitter (early stopping of boosting and of
-            scikit-learn's nets, out-of-bag scores), the inner validation is switched off.
+            Unfitted; ``inspect`` passes it. Where no parameter takes a splitter (early stopping of
+            boosting and of scikit-learn's nets, out-of-bag scores), the inner validation is
+            switched off.
 
         Raises
         ------
@@ -227,24 +247,27 @@ class LeakageValidator(BaseEstimator):
     def check_feature_leakage(self, train, val, y_train=None, y_val=None):
         """Screen training and validation features for figures no honest column shows.
 
-        Statistics that are round over both sets together (fitted on all rows), copies and made-up rows, order, and, with
-        labels, columns that alone predict too well for their causal lag; which columns tell the sets apart.
+        Statistics that are round over both sets together (fitted on all rows), copies and made-up
+        rows, order, and, with labels, columns that alone predict too well for their causal lag;
+        which columns tell the sets apart.
 
         Parameters
         ----------
         train, val : DataFrame or 2-D array
             Same columns, rows in order of time.
         y_train, y_val : array-like, optional
+            Labels of the rows.
 
         Returns
         -------
         LeakageReport
+            Findings name columns.
         """
         self._validate_params()
         return check_feature_leakage(train, val, y_train, y_val)
 
     def check_label_leakage(self, labels, warmup_length=0, *, horizon=None, bars=None):
-        """Check that labels are unknown exactly where they must be, and reach no further than they say.
+        """Check that labels are unknown where they must be, and reach no further than they say.
 
         Parameters
         ----------
@@ -260,23 +283,28 @@ class LeakageValidator(BaseEstimator):
         Returns
         -------
         LeakageReport
+            Findings name rows.
         """
         self._validate_params()
         horizon = self.horizon if horizon is None and "label_horizon" not in getattr(labels, "attrs", {}) else horizon
         return check_label_leakage(labels, warmup_length, horizon=horizon, bars=bars)
 
     def check_shuffled_labels(self, estimator, X, y, cv, label_end_times=None):
-        """Score the estimator on labels that were rotated in time: whatever it then finds came through the folds.
+        """Score the estimator on labels that were rotated in time.
+
+        Whatever it then finds came through the folds.
 
         Parameters
         ----------
         estimator : classifier
+            Cloned for every fit.
         X, y, cv, label_end_times
             As in ``audit``.
 
         Returns
         -------
         LeakageReport
+            A finding when the score beats chance.
         """
         self._validate_params()
         return self._counted(lambda: check_shuffled_labels(estimator, X, y, cv, label_end_times, reach=self.horizon, seed=self.random_state, budget=self._budget))
@@ -292,18 +320,22 @@ class LeakageValidator(BaseEstimator):
         return replace(report, experiments={"budget": self.budget, **counts})
 
     def price_tag(self, estimator, X, y, *, label_end_times=None, cv=None, scoring=None, n_splits=5):
-        """The score under shuffled, ordered, purged, combinatorial and nested validation, in one table.
+        """The score under shuffled, ordered, purged, combinatorial and nested validation.
 
         Parameters
         ----------
         estimator : classifier or regressor
-        X, y : rows and labels in order of time
-        label_end_times : array-like, optional
+            Cloned for every fit.
+        X, y : array-like or DataFrame of length n, array-like of shape (n,)
+            Rows as the estimator takes them.
+        label_end_times : array-like of shape (n,), optional
+            When each label was known.
         cv : splitter, optional
             In place of the purged walk-forward.
         scoring : str or callable, optional
             Default the estimator's own score.
         n_splits : int, default=5
+            Folds of every way of validating.
 
         Returns
         -------
@@ -328,17 +360,19 @@ class LeakageValidator(BaseEstimator):
         X : DataFrame or array-like of length n
             Bars or features, indexed by time or (symbol, time).
         y : array-like of length n
-            Labels. Of several outputs the folds, the columns and the predictions are audited, the labels themselves are not: the
-            report says ``multi_output`` and is INCONCLUSIVE.
+            Labels. Of several outputs the folds, the columns and the predictions are audited, the
+            labels themselves are not: the report says ``multi_output`` and is INCONCLUSIVE.
         cv : splitter, int, or iterable of index pairs
+            Folds to check.
         label_end_times : array-like of length n, optional
             Time at which each label was known.
 
         Returns
         -------
         LeakageReport
-            ``status`` FAIL when a leak was found, INCONCLUSIVE when something could not be checked, else PASS. A search that was
-            fitted before and has seen these rows is ``tuned_outside_folds``, with the price of its own score.
+            ``status`` FAIL when a leak was found, INCONCLUSIVE when something could not be checked,
+            else PASS. A search that was fitted before and has seen these rows is
+            ``tuned_outside_folds``, with the price of its own score.
 
         Raises
         ------

@@ -33,7 +33,9 @@ def _native_bfloat16():
 def choose_precision(mixed_precision, device, batch_size):
     """The autocast dtype, or None for float32.
 
-    ``True`` is bfloat16, save on a CUDA device without it (float16). ``"auto"`` is the same on CUDA; on a CPU it is bfloat16 only
+    ``True`` is bfloat16, save on a CUDA device without it (float16). ``"auto"`` is float32 on CUDA:
+    on one H100 bfloat16 took 1.02 to 1.38 times as long in 13 of 15 sizes (five nets, batches of
+    64, 512 and 4,096) and gained at most a sixth in the other two. On a CPU it is bfloat16 only
     where the hardware multiplies it and the batch is large enough to gain by it.
     """
     if isinstance(mixed_precision, str) and mixed_precision in _DTYPES:
@@ -41,6 +43,8 @@ def choose_precision(mixed_precision, device, batch_size):
     if mixed_precision is False:
         return None
     if torch.device(device).type == "cuda":
+        if mixed_precision == "auto":
+            return None
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     if mixed_precision == "auto":
         return torch.bfloat16 if _native_bfloat16() and batch_size >= 256 else None

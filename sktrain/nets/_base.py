@@ -21,6 +21,7 @@ from ..exceptions import SktrainError, TrainingDivergedError
 from ..reproducibility import alone, draw_seed, rng_scope
 from ._batches import BatchLoader
 from ._callbacks import DropoutSchedule, GradientClip, ProgressBar, WeightDecaySchedule
+from ._device import Placed
 from ._early_stopping import EnhancedEarlyStopping
 from ._inference import Inference
 from ._inputs import InputReader
@@ -32,7 +33,9 @@ from ._updates import Updating
 __all__ = ["NetClassifier"]
 
 
-class NetClassifier(NetParams, InputReader, Updating, Inference, TrainingLoop, NeuralNetClassifier):
+class NetClassifier(
+    NetParams, InputReader, Updating, Inference, TrainingLoop, Placed, NeuralNetClassifier
+):
     """Base of the neural classifiers.
 
     A ``skorch.NeuralNetClassifier``: skorch's parameter names, callbacks and history hold. Rows are 2-D (one step, or ``lookback``
@@ -73,7 +76,8 @@ class NetClassifier(NetParams, InputReader, Updating, Inference, TrainingLoop, N
         Standardize per feature inside the network, by the mean and standard deviation of the training rows, or by the two
         arrays given: means, and 1 / standard deviations, one number per feature.
     mixed_precision : "auto", bool, "bfloat16" or "float16", default="auto"
-        Autocast; weights stay float32. "auto" uses it on CUDA, and on CPUs that multiply bfloat16 for batches of 256 and more.
+        Autocast; weights stay float32. "auto" uses it on CPUs that multiply bfloat16, for batches
+        of 256 and more; on CUDA, where it gains by wide networks only, say True.
     gradient_checkpointing : bool, default=False
         Recompute layers in the backward pass instead of storing what is inside them.
     calibration : "temperature" or None, default="temperature"
@@ -94,7 +98,8 @@ class NetClassifier(NetParams, InputReader, Updating, Inference, TrainingLoop, N
     iterator_train, iterator_valid : DataLoader-like class, default=BatchLoader
         Parameters as ``iterator_train__num_workers``.
     device : str, default="cpu"
-        Where to train and predict.
+        Where to train and predict; "auto" is the first CUDA card, else the CPU. A fitted net
+        follows it: ``set_params(device=...)`` moves the network at the next call.
     compile : bool, default=False
         Compile the network's forward pass for training.
     verbose : int, default=0
@@ -326,7 +331,7 @@ class NetClassifier(NetParams, InputReader, Updating, Inference, TrainingLoop, N
     def _train(self, job, *, again, update=False):
         number = getattr(self, "n_fits_", 0) + 1 if again else 0
         seed = draw_seed(self.random_state, number)
-        with alone(), rng_scope(seed):
+        with alone(), rng_scope(seed), self._on_device():
             self.n_fits_ = number
             return self._run(job, seed, again=again, update=update)
 

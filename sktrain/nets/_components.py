@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from ..exceptions import SktrainError
+from ._device import check_device
 
 __all__ = [
     "check_components", "check_criterion", "check_module", "check_order", "check_patterns",
@@ -62,21 +63,6 @@ def check_components(net):
     for name in UNCALLED:
         if getattr(type(net), name) is not getattr(NeuralNetClassifier, name):
             raise SktrainError(f"{type(net).__name__} overrides {name}, which sktrain's nets never call; see docs/nets.md for what they do.")
-
-
-def check_device(device):
-    """Refuse a device that torch does not know or this machine does not have."""
-    try:
-        kind = torch.device(device).type
-    except (RuntimeError, TypeError):
-        raise SktrainError(f"device must be a device of torch such as 'cpu' or 'cuda', got {device!r}.") from None
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise SktrainError(f"device={device!r}, but torch sees no CUDA device here. Use device='cpu'.")
-    if kind != "cpu":
-        try:
-            torch.zeros(1, device=device)
-        except (RuntimeError, AssertionError):
-            raise SktrainError(f"device={device!r} is not there: torch cannot put a tensor on it. Use device='cpu'.") from None
 
 
 def _check_criterion(criterion):

@@ -14,6 +14,7 @@ import torch
 
 from .._posterior import Posterior
 from ._batches import BatchLoader
+from ._device import exact_on
 from ._losses import FocalLoss
 from ._modules import GRUModule, LSTMModule, MLPModule, TCNModule, TransformerModule
 
@@ -67,14 +68,15 @@ class Inference:
             yield scores.clone().to(device)
             return
         batches, scaled = self._batches_of(X)
-        exact = self.full_batch_ and not training and torch.device(self.device).type == "cpu"
+        place = self._place()
+        exact = self.full_batch_ and not training and place.type != "mps"  # which has no float64
         module = double_of(self.module_) if exact else self.module_
         if module.training != training:
             module.train(training)
         whole = _of_scaled(module) if scaled else module
         for values in batches:
-            values = values.to(self.device)
-            with torch.enable_grad() if training else _no_gradients(module):
+            values = values.to(place)
+            with exact_on(place), torch.enable_grad() if training else _no_gradients(module):
                 if exact or training:
                     scores = whole(values.double() if exact else values)
                 else:

@@ -14,6 +14,7 @@ from ._batches import ClassWeightedSampler
 from ._callbacks import ProgressBar
 from ._checkpoint import TrainingCheckpoint
 from ._components import check_criterion, check_order, names_of, scores_for, told_by_name
+from ._device import resolve_device
 from ._hooks import Hooks
 from ._inference import PREDICT_ROWS
 from ._losses import FocalLoss, reduce_loss
@@ -37,7 +38,7 @@ class TrainingLoop(Hooks, MixedPrecision):
         self.stop_reason_, self.n_epochs_ = None, 0
         self._device = torch.device(self.device)
         size = len(job.train) if self.batch_size == -1 else self.batch_size
-        small = len(job.train) <= min(size, _FULL_BATCH) and self._device.type == "cpu" and self.mixed_precision in ("auto", False)
+        small = len(job.train) <= min(size, _FULL_BATCH) and self._device.type in ("cpu", "cuda") and self.mixed_precision in ("auto", False)
         self.full_batch_ = bool(small and not again and self.class_sampling is None)
         vars(self)["_hooks"] = {}
         statistics = self._statistics(job) if not again else None
@@ -183,7 +184,7 @@ class TrainingLoop(Hooks, MixedPrecision):
             check_order(params)
         if params.get("batch_size") == -1:
             params["batch_size"] = len(dataset)
-        params.setdefault("pin_memory", torch.device(self.device).type == "cuda")
+        params.setdefault("pin_memory", resolve_device(self.device).type == "cuda")
         name = "iterator_train" if training else "iterator_valid"
         with told_by_name(self, name):
             return getattr(self, name)(dataset, **params)

@@ -137,7 +137,7 @@ class DiskCache:
 
     def __len__(self):
         with self._open() as connection:
-            return connection.execute("SELECT count(*) FROM vectors").fetchone()[0]
+            return connection.execute("SELECT count(*) FROM vectors")[0][0]
 
     def _open(self):
         return _Connection(self._path)
@@ -148,7 +148,7 @@ class DiskCache:
         connection.execute("CREATE TABLE IF NOT EXISTS space (name TEXT PRIMARY KEY, width INTEGER)")
         connection.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB, checksum INTEGER) WITHOUT ROWID")
         connection.execute("INSERT INTO space SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM space)", (self._space, self._width))
-        owner = connection.execute("SELECT name, width FROM space").fetchall()
+        owner = connection.execute("SELECT name, width FROM space")
         connection.execute("COMMIT")
         if len(owner) != 1 or not isinstance(owner[0][0], str):
             raise CorruptFileError(f"{str(self._path)!r} is damaged. Delete the file or give another cache_dir.")
@@ -178,8 +178,9 @@ class _Connection:
         return self
 
     def execute(self, *statement):
+        """The rows of a statement: damage may show only while they are read."""
         try:
-            return self._connection.execute(*statement)
+            return self._connection.execute(*statement).fetchall()
         except sqlite3.Error as error:
             raise self._named(error) from error
 

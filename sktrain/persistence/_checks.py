@@ -8,6 +8,7 @@ support vector machines and of nearest neighbours are trusted in the same way.
 import numpy as np
 
 from ..exceptions import CorruptFileError
+from ._walk import reached
 
 __all__ = ["check_tree_state", "checked"]
 
@@ -73,7 +74,8 @@ def _check_links(left, right, inner, depth):
 
 def checked(root):
     """``root``, after everything in it that compiled code would trust was looked at."""
-    for value, kind in _parts(root):
+    for part in reached(root, lambda one: vars(one).values()):
+        value, kind = vars(part), type(part).__name__
         for name, check in _CHECKS.items():
             if name in value:
                 check(value)
@@ -83,25 +85,6 @@ def checked(root):
         few = jobs is None or (type(jobs) is int and abs(jobs) <= _MOST_JOBS)
         _require(few, f"an estimator with n_jobs={jobs!r}")
     return root
-
-
-def _parts(root):
-    """The attributes and the class of every object in ``root``."""
-    seen, waiting = set(), [root]
-    while waiting:
-        value = waiting.pop()
-        if id(value) in seen or isinstance(value, (str, bytes, int, float, type, type(None))):
-            continue
-        seen.add(id(value))
-        if isinstance(value, dict):
-            waiting.extend(value.values())
-        elif isinstance(value, (list, tuple, set, frozenset)):
-            waiting.extend(value)
-        elif isinstance(value, np.ndarray):
-            waiting.extend(value.ravel().tolist() if value.dtype.kind == "O" else ())
-        elif hasattr(value, "__dict__"):
-            yield vars(value), type(value).__name__
-            waiting.extend(vars(value).values())
 
 
 def _width(own):

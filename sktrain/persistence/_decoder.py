@@ -273,12 +273,14 @@ class ValueDecoder(Decoder):
 
 
 def _later_parameters(cls, state):
-    """Parameters that a class of ours got after the file was written, at their defaults: these do what it did before."""
+    """Parameters that a class of ours got after the file was written, at their defaults: these do
+    what it did before."""
     plain = issubclass(cls, BaseEstimator) and cls.get_params is BaseEstimator.get_params
     if not plain or not cls.__module__.startswith("sktrain."):
         return {}
     names = cls._get_param_names()
-    return {name: value for name, value in defaults(cls).items() if name in names and name not in state}
+    known = defaults(cls).items()
+    return {name: value for name, value in known if name in names and name not in state}
 
 
 def _named(key):

@@ -20,10 +20,10 @@ __all__ = ["SCORERS", "TAG", "Encoder", "defaults"]
 
 TAG = "!"
 SCORERS = ("_PassthroughScorer", "_Scorer")
-_LEFT = {  # what belongs to a machine or a run, and is set to its default in the file, which says so
+_LEFT = {  # what belongs to a machine or a run: at its default in the file, which says so
     "sktrain.search.OptunaSearchCV": ("study_", "storage"),
 }
-_SPARED = {  # what is left out, and said to be, only when a file cannot hold it: no prediction needs it
+_SPARED = {  # left out, and said to be, only when a file cannot hold it: no prediction needs it
     "sktrain.search.OptunaSearchCV": (
         "callbacks",
         "cv",

@@ -101,7 +101,8 @@ def dtypes_of(*sources):
 
 
 def horizon_of(estimator):
-    """What a label looks ahead (bars, or a length of time as text), as the last step or a part of it was told; else None."""
+    """What a label looks ahead (bars, or a length of time as text), as the last step or a part of it
+    was told; else None."""
     own = getattr(estimator, "horizon", None)
     if own is not None:
         return shown_span(as_span("horizon", own, minimum=0))
@@ -113,7 +114,8 @@ def horizon_of(estimator):
     parts += members if isinstance(members, list) else []
     names = ("best_estimator_", "estimator_", "estimator")
     parts += [getattr(estimator, name) for name in names if hasattr(estimator, name)]
-    parts += [part[1] for part in getattr(estimator, "estimators", None) or () if isinstance(part, tuple)]
+    listed = getattr(estimator, "estimators", None) or ()
+    parts += [part[1] for part in listed if isinstance(part, tuple)]
     said = (horizon_of(part) for part in parts if part is not None and not isinstance(part, str))
     return next((found for found in said if found is not None), None)
 

@@ -108,7 +108,8 @@ def save(
     --------
     >>> from sklearn.linear_model import LogisticRegression
     >>> from sktrain import load, save
-    >>> path = save(LogisticRegression().fit([[0], [1]], [0, 1]), getfixture("tmp_path") / "model.sktrain")
+    >>> model = LogisticRegression().fit([[0], [1]], [0, 1])
+    >>> path = save(model, getfixture("tmp_path") / "model.sktrain")
     >>> load(path).predict([[2]])
     array([1])
     """
@@ -117,8 +118,8 @@ def save(
         raise SktrainError(f"label_horizon must be an integer >= 0 or None, got {label_horizon!r}.")
     if not _is_estimator(estimator):
         raise PersistenceError(
-            f"save takes an estimator, got {type(estimator).__name__} {_short(estimator)}. Keep plain "
-            "values in scores=, or as JSON."
+            f"save takes an estimator, got {type(estimator).__name__} {_short(estimator)}. Keep "
+            "plain values in scores=, or as JSON."
         )
     encoder = Encoder(optimizer)
     tree = encoder.encode(estimator)
@@ -354,8 +355,8 @@ def _replay(estimator, probe, changed, path):
     why = _probes.replayable(estimator, probe["X"])
     if why is not None:
         warnings.warn(
-            f"The probe rows of {os.fspath(path)!r} were not replayed: {why}. Predict rows that you "
-            "know, or say replay=False.",
+            f"The probe rows of {os.fspath(path)!r} were not replayed: {why}. Predict rows that "
+            "you know, or say replay=False.",
             NotReplayedWarning,
             stacklevel=3,
         )
@@ -364,11 +365,13 @@ def _replay(estimator, probe, changed, path):
         got = _probes.predict(estimator, probe["X"])
     except Exception as error:
         raise CorruptFileError(
-            f"{os.fspath(path)!r} opened, but cannot predict its probe rows ({_said(changed)}): {error}"
+            f"{os.fspath(path)!r} opened, but cannot predict its probe rows ({_said(changed)}): "
+            f"{error}"
         ) from error
     if not _probes.same(got, np.asarray(probe["expected"])):
         raise CorruptFileError(
-            f"{os.fspath(path)!r} predicts its probe rows differently here ({_said(changed)}). Save it again."
+            f"{os.fspath(path)!r} predicts its probe rows differently here ({_said(changed)}). Save "
+            "it again."
         )
     return True
 
@@ -427,7 +430,8 @@ def _unpack(path, key, max_bytes):
             else "altered, truncated or signed with another key"
         )
         raise CorruptFileError(
-            f"{shown} is {what}: its checksum does not fit. (A file saved with a key needs load(path, key=...).)"
+            f"{shown} is {what}: its checksum does not fit. (A file saved with a key needs "
+            "load(path, key=...).)"
         )
     limit = min(_FLOOR + _MULTIPLE * len(data), _LARGEST) if max_bytes is None else max_bytes
     budget = Budget(limit)
@@ -449,14 +453,15 @@ def _read(data, shown, budget):
             plain = one.compress_type == zipfile.ZIP_STORED and one.file_size == one.compress_size
             if not plain or "/" in one.filename or "\\" in one.filename:
                 raise CorruptFileError(
-                    f"{shown}: member {one.filename!r} is compressed or has a path; this library writes neither."
+                    f"{shown}: member {one.filename!r} is compressed or has a path; this library "
+                    "writes neither."
                 )
         budget.spend(_PER_BYTE * file.getinfo("manifest.json").file_size)
         manifest = json.loads(file.read("manifest.json"))
         if manifest["format"] not in _READS or type(manifest["format"]) is not int:
             raise PersistenceError(
-                f"{shown} has format {manifest['format']!r}, this sktrain reads {FORMAT}. Install a "
-                "newer sktrain to open it."
+                f"{shown} has format {manifest['format']!r}, this sktrain reads {FORMAT}. Install "
+                "a newer sktrain to open it."
             )
         listing = manifest["members"]
         if set(listing) != set(names) - {"manifest.json"}:

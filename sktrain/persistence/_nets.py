@@ -142,16 +142,17 @@ def _check_module(net, where):
 
     if prune.is_pruned(net.module_) or parametrize.is_parametrized(net.module_):
         raise PersistenceError(
-            f"{where} has live pruning masks or parametrizations, which a .sktrain file cannot hold. "
-            "Make them permanent first: torch.nn.utils.prune.remove, parametrize.remove_parametrizations, "
-            "or prune with sktrain.ModelPruner, which leaves none."
+            f"{where} has live pruning masks or parametrizations, which a .sktrain file cannot "
+            "hold. Make them permanent first: torch.nn.utils.prune.remove, "
+            "parametrize.remove_parametrizations, or prune with sktrain.ModelPruner, which leaves "
+            "none."
         )
     with torch.device("meta"):
         fresh = net._component("module")(**net.get_params_for("module"))
     if _shapes(fresh) != _shapes(net.module_):
         raise PersistenceError(
-            f"{where} has a network that differs from the one its parameters make, so a .sktrain file "
-            "cannot rebuild it. Use joblib.dump."
+            f"{where} has a network that differs from the one its parameters make, so a .sktrain "
+            "file cannot rebuild it. Use joblib.dump."
         )
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from sklearn.pipeline import FeatureUnion, Pipeline
 
 from . import _nets
+from ._walk import reached
 
 __all__ = ["last_step", "predict", "remembered", "replayable", "same", "tried"]
 
@@ -23,21 +24,25 @@ _MOST_ROWS, _MOST_VALUES = 4096, 2**20  # of probe rows that are replayed
 _LONGEST = 10_000  # steps, windows and sizes of an estimator that is replayed
 _OURS = {
     "BarFeatures", "CompressedClassifier", "DriftDetector", "DriftGuard", "OptunaSearchCV",
-    "PooledClassifier", "QuantizedClassifier", "RegimeDetector", "ResampledClassifier", "SlidingWindow",
-    "GRUClassifier", "LSTMClassifier", "MLPNetClassifier", "TCNClassifier", "TransformerClassifier",
+    "PooledClassifier", "QuantizedClassifier", "RegimeDetector", "ResampledClassifier",
+    "SlidingWindow", "GRUClassifier", "LSTMClassifier", "MLPNetClassifier", "TCNClassifier",
+    "TransformerClassifier",
 }  # fmt: skip
-_THEIRS = {  # of scikit-learn: answers that take arithmetic on the given rows, and memory in proportion
-    "AdaBoostClassifier", "BaggingClassifier", "BernoulliNB", "CalibratedClassifierCV", "_CalibratedClassifier",
-    "DecisionTreeClassifier", "DecisionTreeRegressor", "DummyClassifier", "DummyRegressor", "ElasticNet",
-    "ExtraTreeClassifier", "ExtraTreesClassifier", "FrozenEstimator", "GaussianNB", "GradientBoostingClassifier",
-    "HistGradientBoostingClassifier", "IsotonicRegression", "KNeighborsClassifier", "LabelEncoder", "Lasso",
-    "LinearDiscriminantAnalysis", "LinearRegression", "LinearSVC", "LogisticRegression", "LogisticRegressionCV",
-    "MLPClassifier", "MaxAbsScaler", "MinMaxScaler", "MissingIndicator", "Normalizer", "OneVsOneClassifier",
-    "OneVsRestClassifier", "PCA", "PassiveAggressiveClassifier", "Perceptron", "Pipeline", "PowerTransformer",
-    "QuadraticDiscriminantAnalysis", "QuantileTransformer", "RandomForestClassifier", "Ridge", "RidgeClassifier",
-    "RobustScaler", "SGDClassifier", "SVC", "NuSVC", "SelectKBest", "SelectPercentile", "SelectFromModel",
-    "SimpleImputer", "StackingClassifier", "StandardScaler", "TunedThresholdClassifierCV",
-    "FixedThresholdClassifier", "VarianceThreshold", "VotingClassifier", "GridSearchCV", "RandomizedSearchCV",
+_THEIRS = {  # of scikit-learn: arithmetic on the given rows, memory in proportion
+    "AdaBoostClassifier", "BaggingClassifier", "BernoulliNB", "CalibratedClassifierCV",
+    "_CalibratedClassifier", "DecisionTreeClassifier", "DecisionTreeRegressor", "DummyClassifier",
+    "DummyRegressor", "ElasticNet", "ExtraTreeClassifier", "ExtraTreesClassifier",
+    "FrozenEstimator", "GaussianNB", "GradientBoostingClassifier",
+    "HistGradientBoostingClassifier", "IsotonicRegression", "KNeighborsClassifier",
+    "LabelEncoder", "Lasso", "LinearDiscriminantAnalysis", "LinearRegression", "LinearSVC",
+    "LogisticRegression", "LogisticRegressionCV", "MLPClassifier", "MaxAbsScaler", "MinMaxScaler",
+    "MissingIndicator", "Normalizer", "OneVsOneClassifier", "OneVsRestClassifier", "PCA",
+    "PassiveAggressiveClassifier", "Perceptron", "Pipeline", "PowerTransformer",
+    "QuadraticDiscriminantAnalysis", "QuantileTransformer", "RandomForestClassifier", "Ridge",
+    "RidgeClassifier", "RobustScaler", "SGDClassifier", "SVC", "NuSVC", "SelectKBest",
+    "SelectPercentile", "SelectFromModel", "SimpleImputer", "StackingClassifier",
+    "StandardScaler", "TunedThresholdClassifierCV", "FixedThresholdClassifier",
+    "VarianceThreshold", "VotingClassifier", "GridSearchCV", "RandomizedSearchCV",
     "_SigmoidCalibration", "LabelBinarizer", "_BinMapper",
 }  # fmt: skip
 
@@ -86,23 +91,14 @@ def _is_long(value):
 def _estimators(root):
     """Every estimator that may take part in a prediction of ``root``; mere recipes are not fitted
     and do not."""
-    seen, waiting = set(), [root]
-    while waiting:
-        value = waiting.pop()
-        if id(value) in seen or isinstance(value, (str, bytes, int, float, type, type(None))):
-            continue
-        seen.add(id(value))
-        if isinstance(value, dict):
-            waiting.extend(value.values())
-        elif isinstance(value, (list, tuple)):
-            waiting.extend(value)
-        elif isinstance(value, np.ndarray):
-            waiting.extend(value.ravel().tolist() if value.dtype.kind == "O" else ())
-        elif hasattr(value, "get_params"):
-            yield value
-            own, acting = vars(value), _ACTING.get(type(value).__name__)
-            names = own if acting is None else acting
-            waiting.extend(own.get(name) for name in names if not _is_recipe(value, name))
+    return (one for one in reached(root, _acting) if hasattr(one, "get_params"))
+
+
+def _acting(value):
+    """What of an object predicts; what is no estimator may hold some."""
+    own, names = vars(value), _ACTING.get(type(value).__name__)
+    names = own if names is None else names
+    return [own.get(name) for name in names if not _is_recipe(value, name)]
 
 
 def _is_recipe(owner, name):

@@ -138,7 +138,9 @@ VALUES = _table(
         ),
     }
 )
-RECORDS = re.compile(r"sktrain\.(_last_block|drift|evaluation|features|labels|nets|search|splits)(\._\w+)?")
+RECORDS = re.compile(
+    r"sktrain\.(_last_block|drift|evaluation|features|labels|nets|search|splits)(\._\w+)?"
+)
 _ESTIMATORS_ARE = ("fit", "get_params", "forward", "__reduce__", "__del__")
 
 

@@ -71,7 +71,8 @@ def rebuild(data, member, budget):
         foreign = tree.get_unsafe_set() - _TRUSTED
         if foreign:
             raise CorruptFileError(
-                f"member {member} holds {', '.join(sorted(foreign))}, which is not on the trusted list."
+                f"member {member} holds {', '.join(sorted(foreign))}, which is not on the trusted "
+                "list."
             )
         audit_tree(tree, trusted=sorted(_TRUSTED))
         for node in _nodes(tree):

@@ -52,8 +52,11 @@ class WalkForwardDisplay:
         Parameters
         ----------
         cv : splitter
+            Folds to show.
         X : DataFrame or array of n rows
+            Rows, indexed by time or (symbol, time).
         y : array-like of shape (n,), optional
+            Labels; handed to ``cv.split``.
         groups, label_end_times : array-like of shape (n,), optional
             Handed to ``cv.split``.
         regimes : Series, optional
@@ -90,6 +93,7 @@ class WalkForwardDisplay:
         Returns
         -------
         self
+            The display, with ``ax_`` and ``figure_``.
         """
         rows = 1 if self.close is None else 2
         grid = grid_of_axes(ax, rows, "WalkForwardDisplay")
@@ -157,7 +161,22 @@ class RegimeDisplay:
 
     @classmethod
     def from_bars(cls, bars, *, detector=None, symbol=None):
-        """Detect the regimes of ``bars`` (thresholds learned from them by default) and keep one symbol's."""
+        """Detect the regimes of ``bars`` and keep those of one instrument.
+
+        Parameters
+        ----------
+        bars : DataFrame of bars
+            ``open high low close volume``, indexed by time or (symbol, time).
+        detector : RegimeDetector, optional
+            Default one that learns its thresholds from ``bars``.
+        symbol : hashable, optional
+            Instrument of a panel to keep; default the first.
+
+        Returns
+        -------
+        RegimeDisplay
+            Not drawn yet.
+        """
         from ..features import RegimeDetector
 
         detector = RegimeDetector(volatility_threshold="auto", trend_threshold="auto") if detector is None else detector
@@ -168,7 +187,18 @@ class RegimeDisplay:
         return cls(close, regimes)
 
     def plot(self, ax=None):
-        """Draw; returns self."""
+        """Draw the price over the shaded regimes.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, optional
+            Where to draw; default a new figure.
+
+        Returns
+        -------
+        self
+            The display, with ``ax_`` and ``figure_``.
+        """
         ax = axes(ax, "RegimeDisplay")
         _draw_price(ax, self.close, self.regimes)
         self.ax_, self.figure_ = ax, ax.figure
@@ -205,14 +235,40 @@ class LabelDisplay:
 
     @classmethod
     def from_bars(cls, bars, labeler, *, symbol=None):
-        """Label ``bars`` and keep one symbol's."""
+        """Label ``bars`` and keep the labels of one instrument.
+
+        Parameters
+        ----------
+        bars : DataFrame of bars
+            ``open high low close volume``, indexed by time or (symbol, time).
+        labeler : labeler
+            Fitted on ``bars`` where it has ``fit``.
+        symbol : hashable, optional
+            Instrument of a panel to keep; default the first.
+
+        Returns
+        -------
+        LabelDisplay
+            Not drawn yet.
+        """
         labels = labeler.fit(bars).transform(bars) if hasattr(labeler, "fit") else labeler.transform(bars)
         if isinstance(bars.index, pd.MultiIndex):
             labels = labels.xs(bars.index[0][0] if symbol is None else symbol, level=0)
         return cls(_close(bars, symbol), labels)
 
     def plot(self, ax=None):
-        """Draw; ``ax`` is one axis for the price and one for the shares. Returns self."""
+        """Draw the labelled price above the shares of the classes.
+
+        Parameters
+        ----------
+        ax : sequence of two matplotlib axes, optional
+            One for the price and one for the shares; default a new figure.
+
+        Returns
+        -------
+        self
+            The display, with ``ax_`` and ``figure_``.
+        """
         price, share = grid_of_axes(ax, 2, "LabelDisplay")
         _draw_price(price, self.close)
         for code, colour, marker in ((0, PALETTE["other"], "v"), (2, PALETTE["line"], "^")):

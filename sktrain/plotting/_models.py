@@ -31,7 +31,20 @@ class LearningCurveDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, name="net"):
-        """Read the history of a fitted net, of the last step of a pipeline, or of every net of a voting ensemble."""
+        """Read the history of a fitted net, or of every net of an ensemble.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted net, a pipeline that ends in one, or a voting ensemble of nets.
+        name : str, default="net"
+            Label of a single net.
+
+        Returns
+        -------
+        LearningCurveDisplay
+            Not drawn yet.
+        """
         net = estimator[-1] if hasattr(estimator, "steps") else estimator
         nets = dict(getattr(net, "named_estimators_", {})) or {name: net}
         curves, best = {}, {}
@@ -48,7 +61,18 @@ class LearningCurveDisplay:
         return cls(curves, best)
 
     def plot(self, ax=None):
-        """Draw; returns self."""
+        """Draw training and validation loss by epoch.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, optional
+            Where to draw; default a new figure.
+
+        Returns
+        -------
+        self
+            The display, with ``ax_`` and ``figure_``.
+        """
         ax = axes(ax, "LearningCurveDisplay")
         for number, (name, curve) in enumerate(self.curves.items()):
             colour = f"C{number}"
@@ -97,7 +121,22 @@ class DriftDisplay:
 
     @classmethod
     def from_reports(cls, reports, *, threshold=0.1, index=None):
-        """Collect one report, or a sequence of them over time."""
+        """Collect one report, or a sequence of them over time.
+
+        Parameters
+        ----------
+        reports : DriftReport or iterable of DriftReport
+            One check, or several over time.
+        threshold : float, default=0.1
+            Population stability index that counts as drift.
+        index : array-like, optional
+            Time of each check; default their numbers.
+
+        Returns
+        -------
+        DriftDisplay
+            Not drawn yet.
+        """
         reports = [reports] if hasattr(reports, "per_feature") else list(reports)
         if not reports:
             raise ValueError("reports is empty: nothing to draw.")
@@ -106,7 +145,18 @@ class DriftDisplay:
         return cls(psi, threshold, reports[-1])
 
     def plot(self, ax=None):
-        """Draw bars for one check, a heat map for several; returns self."""
+        """Draw bars for one check, a heat map for several.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, optional
+            Where to draw; default a new figure.
+
+        Returns
+        -------
+        self
+            The display, with ``ax_`` and ``figure_``.
+        """
         many = len(self.psi) > 1
         ax = axes(ax, "DriftDisplay", figsize=(9, 0.22 * self.psi.shape[1] + 1.5))
         if many:
@@ -153,7 +203,18 @@ class SearchDisplay:
 
     @classmethod
     def from_estimator(cls, search):
-        """Read a fitted search."""
+        """Read the trials of a fitted search.
+
+        Parameters
+        ----------
+        search : OptunaSearchCV or other fitted search
+            With ``cv_results_``.
+
+        Returns
+        -------
+        SearchDisplay
+            Not drawn yet.
+        """
         results = search.cv_results_
         scores = results.get("mean_test_score")
         if scores is None:
@@ -162,7 +223,18 @@ class SearchDisplay:
         return cls(scores, states, getattr(getattr(search, "overfit_report_", None), "expected_luck", None))
 
     def plot(self, ax=None):
-        """Draw; returns self."""
+        """Draw the score of every trial and the best so far.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, optional
+            Where to draw; default a new figure.
+
+        Returns
+        -------
+        self
+            The display, with ``ax_`` and ``figure_``.
+        """
         ax = axes(ax, "SearchDisplay")
         number = np.arange(1, len(self.scores) + 1)
         ax.scatter(number, self.scores, s=14, color=PALETTE["line"], label="trial")
@@ -206,7 +278,19 @@ class CompressionDisplay:
 
     @classmethod
     def from_report(cls, report):
-        """Read a mapping with ``<figure>_before`` and ``<figure>_after`` entries, or with ``before`` and ``after`` mappings."""
+        """Read a comparison of a model before and after compression.
+
+        Parameters
+        ----------
+        report : CompressionReport or mapping
+            With ``before`` and ``after`` mappings, or ``<figure>_before`` and ``<figure>_after``
+            entries.
+
+        Returns
+        -------
+        CompressionDisplay
+            Not drawn yet.
+        """
         report = report if isinstance(report, dict) else dict(report)
         if "before" in report and "after" in report:
             return cls(pd.DataFrame({"before": report["before"], "after": report["after"]}).dropna())
@@ -215,7 +299,18 @@ class CompressionDisplay:
         return cls(pd.DataFrame.from_dict(rows, orient="index").apply(pd.to_numeric, errors="coerce").dropna())
 
     def plot(self, ax=None):
-        """Draw one pair of bars per figure; returns self."""
+        """Draw one pair of bars per figure.
+
+        Parameters
+        ----------
+        ax : sequence of matplotlib axes, optional
+            One per figure; default a new figure.
+
+        Returns
+        -------
+        self
+            The display, with ``ax_`` and ``figure_``.
+        """
         grid = grid_of_axes(ax, len(self.table), "CompressionDisplay", sharex=False, figsize=(9, 1.2 * len(self.table) + 0.6))
         for one, (name, row) in zip(grid, self.table.iterrows()):
             one.barh(["after", "before"], [row["after"], row["before"]], color=[PALETTE["other"], PALETTE["line"]])

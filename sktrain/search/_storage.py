@@ -265,7 +265,7 @@ class StorageLedger:
     def _trials(self):
         """Trials of ours per slot, without void claims, in the order of their numbers."""
         slots = {}
-        for trial in self._storage.get_all_trials(self._study_id, deepcopy=False):
+        for trial in self._stored():
             slot = trial.user_attrs.get("slot")
             if type(slot) is not int or slot < 0 or not (trial.state == TrialState.RUNNING or _outcome(trial)):
                 continue
@@ -274,6 +274,16 @@ class StorageLedger:
                 continue
             slots.setdefault(slot, []).append(trial)
         return slots
+
+    def _stored(self):
+        """Every trial of the study, as the storage tells them."""
+        try:
+            return self._storage.get_all_trials(self._study_id, deepcopy=False)
+        except (StorageInternalError, KeyError, TypeError, ValueError) as error:  # a damaged file
+            raise SktrainError(
+                f"The trials of the study {self.name!r} cannot be read: {type(error).__name__}: "
+                f"{error}. Use another study_name or storage."
+            ) from error
 
     def _fail(self, trial_id):
         with suppress(UpdateFinishedTrialError):

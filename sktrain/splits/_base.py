@@ -161,17 +161,23 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
     }
 
     def split(self, X, y=None, groups=None, label_end_times=None, times=None):
-        """Row numbers of every fold; everything is checked in this call, before the first fold is asked for.
+        """Row numbers of every fold.
+
+        Everything is checked in this call, before the first fold is asked for.
 
         Parameters
         ----------
         X : DataFrame or array-like of length n
-            Indexed by time or (symbol, time), rows in any order; else the row order is the order of time.
+            Indexed by time or (symbol, time), rows in any order; else the row order is the order of
+            time.
         y : array-like of length n, optional
-            Labels; rows where it is NaN are in no fold. Labels of a sktrain labeler tell when each of them is known.
-        groups : ignored, with a warning, unless the splitter says otherwise
+            Labels; rows where it is NaN are in no fold. Labels of a sktrain labeler tell when each
+            of them is known.
+        groups : array-like of length n, optional
+            Ignored, with a warning, unless the splitter says otherwise.
         label_end_times : array-like of length n, optional
-            Time at which each label was known (row numbers where rows carry no time); goes before any horizon.
+            Time at which each label was known (row numbers where rows carry no time); goes before
+            any horizon.
         times : DatetimeIndex or MultiIndex (symbol, time) of length n, optional
             When the rows are, where an estimator took the index of ``X`` away.
 
@@ -183,7 +189,8 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
         Raises
         ------
         InvalidSplitError
-            When rows, labels and times do not fit together, or the splitter's horizon is shorter than what ``y`` says.
+            When rows, labels and times do not fit together, or the splitter's horizon is shorter
+            than what ``y`` says.
         NotEnoughDataError
             When a fold cannot be filled; the message says how much is needed.
         """

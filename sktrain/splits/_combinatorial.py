@@ -60,12 +60,29 @@ class CombinatorialPurgedCV(SpanSplitter):
         self.embargo = embargo
 
     def get_n_splits(self, X=None, y=None, groups=None, label_end_times=None, times=None):
-        """Number of folds, C(n_blocks, n_test_blocks); everything given is ignored."""
+        """Number of folds, C(n_blocks, n_test_blocks).
+
+        Parameters
+        ----------
+        X, y, groups, label_end_times, times : object, optional
+            Ignored; present for scikit-learn's interface.
+
+        Returns
+        -------
+        int
+            Folds.
+        """
         self._check()
         return comb(self.n_blocks, self.n_test_blocks)
 
     def get_n_paths(self):
-        """Number of complete paths, C(n_blocks - 1, n_test_blocks - 1)."""
+        """Number of complete paths, C(n_blocks - 1, n_test_blocks - 1).
+
+        Returns
+        -------
+        int
+            Paths.
+        """
         self._check()
         return comb(self.n_blocks - 1, self.n_test_blocks - 1)
 

@@ -62,7 +62,18 @@ class TemporalSplitter(SpanSplitter):
         self.embargo = embargo
 
     def get_n_splits(self, X=None, y=None, groups=None, label_end_times=None, times=None):
-        """Always 1; everything given is ignored."""
+        """Number of folds: one.
+
+        Parameters
+        ----------
+        X, y, groups, label_end_times, times : object, optional
+            Ignored; present for scikit-learn's interface.
+
+        Returns
+        -------
+        int
+            Always 1.
+        """
         return 1
 
     def three_way(self, X, y=None, *, label_end_times=None, times=None):

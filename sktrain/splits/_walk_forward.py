@@ -94,7 +94,18 @@ class EnhancedWalkForwardCV(SpanSplitter):
         self.embargo = embargo
 
     def get_n_splits(self, X=None, y=None, groups=None, label_end_times=None, times=None):
-        """Number of folds; everything given is ignored."""
+        """Number of folds.
+
+        Parameters
+        ----------
+        X, y, groups, label_end_times, times : object, optional
+            Ignored; present for scikit-learn's interface.
+
+        Returns
+        -------
+        int
+            ``n_splits``.
+        """
         self._validate_params()
         return self.n_splits
 

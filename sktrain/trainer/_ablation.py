@@ -40,7 +40,8 @@ class Ablated:
     score : float
         Mean balanced accuracy over the folds without it.
     gain, low, high : float
-        Mean of the fold-wise difference, with the switch minus without it, and its corrected 95 % interval.
+        Mean of the fold-wise difference, with the switch minus without it, and its corrected 95 %
+        interval.
     """
 
     switch: str
@@ -53,8 +54,8 @@ class Ablated:
 def switches_on(config: EnhancedTrainingConfig) -> dict[str, EnhancedTrainingConfig]:
     """The config without each of its switches that are on, by what was turned off.
 
-    What changes the question and not the answer stays: labels, folds, blocks. So does what touches no fold: pruning and
-    quantization, which are measured where they are done.
+    What changes the question and not the answer stays: labels, folds, blocks. So does what touches
+    no fold: pruning and quantization, which are measured where they are done.
     """
     return {
         name: replace(config, **fields)

@@ -27,7 +27,8 @@ def check_features(run):
     if counts.min() < needed:
         name = counts.idxmin()
         raise NotEnoughDataError(
-            f"{name} has {counts.min()} bars, but features look back on {needed}. Give more bars of it, or leave it out of stocks."
+            f"{name} has {counts.min()} bars, but features look back on {needed}. Give more bars "
+            "of it, or leave it out of stocks."
         )
 
 
@@ -78,5 +79,6 @@ def _check_block(observed, rows, name, advice):
     if never.any():
         column = columns[int(np.argmax(never))]
         raise NotEnoughDataError(
-            f"{name} trains on {len(rows)} rows, all of them too early for the feature {column!r} to be known. {advice}"
+            f"{name} trains on {len(rows)} rows, all of them too early for the feature {column!r} "
+            f"to be known. {advice}"
         )

@@ -1,11 +1,13 @@
 """Every switch of a training run: a plain record, checked, written as JSON or TOML.
 
-Python and the command line read their defaults here. Where they differ from the original trainer's, docs/migration.md says why.
+Python and the command line read their defaults here. Where they differ from the original
+trainer's, docs/migration.md says why.
 """
 
 from dataclasses import asdict, dataclass, fields
 import difflib
 import json
+from numbers import Integral
 from pathlib import Path
 import tomllib
 
@@ -22,8 +24,9 @@ MODELS = ("lstm", "gru", "tcn", "transformer", "mlp")
 #: Defaults of ``EnhancedTrainer.train`` and of ``sktrain train``.
 DEFAULTS = {"epochs": 100, "batch_size": 128, "learning_rate": 1e-3, "horizon": 3}
 
-#: Base threshold of each scaling when none is given, and the largest that can be meant: a return of 30 % within a few bars is no
-#: threshold between "hold" and "buy" but a typing error, as are ten standard deviations.
+#: Base threshold of each scaling when none is given, and the largest that can be meant: a return
+#: of 30 % within a few bars is no threshold between "hold" and "buy" but a typing error, as are
+#: ten standard deviations.
 _THRESHOLDS = {
     "affine": (0.03, 0.3, "a return"),
     "sigma": (0.5, 10.0, "a number of standard deviations"),
@@ -93,6 +96,7 @@ _CONSTRAINTS = {
     "leakage_audit": ["boolean"],
     "skip_scaler_fit": ["boolean"],
     "ablation": ["boolean"],
+    "n_jobs": [Integral, None],
 }
 
 
@@ -119,14 +123,16 @@ class EnhancedTrainingConfig:
     use_smote, smote_k_neighbors : default=False, 5
         Oversampling of whole windows, inside the training rows only.
     adaptive_labels, base_label_threshold, volatility_adjusted_labels : default=True, None, True
-        Thresholds that follow volatility, or fixed ones. None takes the default of ``label_scaling``: 0.5 standard deviations with
-        ``"sigma"``, the original's 0.03 with ``"affine"``.
+        Thresholds that follow volatility, or fixed ones. None takes the default of
+        ``label_scaling``: 0.5 standard deviations with ``"sigma"``, the original's 0.03 with
+        ``"affine"``.
     use_walk_forward, wf_folds, wf_min_samples_per_fold, ensure_regime_coverage : default=True, 5, 100, True
         A real fit and score per fold.
     use_drift_detection, drift_psi_threshold, drift_mean_shift_threshold : default=True, 0.1, 0.15
         A reference kept with the model, and a check of the test block against it.
     use_gradient_checkpointing, use_mixed_precision : bool, default=True, True
-        Less memory where a batch's activations would take more than 64 MiB; bfloat16 arithmetic where the processor has it.
+        Less memory where a batch's activations would take more than 64 MiB; bfloat16 arithmetic
+        where the processor has it.
     prune_after_training, quantize_model, quantization_bits : default=True, False, 8
         Compression of the saved model, on its training rows; 8 or 4 bits.
     use_hpo, hpo_n_trials, hpo_direction : default=False, 30, "maximize"
@@ -142,43 +148,53 @@ class EnhancedTrainingConfig:
     models : tuple of {"lstm", "gru", "tcn", "transformer", "mlp"}, default=("lstm", "gru", "tcn", "transformer")
         Nets to train; more than one vote with their mean probability.
     label_scaling : {"affine", "sigma"} or None, default=None
-        How thresholds follow volatility; with ``"sigma"`` the base threshold counts standard deviations. None is ``"sigma"``, and
-        ``"affine"``, the original's rule, where a threshold is given or the thresholds do not follow volatility.
+        How thresholds follow volatility; with ``"sigma"`` the base threshold counts standard
+        deviations. None is ``"sigma"``, and ``"affine"``, the original's rule, where a threshold
+        is given or the thresholds do not follow volatility.
     lookback, hidden_size, n_layers : int, default=30, 32, None
         Bars in a window; width and depth of the nets (None: each net's own depth).
     pruning_sparsity : float, default=0.5
         Share of weights pruned when ``prune_after_training``.
     embedding_dim : int or None, default=16
-        Columns an embedding is reduced to (PCA fitted on training news); None keeps the model's width.
+        Columns an embedding is reduced to (PCA fitted on training news); None keeps the model's
+        width.
     news : path or None, default=None
         CSV, JSONL or Parquet file of articles.
     timezone : str or None, default=None
-        Zone of bars and of articles whose times carry none, such as ``"America/New_York"``. Without it, times with a zone never meet
-        times without one: that is refused.
+        Zone of bars and of articles whose times carry none, such as ``"America/New_York"``.
+        Without it, times with a zone never meet times without one: that is refused.
     session_close : str or None, default=None
-        For daily bars stamped with their date: the hour of ``timezone`` at which the day is decided, such as ``"16:00"``. Without it
-        the stamp is the decision time, and news of the same day is not used.
+        For daily bars stamped with their date: the hour of ``timezone`` at which the day is
+        decided, such as ``"16:00"``. Without it the stamp is the decision time, and news of the
+        same day is not used.
     session : str or None, default=None
-        For intraday bars: the shortest pause that ends a trading session. None is ``"4h"``: longer than every lunch break of the
-        large exchanges (90 minutes at most), shorter than every night.
+        For intraday bars: the shortest pause that ends a trading session. None is ``"4h"``: longer
+        than every lunch break of the large exchanges (90 minutes at most), shorter than every
+        night.
     crosses_session : bool or None, default=None
-        Whether labels, volatilities and windows of intraday bars may reach from one session into another. None is False where the
-        bars are intraday and have sessions.
+        Whether labels, volatilities and windows of intraday bars may reach from one session into
+        another. None is False where the bars are intraday and have sessions.
     leakage_audit : bool, default=True
         Audit the splits and the pipeline before training.
     skip_scaler_fit : bool, default=False
-        Keep the scaling of the inputs that an earlier run in the same folder learned, also in a plain ``train``; else it is learned
-        from the rows trained on.
+        Keep the scaling of the inputs that an earlier run in the same folder learned, also in a
+        plain ``train``; else it is learned from the rows trained on.
     ablation : bool, default=False
-        Score the model without each of its switches too, on the same walk-forward folds: focal loss, oversampling, dropout, weight
-        decay, gradient clipping, news and search, those that are on. As many walk-forward validations again as there are such switches.
+        Score the model without each of its switches too, on the same walk-forward folds: focal
+        loss, oversampling, dropout, weight decay, gradient clipping, news and search, those that
+        are on. As many walk-forward validations again as there are such switches.
+    n_jobs : int or None, default=None
+        Processes that fit the folds of a search at the same time, as in scikit-learn: None is 1,
+        -1 all cores; more than four have nothing to do. Each takes some 400 MiB. The trials are
+        the same for any number.
 
     Raises
     ------
     InvalidParameterError
         A value outside its range, naming the field.
     SktrainError
-        An unknown field, with the nearest valid name; ratios that do not sum to 1; fields that contradict each other.
+        An unknown field, with the nearest valid name; ratios that do not sum to 1; fields that
+        contradict each other.
 
     Examples
     --------
@@ -244,6 +260,7 @@ class EnhancedTrainingConfig:
     leakage_audit: bool = True
     skip_scaler_fit: bool = False
     ablation: bool = False
+    n_jobs: int | None = None
 
     def __post_init__(self):
         if isinstance(self.models, str):
@@ -263,8 +280,12 @@ class EnhancedTrainingConfig:
         total = self.train_ratio + self.val_ratio + self.test_ratio
         if abs(total - 1) > 1e-9:
             raise SktrainError(
-                f"train_ratio, val_ratio and test_ratio must sum to 1, got {self.train_ratio} + {self.val_ratio} + {self.test_ratio} = {total:g}."
+                f"train_ratio, val_ratio and test_ratio must sum to 1, got {self.train_ratio} + "
+                f"{self.val_ratio} + {self.test_ratio} = {total:g}."
             )
+        if self.n_jobs == 0:
+            raise SktrainError("n_jobs=0 fits nothing: a number of processes, -1 for all cores, or "
+                               "None.")
         self._check_models()
         self._check_loss()
         self._check_threshold()
@@ -276,11 +297,13 @@ class EnhancedTrainingConfig:
             )
         if self.use_pretrained_embeddings and self.news is None:
             raise SktrainError(
-                "use_pretrained_embeddings=True needs articles: set news to a CSV, JSONL or Parquet file."
+                "use_pretrained_embeddings=True needs articles: set news to a CSV, JSONL or "
+                "Parquet file."
             )
         if self.ablation and not self.use_walk_forward:
             raise SktrainError(
-                "ablation=True compares on walk-forward folds: set use_walk_forward=True, or leave it out."
+                "ablation=True compares on walk-forward folds: set use_walk_forward=True, or leave "
+                "it out."
             )
 
     def _check_loss(self):
@@ -320,7 +343,8 @@ class EnhancedTrainingConfig:
         scaling, value = self.labels_scaling, self.labels_threshold
         if self.label_scaling == "sigma" and scaling == "affine":
             raise SktrainError(
-                "label_scaling='sigma' measures thresholds in volatility, but adaptive_labels or volatility_adjusted_labels is False. "
+                "label_scaling='sigma' measures thresholds in volatility, but adaptive_labels or "
+                "volatility_adjusted_labels is False. "
                 "Leave label_scaling out for fixed thresholds."
             )
         _, largest, what = _THRESHOLDS[scaling]
@@ -331,7 +355,8 @@ class EnhancedTrainingConfig:
                 else ""
             )
             raise SktrainError(
-                f"base_label_threshold={value:g} is {what} with label_scaling={scaling!r} and cannot be meant: at most {largest:g}{other}."
+                f"base_label_threshold={value:g} is {what} with label_scaling={scaling!r} and "
+                f"cannot be meant: at most {largest:g}{other}."
             )
 
     def _check_times(self):
@@ -341,7 +366,8 @@ class EnhancedTrainingConfig:
             if not self.use_pretrained_embeddings:
                 name = "timezone" if self.timezone is not None else "session_close"
                 raise SktrainError(
-                    f"{name} says when news meet bars: set use_pretrained_embeddings=True and news, or leave it out."
+                    f"{name} says when news meet bars: set use_pretrained_embeddings=True and "
+                    "news, or leave it out."
                 )
             NewsAligner(timezone=self.timezone, session_close=self.session_close).fit(
                 [NewsArticle("", "2000-01-01")]
@@ -353,7 +379,8 @@ class EnhancedTrainingConfig:
                 pause = pd.NaT
             if not pause > pd.Timedelta(0):
                 raise SktrainError(
-                    f"session={self.session!r} is no time span; write the shortest pause that ends a session, like '4h'."
+                    f"session={self.session!r} is no time span; write the shortest pause that ends "
+                    "a session, like '4h'."
                 )
 
     def to_dict(self):

@@ -113,7 +113,8 @@ def learning_curves(nets, before=None):
 def test_evidence(y_true, probabilities, classes):
     """Confusion matrix of the first model and reliability of each.
 
-    ``probabilities`` maps a model's name to its probabilities over ``classes``; the first is the model in question.
+    ``probabilities`` maps a model's name to its probabilities over ``classes``; the first is the
+    model in question.
     """
     from sklearn.metrics import confusion_matrix
 

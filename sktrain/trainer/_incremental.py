@@ -1,7 +1,8 @@
-"""Go on from an earlier model: what may be continued is trained on with the new arguments, what may not is refused by name.
+"""Go on from an earlier model: what may be continued is trained on with the new arguments, what
+may not is refused by name.
 
-Only bars after the last one the earlier model was trained on are used, and only when they have not drifted from its bars; else the
-model is trained anew on all of them, and that is said.
+Only bars after the last one the earlier model was trained on are used, and only when they have not
+drifted from its bars; else the model is trained anew on all of them, and that is said.
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +17,8 @@ from ._tasks import divide
 
 __all__ = ["Earlier", "continue_training", "kept_scaling", "may_continue", "open_earlier"]
 
-#: Fields that shape the network, its inputs or what its answers mean: weights cannot be carried from one value to another.
+#: Fields that shape the network, its inputs or what its answers mean: weights cannot be carried
+#: from one value to another.
 _FIXED = (
     "models",
     "lookback",
@@ -68,12 +70,14 @@ def open_earlier(folder, config, horizon):
     file = folder / TRAINED
     if not file.is_file():
         raise PersistenceError(
-            f"incremental=True, but {str(folder)!r} holds no earlier model. Train once without it first."
+            f"incremental=True, but {str(folder)!r} holds no earlier model. Train once without it "
+            "first."
         )
     result = read_result(folder)
     if result.get("trained_sha256") != hash_of(file):
         raise PersistenceError(
-            f"{str(folder)!r} is a mixture of two runs: {TRAINED} is not of the run result.json tells of. Train again."
+            f"{str(folder)!r} is a mixture of two runs: {TRAINED} is not of the run result.json "
+            "tells of. Train again."
         )
     _refuse_others(result, config, horizon)
     return Earlier(load(file), pd.Timestamp(result["trained_until"]), result)
@@ -95,7 +99,8 @@ def _refuse_others(result, config, horizon):
     if changed:
         said = "; ".join(f"{name} was {old!r}, now {new!r}" for name, old, new in changed)
         raise SktrainError(
-            f"incremental=True goes on with the model as it is, but {said}. Ask for the same, or train without incremental."
+            f"incremental=True goes on with the model as it is, but {said}. Ask for the same, or "
+            "train without incremental."
         )
 
 
@@ -105,12 +110,14 @@ def new_rows(run, earlier):
     last = earlier.last
     if (last.tzinfo is None) != (times.tz is None):
         raise SktrainError(
-            f"The earlier model was trained until {last}; the bars' times are {'naive' if times.tz is None else 'zone-aware'}. Give bars on the same clock."
+            f"The earlier model was trained until {last}; the bars' times are "
+            f"{'naive' if times.tz is None else 'zone-aware'}. Give bars on the same clock."
         )
     fresh = np.flatnonzero(times > last)
     if not len(fresh):
         raise NotEnoughDataError(
-            f"incremental=True, but no labelled bar comes after {last}, the last the model was trained on."
+            f"incremental=True, but no labelled bar comes after {last}, the last the model was "
+            "trained on."
         )
     return replace(run.task, bars=run.task.bars.iloc[fresh], y=run.task.y.iloc[fresh])
 
@@ -244,7 +251,8 @@ def kept_scaling(folder, config):
     file = folder / TRAINED
     if not file.is_file():
         raise SktrainError(
-            f"skip_scaler_fit=True keeps the scaling of an earlier run, but {str(folder)!r} holds none. Train once without it first."
+            f"skip_scaler_fit=True keeps the scaling of an earlier run, but {str(folder)!r} holds "
+            "none. Train once without it first."
         )
     result = read_result(folder)
     fields = ("models", "use_pretrained_embeddings", "embedding_dim")
@@ -252,7 +260,8 @@ def kept_scaling(folder, config):
     for name in fields:
         if before.get(name) != now[name]:
             raise SktrainError(
-                f"skip_scaler_fit=True keeps the scaling of the earlier run, but {name} was {before.get(name)!r}, now {now[name]!r}."
+                f"skip_scaler_fit=True keeps the scaling of the earlier run, but {name} was "
+                f"{before.get(name)!r}, now {now[name]!r}."
             )
     found = nets_of(load(file), config.models)
     return tuple((name, scaling_of(net)) for name, net in found.items())

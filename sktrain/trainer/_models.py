@@ -26,8 +26,9 @@ NETS = {
     "transformer": "TransformerClassifier",
     "mlp": "MLPNetClassifier",
 }
-#: Activations of one batch from which recomputing them is worth its time: below, they are a small part of what the process
-#: holds anyway (torch alone takes some 250 MiB), and recomputing costs a third to a half of the speed.
+#: Activations of one batch from which recomputing them is worth its time: below, they are a small
+#: part of what the process holds anyway (torch alone takes some 250 MiB), and recomputing costs a
+#: third to a half of the speed.
 _WORTH_RECOMPUTING = 64 * 2**20
 _ACTIVATIONS_PER_UNIT = 16  # float32 values kept per hidden unit, step and layer: four gates and their products, there and back
 
@@ -225,7 +226,8 @@ def with_config_news(bars, config):
         except SktrainError as error:
             raise SktrainError(
                 f"{error} A config has no options for reading: train on "
-                f"with_news(bars, read_news({config.news!r}, ...)) of sktrain.news, with the options there."
+                f"with_news(bars, read_news({config.news!r}, ...)) of sktrain.news, with the "
+                "options there."
             ) from error
         bars = with_news(bars, articles)
     _aligner(config).fit(bars.attrs["news"].articles).n_known(bars)  # refuses what cannot be joined

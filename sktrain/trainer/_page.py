@@ -3,6 +3,7 @@
 import base64
 from html import escape
 import io
+import re
 
 from .._optional import require
 from ..plotting._canvas import PALETTE
@@ -24,7 +25,7 @@ body{font:16px/1.5 system-ui,sans-serif;max-width:48rem;margin:0 auto;padding:1r
 h1{font-size:1.5rem;margin:.2rem 0}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #ddd;padding-bottom:.2rem}
 .verdict{font-size:1.1rem;background:#f3f6f9;border-left:4px solid #4878a8;padding:.7rem 1rem;margin:1rem 0}
 .warning{background:#fdf6e7;border-left:4px solid #d9a441;padding:.5rem 1rem;margin:.6rem 0}
-.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
+.flag{white-space:nowrap}.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .5rem;text-align:right;border-bottom:1px solid #eee;white-space:nowrap;overflow-wrap:normal}
 .facts td+td{white-space:normal;overflow-wrap:anywhere;text-align:left}
 th{white-space:normal;vertical-align:bottom}th:first-child,td:first-child{text-align:left}
@@ -59,8 +60,9 @@ def paragraph(text, kind=None):
 
 
 def bullets(lines):
-    """A list of plain texts."""
-    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
+    """A list of plain texts; a flag such as ``--data`` is not broken at its hyphens."""
+    items = (re.sub(r"--[a-z][a-z-]*", r"<span class='flag'>\g<0></span>", escape(one)) for one in lines)
+    return f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>"
 
 
 def table(head, rows):

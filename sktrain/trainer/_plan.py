@@ -35,7 +35,8 @@ def tell_plan(run):
     balance = ", ".join(f"{name} {share:.0%}" for name, share in class_balance(task.y).items())
     unit = "standard deviations" if config.labels_scaling == "sigma" else "of the price"
     say(
-        f"labels: {run.plan.horizon} bars ahead, threshold {config.labels_threshold:g} {unit}: {balance}"
+        f"labels: {run.plan.horizon} bars ahead, threshold {config.labels_threshold:g} {unit}: "
+        f"{balance}"
     )
     if not run.plan.crosses_session:
         say(inside_sessions(run.source.bars, config))
@@ -62,11 +63,13 @@ def inside_sessions(bars, config):
     pause = config.session or SESSION
     usual = len(bars) / session_starts(bars.index, pause).sum()
     text = (
-        f"sessions: labels, volatilities and windows stay inside; a pause of {pause} or more ends one; {usual:.0f} bars on average"
+        f"sessions: labels, volatilities and windows stay inside; a pause of {pause} or more ends "
+        f"one; {usual:.0f} bars on average"
     )
     if usual < config.lookback:
         text += (
-            f", fewer than lookback={config.lookback}: most windows are partly missing, take a smaller lookback or crosses_session=True"
+            f", fewer than lookback={config.lookback}: most windows are partly missing, take a "
+            "smaller lookback or crosses_session=True"
         )
     return text
 

@@ -60,7 +60,8 @@ class Reporter:
     Parameters
     ----------
     verbose : int, default=0
-        0 shows nothing; 1 shows a line per stage on stderr, with a moving bar where stderr is a terminal.
+        0 shows nothing; 1 shows a line per stage on stderr, with a moving bar where stderr is a
+        terminal.
     """
 
     def __init__(self, verbose=0):
@@ -85,7 +86,8 @@ class Reporter:
         )
         self._bar.update(
             self._task,
-            description=f"{self._name}: {name} epoch {len(net.history_)} of at most {net.max_epochs}, {losses}",
+            description=f"{self._name}: {name} epoch {len(net.history_)} of at most "
+                        f"{net.max_epochs}, {losses}",
         )
 
     @contextmanager

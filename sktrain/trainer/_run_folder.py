@@ -1,12 +1,14 @@
 """The folder of a run: its files, who may write it, and how one run takes the place of another.
 
-``model.sktrain`` the fitted model · ``result.json`` what ``train`` returned · ``drift.sktrain`` the drift reference ·
-``trained.sktrain`` the float model an incremental run continues · ``evidence.json`` numbers of the report · ``report.html``
-the report. While a run lasts: ``.sktrain-lock``, ``.sktrain-checkpoints/``, ``.sktrain-next/``.
+``model.sktrain`` the fitted model · ``result.json`` what ``train`` returned · ``drift.sktrain``
+the drift reference · ``trained.sktrain`` the float model an incremental run continues ·
+``evidence.json`` numbers of the report · ``report.html`` the report. While a run lasts:
+``.sktrain-lock``, ``.sktrain-checkpoints/``, ``.sktrain-next/``.
 
-A run prepares all of its files in ``.sktrain-next`` and ends with one rename of that folder to ``.sktrain-whole``; its files then
-take the places of the old ones. A process killed before the rename leaves the old run, one killed after it a whole new one, which
-whoever opens the folder next puts in place.
+A run prepares all of its files in ``.sktrain-next`` and ends with one rename of that folder to
+``.sktrain-whole``; its files then take the places of the old ones. A process killed before the
+rename leaves the old run, one killed after it a whole new one, which whoever opens the folder next
+puts in place.
 """
 
 from contextlib import contextmanager
@@ -69,8 +71,8 @@ def locked(folder):
     Raises
     ------
     PersistenceError
-        When it cannot be written, another training is at work in it (its pid and start are named), or it holds files by our
-        names that no run wrote.
+        When it cannot be written, another training is at work in it (its pid and start are named),
+        or it holds files by our names that no run wrote.
     """
     folder = Path(folder)
     made = _make(folder)
@@ -168,8 +170,10 @@ def _refuse_other_kinds(folder):
         path, is_file = folder / name, name in FILES or name == LOCK
         if path.exists() and not (path.is_file() if is_file else path.is_dir()):
             raise PersistenceError(
-                f"{str(path)!r} is {'no regular file' if is_file else 'no folder'}, a run would write "
-                f"{'one' if is_file else 'into one'} of that name. Move it away, or choose another folder."
+                f"{str(path)!r} is {'no regular file' if is_file else 'no folder'}, a run would "
+                "write "
+                f"{'one' if is_file else 'into one'} of that name. Move it away, or choose another "
+                "folder."
             )
 
 
@@ -179,7 +183,8 @@ def _refuse_foreign(folder):
     present = [name for name in FILES if (folder / name).exists()]
     if present and not ours:
         raise PersistenceError(
-            f"{str(folder)!r} holds {present[0]}, but no result.json of a run: it is not overwritten. Choose another folder."
+            f"{str(folder)!r} holds {present[0]}, but no result.json of a run: it is not "
+            "overwritten. Choose another folder."
         )
 
 
@@ -220,7 +225,8 @@ def finish(folder):
         own = _read_json(whole, RESULT).get("files")
         if not isinstance(own, list):
             raise PersistenceError(
-                f"{str(whole)!r}, left by a run that was killed, is damaged: its {RESULT} names no files. "
+                f"{str(whole)!r}, left by a run that was killed, is damaged: its {RESULT} names no "
+                "files. "
                 "Delete it, or choose another folder."
             )
         for name in (*FILES, *_OLD_FILES):
@@ -247,7 +253,8 @@ def find_model(path):
             else f"{str(path)!r} does not exist"
         )
         raise PersistenceError(
-            f"No model: {what}. Train one with: sktrain train --out {path.parent if path.suffix else path}"
+            f"No model: {what}. Train one with: sktrain train --out "
+            f"{path.parent if path.suffix else path}"
         )
     if found.name == MODEL and _result_of(found.parent) is not None:
         checked_model(found.parent, _result_of(found.parent))
@@ -265,12 +272,14 @@ def checked_model(folder, result):
     path = Path(folder) / MODEL
     if not path.is_file():
         raise PersistenceError(
-            f"{str(folder)!r} holds a {RESULT}, but no {MODEL}: part of the run is missing. Train again."
+            f"{str(folder)!r} holds a {RESULT}, but no {MODEL}: part of the run is missing. Train "
+            "again."
         )
     said = result.get("model_sha256")
     if said is not None and hash_of(path) != said:
         raise PersistenceError(
-            f"{str(folder)!r} is a mixture of two runs: {MODEL} is not the model that {RESULT} tells of. "
+            f"{str(folder)!r} is a mixture of two runs: {MODEL} is not the model that {RESULT} "
+            "tells of. "
             "Take both from one run, or train again."
         )
     return path
@@ -291,7 +300,8 @@ def read_evidence(folder, result):
     evidence = _read_json(Path(folder), EVIDENCE)
     if evidence.get("model_sha256") != result.get("model_sha256"):
         raise PersistenceError(
-            f"{str(folder)!r} is a mixture of two runs: {EVIDENCE} and {RESULT} tell of two models. "
+            f"{str(folder)!r} is a mixture of two runs: {EVIDENCE} and {RESULT} tell of two "
+            "models. "
             "Take both from one run, or train again."
         )
     return evidence
@@ -325,7 +335,8 @@ def load_drift_reference(path):
     result = {} if alone else read_result(folder)
     if Path(path).is_file() and hash_of(path) != result.get("model_sha256"):
         raise PersistenceError(
-            f"{str(path)!r} is not the model of a run. Name the folder of a run, or the {MODEL} in it."
+            f"{str(path)!r} is not the model of a run. Name the folder of a run, or the {MODEL} in "
+            "it."
         )
     file = folder / DRIFT
     if not file.is_file():
@@ -334,7 +345,8 @@ def load_drift_reference(path):
         )
     if result.get("drift_sha256") != hash_of(file):
         raise PersistenceError(
-            f"{str(folder)!r} is a mixture of two runs: {DRIFT} is not of the run {RESULT} tells of. Train again."
+            f"{str(folder)!r} is a mixture of two runs: {DRIFT} is not of the run {RESULT} tells "
+            "of. Train again."
         )
     return load(file), load(folder / MODEL)[0]
 

@@ -1,11 +1,17 @@
-"""The search of a run, and the model whose hyperparameters are searched inside every fold it is fitted on.
+"""The search of a run, and the model whose hyperparameters are searched inside every fold it is
+fitted on.
 
-A score of the searching model on a later fold is nested: its hyperparameters were chosen on the rows before that fold alone.
+A score of the searching model on a later fold is nested: its hyperparameters were chosen on the
+rows before that fold alone.
 """
 
+from contextlib import contextmanager
 from dataclasses import replace
 import hashlib
+import os
+import threading
 
+from joblib import effective_n_jobs
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from skorch.callbacks import Callback
@@ -23,11 +29,13 @@ __all__ = [
     "found_params",
     "given_parameters",
     "inner_cv",
+    "run_search",
     "search_plan",
     "trials_file",
 ]
 
 _DECAY = (1e-5, 1e-3)  # of the original
+_ASKED_EVERY = 0.2  # seconds between two questions whether to stop, while workers search
 _NAMES = {  # of the space, of the nets
     "learning_rate": "lr",
     "weight_decay": "callbacks__weight_decay__base",
@@ -41,25 +49,105 @@ class StopAsked(KeyboardInterrupt):
 
 
 class _LeaveTrial(Callback):
-    """Leaves a trial at once when the run is asked to stop: a half-trained net is no measurement."""
+    """Leaves a trial at once when the run is asked to stop: a half-trained net is no measurement.
+
+    A copy in another process cannot ask the caller; it looks for a file that :func:`_told_workers`
+    makes.
+    """
 
     passing_ = ("stop",)
 
     def __init__(self, stop=None):
         self.stop = stop
+        self._file = None
+
+    def _like(self):
+        other = _LeaveTrial(self.stop)
+        other._file = self._file
+        return other
 
     def __sklearn_clone__(self):
-        return _LeaveTrial(self.stop)
+        return self._like()
 
     def __deepcopy__(self, memo):
-        return _LeaveTrial(self.stop)
+        return self._like()
 
     def __getstate__(self):
-        return {"stop": None}
+        return {"stop": None, "_file": self._file}
 
     def on_batch_end(self, net, training=None, **kwargs):
-        if training and self.stop is not None and self.stop():
+        if not training:
+            return
+        asked = self._file is not None and os.path.exists(self._file)
+        if asked or (self.stop is not None and self.stop()):
             raise StopAsked
+
+
+@contextmanager
+def _told_workers(stop, file):
+    """While inside, ask ``stop`` again and again, and make ``file`` once it says True."""
+    if stop is None or file is None:
+        yield
+        return
+    done = threading.Event()
+
+    def ask():
+        while not done.wait(_ASKED_EVERY):
+            if stop():
+                file.touch()
+                return
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    try:
+        yield
+    finally:
+        done.set()
+        asking.join()
+        file.unlink(missing_ok=True)
+
+
+def run_search(config, plan, X, y, *, given=(), storage=None):
+    """Search on these rows, in ``config.n_jobs`` processes; the trials are the same for any number.
+
+    Parameters
+    ----------
+    config : EnhancedTrainingConfig
+    plan : FitPlan
+    X, y : rows and labels
+    given : sequence of str
+        Parameters left as they are.
+    storage : path, optional
+        SQLite file a killed search resumes from.
+
+    Returns
+    -------
+    OptunaSearchCV
+        Fitted.
+
+    Raises
+    ------
+    StopAsked
+        When ``plan.stop`` says so.
+    """
+    workers = effective_n_jobs(config.n_jobs) > 1 and storage is not None
+    file = storage.with_suffix(".stop") if workers else None
+    search = build_search(config, plan, given=given, storage=storage)
+    for name, callback in _last_net(search.estimator, config).callbacks or ():
+        if name == "stop":
+            callback._file = file
+    try:
+        with _told_workers(plan.stop, file):
+            return search.fit(X, y)
+    except KeyboardInterrupt as error:  # before any trial was finished
+        if plan.stop is not None and plan.stop():
+            raise StopAsked from error
+        raise
+
+
+def _last_net(model, config):
+    """The net of a model with a single one, behind an oversampler or not."""
+    return model[-1].steps[-1][1] if config.use_smote else model[-1]
 
 
 def given_parameters(config, *, batch_size=None, learning_rate=None):
@@ -89,7 +177,8 @@ def given_parameters(config, *, batch_size=None, learning_rate=None):
 def build_search(config, plan, *, given=(), n_folds=3, storage=None, timeout=None, progress=False):
     """A search over the first net of ``config.models``.
 
-    Learning rate 1e-5..1e-2, weight decay 1e-5..1e-3, dropout 0.1..0.5 and batch size 16..128, without those that were given.
+    Learning rate 1e-5..1e-2, weight decay 1e-5..1e-3, dropout 0.1..0.5 and batch size 16..128,
+    without those that were given.
 
     Parameters
     ----------
@@ -114,18 +203,19 @@ def build_search(config, plan, *, given=(), n_folds=3, storage=None, timeout=Non
 
     if set(_NAMES) <= set(given):
         raise SktrainError(
-            "use_hpo=True searches learning rate, weight decay, dropout and batch size, but all of them were given. "
+            "use_hpo=True searches learning rate, weight decay, dropout and batch size, but all of "
+            "them were given. "
             "Leave one of them out, or set use_hpo=False."
         )
     space = HyperparameterSearchSpace(hidden_dim=None, num_layers=None, **dict.fromkeys(given))
     estimator = build_model(config, _trial_plan(config, plan, given), config.models[:1])
     if plan.stop is not None:
-        net = estimator[-1].steps[-1][1] if config.use_smote else estimator[-1]
-        net.set_params(callbacks=[("stop", _LeaveTrial(plan.stop))])
+        _last_net(estimator, config).set_params(callbacks=[("stop", _LeaveTrial(plan.stop))])
     return OptunaSearchCV(
         estimator,
         space.to_distributions("net__net" if config.use_smote else "net"),
         n_trials=config.hpo_n_trials,
+        n_jobs=config.n_jobs,
         timeout=timeout,
         storage=storage,
         scoring="balanced_accuracy" if config.hpo_direction == "maximize" else "neg_log_loss",
@@ -228,8 +318,8 @@ class SearchedModel(ClassifierMixin, BaseEstimator):
         """Search, then train on all rows given."""
         plan = self.plan
         try:
-            found = build_search(self.config, plan, given=self.given, storage=self.storage).fit(
-                X, y
+            found = run_search(
+                self.config, plan, X, y, given=self.given, storage=self.storage
             )
             plan = replace(plan, params=found_params(found, self.given))
             if self.found is not None:

@@ -1,7 +1,9 @@
-"""Where bars come from: whatever names a source of bars enters, checked bars with their history leave.
+"""Where bars come from: whatever names a source of bars enters, checked bars with their history
+leave.
 
-A source is a path (file or folder), a DataFrame, a dict of frames, a callable ``(symbol, interval) -> DataFrame`` or None (the
-bundled data). Symbols that a source does not have are reported, not hidden.
+A source is a path (file or folder), a DataFrame, a dict of frames, a callable ``(symbol, interval)
+-> DataFrame`` or None (the bundled data). Symbols that a source does not have are reported, not
+hidden.
 """
 
 from collections.abc import Callable, Mapping
@@ -52,12 +54,14 @@ def open_source(data=None, stocks=None, interval=None):
     Parameters
     ----------
     data : None, name, path, DataFrame, dict of DataFrame or callable, default=None
-        None means the bundled data: the S&P 500 without ``stocks``, the bundled US stocks with them; so do the names ``"sp500"``,
-        ``"nasdaq"`` and ``"us_stocks"``. A callable is called as ``data(symbol, interval)``, which is how an online source plugs in.
+        None means the bundled data: the S&P 500 without ``stocks``, the bundled US stocks with
+        them; so do the names ``"sp500"``, ``"nasdaq"`` and ``"us_stocks"``. A callable is called
+        as ``data(symbol, interval)``, which is how an online source plugs in.
     stocks : sequence of str or str, optional
         Symbols to use; all that the source has by default (a callable needs them).
     interval : str, optional
-        Spacing the bars must have, such as ``"1d"`` or ``"5m"``; their own by default. A callable is asked for ``"1d"`` by default.
+        Spacing the bars must have, such as ``"1d"`` or ``"5m"``; their own by default. A callable
+        is asked for ``"1d"`` by default.
 
     Returns
     -------
@@ -98,7 +102,8 @@ def open_source(data=None, stocks=None, interval=None):
         bars = _join(_from_callable(data, stocks, interval or "1d", missing))
     else:
         raise SktrainError(
-            f"data must be a path, a DataFrame, a dict of DataFrames or a callable (symbol, interval) -> DataFrame, got {type(data).__name__}."
+            "data must be a path, a DataFrame, a dict of DataFrames or a callable (symbol, "
+            f"interval) -> DataFrame, got {type(data).__name__}."
         )
     bars = check_bars(bars, warn=not bundled)
     refuse_mixed_spacing(bars)
@@ -143,7 +148,8 @@ def _choose(bars, stocks, missing):
     )
     if not kept:
         raise SktrainError(
-            f"None of the stocks {', '.join(stocks)} is in the data, which has {', '.join(map(str, present))}."
+            f"None of the stocks {', '.join(stocks)} is in the data, which has "
+            f"{', '.join(map(str, present))}."
         )
     return (
         bars

@@ -87,7 +87,8 @@ def check_interval(bars, interval):
         wanted = _parse(interval)
         if not 1 / _TOLERANCE < spacing / wanted < _TOLERANCE:
             raise SktrainError(
-                f"interval={interval!r} was asked for, but the bars are {name_of(spacing)} apart. Nothing is resampled: give bars of "
+                f"interval={interval!r} was asked for, but the bars are {name_of(spacing)} apart. "
+                "Nothing is resampled: give bars of "
                 f"that interval, or interval={name_of(spacing)!r}, or leave interval out."
             )
     elif interval is not None:
@@ -120,5 +121,6 @@ def refuse_mixed_spacing(bars):
     if spacing and max(spacing.values()) >= 2 * min(spacing.values()):
         slow, fast = max(spacing, key=spacing.get), min(spacing, key=spacing.get)
         raise InvalidBarsError(
-            f"The bars mix intervals: {slow} has one every {spacing[slow]}, {fast} one every {spacing[fast]}. Train on one interval."
+            f"The bars mix intervals: {slow} has one every {spacing[slow]}, {fast} one every "
+            f"{spacing[fast]}. Train on one interval."
         )

@@ -45,15 +45,20 @@ def audit(run):
 
 def search(run):
     """Search the first net's parameters on the rows before the test block; the plan takes what was found."""
-    from ._search import StopAsked, build_search, found_params, trials_file
+    from ._search import StopAsked, found_params, run_search, trials_file
 
     X, y = run.rows("train", "val")
     first, *others = run.config.models
     with run.reporter.stage(f"search, {run.config.hpo_n_trials} trials of {first}"):
         try:
-            found = build_search(
-                run.config, run.plan, given=run.given, storage=trials_file(run, run.config)
-            ).fit(X, y)
+            found = run_search(
+                run.config,
+                run.plan,
+                X,
+                y,
+                given=run.given,
+                storage=trials_file(run, run.config),
+            )
         except StopAsked:
             return None
     if run.stopped():
@@ -61,7 +66,8 @@ def search(run):
     run.plan = replace(run.plan, params=found_params(found, run.given))
     if others:
         run.warn(
-            f"The search measured {first}; {', '.join(others)} were trained with the values found for it."
+            f"The search measured {first}; {', '.join(others)} were trained with the values found "
+            "for it."
         )
     return found
 
@@ -72,7 +78,8 @@ def fit(run, work, earlier):
     Returns
     -------
     dict
-        ``mode``, ``reason``, ``nets`` by name, ``before`` (epochs behind each), ``whole`` (whether every net is trained).
+        ``mode``, ``reason``, ``nets`` by name, ``before`` (epochs behind each), ``whole`` (whether
+        every net is trained).
     """
     decision = {"mode": "fresh", "reason": "a new model was asked for"}
     if earlier is not None:

@@ -1,6 +1,7 @@
 """What a run was begun with: kept beside its checkpoints, so that a resumed run is the same run.
 
-Checkpoints of an earlier run are cleared only here: after everything that can be refused was accepted, and while the folder is held.
+Checkpoints of an earlier run are cleared only here: after everything that can be refused was
+accepted, and while the folder is held.
 """
 
 import json
@@ -22,7 +23,8 @@ def begin(run, *, resume):
     Raises
     ------
     SktrainError
-        With ``resume``, when the run in the folder was begun with other arguments or bars; they are named.
+        With ``resume``, when the run in the folder was begun with other arguments or bars; they
+        are named.
     """
     folder = run.folder / CHECKPOINTS
     now = _arguments(run)
@@ -38,7 +40,8 @@ def begin(run, *, resume):
                 f"{name} was {before.get(name)!r}, now {now.get(name)!r}" for name in changed
             )
             raise SktrainError(
-                f"resume=True takes up the run that was begun here, but {said}. Ask for the same, or train without resume."
+                f"resume=True takes up the run that was begun here, but {said}. Ask for the same, "
+                "or train without resume."
             )
     folder.mkdir(exist_ok=True)
     atomic_write(folder / _FILE, json.dumps(now).encode())

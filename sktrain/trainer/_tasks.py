@@ -50,7 +50,8 @@ def label_bars(bars, config, horizon):
     rows, y = labeler.fit_resample(bars)
     if y.nunique() < 2:
         raise SktrainError(
-            f"All {len(y)} labels are {CLASS_NAMES[int(y.iloc[0])]!r}: base_label_threshold={config.labels_threshold:g} is out of "
+            f"All {len(y)} labels are {CLASS_NAMES[int(y.iloc[0])]!r}: "
+            f"base_label_threshold={config.labels_threshold:g} is out of "
             "scale for these bars. Lower it, or use label_scaling='sigma'."
         )
     return Task(rows, y, labeler)
@@ -68,7 +69,8 @@ def crosses_session(bars, config):
     intraday = spacing is not None and spacing < pd.Timedelta("1D")
     if config.session is not None and not intraday:
         raise SktrainError(
-            f"session={config.session!r} describes intraday bars, but these are {name_of(spacing)} apart. Leave it out."
+            f"session={config.session!r} describes intraday bars, but these are {name_of(spacing)} "
+            "apart. Leave it out."
         )
     if config.crosses_session is not None:
         return config.crosses_session
@@ -93,12 +95,14 @@ def divide(task, config):
         if len(rows) < needed:
             raise NotEnoughDataError(
                 f"The {name} block has {len(rows)} rows, needs at least lookback + 1 = {needed}. "
-                f"{len(task.bars)} labelled rows are too few: give more bars, or a smaller lookback."
+                f"{len(task.bars)} labelled rows are too few: give more bars, or a smaller "
+                "lookback."
             )
     missing = sorted(set(np.unique(task.y)) - set(np.unique(task.y.iloc[train])))
     if missing:
         raise SktrainError(
-            f"The training rows hold no label {missing[0]} though later rows do. Give more bars, or lower base_label_threshold."
+            f"The training rows hold no label {missing[0]} though later rows do. Give more bars, "
+            "or lower base_label_threshold."
         )
     return train, val, test
 

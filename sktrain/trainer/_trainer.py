@@ -1,7 +1,8 @@
-"""The run: bars and a config enter, a saved model and a record of what was measured leave. It composes the rooms, nothing else.
+"""The run: bars and a config enter, a saved model and a record of what was measured leave. It
+composes the rooms, nothing else.
 
-Time runs one way through a run: walk-forward folds, the fit and its early stopping see only rows before the test block, which is
-purged, embargoed and scored once, at the end.
+Time runs one way through a run: walk-forward folds, the fit and its early stopping see only rows
+before the test block, which is purged, embargoed and scored once, at the end.
 """
 
 from contextlib import nullcontext
@@ -41,8 +42,8 @@ class EnhancedTrainer:
     model_dir : path, default="runs/latest"
         Folder for the model, the result, the report and the checkpoints.
     data : path, DataFrame, dict of DataFrame or callable, optional
-        Source of bars: a file, a folder with one file per symbol, bars, frames by symbol, or a function
-        ``(symbol, interval) -> DataFrame``. The bundled bars by default.
+        Source of bars: a file, a folder with one file per symbol, bars, frames by symbol, or a
+        function ``(symbol, interval) -> DataFrame``. The bundled bars by default.
 
     Attributes
     ----------
@@ -93,32 +94,41 @@ class EnhancedTrainer:
         epochs : int, default=100
             Most epochs per fit.
         batch_size : int, optional
-            Rows per step; 128 by default. ``config.batch_size`` comes first. A size that is given is kept out of a search.
+            Rows per step; 128 by default. ``config.batch_size`` comes first. A size that is given
+            is kept out of a search.
         learning_rate : float, optional
             0.001 by default. A rate that is given is kept out of a search.
         interval : str, optional
-            Spacing the bars must have, such as ``"1d"`` or ``"5m"``; their own by default. Nothing is resampled.
+            Spacing the bars must have, such as ``"1d"`` or ``"5m"``; their own by default. Nothing
+            is resampled.
         horizon : int, default=3
             Bars a label looks ahead.
         stop_flag : callable or object with ``is_set()``, optional
-            Asked after every batch; when true, training ends, and what was trained is scored and saved.
+            Asked after every batch; when true, training ends, and what was trained is scored and
+            saved.
         incremental : bool, default=False
-            Go on from the model in ``model_dir`` on the bars after those it saw, with the arguments of this call, when these have
-            not drifted; else train anew on all of them and say why. Arguments that would make it another model are refused.
+            Go on from the model in ``model_dir`` on the bars after those it saw, with the
+            arguments of this call, when these have not drifted; else train anew on all of them and
+            say why. Arguments that would make it another model are refused.
         resume : bool, default=False
-            Take up a run with the same arguments that was killed; its result is that of an uninterrupted run.
+            Take up a run with the same arguments that was killed; its result is that of an
+            uninterrupted run.
         verbose : int, optional
-            0 quiet, 1 a line per stage on stderr and a moving bar on a terminal; by default 1 where stderr is a terminal.
+            0 quiet, 1 a line per stage on stderr and a moving bar on a terminal; by default 1
+            where stderr is a terminal.
 
         Returns
         -------
         dict
-            ``status`` ("success", "stopped" by the flag, "interrupted" by Ctrl-C), ``training_time_seconds``,
-            ``epochs_completed``, ``best_train_loss``, ``best_val_loss``, ``best_val_accuracy``, ``model_path`` (None when no net was
-            trained), ``leakage_validation``, ``walk_forward_results`` (one mapping per fold), ``hyperparameters`` (those the nets
-            were trained with), ``metrics_summary``, ``test_scores``, ``drift``, ``compression``, ``incremental``, ``nested`` (scores
-            and parameters per fold of a search inside each fold, or None), ``ablation`` (a mapping per switch, or None), ``interval``, ``profit``, ``class_balance``,
-            ``missing_stocks``, ``warnings``, ``verdict``, ``config``.
+            ``status`` ("success", "stopped" by the flag, "interrupted" by Ctrl-C),
+            ``training_time_seconds``, ``epochs_completed``, ``best_train_loss``,
+            ``best_val_loss``, ``best_val_accuracy``, ``model_path`` (None when no net was
+            trained), ``leakage_validation``, ``walk_forward_results`` (one mapping per fold),
+            ``hyperparameters`` (those the nets were trained with), ``metrics_summary``,
+            ``test_scores``, ``drift``, ``compression``, ``incremental``, ``nested`` (scores and
+            parameters per fold of a search inside each fold, or None), ``ablation`` (a mapping per
+            switch, or None), ``interval``, ``profit``, ``class_balance``, ``missing_stocks``,
+            ``warnings``, ``verdict``, ``config``.
 
         Raises
         ------
@@ -225,7 +235,8 @@ class EnhancedTrainer:
             return found
         if config.use_walk_forward and found["training"]["mode"] == "continued":
             run.warn(
-                "A model that was trained on has no walk-forward folds: they would score another one, trained anew."
+                "A model that was trained on has no walk-forward folds: they would score another "
+                "one, trained anew."
             )
         elif config.use_walk_forward and not run.stopped():
             found["folds"], found["nested"] = _stages.walk_forward(run)
@@ -291,5 +302,6 @@ def _as_question(stop_flag):
     if callable(stop_flag):
         return lambda: bool(stop_flag())
     raise SktrainError(
-        f"stop_flag must be a callable or an object with is_set(), such as threading.Event; got {type(stop_flag).__name__}."
+        "stop_flag must be a callable or an object with is_set(), such as threading.Event; got "
+        f"{type(stop_flag).__name__}."
     )

@@ -7,20 +7,22 @@ from ._tasks import CLASS_NAMES, class_balance
 
 __all__ = ["constant_model", "next_steps", "one_sided_labels", "profit", "verdict"]
 
-#: A net names the rarer class only where the features speak for it this many times more than against it. Bayes factors of ten and
-#: more are called strong evidence (Jeffreys 1961, Kass and Raftery 1995); no feature of bars gives that.
+#: A net names the rarer class only where the features speak for it this many times more than
+#: against it. Bayes factors of ten and more are called strong evidence (Jeffreys 1961, Kass and
+#: Raftery 1995); no feature of bars gives that.
 _STRONG_EVIDENCE = 10.0
 _SAME_ANSWER = 0.99  # share of rows with one answer from which a model is called constant
 COST = 0.001  # ten basis points of each unit of turnover
-#: Returns from which a Sharpe ratio's spread is told: it takes in the sample kurtosis, whose own standard error √(24 / n) (Fisher
-#: 1930) is below one half from here on.
+#: Returns from which a Sharpe ratio's spread is told: it takes in the sample kurtosis, whose own
+#: standard error √(24 / n) (Fisher 1930) is below one half from here on.
 _FEWEST_RETURNS = 100
 
 
 def one_sided_labels(task, config):
     """What is wrong when the labels alone make any model constant; None where they do not.
 
-    With shares p of the most common and q of the next class, a posterior favours the next one only at a likelihood ratio above p / q.
+    With shares p of the most common and q of the next class, a posterior favours the next one only
+    at a likelihood ratio above p / q.
 
     Parameters
     ----------
@@ -37,7 +39,8 @@ def one_sided_labels(task, config):
         return None
     said = f"{most:.0%} of the labels are {name!r}: a model that always says {name!r} is right {most:.0%} of the time, and any net will"
     said += (
-        f" say little else, since only evidence of {most / second:.0f} to 1 would make it say {rival!r}. "
+        f" say little else, since only evidence of {most / second:.0f} to 1 would make it say "
+        f"{rival!r}. "
         if second
         else " do so. "
     )
@@ -74,7 +77,8 @@ def verdict(found: dict, searched: bool, scaling: str) -> str:
     searched : bool
         Whether hyperparameters were searched inside every fold.
     scaling : {"affine", "sigma"}
-        How the labels' thresholds follow volatility: where it is "sigma" already, nobody is told to set it.
+        How the labels' thresholds follow volatility: where it is "sigma" already, nobody is told
+        to set it.
     """
     if found["test"] is None:
         updates = found["training"].get("updates")
@@ -90,7 +94,8 @@ def verdict(found: dict, searched: bool, scaling: str) -> str:
     constant = constant_model(found["test"]["probabilities"]["model"], found["test"]["classes"])
     if constant is not None:
         parts.append(
-            f"The model is constant: it says {constant!r} to every row of the test block, so its accuracy is the share of that class. "
+            f"The model is constant: it says {constant!r} to every row of the test block, so its "
+            "accuracy is the share of that class. "
             f"More epochs, or labels in balance ({_BALANCE[scaling]}), give it something to learn."
         )
     if found["folds"] is not None:
@@ -98,7 +103,8 @@ def verdict(found: dict, searched: bool, scaling: str) -> str:
         parts.append(told.replace("Walk-forward", "Nested walk-forward", 1) if searched else told)
     parts.append(
         f"On the untouched test block {scores['model']['balanced_accuracy']:.3f}, "
-        f"logistic regression {scores['logistic']['balanced_accuracy']:.3f}, guessing {1 / len(found['test']['classes']):.3f}."
+        f"logistic regression {scores['logistic']['balanced_accuracy']:.3f}, guessing "
+        f"{1 / len(found['test']['classes']):.3f}."
     )
     return " ".join(parts)
 
@@ -117,7 +123,10 @@ def next_steps(result):
     """
     if result["model_path"] is None and result["incremental"].get("updates"):
         return [
-            "The model of before stays in use; come again with more new bars, or train without incremental."
+            (
+                "The model of before stays in use; come again with more new bars, or train "
+                "without incremental."
+            )
         ]
     if result["model_path"] is None:
         return ["sktrain train … --resume goes on where this run was stopped."]
@@ -135,7 +144,8 @@ def next_steps(result):
         lines.append("would change the verdict: labels in balance, see the verdict")
     elif "no edge" in result["verdict"] or "worse than" in result["verdict"]:
         lines.append(
-            "would change the verdict: more bars (--stocks, a longer history), other features; not more epochs"
+            "would change the verdict: more bars (--stocks, a longer history), other features; not "
+            "more epochs"
         )
     elif result["walk_forward_results"]:
         lines.append(
@@ -143,7 +153,8 @@ def next_steps(result):
         )
     else:
         lines.append(
-            "would change the verdict: walk-forward folds (use_walk_forward), which were off or not reached"
+            "would change the verdict: walk-forward folds (use_walk_forward), which were off or "
+            "not reached"
         )
     return lines
 
@@ -157,8 +168,8 @@ def profit(probabilities, classes, bars, *, n_trials=1):
     classes : ndarray of shape (n_classes,)
     bars : DataFrame of n bars
     n_trials : int, default=1
-        Trials the model was chosen from; the deflated Sharpe ratio takes their luck away. Sharpe ratios without an edge scatter
-        with variance 1 / n over n returns (Lo 2002).
+        Trials the model was chosen from; the deflated Sharpe ratio takes their luck away. Sharpe
+        ratios without an edge scatter with variance 1 / n over n returns (Lo 2002).
 
     Returns
     -------

@@ -59,8 +59,8 @@ def score_table(result, head):
     result : dict
         What ``train`` returned.
     head : sequence of 6 str
-        Heads of: name, balanced accuracy over the folds, its 95 % interval, and accuracy, balanced accuracy and log loss of the test
-        block.
+        Heads of: name, balanced accuracy over the folds, its 95 % interval, and accuracy, balanced
+        accuracy and log loss of the test block.
 
     Returns
     -------
@@ -208,12 +208,15 @@ def search_sentences(search):
     report = search["overfit"]
     sentences = [
         (
-            f"The best of {report['n_trials']} trials of {search['model']} ({report['n_complete']} ran all {report['n_folds']} folds) "
+            f"The best of {report['n_trials']} trials of {search['model']} ({report['n_complete']} "
+            f"ran all {report['n_folds']} folds) "
             f"used {values}."
         ),
         (
-            f"It scored {report['best_score']:.3f}; a model without features {_number(report['baseline_score'])}; "
-            f"luck alone would show {_number(report['expected_luck'])}: {_VERDICTS[report['verdict']]} (p = {_number(report['p_value'])})."
+            f"It scored {report['best_score']:.3f}; a model without features "
+            f"{_number(report['baseline_score'])}; "
+            f"luck alone would show {_number(report['expected_luck'])}: "
+            f"{_VERDICTS[report['verdict']]} (p = {_number(report['p_value'])})."
         ),
     ]
     if report["pbo"] is not None:
@@ -252,8 +255,10 @@ def profit_sentence(earned):
     """What following the model on the test block would have earned."""
     model, market = earned["model"], earned["buy and hold"]
     said = (
-        f"Following the model on the test block would have earned {model['total_return']:+.1%} after {earned['cost']:.2%} of each trade "
-        f"(largest fall {model['max_drawdown']:.1%}), holding the market {market['total_return']:+.1%} ({market['max_drawdown']:.1%}). "
+        f"Following the model on the test block would have earned {model['total_return']:+.1%} "
+        f"after {earned['cost']:.2%} of each trade "
+        f"(largest fall {model['max_drawdown']:.1%}), holding the market "
+        f"{market['total_return']:+.1%} ({market['max_drawdown']:.1%}). "
     )
     if earned["deflated_sharpe"] is None:
         return f"{said}Whether that is skill cannot be told: {earned['no_sharpe']}."

@@ -1,7 +1,7 @@
 """The run report: the folder of a finished run enters, one self-contained HTML file leaves.
 
-Nothing is computed here: numbers come from ``result.json`` and ``evidence.json``, pictures from the Displays. The file holds its
-style and pictures, loads nothing, and reads on a phone.
+Nothing is computed here: numbers come from ``result.json`` and ``evidence.json``, pictures from
+the Displays. The file holds its style and pictures, loads nothing, and reads on a phone.
 """
 
 import json
@@ -73,7 +73,8 @@ def write_report(run, out=None):
         html = page(f"sktrain run: {result['data']['name']}", result["verdict"], body)
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise PersistenceError(
-            f"{str(run)!r} holds a {RESULT} or {EVIDENCE} that no run of this version wrote, or that was changed: "
+            f"{str(run)!r} holds a {RESULT} or {EVIDENCE} that no run of this version wrote, or "
+            "that was changed: "
             f"{type(error).__name__} {error}. Train again."
         ) from error
     target = Path(out) if out is not None else run / "report.html"
@@ -100,8 +101,10 @@ def _data(result, evidence):
     told = result["hyperparameters"]
     unit = "standard deviations" if told["label_scaling"] == "sigma" else "of the price"
     text = (
-        f"{data['rows']:,} labelled bars of {data['name']}{symbols}, every {data['interval']}, from {data['first']} to "
-        f"{data['last']}. Labels look {data['horizon']} bars ahead against a threshold of {told['base_label_threshold']:g} {unit}: "
+        f"{data['rows']:,} labelled bars of {data['name']}{symbols}, every {data['interval']}, "
+        f"from {data['first']} to "
+        f"{data['last']}. Labels look {data['horizon']} bars ahead against a threshold of "
+        f"{told['base_label_threshold']:g} {unit}: "
         f"{balance}."
     )
     if not result["crosses_session"]:
@@ -163,9 +166,10 @@ def _folds(result, evidence):
         for row in rows
     ]
     names, regime_cells = _words.regime_rows(rows)
-    seen = table(("fold", *names, "never trained on"), regime_cells) if names else ""
+    seen = table(("fold", *names, "regimes never trained on"), regime_cells) if names else ""
     words = paragraph(
-        "Balanced accuracy (the mean share of right answers over the classes) of a model fitted anew in every fold."
+        "Balanced accuracy (the mean share of right answers over the classes) of a model fitted "
+        "anew in every fold."
     )
     return section(
         "Walk-forward validation",
@@ -229,7 +233,8 @@ def _ablation(result, evidence):
         return ""
     cells, sentence = _words.ablation_rows(result["ablation"])
     text = (
-        "The model without one of its switches at a time, fitted anew on the same walk-forward folds; "
+        "The model without one of its switches at a time, fitted anew on the same walk-forward "
+        "folds; "
         "the gain is with the switch minus without it, in points of balanced accuracy."
     )
     return section(

@@ -12,7 +12,7 @@ import pytest
 
 from sktrain import PretrainedNewsEncoder
 from sktrain.exceptions import CorruptFileError, DataQualityWarning, SktrainError
-from sktrain.news import _inference
+from sktrain.news import _cache, _inference
 from sktrain.news._cache import DiskCache, clear_memory, digest
 
 TEXTS = ["profit rises", "the bank falls", "up", "down"]
@@ -103,6 +103,32 @@ def test_flipped_bytes_are_noticed_and_encoded_again(tmp_path):
     with pytest.warns(DataQualityWarning, match="1 vectors.*damaged"):
         found = cache.get(keys_of(3))
     assert set(found) == {keys_of(3)[0], keys_of(3)[2]}
+
+
+@pytest.mark.filterwarnings("ignore::sktrain.exceptions.DataQualityWarning")
+def test_a_damaged_file_gives_its_own_error_or_right_vectors(tmp_path, monkeypatch):
+    monkeypatch.setattr(_cache, "_PATIENCE", 1.0)
+    DiskCache(tmp_path, SPACE, WIDTH).put(keys_of(40), vectors_of(40))
+    (file,) = tmp_path.glob("*.sqlite")
+    data, rng, refused = file.read_bytes(), np.random.default_rng(0), 0
+    made, unnamed = [data[: int(length)] for length in rng.integers(0, len(data), 40)], []
+    for place in rng.integers(0, len(data), 120):
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << int(rng.integers(8))
+        made.append(bytes(flipped))
+    for one in made:
+        for name in tmp_path.iterdir():
+            name.unlink()
+        file.write_bytes(one)
+        try:
+            found = DiskCache(tmp_path, SPACE, WIDTH).get(keys_of(40))
+        except SktrainError as error:
+            refused, found = refused + 1, {}
+            unnamed += [str(error)] if str(file) not in str(error) else []
+        for key, vector in zip(keys_of(40), vectors_of(40)):
+            assert key not in found or np.array_equal(found[key], vector)
+    assert 20 < refused < len(made)
+    assert not unnamed
 
 
 def test_more_keys_than_one_query_takes(tmp_path):

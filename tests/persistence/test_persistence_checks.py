@@ -18,7 +18,7 @@ from sklearn.svm import SVC, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier
 import torch
 
-from sktrain import load, save
+from sktrain import MLPNetClassifier, load, save
 from sktrain._io import sha256
 from sktrain.exceptions import CorruptFileError, PersistenceError
 from sktrain.persistence import _file
@@ -273,3 +273,20 @@ def test_members_are_as_long_as_the_manifest_says(tmp_path, off):
     (tmp_path / "m.sktrain").write_bytes(forge({"members": listing}, {"a": b"1"}))
     with pytest.raises(CorruptFileError, match="'a' is altered"):
         load(tmp_path / "m.sktrain")
+
+
+@pytest.mark.parametrize("mark", ["0" * 64, "f" * 64])
+def test_members_have_the_checksum_that_the_manifest_says(tmp_path, mark):
+    listing = {"a": {"size": 1, "sha256": mark}}
+    (tmp_path / "m.sktrain").write_bytes(forge({"members": listing}, {"a": b"1"}))
+    with pytest.raises(CorruptFileError, match="'a' is altered"):
+        load(tmp_path / "m.sktrain")
+
+
+def test_nets_of_many_steps_and_parameters_of_zero_open(tmp_path):
+    params = {"max_epochs": 1, "random_state": 0, "horizon": 0, "module__hidden_size": 4}
+    net = MLPNetClassifier(**params, module__dropout=0).fit(RNG.normal(size=(40, 100, 1)), Y[:40])
+    opened = load(save(net, tmp_path / "m.sktrain"))
+    assert len(net.module_.state_dict()) < 100
+    rows = RNG.normal(size=(5, 100, 1))
+    np.testing.assert_array_equal(opened.predict_proba(rows), net.predict_proba(rows))

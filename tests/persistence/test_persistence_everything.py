@@ -2,7 +2,9 @@
 
 import copy
 from functools import partial
+import importlib
 import os
+import pkgutil
 import subprocess
 import sys
 import warnings
@@ -118,8 +120,22 @@ def test_every_kind_answers_alike_in_a_fresh_process(task, tmp_path):
 
 
 def public_estimators():
-    named = {name: getattr(sktrain, name) for name in sktrain.__all__}
-    return {name: cls for name, cls in named.items() if isinstance(cls, type) and issubclass(cls, BaseEstimator)}
+    """Name -> class of every estimator that a public module names."""
+    names = [one.name for one in pkgutil.iter_modules(sktrain.__path__)]
+    rooms = [importlib.import_module(f"sktrain.{name}") for name in names if name[0] != "_"]
+    found = {
+        name: getattr(room, name) for room in [sktrain, *rooms] for name in getattr(room, "__all__", ())
+    }
+    return {
+        name: cls
+        for name, cls in found.items()
+        if isinstance(cls, type) and issubclass(cls, BaseEstimator) and name != "UnavailableEstimator"
+    }
+
+
+def test_what_stands_for_a_net_without_torch_is_refused(tmp_path):
+    with pytest.raises(PersistenceError, match="cannot hold"):
+        save(sktrain.compression.UnavailableEstimator(), tmp_path / "m.sktrain")
 
 
 @pytest.mark.parametrize("name", public_estimators())
@@ -127,6 +143,7 @@ def test_every_public_estimator_can_be_saved_before_it_is_fitted(name, tmp_path)
     cls = public_estimators()[name]
     needed = {"estimator": LogisticRegression(), "param_distributions": {"C": (0.1, 1.0)}}
     needed["estimators"] = [("linear", LogisticRegression())]
+    needed["labeler"] = sktrain.TripleBarrierLabeler()
     from inspect import Parameter, signature
 
     given = {one.name: needed[one.name] for one in signature(cls).parameters.values() if one.default is Parameter.empty and one.name in needed}

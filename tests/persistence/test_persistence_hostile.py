@@ -14,6 +14,7 @@ import zlib
 import numpy as np
 from persistence.test_persistence_file import forge
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, IsolationForest, RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -25,7 +26,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sktrain import GRUClassifier, MLPNetClassifier, load, save
 from sktrain.exceptions import CorruptFileError, NotReplayedWarning, PersistenceError
-from sktrain.persistence import _checks, read_manifest
+from sktrain.persistence import _checks, _probes, read_manifest
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX limits")
 RNG = np.random.default_rng(0)
@@ -228,6 +229,18 @@ def test_what_reads_files_or_texts_is_not_replayed(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         load(path, replay=False)
+
+
+def test_what_reads_files_is_found_wherever_it_hides(tmp_path):
+    """Inside an object that is no estimator itself, beside an innocent recipe."""
+    secret = tmp_path / "secret.txt"
+    secret.write_text("up down")
+    reader = make_pipeline(CountVectorizer(input="filename"), LogisticRegression())
+    reader.fit([str(secret)] * 2, [0, 1])
+    model = CalibratedClassifierCV(LogisticRegression(), cv=2).fit(X, Y)
+    model.calibrated_classifiers_[0].estimator = reader
+    path = save(model, tmp_path / "m.sktrain", probe=None)
+    assert _probes.replayable(load(path), X[:2]) == "CountVectorizer is not replayed"
 
 
 def test_a_manifest_that_tells_of_another_model_is_refused(tmp_path):

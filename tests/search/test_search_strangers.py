@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sqlite3
 
 import numpy as np
 import optuna
@@ -123,3 +124,15 @@ def test_special_files_are_no_storage_and_no_lock(tmp_path):
         assert _lock_file_held(tmp_path / name) is None
         assert os.path.lexists(tmp_path / name)
     assert precious.read_text() == "x"
+
+
+@pytest.mark.parametrize("cut", ["{", '"', "[1,", "\x00"])
+def test_a_damaged_value_is_refused_with_our_own_error(tmp_path, cut):
+    """What Optuna itself cannot read, its driver or a JSON parser would say in words of their own."""
+    path = tmp_path / "study.db"
+    search(path, 2)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE trial_user_attributes SET value_json = ?", (cut,))
+    connection.close()
+    with pytest.raises(SktrainError, match="cannot be read"):
+        search(path, 2)

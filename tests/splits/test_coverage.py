@@ -4,8 +4,11 @@ from itertools import product
 
 from hypothesis import given, settings, strategies as st
 import numpy as np
+import pandas as pd
+import pytest
 
-from sktrain.splits import EnhancedWalkForwardCV
+from sktrain.exceptions import NotEnoughDataError
+from sktrain.splits import CombinatorialPurgedCV, EnhancedWalkForwardCV
 
 
 def scores(train_and_test, groups, known_regimes, size):
@@ -58,3 +61,28 @@ def test_moved_boundaries_are_the_best_of_all(groups, k, horizon, embargo, mode)
     folds = list(cv.split(np.zeros((n, 1)), groups=groups))
     best = min(scores(folding, groups, known, n // (k + 1)) for folding in all_foldings(n, k, horizon, embargo, least, window, limit))
     assert scores(folds, groups, known, n // (k + 1)) == best
+
+
+def test_the_summary_counts_regimes_as_a_loop_does():
+    X = pd.DataFrame({"a": np.arange(200.0)}, pd.date_range("2020", periods=200))
+    groups = np.array(["usual"] * 200, dtype=object)
+    groups[3] = groups[60::25] = "rare"
+    groups[170:] = "late"
+    cv = EnhancedWalkForwardCV(4, horizon=0, min_samples_per_fold=20, ensure_regime_coverage=False)
+    table = cv.summary(X, groups=groups)
+    pairs = cv.split(X)
+    seen = []
+    for (_, row), (train, test) in zip(table.iterrows(), pairs, strict=True):
+        inside, before = set(groups[test]), set(groups[train])
+        assert row["unseen_regimes"] == len(inside - before)
+        assert row["missing_regimes"] == len(set(groups) - inside)
+        assert row["train_rows_rare"] == (groups[train] == "rare").sum()
+        seen.append((len(inside - before), (groups[train] == "rare").sum()))
+    assert {unseen for unseen, _ in seen} == {0, 1}
+    assert min(rare for _, rare in seen) == 1
+
+
+def test_folds_without_training_rows_say_how_many_times_there_are():
+    X = np.zeros((12, 1))
+    with pytest.raises(NotEnoughDataError, match=r"12 unique times in 4 blocks"):
+        list(CombinatorialPurgedCV(n_blocks=4, n_test_blocks=2, horizon=11).split(X))
