@@ -93,7 +93,9 @@ def report(name, claims, *, smoke=False):
     width = max(len(claim.name) for claim in claims)
     for claim in claims:
         budget = "" if claim.bound is None else f"  {claim.better} {claim.bound:g}"
+        judged = claim.smoke or not smoke
         verdict = "" if claim.bound is None else ("  ok" if claim.holds else "  NOT MET")
+        verdict = verdict if judged or claim.bound is None else "  (judged at full size)"
         print(f"{claim.name:<{width}}  {claim.value:10.4g} {claim.unit:<4}{budget}{verdict}  {claim.note}".rstrip())
     if not smoke:
         RESULTS.mkdir(exist_ok=True)

@@ -42,11 +42,13 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
         ----------
         X : DataFrame of bars, shape (n, >= 5)
             ``open high low close volume`` indexed by time or (symbol, time).
-        y : ignored
+        y : object, optional
+            Ignored; present for scikit-learn's interface.
 
         Returns
         -------
         self
+            The fitted transformer.
         """
         self._validate_params()
         lookback = self._lookback()

@@ -45,6 +45,11 @@ def alone():
     A process has one of each, so trainings in its threads (joblib's threading backend, Dask's
     threaded workers) take turns; then each draws what its seed says. What holds the lock must not
     wait for threads that want it.
+
+    Returns
+    -------
+    context manager
+        Reentrant; to be held while training.
     """
     return _training
 
@@ -64,6 +69,7 @@ def draw_seed(random_state, *path):
     Returns
     -------
     int
+        Seed in [0, 2**63).
 
     Examples
     --------
@@ -94,6 +100,7 @@ def seed_parts(estimator, key):
     Returns
     -------
     estimator
+        The same object.
 
     Examples
     --------
@@ -177,6 +184,7 @@ def rng_scope(seed):
     Parameters
     ----------
     seed : int or sequence of int
+        Seed of the three generators.
 
     Examples
     --------
@@ -245,6 +253,7 @@ class DeterministicTrainingConfig(BaseEstimator):
         Returns
         -------
         self
+            The configuration.
         """
         import torch
 

@@ -1,5 +1,6 @@
 """Every Python block of the README and the guides runs as written, page by page; the README's figures are current."""
 
+import ast
 from importlib import import_module
 import inspect
 import os
@@ -14,6 +15,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python(?P<flags>[^\n]*)\n(?P<code>.*?)^```", re.M | re.S)
+EXAMPLES = sorted((ROOT / "examples").glob("plot_*.py"))
 SLOW = {"README.md", "scale.md"}
 
 
@@ -55,6 +57,30 @@ def test_links_between_pages_lead_somewhere():
         for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
             if not target.startswith(("http:", "https:", "mailto:")):
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_is_a_page_of_the_gallery(path):
+    text = path.read_text()
+    _, title, underline, *_ = text.splitlines()
+    assert text.startswith('"""\n')
+    assert title
+    assert underline == "=" * len(title)
+    cells = text.split("\n# %%\n")[1:]
+    assert len(cells) >= 3
+    for cell in cells:  # a heading or a sentence, then code
+        assert cell.startswith("# ")
+    assert re.search(r"[a-z]Display(\.from_\w+)?\(", text)
+    assert ".plot()" in text
+    assert max(map(len, text.splitlines())) <= 100
+    features = ast.walk(ast.parse(text))  # made inside of the folds, as a step of a pipeline
+    assert not [
+        node.lineno
+        for node in features
+        if isinstance(node, ast.Attribute)
+        and node.attr in {"transform", "fit_transform"}
+        and re.match(r"(Bar|News)Features\(", ast.unparse(node.value))
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from functools import lru_cache
 import re
 import unicodedata
 
-__all__ = ["RoleTable", "plain_name"]
+__all__ = ["RoleTable", "parts_of_days", "plain_name", "tells_of_rows"]
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NUMBERED = re.compile(r"^\d{1,2}[a-z]?[.)]\s+")
@@ -120,3 +120,39 @@ class RoleTable:
         core, allowed = self._words[role]
         words = set(plain.split())
         return bool(words & core) and words <= allowed
+
+
+_PARTS = (
+    ("year", "yyyy", "年", "jahr", "année", "año", "ano", "anno", "jaar", "år", "rok", "год", "yıl"),
+    ("month", "mm", "mon", "月", "monat", "mois", "mes", "mês", "mese", "maand", "měsíc", "месяц", "ay"),
+    ("day", "dd", "日", "tag", "jour", "día", "dia", "giorno", "dag", "den", "день", "gün"),
+    ("hour", "hh", "时", "小时", "stunde", "heure", "hora", "ora", "uur", "hodina", "час", "saat"),
+    ("minute", "min", "分", "分钟", "minuto", "minuta"),
+)  # fmt: skip
+
+
+def parts_of_days(names: Sequence[str]) -> list[int]:
+    """Positions of year, month and day, and of hour and minute, where each has a column of its own.
+
+    Examples
+    --------
+    >>> from sktrain._reading import parts_of_days
+    >>> parts_of_days(["Year", "Month", "Day", "Open", "High", "Low", "Close"])
+    [0, 1, 2]
+    """
+    plain = [plain_name(name) for name in names]
+    found = [next((i for i, name in enumerate(plain) if name in part), None) for part in _PARTS]
+    if None in found[:3]:
+        return []
+    ends = found.index(None) if None in found else len(found)
+    return [place for place in found[:ends] if place is not None]
+
+
+_OF_ROWS = frozenset(
+    ["updated", "update", "modified", "created", "inserted", "loaded", "downloaded", "fetched", "retrieved", "scraped", "crawled", "expiry", "expiration", "expires", "maturity", "delivery", "settlement", "listed", "ipo", "ex", "dividend"]
+)
+
+
+def tells_of_rows(name: str) -> bool:
+    """Whether a column's times say when a row was written or what it is due, not what it is dated."""
+    return bool(_OF_ROWS & set(plain_name(name).split()))

@@ -7,7 +7,7 @@ import json
 
 from ..exceptions import SktrainError
 
-__all__ = ["Reading", "UnreadableError", "clipped", "option", "spoken"]
+__all__ = ["MissingRolesError", "Reading", "UnreadableError", "clipped", "option", "spoken"]
 
 _FORM: ContextVar[dict | None] = ContextVar("form", default=None)
 _SHOWN = 60  # characters of a cell that a message repeats
@@ -15,6 +15,20 @@ _SHOWN = 60  # characters of a cell that a message repeats
 
 class UnreadableError(SktrainError):
     """A file that is not read, in words that name line, cell and remedy; the reader adds the path."""
+
+
+class MissingRolesError(UnreadableError):
+    """A file in which columns are wanting.
+
+    Attributes
+    ----------
+    count : int
+        How many.
+    """
+
+    def __init__(self, message: str, count: int) -> None:
+        super().__init__(message)
+        self.count = count
 
 
 class Reading(dict):
@@ -43,7 +57,13 @@ class Reading(dict):
 
 @contextmanager
 def spoken(names: dict[str, str]) -> Iterator[None]:
-    """Inside the block, messages write options as flags: ``names`` gives the flag of each keyword."""
+    """Inside the block, messages write options under the names that the caller has for them.
+
+    Parameters
+    ----------
+    names : dict of str to str
+        For each keyword a flag, such as ``--news-timezone``, or another keyword.
+    """
     token = _FORM.set(names)
     try:
         yield
@@ -53,10 +73,10 @@ def spoken(names: dict[str, str]) -> Iterator[None]:
 
 def option(name: str, value: object = None) -> str:
     """An option with its value as the caller would write it: a keyword in Python, a flag on the command line."""
-    flags = _FORM.get()
-    if flags is None:
-        return f"{name}={value!r}" if value is not None else f"{name}="
-    flag = flags.get(name, f"--{name.replace('_', '-')}")
+    names = _FORM.get()
+    flag = name if names is None else names.get(name, f"--{name.replace('_', '-')}")
+    if not flag.startswith("--"):
+        return f"{flag}={value!r}" if value is not None else f"{flag}="
     if isinstance(value, dict):
         pairs = (f"{role}={_shell(str(column))}" for role, column in value.items())
         return f"{flag} {' '.join(pairs)}"

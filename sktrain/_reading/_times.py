@@ -5,6 +5,7 @@ spacing, weekends. What stays open is refused. Stamps with an offset are instant
 of them are a local midnight: then they are dates.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 import re
 from typing import Any
@@ -19,7 +20,7 @@ from ._protocol import UnreadableError, clipped, option
 from ._stamps import taken_apart
 from ._zones import localised, shifts
 
-__all__ = ["Times", "joined_clock", "parse_times"]
+__all__ = ["Times", "joined_clock", "joined_days", "parse_times"]
 
 _ISO = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?$"
@@ -35,6 +36,7 @@ _ZONED_ISO = (
 _OFFSET = r"(?:Z|[+-]\d{2}(?::?\d{2})?)$"
 _AGO = r"(?i)\bago\b|\b(?:yesterday|today|vor|gestern|il y a|hace)\b|[前昨今]"
 _HOURS = 24
+_SHORTEST_STAMP = 11  # characters: a day has 10 at most
 _DAY = 86_400 * 10**9  # nanoseconds
 
 
@@ -53,6 +55,8 @@ class Times:
         The same stamps on the clock they were written on, naive.
     days : ndarray of bool or None
         Rows in which a day stands without a time of day, where the column is text.
+    zoned : ndarray of bool or None
+        Rows that carry a zone, where some do and others do not.
     """
 
     index: pd.DatetimeIndex
@@ -60,6 +64,7 @@ class Times:
     notes: list[str] = field(default_factory=list)
     local: pd.DatetimeIndex | None = None
     days: np.ndarray | None = None
+    zoned: np.ndarray | None = None
 
 
 @dataclass
@@ -126,7 +131,7 @@ def parse_times(
         if empty.any():
             column, groups = column[~empty], None if groups is None else groups[~empty]
         times = (
-            _clocked(Times(found), said, groups)
+            _clocked(Times(found, days=_short(column) if kept_zone else None), said, groups)
             if found is not None
             else _read(column, _Asked(groups, dayfirst, timezone, said, coerce, kept_zone))
         )
@@ -142,11 +147,17 @@ def parse_times(
         times = _settled(times, timezone, groups)
     if empty.any():
         times.index, times.local = (_spread(index, ~empty) for index in (times.index, times.local))
-        if times.days is not None:
-            days = np.zeros(len(empty), dtype=bool)
-            days[~empty] = times.days
-            times.days = days
+        times.days, times.zoned = (_whole(one, ~empty) for one in (times.days, times.zoned))
     return times
+
+
+def _whole(mask: np.ndarray | None, there: np.ndarray) -> np.ndarray | None:
+    """A mask of the rows that are there as one of all rows."""
+    if mask is None:
+        return None
+    out = np.zeros(len(there), dtype=bool)
+    out[there] = mask
+    return out
 
 
 def _mend() -> str:
@@ -176,6 +187,17 @@ def joined_clock(day: pd.Series, clock: pd.Series) -> pd.Series:
         clock = parts[0].str.cat(parts[1:], sep=":")
     day = day.astype("str").str.strip().str.replace(r"[ T]00:00(:00)?(\.0+)?$", "", regex=True)
     return day.str.cat(clock, sep=" ")
+
+
+def joined_days(parts: Sequence[pd.Series]) -> pd.Series:
+    """Year, month and day, and hour and minute where they are given, as one text."""
+    texts = [one.astype("str").str.strip().str.replace(r"\.0+$", "", regex=True) for one in parts]
+    day = texts[0].str.cat([one.str.zfill(2) for one in texts[1:3]], sep="-")
+    if len(texts) == 3:
+        return day
+    clock = [one.str.zfill(2) for one in texts[3:]]
+    minute = clock[1] if len(clock) > 1 else "00"
+    return day + " " + clock[0] + ":" + minute
 
 
 def _iso(column: pd.Series) -> pd.DatetimeIndex | None:
@@ -261,12 +283,14 @@ def _from_text(text: pd.Series, asked: _Asked) -> Times:
         except _BadTimeError:
             pass  # clocks of several forms
         else:
-            days = text.str.len().to_numpy() < _SHORTEST_STAMP
-            return _clocked(Times(index, notes=notes, days=days), asked.said, asked.groups)
+            times = Times(index, notes=notes, days=_short(text))
+            return _clocked(times, asked.said, asked.groups)
     return _from_pieces(text, asked)
 
 
-_SHORTEST_STAMP = 11  # characters: a day has 10 at most
+def _short(text: pd.Series) -> np.ndarray:
+    """Rows too short for a time of day beside the day."""
+    return (text.str.len() < _SHORTEST_STAMP).to_numpy()
 
 
 def _from_pieces(text: pd.Series, asked: _Asked) -> Times:
@@ -294,7 +318,7 @@ def _from_pieces(text: pd.Series, asked: _Asked) -> Times:
     if asked.timezone is None and not named.all():
         zone = zone.where(named, zone[named].iloc[0])  # a day in the zone of the other rows
     out = _zoned(index, zone, text, asked, notes)
-    out.days = times.days
+    out.days, out.zoned = times.days, named
     return out
 
 

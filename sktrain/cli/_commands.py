@@ -15,7 +15,7 @@ from ..trainer._run_folder import find_model
 from ..trainer._sources import open_source
 from ..trainer._tasks import CLASS_NAMES
 from . import _show
-from ._inputs import data_of, show, with_news_of
+from ._inputs import data_of, news_options, show, with_news_of
 from ._text import for_spreadsheet, shown
 
 __all__ = ["audit", "drift", "predict", "report", "search", "show", "train"]
@@ -266,6 +266,7 @@ def _apply_flags(fields, args):
         fields["use_hpo"], fields["hpo_n_trials"] = True, _count("--hpo", args.hpo)
     if getattr(args, "news", None):
         fields["news"], fields["use_pretrained_embeddings"] = args.news, True
+        fields.update({f"news_{name}": one for name, one in news_options(args).items()})
     chosen = _chosen(getattr(args, "set", []))
     if (args.label_scaling or chosen.get("label_scaling")) and args.threshold is None:
         fields.pop(

@@ -8,11 +8,11 @@ import warnings
 import pandas as pd
 
 from .._io import ProgressStream
-from .._reading import spoken
+from .._reading import MissingRolesError, spoken
 from ..exceptions import DataQualityWarning, SktrainError
 from ._text import shown
 
-__all__ = ["data_of", "show", "with_news_of"]
+__all__ = ["data_of", "news_options", "show", "with_news_of"]
 
 _BARS = (
     "columns",
@@ -47,7 +47,7 @@ def data_of(args):
 
 def with_news_of(args, bars: pd.DataFrame) -> pd.DataFrame:
     """Bars that carry the articles of ``--news``; clocks that cannot be compared are refused."""
-    options = _options(args, _NEWS, "news_")
+    options = news_options(args)
     if not args.news:
         if options:
             raise SktrainError(
@@ -61,6 +61,11 @@ def with_news_of(args, bars: pd.DataFrame) -> pd.DataFrame:
     _tell(args, f"{args.news}: {articles.reading}")
     _compare_clocks(bars, articles)
     return with_news(bars, articles)
+
+
+def news_options(args) -> dict:
+    """The options of ``read_news`` that were given as flags."""
+    return _options(args, _NEWS, "news_")
 
 
 def _news_flags() -> dict[str, str]:
@@ -145,7 +150,7 @@ def _read_either(args):
     from ..datasets import read_bars
     from ..news import read_news
 
-    options, news = _options(args, _BARS, ""), _options(args, _NEWS, "news_")
+    options, news = _options(args, _BARS, ""), news_options(args)
     if not news:
         try:
             with (
@@ -161,15 +166,24 @@ def _read_either(args):
     try:
         with spoken(_news_flags()):
             articles = read_news(args.file, **news)
-    except SktrainError:
-        if news:
-            raise
+    except SktrainError as error:
+        if news or _nearer(error, refused):
+            raise error from None
         raise refused from None
     table = pd.DataFrame(
         {"available_at": [one.available_at for one in articles], "symbols": [";".join(one.symbols) for one in articles],
          "title": [one.title for one in articles]}
     )  # fmt: skip
     return articles.reading, table
+
+
+def _nearer(news: SktrainError, bars: SktrainError) -> bool:
+    """Whether a file that is neither looks like news: fewer of its columns are wanting."""
+    said, other = news.__cause__, bars.__cause__
+    if str(said) == str(other):  # no rows at all, whatever of
+        return False
+    wanting = said.count if isinstance(said, MissingRolesError) else 0
+    return wanting < (other.count if isinstance(other, MissingRolesError) else 1)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Small, fast models: fitted models enter, the same models pruned and with eight-bit weights leave, with figures of what it cost.
+"""Small, fast models: pruned, with eight-bit weights, with figures of what it cost.
 
 Names are loaded on first use: a process that only serves a quantized model imports what predicts, and nothing that trains.
 """

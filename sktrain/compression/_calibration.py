@@ -1,5 +1,7 @@
-"""A trained network and rows enter, what its layers receive on them leaves; with it, weights are left out, refitted and rounded so that
-every layer answers as it did before. Labels play no part; rows know time only by the order of their steps.
+"""What the layers of a trained network receive on given rows.
+
+With it, weights are pruned, refitted and rounded so that every layer answers as it did before.
+Labels play no part; rows know time only by the order of their steps.
 
 The measure is E|W x - W' x|² over the inputs x of a layer, which needs no more of them than the second moments H = E x xᵀ. A weight costs
 least where w² / [H⁻¹]ⱼⱼ is smallest, and what the others have to take over is a problem of least squares (Hassibi & Stork 1993, "Second

@@ -1,4 +1,4 @@
-"""Rows and labels enter, a fitted classifier leaves that is small and fast: trained, pruned, trained on, quantized, in one estimator.
+"""An estimator that trains a net, prunes it, fine-tunes it and quantizes it.
 
 What compression costs is measured on the last block of unique times, purged of rows whose label reaches into it.
 """

@@ -1,4 +1,4 @@
-"""A fitted model and rows enter, the model pruned step by step leaves, trained in between to give the answers it gave before.
+"""Gradual pruning of a fitted model, with training towards its own former answers.
 
 Labels play no part. A net was trained as long as its validation rows allowed; to train on with labels would be to learn them by heart,
 and where there is little signal it changes its mind on many rows. What pruning takes away is its own answers, so these are the target.

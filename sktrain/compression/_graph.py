@@ -1,4 +1,4 @@
-"""A trained network enters, an ONNX graph of floats leaves: windows (batch, steps, features) in, class scores out, any batch size.
+"""An ONNX graph of floats from a trained network: windows in, class scores out, any batch size.
 
 The five networks are written out operator by operator, which takes milliseconds; any other network goes through torch's exporter. The
 order of steps inside a window is all there is of time. What a pipeline does before its network (features, windows) is not exported.

@@ -1,5 +1,8 @@
-"""A fitted model enters, the nets inside it are found, in pipelines, ensembles and meta-estimators, with the rows that reach them where rows
-come along; a copy with others in their place leaves."""
+"""The nets inside a fitted model, in pipelines, ensembles and meta-estimators.
+
+With the rows that reach each, where rows are given; and copies of the model with other nets in
+their place.
+"""
 
 import copy
 

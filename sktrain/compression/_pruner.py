@@ -1,4 +1,4 @@
-"""A trained network enters, the same network with the weights it needs least at zero leaves; rows, where given, show what it needs.
+"""Pruning: the weights a network needs least are set to zero; rows, where given, show which.
 
 Only matrices are pruned (weights of linear, convolutional and recurrent layers), never biases, norms or positions. The zeros stand in
 the weights themselves: nothing is left that would hinder copying, pickling or further training.

@@ -1,4 +1,4 @@
-"""A graph and eight-bit weights enter, class probabilities leave: prediction through ONNX Runtime, without the library that trained it.
+"""Prediction from a graph and eight-bit weights through ONNX Runtime, without torch.
 
 Weights are stored as whole numbers with one scale per output channel and become floats once, when the model is opened; activations
 are floats. What is computed for a row never depends on the other rows of the call. Rows know time as the nets' rows do.

@@ -1,4 +1,4 @@
-"""A fitted model enters, the same model with weights of eight or four bits leaves; what it knew of time stays as it was.
+"""Quantization of a fitted model to weights of eight or four bits.
 
 At eight bits one scale per output channel, the largest weight of the channel mapped to 127; at four one per 64 weights of a channel, the
 largest mapped to 7. Activations stay floats, so no row can change another row's prediction. A weight that is zero stays zero.

@@ -1,4 +1,4 @@
-"""Two models and rows to try them on enter, figures before and after leave: size, time of a prediction, scores, agreement, calibration.
+"""Figures before and after compression: size, latency, scores, agreement, calibration.
 
 The rows should come after everything the models were trained on, as a validation block does.
 """

@@ -1,4 +1,4 @@
-"""Rows in every form the nets take enter, checked batches of float32 windows leave; no neural library is needed.
+"""Rows in every form the nets take, as checked batches of float32 windows, without torch.
 
 A row is a window of steps that ends at its decision time; missing steps are NaN.
 """

@@ -1,4 +1,4 @@
-"""A trained network enters, a narrower one leaves: whole hidden units are taken out, so that dense arithmetic gets faster too.
+"""Structured pruning: whole hidden units are removed, so that dense arithmetic is faster too.
 
 A plan says for each layer which sets of units its rows and columns belong to; a unit stays or goes wherever it is used, and those
 with the largest weights around them stay. Steps and their time are untouched.

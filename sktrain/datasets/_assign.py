@@ -4,7 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 import re
 
-from .._reading import Table, UnreadableError, clipped, option, plain_name, time_shape, zone_of_name
+from .._reading import (
+    MissingRolesError,
+    Table,
+    UnreadableError,
+    clipped,
+    option,
+    parts_of_days,
+    plain_name,
+    tells_of_rows,
+    time_shape,
+    zone_of_name,
+)
 from ._headerless import roles_by_content
 from ._roles import BARS, OPENING_STAMPS, PRICES
 
@@ -28,7 +39,7 @@ class Roles:
     names : list of str
         The columns as the file names them.
     time : tuple of int
-        One column, or the day and the time of day.
+        One column, the day and the time of day, or year, month and day (hour, minute).
     fields : dict of str to int
         open, high, low, close, and adjusted where there is one.
     volumes : list of int
@@ -209,7 +220,8 @@ def _set_time(roles: Roles, table: Table, given: dict[str, int], free: list[int]
     if "time" in given or "date" in given:
         roles.time = tuple(given[role] for role in ("date", "time") if role in given)
     else:
-        roles.time = _found_time(roles.names, table, free)
+        parts = [place for place in parts_of_days(roles.names) if place in free]
+        roles.time = tuple(parts) if len(parts) > 2 else _found_time(roles.names, table, free)
     name = roles.names[roles.time[-1]]
     roles.zone = zone_of_name(set(plain_name(name, units=True).split()))
     roles.opening = plain_name(name) in OPENING_STAMPS
@@ -240,6 +252,8 @@ def _found_time(names: list[str], table: Table, free: list[int]) -> tuple[int, .
         for place in free
         if shape[place] in ("day", "moment") and table.kinds()[place] == "time"
     ]
+    dated = [place for place in timed if not tells_of_rows(names[place])]
+    timed = dated if len(dated) == 1 else timed
     if len(timed) == 1:
         return (timed[0],)
     if ranked and any(shape[place] == "clock" for place in ranked):
@@ -397,6 +411,7 @@ def _complain(roles: Roles, table: Table) -> None:
     known = ", ".join(
         f"{role} = {clipped(roles.names[place])}" for role, place in roles.fields.items()
     )
-    raise UnreadableError(
-        f"no column for {', '.join(missing)}{f' (found {known})' if known else ''}{listed}. {hint}"
+    raise MissingRolesError(
+        f"no column for {', '.join(missing)}{f' (found {known})' if known else ''}{listed}. {hint}",
+        len(missing),
     )

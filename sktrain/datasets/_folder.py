@@ -35,7 +35,8 @@ def read_folder(path: Path, options) -> pd.DataFrame:
     InvalidBarsError
         When none can be read, two files claim the same symbol and times, or their clocks differ.
     """
-    from ._reader import finished, read_rows
+    from ._finish import finished
+    from ._reader import read_rows
 
     found = sorted(file for file in path.iterdir() if _is_candidate(file))
     if not found:

@@ -1,11 +1,9 @@
 """Files of bars enter, one checked frame with its history leaves; every row is taken to be known at the time it is stamped with."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 import os
 from pathlib import Path
 import re
-import warnings
 
 import numpy as np
 import pandas as pd
@@ -16,14 +14,17 @@ from .._reading import (
     Table,
     UnreadableError,
     joined_clock,
+    joined_days,
     open_table,
     option,
     parse_times,
     to_numbers,
 )
 from .._validation import OHLCV, check_bars
-from ..exceptions import DataQualityWarning, InvalidBarsError
+from ..exceptions import InvalidBarsError
 from ._assign import Roles, assign_roles
+from ._finish import finished
+from ._options import Options
 from ._roles import BARS, PRICES
 from ._rows import (
     Rows,
@@ -32,53 +33,12 @@ from ._rows import (
     no_trade,
     screened,
     shifted_to_close,
-    usual_step,
     without_incomplete,
 )
 
-__all__ = ["Options", "finished", "read_bars", "read_rows"]
+__all__ = ["read_bars", "read_rows"]
 
 _ISO = re.compile(r"\d{4}([-/.])\d{2}\1\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?")
-_SPACINGS = (
-    (60, "every minute"), (300, "every 5 minutes"), (900, "every 15 minutes"), (1800, "every 30 minutes"),
-    (3600, "hourly"), (14400, "every 4 hours"), (86400, "daily"), (604800, "weekly"),
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Options:
-    """How the caller overrules the reader."""
-
-    columns: Mapping | None = None
-    timezone: str | None = None
-    dayfirst: bool | None = None
-    encoding: str | None = None
-    symbol: str | None = None
-    bad_rows: str = "refuse"
-    incomplete_last: str = "keep"
-    stamps: str = "close"
-
-    def __post_init__(self) -> None:
-        for name, choices in (
-            ("bad_rows", ("refuse", "drop")),
-            ("incomplete_last", ("keep", "drop")),
-            ("stamps", ("close", "open")),
-        ):
-            if getattr(self, name) not in choices:
-                raise InvalidBarsError(
-                    f"{name} must be one of {', '.join(map(repr, choices))}, got {getattr(self, name)!r}."
-                )
-        if self.dayfirst not in (None, True, False):
-            raise InvalidBarsError(f"dayfirst must be True, False or None, got {self.dayfirst!r}.")
-        for name in ("timezone", "encoding", "symbol"):
-            if not isinstance(getattr(self, name), str | None):
-                raise InvalidBarsError(
-                    f"{name} must be a string or None, got {getattr(self, name)!r}."
-                )
-        if self.columns is not None and not isinstance(self.columns, Mapping):
-            raise InvalidBarsError(
-                f"columns must map roles to names of columns, got {self.columns!r}."
-            )
 
 
 class _MissingFileError(InvalidBarsError, FileNotFoundError):
@@ -216,11 +176,7 @@ def _rows(table: Table, roles: Roles, options: Options) -> Rows:
     frame, texts = _cells(table, roles, drop, options.dayfirst)
     symbols, instrument = _symbols(frame, roles, table, drop)
     groups = None if symbols is None else pd.factorize(symbols)[0]
-    column = (
-        frame[roles.time[0]]
-        if len(roles.time) == 1
-        else joined_clock(frame[roles.time[0]], frame[roles.time[1]])
-    )
+    column = _stamps(frame, roles.time)
     times = parse_times(
         column,
         groups=groups,
@@ -246,6 +202,15 @@ def _rows(table: Table, roles: Roles, options: Options) -> Rows:
     in_order(rows, drop=drop)
     without_incomplete(rows, drop=options.incomplete_last == "drop")
     return rows
+
+
+def _stamps(frame: pd.DataFrame, places: tuple[int, ...]) -> pd.Series:
+    """The times of the rows as one column."""
+    if len(places) == 1:
+        return frame[places[0]]
+    if len(places) == 2:
+        return joined_clock(frame[places[0]], frame[places[1]])
+    return joined_days([frame[place] for place in places])
 
 
 def _long_digits(table: Table, place: int) -> bool:
@@ -420,72 +385,3 @@ def _long(frame: pd.DataFrame, roles: Roles, times: pd.DatetimeIndex, table: Tab
     if "volume" not in rows.frame:
         rows.frame.insert(4, "volume", 0)
     return rows
-
-
-def finished(rows: Rows, reading: Reading, options: Options, path: Path) -> pd.DataFrame:
-    """Stage five: the frame with its index, its protocol, and the warnings that go with it."""
-    symbols = rows.symbols
-    instrument = options.symbol or rows.instrument
-    if options.symbol is not None and symbols is not None:
-        raise UnreadableError(
-            f"{option('symbol', options.symbol)} is for files without symbols, but this one names {', '.join(pd.unique(symbols)[:3])}, …."
-        )
-    if options.symbol is not None:
-        symbols = np.full(len(rows.times), options.symbol, dtype=object)
-    bars = rows.frame
-    if symbols is None:
-        bars.index = rows.times.rename("time")
-    else:
-        codes, names = pd.factorize(symbols, sort=True)
-        index = [pd.Index(names, dtype="str").take(codes), rows.times]
-        bars.index = pd.MultiIndex.from_arrays(index, names=["symbol", "time"])
-    bars.attrs = {"reading": _protocol(rows, symbols, instrument, reading, path)}
-    if rows.changed:
-        bars.attrs["adjusted"] = True
-        warnings.warn(
-            f"{path}: open, high, low and close were scaled by adjusted close / close in {rows.changed} of {len(bars)} rows; volume is as published.",
-            DataQualityWarning,
-            stacklevel=3,
-        )
-    return bars
-
-
-def _protocol(
-    rows: Rows, symbols: np.ndarray | None, instrument: str | None, reading: Reading, path: Path
-) -> Reading:
-    times = rows.times
-    codes = None if symbols is None else pd.factorize(symbols)[0]
-    usual = usual_step(times, codes) // 10**9
-    days = bool(times[:100].is_normalized and times.is_normalized)
-    first, last = times.min(), times.max()
-    form = "%Y-%m-%d" if days or last - first > pd.Timedelta(days=1) else "%Y-%m-%d %H:%M"
-    first_text, last_text = first.strftime(form), last.strftime(form)
-    count = 1 if symbols is None else len(pd.unique(symbols))
-    notes = [
-        *reading["notes"],
-        *([f"symbol {instrument}"] if instrument and symbols is None else []),
-    ]
-    return Reading(
-        reading,
-        source=str(path),
-        what="bars" if count == 1 else f"bars of {count:,} symbols",
-        rows=len(times),
-        first=first_text,
-        last=last_text,
-        spacing=_spacing(usual),
-        zone="UTC" if times.tz is not None else None if days else "no zone",
-        written_in=rows.zone,
-        symbol=instrument,
-        notes=notes,
-        dropped={**reading.get("dropped", {}), **rows.dropped},
-        suspended=rows.suspended,
-    )
-
-
-def _spacing(seconds: int) -> str | None:
-    if not seconds:
-        return None
-    named = dict(_SPACINGS).get(seconds)
-    if named or seconds < 28 * 86400:
-        return named or f"every {pd.Timedelta(seconds, 's')}"
-    return "monthly" if seconds < 45 * 86400 else "quarterly" if seconds < 100 * 86400 else "yearly"

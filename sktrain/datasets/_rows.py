@@ -89,8 +89,7 @@ def screened(rows: Rows, texts: dict[str, pd.Series], *, drop: bool) -> None:
                 else f" ({str(rows.times[row]).removesuffix(' 00:00:00')})"
             )
             raise UnreadableError(
-                f"{rows.place(row)}{when}: {fault(row)}{count}. Repair the rows, or leave them out with "
-                f"{option('bad_rows', 'drop')}."
+                f"{rows.place(row)}{when}: {fault(row)}{count}. Repair the rows{_or_drop(new)}."
             )
         rows.dropped[cause] = int(new.sum())
         bad |= new
@@ -100,6 +99,11 @@ def screened(rows: Rows, texts: dict[str, pd.Series], *, drop: bool) -> None:
         )
     if bad.any():
         rows.keep(~bad)
+
+
+def _or_drop(bad: np.ndarray) -> str:
+    """The offer to leave rows out, unless none would be left."""
+    return "" if bad.all() else f", or leave them out with {option('bad_rows', 'drop')}"
 
 
 def _all_bars(rows: Rows) -> bool:
@@ -176,8 +180,8 @@ def _faults(rows: Rows, texts: dict[str, pd.Series]):
 def _not_positive(name: str, value: float) -> str:
     if value < 0:
         return (
-            f"{name} is {value:g}: forward-adjusted prices (前复权) may fall below zero and give no returns; "
-            "use back-adjusted (后复权) or unadjusted ones"
+            f"{name} is {value:g}, and prices below zero give no returns. If they are forward-adjusted "
+            "(前复权), use back-adjusted (后复权) or unadjusted ones"
         )
     return f"{name} is {value:g}, no price"
 

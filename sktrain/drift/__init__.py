@@ -1,4 +1,4 @@
-"""Drift: whether new rows still look like the old ones, and training that obeys the answer."""
+"""Drift: whether new rows still look like the old ones, and training that depends on the answer."""
 
 from ._detector import DriftDetector
 from ._guard import DriftGuard

@@ -1,4 +1,4 @@
-"""One block of labelled rows on its way through a guard: what came in, and what was found."""
+"""One block of labelled rows in a guard: the rows, and what its checks found."""
 
 from dataclasses import dataclass, field
 

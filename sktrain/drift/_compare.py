@@ -1,8 +1,8 @@
 """Sets a new sample against what was remembered of the reference: effects on all rows, evidence in
 the light of their dependence.
 
-What enters is a :class:`Reference` and a :class:`Sample`; what leaves is a table with one row per
-column, and a comparison of their correlations. Panels are judged time by time: the rows of one time
+The result is a table with one row per column, and a comparison of their correlations.
+Panels are judged time by time: the rows of one time
 are summed before anything is called surprising, so symbols that move together are not counted as
 independent.
 """

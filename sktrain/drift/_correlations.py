@@ -1,8 +1,7 @@
 """Whether the correlations of the columns changed, pair by pair: of normal scores of ranks, so
 marginals play no part.
 
-What enters are stretches of rows in order of time; what is remembered of a reference is a
-correlation and the dependence of its influence per pair; what leaves is one :class:`Correlation`.
+Of a reference, a correlation and the dependence of its influence are kept per pair.
 """
 
 from dataclasses import dataclass

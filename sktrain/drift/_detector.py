@@ -1,8 +1,7 @@
 """Says whether new rows still look like the rows a model was trained on; both in order of time, the
 new ones the later.
 
-What enters is a reference (in ``fit``) and new rows (in ``check`` or ``transform``); what leaves is
-a report. The rows themselves pass through untouched.
+``fit`` takes the reference, ``check`` and ``transform`` new rows; rows are never changed.
 """
 
 import warnings

@@ -1,8 +1,7 @@
-"""Reads what a user has in hand as columns in order of time, or refuses it by name.
+"""Input validation: a DataFrame, an array or a panel as columns in order of time.
 
-What enters is a DataFrame, an array or a panel; what leaves is a :class:`Sample`: its columns,
-untouched, and which rows share a time. For arrays, and frames whose index holds no times, the order
-of the rows is the order of time.
+A :class:`Sample` has the columns, unchanged, and says which rows share a time. For arrays, and
+frames whose index holds no times, the order of the rows is the order of time.
 """
 
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Checks over history: rows in order of time enter, one report per look leaves, each from rows that were known by then."""
+"""Drift checks over history: one report per check, each from rows that were known by then."""
 
 import numpy as np
 import pandas as pd

@@ -1,9 +1,9 @@
 """How surprising is a difference of two means, when rows depend on the rows before them?
 
-What enters are the second moments of two samples of centred series in order of time; what leaves is
-one p-value per series. Nothing is resampled: the long-run variance of a series decides how much its
-mean may wander, so the cost is linear and the answer has no seed. The moments are all that is ever
-needed of a sample's order, so a reference keeps them and not its rows.
+One p-value per series, from the second moments of two samples in order of time. Nothing is
+resampled: the long-run variance of a series decides how much its mean may wander, so the cost is
+linear and the answer has no seed. The moments are all that is ever needed of a sample's order, so a
+reference keeps them and not its rows.
 
 Two models of the dependence are fitted to both samples pooled, each centred on its own mean, and
 the more doubtful one wins:

@@ -1,8 +1,7 @@
 """Values so far outside of what a column held that they are mistakes, not news: a bad tick, a
 feed's number for "missing".
 
-A column's tail is learned from the reference; a sample enters, and the rows that pass all likely
-values leave.
+A column's tail is learned from the reference; rows of a sample beyond all likely values are found.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Drift of a model's answers, and decay of its performance once outcomes are known. Both samples are in order of time.
 
-What enters are predictions (and outcomes); what leaves is a report. Three things are kept apart: that answers changed
+Three things are kept apart: that answers changed
 (predictions), that the classes became more or less frequent (labels), and that the relation between what the model saw and the
 outcome changed (concept): the loss rose although every class has the share it had.
 """

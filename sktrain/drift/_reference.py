@@ -1,7 +1,7 @@
 """What a detector remembers of its reference: a summary per column and second moments of their
 order, no rows.
 
-A :class:`Sample` enters; a :class:`Reference` leaves, whose size does not depend on the rows: about
+The size of a :class:`Reference` does not depend on the rows: about
 2.6 KB per numeric column with 38 of them. Its state is NumPy arrays and plain values, so any file
 that holds those can hold it.
 """

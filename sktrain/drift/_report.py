@@ -1,7 +1,5 @@
 """What a drift check found: the decision and its reason, numbers first, a summary for people
 second.
-
-Time has been dealt with before: effects and p-values enter, a report leaves, and it is a value.
 """
 
 from collections.abc import Mapping

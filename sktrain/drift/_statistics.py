@@ -1,6 +1,5 @@
 """Effect sizes: how far apart two samples of one column are, whatever the order of their rows.
 
-What enters are values in order, or what was remembered of them; what leaves are shares and numbers.
 Time plays no part here.
 """
 

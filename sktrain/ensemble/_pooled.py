@@ -142,7 +142,14 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
         self.random_state = random_state
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """What each member's ``fit`` requests is routed to it; label times are also used here."""
+        """Which metadata is passed on to the members.
+
+        Returns
+        -------
+        MetadataRouter
+            What each member's ``fit`` requests is routed to it; end times and times are also used
+            here.
+        """
         router = MetadataRouter(owner=self).add_self_request(self)
         for name, member in self.estimators:
             mapping = MethodMapping().add(caller="fit", callee="fit")
@@ -160,6 +167,7 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
             Rows as the members take them. Without times in its index, row order is the order of
             time.
         y : array-like of shape (n,)
+            Labels of any kind.
         sample_weight : array-like of shape (n,), optional
             Weighs the rows in every member, in the prior and in what the weights are learned from.
         label_end_times : array-like of shape (n,), optional
@@ -174,6 +182,7 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
         Returns
         -------
         self
+            The fitted classifier.
 
         Raises
         ------
@@ -297,11 +306,13 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
 
         Parameters
         ----------
-        X : as in ``fit``
+        X : DataFrame, WindowedArray or array-like of length n
+            Rows as the members take them.
 
         Returns
         -------
         ndarray of shape (n, n_classes)
+            Columns as in ``classes_``; rows sum to 1.
         """
         check_is_fitted(self)
         X = X if hasattr(X, "shape") else np.asarray(X)
@@ -311,7 +322,18 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
         return total
 
     def predict(self, X) -> np.ndarray:
-        """The most probable label of each row: ndarray of shape (n,)."""
+        """The most probable label of each row.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of length n
+            Rows as in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels.
+        """
         proba = self.predict_proba(X)
         return self.classes_[proba.argmax(axis=1)]
 

@@ -85,10 +85,12 @@ def make_recipe(
     n_jobs : int, optional
         Members fitted at the same time.
     random_state : int, RandomState or None, default=None
+        Seeds every member.
 
     Returns
     -------
     PooledClassifier
+        Seven members, unfitted.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a score is worth: returns, probabilities and fold scores enter, statistics that refuse to be fooled leave."""
+"""What a score is worth: statistics on returns, probabilities and fold scores."""
 
 from ._calibration import NullCalibration, null_calibration
 from ._folds import METRICS, FoldScores, all_class_probabilities, baselines, classification_scores, fold_scores

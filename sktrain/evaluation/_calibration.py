@@ -1,8 +1,8 @@
-"""Is a score real? The whole pipeline, labels to folds, on the user's bars and on copies of them without signal.
+"""Is a score real? The whole pipeline on the user's bars and on copies without signal.
 
-Bars enter, a score, the scores of the copies and a p-value leave. The pipeline is treated alike on both, so whatever it gets from
-class balance, overlapping labels, volatility or a leak in the code is in the null scores too: only what depends on the
-order of the market is left.
+The pipeline is treated alike on both, so whatever it gets from class balance, overlapping labels,
+volatility or a leak in the code is in the null scores too: only what depends on the order of the
+market is left.
 """
 
 from contextlib import contextmanager
@@ -178,8 +178,8 @@ def null_calibration(
         Level of the verdict, in (0, 1).
     method : {"block", "sign", "phase"}, default="block"
         How copies are drawn, and so what the score is held against, see :func:`null_market`:
-        ``"block"`` shuffles bars within blocks and keeps slow trends, ``"sign"`` throws a coin for
-        every direction, ``"phase"`` keeps linear autocorrelation.
+        ``"block"`` shuffles bars within blocks and keeps slow trends, ``"sign"`` draws every
+        direction at random, ``"phase"`` keeps linear autocorrelation.
     block_length : int, optional
         Bars in a block, at least twice the labels' horizon. Default: 20, or four times the horizon
         if that is more.

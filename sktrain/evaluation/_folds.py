@@ -1,4 +1,4 @@
-"""A real fit and score per fold, beside baselines: an estimator, rows in order of time and a splitter enter, a table leaves.
+"""A real fit and score per fold, beside baselines.
 
 Nothing is assumed about time here: the splitter decides what may train. Probabilities are compared over all classes of ``y``; a
 class that a training fold never saw has probability zero, clipped to 1e-15 in the log loss.

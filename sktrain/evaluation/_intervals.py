@@ -1,7 +1,7 @@
 """How sure a mean of fold scores is, and how many discoveries are false.
 
-What enters is one score per fold (or one p-value per hypothesis); what leaves is an interval (or adjusted p-values). Folds are
-taken to share training rows, as the folds of a walk-forward do: their scores are correlated, and the plain t interval lies.
+Folds are taken to share training rows, as the folds of a walk-forward do: their scores are
+correlated, and the plain t interval is too short.
 """
 
 from dataclasses import dataclass

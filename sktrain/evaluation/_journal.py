@@ -1,5 +1,4 @@
-"""What a long calibration has finished, kept in a file: scores enter one by one, and survive Ctrl-C,
-a kill and a full disk.
+"""A file of finished scores of a calibration, which outlives Ctrl-C, a kill and a full disk.
 
 The file is JSON with a checksum, replaced atomically. It states what it belongs to; another
 estimator, market, labeler, splitter or seed is refused.

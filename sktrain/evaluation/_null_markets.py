@@ -1,4 +1,4 @@
-"""Copies of a market without the signal: bars enter, bars of the same shape leave, valid, with directions nobody can foresee.
+"""Copies of a market without signal: valid bars whose directions cannot be predicted.
 
 A bar is taken apart in logarithms, relative to the close before it (gap) and to its own open (high, low, close), so that bars can
 change places or be mirrored and a price path rebuilt from them. All instruments of a panel are treated alike at the same time:

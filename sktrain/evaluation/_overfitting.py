@@ -1,7 +1,7 @@
-"""How much of the best trial is selection: probability of backtest overfitting, and how many trials were really independent.
+"""Probability of backtest overfitting, and how many trials were really independent.
 
-What enters is a matrix of returns (or scores), one row per period in order of time and one column per configuration that was
-tried; what leaves is a number between its bounds. Every configuration must cover the same periods.
+Both read a matrix of returns (or scores), one row per period in order of time and one column per
+configuration that was tried. Every configuration must cover the same periods.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,8 @@
-"""From predicted classes to positions, and what holding them would have earned: enough to compare signals, not a backtester.
+"""From predicted classes to positions, and what holding them would have earned.
 
-Predictions known at the close of bar t enter; a position taken at that close leaves, and it earns the return from close t to
-close t + 1, never the return of bar t itself.
+Enough to compare signals, not a backtester. A prediction known at the close of bar t becomes a
+position taken at that close; it earns the return from close t to close t + 1, never the return of
+bar t itself.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,6 @@
 """Predictions that no fold trained on, and how good they are regime by regime.
 
-An estimator, rows in order of time and a splitter enter; probabilities leave, one row per row of X, missing where no fold tested
-it. The splitter decides what may train: it is handed the label end times, nothing here purges.
+The splitter decides what may train: it is given the label end times, nothing here purges.
 """
 
 from dataclasses import dataclass

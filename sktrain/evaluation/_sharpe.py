@@ -1,7 +1,7 @@
-"""Sharpe ratios that carry their unit, and what one is worth: probabilistic, deflated, minimum track record.
+"""Sharpe ratios with their unit: probabilistic, deflated, minimum track record.
 
-What enters is a series of returns, one per observation in order of time, or the moments of one; what leaves is a number with its
-unit. All formulas work on Sharpe ratios *per observation* and on kurtosis that is *not* excess (a normal distribution has 3).
+All formulas work on Sharpe ratios *per observation* and on kurtosis that is *not* excess (a normal
+distribution has 3).
 """
 
 from dataclasses import dataclass

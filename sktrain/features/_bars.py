@@ -94,11 +94,13 @@ class BarFeatures(CausalTransformer):
 
         Parameters
         ----------
-        input_features : ignored
+        input_features : object, optional
+            Ignored; present for scikit-learn's interface.
 
         Returns
         -------
         ndarray of str
+            Names, in the order of the columns.
         """
         check_is_fitted(self)
         return np.asarray(self._names(), dtype=object)

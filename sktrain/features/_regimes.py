@@ -103,11 +103,13 @@ class RegimeDetector(CausalTransformer):
 
         Parameters
         ----------
-        input_features : ignored
+        input_features : object, optional
+            Ignored; present for scikit-learn's interface.
 
         Returns
         -------
         ndarray of str
+            Names, in the order of the columns.
         """
         check_is_fitted(self)
         return np.asarray(["regime"], dtype=object)

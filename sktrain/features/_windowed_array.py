@@ -60,14 +60,17 @@ class WindowedArray:
 
     @property
     def shape(self):
+        """Rows, steps and features: tuple of three int."""
         return len(self.ends), self.lookback, self.base.shape[1]
 
     @property
     def size(self):
+        """Values in all windows, repeated ones counted: int."""
         return len(self.ends) * self.lookback * self.base.shape[1]
 
     @property
     def dtype(self):
+        """Type of the values, that of ``base``: numpy dtype."""
         return self.base.dtype
 
     def __len__(self):
@@ -130,7 +133,20 @@ class WindowedArray:
         return out
 
     def astype(self, dtype, copy=True):
-        """The same view on a base of another floating dtype."""
+        """The same view on a base of another floating dtype.
+
+        Parameters
+        ----------
+        dtype : numpy dtype
+            Floating type.
+        copy : bool, default=True
+            Whether to copy ``base`` where it has that type already.
+
+        Returns
+        -------
+        WindowedArray
+            With the same rows, index, columns and attrs.
+        """
         base = self.base.astype(dtype, copy=copy)
         return WindowedArray(base, self.ends, self.firsts, self.lookback, index=self.index, columns=self.columns, attrs=self.attrs)
 

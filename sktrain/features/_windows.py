@@ -90,11 +90,13 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         ----------
         X : DataFrame or array-like, shape (n, n_features)
             Numeric; NaN is allowed, infinities are not.
-        y : ignored
+        y : object, optional
+            Ignored; present for scikit-learn's interface.
 
         Returns
         -------
         self
+            The fitted transformer.
         """
         self._validate_params()
         base, rows, index, _ = self._context(X, reset=True)
@@ -147,11 +149,13 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
 
         Parameters
         ----------
-        input_features : ignored
+        input_features : object, optional
+            Ignored; present for scikit-learn's interface.
 
         Returns
         -------
         ndarray of str
+            Names, in the order of the columns.
         """
         check_is_fitted(self)
         names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
@@ -160,7 +164,20 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         return np.asarray([f"{name}_t-{back}" for back in range(self.lookback_ - 1, -1, -1) for name in names], dtype=object)
 
     def set_output(self, *, transform=None):
-        """Accepted for pipelines; windows have no 2-D frame form, and flattened frames stay frames whatever is asked."""
+        """Accepted, without effect, so that pipelines can set their output.
+
+        Windows have no 2-D frame form, and flattened frames stay frames.
+
+        Parameters
+        ----------
+        transform : object, optional
+            Ignored.
+
+        Returns
+        -------
+        self
+            The transformer.
+        """
         return self
 
     def _context(self, X, *, reset):

@@ -1,4 +1,4 @@
-"""Labels by the return to come, against a threshold that follows volatility: bars enter, 0 sell, 1 hold, 2 buy leave.
+"""Labels by the future return, against a threshold that follows volatility.
 
 The label of a row looks ``horizon`` bars ahead; its threshold looks ``volatility_lookback`` bars back. Nothing else is read.
 """

@@ -1,4 +1,4 @@
-"""Labels by what the path touches first: bars enter, profit, stop or time leave, with the bar that decided and what was ambiguous.
+"""Triple-barrier labels: what the path touches first, and the bar that decided.
 
 A row is decided at its close; the bars after it are watched, high and low, up to ``max_holding`` of them. Barriers are a fixed
 share of the close, or multiples of a volatility known at that close. The last ``max_holding`` bars of each symbol have no label

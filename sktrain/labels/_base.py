@@ -1,4 +1,4 @@
-"""What every labeler shares: checked bars enter; codes, the rows that have one, and the time each was known leave.
+"""What every labeler shares: checks, labels, and the time each was known.
 
 A subclass says, for the bars of one or more instruments standing in order of symbol and time, what each row's outcome is and
 which bar decided it. Only the rows given are read, past and future: a label is the one thing that may look ahead.

@@ -1,4 +1,4 @@
-"""A labeler as a step of a pipeline: bars enter, the rows whose outcome is known and their labels leave; in predict, nothing happens."""
+"""A labeler as a step of a pipeline: it labels in ``fit`` and does nothing in ``predict``."""
 
 import pandas as pd
 from sklearn.base import BaseEstimator

@@ -1,4 +1,4 @@
-"""The first bar that reaches a barrier: prices and barriers enter, deciding bars leave; pure arrays, no time but their order.
+"""The first bar that reaches a barrier, on arrays in order of time.
 
 Short searches compare whole runs of rows with the bars ahead, one step at a time, in pieces that stay in the processor's cache.
 Rows still undecided after some steps leap: over maxima and minima of 2^k bars, the longest quiet stretch is found in

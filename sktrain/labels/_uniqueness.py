@@ -1,4 +1,4 @@
-"""What overlapping labels are worth: label spans enter, one weight per label leaves (Lopez de Prado 2018, ch. 4).
+"""Weights of overlapping labels (López de Prado 2018, ch. 4).
 
 Spans are closed ranges of bars, ``[start, end]``. Labels that share bars share information; a label's uniqueness is the mean,
 over its bars, of one over the number of labels alive there. The results go into ``fit(..., sample_weight=...)``.

@@ -1,4 +1,4 @@
-"""Causal volatility per bar: bars enter, one standard deviation of a bar's return leaves per row, from that row and those before it.
+"""Causal volatility: the standard deviation of a bar's return, from that row and those before.
 
 Every estimator has a finite memory of ``lookback`` returns or bars and never crosses from one symbol to the next; rows without
 enough past are NaN. Units: standard deviation of the return over one bar. Range estimators read logarithms of prices.

@@ -1,4 +1,4 @@
-"""Volatility inside of trading sessions: bars and the places where sessions open enter, a volatility per bar leaves."""
+"""Volatility inside of trading sessions."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""The auditor: finds where the future reaches a model, says what it costs, and repairs what can be repaired."""
+"""The leakage audit: where future information reaches a model, what it costs, and its repair."""
 
 from ._price_tag import PriceTag
 from ._report import Finding, LeakageReport

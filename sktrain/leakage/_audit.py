@@ -1,4 +1,4 @@
-"""One audit: an estimator, rows, labels and folds enter; the checks are made in turn, each with what earlier ones found out."""
+"""One audit: the checks are made in turn, each with what earlier ones found out."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""Watches an estimator at work: an estimator with rows and labels enters, findings about what it does leave.
+"""Experiments on an estimator at work.
 
 Its transforming steps are held to causality, and its predictions must not depend on later rows of the same call. What is fitted is
 the user's own estimator: only epochs of nets and trials of searches are lowered, and nothing is written to its files.

@@ -1,4 +1,4 @@
-"""How many experiments an audit makes: a name enters, fixed numbers leave. No clock decides anything.
+"""How many experiments an audit makes: fixed numbers, independent of any clock.
 
 The numbers follow from what must be found. With ``sweeps`` of the ``d`` runs that would destroy every time once, a peek on ``k``
 rows stays unseen with probability ``(1 - sweeps / d) ** k``: at the standard 48 runs and BarFeatures' d = 71, 7 rows (1 % of 700)

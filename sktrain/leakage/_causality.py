@@ -1,4 +1,4 @@
-"""Does a value depend on what came later? A transformer and bars enter; findings leave.
+"""Does a value depend on what came later?
 
 By experiment: see ``_experiments``. Nothing is read from the source of the transformer.
 """

@@ -1,4 +1,4 @@
-"""Holds a function of rows to causality by experiment: a transformer and rows enter; the changes it shows leave.
+"""Whether a function of rows is causal, by experiment.
 
 The model is fitted on the rows up to a cut and applied to the true rows and to rows whose future was destroyed. What it says
 about rows up to the cut must not move. Labels are held to the time their outcome was known instead.

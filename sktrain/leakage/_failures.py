@@ -1,4 +1,4 @@
-"""The one policy for user code that fails: a check enters; its report, or the report that it could not be made, leaves.
+"""One policy for user code that fails inside a check.
 
 Single experiments a model refuses are counted by ``_experiments.Experiment``; everything else comes here. Nothing that failed
 passes: the check stays in the report as INCONCLUSIVE.

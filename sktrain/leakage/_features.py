@@ -1,4 +1,4 @@
-"""Columns that know too much: features (and labels) enter, findings leave.
+"""Columns that know too much: screening of features, with or without labels.
 
 What was computed outside a pipeline cannot be run again, so columns are screened by figures no honest column shows: a mean of
 exactly 0 over training *and* test rows, a relation to the labels that vanishes one lag earlier, values that follow the labels'

@@ -1,4 +1,4 @@
-"""Leaks inside an estimator: parameters enter, findings leave; nothing is fitted.
+"""Leaks in the parameters of an estimator; nothing is fitted.
 
 Every parameter is walked, through pipelines, lists of estimators, searches and their grids, and nets. An inner splitter is judged
 by experiment on made-up rows. Code that is not from scikit-learn is read for calls that split at random.

@@ -1,4 +1,4 @@
-"""Labels that cannot be known, or look further ahead than they say: labels enter, findings leave.
+"""Labels that cannot be known, or look further ahead than they say.
 
 Labels are in order of time. An unknown label is NaN; it may stand in the warm-up and in the last ``horizon`` rows only. Where bars
 are at hand, the true reach of the labels is measured: a label moves with every return it was computed from.

@@ -1,4 +1,4 @@
-"""What a model said, set beside its rows: an output enters; times, columns and cells that can be compared leave."""
+"""Outputs of a model beside its rows: times, columns and cells that can be compared."""
 
 from dataclasses import dataclass
 import warnings

@@ -1,4 +1,4 @@
-"""Destroys the future: rows and a cut enter; the same rows with everything after the cut replaced, shuffled or gone leave.
+"""Perturbation of the future: rows after a cut replaced, shuffled or removed.
 
 The history handle is poisoned alike, so nothing can read the true future there. Poisoned bars stay valid bars (low <= open,
 close <= high, prices positive), values keep their dtype, and rows up to the cut are untouched to the bit.

@@ -1,4 +1,4 @@
-"""What a leak is worth: one estimator and labelled rows enter; its score under careless and careful validation leaves, side by side.
+"""What a leak is worth: scores of one estimator under careless and careful validation.
 
 Rows are in order of time. All rows of the table train clones of the same estimator; only the folds differ, except for the last
 row, where the estimator's own inner splits are repaired as well.

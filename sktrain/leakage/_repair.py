@@ -1,4 +1,4 @@
-"""Puts an ordered, purged split in the place of every random one: an estimator and a splitter enter, a repaired clone leaves.
+"""An ordered, purged split in the place of every random one inside an estimator.
 
 Where no parameter takes a splitter (early stopping of scikit-learn's boosting, out-of-bag scores) the inner validation is switched
 off. The given estimator is never touched.

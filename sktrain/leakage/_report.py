@@ -1,4 +1,4 @@
-"""What an audit found: findings and the status of every check enter; a verdict, a text, a table and a mapping leave.
+"""The findings of an audit and the status of every check, with a verdict.
 
 Nothing here computes. A check that was not made is never a pass: it is NOT_CHECKED, and the whole report is INCONCLUSIVE.
 """

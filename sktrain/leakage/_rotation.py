@@ -1,4 +1,4 @@
-"""Labels moved around the end in time: an estimator, rows and folds enter; whether the folds tell the labels leaves.
+"""Labels rotated in time: whether the folds give them away.
 
 A rotation keeps the labels' overlap and cuts their tie to the rows. What is then still predicted came through the folds.
 """

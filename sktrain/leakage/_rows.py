@@ -1,4 +1,4 @@
-"""Rows that should not be there: copies across the cut, and rows made from others. Rows enter; findings leave.
+"""Duplicates of rows on both sides of a split, and rows made from others.
 
 Only exact evidence counts: identical rows of continuous values, and rows that lie exactly between two others, as oversampling
 and interpolation make them. Rows of few distinct values repeat by nature and prove nothing.

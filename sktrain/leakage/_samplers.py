@@ -1,4 +1,4 @@
-"""What a net validates on behind a sampler: a pipeline's parameters enter; samplers that spoil the last block leave.
+"""Samplers in a pipeline that spoil the block a net validates on.
 
 A net of sktrain holds back the last block of times, or of rows where they carry no time. Whether that block is still the newest
 part of the market is tried on made-up rows whose first column says when each row, or the parents of a made-up row, stood.

@@ -1,4 +1,4 @@
-"""Does information cross a fold? A splitter (or index pairs) and the rows enter; findings leave.
+"""Does information cross a fold? Checks of a splitter, or of index pairs.
 
 Rows carry time in their index, or their order is time. Label spans come from ``label_end_times``, ``y.attrs["label_horizon"]``
 or the splitter's own ``horizon``; without any of them overlap is NOT_CHECKED, never passed.

@@ -1,4 +1,4 @@
-"""Checks for a user's own test suite: a splitter or a transformer enters, an AssertionError that says what leaks leaves.
+"""Leakage checks for a user's own test suite; they raise AssertionError.
 
 Splitters are tried on one instrument, on an uneven panel and on bare arrays, with labels that span several bars; transformers on
 bars whose future is destroyed. Everything is an experiment: nothing is asked about how the object is written.

@@ -1,4 +1,4 @@
-"""A search that was fitted before the audit: the search, rows and folds enter; what its own score is worth leaves.
+"""A search that was fitted before the audit, and what its own score is worth.
 
 Whether it has seen these rows is told by its own record: its best candidate is fitted again in the folds of the search, and gives
 the recorded scores only on the same rows. The price is the reported score less that of the whole search nested in the outer folds.

@@ -1,4 +1,4 @@
-"""The auditor: an estimator, rows, labels and folds enter; one report on every place where the future could come in leaves.
+"""The leakage validator: one report on every place where future information could come in.
 
 It composes the checks of this room and computes nothing itself but the order in which to ask. Rows carry time in their index;
 without one their order is time, and the report says so.

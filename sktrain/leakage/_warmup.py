@@ -1,4 +1,4 @@
-"""Does a value depend on how much came before it? A transformer and bars enter; findings leave.
+"""Does a value depend on how much history came before it?
 
 Ever less history is given before the same last row. A value that keeps moving has a memory without end and differs live and in
 history; one that has another value, not a missing one, in its warm-up says more than it can know. An imputer that fills a warm-up

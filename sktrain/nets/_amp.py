@@ -68,7 +68,21 @@ class MixedPrecision:
             vars(self).pop(name, None)
 
     def train_step(self, batch, **fit_params):
-        """Forward, backward, callbacks, step. Returns ``{"loss", "y_pred"}`` like skorch's."""
+        """Forward, backward, callbacks and the optimizer's step on one batch.
+
+        Parameters
+        ----------
+        batch : tuple of (inputs, codes)
+            One batch of the training iterator; weighted rows come as a dict with ``X`` and
+            ``sample_weight``.
+        **fit_params : dict
+            Ignored; skorch passes them.
+
+        Returns
+        -------
+        dict
+            ``loss`` and ``y_pred`` (class scores), as skorch's.
+        """
         Xi, yi = batch
         Xi, weight = (Xi["X"], Xi["sample_weight"]) if isinstance(Xi, dict) else (Xi, None)
         optimizer, scaler = self.optimizer_, self._scaler

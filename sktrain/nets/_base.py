@@ -255,6 +255,7 @@ class NetClassifier(
         Returns
         -------
         self
+            The fitted net.
 
         Raises
         ------
@@ -305,6 +306,7 @@ class NetClassifier(
         Returns
         -------
         self
+            The net, updated or not; ``update_`` says which.
 
         Raises
         ------
@@ -379,22 +381,53 @@ class NetClassifier(
             raise
 
     def request_stop(self, reason):
-        """Ask for training to end after the current batch or epoch; the reason becomes ``stop_reason_``."""
+        """Ask for training to end after the current batch or epoch.
+
+        Parameters
+        ----------
+        reason : str
+            Becomes ``stop_reason_``.
+        """
         self.stop_reason_ = reason
 
     def predict(self, X):
-        """The most probable label of each row: ndarray of shape (n,)."""
+        """The most probable label of each row.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or WindowedArray of length n
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels.
+        """
         codes = self.predict_proba(X).argmax(axis=1)  # first, for it says when the net is not fitted
         return self.classes_[codes]
 
     @property
     def classes_(self):
+        """Labels in sorted order, ndarray of shape (n_classes,); only after ``fit``."""
         if "classes_inferred_" not in vars(self):
             raise AttributeError(f"{type(self).__name__} has no classes_ before fit.")
         return self.classes_inferred_
 
     def check_is_fitted(self, attributes=None, *args, **kwargs):
-        """Raise NotFittedError unless the net holds trained weights."""
+        """Raise unless the net holds trained weights.
+
+        Parameters
+        ----------
+        attributes : str or list of str, optional
+            As for scikit-learn's ``check_is_fitted``.
+        *args, **kwargs : object
+            Ignored; skorch passes them.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``, and after its network was changed.
+        """
         if vars(self).get("changed_"):
             raise NotFittedError(self._another_network())
         check_is_fitted(self, attributes)
@@ -413,7 +446,18 @@ class NetClassifier(
         return bool(self.initialized_ and "module_" in vars(self))
 
     def initialize(self):
-        """Make network, loss, optimizer and callbacks anew, for the sizes seen in ``fit``."""
+        """Make network, loss, optimizer and callbacks anew, for the sizes seen in ``fit``.
+
+        Returns
+        -------
+        self
+            The net.
+
+        Raises
+        ------
+        SktrainError
+            Before ``fit``, which learns the sizes.
+        """
         if "lookback_" not in vars(self):
             raise SktrainError(f"{type(self).__name__} learns its sizes from data: call fit instead of initialize.")
         return super().initialize()

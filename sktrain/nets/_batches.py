@@ -297,7 +297,13 @@ class ClassWeightedSampler(Sampler):
         self._steps = torch.cumsum(self.weights, 0) if replacement else None
 
     def draw(self):
-        """One pass as a tensor of row numbers."""
+        """Draw the rows of one pass.
+
+        Returns
+        -------
+        Tensor of int64, shape (num_samples,)
+            Row numbers.
+        """
         if not self.replacement:  # keys u^(1/w), largest first (Efraimidis & Spirakis 2006): no limit on the number of rows
             keys = torch.rand(len(self.weights), dtype=torch.float64, generator=self.generator).log() / self.weights
             return keys.argsort(descending=True)[: self.num_samples]

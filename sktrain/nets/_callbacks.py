@@ -61,6 +61,11 @@ class GradientRegularizer:
     def clip_gradients(self, model):
         """Clip the gradients of a module, or of an iterable of parameters, in place.
 
+        Parameters
+        ----------
+        model : torch.nn.Module or iterable of Parameter
+            Whose ``grad`` to clip.
+
         Returns
         -------
         float
@@ -116,7 +121,20 @@ class WeightDecayScheduler:
         self.base_weight_decay, self.max_weight_decay, self.schedule = base_weight_decay, max_weight_decay, schedule
 
     def get_weight_decay(self, epoch, total_epochs=100):
-        """Decay at ``epoch``; ``total_epochs`` is where ``max_weight_decay`` is reached."""
+        """Weight decay at an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            Counted from 0.
+        total_epochs : int, default=100
+            Epoch at which ``max_weight_decay`` is reached.
+
+        Returns
+        -------
+        float
+            Between ``base_weight_decay`` and ``max_weight_decay``.
+        """
         t = schedule_fraction(self.schedule, epoch, total_epochs)
         return self.base_weight_decay + (self.max_weight_decay - self.base_weight_decay) * t
 
@@ -127,6 +145,7 @@ class GradientClip(Callback):
     Parameters
     ----------
     clip_value : float or None, default=1.0
+        Bound of each gradient entry; None does not clip entries.
     max_norm : float or None, default=5.0
         See :class:`GradientRegularizer`. The largest norm of an epoch stands in the history under ``grad_norm``.
     """
@@ -191,6 +210,7 @@ class WeightDecaySchedule(Callback):
     Parameters
     ----------
     base, max : float, default=1e-4, 1e-3
+        Decay at the first epoch and at ``max_epochs``.
     schedule : {"cosine", "linear"}, default="cosine"
     """
 
@@ -223,6 +243,7 @@ class ReduceOnPlateau(Callback):
     patience : int, default=5
         Epochs without improvement before that.
     min_lr : float, default=1e-6
+        Lower bound of the rate.
     monitor : str, default="auto"
         As in :class:`EnhancedEarlyStopping`, which also says in which direction a column improves.
     """

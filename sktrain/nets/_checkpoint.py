@@ -77,7 +77,15 @@ class TrainingCheckpoint(Callback):
         Path(self.dirname).mkdir(parents=True, exist_ok=True)
 
     def save(self, net, *, last):
-        """Write the state after ``net.n_epochs_`` epochs; ``last`` says that no other follows."""
+        """Write the state of a training, where it is due.
+
+        Parameters
+        ----------
+        net : net
+            In training, after ``n_epochs_`` epochs.
+        last : bool
+            Whether no other epoch follows: then it is always written.
+        """
         if net.n_epochs_ % self.every and not last:
             return
         buffer = io.BytesIO()
@@ -86,7 +94,20 @@ class TrainingCheckpoint(Callback):
         atomic_write(self.path_, _MAGIC + sha256(body).encode() + b"\n" + body)
 
     def restore(self, net, train, valid):
-        """Put a saved state of this training into ``net``; returns the epochs already done."""
+        """Put a saved state of this training into ``net``.
+
+        Parameters
+        ----------
+        net : net
+            Initialized, at the start of training.
+        train, valid : WindowRows or None
+            Rows to train on and to validate on: they, with the net, identify the training.
+
+        Returns
+        -------
+        int
+            Epochs already done; 0 without a saved state.
+        """
         self.path_ = Path(self.dirname) / f"training-{_fingerprint(net, train, valid)[:20]}.ckpt"
         self.resumed_epochs_ = 0
         if self.path_.exists():

@@ -78,7 +78,18 @@ class Placed:
             self.device = asked
 
     def load_params(self, *args, **kwargs):
-        """As skorch does."""
+        """Load parameters from files, on the device in use.
+
+        Parameters
+        ----------
+        *args, **kwargs : object
+            As of skorch's ``load_params``.
+
+        Returns
+        -------
+        object
+            As of skorch's ``load_params``.
+        """
         with self._on_device():
             return super().load_params(*args, **kwargs)
 

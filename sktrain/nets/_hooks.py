@@ -35,7 +35,15 @@ class Hooks:
         return bool(self._heard(method))
 
     def notify(self, method_name, **cb_kwargs):
-        """Call a hook of the net and of every callback that defines it."""
+        """Call a hook of the net and of every callback that defines it.
+
+        Parameters
+        ----------
+        method_name : str
+            Name of the hook, such as ``"on_epoch_end"``.
+        **cb_kwargs : dict
+            Handed to the hook.
+        """
         getattr(self, method_name)(self, **cb_kwargs)
         for callback in self._heard(method_name):
             scorer = isinstance(callback, ScoringBase)

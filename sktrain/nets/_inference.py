@@ -57,8 +57,24 @@ class Inference:
     about these."""
 
     def forward_iter(self, X, training=False, device="cpu"):
-        """Class scores, batch by batch: what the loss was trained on, before they become
-        probabilities."""
+        """Class scores, batch by batch.
+
+        What the loss was trained on, before they become probabilities.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or WindowedArray of length n
+            As in :meth:`fit`.
+        training : bool, default=False
+            Whether the network is in training mode (dropout is active).
+        device : str, default="cpu"
+            Where the scores are put.
+
+        Yields
+        ------
+        Tensor of shape (n_batch, n_classes)
+            Class scores.
+        """
         near = None if training else self._near_rows(X)
         if near is not None:
             if self.module_.training:
@@ -123,7 +139,8 @@ class Inference:
 
         Parameters
         ----------
-        X : as in :meth:`fit`
+        X : array-like, DataFrame or WindowedArray of length n
+            As in :meth:`fit`.
 
         Returns
         -------

@@ -40,11 +40,35 @@ class InputReader:
 
     @staticmethod
     def is_rows(X):
-        """Whether X is a dataset of ours, whose labels are codes already."""
+        """Whether X is a dataset of ours, whose labels are codes already.
+
+        Parameters
+        ----------
+        X : object
+            Input of the net.
+
+        Returns
+        -------
+        bool
+            True for :class:`WindowRows`, also for a torch ``Subset`` of them.
+        """
         return isinstance(_unwrap(X, only_see=True), WindowRows)
 
     def read_rows(self, X, *, reset):
-        """Check X and return it as :class:`WindowRows`; with ``reset`` its sizes are learned, else held to what was learned."""
+        """Check X and return it as :class:`WindowRows`.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or WindowedArray of length n
+            As in :meth:`fit`.
+        reset : bool
+            Whether to learn the sizes of X; else they are held to what was learned.
+
+        Returns
+        -------
+        WindowRows
+            The rows as the network takes them.
+        """
         if not reset and "lookback_" not in vars(self):
             self.check_is_fitted()
         if self.is_rows(X):

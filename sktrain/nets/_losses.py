@@ -23,6 +23,7 @@ def class_balanced_weights(counts, beta=0.999):
     Returns
     -------
     ndarray of shape (n_classes,)
+        Weight of each class.
 
     Examples
     --------
@@ -124,10 +125,12 @@ class FocalLoss(nn.Module):
         n_classes : int, optional
             Default the largest code + 1.
         sample_weight : array-like of shape (n,), optional
+            Weights of the rows in the counts; default 1.
 
         Returns
         -------
         self
+            The loss.
         """
         target = np.asarray(target)
         n_classes = int(target.max()) + 1 if n_classes is None else n_classes
@@ -142,10 +145,12 @@ class FocalLoss(nn.Module):
         Parameters
         ----------
         counts : array-like of shape (n_classes,)
+            Rows, or summed weights, per class.
 
         Returns
         -------
         self
+            The loss.
         """
         counts = np.asarray(counts, dtype=np.float64)
         if self.class_weight is not None and self.class_weight.ndim and len(self.class_weight) != len(counts):

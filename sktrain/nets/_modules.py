@@ -57,7 +57,20 @@ class EnhancedDropout(nn.Module):
         self.current_p = self.p
 
     def set_epoch(self, epoch, total_epochs=100):
-        """Set the rate for ``epoch``; ``total_epochs`` is where ``min_p`` is reached. Returns self."""
+        """Set the rate for an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            Counted from 0.
+        total_epochs : int, default=100
+            Epoch at which ``min_p`` is reached.
+
+        Returns
+        -------
+        self
+            The layer.
+        """
         low = min(self.p, self.min_p)
         self.current_p = round(self.p + (low - self.p) * schedule_fraction(self.schedule, epoch, total_epochs), 12)
         return self

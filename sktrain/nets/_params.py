@@ -54,7 +54,18 @@ class NetParams:
         return params_for(prefix, self._components)
 
     def get_params(self, deep=True):
-        """Parameters by name; with ``deep`` those of the network, the loss and the callbacks too."""
+        """Parameters by name.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to add those of the network, the loss and the callbacks.
+
+        Returns
+        -------
+        dict
+            Values by name; of a component as ``module__name``.
+        """
         own = {name: getattr(self, name) for name in self._get_param_names()}
         if not deep:
             return own
@@ -86,6 +97,21 @@ class NetParams:
 
         Changing the network of a fitted net (``module``, ``module__...``) makes it unfitted: weights never serve another network
         than the one they were trained in. A lower ``replay_rows`` drops rows kept at once.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name.
+
+        Returns
+        -------
+        self
+            The net.
+
+        Raises
+        ------
+        ValueError
+            An unknown name; the message says the nearest one.
         """
         known = set(self._get_param_names()) | set(signature(type(self).__init__).parameters)
         for name in params:
@@ -162,7 +188,18 @@ class NetParams:
         self._check_names(list(self._components))
 
     def get_params_for(self, prefix):
-        """Parameters of one component, as skorch asks for them; the network also gets its sizes from the data."""
+        """Parameters of one component, as skorch asks for them.
+
+        Parameters
+        ----------
+        prefix : str
+            Name of the component, such as ``"module"``, which also gets its sizes from the data.
+
+        Returns
+        -------
+        dict
+            Keyword arguments of the component.
+        """
         if prefix.startswith("callbacks__") and getattr(self, prefix, self) is None:  # switched off: its parameters rest
             return {}
         params = self._get_params_for(prefix)
@@ -175,7 +212,13 @@ class NetParams:
         return {**{name: size for name, size in sizes.items() if takes is None or name in takes}, **params}
 
     def initialize_module(self):
-        """Make the network, or copy the instance given; its standardization starts as the identity."""
+        """Make the network, or copy the instance given; its standardization starts as the identity.
+
+        Returns
+        -------
+        self
+            The net, with ``module_``.
+        """
         if isinstance(self.module, torch.nn.Module) and not self._get_params_for("module"):
             made = copy.deepcopy(self.module)
         else:
@@ -187,7 +230,13 @@ class NetParams:
         return self
 
     def initialize_optimizer(self):
-        """Make the optimizer: fused where torch has it, no decay on biases and norm weights."""
+        """Make the optimizer: fused where torch has it, no decay on biases and norm weights.
+
+        Returns
+        -------
+        self
+            The net, with ``optimizer_``.
+        """
         params = self.get_params_for("optimizer")
         takes = names_of(self.optimizer) or {}
         if "fused" in takes and not {"fused", "foreach", "capturable", "differentiable"} & params.keys():
@@ -208,7 +257,20 @@ class NetParams:
         return self
 
     def torch_compile(self, module, name):
-        """The network stays as it is, so that it can be saved; training calls a compiled ``logits``."""
+        """Keep the network as it is, so that it can be saved; training compiles ``logits``.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The network or the loss.
+        name : str
+            Its attribute.
+
+        Returns
+        -------
+        torch.nn.Module
+            ``module``.
+        """
         return module
 
 

@@ -173,7 +173,22 @@ class TrainingLoop(Hooks, MixedPrecision):
                     state[name] = value.float()
 
     def get_iterator(self, dataset, training=False, params=None):
-        """Batches of a dataset, with the parameters ``iterator_train__`` or ``iterator_valid__``."""
+        """Batches of a dataset.
+
+        Parameters
+        ----------
+        dataset : WindowRows or other torch dataset
+            Rows.
+        training : bool, default=False
+            Whether to shuffle or sample as training does.
+        params : dict, optional
+            Of the iterator; default those set as ``iterator_train__`` or ``iterator_valid__``.
+
+        Returns
+        -------
+        iterable of (inputs, codes)
+            Batches.
+        """
         if params is None:
             params = self.get_params_for("iterator_train" if training else "iterator_valid")
         if training:
@@ -202,7 +217,28 @@ class TrainingLoop(Hooks, MixedPrecision):
         return self.get_iterator(rows, training=True, params=params)
 
     def fit_loop(self, X, y=None, epochs=None, *, valid=None, seed=0, **fit_params):
-        """Epochs over scaled rows ``X``; ``valid`` are scaled rows to watch."""
+        """Train epoch by epoch on scaled rows.
+
+        Parameters
+        ----------
+        X : WindowRows
+            Scaled rows.
+        y : object, optional
+            Ignored: the rows carry their codes.
+        epochs : int, optional
+            Default ``max_epochs``.
+        valid : WindowRows, optional
+            Scaled rows to validate on.
+        seed : int, default=0
+            Of the order of the batches.
+        **fit_params : dict
+            Ignored; skorch passes them.
+
+        Returns
+        -------
+        self
+            The net.
+        """
         self._generator = torch.Generator().manual_seed(seed)
         train_batches = self._training_iterator(X, self._generator)
         valid_batches = None if valid is None else self.get_iterator(valid)
@@ -274,7 +310,21 @@ class TrainingLoop(Hooks, MixedPrecision):
         self.history_.record("valid_acc", float(torch.stack(right).sum()) / sum(sizes))
 
     def validation_step(self, batch, **fit_params):
-        """Loss and class scores of one batch, without gradients."""
+        """Loss and class scores of one batch, without gradients.
+
+        Parameters
+        ----------
+        batch : tuple of (inputs, codes)
+            One batch of the validation iterator; weighted rows come as a dict with ``X`` and
+            ``sample_weight``.
+        **fit_params : dict
+            Ignored; skorch passes them.
+
+        Returns
+        -------
+        dict
+            ``loss`` and ``y_pred`` (class scores), as skorch's.
+        """
         Xi, yi = batch
         Xi, weight = (Xi["X"], Xi["sample_weight"]) if isinstance(Xi, dict) else (Xi, None)
         with torch.no_grad():

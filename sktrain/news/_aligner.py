@@ -115,6 +115,7 @@ class NewsAligner(BaseEstimator):
         Returns
         -------
         self
+            The fitted aligner.
 
         Raises
         ------
@@ -156,13 +157,35 @@ class NewsAligner(BaseEstimator):
         return pd.DataFrame(out, index=bars.index, columns=self.feature_names_out_, copy=False)
 
     def n_known(self, bars):
-        """How many articles, in order of availability, were available before the last decision time of ``bars``."""
+        """How many articles were available before the last decision time of ``bars``.
+
+        Parameters
+        ----------
+        bars : DataFrame of bars
+            Indexed by time or (symbol, time).
+
+        Returns
+        -------
+        int
+            Articles, in order of availability.
+        """
         check_is_fitted(self)
         rows = self._rows(bars)
         return int(np.searchsorted(self.times_, rows.times[rows.places].max())) if len(rows.places) else 0
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the columns that ``transform`` returns."""
+        """Names of the columns that ``transform`` returns.
+
+        Parameters
+        ----------
+        input_features : object, optional
+            Ignored; present for scikit-learn's interface.
+
+        Returns
+        -------
+        ndarray of str
+            Names, in the order of the columns.
+        """
         check_is_fitted(self)
         return np.array(self.feature_names_out_, dtype=object)
 

@@ -177,6 +177,7 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
         Returns
         -------
         self
+            The fitted encoder.
 
         Raises
         ------
@@ -207,6 +208,7 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : list of str, list of NewsArticle, Series, or DataFrame of one column, length n
+            Texts.
 
         Returns
         -------
@@ -222,6 +224,7 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         articles : list of NewsArticle or str, Series, or DataFrame of one column, length n
+            Texts.
         batch_size : int, optional
             Instead of the parameter of the same name.
         device : str, optional
@@ -230,6 +233,7 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of float32, shape (n, embed_dim)
+            Zero where a text is missing or empty.
         """
         if hasattr(self, "fingerprint_"):
             return self._vectors(articles, batch_size, device)
@@ -244,6 +248,7 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         times : DatetimeIndex, array-like of times, or an object indexed by time or (symbol, time)
+            Decision times.
 
         Returns
         -------
@@ -261,7 +266,18 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
         return None if value is None else _nanoseconds(value)[0]
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the columns that ``transform`` returns: ``news_0``, ``news_1``, …"""
+        """Names of the columns that ``transform`` returns: ``news_0``, ``news_1``, …
+
+        Parameters
+        ----------
+        input_features : object, optional
+            Ignored; present for scikit-learn's interface.
+
+        Returns
+        -------
+        ndarray of str
+            Names, in the order of the columns.
+        """
         check_is_fitted(self)
         return np.array([f"news_{i}" for i in range(self.embed_dim_)], dtype=object)
 

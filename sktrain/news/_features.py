@@ -134,12 +134,14 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : DataFrame of bars with news (see ``with_news``), shape (n, n_columns)
+            Rows to learn from.
         y : array-like of shape (n,), optional
             Handed to ``features`` only.
 
         Returns
         -------
         self
+            The fitted transformer.
         """
         self._validate_params()
         news = _news_of(X)
@@ -164,6 +166,7 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : DataFrame of bars with news, shape (n, n_columns)
+            Rows to describe.
 
         Returns
         -------
@@ -187,13 +190,35 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         return self._beside(X, whole.frame.iloc[context.rows], (context.history, whole))
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the columns that ``transform`` returns."""
+        """Names of the columns that ``transform`` returns.
+
+        Parameters
+        ----------
+        input_features : object, optional
+            Ignored; present for scikit-learn's interface.
+
+        Returns
+        -------
+        ndarray of str
+            Names, in the order of the columns.
+        """
         check_is_fitted(self)
         before = [] if self.features_ is None else [str(name) for name in self.features_.get_feature_names_out()]
         return np.array(before + self.news_columns_, dtype=object)
 
     def knowledge_overlap(self, times):
-        """The share of ``times`` that the encoder's model may know from its own training; NaN when it does not say."""
+        """The share of ``times`` that the encoder's model may know from its own training.
+
+        Parameters
+        ----------
+        times : DatetimeIndex, array-like of times, or an object indexed by time or (symbol, time)
+            Decision times.
+
+        Returns
+        -------
+        float
+            Between 0 and 1; NaN when the encoder does not say.
+        """
         encoder = PretrainedNewsEncoder() if self.encoder is None else self.encoder
         return encoder.knowledge_overlap(times) if hasattr(encoder, "knowledge_overlap") else float("nan")
 

@@ -14,11 +14,14 @@ from .._reading import (
     Reading,
     Table,
     UnreadableError,
+    check_options,
     clipped,
     joined_clock,
+    joined_days,
     open_table,
     option,
     parse_times,
+    parts_of_days,
     plain_name,
     time_shape,
     zone_of_name,
@@ -36,7 +39,7 @@ _CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp]\.?[Mm]\.?)?|\d{1,2}[時时시
 _MIDNIGHT = r"[T ]00:00(:00)?(\.0+)?$"
 _SAMPLE = 200  # cells that tell what a column holds
 _LAST_NANOSECOND = pd.Timedelta(days=1) - pd.Timedelta(1, "ns")
-_MIDNIGHTS = 0.01  # share of stamps at 00:00:00 from which they are days: by chance one in 1,440 is
+_MIDNIGHTS = 0.5  # share of stamps at 00:00:00 from which a source dates by the day
 
 
 class Articles(list):
@@ -110,7 +113,11 @@ def read_news(
     >>> print(articles.reading)
     1 articles, 2024-03-01 14:30 … 2024-03-01 14:30, UTC; title = headline; symbols = ticker
     """
-    _check_options(columns, timezone, dayfirst, encoding, symbol, bad_rows)
+    told = {
+        "columns": columns, "timezone": timezone, "dayfirst": dayfirst, "encoding": encoding,
+        "symbol": symbol, "bad_rows": bad_rows,
+    }  # fmt: skip
+    check_options(told, {"bad_rows": ("refuse", "drop")}, SktrainError)
     path = Path(path)
     if path.is_dir() or not path.exists():
         raise SktrainError(f"There is no news file {str(path)!r}.")
@@ -129,25 +136,6 @@ def read_news(
     if symbol is not None:
         frame["symbols"] = [symbol] * len(frame)
     return _in_order(as_articles(frame), path, roles, reading)
-
-
-def _check_options(columns, timezone, dayfirst, encoding, symbol, bad_rows) -> None:
-    if columns is not None and not isinstance(columns, Mapping):
-        raise SktrainError(f"columns must map roles to names of columns, got {columns!r}.")
-    for name, value in (("timezone", timezone), ("encoding", encoding), ("symbol", symbol)):
-        if not isinstance(value, str | None):
-            raise SktrainError(f"{name} must be a string or None, got {value!r}.")
-    if dayfirst not in (None, True, False):
-        raise SktrainError(f"dayfirst must be True, False or None, got {dayfirst!r}.")
-    if bad_rows not in ("refuse", "drop"):
-        raise SktrainError(f"bad_rows must be one of 'refuse', 'drop', got {bad_rows!r}.")
-    if timezone is not None:
-        try:
-            pd.Timestamp("2000-01-01").tz_localize(timezone)
-        except (KeyError, ValueError, OSError, TypeError) as error:
-            raise SktrainError(
-                f"{option('timezone', timezone)} is no time zone. Write it like {option('timezone', 'America/New_York')}."
-            ) from error
 
 
 def _times_read(
@@ -200,6 +188,11 @@ def _times_read(
 def _with_days(cells: pd.DataFrame, place: int, table: Table, reading: Reading) -> pd.Series:
     """The column of times; days and times of day in two columns come together."""
     column, names = cells[place], table.headers[-1] if table.headers else []
+    parts = parts_of_days(names)
+    if place in parts:
+        named = " + ".join(column_name(table, part) for part in parts)
+        reading["notes"].append(f"times = {named}")
+        return joined_days([cells[part] for part in parts])
     timed = NEWS.candidates("published_at", names)
     if not _is_clock(column):
         clocks = [p for p in timed if p != place and _is_clock(cells[p])]
@@ -305,8 +298,10 @@ def _moments(column: pd.Series, asked: _Asked, reading: Reading) -> tuple[pd.Ser
     reading["notes"] += times.notes
     midnight = (local.asi8 % (86_400 * 10**9) == 0) & ~local.isna()
     days = midnight & (False if times.days is None else times.days)
-    if midnight.mean() > _MIDNIGHTS:
-        days = midnight
+    zoned = np.ones(len(midnight), dtype=bool) if times.zoned is None else times.zoned
+    for kind in (zoned, ~zoned):
+        if kind.any() and midnight[kind].mean() >= _MIDNIGHTS:
+            days = days | (midnight & kind)
     if asked.late and days.any():
         index = index.where(~days, index + _LAST_NANOSECOND)
         what = "all times" if days.all() else f"{int(days.sum())} of {len(days)} times"

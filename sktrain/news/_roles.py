@@ -4,12 +4,15 @@ from collections.abc import Mapping
 import re
 
 from .._reading import (
+    MissingRolesError,
     RoleTable,
     Table,
     UnreadableError,
     clipped,
     option,
+    parts_of_days,
     plain_name,
+    tells_of_rows,
     time_shape,
 )
 
@@ -145,13 +148,39 @@ def assigned(table: Table, columns: Mapping[str, object] | None) -> dict[str, in
         if plain_name(names[texts[0]]) in _TEXTS or len(texts) == 1:
             roles["title"] = texts[0]
             del roles["body"]
-    if not {"published_at", "available_at"} & set(roles) and "published_at" not in barred:
-        unnamed = [p for p, name in enumerate(names) if not plain_name(name)]
-        timed = [p for p in unnamed if time_shape(_cells(table, p)) in ("day", "moment")]
-        if len(timed) == 1:  # the index of a frame
-            roles["published_at"] = timed[0]
+    parts = parts_of_days(names)
+    if parts and "available_at" not in roles and "published_at" not in (columns or {}):
+        roles["published_at"] = parts[0]
+    if "published_at" not in barred:
+        _only_times(roles, names, table)
+    if "title" not in barred:
+        _only_sentences(roles, names, table)
     _complain(roles, names, table)
     return roles
+
+
+def _only_times(roles: dict[str, int], names: list[str], table: Table) -> None:
+    """The one column that holds times, in a file with titles; an index without name, whatever else there is."""
+    if {"published_at", "available_at"} & set(roles) or not names:
+        return
+    shapes = {p: time_shape(_cells(table, p)) for p in range(table.width)}
+    timed = [p for p in shapes if shapes[p] in ("day", "moment") and p not in roles.values()]
+    unnamed = [place for place in timed if not plain_name(names[place])]
+    if "title" in roles:
+        timed = [p for p in timed if table.kinds()[p] == "time" and not tells_of_rows(names[p])]
+    if len(unnamed or timed) == 1 and (unnamed or "title" in roles):
+        roles["published_at"] = (unnamed or timed)[0]
+        table.notes.append(f"times = {names[roles['published_at']] or 'the column without name'}")
+
+
+def _only_sentences(roles: dict[str, int], names: list[str], table: Table) -> None:
+    """The one column that holds sentences, in a file with times."""
+    if "title" in roles or not {"published_at", "available_at"} & set(roles) or not names:
+        return
+    left = [place for place in range(table.width) if place not in roles.values()]
+    texts = [place for place in left if _usual_words(table, place) >= _WORDY]
+    if len(texts) == 1:
+        roles["title"] = texts[0]
 
 
 def column_name(table: Table, place: int) -> str:
@@ -243,6 +272,7 @@ def _complain(roles: dict[str, int], names: list[str], table: Table) -> None:
         first = f"there is no header: its first row is {clipped(table.sample[0])}"
         shown = ", ".join(map(clipped, names)) or f"numbers 1 to {table.width} ({first})"
         call = option("columns", dict.fromkeys(missing, "NAME"))
-        raise UnreadableError(
-            f"no column for {' and '.join(missing)}; the columns are {shown}. Name them with {call}."
+        raise MissingRolesError(
+            f"no column for {' and '.join(missing)}; the columns are {shown}. Name them with {call}.",
+            len(missing),
         )

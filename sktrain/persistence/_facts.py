@@ -126,6 +126,7 @@ def fingerprint(data):
     Parameters
     ----------
     data : DataFrame, Series or array-like
+        Rows.
 
     Returns
     -------

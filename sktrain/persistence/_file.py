@@ -90,6 +90,7 @@ def save(
     Returns
     -------
     pathlib.Path
+        The file written.
 
     Raises
     ------
@@ -180,6 +181,7 @@ def load(
     Parameters
     ----------
     path : path
+        File to read.
     key : bytes, optional
         The secret a signed file was saved with.
     max_bytes : int, optional
@@ -191,6 +193,7 @@ def load(
     Returns
     -------
     estimator
+        Fitted, as it was saved.
 
     Raises
     ------
@@ -283,6 +286,7 @@ def read_manifest(path, *, key=None):
     Parameters
     ----------
     path : path
+        File to read.
     key : bytes, optional
         The secret a signed file was saved with.
 

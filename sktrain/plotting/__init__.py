@@ -1,4 +1,4 @@
-"""Pictures of what was measured: numbers enter, a Display leaves; matplotlib is imported only inside ``.plot``."""
+"""Displays of what was measured; matplotlib is imported only inside ``.plot``."""
 
 from ._market import LabelDisplay, RegimeDisplay, WalkForwardDisplay
 from ._models import CompressionDisplay, DriftDisplay, LearningCurveDisplay, SearchDisplay

@@ -82,6 +82,11 @@ class WalkForwardDisplay:
         close = _close(X) if isinstance(X, pd.DataFrame) and "close" in [str(c).lower() for c in X.columns] else None
         return cls(times, np.array(roles), close=close, regimes=regimes)
 
+    def _block(self, first, last):
+        """Start and width of a block: it lasts until the next time, so that a single row shows."""
+        end = self.times[min(last + 1, len(self.times) - 1)]
+        return self.times[first], end - self.times[first]
+
     def plot(self, ax=None):
         """Draw the price above the folds.
 
@@ -101,10 +106,10 @@ class WalkForwardDisplay:
             _draw_price(grid[0], self.close, self.regimes)
         folds = grid[-1]
         for number, role in enumerate(self.roles):
-            for kind, colour in (("train", PALETTE["train"]), ("gap", PALETTE["purged"]), ("test", PALETTE["test"])):
-                for first, last in spans_of(role == kind):
-                    width = self.times[last] - self.times[first]
-                    folds.broken_barh([(self.times[first], width)], (number - 0.4, 0.8), color=colour)
+            for kind, colour in (("train", "train"), ("gap", "purged"), ("test", "test")):
+                blocks = [self._block(first, last) for first, last in spans_of(role == kind)]
+                if blocks:
+                    folds.broken_barh(blocks, (number - 0.4, 0.8), color=PALETTE[colour])
         for kind, colour in (("train", "train"), ("purged and embargoed", "purged"), ("test", "test")):
             folds.barh([0], [0], left=self.times[0], color=PALETTE[colour], label=kind)
         folds.set(ylabel="fold", yticks=range(len(self.roles)))

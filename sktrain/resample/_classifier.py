@@ -32,6 +32,7 @@ def correct_prior(proba, prior, resampled_prior):
     Returns
     -------
     ndarray of shape (n, n_classes)
+        Corrected probabilities; rows sum to 1.
 
     Examples
     --------
@@ -57,6 +58,7 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     Parameters
     ----------
     estimator : classifier
+        What to train; cloned.
     sampler : sampler with ``fit_resample``, optional
         Default ``WindowSMOTE()``.
     correct_prior : bool, default=True
@@ -104,7 +106,13 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return tags
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """What the classifier's ``fit`` requests is routed to it."""
+        """Which metadata ``fit`` passes on to the estimator.
+
+        Returns
+        -------
+        MetadataRouter
+            What the classifier's ``fit`` requests is routed to it.
+        """
         return MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=MethodMapping().add(caller="fit", callee="fit"))
 
     def fit(self, X, y, sample_weight=None, *, label_end_times=None, times=None, **params) -> "ResampledClassifier":
@@ -112,8 +120,10 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X, y : as sampler and estimator take them
+        X, y : array-like or DataFrame of length n, array-like of shape (n,)
+            Training rows, in order of time, and labels.
         sample_weight : array-like of shape (n,), optional
+            Weights of the rows.
         label_end_times : array-like of shape (n,), optional
             When each label is known.
         times : DatetimeIndex or MultiIndex (symbol, time) of length n, optional
@@ -124,6 +134,7 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         self
+            The fitted classifier.
 
         Raises
         ------
@@ -155,13 +166,35 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X):
-        """Class probabilities, corrected when asked: ndarray of shape (n, n_classes)."""
+        """Class probabilities, corrected for resampling when asked.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of length n
+            Rows as in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            Columns as in ``classes_``.
+        """
         check_is_fitted(self)
         proba = self.estimator_.predict_proba(X)
         return correct_prior(proba, self.prior_, self.resampled_prior_) if self.correct_prior else proba
 
     def predict(self, X):
-        """The most probable label of each row."""
+        """The most probable label of each row.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of length n
+            Rows as in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels.
+        """
         check_is_fitted(self)
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 

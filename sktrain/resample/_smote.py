@@ -35,7 +35,8 @@ def apply_smote(X, y, k_neighbors=5, sampling_strategy="auto", *, random_state=N
         Neighbours to mix with; a class with fewer rows uses what it has, with a ``ResamplingWarning``.
     sampling_strategy : str, float, dict or callable, default="auto"
         As in imbalanced-learn; "auto" brings every class to the size of the largest.
-    random_state : int, RandomState or None
+    random_state : int, RandomState or None, default=None
+        Seed.
 
     Returns
     -------

@@ -31,6 +31,7 @@ class WindowSMOTE(BaseSampler):
     k_neighbors : int, default=5
         Neighbours to mix with.
     random_state : int, RandomState or None, default=None
+        Seed.
 
     Attributes
     ----------
@@ -77,11 +78,13 @@ class WindowSMOTE(BaseSampler):
 
         Parameters
         ----------
-        X, y : as in :meth:`fit_resample`
+        X, y : array-like, as in :meth:`fit_resample`
+            Rows and labels.
 
         Returns
         -------
         self
+            The sampler.
         """
         self._read(X, y)
         return self
@@ -112,6 +115,7 @@ class WindowSMOTE(BaseSampler):
         X : WindowedArray, DataFrame or array-like of shape (n, steps, n_features) or (n, n_features)
             Arrays in order of time.
         y : array-like of shape (n,), a column, or one column per class
+            Labels of any kind.
         label_end_times : array-like of shape (n,), optional
             When each label is known; default what y or X says.
         times : DatetimeIndex or MultiIndex (symbol, time) of length n, optional

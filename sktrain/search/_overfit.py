@@ -39,6 +39,7 @@ class OverfitReport:
     n_effective : float
         Independent trials that the correlated ones amount to; see :func:`sktrain.evaluation.effective_number_of_trials`.
     n_folds : int
+        Folds of the search.
     best_score : float
         Mean test score of the best trial.
     baseline_score : float
@@ -95,11 +96,28 @@ class OverfitReport:
         return self.verdict == "edge"
 
     def with_nested(self, scores):
-        """The report with the outer scores of a nested search."""
+        """The report with the outer scores of a nested search.
+
+        Parameters
+        ----------
+        scores : array-like of shape (n_outer_folds,)
+            Outer test scores.
+
+        Returns
+        -------
+        OverfitReport
+            A copy with ``nested_scores``.
+        """
         return replace(self, nested_scores=tuple(map(float, scores)))
 
     def summary(self):
-        """The report as text, numbers first."""
+        """The report as text, numbers first.
+
+        Returns
+        -------
+        str
+            Several lines.
+        """
         lines = [
             f"best of {self.n_trials} trials        {self.best_score:.4f} ({self.n_complete} complete, {self.n_folds} folds)",
             f"a model without features  {self.baseline_score:.4f}",

@@ -44,7 +44,20 @@ class FoldPruner(WilcoxonPruner):
         self._catch_up, self._n_warmup_trials = catch_up, n_warmup_trials
 
     def prune(self, study, trial):
-        """Whether ``trial`` has no hope left."""
+        """Whether ``trial`` is to be given up.
+
+        Parameters
+        ----------
+        study : optuna.Study
+            With the trials so far.
+        trial : optuna.trial.FrozenTrial
+            With the scores of its folds so far.
+
+        Returns
+        -------
+        bool
+            True to give it up.
+        """
         own = np.array([trial.intermediate_values[step] for step in sorted(trial.intermediate_values)])
         if not len(own) or not np.isfinite(own).all():
             return False

@@ -71,12 +71,14 @@ class OptunaSearchCV(BaseSearchCV):
     n_jobs : int, optional
         Folds fitted at the same time, through joblib: any backend of ``joblib.parallel_config``, Dask included.
     refit : bool, str or callable, default=True
+        Whether to fit the best parameters on all rows; a string or callable as in ``GridSearchCV``.
     cv : int, splitter or iterable, optional
         Folds in order of time are what pruning and the report expect; see ``EnhancedWalkForwardCV``.
     error_score : "raise" or number, default=nan
         Score shown for a fold that failed. A trial with such a fold has state "failed", ranks last and never wins, whatever
         the number. "raise" passes the first error on.
     return_train_score : bool, default=False
+        Whether ``cv_results_`` has the scores on the training rows.
     random_state : int or RandomState, optional
         Seeds the sampler, and in every fit, the final one included, each ``random_state`` left None inside the estimator and the
         global generators of python, numpy and torch, by (seed, trial, fold). A part with an int of its own keeps it: it draws
@@ -203,7 +205,9 @@ class OptunaSearchCV(BaseSearchCV):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
+            Rows in order of time.
         y : array-like of shape (n_samples,), optional
+            Labels or targets.
         **params : dict
             Metadata for the estimator's ``fit``, the scorer and the splitter (``sample_weight``, ``groups``,
             ``label_end_times``, ``times``), routed as in scikit-learn's searches. While metadata routing is off,
@@ -212,6 +216,7 @@ class OptunaSearchCV(BaseSearchCV):
         Returns
         -------
         self
+            The fitted search.
 
         Raises
         ------
@@ -262,7 +267,8 @@ class OptunaSearchCV(BaseSearchCV):
 
         Parameters
         ----------
-        X, y : the training data
+        X, y : array-like of length n, array-like of shape (n,)
+            As in :meth:`fit`.
         cv : int, splitter or iterable, optional
             Outer folds; default the search's own ``cv``.
         **params : dict

@@ -333,6 +333,7 @@ class HyperparameterSearchSpace:
         Returns
         -------
         dict of str to optuna.distributions.BaseDistribution
+            One per field.
         """
         out = {}
         for field in fields(self):
@@ -355,6 +356,7 @@ class HyperparameterSearchSpace:
         Returns
         -------
         dict of str to optuna.distributions.BaseDistribution
+            One per parameter.
         """
         prefix = f"{net_step_name}__" if net_step_name else ""
         return {prefix + _NET_PARAMETERS[name]: distribution for name, distribution in self.distributions().items()}

@@ -1,4 +1,4 @@
-"""What every splitter shares: rows with times and label spans enter, a checked plan of folds leaves, cut by the one kernel.
+"""What every splitter shares: times, label spans, purging and embargo.
 
 A plan names, for each fold, the unique times that are tested and the unique times that may train; it is complete and checked
 before the first fold is handed out. Rows are cut between unique times, never inside one; rows without a label are in no fold.

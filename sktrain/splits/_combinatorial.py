@@ -1,4 +1,4 @@
-"""Combinatorial purged cross-validation: rows with times and label spans enter, C(n, k) purged folds and their paths leave.
+"""Combinatorial purged cross-validation: C(n, k) purged folds and their paths.
 
 Unique times are cut into ``n_blocks`` blocks in order; every choice of ``n_test_blocks`` of them is tested once, trained on what
 the label spans allow of all others, earlier and later (Lopez de Prado 2018, ch. 12). Every block is tested in several folds; a

@@ -1,4 +1,4 @@
-"""Regime coverage: rows, their regimes and equal fold edges enter; edges leave that test what was trained and miss least.
+"""Regime coverage: fold edges moved so that what is tested was trained, missing least.
 
 Boundaries are chosen by dynamic programming, last fold first. What a fold costs depends only on where it starts and ends: the
 regimes it tests grow with its end, what was trained before it depends on its start. The search is exact up to some ten

@@ -1,4 +1,4 @@
-"""One ordered split: rows with times and label spans enter, one purged and embargoed (train, test) pair of row numbers leaves."""
+"""One ordered split, purged and embargoed."""
 
 from dataclasses import replace
 import math

@@ -1,4 +1,4 @@
-"""Walk-forward cross-validation: rows with times and label spans enter, folds that train on the past and test on what follows leave.
+"""Walk-forward cross-validation: folds that train on the past and test on what follows.
 
 Test folds are adjacent, in order of time, and end at the last labelled time. With regime coverage on, the boundaries between
 them move so that test regimes were seen in training and as many regimes as possible are tested.

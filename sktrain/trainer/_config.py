@@ -7,97 +7,24 @@ trainer's, docs/migration.md says why.
 from dataclasses import asdict, dataclass, fields
 import difflib
 import json
-from numbers import Integral
 from pathlib import Path
 import tomllib
 
 import pandas as pd
-from sklearn.utils._param_validation import Options, StrOptions, validate_parameter_constraints
+from sklearn.utils._param_validation import validate_parameter_constraints
 
-from .._validation import Count, Number
+from .._validation import Number
 from ..exceptions import SktrainError
+from ._config_fields import CONSTRAINTS, DEFAULTS, MODELS, THRESHOLDS
+from ._config_text import (
+    from_toml_value,
+    parse,
+    to_toml_value,
+    unknown_field,
+    write_text,
+)
 
 __all__ = ["DEFAULTS", "EnhancedTrainingConfig"]
-
-MODELS = ("lstm", "gru", "tcn", "transformer", "mlp")
-
-#: Defaults of ``EnhancedTrainer.train`` and of ``sktrain train``.
-DEFAULTS = {"epochs": 100, "batch_size": 128, "learning_rate": 1e-3, "horizon": 3}
-
-#: Base threshold of each scaling when none is given, and the largest that can be meant: a return
-#: of 30 % within a few bars is no threshold between "hold" and "buy" but a typing error, as are
-#: ten standard deviations.
-_THRESHOLDS = {
-    "affine": (0.03, 0.3, "a return"),
-    "sigma": (0.5, 10.0, "a number of standard deviations"),
-}
-
-_SHARE = [Number(0, 1, closed="left")]
-_CONSTRAINTS = {
-    "train_ratio": [Number(0, 1, closed="neither")],
-    "val_ratio": [Number(0, 1, closed="neither")],
-    "test_ratio": [Number(0, 1, closed="neither")],
-    "embargo_bars": [Count(0)],
-    "dropout_rate": _SHARE,
-    "dropout_schedule": [StrOptions({"linear", "cosine"})],
-    "weight_decay": [Number(0)],
-    "weight_decay_schedule": [StrOptions({"linear", "cosine"})],
-    "gradient_clip_value": [Number(0, closed="neither"), None],
-    "max_gradient_norm": [Number(0, closed="neither"), None],
-    "use_focal_loss": ["boolean"],
-    "focal_loss_gamma": [Number(0)],
-    "focal_loss_alpha": [
-        Number(0, closed="neither"),
-        StrOptions({"balanced", "effective"}),
-        list,
-        tuple,
-        None,
-    ],
-    "use_smote": ["boolean"],
-    "smote_k_neighbors": [Count(1)],
-    "adaptive_labels": ["boolean"],
-    "base_label_threshold": [Number(0, closed="neither"), None],
-    "volatility_adjusted_labels": ["boolean"],
-    "label_scaling": [StrOptions({"affine", "sigma"}), None],
-    "session": [str, None],
-    "crosses_session": ["boolean", None],
-    "use_walk_forward": ["boolean"],
-    "wf_folds": [Count(2)],
-    "wf_min_samples_per_fold": [Count(1)],
-    "ensure_regime_coverage": ["boolean"],
-    "use_drift_detection": ["boolean"],
-    "drift_psi_threshold": [Number(0, closed="neither")],
-    "drift_mean_shift_threshold": [Number(0, closed="neither")],
-    "use_gradient_checkpointing": ["boolean"],
-    "use_mixed_precision": ["boolean"],
-    "prune_after_training": ["boolean"],
-    "pruning_sparsity": _SHARE,
-    "quantize_model": ["boolean"],
-    "quantization_bits": [Options(int, {4, 8})],
-    "use_hpo": ["boolean"],
-    "hpo_n_trials": [Count(1)],
-    "hpo_direction": [StrOptions({"maximize", "minimize"})],
-    "use_pretrained_embeddings": ["boolean"],
-    "embedding_model": [str],
-    "embedding_dim": [Count(1), None],
-    "news": [str, Path, None],
-    "timezone": [str, None],
-    "session_close": [str, None],
-    "deterministic_training": ["boolean"],
-    "training_seed": [Count(0, 2**32 - 1)],
-    "early_stopping_patience": [Count(1)],
-    "early_stopping_min_epochs": [Count(0)],
-    "early_stopping_max_epochs": [Count(1)],
-    "batch_size": [Count(1), None],
-    "models": [list, tuple],
-    "lookback": [Count(1)],
-    "hidden_size": [Count(1)],
-    "n_layers": [Count(1), None],
-    "leakage_audit": ["boolean"],
-    "skip_scaler_fit": ["boolean"],
-    "ablation": ["boolean"],
-    "n_jobs": [Integral, None],
-}
 
 
 @dataclass
@@ -160,6 +87,13 @@ class EnhancedTrainingConfig:
         width.
     news : path or None, default=None
         CSV, JSONL or Parquet file of articles.
+    news_columns, news_timezone, news_dayfirst : dict, str, bool or None, default=None
+        As ``news_bad_rows``.
+    news_encoding, news_symbol : str or None, default=None
+        As ``news_bad_rows``.
+    news_bad_rows : {"refuse", "drop"}, default="refuse"
+        How ``news`` is read: the keywords of :func:`sktrain.news.read_news`, and the command line's
+        flags of these names.
     timezone : str or None, default=None
         Zone of bars and of articles whose times carry none, such as ``"America/New_York"``.
         Without it, times with a zone never meet times without one: that is refused.
@@ -253,6 +187,12 @@ class EnhancedTrainingConfig:
     pruning_sparsity: float = 0.5
     embedding_dim: int | None = 16
     news: str | None = None
+    news_columns: dict | None = None
+    news_timezone: str | None = None
+    news_dayfirst: bool | None = None
+    news_encoding: str | None = None
+    news_symbol: str | None = None
+    news_bad_rows: str = "refuse"
     timezone: str | None = None
     session_close: str | None = None
     session: str | None = None
@@ -273,10 +213,10 @@ class EnhancedTrainingConfig:
 
     def validate(self):
         """Check every field again, as ``train`` does; a config may be changed after it was made."""
-        unknown = sorted(set(vars(self)) - set(_CONSTRAINTS))
+        unknown = sorted(set(vars(self)) - set(CONSTRAINTS))
         if unknown:
-            raise SktrainError(_unknown(unknown[0]))
-        validate_parameter_constraints(_CONSTRAINTS, vars(self), caller_name=type(self).__name__)
+            raise SktrainError(unknown_field(unknown[0], CONSTRAINTS))
+        validate_parameter_constraints(CONSTRAINTS, vars(self), caller_name=type(self).__name__)
         total = self.train_ratio + self.val_ratio + self.test_ratio
         if abs(total - 1) > 1e-9:
             raise SktrainError(
@@ -300,11 +240,23 @@ class EnhancedTrainingConfig:
                 "use_pretrained_embeddings=True needs articles: set news to a CSV, JSONL or "
                 "Parquet file."
             )
+        if self.news is None and self.news_options:
+            raise SktrainError(
+                f"news_{next(iter(self.news_options))} says how a file of news is read: set news, "
+                "or leave it out."
+            )
         if self.ablation and not self.use_walk_forward:
             raise SktrainError(
                 "ablation=True compares on walk-forward folds: set use_walk_forward=True, or leave "
                 "it out."
             )
+
+    @property
+    def news_options(self) -> dict:
+        """What ``read_news`` is told beside the path, where it is not the default."""
+        names = ("columns", "timezone", "dayfirst", "encoding", "symbol", "bad_rows")
+        told = {name: getattr(self, f"news_{name}") for name in names}
+        return {name: one for name, one in told.items() if one not in (None, "refuse")}
 
     def _check_loss(self):
         alpha = self.focal_loss_alpha
@@ -336,7 +288,7 @@ class EnhancedTrainingConfig:
     @property
     def labels_threshold(self):
         """``base_label_threshold``, or the default of the scaling in use."""
-        default = _THRESHOLDS[self.labels_scaling][0]
+        default = THRESHOLDS[self.labels_scaling][0]
         return default if self.base_label_threshold is None else self.base_label_threshold
 
     def _check_threshold(self):
@@ -347,7 +299,7 @@ class EnhancedTrainingConfig:
                 "volatility_adjusted_labels is False. "
                 "Leave label_scaling out for fixed thresholds."
             )
-        _, largest, what = _THRESHOLDS[scaling]
+        _, largest, what = THRESHOLDS[scaling]
         if value > largest:
             other = (
                 "; for standard deviations, set label_scaling='sigma'"
@@ -384,44 +336,98 @@ class EnhancedTrainingConfig:
                 )
 
     def to_dict(self):
-        """A plain dict of every field, ready for JSON."""
+        """The fields as a plain dict, ready for JSON.
+
+        Returns
+        -------
+        dict
+            One entry per field.
+        """
         return {**asdict(self), "models": list(self.models)}
 
     @classmethod
     def from_dict(cls, values):
-        """Build from a mapping; an unknown field is named with the nearest valid one."""
+        """Build from a mapping.
+
+        Parameters
+        ----------
+        values : mapping
+            Values by field; fields left out keep their defaults.
+
+        Returns
+        -------
+        EnhancedTrainingConfig
+            Checked; an unknown field is refused with the nearest valid name.
+        """
         return cls(**values)
 
     def to_json(self, path=None):
-        """JSON text; also written to ``path`` when given."""
-        return _write(json.dumps(self.to_dict(), indent=2) + "\n", path)
+        """The fields as JSON text.
+
+        Parameters
+        ----------
+        path : path, optional
+            File to write as well.
+
+        Returns
+        -------
+        str
+            JSON.
+        """
+        return write_text(json.dumps(self.to_dict(), indent=2) + "\n", path)
 
     @classmethod
     def from_json(cls, source):
-        """Read JSON text or a file."""
-        return cls.from_dict(_parse(source, json.loads, "JSON"))
+        """Read JSON text or a file.
+
+        Parameters
+        ----------
+        source : str or path
+            JSON text or a file.
+
+        Returns
+        -------
+        EnhancedTrainingConfig
+            Checked.
+        """
+        return cls.from_dict(parse(source, json.loads, "JSON"))
 
     def to_toml(self, path=None):
-        """TOML text; None, which TOML lacks, is written ``"none"``. Also written to ``path`` when given."""
+        """The fields as TOML text; None, which TOML lacks, is written ``"none"``.
+
+        Parameters
+        ----------
+        path : path, optional
+            File to write as well.
+
+        Returns
+        -------
+        str
+            TOML.
+        """
         lines = [
-            f"{name} = {json.dumps('none' if value is None else value)}"
-            for name, value in self.to_dict().items()
+            f"{name} = {to_toml_value(value)}" for name, value in self.to_dict().items()
         ]
-        return _write("\n".join(lines) + "\n", path)
+        return write_text("\n".join(lines) + "\n", path)
 
     @classmethod
     def from_toml(cls, source):
-        """Read TOML text or a file; fields left out keep their defaults, ``"none"`` means None."""
-        values = _parse(source, tomllib.loads, "TOML")
+        """Read TOML text or a file; fields left out keep their defaults, ``"none"`` means None.
+
+        Parameters
+        ----------
+        source : str or path
+            TOML text or a file.
+
+        Returns
+        -------
+        EnhancedTrainingConfig
+            Checked.
+        """
+        values = parse(source, tomllib.loads, "TOML")
         return cls.from_dict(
-            {name: None if value == "none" else value for name, value in values.items()}
+            {name: from_toml_value(value) for name, value in values.items()}
         )
-
-
-def _unknown(name):
-    near = difflib.get_close_matches(name, list(_CONSTRAINTS), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"EnhancedTrainingConfig has no field {name!r}.{hint}"
 
 
 def _named(init):
@@ -431,7 +437,7 @@ def _named(init):
     def __init__(self, *args, **kwargs):
         for name in kwargs:
             if name not in names:
-                raise SktrainError(_unknown(name))
+                raise SktrainError(unknown_field(name, CONSTRAINTS))
         init(self, *args, **kwargs)
 
     __init__.__wrapped__ = init
@@ -439,34 +445,3 @@ def _named(init):
 
 
 EnhancedTrainingConfig.__init__ = _named(EnhancedTrainingConfig.__init__)
-
-
-def _write(text, path):
-    if path is not None:
-        from .._io import atomic_write
-
-        atomic_write(path, text.encode())
-    return text
-
-
-def _parse(source, loads, kind):
-    is_file = isinstance(source, Path) or (
-        isinstance(source, str) and "\n" not in source and source.strip()[:1] not in ("{", "[")
-    )
-    text = source
-    if is_file:
-        path = Path(source)
-        if path.is_dir():
-            raise SktrainError(f"config file {path} is a folder. Name a JSON or TOML file in it.")
-        if not path.is_file():
-            raise SktrainError(f"config file {path} does not exist.")
-        text = path.read_bytes()
-    try:
-        values = loads(text if isinstance(text, str) else text.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise SktrainError(
-            f"{'config file ' + str(source) if is_file else 'config'} is not valid {kind}: {error}"
-        ) from error
-    if not isinstance(values, dict):
-        raise SktrainError(f"a config is a table of fields, got {type(values).__name__}.")
-    return values

@@ -217,18 +217,13 @@ def with_config_news(bars, config):
     """
     if not config.use_pretrained_embeddings:
         return bars
-    from ..exceptions import SktrainError
+    from .._reading import spoken
     from ..news import read_news, with_news
 
     if "news" not in bars.attrs:
-        try:
-            articles = read_news(config.news)
-        except SktrainError as error:
-            raise SktrainError(
-                f"{error} A config has no options for reading: train on "
-                f"with_news(bars, read_news({config.news!r}, ...)) of sktrain.news, with the "
-                "options there."
-            ) from error
+        names = ("columns", "timezone", "dayfirst", "encoding", "symbol", "bad_rows")
+        with spoken({name: f"news_{name}" for name in names}):
+            articles = read_news(config.news, **config.news_options)
         bars = with_news(bars, articles)
     _aligner(config).fit(bars.attrs["news"].articles).n_known(bars)  # refuses what cannot be joined
     return bars

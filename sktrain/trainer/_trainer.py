@@ -39,8 +39,8 @@ class EnhancedTrainer:
     ----------
     config : EnhancedTrainingConfig, optional
         Every switch; its defaults when omitted.
-    model_dir : path, default="runs/latest"
-        Folder for the model, the result, the report and the checkpoints.
+    model_dir : path, optional
+        Folder for the model, the result, the report and the checkpoints; default ``runs/latest``.
     data : path, DataFrame, dict of DataFrame or callable, optional
         Source of bars: a file, a folder with one file per symbol, bars, frames by symbol, or a
         function ``(symbol, interval) -> DataFrame``. The bundled bars by default.
@@ -284,7 +284,18 @@ class EnhancedTrainer:
 
     @staticmethod
     def load(path):
-        """Open a saved model: a run folder or a model file. ``predict(bars)`` and ``predict_proba(bars)`` take raw bars."""
+        """Open a saved model.
+
+        Parameters
+        ----------
+        path : path
+            A run folder or a model file.
+
+        Returns
+        -------
+        estimator
+            Fitted; ``predict(bars)`` and ``predict_proba(bars)`` take raw bars.
+        """
         from ..persistence import load
 
         return load(find_model(path))

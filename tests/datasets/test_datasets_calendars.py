@@ -232,3 +232,35 @@ def test_what_else_is_no_table(head, said, tmp_path):
     (tmp_path / "bars.csv").write_bytes(head)
     with pytest.raises(InvalidBarsError, match=said):
         read_bars(tmp_path / "bars.csv")
+
+
+@pytest.mark.parametrize("names", [("Year", "Month", "Day"), ("yyyy", "mm", "dd"), ("Jahr", "Monat", "Tag")])
+def test_year_month_and_day_in_three_columns(names, tmp_path):
+    days = dict(zip(names, [DAYS.year, DAYS.month, DAYS.day]))
+    frame = pd.DataFrame(days | dict(zip(NAMES[1:], VALUES)))
+    check(tmp_path, frame.to_csv(index=False), DAYS)
+
+
+def test_hours_and_minutes_in_columns_too(tmp_path):
+    parts = {"year": STAMPS.year, "month": STAMPS.month, "day": STAMPS.day, "hour": STAMPS.hour, "minute": STAMPS.minute}
+    check(tmp_path, pd.DataFrame(parts | dict(zip(NAMES[1:], VALUES))).to_csv(index=False), STAMPS)
+
+
+@pytest.mark.parametrize("name", ["updated", "created_at", "Expiry"])
+def test_when_a_row_was_written_is_not_when_its_bar_was(name, tmp_path):
+    written = pd.date_range("2024-06-01 03:07", periods=60, freq="61s").strftime("%Y-%m-%d %H:%M:%S")
+    text = table(DAYS.strftime("%b %d, %y"), ["label", *NAMES[1:]], more={name: written})
+    check(tmp_path, text, DAYS)
+
+
+def test_spacings_in_words(tmp_path):
+    times = pd.date_range("2024-01-02 09:30", periods=60, freq="10min")
+    bars = check(tmp_path, table(times.strftime("%Y-%m-%d %H:%M")), times)
+    assert "every 10 minutes" in str(bars.attrs["reading"])
+
+
+def test_dropping_is_not_offered_where_nothing_would_be_left(tmp_path):
+    frame = pd.DataFrame(dict(zip(NAMES, [DAYS, *VALUES])))
+    frame[NAMES[1:5]] -= 1e6
+    with pytest.raises(InvalidBarsError, match="below zero.*60 such rows.*Repair the rows.$"):
+        check(tmp_path, frame.to_csv(index=False), DAYS)

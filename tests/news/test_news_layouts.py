@@ -230,3 +230,20 @@ def test_frames_written_with_their_index(tmp_path):
 def test_one_column_is_no_news(tmp_path):
     with pytest.raises(SktrainError, match="has one column only.*need a title and a time"):
         read(tmp_path, "\n".join(["headline", *(one.replace(",", "").replace(";", "").replace("|", "") for one in TITLES)]))
+
+
+def test_one_midnight_among_moments_is_a_moment(tmp_path):
+    times = UTC.insert(7, pd.Timestamp("2024-03-07", tz="UTC"))[:14]
+    text = table({"title": TITLES, "date": [t.strftime("%a, %d %b %Y %H:%M:%S +0000") for t in times]})
+    assert [one.available_at for one in read(tmp_path, text)] == sorted(times)
+
+
+def test_the_only_column_of_times_and_the_only_one_of_sentences(tmp_path):
+    text = table({"headline": TITLES, "event_day_of_record": stamps("%Y-%m-%d %H:%M"), "updated": "2025-01-01 10:00", "score": 1})
+    check(read(tmp_path, text), T)
+    text = table({"source": "Wire", "what they said": TITLES, "date": stamps("%Y-%m-%d %H:%M"), "score": 1})
+    check(read(tmp_path, text), T)
+
+
+def test_days_in_three_columns(tmp_path):
+    check(read(tmp_path, table({"Year": T.year, "Month": T.month, "Day": T.day, "headline": TITLES})), DAYS)

@@ -8,7 +8,7 @@ import pytest
 
 from sktrain import EnhancedTrainingConfig
 from sktrain.exceptions import SktrainError
-from sktrain.trainer._config import _CONSTRAINTS
+from sktrain.trainer._config_fields import CONSTRAINTS
 
 ORIGINAL = {
     "train_ratio": 0.7,
@@ -84,7 +84,7 @@ def test_a_scaling_without_a_threshold_takes_its_own(fields, scaling, threshold)
 
 def test_every_field_is_checked_and_documented():
     names = {field.name for field in dataclasses.fields(EnhancedTrainingConfig)}
-    assert names == set(_CONSTRAINTS)
+    assert names == set(CONSTRAINTS)
     for name in names:
         assert name in EnhancedTrainingConfig.__doc__
 

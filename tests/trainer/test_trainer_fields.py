@@ -52,6 +52,11 @@ def news_step(*path):
     return probe
 
 
+def told(name):
+    """What the reader of news is told."""
+    return lambda config: config.news_options.get(name)
+
+
 def search(name):
     return lambda config: getattr(build_search(config, PLAN), name)
 
@@ -109,6 +114,12 @@ ROWS = {  # field: (other fields, value, probe, expected at the default, expecte
     "use_pretrained_embeddings": ({"news": "articles.csv"}, True, lambda c: type(feature_steps(c)[0][1]).__name__, "BarFeatures", "NewsFeatures"),
     "embedding_model": (NEWS, "finbert", news_step("encoder", "model_name"), "bert-base-chinese", "finbert"),
     "embedding_dim": (NEWS, 8, news_step("encoder", "embed_dim"), 16, 8),
+    "news_columns": (NEWS, {"title": "what"}, told("columns"), None, {"title": "what"}),
+    "news_timezone": (NEWS, "Asia/Shanghai", told("timezone"), None, "Asia/Shanghai"),
+    "news_dayfirst": (NEWS, True, told("dayfirst"), None, True),
+    "news_encoding": (NEWS, "gb18030", told("encoding"), None, "gb18030"),
+    "news_symbol": (NEWS, "000001", told("symbol"), None, "000001"),
+    "news_bad_rows": (NEWS, "drop", told("bad_rows"), None, "drop"),
     "timezone": (NEWS, "Asia/Shanghai", news_step("aligner", "timezone"), None, "Asia/Shanghai"),
     "session_close": (NEWS, "15:00", news_step("aligner", "session_close"), None, "15:00"),
     "training_seed": ({}, 7, net("random_state"), 42, 7),

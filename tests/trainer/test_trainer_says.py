@@ -144,9 +144,20 @@ def test_scores_of_folds_have_no_columns_without_folds():
     assert rows[0][2] == "30.0%–50.0%"
 
 
-def test_news_that_need_options_are_refused_with_the_call_that_takes_them(tmp_path):
+def test_news_that_need_options_are_refused_with_the_field_that_settles_it(tmp_path):
     path = tmp_path / "news.csv"
-    path.write_text("headline,date\nOne,01/02/2024 10:00\nTwo,02/03/2024 11:00\n")
-    config = EnhancedTrainingConfig(use_pretrained_embeddings=True, news=path)
-    with pytest.raises(SktrainError, match=r"dayfirst=True.*with_news\(bars, read_news\("):
-        with_config_news(load_sp500().iloc[-50:], config)
+    path.write_text("what,date\nOne,01/02/2024 10:00\nTwo,02/03/2024 11:00\n")
+    bars = load_sp500().iloc[-50:]
+    fields = {"use_pretrained_embeddings": True, "news": path}
+    with pytest.raises(SktrainError, match=r"news_columns=\{'title': 'NAME'\}"):
+        with_config_news(bars, EnhancedTrainingConfig(**fields))
+    fields["news_columns"] = {"title": "what"}
+    with pytest.raises(SktrainError, match="Say news_dayfirst=True or news_dayfirst=False"):
+        with_config_news(bars, EnhancedTrainingConfig(**fields))
+    config = EnhancedTrainingConfig(**fields, news_dayfirst=True)
+    again = EnhancedTrainingConfig.from_toml(config.to_toml())
+    found = with_config_news(bars, again).attrs["news"].articles
+    assert [str(one.available_at) for one in found] == ["2024-02-01 10:00:00", "2024-03-02 11:00:00"]
+    assert [one.title for one in found] == ["One", "Two"]
+    with pytest.raises(SktrainError, match="news_dayfirst says how a file of news is read: set news"):
+        EnhancedTrainingConfig(news_dayfirst=True)

@@ -1,4 +1,4 @@
-"""Reads somebody's own code for the usual leaks: a notebook or a script enters, findings with their lines leave. Nothing is run."""
+"""Static audit of somebody's own code, a notebook or a script. Nothing is run."""
 
 from .._report import FAIL, INCONCLUSIVE, PASS, Finding, LeakageReport
 from ._cells import read_source

@@ -1,4 +1,4 @@
-"""Functions of libraries: a name with its arguments enters; the value it gives leaves, and leaks are noted on the way."""
+"""Abstract values of calls to functions of libraries; leaks are noted on the way."""
 
 import ast
 import re
@@ -391,7 +391,7 @@ class Calls:
         return Value(name="early_stopping")
 
     def call_train(self, walk, node, positional, keywords):
-        """``xgboost.train`` and ``lightgbm.train``: parameters and rows enter, a model leaves."""
+        """``xgboost.train`` and ``lightgbm.train``: the model of a call with parameters and rows."""
         X = next(
             (keywords[one] for one in ("dtrain", "train_set") if one in keywords),
             positional[1] if len(positional) > 1 else Value(),

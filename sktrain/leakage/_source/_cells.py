@@ -1,4 +1,4 @@
-"""Reads a script or a notebook: a path enters; Python source leaves, with the cell and line of every line of it.
+"""Python source of a script or a notebook, with the cell and line of every line of it.
 
 Magics, shell lines and cells in other languages are blanked, so that line numbers stay true. Nothing is run or imported.
 """

@@ -1,4 +1,4 @@
-"""Where a program fits, splits and scores: calls enter; leaks are noted, and what the calls give leaves."""
+"""Where a program fits, splits and scores: leaks are noted."""
 
 import ast
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Expressions: a node of the syntax tree enters; what is known of its value leaves. Calls are left to the interpreter."""
+"""Abstract values of expressions. Calls are left to the interpreter."""
 
 import ast
 

@@ -1,4 +1,4 @@
-"""Frames, series and arrays: an attribute or a subscript of a value enters; the value it gives leaves."""
+"""Abstract values of attributes and subscripts of frames, series and arrays."""
 
 import ast
 

@@ -1,4 +1,4 @@
-"""Walks a program in order with abstract values: a syntax tree enters; values flow, and leaks are noted where they matter.
+"""Walks a program in order with abstract values, and notes leaks.
 
 Functions of the file are followed where they are called, once more on their own when nobody calls them; loops over constants are
 unrolled. What is unknown is taken to be honest: only what is recognised is said.

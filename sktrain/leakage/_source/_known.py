@@ -1,4 +1,4 @@
-"""What the static audit knows about libraries: names enter nowhere, they only stand here. One table per question."""
+"""What the static audit knows about libraries. One table per question."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Methods of frames, series and arrays: a call enters; the value it gives leaves."""
+"""Abstract values of methods of frames, series and arrays."""
 
 import ast
 

@@ -1,0 +1,48 @@
+"""What a caller tells a reader enters; what cannot be meant is refused before a file is opened."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from ..exceptions import SktrainError
+from ._protocol import option
+
+__all__ = ["check_options"]
+
+_TEXTS = ("timezone", "encoding", "symbol")
+
+
+def check_options(
+    told: Mapping[str, object], choices: Mapping[str, tuple[str, ...]], error: type[SktrainError]
+) -> None:
+    """Refuse options of a wrong kind.
+
+    Parameters
+    ----------
+    told : mapping of str to object
+        ``columns``, ``timezone``, ``dayfirst``, ``encoding``, ``symbol`` and those of ``choices``.
+    choices : mapping of str to tuple of str
+        The values of options that have few.
+    error : type of exception
+        What to raise.
+    """
+    for name, allowed in choices.items():
+        if told[name] not in allowed:
+            listed = ", ".join(map(repr, allowed))
+            raise error(f"{name} must be one of {listed}, got {told[name]!r}.")
+    if told["dayfirst"] not in (None, True, False):
+        raise error(f"dayfirst must be True, False or None, got {told['dayfirst']!r}.")
+    for name in _TEXTS:
+        if not isinstance(told[name], str | None):
+            raise error(f"{name} must be a string or None, got {told[name]!r}.")
+    if told["columns"] is not None and not isinstance(told["columns"], Mapping):
+        raise error(f"columns must map roles to names of columns, got {told['columns']!r}.")
+    zone = told["timezone"]
+    if zone is not None:
+        try:
+            pd.Timestamp("2000-01-01").tz_localize(str(zone))
+        except (KeyError, ValueError, OSError, TypeError) as fault:
+            raise error(
+                f"{option('timezone', zone)} is no time zone. Write it like "
+                f"{option('timezone', 'America/New_York')}."
+            ) from fault

@@ -1,0 +1,31 @@
+"""How the caller overrules the reader of bars."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .._reading import check_options
+from ..exceptions import InvalidBarsError
+
+__all__ = ["Options"]
+
+_CHOICES = {
+    "bad_rows": ("refuse", "drop"), "incomplete_last": ("keep", "drop"), "stamps": ("close", "open"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Options:
+    """The keywords of ``read_bars``."""
+
+    columns: Mapping | None = None
+    timezone: str | None = None
+    dayfirst: bool | None = None
+    encoding: str | None = None
+    symbol: str | None = None
+    bad_rows: str = "refuse"
+    incomplete_last: str = "keep"
+    stamps: str = "close"
+
+    def __post_init__(self) -> None:
+        told = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        check_options(told, _CHOICES, InvalidBarsError)
