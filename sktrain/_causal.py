@@ -5,6 +5,8 @@ back on (``lookback_``). This base finds the context of any slice of rows, compu
 its own output.
 """
 
+from typing import Any, Self
+
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -35,7 +37,7 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
         tags.requires_fit = True
         return tags
 
-    def fit(self, X, y=None):
+    def fit(self, X: pd.DataFrame, y: Any = None) -> Self:
         """Check the bars, learn what is to learn, and remember the last rows.
 
         Parameters
@@ -61,7 +63,7 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
         self.pauses_ = usual_pauses(bars, rows)
         return self
 
-    def transform(self, X):
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
         """Compute one row of values for every row of ``X``, from that row and the ``lookback_ - 1`` rows before it.
 
         Parameters

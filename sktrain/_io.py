@@ -14,7 +14,7 @@ import re
 import stat
 import sys
 import time
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 __all__ = [
     "ProgressStream",
@@ -191,7 +191,7 @@ def progress_console(name: str = "stdout", **options: Any) -> Any:
     """
     from rich.console import Console
 
-    return Console(file=ProgressStream(name), **options)
+    return Console(file=cast(IO[str], ProgressStream(name)), **options)
 
 
 def _refuse_others(found, path):

@@ -4,6 +4,8 @@ A caller who catches :class:`SktrainError` catches every refusal of the library;
 ``InvalidParameterError`` (a ``ValueError`` too) is what bad constructor parameters raise.
 """
 
+from typing import Any
+
 __all__ = [
     "ColdStartWarning",
     "CorruptFileError",
@@ -60,7 +62,7 @@ class DriftDetectedError(SktrainError):
         The measurements behind the message.
     """
 
-    def __init__(self, message, report=None):
+    def __init__(self, message: str, report: Any = None) -> None:
         super().__init__(message)
         self.report = report
 
@@ -81,7 +83,13 @@ class TrainingDivergedError(SktrainError):
         The learning rate at that moment.
     """
 
-    def __init__(self, message, epoch=None, batch=None, lr=None):
+    def __init__(
+        self,
+        message: str,
+        epoch: int | None = None,
+        batch: int | None = None,
+        lr: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.epoch, self.batch, self.lr = epoch, batch, lr
 

@@ -4,11 +4,13 @@ What enters is a seed; what leaves is a scope in which python, numpy and torch d
 was. Nothing here looks at data or time.
 """
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 import os
 import random
 import sys
 import threading
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -39,7 +41,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_unlock_in_child)
 
 
-def alone():
+def alone() -> Any:
     """A lock for what trains by the global generators of python, numpy and torch.
 
     A process has one of each, so trainings in its threads (joblib's threading backend, Dask's
@@ -54,7 +56,7 @@ def alone():
     return _training
 
 
-def draw_seed(random_state, *path):
+def draw_seed(random_state: Any, *path: Any) -> int:
     """One 63-bit seed from ``random_state`` and a path of counters (a trial, a fold, the number of a ``partial_fit``).
 
     Parameters
@@ -87,7 +89,7 @@ def draw_seed(random_state, *path):
     return int(np.random.SeedSequence([entropy, *path]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def seed_parts(estimator, key):
+def seed_parts(estimator: Any, key: Any) -> Any:
     """Give every ``random_state`` that is None, of an estimator or of a part of it, a seed of its own; what the user fixed stays.
 
     Parameters
@@ -178,7 +180,7 @@ def unmoved_generators():
 
 
 @contextmanager
-def rng_scope(seed):
+def rng_scope(seed: Any) -> Iterator[None]:
     """Seed python, numpy and torch (where it is loaded), and put their global states back at the end, whatever happens inside.
 
     Parameters
@@ -241,13 +243,19 @@ class DeterministicTrainingConfig(BaseEstimator):
         "num_threads": [Count(1), None],
     }
 
-    def __init__(self, enabled=False, seed=42, benchmark=True, num_threads=None):
+    def __init__(
+        self,
+        enabled: bool = False,
+        seed: int = 42,
+        benchmark: bool = True,
+        num_threads: int | None = None,
+    ) -> None:
         self.enabled = enabled
         self.seed = seed
         self.benchmark = benchmark
         self.num_threads = num_threads
 
-    def apply(self):
+    def apply(self) -> Self:
         """Set the switches for the rest of the process, or until the ``with`` block that surrounds the call ends.
 
         Returns

@@ -5,9 +5,11 @@ What compression costs is measured on the last block of unique times, purged of 
 
 from functools import partial
 import pickle
+from typing import Any, NoReturn, Self
 import warnings
 
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils import _safe_indexing
@@ -99,9 +101,21 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     }
 
     def __init__(
-        self, estimator=None, sparsity=0.5, bits=8, fine_tune_epochs=0, max_score_drop=None, *, validation=0.15,
-        scoring="balanced_accuracy", scope="global", sensitivity=0.1, structured=False, horizon=None, random_state=None,
-    ):
+        self,
+        estimator: Any = None,
+        sparsity: float = 0.5,
+        bits: int | None = 8,
+        fine_tune_epochs: int = 0,
+        max_score_drop: float | None = None,
+        *,
+        validation: float = 0.15,
+        scoring: str = "balanced_accuracy",
+        scope: Any = "global",
+        sensitivity: Any = 0.1,
+        structured: Any = False,
+        horizon: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self.estimator = estimator
         self.sparsity = sparsity
         self.bits = bits
@@ -148,7 +162,16 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         mapping = MethodMapping().add(caller="fit", callee="fit")
         return MetadataRouter(owner=self).add(estimator=self._estimator(), method_mapping=mapping)
 
-    def fit(self, X, y, sample_weight=None, *, label_end_times=None, times=None, **params):
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        *,
+        label_end_times: ArrayLike | None = None,
+        times: pd.Index | None = None,
+        **params: Any,
+    ) -> Self:
         """Train, then compress.
 
         Parameters
@@ -263,7 +286,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         options = {"scope": self.scope, "sensitivity": self.sensitivity, "structured": self.structured}
         return compressed_copy(model, *level, X, self.fine_tune_epochs, sample_weight, **options)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities of the compressed model.
 
         Parameters
@@ -279,7 +302,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "model_")
         return self.model_.predict_proba(X)
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each row.
 
         Parameters
@@ -358,10 +381,10 @@ class UnavailableEstimator(BaseEstimator):
         The estimator as it was written, kept so that the model can be saved again.
     """
 
-    def __init__(self, content=None):
+    def __init__(self, content: bytes | None = None) -> None:
         self.content = content
 
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> NoReturn:
         """Raise: what trained this estimator is not installed.
 
         Parameters

@@ -5,6 +5,8 @@ order of steps inside a window is all there is of time. What a pipeline does bef
 """
 
 import math
+import os
+from typing import Any
 
 import numpy as np
 from sklearn.ensemble import VotingClassifier
@@ -264,7 +266,7 @@ def _reason(error):
     return lines[0][:300] if lines else type(error).__name__
 
 
-def export_onnx(model, path):
+def export_onnx(model: Any, path: str | os.PathLike) -> Any:
     """Write the networks of a fitted model as one ONNX file.
 
     Parameters

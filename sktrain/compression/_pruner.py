@@ -6,8 +6,10 @@ the weights themselves: nothing is left that would hinder copying, pickling or f
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import StrOptions
 
@@ -18,7 +20,7 @@ from ._places import is_net, nets_in, nets_with_rows
 __all__ = ["ModelPruner", "cubic_sparsity"]
 
 
-def cubic_sparsity(progress, target, initial=0.0):
+def cubic_sparsity(progress: float, target: float, initial: float = 0.0) -> float:
     """Sparsity at a share of the way: fast at first, when many weights are spare, slow at the end.
 
     Parameters
@@ -85,13 +87,27 @@ class ModelPruner(BaseEstimator):
         "structured": ["boolean"],
     }
 
-    def __init__(self, target_sparsity=0.5, scope="global", sensitivity=0.1, *, structured=False):
+    def __init__(
+        self,
+        target_sparsity: float = 0.5,
+        scope: str = "global",
+        sensitivity: float = 0.1,
+        *,
+        structured: bool = False,
+    ) -> None:
         self.target_sparsity = target_sparsity
         self.scope = scope
         self.sensitivity = sensitivity
         self.structured = structured
 
-    def prune_model(self, model, target_sparsity=None, X=None, *, sample_weight=None):
+    def prune_model(
+        self,
+        model: Any,
+        target_sparsity: float | None = None,
+        X: Any = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Prune in place.
 
         Parameters

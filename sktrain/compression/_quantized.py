@@ -6,6 +6,7 @@ are floats. What is computed for a row never depends on the other rows of the ca
 
 import math
 import os
+from typing import Any, NoReturn, Self
 import zlib
 
 import numpy as np
@@ -71,7 +72,7 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
 
     _parameter_constraints = {"n_threads": [Count(1)]}
 
-    def __init__(self, n_threads=1):
+    def __init__(self, n_threads: int = 1) -> None:
         self.n_threads = n_threads
 
     @classmethod
@@ -91,7 +92,7 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
     def __sklearn_is_fitted__(self):
         return "_session" in vars(self)
 
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> NoReturn:
         """Not possible: eight-bit weights cannot be trained.
 
         Parameters
@@ -106,7 +107,7 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
         """
         raise SktrainError("A QuantizedClassifier cannot be trained. Train the net it was made from, then quantize it again with ModelQuantizer.")
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities.
 
         Parameters
@@ -125,7 +126,7 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
         scores = np.concatenate(scores).astype(np.float64)
         return getattr(self, "posterior_", _SOFTMAX).probabilities(scores)
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each row.
 
         Parameters
@@ -141,7 +142,7 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters; a fitted model takes ``n_threads`` up at once.
 
         Parameters
@@ -159,7 +160,7 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
             self._open()
         return self
 
-    def to_onnx(self):
+    def to_onnx(self) -> bytes:
         """The whole model as an ONNX file.
 
         Returns

@@ -6,10 +6,13 @@ largest mapped to 7. Activations stay floats, so no row can change another row's
 
 from io import BytesIO
 import math
+import os
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Options
 
@@ -53,11 +56,18 @@ class ModelQuantizer(BaseEstimator):
 
     _parameter_constraints = {"bits": [Options(int, set(_LARGEST))], "n_threads": [Count(1)]}
 
-    def __init__(self, bits=8, *, n_threads=1):
+    def __init__(self, bits: int = 8, *, n_threads: int = 1) -> None:
         self.bits = bits
         self.n_threads = n_threads
 
-    def quantize_model(self, model, X=None, *, sample_weight=None, example=None):
+    def quantize_model(
+        self,
+        model: Any,
+        X: Any = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        example: Any = None,
+    ) -> Any:
         """Quantize every net of a fitted model.
 
         Parameters
@@ -96,7 +106,14 @@ class ModelQuantizer(BaseEstimator):
         rows = {} if X is None else {id(net): seen for net, seen in nets_with_rows(model, X)}
         return copy_with(model, lambda net: self._quantized_net(net, rows.get(id(net)), sample_weight))
 
-    def save_quantized(self, model, path, X=None, *, sample_weight=None):
+    def save_quantized(
+        self,
+        model: Any,
+        path: str | os.PathLike,
+        X: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Any:
         """Write a model, quantized first if it is not yet, whole or not at all.
 
         Parameters

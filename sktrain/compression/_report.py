@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from io import BytesIO
 import statistics
 import time
+from typing import Any
 
 import joblib
 import numpy as np
@@ -61,7 +62,7 @@ class CompressionReport(Mapping):
     def __len__(self):
         return len(self.__dataclass_fields__)
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """The report as plain numbers, ready for JSON.
 
         Returns
@@ -71,7 +72,7 @@ class CompressionReport(Mapping):
         """
         return dict(self)
 
-    def summary(self):
+    def summary(self) -> str:
         """Size, speed, agreement and scores, before and after.
 
         Returns
@@ -91,7 +92,19 @@ class CompressionReport(Mapping):
         )
 
 
-def compress_model(model, *, sparsity=0.5, bits=8, X, y, calibration=None, fine_tune_epochs=0, scope="global", sensitivity=0.1, structured=False):
+def compress_model(
+    model: Any,
+    *,
+    sparsity: float = 0.5,
+    bits: int | None = 8,
+    X: Any,
+    y: Any,
+    calibration: Any = None,
+    fine_tune_epochs: int = 0,
+    scope: Any = "global",
+    sensitivity: Any = 0.1,
+    structured: Any = False,
+) -> tuple:
     """Prune and quantize a copy of a fitted model, and measure both on rows it was not trained on.
 
     Parameters

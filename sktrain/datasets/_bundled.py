@@ -1,6 +1,7 @@
 """The bundled daily bars: nothing enters, a checked frame with its history leaves; a row is known at the close of its day."""
 
 from importlib.resources import as_file, files
+from typing import Any
 
 import pandas as pd
 
@@ -11,7 +12,7 @@ from ..exceptions import SktrainError
 __all__ = ["load_nasdaq", "load_sp500", "load_us_stocks"]
 
 
-def load_sp500():
+def load_sp500() -> pd.DataFrame:
     """Daily bars of the S&P 500 index, 1999-01-04 to 2018-12-31.
 
     Returns
@@ -32,7 +33,7 @@ def load_sp500():
     return _load_one("sp500.csv.gz")
 
 
-def load_nasdaq():
+def load_nasdaq() -> pd.DataFrame:
     """Daily bars of the NASDAQ Composite index, 1999-01-04 to 2018-12-31.
 
     Returns
@@ -53,7 +54,7 @@ def load_nasdaq():
     return _load_one("nasdaq.csv.gz")
 
 
-def load_us_stocks(symbols=None):
+def load_us_stocks(symbols: Any = None) -> pd.DataFrame:
     """Daily bars of AAPL, FB, GOOG, IBM and MSFT, 2000-03-01 to 2013-03-01, adjusted for splits and dividends.
 
     An uneven panel: GOOG starts in 2004, FB in 2012.

@@ -5,6 +5,7 @@ that no bar shows yet. At ``signal=0`` tones are drawn without looking at the la
 """
 
 from importlib.resources import as_file, files
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ _NAMES = {
 }
 
 
-def load_headlines():
+def load_headlines() -> pd.DataFrame:
     """The bundled headlines: 90 in English and 60 in Chinese, a third of each good, neutral and bad news.
 
     Returns
@@ -46,7 +47,14 @@ def load_headlines():
         return pd.read_csv(path, dtype=str, encoding="utf-8")
 
 
-def make_news(market=None, *, signal=0.8, coverage=0.9, languages=("en", "zh"), random_state=None):
+def make_news(
+    market: Any = None,
+    *,
+    signal: Any = 0.8,
+    coverage: Any = 0.9,
+    languages: Any = ("en", "zh"),
+    random_state: Any = None,
+) -> Any:
     """Write headlines for a market, some of which know what will happen.
 
     Before each bar, with probability ``coverage``, one article about its instrument becomes available. With probability ``signal`` its

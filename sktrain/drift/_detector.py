@@ -4,9 +4,11 @@ new ones the later.
 ``fit`` takes the reference, ``check`` and ``transform`` new rows; rows are never changed.
 """
 
+from typing import Any, Self
 import warnings
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -113,14 +115,14 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        psi_threshold=0.1,
-        mean_shift_threshold=0.15,
-        correlation_threshold=0.85,
-        n_bins=10,
-        alpha=0.05,
-        on_drift="warn",
-        min_samples=30,
-    ):
+        psi_threshold: float = 0.1,
+        mean_shift_threshold: float = 0.15,
+        correlation_threshold: float = 0.85,
+        n_bins: int = 10,
+        alpha: float = 0.05,
+        on_drift: str = "warn",
+        min_samples: int = 30,
+    ) -> None:
         self.psi_threshold = psi_threshold
         self.mean_shift_threshold = mean_shift_threshold
         self.correlation_threshold = correlation_threshold
@@ -129,7 +131,7 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.on_drift = on_drift
         self.min_samples = min_samples
 
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Remember the reference.
 
         Parameters
@@ -174,7 +176,7 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.reference_ = reference
         return self
 
-    def fit_transform(self, X, y=None):
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
         """Remember the reference and return it; rows are not checked against themselves.
 
         Parameters
@@ -192,7 +194,7 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.fit(X, y)
         return X if hasattr(X, "shape") else np.asarray(X)
 
-    def check(self, X):
+    def check(self, X: Any) -> DriftReport:
         """Compare new rows with the reference.
 
         Parameters
@@ -232,7 +234,9 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             )
         return self._report(X, sample, far, table, histograms, correlation, judged)
 
-    def check_drift(self, reference_features=None, new_features=None):
+    def check_drift(
+        self, reference_features: ArrayLike | None = None, new_features: ArrayLike | None = None
+    ) -> DriftReport:
         """Fit a copy on ``reference_features`` and check ``new_features``: the original system's
         call.
 
@@ -264,7 +268,7 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             return self.check(new_features)
         return self._copy().fit(reference_features).check(new_features)
 
-    def check_predictions(self, reference, new):
+    def check_predictions(self, reference: Any, new: Any) -> DriftReport:
         """Compare what a model predicts now with what it predicted before: prediction drift.
 
         Parameters
@@ -345,7 +349,7 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             X, every=every, window=window, reference=reference, detector=self, features=features
         )
 
-    def transform(self, X):
+    def transform(self, X: Any) -> Any:
         """Check ``X`` as ``on_drift`` says and return it: the same object, unless it was a list.
 
         Parameters

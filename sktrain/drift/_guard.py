@@ -5,8 +5,11 @@ Blocks come in order of time, each later than the ones before it.
 """
 
 from copy import deepcopy
+from typing import Any, Self
 import warnings
 
+import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.utils import get_tags
@@ -149,16 +152,16 @@ class DriftGuard(BlockChecks, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
 
     def __init__(
         self,
-        estimator,
-        detector=None,
-        on_drift="refit",
+        estimator: Any,
+        detector: Any = None,
+        on_drift: str = "refit",
         *,
-        window=2000,
-        refit_rows=None,
-        check_rows=None,
-        skip_scaler_fit=True,
-        watch_performance=True,
-    ):
+        window: int = 2000,
+        refit_rows: int | None = None,
+        check_rows: int | None = None,
+        skip_scaler_fit: bool = True,
+        watch_performance: bool = True,
+    ) -> None:
         self.estimator = estimator
         self.detector = detector
         self.on_drift = on_drift
@@ -185,7 +188,9 @@ class DriftGuard(BlockChecks, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         router = MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=mapping)
         return router.add(updated=last_step(self.estimator), method_mapping=updates)
 
-    def fit(self, X, y, sample_weight=None, **params):
+    def fit(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any
+    ) -> Self:
         """Train from scratch and forget everything before.
 
         Parameters
@@ -380,12 +385,12 @@ class DriftGuard(BlockChecks, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         super().__setstate__(state)
 
     @property
-    def log_(self):
+    def log_(self) -> pd.DataFrame:
         """What was decided about every block, as a DataFrame."""
         check_is_fitted(self, "entries_")
         return pd.DataFrame(self.entries_, columns=LOG)
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each row, by the model in use.
 
         Parameters
@@ -402,7 +407,7 @@ class DriftGuard(BlockChecks, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         return self.estimator_.predict(X)
 
     @available_if(_delegates("predict_proba"))
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities, by the model in use.
 
         Parameters
@@ -419,7 +424,7 @@ class DriftGuard(BlockChecks, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         return self.estimator_.predict_proba(X)
 
     @available_if(_delegates("decision_function"))
-    def decision_function(self, X):
+    def decision_function(self, X: Any) -> Any:
         """Decision values, by the model in use.
 
         Parameters

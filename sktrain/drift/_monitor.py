@@ -1,5 +1,8 @@
 """Drift checks over history: one report per check, each from rows that were known by then."""
 
+from collections.abc import Iterable, Iterator
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from sklearn.utils import _safe_indexing
@@ -26,7 +29,15 @@ def _as_features(X, features):
     return features.fit_transform(X) if hasattr(features, "fit_transform") else features(X)
 
 
-def monitor(X, *, every, window, reference=None, detector=None, features="auto"):
+def monitor(
+    X: Any,
+    *,
+    every: int,
+    window: int,
+    reference: int | None = None,
+    detector: Any = None,
+    features: Any = "auto",
+) -> Iterator:
     """Check a rolling window of history for drift.
 
     Parameters
@@ -101,7 +112,7 @@ def _take(rows, sample, low, high):
     return _safe_indexing(rows, np.arange(chosen.start, chosen.stop) if isinstance(chosen, slice) else chosen)
 
 
-def drift_history(reports, value="psi"):
+def drift_history(reports: Iterable, value: str = "psi") -> pd.DataFrame:
     """One column of the reports' ``per_feature`` over time: what a heat map draws.
 
     Parameters

@@ -6,6 +6,7 @@ outcome changed (concept): the loss rose although every class has the share it h
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from ._statistics import population_stability_index, smoothed_shares
 __all__ = ["check_performance", "check_predictions"]
 
 
-def check_predictions(detector, reference, new):
+def check_predictions(detector: Any, reference: Any, new: Any) -> DriftReport:
     """Compare predictions with predictions; see ``DriftDetector.check_predictions``.
 
     Parameters
@@ -113,7 +114,15 @@ def _within_classes(old_codes, old, new_codes, new, n_classes):
     return old - mean[old_codes], (new - mean[new_codes])[seen]
 
 
-def check_performance(detector, y_reference, predicted_reference, y_new, predicted_new, *, classes=None):
+def check_performance(
+    detector: Any,
+    y_reference: Any,
+    predicted_reference: Any,
+    y_new: Any,
+    predicted_new: Any,
+    *,
+    classes: Any = None,
+) -> DriftReport:
     """Compare a model's losses now with its losses before, without mixing kinds of drift.
 
     Parameters

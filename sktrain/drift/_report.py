@@ -114,14 +114,14 @@ class DriftReport(Mapping):
         return [entry.name for entry in fields(cls)]
 
     @property
-    def drifted(self):
+    def drifted(self) -> list[str]:
         """Names of the columns that drifted, the most surprising first."""
         table = self.per_feature
         return table.index[table["drifted"]][
             np.argsort(table.loc[table["drifted"], "p_value"], kind="stable")
         ].tolist()
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """The report as plain numbers, strings, lists and dicts, ready for JSON.
 
         Returns
@@ -151,12 +151,12 @@ class DriftReport(Mapping):
         return out | {"advice": self.advice}
 
     @property
-    def advice(self):
+    def advice(self) -> str:
         """What the recommendation means, in a sentence: a check says what to expect, not what went
         wrong in training."""
         return _ADVICE[self.kind if self.recommendation == "retrain" else "", self.recommendation]
 
-    def summary(self):
+    def summary(self) -> str:
         """The verdict, its reason, and the columns by p-value.
 
         Returns

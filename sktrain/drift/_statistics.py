@@ -4,6 +4,7 @@ Time plays no part here.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from ..exceptions import SktrainError
@@ -30,7 +31,7 @@ def smoothed_shares(counts):
     return (counts + 0.5) / (counts.sum() + 0.5 * len(counts))
 
 
-def population_stability_index(reference, new):
+def population_stability_index(reference: ArrayLike, new: ArrayLike) -> float:
     """Population stability index of two sets of shares, ``sum((q - p) * log(q / p))``.
 
     Parameters

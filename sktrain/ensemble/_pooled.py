@@ -6,6 +6,7 @@ purged of labels that reach into it, which the members did not see.
 """
 
 from numbers import Integral
+from typing import Any
 import warnings
 
 from joblib import Parallel, delayed
@@ -126,14 +127,14 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
 
     def __init__(
         self,
-        estimators,
+        estimators: list,
         *,
-        valid_fraction=0.2,
-        horizon=None,
-        refit=True,
-        n_jobs=None,
-        random_state=None,
-    ):
+        valid_fraction: Any = 0.2,
+        horizon: Any = None,
+        refit: bool = True,
+        n_jobs: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         super().__init__(estimators=estimators)
         self.valid_fraction = valid_fraction
         self.horizon = horizon
@@ -157,7 +158,14 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
         return router
 
     def fit(
-        self, X, y, sample_weight=None, *, label_end_times=None, times=None, **params
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        label_end_times: Any = None,
+        times: pd.Index | None = None,
+        **params: Any,
     ) -> "PooledClassifier":
         """Fit the members before the last block, learn the weights on it, fit the members on all.
 
@@ -301,7 +309,7 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
         """Weight of each member and of the prior by name."""
         return dict(zip([*self.names_, _PRIOR], self.weights_.tolist()))
 
-    def predict_proba(self, X) -> np.ndarray:
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities.
 
         Parameters
@@ -321,7 +329,7 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
             total = total + weight * _proba(member, X, self.classes_)
         return total
 
-    def predict(self, X) -> np.ndarray:
+    def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each row.
 
         Parameters

@@ -1,5 +1,8 @@
 """The recipe: a feature step enters, an unfitted pool on bars leaves, what won on planted ones."""
 
+from typing import Any
+
+import numpy as np
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -47,13 +50,13 @@ _FEWER = {"learning_rate": 0.1, "max_iter": 30, "max_leaf_nodes": 8, "min_sample
 
 
 def make_recipe(
-    features=None,
+    features: Any = None,
     *,
     lookback: int = 30,
     valid_fraction: float = 0.2,
-    horizon=None,
+    horizon: Any = None,
     n_jobs: int | None = None,
-    random_state=None,
+    random_state: int | np.random.RandomState | None = None,
 ) -> PooledClassifier:
     """A pool of linear models, boosted trees and nets on bars, unfitted.
 

@@ -5,12 +5,16 @@ volatility or a leak in the code is in the null scores too: only what depends on
 market is left.
 """
 
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 import math
+import os
+from typing import Any
 import warnings
 
 import numpy as np
+import pandas as pd
 from sklearn.base import clone
 from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing
@@ -81,7 +85,7 @@ class NullCalibration:
         return (above + 1) / (self.n_scored + 1)
 
     @property
-    def false_discovery_rate(self):
+    def false_discovery_rate(self) -> float:
         """Least chance that calling this score an edge is a false discovery, if edge and none were equally likely before.
 
         1 / (1 − 1 / (e p log p)) for p < 1/e, else one half: the bound of Sellke, Bayarri & Berger (2001), "Calibration of p
@@ -91,7 +95,7 @@ class NullCalibration:
         return 0.5 if p >= 1 / math.e else 1 / (1 - 1 / (math.e * p * math.log(p)))
 
     @property
-    def excess(self):
+    def excess(self) -> float:
         """Score minus the mean null score: what the order of the market is worth.
 
         Where ``stop="sequential"`` stopped, the mean is of the copies up to the last high one, and a
@@ -114,7 +118,7 @@ class NullCalibration:
         """
         return "edge" if self.p_value <= (self.alpha if alpha is None else alpha) else "no edge"
 
-    def summary(self):
+    def summary(self) -> str:
         """The score, its null, the p-value and the false discovery rate, in one paragraph.
 
         Returns
@@ -132,21 +136,21 @@ class NullCalibration:
 
 
 def null_calibration(
-    estimator,
-    bars,
+    estimator: Any,
+    bars: pd.DataFrame,
     *,
-    labeler,
-    cv=None,
-    scoring=None,
-    n_null=99,
-    stop=None,
-    alpha=0.05,
-    method="block",
-    block_length=None,
-    random_state=None,
-    n_jobs=None,
-    path=None,
-    verbose=0,
+    labeler: Any,
+    cv: Any = None,
+    scoring: str | Callable | None = None,
+    n_null: int = 99,
+    stop: str | None = None,
+    alpha: float = 0.05,
+    method: str = "block",
+    block_length: int | None = None,
+    random_state: Any = None,
+    n_jobs: int | None = None,
+    path: str | os.PathLike | None = None,
+    verbose: int = 0,
 ) -> NullCalibration:
     """Run the whole pipeline on ``bars`` and on ``n_null`` copies of them without signal.
 

@@ -4,8 +4,10 @@ Nothing is assumed about time here: the splitter decides what may train. Probabi
 class that a training fold never saw has probability zero, clipped to 1e-15 in the log loss.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 import time
+from typing import Any
 import warnings
 
 import numpy as np
@@ -22,7 +24,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from .._validation import labelled_mask
 from ..exceptions import NotEnoughDataError
-from ._intervals import corrected_mean_interval
+from ._intervals import MeanInterval, corrected_mean_interval
 
 __all__ = ["METRICS", "FoldScores", "all_class_probabilities", "baselines", "classification_scores", "fold_scores"]
 
@@ -53,7 +55,7 @@ class FoldScores:
     names: tuple
     seconds: np.ndarray = field(repr=False)
 
-    def scores(self, metric="balanced_accuracy", name=None):
+    def scores(self, metric: str = "balanced_accuracy", name: str | None = None) -> np.ndarray:
         """Scores per fold of one estimator.
 
         Parameters
@@ -70,7 +72,13 @@ class FoldScores:
         """
         return self.table[f"{name or self.names[0]}_{metric}"].to_numpy()
 
-    def interval(self, metric="balanced_accuracy", name=None, *, confidence=0.95):
+    def interval(
+        self,
+        metric: str = "balanced_accuracy",
+        name: str | None = None,
+        *,
+        confidence: float = 0.95,
+    ) -> MeanInterval:
         """Mean over folds and its corrected confidence interval (Nadeau and Bengio 2003).
 
         Parameters
@@ -95,7 +103,9 @@ class FoldScores:
         )
         return _within(found, *_RANGES[metric])
 
-    def difference(self, other, metric="balanced_accuracy", *, confidence=0.95):
+    def difference(
+        self, other: str, metric: str = "balanced_accuracy", *, confidence: float = 0.95
+    ) -> MeanInterval:
         """Interval of the mean fold-wise difference between the first estimator and ``other``.
 
         Parameters
@@ -119,7 +129,7 @@ class FoldScores:
         low, high = _RANGES[metric]
         return _within(found, low - high, high - low)
 
-    def verdict(self, metric="balanced_accuracy"):
+    def verdict(self, metric: str = "balanced_accuracy") -> str:
         """Whether the first estimator beats the best of the others, in one sentence.
 
         The interval of the fold-wise difference decides; when it holds 0, nothing was shown.
@@ -146,7 +156,7 @@ class FoldScores:
             return f"{against}: better than the baseline."
         return f"{against}: {'worse than the baseline' if worse else 'no edge shown'}."
 
-    def summary(self):
+    def summary(self) -> str:
         """Mean of each metric over the folds, with the interval of the balanced accuracy.
 
         Returns
@@ -167,7 +177,7 @@ def _within(found, low, high):
     return replace(found, low=max(found.low, low), high=min(found.high, high))
 
 
-def classification_scores(y_true, probabilities, classes):
+def classification_scores(y_true: Any, probabilities: Any, classes: Any) -> dict:
     """Accuracy, balanced accuracy and log loss of predicted probabilities.
 
     Parameters
@@ -201,7 +211,7 @@ def classification_scores(y_true, probabilities, classes):
     }
 
 
-def baselines(features=None):
+def baselines(features: Any = None) -> dict:
     """What any model has to beat: the majority class, and a logistic regression.
 
     Parameters
@@ -221,7 +231,7 @@ def baselines(features=None):
     }
 
 
-def all_class_probabilities(estimator, X, classes):
+def all_class_probabilities(estimator: Any, X: Any, classes: np.ndarray) -> np.ndarray:
     """``predict_proba`` with one column for each of ``classes``.
 
     Parameters
@@ -243,7 +253,18 @@ def all_class_probabilities(estimator, X, classes):
     return out
 
 
-def fold_scores(estimators, X, y, cv, *, groups=None, label_end_times=None, n_jobs=None, on_fold=None, stop=None):
+def fold_scores(
+    estimators: Any,
+    X: Any,
+    y: Any,
+    cv: Any,
+    *,
+    groups: Any = None,
+    label_end_times: Any = None,
+    n_jobs: int | None = None,
+    on_fold: Callable | None = None,
+    stop: Callable | None = None,
+) -> FoldScores:
     """Fit and score every estimator in every fold.
 
     Parameters

@@ -6,8 +6,10 @@ correlated, and the plain t interval is too short.
 
 from dataclasses import dataclass
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from ..exceptions import NotEnoughDataError, SktrainError
@@ -45,7 +47,7 @@ class MeanInterval:
     def __iter__(self):
         return iter((self.low, self.high))
 
-    def summary(self):
+    def summary(self) -> str:
         """The interval in one line.
 
         Returns
@@ -56,7 +58,9 @@ class MeanInterval:
         return f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}] at {self.confidence:.0%}, {self.n_folds} folds"
 
 
-def corrected_mean_interval(scores, n_train, n_test, *, confidence=0.95):
+def corrected_mean_interval(
+    scores: ArrayLike, n_train: Any, n_test: Any, *, confidence: float = 0.95
+) -> MeanInterval:
     """Interval for the mean of fold scores by the corrected resampled t statistic.
 
     The variance of the mean is taken as (1/k + n_test/n_train) s², not s²/k, because folds share training rows; k − 1 degrees
@@ -110,7 +114,7 @@ def _sizes(name, rows, folds):
     return np.broadcast_to(values.astype(np.float64), folds)
 
 
-def false_discovery_rate(p_values, *, dependent=False):
+def false_discovery_rate(p_values: ArrayLike, *, dependent: bool = False) -> np.ndarray:
     """Adjusted p-values, for a bounded share of false discoveries.
 
     Declaring those up to q keeps the expected share of false discoveries at q:

@@ -6,8 +6,10 @@ what moves together still does. The result is history of a market that never was
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from .._history import segment_starts, with_history
@@ -22,7 +24,9 @@ _WIDEST = 225.0  # log prices beyond this are no prices: check_bars stops at 1e1
 _SHARED = 0.9  # share of the times that must be able to change places
 
 
-def null_market(bars, method="block", *, block_length=20, random_state=None):
+def null_market(
+    bars: pd.DataFrame, method: str = "block", *, block_length: int = 20, random_state: Any = None
+) -> pd.DataFrame:
     """Draw one copy of ``bars`` in which nothing foretells the direction of the next ones.
 
     Parameters

@@ -7,8 +7,10 @@ configuration that was tried. Every configuration must cover the same periods.
 from dataclasses import dataclass
 from itertools import combinations, islice
 from math import comb
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._validation import check_count, real_numbers
 from ..exceptions import InvalidSplitError, NotEnoughDataError, SktrainError
@@ -47,7 +49,7 @@ class BacktestOverfitting(float):
     def __new__(cls, pbo, *fields, **named):
         return float.__new__(cls, pbo)
 
-    def summary(self):
+    def summary(self) -> str:
         """Three numbers and how to read them, in one paragraph.
 
         Returns
@@ -65,7 +67,9 @@ class BacktestOverfitting(float):
         return f"BacktestOverfitting({self.pbo:.6g}, {len(self.logits)} combinations)"
 
 
-def probability_of_backtest_overfitting(returns, n_blocks=16, *, metric="sharpe"):
+def probability_of_backtest_overfitting(
+    returns: ArrayLike, n_blocks: int = 16, *, metric: Any = "sharpe"
+) -> BacktestOverfitting:
     """Probability that the configuration chosen in sample ranks below the median out of sample (CSCV).
 
     The periods are cut into ``n_blocks`` adjacent blocks; each choice of half of them is once the sample in which the best
@@ -126,7 +130,7 @@ def probability_of_backtest_overfitting(returns, n_blocks=16, *, metric="sharpe"
     return BacktestOverfitting(float(np.mean(logits < 0)), logits, performance, slope, float(np.mean(outside < 0)))
 
 
-def effective_number_of_trials(trials, *, method=None):
+def effective_number_of_trials(trials: Any, *, method: str | None = None) -> float:
     """How many independent trials a set of correlated ones amounts to.
 
     Parameters

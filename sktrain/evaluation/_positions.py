@@ -6,15 +6,17 @@ bar t itself.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 
 from .._history import segment_starts
 from .._validation import check_bars
 from ..exceptions import NotEnoughDataError, SktrainError
 from ._predictions import OutOfFoldPredictions
-from ._sharpe import _finite, sharpe_ratio
+from ._sharpe import SharpeRatio, _finite, sharpe_ratio
 
 __all__ = ["ProfitAndLoss", "profit_and_loss", "to_positions"]
 
@@ -22,7 +24,9 @@ _SIDES = {2: (-1.0, 1.0), 3: (-1.0, 0.0, 1.0)}  # by number of probability colum
 _KNOWN = {(0, 1, 2): _SIDES[3], (0, 2): _SIDES[2], (-1, 0, 1): _SIDES[3], (-1, 1): _SIDES[2]}  # by labels
 
 
-def to_positions(predictions, *, sides=None, mode="sign", threshold=0.0):
+def to_positions(
+    predictions: Any, *, sides: Any = None, mode: str = "sign", threshold: Any = 0.0
+) -> Any:
     """Turn predicted classes or probabilities into positions between -1 (short) and 1 (long).
 
     Parameters
@@ -157,17 +161,17 @@ class ProfitAndLoss:
     turnover: float
 
     @property
-    def equity(self):
+    def equity(self) -> pd.Series | np.ndarray:
         """Wealth after each bar, starting from 1."""
         return (1 + self.returns).cumprod()
 
     @property
-    def max_drawdown(self):
+    def max_drawdown(self) -> float:
         """Largest fall of the wealth from an earlier peak (or the start), as a positive share."""
         wealth = np.concatenate([[1.0], np.asarray(self.equity)])
         return float((1 - wealth / np.maximum.accumulate(wealth)).max())
 
-    def sharpe(self, periods_per_year=None):
+    def sharpe(self, periods_per_year: float | None = None) -> SharpeRatio:
         """Sharpe ratio of the net returns.
 
         Parameters
@@ -182,7 +186,7 @@ class ProfitAndLoss:
         """
         return sharpe_ratio(self.returns, periods_per_year=periods_per_year)
 
-    def summary(self):
+    def summary(self) -> str:
         """Total return, costs, exposure, turnover and drawdown.
 
         Returns
@@ -197,7 +201,7 @@ class ProfitAndLoss:
         )
 
 
-def profit_and_loss(positions, prices, *, cost=0.0):
+def profit_and_loss(positions: ArrayLike, prices: Any, *, cost: float = 0.0) -> ProfitAndLoss:
     """Hold each position from its close to the next close.
 
     ``position[t] · (close[t+1] / close[t] − 1) − cost · |position[t] − position[t−1]|``, earned at

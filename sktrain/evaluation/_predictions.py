@@ -4,6 +4,7 @@ The splitter decides what may train: it is given the label end times, nothing he
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,7 @@ class OutOfFoldPredictions:
     def __iter__(self):
         return iter((self.probabilities, self.mask))
 
-    def predict(self):
+    def predict(self) -> np.ndarray:
         """The most probable class of every tested row.
 
         Returns
@@ -57,7 +58,7 @@ class OutOfFoldPredictions:
         """
         return self.classes[self.probabilities[self.mask].argmax(axis=1)]
 
-    def frame(self):
+    def frame(self) -> pd.DataFrame:
         """The probabilities as a DataFrame.
 
         Returns
@@ -67,7 +68,7 @@ class OutOfFoldPredictions:
         """
         return pd.DataFrame(self.probabilities, self.index, self.classes)
 
-    def summary(self):
+    def summary(self) -> str:
         """How many rows were tested, and the classes.
 
         Returns
@@ -78,7 +79,18 @@ class OutOfFoldPredictions:
         return f"{int(self.mask.sum())} of {len(self.mask)} rows predicted out of fold; classes {', '.join(map(str, self.classes))}"
 
 
-def walk_forward_predict(estimator, X, y, cv, *, groups=None, label_end_times=None, params=None, n_jobs=None, verbose=0):
+def walk_forward_predict(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    cv: Any,
+    *,
+    groups: Any = None,
+    label_end_times: Any = None,
+    params: dict | None = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> OutOfFoldPredictions:
     """Fit a clone in every fold and predict the rows it is tested on.
 
     Parameters
@@ -200,7 +212,7 @@ class RegimeScores:
     overall: float
     metric: str
 
-    def summary(self):
+    def summary(self) -> str:
         """The overall score and that of each regime.
 
         Returns
@@ -221,7 +233,9 @@ def balanced_accuracy(y_true, y_pred):
 _METRICS = {"balanced_accuracy": balanced_accuracy, "accuracy": accuracy_score}
 
 
-def per_regime_scores(y, predictions, regimes, *, metric="balanced_accuracy"):
+def per_regime_scores(
+    y: Any, predictions: Any, regimes: Any, *, metric: Any = "balanced_accuracy"
+) -> RegimeScores:
     """Score predictions within each market regime.
 
     Parameters

@@ -9,6 +9,7 @@ import math
 from numbers import Real
 
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from scipy import stats
 
@@ -54,13 +55,13 @@ class SharpeRatio(float):
         return float.__new__(cls, value)
 
     @property
-    def per_observation(self):
+    def per_observation(self) -> "SharpeRatio":
         """The same ratio per observation, a ``SharpeRatio``."""
         if self.periods_per_year is None:
             return self
         return SharpeRatio(self.value / math.sqrt(self.periods_per_year), None, self.n_obs, self.skew, self.kurtosis)
 
-    def annualised(self, periods_per_year):
+    def annualised(self, periods_per_year: float) -> "SharpeRatio":
         """The same ratio per year, by the square root of time (independent observations).
 
         Parameters
@@ -77,7 +78,7 @@ class SharpeRatio(float):
         base = self.per_observation
         return SharpeRatio(base.value * math.sqrt(periods), periods, self.n_obs, self.skew, self.kurtosis)
 
-    def summary(self):
+    def summary(self) -> str:
         """The ratio, its unit, and what it was computed from.
 
         Returns
@@ -93,7 +94,13 @@ class SharpeRatio(float):
         return f"SharpeRatio({self.value:.6g}, {unit})"
 
 
-def sharpe_ratio(returns, *, periods_per_year=None, risk_free=0.0, ddof=1):
+def sharpe_ratio(
+    returns: ArrayLike,
+    *,
+    periods_per_year: float | None = None,
+    risk_free: float = 0.0,
+    ddof: int = 1,
+) -> SharpeRatio:
     """Mean return over its standard deviation, with its unit.
 
     Parameters
@@ -150,7 +157,9 @@ def sharpe_ratio(returns, *, periods_per_year=None, risk_free=0.0, ddof=1):
     return plain.annualised(periods_per_year)
 
 
-def probabilistic_sharpe_ratio(sharpe, n_obs, *, benchmark=0.0, skew=0.0, kurtosis=3.0):
+def probabilistic_sharpe_ratio(
+    sharpe: float, n_obs: int, *, benchmark: float = 0.0, skew: float = 0.0, kurtosis: float = 3.0
+) -> float:
     """Probability that the true Sharpe ratio exceeds ``benchmark``.
 
     Φ((SR − SR*) √(n − 1) / √(1 − γ₃ SR + (γ₄ − 1)/4 · SR²)), Bailey & López de Prado (2012), "The
@@ -192,7 +201,7 @@ def probabilistic_sharpe_ratio(sharpe, n_obs, *, benchmark=0.0, skew=0.0, kurtos
     return float(stats.norm.cdf((observed - target) * math.sqrt(n - 1) / spread))
 
 
-def expected_maximum_sharpe(n_trials, trials_variance):
+def expected_maximum_sharpe(n_trials: float, trials_variance: float) -> float:
     """The Sharpe ratio that the best of ``n_trials`` worthless trials is expected to show.
 
     √V · ((1 − γ) Φ⁻¹(1 − 1/N) + γ Φ⁻¹(1 − 1/(N e))) with Euler's γ; Bailey & López de Prado (2014),
@@ -228,7 +237,15 @@ def expected_maximum_sharpe(n_trials, trials_variance):
     return math.sqrt(variance) * max(0.0, float(expected))
 
 
-def deflated_sharpe_ratio(sharpe, n_obs, *, n_trials, trials_variance, skew=0.0, kurtosis=3.0):
+def deflated_sharpe_ratio(
+    sharpe: float,
+    n_obs: int,
+    *,
+    n_trials: float,
+    trials_variance: float,
+    skew: float = 0.0,
+    kurtosis: float = 3.0,
+) -> float:
     """Probability that the best of ``n_trials`` trials is better than the best of worthless ones.
 
     The probabilistic Sharpe ratio against :func:`expected_maximum_sharpe`; Bailey & López de Prado
@@ -276,7 +293,14 @@ def deflated_sharpe_ratio(sharpe, n_obs, *, n_trials, trials_variance, skew=0.0,
     return probabilistic_sharpe_ratio(sharpe, n, benchmark=target, skew=skew, kurtosis=kurtosis)
 
 
-def minimum_track_record_length(sharpe, *, benchmark=0.0, skew=0.0, kurtosis=3.0, confidence=0.95):
+def minimum_track_record_length(
+    sharpe: float,
+    *,
+    benchmark: float = 0.0,
+    skew: float = 0.0,
+    kurtosis: float = 3.0,
+    confidence: float = 0.95,
+) -> float:
     """Observations needed before the probabilistic Sharpe ratio against ``benchmark`` reaches ``confidence``.
 
     1 + (1 − γ₃ SR + (γ₄ − 1)/4 · SR²) (Φ⁻¹(confidence) / (SR − SR*))², Bailey & López de Prado (2012). Not rounded: divide by

@@ -1,5 +1,7 @@
 """Bars enter, about forty scale-free features leave; each value is computed from the last ``max(windows) + 1`` bars and nothing else."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from sklearn.utils._param_validation import StrOptions
@@ -84,12 +86,14 @@ class BarFeatures(CausalTransformer):
         "dtype": [StrOptions({"float64", "float32"})],
     }
 
-    def __init__(self, windows=(5, 10, 20, 60), *, calendar=True, dtype="float64"):
+    def __init__(
+        self, windows: Any = (5, 10, 20, 60), *, calendar: Any = True, dtype: str = "float64"
+    ) -> None:
         self.windows = windows
         self.calendar = calendar
         self.dtype = dtype
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the features, in order.
 
         Parameters

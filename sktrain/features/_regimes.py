@@ -1,6 +1,7 @@
 """Bars enter, one market regime per row leaves, told from the volatility and the trend of the last ``lookback`` bars."""
 
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -75,12 +76,14 @@ class RegimeDetector(CausalTransformer):
         "trend_threshold": [Number(0, None, closed="left"), StrOptions({"auto"})],
     }
 
-    def __init__(self, lookback=60, volatility_threshold=0.02, trend_threshold=0.05):
+    def __init__(
+        self, lookback: Any = 60, volatility_threshold: Any = 0.02, trend_threshold: Any = 0.05
+    ) -> None:
         self.lookback = lookback
         self.volatility_threshold = volatility_threshold
         self.trend_threshold = trend_threshold
 
-    def detect_regime(self, bars):
+    def detect_regime(self, bars: pd.DataFrame) -> list:
         """The regime of every bar as a list; needs no ``fit``.
 
         Parameters
@@ -98,7 +101,7 @@ class RegimeDetector(CausalTransformer):
         names = np.array(_ORDER, dtype=object)
         return names[np.where(codes < 0, _CODE[MarketRegime.SIDEWAYS], codes)].tolist()
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """The one column, ``"regime"``.
 
         Parameters

@@ -1,5 +1,7 @@
 """The lazy window view: a base array and a place per row enter, batches of windows leave; nothing is copied before it is asked for."""
 
+from typing import Any
+
 import numpy as np
 
 __all__ = ["WindowedArray"]
@@ -49,7 +51,17 @@ class WindowedArray:
     __slots__ = ("attrs", "base", "columns", "ends", "firsts", "index", "lookback")
     ndim = 3
 
-    def __init__(self, base, ends, firsts, lookback, *, index=None, columns=None, attrs=None):
+    def __init__(
+        self,
+        base: np.ndarray,
+        ends: np.ndarray,
+        firsts: np.ndarray,
+        lookback: int,
+        *,
+        index: Any = None,
+        columns: Any = None,
+        attrs: dict | None = None,
+    ) -> None:
         self.attrs = {} if attrs is None else dict(attrs)
         self.base = base
         self.ends = np.asarray(ends, dtype=np.intp)
@@ -59,17 +71,17 @@ class WindowedArray:
         self.columns = None if columns is None else tuple(columns)
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int, int]:
         """Rows, steps and features: tuple of three int."""
         return len(self.ends), self.lookback, self.base.shape[1]
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Values in all windows, repeated ones counted: int."""
         return len(self.ends) * self.lookback * self.base.shape[1]
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype:
         """Type of the values, that of ``base``: numpy dtype."""
         return self.base.dtype
 
@@ -102,7 +114,7 @@ class WindowedArray:
         index = None if self.index is None else self.index[np.asarray(key) if isinstance(key, list) else key]
         return WindowedArray(self.base, ends, self.firsts[key], self.lookback, index=index, columns=self.columns, attrs=self.attrs)
 
-    def gather(self, rows=None, dtype=None):
+    def gather(self, rows: Any = None, dtype: Any = None) -> np.ndarray:
         """Copy the windows of ``rows``.
 
         Parameters
@@ -132,7 +144,7 @@ class WindowedArray:
             out[short] = part
         return out
 
-    def astype(self, dtype, copy=True):
+    def astype(self, dtype: Any, copy: bool = True) -> "WindowedArray":
         """The same view on a base of another floating dtype.
 
         Parameters

@@ -1,5 +1,6 @@
 """Rows of features enter, one window of the last ``lookback`` rows per row leaves, as a lazy view that scikit-learn can index."""
 
+from typing import Any, Self
 import warnings
 
 import numpy as np
@@ -83,7 +84,7 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Remember the columns and the last rows.
 
         Parameters
@@ -111,7 +112,7 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
             self.pauses_ = usual_pauses(frame, rows)
         return self
 
-    def transform(self, X):
+    def transform(self, X: Any) -> Any:
         """Give every row of ``X`` its window.
 
         Parameters
@@ -144,7 +145,7 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         flat.attrs = dict(windows.attrs)
         return flat
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the flattened columns, ``<feature>_t-<steps back>``, oldest step first; of the features when not flattened.
 
         Parameters
@@ -163,7 +164,7 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
             return np.asarray(names, dtype=object)
         return np.asarray([f"{name}_t-{back}" for back in range(self.lookback_ - 1, -1, -1) for name in names], dtype=object)
 
-    def set_output(self, *, transform=None):
+    def set_output(self, *, transform: Any = None) -> Self:
         """Accepted, without effect, so that pipelines can set their output.
 
         Windows have no 2-D frame form, and flattened frames stay frames.

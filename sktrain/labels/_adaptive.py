@@ -3,6 +3,8 @@
 The label of a row looks ``horizon`` bars ahead; its threshold looks ``volatility_lookback`` bars back. Nothing else is read.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from sklearn.utils._param_validation import StrOptions
@@ -69,15 +71,15 @@ class AdaptiveLabeler(BarLabeler):
 
     def __init__(
         self,
-        horizon=3,
-        base_threshold=0.03,
-        volatility_lookback=20,
-        use_volatility_adjustment=True,
-        use_risk_adjustment=True,
-        scaling="affine",
-        crosses_session=True,
-        session="4h",
-    ):
+        horizon: Any = 3,
+        base_threshold: float = 0.03,
+        volatility_lookback: int = 20,
+        use_volatility_adjustment: bool = True,
+        use_risk_adjustment: bool = True,
+        scaling: str = "affine",
+        crosses_session: bool = True,
+        session: Any = "4h",
+    ) -> None:
         self.horizon = horizon
         self.base_threshold = base_threshold
         self.volatility_lookback = volatility_lookback
@@ -87,7 +89,7 @@ class AdaptiveLabeler(BarLabeler):
         self.crosses_session = crosses_session
         self.session = session
 
-    def create_labels(self, df, horizon=None):
+    def create_labels(self, df: pd.DataFrame, horizon: Any = None) -> pd.Series:
         """Label every row, looking ``horizon`` bars ahead; see ``transform``.
 
         Parameters
@@ -107,7 +109,7 @@ class AdaptiveLabeler(BarLabeler):
         span = as_span("horizon", horizon)
         return type(self)(**{**self.get_params(deep=False), "horizon": span}).transform(df)
 
-    def thresholds(self, X):
+    def thresholds(self, X: pd.DataFrame) -> pd.Series:
         """The return each row's outcome is held against.
 
         Parameters

@@ -5,7 +5,10 @@ share of the close, or multiples of a volatility known at that close. The last `
 even where a barrier was touched in time: keeping only those would choose rows by their outcome.
 """
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from sklearn.utils._param_validation import StrOptions
 
@@ -74,16 +77,16 @@ class TripleBarrierLabeler(BarLabeler):
 
     def __init__(
         self,
-        take_profit=0.03,
-        stop_loss=0.03,
-        max_holding=10,
-        volatility=None,
-        tie="stop",
-        timeout="sign",
-        volatility_lookback=20,
-        crosses_session=True,
-        session="4h",
-    ):
+        take_profit: float = 0.03,
+        stop_loss: float = 0.03,
+        max_holding: Any = 10,
+        volatility: str | None = None,
+        tie: str = "stop",
+        timeout: str = "sign",
+        volatility_lookback: int = 20,
+        crosses_session: bool = True,
+        session: Any = "4h",
+    ) -> None:
         self.take_profit = take_profit
         self.stop_loss = stop_loss
         self.max_holding = max_holding
@@ -94,7 +97,7 @@ class TripleBarrierLabeler(BarLabeler):
         self.crosses_session = crosses_session
         self.session = session
 
-    def fit(self, X, y=None, side=None):
+    def fit(self, X: pd.DataFrame, y: Any = None, side: ArrayLike | None = None) -> Self:
         """Check parameters and bars, and learn how often a bar touched both barriers.
 
         Parameters
@@ -114,7 +117,7 @@ class TripleBarrierLabeler(BarLabeler):
         self.ambiguous_share_ = self.ambiguous_share(X, side=side)
         return self
 
-    def transform(self, X, side=None):
+    def transform(self, X: pd.DataFrame, side: ArrayLike | None = None) -> pd.Series:
         """Label every row.
 
         Parameters
@@ -141,7 +144,7 @@ class TripleBarrierLabeler(BarLabeler):
         """
         return self._outcome(X, side=side)[0]
 
-    def fit_resample(self, X, y=None, side=None):
+    def fit_resample(self, X: pd.DataFrame, y: Any = None, side: ArrayLike | None = None) -> tuple:
         """The rows whose outcome is known, and their labels.
 
         Parameters
@@ -163,7 +166,7 @@ class TripleBarrierLabeler(BarLabeler):
         self.fit(X, side=side)
         return self._keep_known(X, *self._outcome(X, side=side))
 
-    def label_end_times(self, X, side=None):
+    def label_end_times(self, X: pd.DataFrame, side: ArrayLike | None = None) -> pd.Series:
         """When each label was known: the time of the bar that decided it.
 
         Parameters
@@ -181,7 +184,7 @@ class TripleBarrierLabeler(BarLabeler):
         label, end = self._outcome(X, side=side)
         return self._times_of(X, label, end)
 
-    def create_labels(self, df, horizon=None):
+    def create_labels(self, df: pd.DataFrame, horizon: Any = None) -> pd.Series:
         """Label every row, holding at most ``horizon`` bars; see ``transform``.
 
         Parameters
@@ -199,7 +202,7 @@ class TripleBarrierLabeler(BarLabeler):
         holding = self.max_holding if horizon is None else as_span("horizon", horizon)
         return type(self)(**{**self.get_params(deep=False), "max_holding": holding}).transform(df)
 
-    def ambiguous_share(self, X, side=None):
+    def ambiguous_share(self, X: pd.DataFrame, side: ArrayLike | None = None) -> float:
         """Share of the rows with a full holding period that a bar touching both barriers decided.
 
         Parameters
@@ -220,7 +223,7 @@ class TripleBarrierLabeler(BarLabeler):
         _, _, ambiguous, known = self._walk(bars, side)
         return float(ambiguous[known].mean()) if known.any() else 0.0
 
-    def barriers(self, X, side=None):
+    def barriers(self, X: pd.DataFrame, side: ArrayLike | None = None) -> pd.DataFrame:
         """The two prices that are watched for.
 
         Parameters

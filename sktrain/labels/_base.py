@@ -5,6 +5,7 @@ which bar decided it. Only the rows given are read, past and future: a label is 
 """
 
 from abc import abstractmethod
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -96,7 +97,7 @@ class BarLabeler(BaseEstimator):
 
     _required = OHLCV
 
-    def fit(self, X, y=None):
+    def fit(self, X: pd.DataFrame, y: Any = None) -> Self:
         """Check parameters and bars; nothing is learned.
 
         Parameters
@@ -115,7 +116,7 @@ class BarLabeler(BaseEstimator):
         self._check(X, self._reach)
         return self
 
-    def transform(self, X):
+    def transform(self, X: pd.DataFrame) -> pd.Series:
         """Label every row.
 
         Parameters
@@ -138,7 +139,7 @@ class BarLabeler(BaseEstimator):
         """
         return self._outcome(X)[0]
 
-    def fit_transform(self, X, y=None):
+    def fit_transform(self, X: pd.DataFrame, y: Any = None) -> pd.Series:
         """Label every row: ``fit(X).transform(X)``.
 
         Labels are returned, not rows: a step of a pipeline is :meth:`as_sampler`.
@@ -174,7 +175,7 @@ class BarLabeler(BaseEstimator):
         tags.requires_fit = False
         return tags
 
-    def fit_resample(self, X, y=None):
+    def fit_resample(self, X: pd.DataFrame, y: Any = None) -> tuple:
         """The rows whose outcome is known, and their labels.
 
         Parameters
@@ -200,7 +201,7 @@ class BarLabeler(BaseEstimator):
         """
         return self._keep_known(X, *self._outcome(X))
 
-    def label_end_times(self, X):
+    def label_end_times(self, X: pd.DataFrame) -> pd.Series:
         """When each label was known: the time of the last bar it used.
 
         Parameters

@@ -1,5 +1,7 @@
 """A labeler as a step of a pipeline: it labels in ``fit`` and does nothing in ``predict``."""
 
+from typing import Any
+
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
@@ -37,7 +39,7 @@ class LabelSampler(BaseEstimator):
 
     _parameter_constraints = {"labeler": [HasMethods("fit_resample")]}
 
-    def __init__(self, labeler):
+    def __init__(self, labeler: Any) -> None:
         self.labeler = labeler
 
     def fit(self, X: pd.DataFrame, y: object = None) -> "LabelSampler":

@@ -4,7 +4,10 @@ Spans are closed ranges of bars, ``[start, end]``. Labels that share bars share 
 over its bars, of one over the number of labels alive there. The results go into ``fit(..., sample_weight=...)``.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from sklearn.utils import check_random_state
 
@@ -17,7 +20,9 @@ __all__ = ["average_uniqueness", "sequential_bootstrap", "time_decay_weights"]
 _MOST_BARS = 2**28  # eight years of one-second bars, day and night; counting them takes 2 GiB
 
 
-def average_uniqueness(starts, ends=None, *, bars_index=None):
+def average_uniqueness(
+    starts: Any, ends: ArrayLike | None = None, *, bars_index: Any = None
+) -> Any:
     """Mean uniqueness of each label over its life.
 
     Parameters
@@ -135,7 +140,14 @@ def _end_keys(index, ends):
     return pd.DatetimeIndex(ends)
 
 
-def sequential_bootstrap(starts, ends=None, *, n_samples=None, bars_index=None, random_state=None):
+def sequential_bootstrap(
+    starts: Any,
+    ends: Any = None,
+    *,
+    n_samples: int | None = None,
+    bars_index: Any = None,
+    random_state: int | np.random.RandomState | None = None,
+) -> np.ndarray:
     """Draw labels with replacement, those least like the drawn ones more often.
 
     Each draw takes label i with a probability proportional to the mean, over its bars, of 1 / (1 + c), c being how many labels
@@ -197,7 +209,7 @@ def _draw(probabilities, chance):
     return min(int(np.searchsorted(np.cumsum(probabilities), chance, side="right")), len(probabilities) - 1)
 
 
-def time_decay_weights(uniqueness, *, oldest=0.5):
+def time_decay_weights(uniqueness: ArrayLike, *, oldest: Any = 0.5) -> Any:
     """Weights that fall linearly with age, age counted in cumulative uniqueness (Lopez de Prado 2018, ch. 4.7).
 
     Parameters

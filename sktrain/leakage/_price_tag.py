@@ -54,7 +54,7 @@ class PriceTag:
     sentence: str
     scoring: str
 
-    def summary(self):
+    def summary(self) -> str:
         """The sentence and the table as text.
 
         Returns
@@ -76,7 +76,7 @@ class PriceTag:
     def __len__(self):
         return len(self.table)
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """Plain types, ready for JSON.
 
         Returns

@@ -80,7 +80,7 @@ class Finding:
     def __reduce__(self):
         return type(self), (self.code, self.severity, self.message, dict(self.where), dict(self.evidence), self.fix, self.status)
 
-    def place(self):
+    def place(self) -> str:
         """The place in one line, such as ``step='net', parameter='oob_score'``.
 
         Returns
@@ -90,7 +90,7 @@ class Finding:
         """
         return ", ".join(f"{key}={_short(value)!s}" for key, value in self.where.items())
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """The finding in plain types, ready for JSON.
 
         Returns
@@ -145,7 +145,7 @@ class LeakageReport(Mapping):
         return type(self), (self.findings, dict(self.checks), dict(self.experiments))
 
     @property
-    def status(self):
+    def status(self) -> str:
         """Verdict: "FAIL", "INCONCLUSIVE", "NOT_CHECKED" or "PASS"."""
         statuses = {finding.status for finding in self.findings}
         if FAIL in statuses or FAIL in self.checks.values():
@@ -156,17 +156,17 @@ class LeakageReport(Mapping):
         return INCONCLUSIVE if statuses & {INCONCLUSIVE, NOT_CHECKED} else PASS
 
     @property
-    def passed(self):
+    def passed(self) -> bool:
         """Whether there is no error and something was checked."""
         return not self.errors and self.status not in (FAIL, NOT_CHECKED)
 
     @property
-    def errors(self):
+    def errors(self) -> list:
         """Findings of severity ``"error"``."""
         return [finding for finding in self.findings if finding.severity == "error"]
 
     @property
-    def warnings(self):
+    def warnings(self) -> list:
         """What a reader should know, as sentences: the errors, then the warnings."""
         return [finding.message for finding in self.findings if finding.severity != "info"]
 
@@ -196,7 +196,7 @@ class LeakageReport(Mapping):
     def __hash__(self):
         return hash((len(self.findings), self.status))
 
-    def codes(self, severity=None):
+    def codes(self, severity: str | None = None) -> list[str]:
         """The codes of the findings, in order.
 
         Parameters
@@ -212,7 +212,7 @@ class LeakageReport(Mapping):
         kept = [f.code for f in self.findings if severity is None or f.severity == severity]
         return list(dict.fromkeys(kept))
 
-    def raise_if_failed(self):
+    def raise_if_failed(self) -> "LeakageReport":
         """Raise when the report did not pass.
 
         Returns
@@ -229,7 +229,7 @@ class LeakageReport(Mapping):
             raise LeakageError(self.summary())
         return self
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """The whole report in plain types, ready for JSON.
 
         Returns
@@ -239,7 +239,7 @@ class LeakageReport(Mapping):
         """
         return {**_plain({k: v for k, v in self._fields().items() if k != "findings"}), "findings": [f.to_dict() for f in self.findings]}
 
-    def to_frame(self):
+    def to_frame(self) -> pd.DataFrame:
         """The findings as a table.
 
         Returns
@@ -250,7 +250,7 @@ class LeakageReport(Mapping):
         rows = [{**f.to_dict(), "where": f.place(), "evidence": ", ".join(f"{k}={_short(v)}" for k, v in f.evidence.items())} for f in self.findings]
         return pd.DataFrame(rows, columns=["severity", "code", "status", "where", "message", "evidence", "fix"])
 
-    def summary(self):
+    def summary(self) -> str:
         """Verdict, checks and findings, each with its place, its figures and the fix.
 
         Returns

@@ -10,12 +10,15 @@ Examples
 >>> check_splitter(EnhancedWalkForwardCV(n_splits=3, ensure_regime_coverage=False))
 """
 
+from collections.abc import Callable
 import copy
 from functools import partial
 import pickle
+from typing import Any
 import warnings
 
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
@@ -28,7 +31,7 @@ from ._outputs import UnusableOutputError
 __all__ = ["check_causal", "check_splitter", "leakage_checks", "make_bars", "parametrize_with_leakage_checks"]
 
 
-def make_bars(n_bars=1200, n_symbols=1, *, random_state=0):
+def make_bars(n_bars: int = 1200, n_symbols: int = 1, *, random_state: int = 0) -> pd.DataFrame:
     """Random bars for experiments.
 
     A geometric random walk with changing volatility, with valid highs and lows.
@@ -137,7 +140,14 @@ def _separation(cv, folds, X, y, ends, where):
     assert not all(fact.all_after for fact in facts), f"{cv!r} trains only on rows later than those it tests, on {where}."
 
 
-def check_splitter(cv, X=None, y=None, *, label_end_times=None, horizon=5):
+def check_splitter(
+    cv: Any,
+    X: Any = None,
+    y: Any = None,
+    *,
+    label_end_times: ArrayLike | None = None,
+    horizon: int = 5,
+) -> None:
     """Hold a splitter to what honest folds need.
 
     It gives as many folds as it declares, the same ones every time, and changes nothing; no row, time or label span stands on both
@@ -165,7 +175,9 @@ def check_splitter(cv, X=None, y=None, *, label_end_times=None, horizon=5):
         _separation(cv, folds, rows, labels, label_end_times, where)
 
 
-def check_causal(transformer, bars=None, y=None, *, horizon=None):
+def check_causal(
+    transformer: Any, bars: Any = None, y: ArrayLike | None = None, *, horizon: int | None = None
+) -> None:
     """Hold a transformer, labeler, pipeline or function of bars to the past.
 
     The future is replaced by noise, shuffled and cut off at several cuts, history handle included;
@@ -228,7 +240,7 @@ def _check_horizon(cv, horizon):
     check_splitter(cv, horizon=horizon)
 
 
-def leakage_checks(estimator):
+def leakage_checks(estimator: Any) -> list:
     """The checks that apply to an object.
 
     Parameters
@@ -252,14 +264,14 @@ def leakage_checks(estimator):
         reaches = {f"check_splitter_horizon_{bars}": partial(_check_horizon, horizon=bars) for bars in (0, 1, 5, 20)}
         return list(reaches.items())
     if hasattr(estimator, "transform") or callable(estimator):
-        checks = [("check_causal", check_causal)]
+        checks: list = [("check_causal", check_causal)]
         if hasattr(estimator, "fit"):
             checks.append(("check_same_result", _check_same_result))
         return checks
     raise TypeError(f"{type(estimator).__name__} is neither a splitter nor a transformer: there is nothing to check.")
 
 
-def parametrize_with_leakage_checks(estimators):
+def parametrize_with_leakage_checks(estimators: Any) -> Callable:
     """Run every leakage check on every object, as a pytest decorator.
 
     For a test function ``(estimator, check)``.

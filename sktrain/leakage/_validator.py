@@ -4,9 +4,12 @@ It composes the checks of this room and computes nothing itself but the order in
 without one their order is time, and the report says so.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import StrOptions
@@ -19,8 +22,9 @@ from ._causality import check_causality
 from ._features import check_feature_leakage
 from ._inspect import inspect_estimator
 from ._labels import check_label_leakage
-from ._price_tag import price_tag
+from ._price_tag import PriceTag, price_tag
 from ._repair import repair
+from ._report import LeakageReport
 from ._rotation import check_shuffled_labels
 from ._rows import one_output
 from ._splits import check_split, known_spans
@@ -70,7 +74,15 @@ class LeakageValidator(BaseEstimator):
         "budget": [StrOptions(set(BUDGETS))],
     }
 
-    def __init__(self, embargo_bars=None, horizon=None, max_times=2000, random_state=0, verbose=1, budget="standard"):
+    def __init__(
+        self,
+        embargo_bars: int | None = None,
+        horizon: int | None = None,
+        max_times: int = 2000,
+        random_state: int = 0,
+        verbose: int = 1,
+        budget: str = "standard",
+    ) -> None:
         self.embargo_bars = embargo_bars
         self.horizon = horizon
         self.max_times = max_times
@@ -80,7 +92,9 @@ class LeakageValidator(BaseEstimator):
 
     # -- the parts ------------------------------------------------------------------------------------------------------------
 
-    def check_split(self, cv, X, y=None, label_end_times=None, *, groups=None):
+    def check_split(
+        self, cv: Any, X: Any, y: Any = None, label_end_times: Any = None, *, groups: Any = None
+    ) -> LeakageReport:
         """Check folds against time.
 
         Order, overlap of label spans, embargo, shared times, duplicates on both sides of a split,
@@ -124,7 +138,9 @@ class LeakageValidator(BaseEstimator):
         rng = np.random.default_rng(self.random_state)
         return check_split(cv, X, one_output(y), label_end_times, groups=groups, horizon=self.horizon, embargo_bars=self.embargo_bars, rng=rng)
 
-    def check_causality(self, transformer, bars, y=None, *, horizon=None):
+    def check_causality(
+        self, transformer: Any, bars: Any, y: Any = None, *, horizon: int | None = None
+    ) -> LeakageReport:
         """Perturb the future and see whether the past moves.
 
         The transformer is fitted on the rows before a cut and applied to the true rows and to rows
@@ -160,7 +176,9 @@ class LeakageValidator(BaseEstimator):
         self._validate_params()
         return self._counted(lambda: check_causality(transformer, bars, y, horizon=horizon, seed=self.random_state, budget=self._budget))
 
-    def check_warmup(self, transformer, bars, y=None):
+    def check_warmup(
+        self, transformer: Any, bars: pd.DataFrame | pd.Series | np.ndarray, y: Any = None
+    ) -> LeakageReport:
         """Shorten the history and see whether the last value moves.
 
         Recursive features differ between live use and a long history.
@@ -190,7 +208,7 @@ class LeakageValidator(BaseEstimator):
         self._validate_params()
         return check_warmup(transformer, bars, y, seed=self.random_state)
 
-    def inspect(self, estimator):
+    def inspect(self, estimator: Any) -> LeakageReport:
         """Find parameters whose splits ignore time.
 
         Early stopping, out-of-bag scores, inner cross-validation, encoders, nets and samplers.
@@ -208,7 +226,7 @@ class LeakageValidator(BaseEstimator):
         self._validate_params()
         return inspect_estimator(estimator, horizon=self.horizon)
 
-    def repair(self, estimator, cv):
+    def repair(self, estimator: Any, cv: Any) -> Any:
         """A clone in which every leak ``inspect`` finds is replaced by its ordered, purged form.
 
         Parameters
@@ -244,7 +262,9 @@ class LeakageValidator(BaseEstimator):
         self._validate_params()
         return repair(estimator, cv, horizon=self.horizon)
 
-    def check_feature_leakage(self, train, val, y_train=None, y_val=None):
+    def check_feature_leakage(
+        self, train: Any, val: Any, y_train: Any = None, y_val: Any = None
+    ) -> LeakageReport:
         """Screen training and validation features for figures no honest column shows.
 
         Statistics that are round over both sets together (fitted on all rows), copies and made-up
@@ -266,7 +286,14 @@ class LeakageValidator(BaseEstimator):
         self._validate_params()
         return check_feature_leakage(train, val, y_train, y_val)
 
-    def check_label_leakage(self, labels, warmup_length=0, *, horizon=None, bars=None):
+    def check_label_leakage(
+        self,
+        labels: pd.Series | ArrayLike,
+        warmup_length: int = 0,
+        *,
+        horizon: int | None = None,
+        bars: pd.DataFrame | None = None,
+    ) -> LeakageReport:
         """Check that labels are unknown where they must be, and reach no further than they say.
 
         Parameters
@@ -289,7 +316,9 @@ class LeakageValidator(BaseEstimator):
         horizon = self.horizon if horizon is None and "label_horizon" not in getattr(labels, "attrs", {}) else horizon
         return check_label_leakage(labels, warmup_length, horizon=horizon, bars=bars)
 
-    def check_shuffled_labels(self, estimator, X, y, cv, label_end_times=None):
+    def check_shuffled_labels(
+        self, estimator: Any, X: Any, y: Any, cv: Any, label_end_times: Any = None
+    ) -> LeakageReport:
         """Score the estimator on labels that were rotated in time.
 
         Whatever it then finds came through the folds.
@@ -319,7 +348,17 @@ class LeakageValidator(BaseEstimator):
             report = check()
         return replace(report, experiments={"budget": self.budget, **counts})
 
-    def price_tag(self, estimator, X, y, *, label_end_times=None, cv=None, scoring=None, n_splits=5):
+    def price_tag(
+        self,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        *,
+        label_end_times: Any = None,
+        cv: Any = None,
+        scoring: str | Callable | None = None,
+        n_splits: int = 5,
+    ) -> PriceTag:
         """The score under shuffled, ordered, purged, combinatorial and nested validation.
 
         Parameters
@@ -350,7 +389,9 @@ class LeakageValidator(BaseEstimator):
 
     # -- the whole ------------------------------------------------------------------------------------------------------------
 
-    def audit(self, estimator, X, y, cv, label_end_times=None):
+    def audit(
+        self, estimator: Any, X: Any, y: Any, cv: Any, label_end_times: Any = None
+    ) -> LeakageReport:
         """Make every check that applies.
 
         Parameters

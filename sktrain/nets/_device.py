@@ -5,6 +5,7 @@ deterministic and in full float32 while the net is at work.
 """
 
 import contextlib
+from typing import Any
 
 import torch
 
@@ -13,7 +14,7 @@ from ..exceptions import SktrainError
 __all__ = ["Placed", "check_device", "exact_on", "resolve_device"]
 
 
-def resolve_device(device: object) -> torch.device:
+def resolve_device(device: Any) -> torch.device:
     """The device of torch that ``device`` names; "auto" is the first CUDA card, else the CPU."""
     if isinstance(device, str) and device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -56,6 +57,9 @@ def exact_on(device: torch.device):
 
 class Placed:
     """Mixin: a net on its device."""
+
+    device: Any
+    module_: Any
 
     def _place(self) -> torch.device:
         """Move the trained network to where ``device`` says, if it is elsewhere."""

@@ -6,6 +6,7 @@ back further than ``lookback`` bars, so live rows equal historical ones.
 
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any, Self
 import warnings
 
 import numpy as np
@@ -93,7 +94,16 @@ class NewsAligner(BaseEstimator):
         "session_close": [str, None],
     }
 
-    def __init__(self, lag="0s", half_life=None, lookback=None, aggregation="mean", symbol=None, timezone=None, session_close=None):
+    def __init__(
+        self,
+        lag: Any = "0s",
+        half_life: Any = None,
+        lookback: int | None = None,
+        aggregation: str = "mean",
+        symbol: str | None = None,
+        timezone: str | None = None,
+        session_close: str | None = None,
+    ) -> None:
         self.lag = lag
         self.half_life = half_life
         self.lookback = lookback
@@ -102,7 +112,7 @@ class NewsAligner(BaseEstimator):
         self.timezone = timezone
         self.session_close = session_close
 
-    def fit(self, articles, vectors=None):
+    def fit(self, articles: Any, vectors: Any = None) -> Self:
         """Remember articles and their vectors, in order of availability.
 
         Parameters
@@ -135,7 +145,7 @@ class NewsAligner(BaseEstimator):
         self.feature_names_out_ = [*names, "n_articles"]
         return self
 
-    def transform(self, bars):
+    def transform(self, bars: pd.DataFrame | pd.Series) -> pd.DataFrame:
         """Join the articles to bars.
 
         Parameters
@@ -156,7 +166,7 @@ class NewsAligner(BaseEstimator):
             np.divide(weights @ self.vectors_, totals[:, None], out=out[:, :-1], casting="same_kind")
         return pd.DataFrame(out, index=bars.index, columns=self.feature_names_out_, copy=False)
 
-    def n_known(self, bars):
+    def n_known(self, bars: pd.DataFrame) -> int:
         """How many articles were available before the last decision time of ``bars``.
 
         Parameters
@@ -173,7 +183,7 @@ class NewsAligner(BaseEstimator):
         rows = self._rows(bars)
         return int(np.searchsorted(self.times_, rows.times[rows.places].max())) if len(rows.places) else 0
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns that ``transform`` returns.
 
         Parameters
@@ -288,7 +298,7 @@ class NewsAligner(BaseEstimator):
 
     # -- weights --------------------------------------------------------------------------------------------------------
 
-    def weights(self, bars):
+    def weights(self, bars: pd.DataFrame | pd.Series) -> tuple:
         """How much every article counts in every row, before division.
 
         Parameters

@@ -89,7 +89,7 @@ class NewsArticle:
             )
 
     @property
-    def text(self):
+    def text(self) -> str:
         """Title and body in one string; either alone where the other is empty."""
         return f"{self.title}\n{self.body}" if self.title and self.body else self.title or self.body
 

@@ -6,9 +6,12 @@ What the *weights* know is another matter: a model has read the years before its
 
 from datetime import date
 from numbers import Integral
+import os
 from os import PathLike
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import PCA
@@ -123,26 +126,26 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        model_name="bert-base-chinese",
-        freeze_encoder=True,
-        embed_dim=768,
-        pooling="mean",
-        batch_size=16,
-        max_length=128,
-        device="auto",
-        cache_dir=None,
-        knowledge_cutoff=None,
+        model_name: str | os.PathLike = "bert-base-chinese",
+        freeze_encoder: bool = True,
+        embed_dim: int | None = 768,
+        pooling: str = "mean",
+        batch_size: int = 16,
+        max_length: int = 128,
+        device: str = "auto",
+        cache_dir: str | os.PathLike | None = None,
+        knowledge_cutoff: Any = None,
         *,
-        normalize=False,
-        precision="float32",
-        revision=None,
-        fine_tune_layers=2,
-        fine_tune_epochs=3,
-        learning_rate=5e-5,
-        validation_fraction=0.15,
-        random_state=None,
-        verbose=0,
-    ):
+        normalize: bool = False,
+        precision: str = "float32",
+        revision: str | None = None,
+        fine_tune_layers: int = 2,
+        fine_tune_epochs: int = 3,
+        learning_rate: float = 5e-5,
+        validation_fraction: float = 0.15,
+        random_state: int | None = None,
+        verbose: int = 0,
+    ) -> None:
         self.model_name = model_name
         self.freeze_encoder = freeze_encoder
         self.embed_dim = embed_dim
@@ -162,7 +165,9 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X, y=None, label_end_times=None):
+    def fit(
+        self, X: Any, y: ArrayLike | None = None, label_end_times: ArrayLike | None = None
+    ) -> Self:
         """Find and check the model; learn principal components or fine-tune where that was asked for.
 
         Parameters
@@ -202,7 +207,7 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
             self._learn_components(recipe.vectors(texts), len({text for text in texts if text.strip()}))
         return self
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Encode texts.
 
         Parameters
@@ -218,7 +223,9 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self._vectors(X)
 
-    def encode_articles(self, articles, batch_size=None, device=None):
+    def encode_articles(
+        self, articles: Any, batch_size: int | None = None, device: str | None = None
+    ) -> np.ndarray:
         """Encode texts or articles, also before ``fit`` when nothing has to be learned.
 
         Parameters
@@ -242,7 +249,7 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
             raise NotFittedError("This encoder has something to learn (principal components or fine-tuned layers): call fit before encode_articles.")
         return clone(self).fit([])._vectors(articles, batch_size, device)
 
-    def knowledge_overlap(self, times):
+    def knowledge_overlap(self, times: Any) -> float:
         """The share of ``times`` that the model may know from its own training: a back-test there proves little.
 
         Parameters
@@ -265,7 +272,7 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
         value = known if self.knowledge_cutoff is None else self.knowledge_cutoff
         return None if value is None else _nanoseconds(value)[0]
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns that ``transform`` returns: ``news_0``, ``news_1``, …
 
         Parameters

@@ -5,8 +5,11 @@ cross-validation. A row uses the articles its window holds, all of them availabl
 encoder learns, it learns from articles available before the last row of ``fit``.
 """
 
+from typing import Any, Self
+
 import joblib
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
@@ -47,7 +50,7 @@ class News(Handle):
         return f"News({len(self.articles)} articles)"
 
 
-def with_news(bars, articles):
+def with_news(bars: pd.DataFrame, articles: Any) -> pd.DataFrame:
     """Return ``bars`` with a handle on their news, so that any later slice of them can be joined to it.
 
     Parameters
@@ -118,7 +121,7 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         "features": [HasMethods(["fit", "transform"]), None],
     }
 
-    def __init__(self, encoder=None, aligner=None, features=None):
+    def __init__(self, encoder: Any = None, aligner: Any = None, features: Any = None) -> None:
         self.encoder = encoder
         self.aligner = aligner
         self.features = features
@@ -128,7 +131,7 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         tags.input_tags.two_d_array = False  # bars that carry news
         return tags
 
-    def fit(self, X, y=None):
+    def fit(self, X: pd.DataFrame, y: ArrayLike | None = None) -> Self:
         """Fit the parts on what was known at the last of the rows.
 
         Parameters
@@ -160,7 +163,7 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         self.pauses_ = usual_pauses(frame, rows)
         return self
 
-    def transform(self, X):
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
         """Join the news that ``X`` carries to its rows.
 
         Parameters
@@ -189,7 +192,7 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         whole = context.history.cached(self._key(news), lambda frame: self._over(context.history, frame, news))
         return self._beside(X, whole.frame.iloc[context.rows], (context.history, whole))
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns that ``transform`` returns.
 
         Parameters
@@ -206,7 +209,7 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         before = [] if self.features_ is None else [str(name) for name in self.features_.get_feature_names_out()]
         return np.array(before + self.news_columns_, dtype=object)
 
-    def knowledge_overlap(self, times):
+    def knowledge_overlap(self, times: Any) -> float:
         """The share of ``times`` that the encoder's model may know from its own training.
 
         Parameters

@@ -10,6 +10,7 @@ import re
 import sys
 
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 
 from .._io import sha256
@@ -120,7 +121,7 @@ def horizon_of(estimator):
     return next((found for found in said if found is not None), None)
 
 
-def fingerprint(data):
+def fingerprint(data: pd.DataFrame | pd.Series | ArrayLike) -> dict:
     """What identifies rows: to be compared with ``read_manifest(path)["data_fingerprint"]``.
 
     Parameters

@@ -280,7 +280,7 @@ def _equal(told, own):
     )
 
 
-def read_manifest(path, *, key=None):
+def read_manifest(path: str | os.PathLike, *, key: bytes | None = None) -> dict:
     """What a saved model's file tells about it. Nothing is rebuilt.
 
     Parameters

@@ -1,6 +1,9 @@
 """Displays of bars over time: folds over the price, regimes, labels. Rows are in order of time within each symbol."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 
 from .._validation import check_bars, time_axis
@@ -42,11 +45,27 @@ class WalkForwardDisplay:
     4
     """
 
-    def __init__(self, times, roles, *, close=None, regimes=None):
+    def __init__(
+        self,
+        times: Any,
+        roles: np.ndarray,
+        *,
+        close: pd.Series | None = None,
+        regimes: pd.Series | None = None,
+    ) -> None:
         self.times, self.roles, self.close, self.regimes = times, roles, close, regimes
 
     @classmethod
-    def from_cv(cls, cv, X, y=None, *, groups=None, label_end_times=None, regimes=None):
+    def from_cv(
+        cls,
+        cv: Any,
+        X: Any,
+        y: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        label_end_times: ArrayLike | None = None,
+        regimes: pd.Series | None = None,
+    ) -> Self:
         """Compute the roles of every unique time under ``cv``.
 
         Parameters
@@ -87,7 +106,7 @@ class WalkForwardDisplay:
         end = self.times[min(last + 1, len(self.times) - 1)]
         return self.times[first], end - self.times[first]
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Draw the price above the folds.
 
         Parameters
@@ -161,11 +180,11 @@ class RegimeDisplay:
     True
     """
 
-    def __init__(self, close, regimes):
+    def __init__(self, close: pd.Series, regimes: pd.Series) -> None:
         self.close, self.regimes = close, regimes
 
     @classmethod
-    def from_bars(cls, bars, *, detector=None, symbol=None):
+    def from_bars(cls, bars: pd.DataFrame, *, detector: Any = None, symbol: Any = None) -> Self:
         """Detect the regimes of ``bars`` and keep those of one instrument.
 
         Parameters
@@ -191,7 +210,7 @@ class RegimeDisplay:
             regimes = regimes.xs(bars.index[0][0] if symbol is None else symbol, level=0)
         return cls(close, regimes)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Draw the price over the shaded regimes.
 
         Parameters
@@ -229,17 +248,17 @@ class LabelDisplay:
     {'sell': 0.28, 'hold': 0.36, 'buy': 0.36}
     """
 
-    def __init__(self, close, labels):
+    def __init__(self, close: pd.Series, labels: pd.Series) -> None:
         self.close, self.labels = close, labels
 
     @property
-    def balance(self):
+    def balance(self) -> pd.Series:
         """Share of each class among the labelled bars."""
         shares = self.labels.value_counts(normalize=True).sort_index()
         return shares.rename({0: "sell", 1: "hold", 2: "buy"})
 
     @classmethod
-    def from_bars(cls, bars, labeler, *, symbol=None):
+    def from_bars(cls, bars: pd.DataFrame, labeler: Any, *, symbol: Any = None) -> Self:
         """Label ``bars`` and keep the labels of one instrument.
 
         Parameters
@@ -261,7 +280,7 @@ class LabelDisplay:
             labels = labels.xs(bars.index[0][0] if symbol is None else symbol, level=0)
         return cls(_close(bars, symbol), labels)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Draw the labelled price above the shares of the classes.
 
         Parameters

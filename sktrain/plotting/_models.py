@@ -1,6 +1,9 @@
 """Displays of models: learning curves, drift, search, compression. Each holds numbers; ``.plot`` draws them."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 
 from ._canvas import PALETTE, axes, grid_of_axes
@@ -26,7 +29,7 @@ class LearningCurveDisplay:
     (2, 1)
     """
 
-    def __init__(self, curves, best_epochs=None):
+    def __init__(self, curves: dict, best_epochs: dict | None = None) -> None:
         self.curves, self.best_epochs = curves, best_epochs or {}
 
     @classmethod
@@ -60,7 +63,7 @@ class LearningCurveDisplay:
             raise ValueError(f"{type(net).__name__} keeps no training history; pass a fitted sktrain net, pipeline or ensemble.")
         return cls(curves, best)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Draw training and validation loss by epoch.
 
         Parameters
@@ -116,11 +119,13 @@ class DriftDisplay:
     1
     """
 
-    def __init__(self, psi, threshold, report=None):
+    def __init__(self, psi: pd.DataFrame, threshold: float, report: Any = None) -> None:
         self.psi, self.threshold, self.report = psi, threshold, report
 
     @classmethod
-    def from_reports(cls, reports, *, threshold=0.1, index=None):
+    def from_reports(
+        cls, reports: Any, *, threshold: float = 0.1, index: ArrayLike | None = None
+    ) -> Self:
         """Collect one report, or a sequence of them over time.
 
         Parameters
@@ -144,7 +149,7 @@ class DriftDisplay:
         psi.index = pd.RangeIndex(len(reports), name="check") if index is None else index
         return cls(psi, threshold, reports[-1])
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Draw bars for one check, a heat map for several.
 
         Parameters
@@ -193,16 +198,16 @@ class SearchDisplay:
     [0.5, 0.6]
     """
 
-    def __init__(self, scores, states, luck=None):
+    def __init__(self, scores: np.ndarray, states: np.ndarray, luck: float | None = None) -> None:
         self.scores, self.states, self.luck = np.asarray(scores, dtype=float), np.asarray(states), luck
 
     @property
-    def best(self):
+    def best(self) -> np.ndarray:
         """Best score up to each trial."""
         return np.fmax.accumulate(self.scores)
 
     @classmethod
-    def from_estimator(cls, search):
+    def from_estimator(cls, search: Any) -> Self:
         """Read the trials of a fitted search.
 
         Parameters
@@ -222,7 +227,7 @@ class SearchDisplay:
         states = results.get("state", np.full(len(scores), "complete"))
         return cls(scores, states, getattr(getattr(search, "overfit_report_", None), "expected_luck", None))
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Draw the score of every trial and the best so far.
 
         Parameters
@@ -268,16 +273,16 @@ class CompressionDisplay:
     0.25
     """
 
-    def __init__(self, table):
+    def __init__(self, table: pd.DataFrame) -> None:
         self.table = table
 
     @property
-    def ratios(self):
+    def ratios(self) -> pd.Series:
         """After divided by before, by row."""
         return self.table["after"] / self.table["before"]
 
     @classmethod
-    def from_report(cls, report):
+    def from_report(cls, report: Any) -> Self:
         """Read a comparison of a model before and after compression.
 
         Parameters
@@ -298,7 +303,7 @@ class CompressionDisplay:
         rows = {name: {"before": report[f"{name}_before"], "after": report[f"{name}_after"]} for name in names}
         return cls(pd.DataFrame.from_dict(rows, orient="index").apply(pd.to_numeric, errors="coerce").dropna())
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Draw one pair of bars per figure.
 
         Parameters

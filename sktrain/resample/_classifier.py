@@ -1,6 +1,9 @@
 """ResampledClassifier: rows as they are enter, a classifier trained on resampled ones leaves, its probabilities those of the rows as they are."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
@@ -19,7 +22,7 @@ from ._window_smote import WindowSMOTE
 __all__ = ["ResampledClassifier", "correct_prior"]
 
 
-def correct_prior(proba, prior, resampled_prior):
+def correct_prior(proba: ArrayLike, prior: ArrayLike, resampled_prior: ArrayLike) -> np.ndarray:
     """Undo what resampling did to probabilities: p_c · π_c / π'_c, normalised (Elkan 2001, "The foundations of cost-sensitive learning").
 
     Parameters
@@ -93,7 +96,14 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         "random_state": ["random_state"],
     }
 
-    def __init__(self, estimator, sampler=None, *, correct_prior=True, random_state=None):
+    def __init__(
+        self,
+        estimator: Any,
+        sampler: Any = None,
+        *,
+        correct_prior: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         self.estimator = estimator
         self.sampler = sampler
         self.correct_prior = correct_prior
@@ -115,7 +125,16 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """
         return MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=MethodMapping().add(caller="fit", callee="fit"))
 
-    def fit(self, X, y, sample_weight=None, *, label_end_times=None, times=None, **params) -> "ResampledClassifier":
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        *,
+        label_end_times: ArrayLike | None = None,
+        times: pd.Index | None = None,
+        **params: Any,
+    ) -> "ResampledClassifier":
         """Resample the rows and fit a clone of the estimator on them.
 
         Parameters
@@ -165,7 +184,7 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 setattr(self, name, getattr(self.estimator_, name))
         return self
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities, corrected for resampling when asked.
 
         Parameters
@@ -182,7 +201,7 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         proba = self.estimator_.predict_proba(X)
         return correct_prior(proba, self.prior_, self.resampled_prior_) if self.correct_prior else proba
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each row.
 
         Parameters

@@ -3,10 +3,13 @@
 Windows are mixed whole, step by step; NaN stays missing in what is mixed from it.
 """
 
+from collections.abc import Callable
+from typing import Any
 import warnings
 
 from imblearn.utils import check_sampling_strategy, check_target_type
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_random_state
@@ -19,7 +22,14 @@ from ..exceptions import NotEnoughDataError, ResamplingWarning, SktrainError
 __all__ = ["apply_smote", "checked_rows", "is_windows", "mixed_rows", "parents_of"]
 
 
-def apply_smote(X, y, k_neighbors=5, sampling_strategy="auto", *, random_state=None):
+def apply_smote(
+    X: Any,
+    y: ArrayLike,
+    k_neighbors: int = 5,
+    sampling_strategy: str | float | dict | Callable = "auto",
+    *,
+    random_state: int | np.random.RandomState | None = None,
+) -> Any:
     """Add synthetic rows to the rare classes (SMOTE: Chawla et al. 2002).
 
     Each synthetic row lies on the line between a row and one of its ``k_neighbors`` nearest neighbours of the same class. Real rows

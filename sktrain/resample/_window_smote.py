@@ -4,9 +4,13 @@ A synthetic row mixes two rows of one class, so it is known when the later of th
 puts a child before the cut and a parent after it.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from imblearn.base import BaseSampler
 from imblearn.utils import check_sampling_strategy
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from sklearn.preprocessing import label_binarize
 from sklearn.utils.validation import validate_data
@@ -68,12 +72,18 @@ class WindowSMOTE(BaseSampler):
         "random_state": ["random_state"],
     }
 
-    def __init__(self, sampling_strategy="auto", *, k_neighbors=5, random_state=None):
+    def __init__(
+        self,
+        sampling_strategy: str | float | dict | Callable = "auto",
+        *,
+        k_neighbors: int = 5,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
         super().__init__(sampling_strategy=sampling_strategy)
         self.k_neighbors = k_neighbors
         self.random_state = random_state
 
-    def fit(self, X, y) -> "WindowSMOTE":
+    def fit(self, X: ArrayLike, y: ArrayLike) -> "WindowSMOTE":
         """Check the rows and count what would be added.
 
         Parameters
@@ -107,7 +117,14 @@ class WindowSMOTE(BaseSampler):
         self.sampling_strategy_ = check_sampling_strategy(self.sampling_strategy, labels, self._sampling_type)
         return values, labels
 
-    def fit_resample(self, X, y, *, label_end_times=None, times=None) -> tuple:
+    def fit_resample(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        label_end_times: ArrayLike | None = None,
+        times: pd.Index | None = None,
+    ) -> tuple:
         """Add synthetic windows.
 
         Parameters

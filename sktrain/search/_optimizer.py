@@ -1,5 +1,7 @@
 """Bayesian search over a plain function: a space and an objective enter, the best parameters leave; no data, no folds."""
 
+from typing import Any
+
 import numpy as np
 import optuna
 from sklearn.utils import check_random_state
@@ -58,7 +60,16 @@ class BayesianHyperparameterOptimizer:
     True
     """
 
-    def __init__(self, search_space=None, n_trials=30, *, timeout=None, sampler=None, pruner=None, random_state=None):
+    def __init__(
+        self,
+        search_space: Any = None,
+        n_trials: int = 30,
+        *,
+        timeout: float | None = None,
+        sampler: Any = None,
+        pruner: Any = None,
+        random_state: Any = None,
+    ) -> None:
         self.search_space = search_space
         self.n_trials = n_trials
         self.timeout = timeout

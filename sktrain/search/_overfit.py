@@ -5,6 +5,7 @@ purged for any of this to mean something: a leak passes every test here.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 import warnings
 
 import numpy as np
@@ -91,11 +92,11 @@ class OverfitReport:
     reason: str = ""
 
     @property
-    def has_edge(self):
+    def has_edge(self) -> bool:
         """Whether the verdict is "edge"."""
         return self.verdict == "edge"
 
-    def with_nested(self, scores):
+    def with_nested(self, scores: Any) -> "OverfitReport":
         """The report with the outer scores of a nested search.
 
         Parameters
@@ -110,7 +111,7 @@ class OverfitReport:
         """
         return replace(self, nested_scores=tuple(map(float, scores)))
 
-    def summary(self):
+    def summary(self) -> str:
         """The report as text, numbers first.
 
         Returns

@@ -4,6 +4,8 @@ Folds come in the order of time, and every trial sees the same folds, so trials 
 made it hard for all of them.
 """
 
+from typing import Any
+
 import numpy as np
 import optuna
 from optuna.pruners import BasePruner, NopPruner, WilcoxonPruner
@@ -39,11 +41,13 @@ class FoldPruner(WilcoxonPruner):
     remaining differences sum to -rS/k ± s sqrt(r + r²/k), and must exceed S: t = S sqrt(1 + r/k) / (s sqrt(r)).
     """
 
-    def __init__(self, *, p_threshold=0.1, catch_up=0.05, n_warmup_trials=4):
+    def __init__(
+        self, *, p_threshold: float = 0.1, catch_up: float = 0.05, n_warmup_trials: int = 4
+    ) -> None:
         super().__init__(p_threshold=p_threshold)
         self._catch_up, self._n_warmup_trials = catch_up, n_warmup_trials
 
-    def prune(self, study, trial):
+    def prune(self, study: Any, trial: Any) -> bool:
         """Whether ``trial`` is to be given up.
 
         Parameters

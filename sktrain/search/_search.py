@@ -3,11 +3,14 @@
 Folds are taken in the order the splitter gives them, which for sktrain's splitters is the order of time.
 """
 
+from collections.abc import Callable
 import copy
 import time
+from typing import Any
 import warnings
 
 import numpy as np
+from numpy.typing import ArrayLike
 from optuna.samplers import BaseSampler
 from sklearn.base import _fit_context, clone, is_classifier
 from sklearn.model_selection import check_cv, cross_validate
@@ -146,29 +149,29 @@ class OptunaSearchCV(BaseSearchCV):
 
     def __init__(
         self,
-        estimator,
-        param_distributions,
+        estimator: Any,
+        param_distributions: Any,
         *,
-        n_trials=30,
-        timeout=None,
-        sampler=None,
-        pruner=None,
-        storage=None,
-        study_name=None,
-        scoring=None,
-        n_jobs=None,
-        refit=True,
-        cv=None,
-        error_score=np.nan,
-        return_train_score=False,
-        random_state=None,
-        callbacks=(),
-        verbose=0,
-        progress_bar=False,
-        pre_dispatch="2*n_jobs",
-        epoch_pruner=None,
-        enqueue=None,
-    ):
+        n_trials: int | None = 30,
+        timeout: float | None = None,
+        sampler: Any = None,
+        pruner: Any = None,
+        storage: Any = None,
+        study_name: str | None = None,
+        scoring: Any = None,
+        n_jobs: int | None = None,
+        refit: bool | str | Callable = True,
+        cv: Any = None,
+        error_score: Any = np.nan,
+        return_train_score: bool = False,
+        random_state: Any = None,
+        callbacks: Any = (),
+        verbose: int = 0,
+        progress_bar: bool = False,
+        pre_dispatch: int | str = "2*n_jobs",
+        epoch_pruner: Any = None,
+        enqueue: list | None = None,
+    ) -> None:
         super().__init__(
             estimator,
             scoring=scoring,
@@ -262,7 +265,9 @@ class OptunaSearchCV(BaseSearchCV):
         tasks.end()
         return self
 
-    def nested_estimate(self, X, y=None, *, cv=None, **params):
+    def nested_estimate(
+        self, X: ArrayLike, y: ArrayLike | None = None, *, cv: Any = None, **params: Any
+    ) -> np.ndarray:
         """Score the whole search on outer folds it never saw, and add that to ``overfit_report_``.
 
         Parameters

@@ -327,7 +327,7 @@ class HyperparameterSearchSpace:
     def __post_init__(self):
         self.distributions()
 
-    def distributions(self):
+    def distributions(self) -> dict:
         """Optuna distributions under the fields' own names; ranges that make no sense are refused.
 
         Returns
@@ -345,7 +345,7 @@ class HyperparameterSearchSpace:
             raise SktrainError("HyperparameterSearchSpace: every field is None, so there is nothing to search.")
         return out
 
-    def to_distributions(self, net_step_name=None):
+    def to_distributions(self, net_step_name: str | None = None) -> dict:
         """Distributions under the parameter names of a net, for ``OptunaSearchCV``.
 
         Parameters

@@ -5,11 +5,14 @@ before the first fold is handed out. Rows are cut between unique times, never in
 """
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 import warnings
 
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import BaseCrossValidator
@@ -160,7 +163,14 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
         "embargo": [BarsOrTime(0), None],
     }
 
-    def split(self, X, y=None, groups=None, label_end_times=None, times=None):
+    def split(
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        label_end_times: ArrayLike | None = None,
+        times: pd.Index | None = None,
+    ) -> Iterator:
         """Row numbers of every fold.
 
         Everything is checked in this call, before the first fold is asked for.
@@ -202,7 +212,14 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
         """Who ignores ``groups``, in words; empty where they are used."""
         return type(self).__name__
 
-    def summary(self, X, y=None, groups=None, label_end_times=None, times=None):
+    def summary(
+        self,
+        X: Any,
+        y: Any = None,
+        groups: Any = None,
+        label_end_times: Any = None,
+        times: Any = None,
+    ) -> pd.DataFrame:
         """What each fold holds.
 
         Parameters

@@ -7,6 +7,7 @@ path takes each block from one of them, so several complete histories of out-of-
 
 from itertools import combinations
 from math import comb
+from typing import Any
 
 import numpy as np
 
@@ -52,14 +53,28 @@ class CombinatorialPurgedCV(SpanSplitter):
         **SpanSplitter._span_constraints,
     }
 
-    def __init__(self, n_blocks=6, n_test_blocks=2, horizon=None, embargo_bars=10, embargo=None):
+    def __init__(
+        self,
+        n_blocks: int = 6,
+        n_test_blocks: int = 2,
+        horizon: Any = None,
+        embargo_bars: Any = 10,
+        embargo: Any = None,
+    ) -> None:
         self.n_blocks = n_blocks
         self.n_test_blocks = n_test_blocks
         self.horizon = horizon
         self.embargo_bars = embargo_bars
         self.embargo = embargo
 
-    def get_n_splits(self, X=None, y=None, groups=None, label_end_times=None, times=None):
+    def get_n_splits(
+        self,
+        X: Any = None,
+        y: Any = None,
+        groups: Any = None,
+        label_end_times: Any = None,
+        times: Any = None,
+    ) -> int:
         """Number of folds, C(n_blocks, n_test_blocks).
 
         Parameters
@@ -75,7 +90,7 @@ class CombinatorialPurgedCV(SpanSplitter):
         self._check()
         return comb(self.n_blocks, self.n_test_blocks)
 
-    def get_n_paths(self):
+    def get_n_paths(self) -> int:
         """Number of complete paths, C(n_blocks - 1, n_test_blocks - 1).
 
         Returns
@@ -86,7 +101,14 @@ class CombinatorialPurgedCV(SpanSplitter):
         self._check()
         return comb(self.n_blocks - 1, self.n_test_blocks - 1)
 
-    def paths(self, X=None, y=None, groups=None, label_end_times=None, times=None):
+    def paths(
+        self,
+        X: Any = None,
+        y: Any = None,
+        groups: Any = None,
+        label_end_times: Any = None,
+        times: Any = None,
+    ) -> np.ndarray:
         """Which fold tells each block of each path.
 
         Path p takes block b from the p-th fold, in the order of ``split``, that tests b.
@@ -108,7 +130,15 @@ class CombinatorialPurgedCV(SpanSplitter):
                 tests[block].append(fold)
         return np.array(tests).T
 
-    def path_predictions(self, predictions, X, y=None, *, label_end_times=None, times=None):
+    def path_predictions(
+        self,
+        predictions: Any,
+        X: Any,
+        y: Any = None,
+        *,
+        label_end_times: Any = None,
+        times: Any = None,
+    ) -> Any:
         """Put the out-of-fold predictions of all folds together into complete paths.
 
         Parameters

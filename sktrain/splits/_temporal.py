@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 import math
+from typing import Any
 
 from sklearn.utils._param_validation import StrOptions
 
@@ -52,7 +53,16 @@ class TemporalSplitter(SpanSplitter):
         "evaluate": [StrOptions({"val", "test"})],
     }
 
-    def __init__(self, train_ratio=0.7, val_ratio=0.15, test_ratio=0.15, embargo_bars=10, horizon=None, evaluate="val", embargo=None):
+    def __init__(
+        self,
+        train_ratio: float = 0.7,
+        val_ratio: float = 0.15,
+        test_ratio: float = 0.15,
+        embargo_bars: Any = 10,
+        horizon: Any = None,
+        evaluate: str = "val",
+        embargo: Any = None,
+    ) -> None:
         self.train_ratio = train_ratio
         self.val_ratio = val_ratio
         self.test_ratio = test_ratio
@@ -61,7 +71,14 @@ class TemporalSplitter(SpanSplitter):
         self.evaluate = evaluate
         self.embargo = embargo
 
-    def get_n_splits(self, X=None, y=None, groups=None, label_end_times=None, times=None):
+    def get_n_splits(
+        self,
+        X: Any = None,
+        y: Any = None,
+        groups: Any = None,
+        label_end_times: Any = None,
+        times: Any = None,
+    ) -> int:
         """Number of folds: one.
 
         Parameters

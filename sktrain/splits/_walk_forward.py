@@ -4,6 +4,8 @@ Test folds are adjacent, in order of time, and end at the last labelled time. Wi
 them move so that test regimes were seen in training and as many regimes as possible are tested.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from sklearn.utils._param_validation import HasMethods, StrOptions
@@ -70,18 +72,18 @@ class EnhancedWalkForwardCV(SpanSplitter):
 
     def __init__(
         self,
-        n_splits=5,
+        n_splits: int = 5,
         *,
-        window="expanding",
-        test_size=None,
-        max_train_size=None,
-        min_samples_per_fold=100,
-        horizon=None,
-        embargo_bars=10,
-        ensure_regime_coverage=True,
-        regime_detector=None,
-        embargo=None,
-    ):
+        window: str = "expanding",
+        test_size: Any = None,
+        max_train_size: Any = None,
+        min_samples_per_fold: int = 100,
+        horizon: Any = None,
+        embargo_bars: Any = 10,
+        ensure_regime_coverage: bool = True,
+        regime_detector: Any = None,
+        embargo: Any = None,
+    ) -> None:
         self.n_splits = n_splits
         self.window = window
         self.test_size = test_size
@@ -93,7 +95,14 @@ class EnhancedWalkForwardCV(SpanSplitter):
         self.regime_detector = regime_detector
         self.embargo = embargo
 
-    def get_n_splits(self, X=None, y=None, groups=None, label_end_times=None, times=None):
+    def get_n_splits(
+        self,
+        X: Any = None,
+        y: Any = None,
+        groups: Any = None,
+        label_end_times: Any = None,
+        times: Any = None,
+    ) -> int:
         """Number of folds.
 
         Parameters
@@ -109,7 +118,7 @@ class EnhancedWalkForwardCV(SpanSplitter):
         self._validate_params()
         return self.n_splits
 
-    def generate_folds(self, bars, horizon=3):
+    def generate_folds(self, bars: pd.DataFrame, horizon: Any = 3) -> list:
         """Cut bars into frames, fold by fold.
 
         Parameters
@@ -130,7 +139,14 @@ class EnhancedWalkForwardCV(SpanSplitter):
         plan, _ = self._plan_rows(rows, bars, None)
         return [(bars.iloc[train], bars.iloc[test]) for train, test in plan]
 
-    def summary(self, X, y=None, groups=None, label_end_times=None, times=None):
+    def summary(
+        self,
+        X: Any,
+        y: Any = None,
+        groups: Any = None,
+        label_end_times: Any = None,
+        times: Any = None,
+    ) -> pd.DataFrame:
         """What each fold holds, regimes included.
 
         Parameters

@@ -4,11 +4,14 @@ Python and the command line read their defaults here. Where they differ from the
 trainer's, docs/migration.md says why.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 import difflib
 import json
+import os
 from pathlib import Path
 import tomllib
+from typing import Self
 
 import pandas as pd
 from sklearn.utils._param_validation import validate_parameter_constraints
@@ -211,7 +214,7 @@ class EnhancedTrainingConfig:
             self.news = str(self.news)
         self.validate()
 
-    def validate(self):
+    def validate(self) -> None:
         """Check every field again, as ``train`` does; a config may be changed after it was made."""
         unknown = sorted(set(vars(self)) - set(CONSTRAINTS))
         if unknown:
@@ -279,14 +282,14 @@ class EnhancedTrainingConfig:
             raise SktrainError(f"models names a net twice: {list(self.models)}.")
 
     @property
-    def labels_scaling(self):
+    def labels_scaling(self) -> str:
         """``label_scaling``, or what None stands for."""
         if not (self.adaptive_labels and self.volatility_adjusted_labels):
             return "affine"  # a fixed threshold is a return
         return self.label_scaling or ("sigma" if self.base_label_threshold is None else "affine")
 
     @property
-    def labels_threshold(self):
+    def labels_threshold(self) -> float:
         """``base_label_threshold``, or the default of the scaling in use."""
         default = THRESHOLDS[self.labels_scaling][0]
         return default if self.base_label_threshold is None else self.base_label_threshold
@@ -335,7 +338,7 @@ class EnhancedTrainingConfig:
                     "a session, like '4h'."
                 )
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """The fields as a plain dict, ready for JSON.
 
         Returns
@@ -346,7 +349,7 @@ class EnhancedTrainingConfig:
         return {**asdict(self), "models": list(self.models)}
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: Mapping) -> Self:
         """Build from a mapping.
 
         Parameters
@@ -361,7 +364,7 @@ class EnhancedTrainingConfig:
         """
         return cls(**values)
 
-    def to_json(self, path=None):
+    def to_json(self, path: str | os.PathLike | None = None) -> str:
         """The fields as JSON text.
 
         Parameters
@@ -377,7 +380,7 @@ class EnhancedTrainingConfig:
         return write_text(json.dumps(self.to_dict(), indent=2) + "\n", path)
 
     @classmethod
-    def from_json(cls, source):
+    def from_json(cls, source: str | os.PathLike) -> Self:
         """Read JSON text or a file.
 
         Parameters
@@ -392,7 +395,7 @@ class EnhancedTrainingConfig:
         """
         return cls.from_dict(parse(source, json.loads, "JSON"))
 
-    def to_toml(self, path=None):
+    def to_toml(self, path: str | os.PathLike | None = None) -> str:
         """The fields as TOML text; None, which TOML lacks, is written ``"none"``.
 
         Parameters
@@ -411,7 +414,7 @@ class EnhancedTrainingConfig:
         return write_text("\n".join(lines) + "\n", path)
 
     @classmethod
-    def from_toml(cls, source):
+    def from_toml(cls, source: str | os.PathLike) -> Self:
         """Read TOML text or a file; fields left out keep their defaults, ``"none"`` means None.
 
         Parameters

@@ -5,11 +5,16 @@ Time runs one way through a run: walk-forward folds, the fit and its early stopp
 before the test block, which is purged, embargoed and scored once, at the end.
 """
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+import os
 from pathlib import Path
 import shutil
 import time
+from typing import Any
+
+import pandas as pd
 
 from .._validation import Number, check_count
 from ..exceptions import SktrainError
@@ -65,7 +70,12 @@ class EnhancedTrainer:
     ('success', ['buy', 'hold', 'sell'])
     """
 
-    def __init__(self, config=None, model_dir=None, data=None):
+    def __init__(
+        self,
+        config: Any = None,
+        model_dir: str | os.PathLike | None = None,
+        data: str | os.PathLike | pd.DataFrame | dict | Callable | None = None,
+    ) -> None:
         self.config = EnhancedTrainingConfig() if config is None else config
         self.model_dir = Path("runs/latest") if model_dir is None else Path(model_dir)
         self.data = data
@@ -73,18 +83,18 @@ class EnhancedTrainer:
 
     def train(
         self,
-        stocks=None,
-        epochs=DEFAULTS["epochs"],
-        batch_size=None,
-        learning_rate=None,
-        interval=None,
-        horizon=DEFAULTS["horizon"],
-        stop_flag=None,
+        stocks: Any = None,
+        epochs: Any = DEFAULTS["epochs"],
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        interval: str | None = None,
+        horizon: Any = DEFAULTS["horizon"],
+        stop_flag: Any = None,
         *,
-        incremental=False,
-        resume=False,
-        verbose=None,
-    ):
+        incremental: bool = False,
+        resume: bool = False,
+        verbose: int | None = None,
+    ) -> dict:
         """Run every stage the config asks for.
 
         Parameters
@@ -283,7 +293,7 @@ class EnhancedTrainer:
         return DeterministicTrainingConfig(enabled=True, seed=config.training_seed, num_threads=1)
 
     @staticmethod
-    def load(path):
+    def load(path: str | os.PathLike) -> Any:
         """Open a saved model.
 
         Parameters

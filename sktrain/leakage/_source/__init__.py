@@ -1,5 +1,7 @@
 """Static audit of somebody's own code, a notebook or a script. Nothing is run."""
 
+import os
+
 from .._report import FAIL, INCONCLUSIVE, PASS, Finding, LeakageReport
 from ._cells import read_source
 from ._interpreter import Interpreter
@@ -60,7 +62,7 @@ _SAYS = {
 }
 
 
-def audit_source(path) -> LeakageReport:
+def audit_source(path: str | os.PathLike) -> LeakageReport:
     """Name the usual leaks in a notebook or a script, without running it.
 
     Parameters
