@@ -59,10 +59,11 @@ print("the bars that were written:", bars["close"].equals(load_sp500()["close"].
 # %%
 # Labels
 # ------
-# Up, flat or down three days ahead, in units of the market's own volatility.
+# Up, flat or down three days ahead, in units of the market's own volatility; drawn for the last two
+# years.
 labeler = AdaptiveLabeler(base_threshold=0.5, scaling="sigma")
 rows, y = labeler.fit_resample(bars)
-LabelDisplay.from_bars(bars, labeler).plot()
+LabelDisplay.from_bars(bars.iloc[-500:], labeler).plot()
 
 # %%
 # A score first

@@ -79,5 +79,5 @@ _, ax = plt.subplots(figsize=(9, 4), layout="constrained")
 for number, pnl in enumerate(backtests):
     ax.plot(pnl.equity, linewidth=0.8, label=f"path {number}")
 ax.plot(one.equity, color="black", label="walk-forward")
-ax.set(ylabel="wealth, from 1", yscale="log")
+ax.set(ylabel="wealth, from 1")
 ax.legend(fontsize="small", ncols=2)

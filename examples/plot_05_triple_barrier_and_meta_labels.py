@@ -35,10 +35,10 @@ bars = load_sp500()
 # The path decides: the first later bar whose high or low touches a barrier, else the sign of the
 # return when time is out.
 labeler = TripleBarrierLabeler(take_profit=2, stop_loss=1.5, volatility="ewma")
-display = LabelDisplay.from_bars(bars, labeler)
-print(display.balance.round(3).to_dict())
+labeler.fit(bars)
+print(LabelDisplay.from_bars(bars, labeler).balance.round(3).to_dict())
 print(f"bars that touched both barriers decided {labeler.ambiguous_share_:.1%} of the labels")
-display.plot()
+LabelDisplay.from_bars(bars.iloc[-500:], labeler).plot()
 
 # %%
 # A primary rule

@@ -38,13 +38,13 @@ labeler = AdaptiveLabeler(horizon=5, base_threshold=0.5, scaling="sigma")
 rows, y = labeler.fit_resample(bars)
 shares = y.groupby(level="symbol").value_counts(normalize=True).unstack()
 print(shares.set_axis(["sell", "hold", "buy"], axis=1).round(2).to_string())
-LabelDisplay.from_bars(bars, labeler, symbol="AAPL").plot()
+LabelDisplay.from_bars(bars.loc[["IBM"]].iloc[-500:], labeler).plot()
 
 # %%
 # Folds in time
 # -------------
 # A day is in the training part for all stocks or for none: on the day a market falls, one stock's
-# training row would tell another's test row.
+# training row would tell another's test row. The price drawn is the first stock's.
 cv = EnhancedWalkForwardCV(n_splits=4, ensure_regime_coverage=False)
 for train, test in cv.split(rows, y):
     days = rows.index.get_level_values("time")

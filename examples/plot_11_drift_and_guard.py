@@ -48,9 +48,9 @@ DriftDisplay.from_reports(report).plot()
 # %%
 # The S&P 500, year after year
 # ----------------------------
-# Bars are watched by their features, against the first six years of the file. What is found is no
-# market regime but a change of bookkeeping: until 2005 nearly every open in the file is the
-# previous close, so there were no gaps.
+# Bars are watched by their features, against the first six years of the file. Volatility comes and
+# goes, as in every market. The column that moved most is a change of bookkeeping: until 2005 nearly
+# every open in the file is the previous close, so there were no gaps.
 bars = load_sp500()
 looks = list(monitor(bars, every=250, window=250, reference=1500))
 print(f"{len(looks)} looks; drift in {sum(look.drift_detected for look in looks)} of them")
