@@ -1,4 +1,4 @@
-"""The base of transformers that look back: rows of bars enter, one row of values per row leaves, computed from the past only.
+"""Base of transformers that look back: each row is computed from the past only.
 
 A subclass says how to compute the rows of instruments that stand together, each in order of time, and how many rows a value looks
 back on (``lookback_``). This base finds the context of any slice of rows, computes a whole history once, and hands on a history of

@@ -1,4 +1,4 @@
-"""The last block of times, held back to judge on: rows and labels enter, which train and which judge leaves."""
+"""The last block of times, held back for validation."""
 
 from dataclasses import dataclass
 import warnings

@@ -1,5 +1,4 @@
-"""Imports happen when they are needed: a library that only some users need enters, or the extra that brings it is named; one wanted in
-vain waits until it is asked for something."""
+"""Optional libraries: imported when needed, and the extra that brings a missing one is named."""
 
 from contextlib import contextmanager
 from importlib import import_module

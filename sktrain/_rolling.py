@@ -1,4 +1,4 @@
-"""Rolling sums, moments and slopes: an array in order of time enters, one number per row leaves, from that row's window only.
+"""Rolling sums, moments and slopes, from each row's window only.
 
 Running totals carry rounding errors from the far past into every later row. Here a window of w values is put together from blocks of
 1, 2, 4, ... values by one fixed tree: the result depends on nothing outside the window, to the last bit, and costs about

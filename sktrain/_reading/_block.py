@@ -1,4 +1,4 @@
-"""Text to block: lines enter; where the rows begin and end, what divides their cells and what stands above them, leave.
+"""Where the rows of a text begin and end, what divides their cells, and what stands above them.
 
 Banner, header rows and footer are found from the usual number of cells and from what the columns usually hold. Nothing is
 converted here: every cell is as the file has it until its column has a role.

@@ -1,4 +1,4 @@
-"""What a cell looks like: text enters, one of "empty", "number", "time", "text" leaves."""
+"""The kind of a cell: "empty", "number", "time" or "text"."""
 
 from collections.abc import Sequence
 import re

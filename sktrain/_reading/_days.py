@@ -1,4 +1,4 @@
-"""Day first or month first: the readings that a column of dates allows enter, the one its rows speak for leaves."""
+"""Day first or month first: the reading that the rows of a column support."""
 
 import re
 

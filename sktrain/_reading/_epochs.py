@@ -1,4 +1,4 @@
-"""Times written as numbers enter: days without marks, epoch numbers, Excel's serial days; a DatetimeIndex leaves."""
+"""Times written as numbers: days without marks, epoch numbers, Excel's serial days."""
 
 
 import numpy as np

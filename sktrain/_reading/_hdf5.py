@@ -1,4 +1,4 @@
-"""HDF5 to rows: what pandas, PyTables and h5py write enters; a frame leaves, and nothing in the file is run.
+"""HDF5 files of pandas, PyTables and h5py; nothing in the file is run.
 
 pandas pickles the names of its columns into attributes. They are read by an unpickler that makes plain lists of plain values and refuses
 everything else.

@@ -1,4 +1,4 @@
-"""JSON to rows: any document that holds one table, however wrapped, enters; a frame of its cells leaves.
+"""JSON documents that hold one table, however wrapped.
 
 Known shapes: records, lists of lists, columns, rows by time, JSON lines, pandas' orients, and all
 of them inside the envelopes that services send (one of them per symbol gives a column ``symbol``).

@@ -1,4 +1,4 @@
-"""Month names in the languages of exchanges and newspapers enter; English abbreviations leave."""
+"""Month names in the languages of exchanges and newspapers, as English abbreviations."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""Column names: as files write them they enter, in one spelling they leave; a table of synonyms gives their role."""
+"""Column names in one spelling; a table of synonyms gives their role."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Numbers as files write them enter, one decision for the file decides what dot and comma mean, floats leave."""
+"""Numbers as files write them; one decision per file says what dot and comma mean."""
 
 from collections.abc import Mapping
 

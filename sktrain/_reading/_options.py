@@ -1,4 +1,4 @@
-"""What a caller tells a reader enters; what cannot be meant is refused before a file is opened."""
+"""Validation of a reader's options, before a file is opened."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What a reader understood, and how it speaks: notes of the stages enter, one line and one record leave."""
+"""What a reader understood: one line for people and one record."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

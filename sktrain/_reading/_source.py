@@ -1,4 +1,4 @@
-"""Bytes to text: a path enters; its bytes, unpacked, of a known kind and encoding, leave.
+"""Bytes of a file, unpacked, of a known kind and encoding.
 
 What decides is what the file begins with, not how it is named. Nothing is run or unpickled.
 """

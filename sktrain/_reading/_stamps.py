@@ -1,4 +1,4 @@
-"""Stamps in the spellings of newspapers, services and exchanges enter; their day, time of day and zone leave, apart.
+"""Time stamps in the spellings of newspapers, services and exchanges.
 
 A stamp is taken apart by what its pieces are, not by where they stand: the clock is what has a
 colon (or an hour's mark), the zone stands behind it, and of the rest every word that is no month

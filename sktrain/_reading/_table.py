@@ -1,4 +1,4 @@
-"""A file of rows, whatever its container: a path enters; a table with its rows of names, its cells and its lines leaves."""
+"""A table of rows, names, cells and lines from a file in any container."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""A column of times as a file writes them enters; one decision for the whole column; a DatetimeIndex leaves.
+"""A column of times as a DatetimeIndex; one decision for the whole column.
 
 Day order comes from the evidence of all rows: dots, a number above 12, the order of rows, regular
 spacing, weekends. What stays open is refused. Stamps with an offset are instants (UTC) unless all

@@ -1,4 +1,4 @@
-"""Clocks: times as written and the names of their zones enter; instants in UTC leave."""
+"""Time zones: times as written and names of zones, as instants in UTC."""
 
 from zoneinfo import ZoneInfo
 

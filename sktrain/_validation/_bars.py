@@ -1,4 +1,4 @@
-"""Market bars at the door: a frame enters; the same rows with lower-case columns leave, or an error that names the first bad row.
+"""Validation of market bars; an error names the first bad row.
 
 Nothing here changes its input, and no time is assumed but strict order within each symbol.
 """

@@ -1,5 +1,4 @@
-"""Whole and real numbers as parameters and features: a value enters, an answer or an error that
-names it leaves."""
+"""Validation of whole and real numbers, as parameters and as features."""
 
 from decimal import Decimal
 import math

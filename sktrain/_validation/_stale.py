@@ -1,4 +1,4 @@
-"""Whether labels still follow from those a handle was written for: values enter, the first row that contradicts leaves.
+"""Whether labels still follow from the values that a handle was written for.
 
 A recoding, a slice or a mask to one value follows; a shift, a shuffle or labels made anew do not.
 """

@@ -1,4 +1,4 @@
-"""When each row was decided: rows with an index enter, int64 nanoseconds and symbol codes leave, or an error that names the row."""
+"""When each row was decided: int64 nanoseconds and symbol codes."""
 
 from dataclasses import dataclass
 from datetime import date

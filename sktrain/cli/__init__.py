@@ -1,5 +1,4 @@
-"""The command ``sktrain``: arguments enter, the rooms do the work, a table or JSON leaves with an
-exit status.
+"""The command ``sktrain``.
 
 0 means fine, 1 that a check failed (leakage, drift), 2 bad input (or an audit that could not
 decide), 130 that it was interrupted. Bad input is one line on stderr, never a traceback.

@@ -1,4 +1,4 @@
-"""What each command does: parsed arguments enter, the rooms work, something is printed, an exit status leaves."""
+"""What each command does, and its exit status."""
 
 from contextlib import redirect_stdout
 import json

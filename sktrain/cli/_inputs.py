@@ -1,4 +1,4 @@
-"""Files of bars and news on the command line: parsed flags enter; what was read leaves, and one line about it is printed."""
+"""Files of bars and news on the command line; one line says what was read."""
 
 from contextlib import contextmanager
 import json

@@ -1,4 +1,4 @@
-"""What the commands print: results enter, tables of at most 80 columns leave on stdout. No text of theirs is markup."""
+"""Output of the commands: tables of at most 80 columns. No text of theirs is markup."""
 
 from rich import box
 from rich.console import Console

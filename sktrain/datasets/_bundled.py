@@ -1,4 +1,4 @@
-"""The bundled daily bars: nothing enters, a checked frame with its history leaves; a row is known at the close of its day."""
+"""The bundled daily bars, checked; a row is known at the close of its day."""
 
 from importlib.resources import as_file, files
 from typing import Any

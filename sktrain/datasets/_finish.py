@@ -1,4 +1,4 @@
-"""Stage five of reading bars: rows in order enter; the frame with its index and its protocol leaves."""
+"""Stage five of reading bars: the frame with its index and its protocol."""
 
 from pathlib import Path
 import warnings

@@ -1,4 +1,4 @@
-"""A folder of files of bars enters; one panel leaves, or one instrument whose files follow one another in time."""
+"""A folder of files of bars: a panel, or one instrument whose files follow one another in time."""
 
 from pathlib import Path
 import re

@@ -1,4 +1,4 @@
-"""Files without names: the contents of the columns enter, their roles leave where the numbers prove them.
+"""Roles of columns without names, where the numbers prove them.
 
 High is the largest and low the smallest of four prices in every row; the volume is no price and not negative. Where more than
 one reading is left the file is refused, with what its columns seem to be.

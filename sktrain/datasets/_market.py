@@ -1,5 +1,4 @@
-"""A synthetic market with a planted label: a seed enters, bars leave whose best possible accuracy
-is known exactly.
+"""A synthetic market with a planted label, whose best possible accuracy is known exactly.
 
 What is planted is a law of :mod:`._patterns`: given everything up to bar t, the outcome that
 decides the label of row t is Gaussian with a known mean and spread, so the class probabilities are

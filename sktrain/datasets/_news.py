@@ -1,4 +1,4 @@
-"""Synthetic news with a planted relation to a market: a market and a seed enter, a table of headlines leaves.
+"""Synthetic news with a planted relation to a market.
 
 Every article becomes available between two bars, and its tone tells, with a known reliability, the label of the later bar: an outcome
 that no bar shows yet. At ``signal=0`` tones are drawn without looking at the labels.

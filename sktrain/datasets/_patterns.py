@@ -1,4 +1,4 @@
-"""What the next bar of a planted market depends on: shocks enter, returns and forecasts leave.
+"""What the next bar of a planted market depends on: returns and forecasts from shocks.
 
 Arrays hold one row per symbol and one column per bar. Given everything up to bar t, the return
 ``z[t+1]``, measured in its bar's own volatility, is Gaussian about ``mean[t]`` with the standard

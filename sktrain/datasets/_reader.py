@@ -1,4 +1,4 @@
-"""Files of bars enter, one checked frame with its history leaves; every row is taken to be known at the time it is stamped with."""
+"""Reading files of bars; every row is taken to be known at the time it is stamped with."""
 
 from collections.abc import Mapping
 import os

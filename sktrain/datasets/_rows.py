@@ -1,4 +1,4 @@
-"""Rows of a file of bars: cells that have a role enter; rows that are bars leave, in order, and what was left out is counted."""
+"""Rows of a file that are bars, in order; what was left out is counted."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

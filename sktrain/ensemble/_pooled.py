@@ -1,5 +1,4 @@
-"""PooledClassifier: classifiers enter, one leaves that averages their probabilities with learned
-weights.
+"""PooledClassifier: averages the probabilities of classifiers with learned weights.
 
 Weights are learned where stacking in order of time can learn them: on the last block of rows,
 purged of labels that reach into it, which the members did not see.

@@ -1,4 +1,4 @@
-"""The recipe: a feature step enters, an unfitted pool on bars leaves, what won on planted ones."""
+"""The recipe: an unfitted pool of models on bars, which won on planted markets."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Weights of a linear opinion pool: what members said of held-back rows enters, weights leave."""
+"""Weights of a linear opinion pool, from predictions of held-back rows."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The columns of ``BarFeatures``: prices and volume enter, a matrix of one row per feature leaves.
+"""The columns of ``BarFeatures``, computed from prices and volume.
 
 Rows are worked on in pieces that stay in the processor's cache, several pieces at a time. What a row gives depends on its own
 window alone, so neither the pieces nor the number of threads change a bit of it.

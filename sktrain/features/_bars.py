@@ -1,4 +1,4 @@
-"""Bars enter, about forty scale-free features leave; each value is computed from the last ``max(windows) + 1`` bars and nothing else."""
+"""About forty scale-free features of bars, each from the last ``max(windows) + 1`` bars only."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Bars enter, one market regime per row leaves, told from the volatility and the trend of the last ``lookback`` bars."""
+"""One market regime per row, from the volatility and trend of the last ``lookback`` bars."""
 
 from enum import StrEnum
 from typing import Any

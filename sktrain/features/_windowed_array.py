@@ -1,4 +1,4 @@
-"""The lazy window view: a base array and a place per row enter, batches of windows leave; nothing is copied before it is asked for."""
+"""The lazy window view: nothing is copied before it is asked for."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Rows of features enter, one window of the last ``lookback`` rows per row leaves, as a lazy view that scikit-learn can index."""
+"""Windows of the last ``lookback`` rows, as a lazy view that scikit-learn can index."""
 
 from typing import Any, Self
 import warnings

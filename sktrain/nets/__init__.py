@@ -1,4 +1,4 @@
-"""Rows or windows and labels enter, class probabilities leave: five neural classifiers, their loss, sampler and callbacks."""
+"""Five neural classifiers, their loss, sampler and callbacks."""
 
 from ._batches import ClassWeightedSampler
 from ._callbacks import (

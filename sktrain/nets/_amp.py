@@ -1,4 +1,4 @@
-"""One batch enters, one optimizer step leaves, in single or mixed precision.
+"""One optimizer step on one batch, in single or mixed precision.
 
 The order is fixed: autocast forward, scaled backward, unscale, clip (callbacks), step, update of the scale. A step whose gradients
 are not finite is skipped and counted; a loss that is not finite ends training.

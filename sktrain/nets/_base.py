@@ -1,4 +1,4 @@
-"""Rows with labels enter, a fitted classifier leaves: what the five nets share, as a skorch classifier scikit-learn accepts whole.
+"""What the five nets share, as a skorch classifier that scikit-learn accepts whole.
 
 Time matters in one place: the rows held back for early stopping are the last ones, purged of those whose label reaches into them.
 Standardization is learned on the training rows alone.

@@ -1,4 +1,4 @@
-"""Rows enter as arrays or windows, batches of tensors leave: every step is stored once, windows are gathered per batch.
+"""Batches of tensors: every step is stored once, windows are gathered per batch.
 
 A row is a window of ``lookback`` steps that ends at its decision time; steps from before the first known one are missing. The
 order of rows is the caller's; shuffling happens between rows, never inside a window.

@@ -1,5 +1,4 @@
-"""The state of a training enters after an epoch, a file leaves from which the next fit goes on as
-if nothing had happened.
+"""Checkpoints of a training, from which the next fit goes on as if it had not stopped.
 
 A file belongs to one training: its rows in their order, its parameters, the code of its functions
 and classes, the versions of the libraries. Another training uses another file. A file holds tensors

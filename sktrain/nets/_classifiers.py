@@ -1,4 +1,4 @@
-"""The five classifiers: rows or windows and labels enter, class probabilities leave. All they know of time is in ``_base``."""
+"""The five classifiers. All they know of time is in ``_base``."""
 
 from ._base import NetClassifier
 from ._modules import GRUModule, LSTMModule, MLPModule, TCNModule, TransformerModule

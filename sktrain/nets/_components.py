@@ -1,4 +1,4 @@
-"""Components a user chose enter, nothing leaves but a refusal: what torch would only say in its own words, or not at all.
+"""Validation of the components a user chose.
 
 Asked before anything of the net changes, and once more when network and loss are made, with two rows of zeros.
 """

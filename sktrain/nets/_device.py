@@ -1,4 +1,4 @@
-"""Where a net trains and predicts: its ``device`` enters, a device of torch that is there leaves.
+"""The device that a net trains and predicts on.
 
 A fitted net follows its ``device``. On a card, convolutions and recurrent layers of cuDNN are kept
 deterministic and in full float32 while the net is at work.

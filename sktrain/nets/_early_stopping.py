@@ -1,4 +1,4 @@
-"""Losses of past epochs enter, the decision to stop leaves, with its reason. Sees validation rows' loss only, never a test fold."""
+"""When to stop, from the losses of past epochs on validation rows, never on a test fold."""
 
 import math
 

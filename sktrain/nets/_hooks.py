@@ -1,4 +1,4 @@
-"""What skorch's callbacks are told and when: a hook of the net enters, calls of the callbacks that define it leave.
+"""Which callbacks of skorch are called, and when.
 
 Scoring callbacks see rows and labels as a user knows them; all others see what the training loop sees, scaled tensors and codes.
 """

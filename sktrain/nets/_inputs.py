@@ -1,4 +1,4 @@
-"""What a caller passes enters, checked rows, codes and weights leave, the last of them held back for validation."""
+"""Input of the nets: checked rows, codes and weights, the last of them held back for validation."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,4 +1,4 @@
-"""Logits and labels enter, a loss leaves: focal loss with its exact gradient, and class weights. Knows nothing about time."""
+"""Focal loss with its exact gradient, and class weights. Independent of time."""
 
 from typing import Any, Self
 

@@ -1,5 +1,6 @@
-"""Windows of steps enter as (n, steps, features), logits leave: the five networks, plain torch modules that know no time but the
-order of steps. What a step may see is itself and the steps before it.
+"""The five networks, plain torch modules on windows (n, steps, features).
+
+They know no time but the order of steps. A step may see itself and the steps before it.
 
 Every network standardizes its own input with buffers (missing values become the mean), so an exported network is complete.
 """

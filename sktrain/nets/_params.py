@@ -1,4 +1,4 @@
-"""Parameters enter by name, components leave: skorch's double-underscore names, under scikit-learn's rules.
+"""Parameters by skorch's double-underscore names, under scikit-learn's rules.
 
 What is learned stays out of the parameters, unknown names are refused with the nearest valid ones, and a fitted net whose network was
 redefined is no longer fitted.

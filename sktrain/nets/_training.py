@@ -1,4 +1,4 @@
-"""Checked rows enter, trained weights leave: the loop of epochs, boring on purpose.
+"""The loop of epochs.
 
 Validation rows are only ever looked at, never trained on; what stops training is decided by callbacks through ``request_stop``.
 """

@@ -1,4 +1,4 @@
-"""A fitted net and a block of newer rows enter, the updated net leaves, or the net as it was: what ``partial_fit`` means.
+"""``partial_fit``: a net updated with a block of newer rows, or left as it was.
 
 Rows come in order of time. Of a block the newest rows are held back, purged by the label horizon; the rest is trained on together
 with as many rows drawn from those seen before. The result replaces the present weights only if it does not lose.

@@ -1,4 +1,4 @@
-"""The as-of join: articles with their vectors enter, then bars; one row of news per bar leaves.
+"""The as-of join of articles and bars: one row of news per bar.
 
 A bar decided at time t gets the articles that became available from the bar before it up to, and without, t. A row never looks
 back further than ``lookback`` bars, so live rows equal historical ones.

@@ -1,4 +1,4 @@
-"""Vectors of texts that were encoded before: digests of texts enter, the vectors known for them leave.
+"""Vectors of texts that were encoded before, by digests of the texts.
 
 A cache belongs to one *space*: one set of weights, pooling, length and precision. Nothing here depends on time: a text has the
 same vector whenever it is asked for. On disk it is one SQLite file per space with a write-ahead log, so that many processes may

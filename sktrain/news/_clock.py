@@ -1,4 +1,4 @@
-"""One clock for articles and bars: stamps with or without a zone enter, comparable nanoseconds leave.
+"""One clock for articles and bars, with or without a time zone.
 
 Where a stamp could mean two moments, articles get the later and bars the earlier one: a doubt never lets a bar know more.
 """

@@ -1,4 +1,4 @@
-"""The encoder: texts or articles enter, one vector per text leaves. A text's vector depends on nothing but the text and the weights.
+"""The encoder: one vector per text, which depends on the text and the weights only.
 
 What the *weights* know is another matter: a model has read the years before its release. ``knowledge_cutoff`` and
 ``knowledge_overlap`` say how much of a back-test lies in them.

@@ -1,4 +1,4 @@
-"""News beside bars in a Pipeline: bars that carry their news enter, one row of features per bar leaves.
+"""News beside bars in a Pipeline: one row of features per bar.
 
 Like their history, bars carry news as a light handle in ``attrs["news"]``, which pandas keeps through slicing and
 cross-validation. A row uses the articles its window holds, all of them available strictly before its decision time; what the

@@ -1,4 +1,4 @@
-"""News files: the path of a file of articles, in whatever container, enters; a list of articles in order of availability leaves."""
+"""Files of articles, in any container, read in order of availability."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

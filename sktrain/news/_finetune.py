@@ -1,4 +1,4 @@
-"""Fine-tuning: labelled texts in time enter, the changed parameters of a model's last layers leave.
+"""Fine-tuning of a model's last layers on labelled texts in order of time.
 
 The latest block of rows is held out to stop early; rows whose label was not known before that block begins do not train. Rows
 carry their time as an article's availability or an index of times; else their order is the order of time.

@@ -1,4 +1,4 @@
-"""Texts through a transformer: strings enter, one pooled vector per string leaves. Every text is encoded on its own, time plays no part.
+"""One pooled vector per text from a transformer. Every text is encoded on its own.
 
 Different texts are encoded once and remembered. They are tokenised by the thousand, sorted by their number of tokens and packed
 into batches of a fixed number of tokens, so that little is padded; padding is masked everywhere, so a vector does not depend on

@@ -1,4 +1,4 @@
-"""Pretrained models on this machine: a name enters; a checked folder, its fingerprint and the loaded weights leave.
+"""Pretrained models on this machine: a checked folder, its fingerprint and its weights.
 
 Nothing is ever fetched and no code of a model folder is ever run: what needs either is refused by name. Loaded models are kept
 per process, outside the estimators, so that estimators stay small, picklable and unchanged by ``transform``.

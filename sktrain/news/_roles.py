@@ -1,4 +1,4 @@
-"""Which column of a file of news is which: the names of its columns enter, or their contents where they have none; roles leave."""
+"""Roles of the columns of a file of news, from their names or their contents."""
 
 from collections.abc import Mapping
 import re

@@ -1,5 +1,4 @@
-"""One file per model that opens safely anywhere: a fitted estimator enters, ``model.sktrain``
-leaves, and back; no code travels."""
+"""One file per model that opens safely anywhere; it holds no code."""
 
 from .._optional import postponed
 

@@ -1,5 +1,4 @@
-"""What a file tells about its model: an estimator and the rows it learned from enter, plain values
-that JSON can hold leave.
+"""What a file tells about its model, as plain values that JSON can hold.
 
 Nothing here is needed to open a file; versions are compared when it is opened.
 """

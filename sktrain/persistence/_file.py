@@ -1,4 +1,4 @@
-"""The file ``model.sktrain``: a tree and members enter, one checked zip leaves, and back.
+"""The file ``model.sktrain``: one checked zip.
 
 Every member is stored, named in the manifest with its size and SHA-256, and the whole file ends in
 the SHA-256 of all that stands before it, so a single flipped bit is noticed before anything is

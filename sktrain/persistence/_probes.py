@@ -1,5 +1,4 @@
-"""Rows that a model is tried on when its file is opened: a fitted estimator enters, at most eight
-rows and what it predicts for them leave.
+"""At most eight rows, and their predictions, that a model is tried on when its file is opened.
 
 Rows are found where an estimator says what it takes: the bars that it remembers of training (moved
 to where they would follow), windows of known size, or a table of known width. They are the same for

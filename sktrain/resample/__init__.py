@@ -1,4 +1,4 @@
-"""Training rows of unequal classes enter, balanced ones leave: for training folds only, never before a split."""
+"""Balanced classes by resampling: for training folds only, never before a split."""
 
 from ._classifier import ResampledClassifier, correct_prior
 from ._smote import apply_smote

@@ -1,4 +1,4 @@
-"""ResampledClassifier: rows as they are enter, a classifier trained on resampled ones leaves, its probabilities those of the rows as they are."""
+"""ResampledClassifier: trained on resampled rows, with probabilities of the rows as they are."""
 
 from typing import Any
 

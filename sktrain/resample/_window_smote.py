@@ -1,4 +1,4 @@
-"""WindowSMOTE: windows in order of time enter, windows with synthetic ones among them leave, each with its time and label end.
+"""WindowSMOTE: synthetic windows in order of time, each with its time and label end.
 
 A synthetic row mixes two rows of one class, so it is known when the later of the two is, and stands there: a cut in time never
 puts a child before the cut and a parent after it.

@@ -1,4 +1,4 @@
-"""Runs trials: parameters and folds enter, scikit-learn's fold results leave, the same ones whatever runs them.
+"""Runs trials: scikit-learn's fold results, the same ones whatever runs them.
 
 What is random in a fit is seeded by (seed, slot, fold), and it runs on one thread, in this process, in loky workers and on a Dask cluster alike, so
 a result never depends on who computed it. A worker that dies takes only its own fold with it.

@@ -1,4 +1,4 @@
-"""What a stored study is bound to: data, splits, estimator, space and settings enter, readable text and digests leave.
+"""What a stored study is bound to: data, splits, estimator, space and settings, as digests.
 
 Equal inputs give equal fingerprints in every process; two fingerprints can be compared part by part, so that a refusal says what
 changed.

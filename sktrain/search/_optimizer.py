@@ -1,4 +1,4 @@
-"""Bayesian search over a plain function: a space and an objective enter, the best parameters leave; no data, no folds."""
+"""Bayesian search over a plain function; no data, no folds."""
 
 from collections.abc import Callable
 from typing import Any, Literal

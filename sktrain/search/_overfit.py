@@ -1,4 +1,4 @@
-"""What the best score of a search is worth: the fold-by-trial matrix of scores enters, a verdict leaves.
+"""What the best score of a search is worth, from the fold-by-trial matrix of scores.
 
 The best of many trials is a case of multiple testing: its score is too good by an amount that can be computed. Folds must be ordered and
 purged for any of this to mean something: a leak passes every test here.

@@ -1,4 +1,4 @@
-"""When to give a trial up: its scores on the first folds and those of earlier trials enter, a yes or no leaves.
+"""When to give a trial up, from its scores on the first folds and those of earlier trials.
 
 Folds come in the order of time, and every trial sees the same folds, so trials are compared fold by fold: what made a fold hard
 made it hard for all of them.

@@ -1,4 +1,4 @@
-"""OptunaSearchCV: an estimator, a space and folds enter; the best estimator, every trial, and what the best is worth leave.
+"""OptunaSearchCV: the search, its trials, and what the best of them is worth.
 
 Folds are taken in the order the splitter gives them, which for sktrain's splitters is the order of time.
 """

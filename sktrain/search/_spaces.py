@@ -1,4 +1,4 @@
-"""Search spaces: what a user writes for each parameter enters, one suggestion per trial leaves. Nothing here knows data or time.
+"""Search spaces: suggestions for what a user writes for each parameter. No data, no time.
 
 Every spelling becomes an Optuna distribution plus a way back from the stored value to the parameter, so that a study kept in a
 database holds only numbers and text, whatever objects the user searches over.

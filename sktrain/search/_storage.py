@@ -1,4 +1,4 @@
-"""Keeps trials where a kill cannot reach them and shares them between processes: finished trials enter, and are never run again.
+"""Storage of trials that outlives a kill and is shared between processes.
 
 A slot is *claimed* by adding a RUNNING trial for it to the shared study; of two claims the one with the lower number holds, so any
 storage that numbers trials one by one will do, with no other lock. A claim is void once its owner is dead: on the same machine

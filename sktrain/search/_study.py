@@ -1,4 +1,4 @@
-"""Who suggests the next trials: finished trials enter in their order, the parameters of the next slot leave, always the same ones.
+"""Who suggests the next trials: always the same parameters after the same finished trials.
 
 Trials are numbered by *slots* 0, 1, 2 … and suggested in batches of fixed size. A suggestion depends on the seed, its slot, the
 finished batches before it and the earlier slots of its own batch, and on nothing else: not on how many workers ran them, in which

@@ -1,4 +1,4 @@
-"""The whole run in one call: a config and bars enter; a scored, compressed, saved model and its report leave."""
+"""The whole run in one call: a scored, compressed, saved model and its report."""
 
 from ._config import EnhancedTrainingConfig
 from ._trainer import EnhancedTrainer

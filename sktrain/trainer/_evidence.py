@@ -1,4 +1,4 @@
-"""What the report needs beyond the result: fitted objects and rows enter, plain numbers leave for ``evidence.json``."""
+"""What the report needs beyond the result: plain numbers for ``evidence.json``."""
 
 import hashlib
 import platform

@@ -1,5 +1,4 @@
-"""Where bars come from: whatever names a source of bars enters, checked bars with their history
-leave.
+"""Sources of bars: whatever names one, read as checked bars with their history.
 
 A source is a path (file or folder), a DataFrame, a dict of frames, a callable ``(symbol, interval)
 -> DataFrame`` or None (the bundled data). Symbols that a source does not have are reported, not

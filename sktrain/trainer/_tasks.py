@@ -1,4 +1,4 @@
-"""Bars become a task: checked bars enter, labelled rows and the blocks they are divided into leave, in order of time."""
+"""Labelled rows of bars, and the blocks they are divided into, in order of time."""
 
 from dataclasses import dataclass
 

@@ -1,5 +1,4 @@
-"""The run: bars and a config enter, a saved model and a record of what was measured leave. It
-composes the rooms, nothing else.
+"""The run: from bars and a config to a saved model and a record of what was measured.
 
 Time runs one way through a run: walk-forward folds, the fit and its early stopping see only rows
 before the test block, which is purged, embargoed and scored once, at the end.

@@ -1,4 +1,4 @@
-"""The run report: the folder of a finished run enters, one self-contained HTML file leaves.
+"""The run report: one self-contained HTML file from the folder of a finished run.
 
 Nothing is computed here: numbers come from ``result.json`` and ``evidence.json``, pictures from
 the Displays. The file holds its style and pictures, loads nothing, and reads on a phone.
