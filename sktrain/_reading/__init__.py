@@ -1,4 +1,4 @@
-"""Files of rows: cells, the roles of their columns and a protocol, for bars and news alike.
+"""Files of rows: cells, the roles of their columns and a protocol, for bars and news alike."""
 
 from ._cells import time_shape
 from ._names import RoleTable, parts_of_days, plain_name, tells_of_rows
