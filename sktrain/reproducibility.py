@@ -155,7 +155,7 @@ def set_rng_states(states):
 
 
 @contextmanager
-def unmoved_generators():
+def unmoved_generators() -> Iterator[None]:
     """Put the global generators of python, numpy and, where it is loaded, torch back at the end.
 
     Examples
@@ -175,7 +175,7 @@ def unmoved_generators():
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])  # noqa: NPY002
-        if ours is not None:
+        if torch is not None:
             torch.set_rng_state(ours)
 
 

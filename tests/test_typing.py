@@ -5,7 +5,7 @@ import inspect
 import pytest
 from test_docstrings import documented
 
-SHARE = 0.83  # reached; the aim is 0.95. Raise it with the share, never lower it.
+SHARE = 0.98  # 350 of 353 when this was written; the aim was 0.95. Never lower it.
 
 
 def _function(thing):

@@ -8,6 +8,7 @@ stale: the ends it knows are not theirs.
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
+from typing import Any
 import zlib
 
 import numpy as np
@@ -316,7 +317,7 @@ def _of_one_symbol(handle, places, y):
     return Carried(end, known, follow[0] if follow else places[0], handle)
 
 
-def with_label_times(y, *, end_times=None, like=None) -> pd.Series:
+def with_label_times(y: Any, *, end_times: Any = None, like: pd.Series | None = None) -> pd.Series:
     """Write on labels when each of them is known.
 
     Parameters

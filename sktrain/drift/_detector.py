@@ -4,6 +4,7 @@ new ones the later.
 ``fit`` takes the reference, ``check`` and ``transform`` new rows; rows are never changed.
 """
 
+from collections.abc import Iterator
 from typing import Any, Self
 import warnings
 
@@ -322,7 +323,9 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             self._copy(), y_reference, predicted_reference, y_new, predicted_new, classes=classes
         )
 
-    def monitor(self, X, *, every, window, features="auto", reference=None):
+    def monitor(
+        self, X: Any, *, every: int, window: int, features: Any = "auto", reference: int | None = None
+    ) -> Iterator:
         """Check a rolling window of history; see :func:`sktrain.monitor`.
 
         Parameters

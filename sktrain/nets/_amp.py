@@ -7,6 +7,7 @@ are not finite is skipped and counted; a loss that is not finite ends training.
 import contextlib
 import functools
 import math
+from typing import Any
 
 import torch
 
@@ -54,6 +55,14 @@ def choose_precision(mixed_precision, device, batch_size):
 class MixedPrecision:
     """Mixin of the nets: autocast, gradient scaling, skipped steps."""
 
+    # set or defined by the net that mixes this in
+    optimizer_: Any
+    _named: Any
+    _logits: Any
+    _loss: Any
+    _hears: Any
+    notify: Any
+
     def _start_precision(self, exact):
         """Choose the precision of this training; ``exact`` is float64 throughout."""
         dtype = None if exact else choose_precision(self.mixed_precision, self.device, self.batch_size)
@@ -67,7 +76,7 @@ class MixedPrecision:
         for name in ("_autocast", "_scaler"):
             vars(self).pop(name, None)
 
-    def train_step(self, batch, **fit_params):
+    def train_step(self, batch: tuple, **fit_params: Any) -> dict:
         """Forward, backward, callbacks and the optimizer's step on one batch.
 
         Parameters

@@ -5,9 +5,12 @@ Standardization is learned on the training rows alone.
 """
 
 from contextlib import contextmanager
+from typing import Any, Self
 import warnings
 
 import numpy as np
+from numpy.typing import ArrayLike
+import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils import ClassifierTags
@@ -159,34 +162,34 @@ class NetClassifier(
 
     def __init__(
         self,
-        module=None,
+        module: Any = None,
         *,
-        criterion=FocalLoss,
-        optimizer=torch.optim.AdamW,
-        lr=1e-3,
-        max_epochs=100,
-        batch_size=128,
-        train_split="last",
-        valid_fraction=0.15,
-        horizon=None,
-        callbacks=None,
-        class_sampling=None,
-        lookback=None,
-        standardize=True,
-        mixed_precision="auto",
-        gradient_checkpointing=False,
-        calibration="temperature",
-        random_state=None,
-        warm_start=False,
-        update_epochs=5,
-        replay_rows=500,
-        iterator_train=BatchLoader,
-        iterator_valid=BatchLoader,
-        device="cpu",
-        compile=False,
-        verbose=0,
-        **kwargs,
-    ):
+        criterion: Any = FocalLoss,
+        optimizer: Any = torch.optim.AdamW,
+        lr: float = 1e-3,
+        max_epochs: int = 100,
+        batch_size: int = 128,
+        train_split: Any = "last",
+        valid_fraction: float = 0.15,
+        horizon: Any = None,
+        callbacks: Any = None,
+        class_sampling: Any = None,
+        lookback: int | None = None,
+        standardize: bool | tuple = True,
+        mixed_precision: Any = "auto",
+        gradient_checkpointing: bool = False,
+        calibration: Any = "temperature",
+        random_state: int | np.random.RandomState | None = None,
+        warm_start: bool = False,
+        update_epochs: int = 5,
+        replay_rows: int = 500,
+        iterator_train: Any = BatchLoader,
+        iterator_valid: Any = BatchLoader,
+        device: str = "cpu",
+        compile: bool = False,
+        verbose: int = 0,
+        **kwargs: Any,
+    ) -> None:
         self.module = module
         self.criterion = criterion
         self.optimizer = optimizer
@@ -233,7 +236,17 @@ class NetClassifier(
         tags.input_tags.three_d_array = True
         return tags
 
-    def fit(self, X, y=None, sample_weight=None, *, label_end_times=None, times=None, X_val=None, y_val=None):
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        label_end_times: ArrayLike | None = None,
+        times: pd.Index | None = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
         """Train from new weights (from the present ones with ``warm_start``).
 
         Parameters
@@ -279,7 +292,16 @@ class NetClassifier(
             interrupted = self._train(job, again=again)
         return self._unless(interrupted)
 
-    def partial_fit(self, X, y=None, classes=None, sample_weight=None, *, label_end_times=None, times=None):
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        classes: ArrayLike | None = None,
+        sample_weight: Any = None,
+        *,
+        label_end_times: Any = None,
+        times: Any = None,
+    ) -> Self:
         """Update the net with a block of newer rows; the first call of an unfitted net is a ``fit``.
 
         An update takes ``update_epochs`` passes, from the present weights, over the rows of the block and as many earlier ones,
@@ -380,7 +402,7 @@ class NetClassifier(
             vars(self).update(before)
             raise
 
-    def request_stop(self, reason):
+    def request_stop(self, reason: str) -> None:
         """Ask for training to end after the current batch or epoch.
 
         Parameters
@@ -390,7 +412,7 @@ class NetClassifier(
         """
         self.stop_reason_ = reason
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each row.
 
         Parameters
@@ -407,13 +429,15 @@ class NetClassifier(
         return self.classes_[codes]
 
     @property
-    def classes_(self):
+    def classes_(self) -> np.ndarray:
         """Labels in sorted order, ndarray of shape (n_classes,); only after ``fit``."""
         if "classes_inferred_" not in vars(self):
             raise AttributeError(f"{type(self).__name__} has no classes_ before fit.")
         return self.classes_inferred_
 
-    def check_is_fitted(self, attributes=None, *args, **kwargs):
+    def check_is_fitted(
+        self, attributes: str | list[str] | None = None, *args: Any, **kwargs: Any
+    ) -> None:
         """Raise unless the net holds trained weights.
 
         Parameters
@@ -445,7 +469,7 @@ class NetClassifier(
     def __sklearn_is_fitted__(self):
         return bool(self.initialized_ and "module_" in vars(self))
 
-    def initialize(self):
+    def initialize(self) -> Self:
         """Make network, loss, optimizer and callbacks anew, for the sizes seen in ``fit``.
 
         Returns

@@ -4,7 +4,10 @@ A row is a window of ``lookback`` steps that ends at its decision time; steps fr
 order of rows is the caller's; shuffling happens between rows, never inside a window.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -280,7 +283,13 @@ class ClassWeightedSampler(Sampler):
     True
     """
 
-    def __init__(self, labels, num_samples=None, replacement=True, generator=None):
+    def __init__(
+        self,
+        labels: ArrayLike,
+        num_samples: int | None = None,
+        replacement: bool = True,
+        generator: Any = None,
+    ) -> None:
         labels = np.asarray(labels.detach().cpu() if isinstance(labels, torch.Tensor) else labels)
         if labels.ndim != 1 or not len(labels):
             raise SktrainError(f"labels must be 1-D and not empty, got shape {labels.shape}.")
@@ -294,9 +303,9 @@ class ClassWeightedSampler(Sampler):
         _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
         self.weights = torch.from_numpy(1.0 / counts[codes.reshape(-1)])
         self.replacement, self.generator = bool(replacement), generator
-        self._steps = torch.cumsum(self.weights, 0) if replacement else None
+        self._steps: Any = torch.cumsum(self.weights, 0) if replacement else None
 
-    def draw(self):
+    def draw(self) -> Any:
         """Draw the rows of one pass.
 
         Returns

@@ -5,6 +5,7 @@ Schedules run from epoch 0 to the last epoch inclusive.
 """
 
 import math
+from typing import Any
 
 from skorch.callbacks import Callback
 import torch
@@ -53,12 +54,12 @@ class GradientRegularizer:
     [0.6, 0.8]
     """
 
-    def __init__(self, clip_value=1.0, max_norm=5.0):
+    def __init__(self, clip_value: float | None = 1.0, max_norm: float | None = 5.0) -> None:
         _check_limit("clip_value", clip_value)
         _check_limit("max_norm", max_norm)
         self.clip_value, self.max_norm = clip_value, max_norm
 
-    def clip_gradients(self, model):
+    def clip_gradients(self, model: Any) -> float:
         """Clip the gradients of a module, or of an iterable of parameters, in place.
 
         Parameters
@@ -113,14 +114,19 @@ class WeightDecayScheduler:
     [0.0001, 0.00055, 0.001]
     """
 
-    def __init__(self, base_weight_decay=1e-4, max_weight_decay=1e-3, schedule="cosine"):
+    def __init__(
+        self,
+        base_weight_decay: float = 1e-4,
+        max_weight_decay: float = 1e-3,
+        schedule: str = "cosine",
+    ) -> None:
         for name, value in (("base_weight_decay", base_weight_decay), ("max_weight_decay", max_weight_decay)):
             if not Number(0).is_satisfied_by(value):
                 raise SktrainError(f"{name} must be a number >= 0, got {value!r}.")
         schedule_fraction(schedule, 0, 1)
         self.base_weight_decay, self.max_weight_decay, self.schedule = base_weight_decay, max_weight_decay, schedule
 
-    def get_weight_decay(self, epoch, total_epochs=100):
+    def get_weight_decay(self, epoch: int, total_epochs: int = 100) -> float:
         """Weight decay at an epoch.
 
         Parameters
@@ -150,7 +156,7 @@ class GradientClip(Callback):
         See :class:`GradientRegularizer`. The largest norm of an epoch stands in the history under ``grad_norm``.
     """
 
-    def __init__(self, clip_value=1.0, max_norm=5.0):
+    def __init__(self, clip_value: float | None = 1.0, max_norm: float | None = 5.0) -> None:
         self.clip_value = clip_value
         self.max_norm = max_norm
 
@@ -184,7 +190,7 @@ class DropoutSchedule(Callback):
 
     passing_ = ("layers_",)  # no part of the state of training
 
-    def __init__(self, schedule="linear", min_p=0.1):
+    def __init__(self, schedule: str = "linear", min_p: float = 0.1) -> None:
         self.schedule = schedule
         self.min_p = min_p
 
@@ -216,7 +222,7 @@ class WeightDecaySchedule(Callback):
 
     passing_ = ("scheduler_",)
 
-    def __init__(self, base=1e-4, max=1e-3, schedule="cosine"):
+    def __init__(self, base: float = 1e-4, max: float = 1e-3, schedule: str = "cosine") -> None:
         self.base = base
         self.max = max
         self.schedule = schedule
@@ -250,7 +256,9 @@ class ReduceOnPlateau(Callback):
 
     passing_ = ("scheduler_",)  # a resumed training makes it anew and goes on from its state
 
-    def __init__(self, factor=0.5, patience=5, min_lr=1e-6, monitor="auto"):
+    def __init__(
+        self, factor: float = 0.5, patience: int = 5, min_lr: float = 1e-6, monitor: str = "auto"
+    ) -> None:
         self.factor = factor
         self.patience = patience
         self.min_lr = min_lr
@@ -314,7 +322,7 @@ class StopFlag(Callback):
 
     passing_ = ("flag",)
 
-    def __init__(self, flag=None):
+    def __init__(self, flag: Any = None) -> None:
         self.flag = flag
 
     def __sklearn_clone__(self):
@@ -359,7 +367,7 @@ class ProgressBar(Callback):
         losses = "  ".join(f"{name} {row[name]:.4f}" for name in ("train_loss", "valid_loss", "valid_acc") if name in row)
         self.bar_.update(self.task_, advance=1, losses=losses)
 
-    def close(self):
+    def close(self) -> None:
         """Leave the terminal alone, also when training failed."""
         if vars(self).get("bar_") is not None:
             self.bar_.stop()

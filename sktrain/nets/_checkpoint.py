@@ -8,6 +8,7 @@ and plain values only, and nothing in it is executed when it is read.
 
 import hashlib
 import io
+import os
 from pathlib import Path
 import pickle
 from typing import Any
@@ -68,7 +69,7 @@ class TrainingCheckpoint(Callback):
     4
     """
 
-    def __init__(self, dirname, every=1):
+    def __init__(self, dirname: str | os.PathLike, every: int = 1) -> None:
         self.dirname = dirname
         self.every = every
 
@@ -76,7 +77,7 @@ class TrainingCheckpoint(Callback):
         check_count("callbacks__checkpoint__every", self.every)
         Path(self.dirname).mkdir(parents=True, exist_ok=True)
 
-    def save(self, net, *, last):
+    def save(self, net: Any, *, last: bool) -> None:
         """Write the state of a training, where it is due.
 
         Parameters
@@ -93,7 +94,7 @@ class TrainingCheckpoint(Callback):
         body = buffer.getvalue()
         atomic_write(self.path_, _MAGIC + sha256(body).encode() + b"\n" + body)
 
-    def restore(self, net, train, valid):
+    def restore(self, net: Any, train: Any, valid: Any) -> int:
         """Put a saved state of this training into ``net``.
 
         Parameters

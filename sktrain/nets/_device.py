@@ -81,7 +81,7 @@ class Placed:
         finally:
             self.device = asked
 
-    def load_params(self, *args, **kwargs):
+    def load_params(self, *args: Any, **kwargs: Any) -> Any:
         """Load parameters from files, on the device in use.
 
         Parameters

@@ -49,17 +49,17 @@ class EnhancedEarlyStopping(Callback):
 
     def __init__(
         self,
-        patience=15,
-        min_epochs=20,
-        max_epochs=500,
-        min_delta=1e-4,
-        cooldown=0,
-        divergence_factor=5.0,
-        overfit_gap=1.0,
-        overfit_patience=10,
-        monitor="auto",
-        restore_best=True,
-    ):
+        patience: int = 15,
+        min_epochs: int = 20,
+        max_epochs: int = 500,
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        divergence_factor: float | None = 5.0,
+        overfit_gap: float | None = 1.0,
+        overfit_patience: int = 10,
+        monitor: str = "auto",
+        restore_best: bool = True,
+    ) -> None:
         self.patience = patience
         self.min_epochs = min_epochs
         self.max_epochs = max_epochs

@@ -3,6 +3,8 @@
 Scoring callbacks see rows and labels as a user knows them; all others see what the training loop sees, scaled tensors and codes.
 """
 
+from typing import Any
+
 from skorch.callbacks import Callback, PassthroughScoring
 from skorch.callbacks.scoring import ScoringBase
 from skorch.callbacks.training import EarlyStopping
@@ -19,6 +21,11 @@ _BEST = {"train_loss": True, "valid_loss": True, "valid_acc": False}  # column: 
 class Hooks:
     """Mixin: notifies callbacks and keeps the history they read."""
 
+    # set or defined by the net that mixes this in
+    request_stop: Any
+    history_: Any
+    callbacks_: Any
+
     def _heard(self, method):
         """Callbacks that do something on ``method``, those first whose scores others may monitor."""
         hooks = vars(self).setdefault("_hooks", {})
@@ -34,7 +41,7 @@ class Hooks:
     def _hears(self, method):
         return bool(self._heard(method))
 
-    def notify(self, method_name, **cb_kwargs):
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """Call a hook of the net and of every callback that defines it.
 
         Parameters

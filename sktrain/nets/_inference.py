@@ -7,6 +7,7 @@ rows trained in float64.
 
 import copy
 from dataclasses import replace
+from typing import Any
 import weakref
 
 import numpy as np
@@ -56,7 +57,18 @@ class Inference:
     """Mixin: class scores and class probabilities of a fitted net, and what the validation rows say
     about these."""
 
-    def forward_iter(self, X, training=False, device="cpu"):
+    # set or defined by the net that mixes this in
+    module_: Any
+    device: Any
+    full_batch_: Any
+    classes_: Any
+    history_: Any
+    _place: Any
+    __sklearn_is_fitted__: Any
+    check_is_fitted: Any
+    read_rows: Any
+
+    def forward_iter(self, X: Any, training: bool = False, device: str = "cpu") -> Any:
         """Class scores, batch by batch.
 
         What the loss was trained on, before they become probabilities.
@@ -130,7 +142,7 @@ class Inference:
             return rows.base.view(len(rows), rows.lookback, -1).split(PREDICT_ROWS)
         return (values for values, _ in self.get_iterator(rows))
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities.
 
         The posterior at the net's class scores: the focal loss is inverted in closed form, then ``calibration`` applies

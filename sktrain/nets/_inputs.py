@@ -1,6 +1,7 @@
 """What a caller passes enters, checked rows, codes and weights leave, the last of them held back for validation."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
@@ -38,8 +39,11 @@ class TrainingJob:
 class InputReader:
     """Mixin: reads X and y in every form the nets accept."""
 
+    # set or defined by the net that mixes this in
+    check_is_fitted: Any
+
     @staticmethod
-    def is_rows(X):
+    def is_rows(X: Any) -> bool:
         """Whether X is a dataset of ours, whose labels are codes already.
 
         Parameters
@@ -54,7 +58,7 @@ class InputReader:
         """
         return isinstance(_unwrap(X, only_see=True), WindowRows)
 
-    def read_rows(self, X, *, reset):
+    def read_rows(self, X: Any, *, reset: bool) -> Any:
         """Check X and return it as :class:`WindowRows`.
 
         Parameters

@@ -1,6 +1,9 @@
 """Logits and labels enter, a loss leaves: focal loss with its exact gradient, and class weights. Knows nothing about time."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 import torch
 from torch import nn
 
@@ -10,7 +13,7 @@ from ..exceptions import SktrainError
 __all__ = ["FocalLoss", "class_balanced_weights"]
 
 
-def class_balanced_weights(counts, beta=0.999):
+def class_balanced_weights(counts: ArrayLike, beta: float = 0.999) -> np.ndarray:
     """Class-balanced weights (1 - beta) / (1 - beta^n) of Cui et al. 2019, "Class-balanced loss based on effective number of samples".
 
     Parameters
@@ -94,7 +97,11 @@ class FocalLoss(nn.Module):
     0.001054
     """
 
-    def __init__(self, alpha=0.25, gamma=2.0, *, beta=0.999, reduction="mean"):
+    class_weight: torch.Tensor | None
+
+    def __init__(
+        self, alpha: Any = 0.25, gamma: float = 2.0, *, beta: float = 0.999, reduction: str = "mean"
+    ) -> None:
         super().__init__()
         if not Number(0).is_satisfied_by(gamma):
             raise SktrainError(f"gamma must be a number >= 0, got {gamma!r}.")
@@ -115,7 +122,12 @@ class FocalLoss(nn.Module):
             raise SktrainError(f"alpha must be positive: a number, or one number per class, got {alpha!r}.")
         return values
 
-    def fit(self, target, n_classes=None, sample_weight=None):
+    def fit(
+        self,
+        target: ArrayLike,
+        n_classes: int | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Learn the class weights that ``alpha`` asks for from the training labels.
 
         Parameters
@@ -139,7 +151,7 @@ class FocalLoss(nn.Module):
             raise SktrainError(f"alpha={self.alpha!r} needs rows of every class; class code {int(np.argmin(counts))} has none.")
         return self.fit_counts(counts)
 
-    def fit_counts(self, counts):
+    def fit_counts(self, counts: ArrayLike) -> Self:
         """Learn the class weights from the rows (or summed weights) of each class; a class without any weighs 1 until it has some.
 
         Parameters

@@ -5,6 +5,7 @@ Every network standardizes its own input with buffers (missing values become the
 """
 
 import math
+from typing import Self
 
 import torch
 from torch import nn
@@ -47,7 +48,7 @@ class EnhancedDropout(nn.Module):
     0.2
     """
 
-    def __init__(self, p=0.3, schedule="linear", min_p=0.1):
+    def __init__(self, p: float = 0.3, schedule: str = "linear", min_p: float = 0.1) -> None:
         super().__init__()
         for name, value in (("p", p), ("min_p", min_p)):
             if not Number(0, 1, closed="left").is_satisfied_by(value):
@@ -56,7 +57,7 @@ class EnhancedDropout(nn.Module):
         self.p, self.schedule, self.min_p = float(p), schedule, float(min_p)
         self.current_p = self.p
 
-    def set_epoch(self, epoch, total_epochs=100):
+    def set_epoch(self, epoch: int, total_epochs: int = 100) -> Self:
         """Set the rate for an epoch.
 
         Parameters

@@ -7,6 +7,7 @@ redefined is no longer fitted.
 import copy
 import difflib
 from inspect import Parameter, signature
+from typing import Any, Self
 
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import validate_parameter_constraints
@@ -53,7 +54,7 @@ class NetParams:
     def _get_params_for(self, prefix):
         return params_for(prefix, self._components)
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict:
         """Parameters by name.
 
         Parameters
@@ -92,7 +93,7 @@ class NetParams:
         listed = [item if isinstance(item, (tuple, list)) else (getattr(item, "__name__", type(item).__name__), item) for item in own]
         return dict([*self.get_default_callbacks(), *listed])
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters by name.
 
         Changing the network of a fitted net (``module``, ``module__...``) makes it unfitted: weights never serve another network
@@ -187,7 +188,7 @@ class NetParams:
         check_components(self)
         self._check_names(list(self._components))
 
-    def get_params_for(self, prefix):
+    def get_params_for(self, prefix: str) -> dict:
         """Parameters of one component, as skorch asks for them.
 
         Parameters
@@ -211,7 +212,7 @@ class NetParams:
         takes = names_of(self._component("module"))
         return {**{name: size for name, size in sizes.items() if takes is None or name in takes}, **params}
 
-    def initialize_module(self):
+    def initialize_module(self) -> Self:
         """Make the network, or copy the instance given; its standardization starts as the identity.
 
         Returns
@@ -229,7 +230,7 @@ class NetParams:
             check_module(self)
         return self
 
-    def initialize_optimizer(self):
+    def initialize_optimizer(self) -> Self:
         """Make the optimizer: fused where torch has it, no decay on biases and norm weights.
 
         Returns
@@ -248,7 +249,7 @@ class NetParams:
             self.optimizer_ = self.optimizer(*args, **params)
             return self
         params.setdefault("lr", self.lr)
-        groups = [{"params": [p for _, p in learnable]}]
+        groups: list[dict[str, Any]] = [{"params": [p for _, p in learnable]}]
         if "weight_decay" in takes:
             matrices = [p for _, p in learnable if p.ndim > 1]
             rest = [p for _, p in learnable if p.ndim <= 1]
@@ -256,7 +257,7 @@ class NetParams:
         self.optimizer_ = self.optimizer([group for group in groups if group["params"]], **params)
         return self
 
-    def torch_compile(self, module, name):
+    def torch_compile(self, module: Any, name: str) -> Any:
         """Keep the network as it is, so that it can be saved; training compiles ``logits``.
 
         Parameters

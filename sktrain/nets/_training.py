@@ -3,7 +3,9 @@
 Validation rows are only ever looked at, never trained on; what stops training is decided by callbacks through ``request_stop``.
 """
 
+from collections.abc import Iterable
 import time
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -26,6 +28,12 @@ _FULL_BATCH = 128  # so few rows are trained in full batches of float64
 
 class TrainingLoop(Hooks, MixedPrecision):
     """Mixin: prepares a training, runs it, and predicts in batches."""
+
+    # set or defined by the net that mixes this in
+    get_params_for: Any
+    batch_size: Any
+    device: Any
+    max_epochs: Any
 
     def _begin(self, job, *, again, update=False):
         """Take over what the job learned, make or adjust the components, scale the rows."""
@@ -172,7 +180,9 @@ class TrainingLoop(Hooks, MixedPrecision):
                 if isinstance(value, torch.Tensor) and value.dtype == torch.float64:
                     state[name] = value.float()
 
-    def get_iterator(self, dataset, training=False, params=None):
+    def get_iterator(
+        self, dataset: Any, training: bool = False, params: dict | None = None
+    ) -> Iterable:
         """Batches of a dataset.
 
         Parameters
@@ -216,7 +226,16 @@ class TrainingLoop(Hooks, MixedPrecision):
             params.setdefault("generator", generator)
         return self.get_iterator(rows, training=True, params=params)
 
-    def fit_loop(self, X, y=None, epochs=None, *, valid=None, seed=0, **fit_params):
+    def fit_loop(
+        self,
+        X: Any,
+        y: Any = None,
+        epochs: int | None = None,
+        *,
+        valid: Any = None,
+        seed: int = 0,
+        **fit_params: Any,
+    ) -> Self:
         """Train epoch by epoch on scaled rows.
 
         Parameters
@@ -309,7 +328,7 @@ class TrainingLoop(Hooks, MixedPrecision):
         self._record("valid", losses, sizes)
         self.history_.record("valid_acc", float(torch.stack(right).sum()) / sum(sizes))
 
-    def validation_step(self, batch, **fit_params):
+    def validation_step(self, batch: tuple, **fit_params: Any) -> dict:
         """Loss and class scores of one batch, without gradients.
 
         Parameters

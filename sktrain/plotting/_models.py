@@ -33,7 +33,7 @@ class LearningCurveDisplay:
         self.curves, self.best_epochs = curves, best_epochs or {}
 
     @classmethod
-    def from_estimator(cls, estimator, name="net"):
+    def from_estimator(cls, estimator: Any, name: str = "net") -> Self:
         """Read the history of a fitted net, or of every net of an ensemble.
 
         Parameters
@@ -51,8 +51,8 @@ class LearningCurveDisplay:
         net = estimator[-1] if hasattr(estimator, "steps") else estimator
         nets = dict(getattr(net, "named_estimators_", {})) or {name: net}
         curves, best = {}, {}
-        for key, one in nets.items():
-            one = getattr(one, "estimator", one)  # inside a FrozenEstimator
+        for key, found in nets.items():
+            one: Any = getattr(found, "estimator", found)  # inside a FrozenEstimator
             one = one[-1] if hasattr(one, "steps") else one
             if not getattr(one, "history_", None):
                 continue

@@ -1,6 +1,7 @@
 """Bayesian search over a plain function: a space and an objective enter, the best parameters leave; no data, no folds."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 import optuna
@@ -77,7 +78,9 @@ class BayesianHyperparameterOptimizer:
         self.pruner = pruner
         self.random_state = random_state
 
-    def optimize(self, objective, direction="maximize"):
+    def optimize(
+        self, objective: Callable, direction: Literal["maximize", "minimize"] = "maximize"
+    ) -> dict:
         """Evaluate ``objective`` and return the best parameters.
 
         Parameters

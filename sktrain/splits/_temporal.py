@@ -4,6 +4,8 @@ from dataclasses import replace
 import math
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import StrOptions
 
 from .._spans import cut_blocks
@@ -93,7 +95,14 @@ class TemporalSplitter(SpanSplitter):
         """
         return 1
 
-    def three_way(self, X, y=None, *, label_end_times=None, times=None):
+    def three_way(
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        *,
+        label_end_times: ArrayLike | None = None,
+        times: Any = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Row numbers of the three blocks.
 
         Parameters
@@ -121,7 +130,8 @@ class TemporalSplitter(SpanSplitter):
         if not self.val_ratio or not self.test_ratio:
             raise InvalidSplitError(f"three_way needs val_ratio > 0 and test_ratio > 0, got {self.val_ratio!r} and {self.test_ratio!r}.")
         rows = self._read(X, y, {"label_end_times": label_end_times, "times": times})
-        (train, val), (_, test) = *self._cut(rows, "val"), *self._cut(rows, "test")
+        ((train, val),) = self._cut(rows, "val")
+        ((_, test),) = self._cut(rows, "test")
         return train, val, test
 
     def _read(self, X, y, given):
