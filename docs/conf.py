@@ -47,6 +47,7 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "min_reported_time": 1,
     "abort_on_example_error": True,
+    "remove_config_comments": True,
     "capture_repr": ("_repr_html_",),  # a plot's return value is no output
     "default_thumb_file": None,
 }

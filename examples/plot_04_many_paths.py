@@ -81,3 +81,5 @@ for number, pnl in enumerate(backtests):
 ax.plot(one.equity, color="black", label="walk-forward")
 ax.set(ylabel="wealth, from 1")
 ax.legend(fontsize="small", ncols=2)
+
+# sphinx_gallery_thumbnail_number = 2

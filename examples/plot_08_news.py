@@ -83,3 +83,5 @@ report = LeakageValidator().check_causality(NewsFeatures(encoder), bars.iloc[:20
 print(f"causality check: {report.status}")
 overlap = encoder.knowledge_overlap(bars)
 print(f"share of these bars that the encoder may have read about in training: {overlap:.0%}")
+
+# sphinx_gallery_thumbnail_number = 2

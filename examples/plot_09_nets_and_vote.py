@@ -84,3 +84,5 @@ table = {
     for name, proba in said.items()
 }
 print(pd.DataFrame(table).T.round(3).to_string())
+
+# sphinx_gallery_thumbnail_number = 2

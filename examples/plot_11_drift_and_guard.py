@@ -106,3 +106,5 @@ ax.plot(losses, label=["guard", "never updated"])
 ax.axvline(26, color="black", linewidth=0.8, linestyle="--", label="the relation turns")
 ax.set(xlabel="week", ylabel="log loss before training on it")
 ax.legend(fontsize="small")
+
+# sphinx_gallery_thumbnail_number = 3

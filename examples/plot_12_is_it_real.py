@@ -133,3 +133,5 @@ for signal in strengths:
     accuracy = np.mean(predictions.predict() == market.y[predictions.mask])
     shares.append(accuracy / market.probabilities[predictions.mask].max(axis=1).mean())
 print(", ".join(f"{share:.0%} at signal {signal:g}" for signal, share in zip(strengths, shares)))
+
+# sphinx_gallery_thumbnail_number = 2
