@@ -1,4 +1,4 @@
-"""Checks at the door: bars, times, counts, and the span of every label.
+"""Input validation: bars, times, counts, and the span of every label.
 
 What enters is what a user has in hand; what leaves is normalised (lower-case columns, int64 nanoseconds, spans) or an error
 that names the first bad row or the parameter. Nothing here changes its input.

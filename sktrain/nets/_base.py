@@ -283,7 +283,7 @@ class NetClassifier(
 
         Notes
         -----
-        A call that fails, at the door or after hours of training, leaves the net as it was before.
+        A call that fails, at once or after hours of training, leaves the net as it was before.
         """
         again = self.warm_start and self.initialized_
         with self._unchanged_by_errors():
@@ -393,7 +393,7 @@ class NetClassifier(
 
     @contextmanager
     def _unchanged_by_errors(self):
-        """What fails, at the door or after it began, leaves the net as it was."""
+        """What fails, at once or after it began, leaves the net as it was."""
         before = dict(vars(self))
         try:
             yield
