@@ -68,7 +68,11 @@ def public_estimators():
     return {name: cls for name, cls in named.items() if isinstance(cls, type) and issubclass(cls, BaseEstimator)}
 
 
-NEEDED = {"estimator": LogisticRegression(), "param_distributions": {"C": (0.1, 1.0)}}
+NEEDED = {
+    "estimator": LogisticRegression(),
+    "estimators": [("linear", LogisticRegression())],
+    "param_distributions": {"C": (0.1, 1.0)},
+}
 NUMBERS = [float("nan"), float("inf"), -float("inf"), True, "1", [1], None, 1j, Decimal(1), np.nan]
 
 

@@ -287,8 +287,8 @@ class Sums(nn.Module):
     "params, words",
     [
         ({"device": "cuda"}, "device='cuda', but torch sees no CUDA device here. Use device='cpu'."),
-        ({"device": "gpu"}, "device must be a device of torch such as 'cpu' or 'cuda', got 'gpu'"),
-        ({"device": None}, "device must be a device of torch.*got None"),
+        ({"device": "gpu"}, "device must be 'auto' or a device of torch such as 'cpu' or 'cuda', got 'gpu'"),
+        ({"device": None}, "device must be 'auto' or a device of torch.*got None"),
         ({"criterion": None}, "criterion must be a loss of torch.*got None"),
         ({"criterion": nn.MSELoss}, "criterion=MSELoss compares numbers with numbers"),
         ({"criterion": nn.BCEWithLogitsLoss()}, "criterion=BCEWithLogitsLoss compares numbers"),
