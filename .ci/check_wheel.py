@@ -148,7 +148,7 @@ def news():
         intermediate_size=32,
     )
     transformers.BertModel(config).save_pretrained(FOLDER)
-    vectors = sktrain.PretrainedNewsEncoder(str(FOLDER)).fit_transform(["profit", "loss"])
+    vectors = sktrain.PretrainedNewsEncoder(str(FOLDER), embed_dim=None).fit_transform(["profit", "loss"])
     assert np.isfinite(np.asarray(vectors)).all()
 
 
