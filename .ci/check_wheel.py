@@ -162,7 +162,7 @@ def dask():
     cv = sktrain.EnhancedWalkForwardCV(2, ensure_regime_coverage=False)
     cluster = LocalCluster(1, threads_per_worker=1, processes=False, dashboard_address=None)
     with cluster, Client(cluster), joblib.parallel_config("dask"):
-        scores = cross_val_score(LogisticRegression(), X, y, cv=cv, n_jobs=2)
+        scores = cross_val_score(LogisticRegression(), X.fillna(0), y, cv=cv, n_jobs=2)
     assert np.isfinite(scores).all()
 
 

@@ -27,7 +27,7 @@ _TELLING = (
 )
 _CLOCK = r"(?<![\d:])(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:[.,:](\d{1,9})\d*)?)?(?![\d:])"
 _HAS_CLOCK = r"(?<![\d:])\d{1,2}:\d{1,2}(?!\d)"
-_AT, _HALF = "\x00", "\x01"  # stand where the clock and its half of the day stood
+_AT, _HALF = "\x02", "\x01"  # where clock and half of the day stood; not NUL: pandas 2 ends text there
 _BEHIND = rf"(?:(?<={_AT})|(?<={_HALF}[ap]m))"
 _ZONE = re.compile(
     rf"{_BEHIND}\(?(?:GMT|UTC|UT|Z)\s?([+-]\d{{1,2}}(?::?\d{{2}})?)(?![\d./-])"

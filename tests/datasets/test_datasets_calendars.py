@@ -206,7 +206,7 @@ def test_a_volume_that_is_not_known_is_not_passed_over_in_silence(tmp_path):
 
 
 def test_dates_of_a_calendar_that_is_not_known_are_refused(tmp_path):
-    with pytest.raises(InvalidBarsError, match="reach from 1402.*another calendar"):
+    with pytest.raises(InvalidBarsError, match="1402.*(another calendar|no time)"):
         check(tmp_path, table([f"1402/{10 + i // 29:02d}/{i % 29 + 1:02d}" for i in range(60)]), DAYS)
 
 
