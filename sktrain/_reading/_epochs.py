@@ -1,5 +1,6 @@
 """Times written as numbers: days without marks, epoch numbers, Excel's serial days."""
 
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ from ._cells import SERIALS
 from ._days import day_order
 from ._protocol import UnreadableError, option
 
-__all__ = ["from_digits", "from_numbers", "nanoseconds", "strptime"]
+__all__ = ["from_digits", "from_numbers", "nanoseconds", "readings", "strptime"]
 
 _SLICE = 1 << 17  # rows converted at once: a whole column of Python strings outweighs the frame
 _UNITS = (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9))
@@ -65,6 +66,32 @@ def nanoseconds(index: pd.DatetimeIndex) -> pd.DatetimeIndex:
         ) from error
 
 
+def readings(
+    text: pd.Series, forms: Sequence[str], *, coerce: bool = False
+) -> tuple[dict[str, pd.DatetimeIndex], list[int]]:
+    """The times of a text in each format that it is in, and the first wrong row of every other.
+
+    Raises
+    ------
+    UnreadableError
+        When every time lies beyond what nanoseconds hold in the only formats that fit.
+    """
+    fits, wrong, beyond = {}, [], None
+    for form in forms:
+        try:
+            found = strptime(text, form, coerce=coerce)
+        except UnreadableError as error:  # 20010103 is no 20 January of the year 103
+            beyond = error
+            continue
+        if isinstance(found, int):
+            wrong.append(found)
+        else:
+            fits[form] = found
+    if beyond is not None and not fits:
+        raise beyond
+    return fits, wrong
+
+
 def from_digits(
     text: pd.Series, groups: np.ndarray | None, dayfirst: bool | None
 ) -> tuple[pd.DatetimeIndex, list[str]]:
@@ -94,9 +121,8 @@ def _ordered_digits(
     """Days of six or eight digits in the order that the rows speak for; None where they fit none."""
     if dayfirst is not None:
         forms = tuple(form for form in forms if form.startswith("%d") == dayfirst)
-    fits = {form: strptime(text, form) for form in forms}
-    known = {form: found for form, found in fits.items() if not isinstance(found, int)}
-    known = {form: found for form, found in known.items() if found.min().year >= 1900}
+    fits, _ = readings(text, forms)
+    known = {form: found for form, found in fits.items() if found.min().year >= 1900}
     if not known:
         return None
     form, _ = day_order(known, text, groups, dayfirst)

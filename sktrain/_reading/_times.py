@@ -15,7 +15,7 @@ import pandas as pd
 
 from ._cells import MISSING
 from ._days import day_order, formats_of
-from ._epochs import from_digits, from_numbers, nanoseconds, strptime
+from ._epochs import from_digits, from_numbers, nanoseconds, readings, strptime
 from ._protocol import UnreadableError, clipped, option
 from ._stamps import taken_apart
 from ._zones import localised, shifts
@@ -382,14 +382,10 @@ def _in_one_format(
     readable = distinct.str.contains(r"\d", regex=True)
     if not readable.any():
         raise _BadTimeError(0)
-    worst: list[int] = []
-    fits: dict[str, pd.DatetimeIndex] = {}
-    for form in formats_of(distinct[readable].iloc[0], asked.dayfirst):
-        found = strptime(distinct, form, coerce=asked.coerce)
-        if isinstance(found, int):
-            worst.append(int(np.argmax(codes == found)))
-        else:
-            fits[form] = found if clock is None else found.take(codes)
+    forms = formats_of(distinct[readable].iloc[0], asked.dayfirst)
+    fits, wrong_days = readings(distinct, forms, coerce=asked.coerce)
+    if clock is not None:
+        fits = {form: found.take(codes) for form, found in fits.items()}
     if clock is not None and not asked.coerce:
         wrong = (clock < 0) | (day == "").to_numpy()
         if wrong.any():
@@ -398,7 +394,7 @@ def _in_one_format(
         most = max(index.notna().sum() for index in fits.values())
         fits = {form: index for form, index in fits.items() if index.notna().sum() == most}
     if not fits:
-        raise _BadTimeError(max(worst, default=0))
+        raise _BadTimeError(max((int(np.argmax(codes == row)) for row in wrong_days), default=0))
     if clock is not None:
         spans = pd.to_timedelta(np.where(clock < 0, np.iinfo(np.int64).min, clock), unit="ns")
         fits = {form: index + spans for form, index in fits.items()}

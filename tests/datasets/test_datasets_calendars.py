@@ -210,6 +210,15 @@ def test_dates_of_a_calendar_that_is_not_known_are_refused(tmp_path):
         check(tmp_path, table([f"1402/{10 + i // 29:02d}/{i % 29 + 1:02d}" for i in range(60)]), DAYS)
 
 
+@pytest.mark.parametrize("year", [1999, 2001, 2005, 2012, 2013, 2024])
+@pytest.mark.parametrize("form", ["%Y%m%d", "%d%m%Y"])
+def test_eight_digits_beside_a_time_in_any_year(tmp_path, year, form):
+    """20010103 is no 20 January of the year 103, which nanoseconds do not hold."""
+    times = pd.date_range(f"{year}-01-13", periods=60, freq="8h")
+    text = table(times.strftime(form), more={"Time": times.strftime("%H:%M")})
+    check(tmp_path, text, times)
+
+
 def test_a_day_and_the_number_of_an_hour(tmp_path):
     times = pd.date_range("2024-01-02", periods=60, freq="h")
     text = table(times.strftime("%Y-%m-%d"), more={"Hour": times.hour})
