@@ -208,6 +208,28 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
             warnings.warn(f"The groups parameter is ignored by {ignored}", UserWarning, stacklevel=2)
         return iter(self._plan(X, y, groups, {"label_end_times": label_end_times, "times": times}))
 
+    def get_n_splits(
+        self,
+        X: Any = None,
+        y: Any = None,
+        groups: Any = None,
+        label_end_times: Any = None,
+        times: Any = None,
+    ) -> int:
+        """Number of folds, which the parameters alone decide.
+
+        Parameters
+        ----------
+        X, y, groups, label_end_times, times : object, optional
+            Ignored; present for scikit-learn's interface.
+
+        Returns
+        -------
+        int
+            Folds.
+        """
+        return self._n_folds()
+
     def _groups_ignored(self):
         """Who ignores ``groups``, in words; empty where they are used."""
         return type(self).__name__

@@ -67,26 +67,7 @@ class CombinatorialPurgedCV(SpanSplitter):
         self.embargo_bars = embargo_bars
         self.embargo = embargo
 
-    def get_n_splits(
-        self,
-        X: Any = None,
-        y: Any = None,
-        groups: Any = None,
-        label_end_times: Any = None,
-        times: Any = None,
-    ) -> int:
-        """Number of folds, C(n_blocks, n_test_blocks).
-
-        Parameters
-        ----------
-        X, y, groups, label_end_times, times : object, optional
-            Ignored; present for scikit-learn's interface.
-
-        Returns
-        -------
-        int
-            Folds.
-        """
+    def _n_folds(self):
         self._check()
         return comb(self.n_blocks, self.n_test_blocks)
 

@@ -73,26 +73,7 @@ class TemporalSplitter(SpanSplitter):
         self.evaluate = evaluate
         self.embargo = embargo
 
-    def get_n_splits(
-        self,
-        X: Any = None,
-        y: Any = None,
-        groups: Any = None,
-        label_end_times: Any = None,
-        times: Any = None,
-    ) -> int:
-        """Number of folds: one.
-
-        Parameters
-        ----------
-        X, y, groups, label_end_times, times : object, optional
-            Ignored; present for scikit-learn's interface.
-
-        Returns
-        -------
-        int
-            Always 1.
-        """
+    def _n_folds(self):
         return 1
 
     def three_way(

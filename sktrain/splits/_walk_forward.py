@@ -95,26 +95,7 @@ class EnhancedWalkForwardCV(SpanSplitter):
         self.regime_detector = regime_detector
         self.embargo = embargo
 
-    def get_n_splits(
-        self,
-        X: Any = None,
-        y: Any = None,
-        groups: Any = None,
-        label_end_times: Any = None,
-        times: Any = None,
-    ) -> int:
-        """Number of folds.
-
-        Parameters
-        ----------
-        X, y, groups, label_end_times, times : object, optional
-            Ignored; present for scikit-learn's interface.
-
-        Returns
-        -------
-        int
-            ``n_splits``.
-        """
+    def _n_folds(self):
         self._validate_params()
         return self.n_splits
 
