@@ -11,6 +11,7 @@ import warnings
 
 import numpy as np
 
+from .._devices import check_device, find_device
 from .._io import progress_console
 from .._optional import require
 from ..exceptions import DataQualityWarning, SktrainWarning
@@ -120,14 +121,20 @@ def tuned_fingerprint(folder, tuned):
 
 
 def resolve_device(device):
-    """``"auto"``, or the name of a device, as one that is there."""
+    """Where the texts are encoded, as a name of torch; CUDA is the CPU where there is none, with a
+    warning."""
     torch = require("torch", extra="news", caller="PretrainedNewsEncoder")
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        warnings.warn(f"device={device!r}: there is no CUDA here; the texts are encoded on the CPU, with the same result.", SktrainWarning, stacklevel=4)
+    found = find_device(device)
+    if found.type == "cuda" and not torch.cuda.is_available():
+        warnings.warn(
+            f"device={device!r}: there is no CUDA here; the texts are encoded on the CPU, with the "
+            "same result.",
+            SktrainWarning,
+            stacklevel=4,
+        )
         return "cpu"
-    return device
+    check_device(device)
+    return str(found)
 
 
 def resolve_precision(precision, device):

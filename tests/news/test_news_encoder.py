@@ -226,6 +226,13 @@ def test_a_device_that_is_not_here_is_said(bert):
         assert np.array_equal(encoder(bert).encode_articles(TEXTS, batch_size=16, device="cuda"), expected)
 
 
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "mps:0"])
+def test_what_is_no_device_is_refused_in_one_sentence(bert, device):
+    with pytest.raises(SktrainError, match="device") as error:
+        encoder(bert, device=device).fit(TEXTS)
+    assert device in str(error.value)
+
+
 def test_bfloat16_is_close(bert):
     exact = encoder(bert).fit_transform(TEXTS)
     rough = encoder(bert, precision="bfloat16").fit_transform(TEXTS)
