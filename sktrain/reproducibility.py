@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
-_streams = []  # of seeds for random_state=None, while a DeterministicTrainingConfig is in force
+_streams: list[Any] = []  # of seeds for random_state=None, while a DeterministicTrainingConfig is in force
 _training = threading.RLock()
 
 

@@ -143,7 +143,7 @@ class ModelPruner(BaseEstimator):
         if self.structured:
             from ._structured import narrow
 
-            self.layers_ = []
+            self.layers_: list[LayerSparsity] = []
             return narrow(model, target)
         networks = networks_in(model, X, sample_weight)
         weights = [bake(network) for network, _ in networks]

@@ -454,4 +454,4 @@ def _named(init):
     return __init__
 
 
-EnhancedTrainingConfig.__init__ = _named(EnhancedTrainingConfig.__init__)
+EnhancedTrainingConfig.__init__ = _named(EnhancedTrainingConfig.__init__)  # type: ignore[method-assign]
