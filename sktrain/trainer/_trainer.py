@@ -62,9 +62,16 @@ class EnhancedTrainer:
     >>> from sktrain import EnhancedTrainer, EnhancedTrainingConfig
     >>> from sktrain.datasets import load_sp500
     >>> config = EnhancedTrainingConfig(
-    ...     models=["mlp"], label_scaling="sigma", base_label_threshold=0.5, use_walk_forward=False, leakage_audit=False, lookback=5
+    ...     models=["mlp"],
+    ...     label_scaling="sigma",
+    ...     base_label_threshold=0.5,
+    ...     use_walk_forward=False,
+    ...     leakage_audit=False,
+    ...     lookback=5,
     ... )
-    >>> trainer = EnhancedTrainer(config, model_dir=getfixture("tmp_path"), data=load_sp500().iloc[:900])
+    >>> trainer = EnhancedTrainer(
+    ...     config, model_dir=getfixture("tmp_path"), data=load_sp500().iloc[:900]
+    ... )
     >>> result = trainer.train(epochs=2)
     >>> result["status"], sorted(result["class_balance"])
     ('success', ['buy', 'hold', 'sell'])
