@@ -81,7 +81,9 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     >>> import numpy as np
     >>> from sktrain import CompressedClassifier, GRUClassifier
     >>> X = np.random.default_rng(0).normal(size=(200, 5, 2))
-    >>> model = CompressedClassifier(GRUClassifier(max_epochs=5, random_state=0), sparsity=0.3).fit(X, X[:, -1, 0] > 0)
+    >>> model = CompressedClassifier(GRUClassifier(max_epochs=5, random_state=0), sparsity=0.3).fit(
+    ...     X, X[:, -1, 0] > 0
+    ... )
     >>> model.report_["after"]["size_bytes"] < model.report_["before"]["size_bytes"]
     True
     """

@@ -129,8 +129,8 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
         """
         if not self.__sklearn_is_fitted__():  # asked first: the check takes as long as a small network's answer
             check_is_fitted(self)
-        scores = [self._session.run(None, {"X": batch})[0] for batch in batches(self, X, _BATCH)]
-        scores = np.concatenate(scores).astype(np.float64)
+        parts = [self._session.run(None, {"X": batch})[0] for batch in batches(self, X, _BATCH)]
+        scores = np.concatenate(parts).astype(np.float64)
         return getattr(self, "posterior_", _SOFTMAX).probabilities(scores)
 
     def predict(self, X: Any) -> np.ndarray:
