@@ -88,7 +88,8 @@ def test_recurrent_layers_are_their_equations_in_whole_numbers(name, smooth_nets
     expected = net.posterior_.probabilities(scores)
     got = whole[name].predict_proba(X)
     # float32 against float64: now and then a number is rounded to its other neighbour
-    assert np.abs(got - expected).mean() < 1e-5 and np.abs(got - expected).max() < 5e-4
+    assert np.abs(got - expected).mean() < 1e-5
+    assert np.abs(got - expected).max() < 5e-4
     floats = ModelQuantizer().quantize_model(net).predict_proba(X)
     assert np.abs(got - floats).mean() > 3 * np.abs(got - expected).mean()
 
@@ -108,7 +109,8 @@ def test_dense_layers_are_whole_numbers_too(smooth_nets, whole, smooth_windows):
     scores = Z @ eight_bits(head.weight.detach().numpy()).T + head.bias.detach().numpy()
     expected = net.posterior_.probabilities(scores)
     got = whole["MLPNetClassifier"].predict_proba(X)
-    assert np.abs(got - expected).mean() < 1e-5 and np.abs(got - expected).max() < 5e-4
+    assert np.abs(got - expected).mean() < 1e-5
+    assert np.abs(got - expected).max() < 5e-4
 
 
 def test_little_changes(kind, smooth_nets, whole, smooth_windows):
@@ -204,7 +206,8 @@ def test_the_wrapper_and_the_report_take_it_on(smooth_windows, tmp_path):
     assert held.bits_ in (8, None)
     assert hasattr(held.model_, "activations_") is (held.bits_ == 8)
     small, report = compress_model(model_of(net, X, y), activations="int8", X=X, y=y, sparsity=0)
-    assert small.activations_ == report["activations"] == "int8" and report["agreement"] > 0.99
+    assert small.activations_ == report["activations"] == "int8"
+    assert report["agreement"] > 0.99
 
 
 def model_of(net, X, y):
