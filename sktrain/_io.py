@@ -12,15 +12,12 @@ import os
 from pathlib import Path
 import re
 import stat
-import sys
 import time
-from typing import IO, Any, BinaryIO, cast
+from typing import BinaryIO
 
 __all__ = [
-    "ProgressStream",
     "atomic_write",
     "check_regular",
-    "progress_console",
     "read_file",
     "sha256",
 ]
@@ -132,66 +129,6 @@ def read_file(path: str | os.PathLike, *, limit: int = 2**31) -> bytes:
             size = f"it has {found.st_size:,} bytes, more than {limit:,}"
             raise OSError(errno.EFBIG, size, os.fspath(path))
         return file.read(found.st_size)  # a file that grows meanwhile is read as it was
-
-
-class ProgressStream:
-    """Standard output or error as a stream for progress: when its reader goes or its disk is full,
-    what is written is dropped and the work goes on.
-
-    Parameters
-    ----------
-    name : {"stdout", "stderr"}
-        Looked up in :mod:`sys` at every write, so that redirections hold.
-
-    Examples
-    --------
-    >>> ProgressStream("stdout").write("epoch 1")
-    epoch 1
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __getattr__(self, attribute: str) -> Any:
-        return getattr(getattr(sys, self.name), attribute)
-
-    def write(self, text: str) -> None:
-        """Write ``text``, or drop it."""
-        self._try("write", text)
-
-    def flush(self) -> None:
-        """Flush what was written, or drop it."""
-        self._try("flush")
-
-    def isatty(self) -> bool:
-        """Whether a terminal shows the stream."""
-        return bool(self._try("isatty"))
-
-    def _try(self, method, *arguments):
-        try:
-            return getattr(getattr(sys, self.name), method)(*arguments)
-        except (OSError, ValueError, AttributeError):  # gone, closed, None
-            return None
-
-
-def progress_console(name: str = "stdout", **options: Any) -> Any:
-    """A ``rich.console.Console`` for progress over a :class:`ProgressStream`.
-
-    rich itself ends the process when a reader has gone.
-
-    Parameters
-    ----------
-    name : {"stdout", "stderr"}, default="stdout"
-    **options
-        Of the console.
-
-    Examples
-    --------
-    >>> progress_console(quiet=True).print("epoch 1")
-    """
-    from rich.console import Console
-
-    return Console(file=cast(IO[str], ProgressStream(name)), **options)
 
 
 def _refuse_others(found, path):

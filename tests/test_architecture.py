@@ -20,6 +20,7 @@ GROUND = {
     "_last_block",
     "_optional",
     "_posterior",
+    "_progress",
     "_reading",
     "_results",
     "_rolling",

@@ -1,9 +1,6 @@
 """Writes are whole or nothing: a failing writer, a killed process, a full disk."""
 
-import ast
-import contextlib
 import os
-from pathlib import Path
 import signal
 import subprocess
 import sys
@@ -11,12 +8,9 @@ import time
 
 import pytest
 
-import sktrain
 from sktrain._io import (
-    ProgressStream,
     atomic_write,
     check_regular,
-    progress_console,
     read_file,
     sha256,
 )
@@ -120,35 +114,3 @@ def test_a_file_larger_than_the_limit_is_not_read(tmp_path):
     assert read_file(path, limit=5) == b"12345"
     with pytest.raises(OSError, match="5 bytes, more than 4"):
         read_file(path, limit=4)
-
-
-def test_every_console_of_the_library_outlives_its_reader():
-    """rich ends the process when a pipe breaks, unless the console writes to a ProgressStream."""
-    package, seen = Path(sktrain.__file__).parent, 0
-    for path in package.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if not isinstance(node, ast.Call):
-                continue
-            name = getattr(node.func, "attr", getattr(node.func, "id", None))
-            given = {one.arg for one in node.keywords}
-            if name in ("Console", "Live", "Progress"):
-                seen += 1
-                assert given & {"console", "file"}, f"{path}:{node.lineno}"
-    assert seen >= 6
-
-
-@pytest.mark.parametrize("state", ["reader gone", "closed", "none"])
-def test_progress_that_nobody_can_read_stops_no_work(monkeypatch, state):
-    read, write = os.pipe()
-    os.close(read)
-    stream = os.fdopen(write, "w", buffering=1)
-    if state == "closed":
-        stream.close()
-    monkeypatch.setattr(sys, "stderr", None if state == "none" else stream)
-    console = progress_console("stderr")
-    for _ in range(3):
-        console.print("epoch " * 100)
-    assert ProgressStream("stderr").isatty() in (False, None)
-    monkeypatch.undo()
-    with contextlib.suppress(OSError):  # what the buffer holds
-        stream.close()

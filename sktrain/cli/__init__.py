@@ -72,7 +72,7 @@ def _run(argv, begin=lambda: None, end=lambda: None):
 
 
 def _say(args, text):
-    from .._io import ProgressStream
+    from .._progress import ProgressStream
     from ._text import shown
 
     print(f"sktrain {args.command}: {shown(text)}", file=ProgressStream("stderr"))

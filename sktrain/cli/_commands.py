@@ -8,7 +8,7 @@ import sys
 import pandas as pd
 
 from .._class_names import class_name
-from .._io import ProgressStream
+from .._progress import ProgressStream
 from ..exceptions import SktrainError
 from ..trainer import EnhancedTrainer, EnhancedTrainingConfig
 from ..trainer._config import DEFAULTS

@@ -7,7 +7,7 @@ import warnings
 
 import pandas as pd
 
-from .._io import ProgressStream
+from .._progress import ProgressStream
 from .._reading import MissingRolesError, spoken
 from ..exceptions import DataQualityWarning, SktrainError
 from ._text import shown

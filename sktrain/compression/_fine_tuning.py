@@ -10,6 +10,7 @@ import copy
 import numpy as np
 import torch
 
+from .._progress import follow
 from ..exceptions import TrainingDivergedError
 from ..reproducibility import draw_seed, rng_scope
 from ._calibration import windows_of
@@ -75,14 +76,13 @@ class _Imitation:
 
     def run(self, target, epochs, scope, sensitivity):
         """Train; sparsity rises until half of the epochs are over."""
-        from rich.progress import track
-
         self._still()
         optimizer = torch.optim.Adam(self.student.parameters(), lr=self.rate)
         n_steps = epochs * -(-len(self.rows) // _ROWS)
         slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
         initial, rising = self._sparsity(), (epochs + 1) // 2
-        for epoch in track(range(epochs), f"Fine-tuning {type(self.net).__name__}", disable=not self.net.verbose):
+        title, shown = f"Fine-tuning {type(self.net).__name__}", bool(self.net.verbose)
+        for epoch in follow(range(epochs), title, epochs, shown=shown):
             if target > initial and epoch < rising:
                 seen = rows_seen(self.student, windows_of(self.net, self.X, self.weight))
                 self.masks = prune_weights(self.weights, cubic_sparsity((epoch + 1) / rising, target, initial), scope, sensitivity, *seen)

@@ -20,7 +20,7 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 
-from .._io import progress_console
+from .._progress import progress_bar
 from .._validation import Number, check_bars, check_count, horizon_in_bars
 from ..exceptions import DataQualityWarning, SktrainError
 from ._journal import Journal, fingerprint
@@ -403,14 +403,6 @@ def _progress(total, verbose):
     if not check_count("verbose", verbose, minimum=0):
         yield lambda steps: None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    shown = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*shown, console=progress_console()) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("null copies", total=total)
         yield lambda steps: bar.advance(task, steps)

@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from .._history import get_history
-from .._io import progress_console
+from .._progress import ProgressStream, follow
 from .._validation import labelled_mask
 from ._behaviour import audit_predictions, audit_steps
 from ._budget import BUDGETS
@@ -24,22 +24,6 @@ from ._target_leaks import future_of_bars, target_leaks
 from ._tuning import check_tuning
 
 __all__ = ["Audit"]
-
-
-def _progress(steps, verbose):
-    """The steps, with a bar on standard error where that is a terminal."""
-    from rich.progress import Progress
-
-    console = progress_console("stderr")
-    if not verbose or not console.is_terminal:
-        yield from steps.values()
-        return
-    with Progress(console=console, transient=True) as bar:
-        row = bar.add_task("audit", total=len(steps))
-        for name, step in steps.items():
-            bar.update(row, description=f"audit: {name}")
-            yield step
-            bar.advance(row)
 
 
 class Audit:
@@ -66,7 +50,11 @@ class Audit:
             "rotated labels": self.rotated,
             "tuning": self.tuning,
         }
-        return merge(*[step() for step in _progress(steps, self.validator.verbose)])
+        watched = bool(self.validator.verbose) and ProgressStream("stderr").isatty()
+        parts = follow(
+            steps.items(), lambda part: f"audit: {part[0]}", len(steps), shown=watched, stream="stderr"
+        )
+        return merge(*[step() for _, step in parts])
 
     def folds(self):
         return guarded(

@@ -10,7 +10,7 @@ from typing import Any
 from skorch.callbacks import Callback
 import torch
 
-from .._io import progress_console
+from .._progress import progress_bar
 from .._validation import Count, Number
 from ..exceptions import SktrainError
 from ._modules import EnhancedDropout, schedule_fraction
@@ -351,16 +351,9 @@ class ProgressBar(Callback):
     passing_ = ("bar_", "task_")
 
     def on_train_begin(self, net, **kwargs):
-        from rich import progress
+        from rich.progress import TextColumn
 
-        columns = (
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(),
-            progress.MofNCompleteColumn(),
-            progress.TimeRemainingColumn(),
-            progress.TextColumn("{task.fields[losses]}"),
-        )
-        self.bar_ = progress.Progress(*columns, console=progress_console())
+        self.bar_ = progress_bar(TextColumn("{task.fields[losses]}"))
         self.task_ = self.bar_.add_task(type(net).__name__, total=net.max_epochs, losses="")
         self.bar_.start()
 

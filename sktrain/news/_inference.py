@@ -16,8 +16,8 @@ import warnings
 import numpy as np
 
 from .._devices import check_device, find_device
-from .._io import progress_console
 from .._optional import require
+from .._progress import follow
 from ..exceptions import DataQualityWarning, SktrainWarning
 from ._cache import DiskCache, MemoryCache, digest
 from ._models import ModelFolder, load_model
@@ -107,7 +107,9 @@ class Recipe:
         def tokenise(part):
             return Tokens.of(tokenizer, part, self.max_length)
 
-        full, parts = 0, _with_progress(_parts(todo), len(todo), self.verbose)
+        full, parts = 0, follow(
+            _parts(todo), "Encoding texts", len(todo), shown=bool(self.verbose), size=len
+        )
         for part, tokens in _one_ahead(tokenise, parts):
             vectors = self._encode(tokens, model)
             part_keys = [keys[text] for text in part]
@@ -284,19 +286,6 @@ def _one_ahead(work, parts):
             before = coming
         if before is not None:
             yield before[0], before[1].result()
-
-
-def _with_progress(parts, total, verbose):
-    if not verbose:
-        yield from parts
-        return
-    from rich.progress import Progress
-
-    with Progress(console=progress_console(), transient=True) as progress:
-        task = progress.add_task("Encoding texts", total=total)
-        for part in parts:
-            yield part
-            progress.advance(task, len(part))
 
 
 def pool(hidden, mask, pooling):

@@ -2,9 +2,9 @@
 
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import TextColumn
 
-from .._io import progress_console
+from .._progress import progress_bar, progress_console
 
 __all__ = ["FitTasks", "SearchProgress"]
 
@@ -22,9 +22,8 @@ class SearchProgress:
 
     def __init__(self, total, *, bar, verbose):
         self.best, self.total, self.verbose = None, total, verbose
-        self.console = progress_console()
-        columns = (TextColumn("search"), BarColumn(), MofNCompleteColumn(), TextColumn("best {task.fields[best]}"), TimeElapsedColumn())
-        self._bar = Progress(*columns, console=self.console) if bar else None
+        self._bar = progress_bar(TextColumn("best {task.fields[best]}")) if bar else None
+        self.console = self._bar.console if bar else progress_console()
 
     def __enter__(self):
         if self._bar:

@@ -14,7 +14,7 @@ from rich.progress import (
 )
 from skorch.callbacks import Callback
 
-from .._io import ProgressStream, progress_console
+from .._progress import ProgressStream, progress_console
 
 __all__ = ["EpochWatch", "Reporter", "default_verbosity"]
 
