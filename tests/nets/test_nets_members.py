@@ -318,6 +318,9 @@ def test_a_quantized_vote_is_the_mean_of_its_members(fitted):
     each = [ModelQuantizer().quantize_model(one).predict_proba(X) for one in fitted.members_]
     found = ModelQuantizer().quantize_model(fitted).predict_proba(X)
     np.testing.assert_allclose(found, np.mean(each, axis=0), atol=1e-5)
+    whole = ModelQuantizer(activations="int8").quantize_model(fitted, X)
+    np.testing.assert_allclose(whole.predict_proba(X), found, atol=0.05)
+    assert whole.activations_ == "int8"
 
 
 def test_members_inside_everything_that_may_hold_them():
