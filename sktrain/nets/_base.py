@@ -422,16 +422,6 @@ class NetClassifier(
             vars(self).update(before)
             raise
 
-    def request_stop(self, reason: str) -> None:
-        """Ask for training to end after the current batch or epoch.
-
-        Parameters
-        ----------
-        reason : str
-            Becomes ``stop_reason_``.
-        """
-        self.stop_reason_ = reason
-
     def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each row.
 
