@@ -14,14 +14,13 @@ import numpy as np
 import torch
 
 from .._posterior import Posterior
-from ._batches import BatchLoader
-from ._device import exact_on
+from ._batches import PREDICT_ROWS, BatchLoader, on_device, rows_at_once
+from ._device import exact_on, resolve_device
 from ._losses import FocalLoss
 from ._modules import GRUModule, LSTMModule, MLPModule, TCNModule, TransformerModule
 
-__all__ = ["PREDICT_ROWS", "Inference", "double_of"]
+__all__ = ["Inference", "double_of"]
 
-PREDICT_ROWS = 1024
 _FAR = 16.0
 """Standard deviations. A score of float32 is off by its inputs times 6e-8 a product, so up to here
 probabilities agree with those of float64 to 1e-6; rows with a value beyond it are answered in
@@ -30,6 +29,7 @@ float64."""
 _FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 _OURS = (GRUModule, LSTMModule, MLPModule, TCNModule, TransformerModule)
 _doubles = weakref.WeakKeyDictionary()  # of networks; outside of the nets, which stay as they are
+_statistics: Any = weakref.WeakKeyDictionary()  # of standardizing layers on a card, read
 
 
 def double_of(network):
@@ -88,16 +88,16 @@ class Inference:
             Class scores.
         """
         near = None if training else self._near_rows(X)
+        place = self._place()
         if near is not None:
             if self.module_.training:
                 self.module_.eval()
-            with _no_gradients(self.module_):
-                scores = self.module_.logits(near)
+            with exact_on(place), _no_gradients(self.module_):
+                scores = self.module_.logits(near.to(place))
             yield scores.clone().to(device)
             return
-        batches, scaled = self._batches_of(X)
-        place = self._place()
         exact = self.full_batch_ and not training and place.type != "mps"  # which has no float64
+        batches, scaled, close = self._batches_of(X, place, exact or training)
         module = double_of(self.module_) if exact else self.module_
         if module.training != training:
             module.train(training)
@@ -105,17 +105,36 @@ class Inference:
         for values in batches:
             values = values.to(place)
             with exact_on(place), torch.enable_grad() if training else _no_gradients(module):
-                if exact or training:
+                if exact or training or close:
                     scores = whole(values.double() if exact else values)
                 else:
                     scores = _scores(module, values, scaled)
             yield (scores if training else scores.clone()).to(device)
 
-    def _batches_of(self, X):
-        """Windows in batches, and whether they are standardized already."""
+    def _batches_of(self, X, place, as_they_are):
+        """Windows in batches; whether they are standardized already, and whether it is known that
+        none holds a value too far out for float32.
+
+        Where windows overlap, and on a card, every step is standardized and looked at once."""
         rows = self.read_rows(X, reset=False)
         rows = rows if rows.y is None else rows.with_targets(None)
-        return self._windows(rows), rows.missing is not None
+        if self.iterator_valid is not BatchLoader or self._get_params_for("iterator_valid"):
+            return (X for X, _ in self.get_iterator(rows)), rows.missing is not None, False
+        (rows,) = on_device(place, rows)
+        shared = len(rows.base) < len(rows) * rows.lookback or rows.dense and place.type == "cuda"
+        if rows.missing is None and not as_they_are and shared:
+            once = self._standardized(rows)
+            if once.base.abs().max() <= _FAR:
+                return _windows(once), True, True
+        return _windows(rows), rows.missing is not None, False
+
+    def _standardized(self, rows):
+        """Rows of standardized steps, where they lie."""
+        layer = self.module_.standardize
+        once = rows.scaled(layer.mean.to(rows.device), layer.scale.to(rows.device))
+        if rows.dense:
+            once.base, once.dense = once.base[:-1], True
+        return once
 
     def _near_rows(self, X):
         """One batch of an array that needs no more than a look at its sizes and its largest value,
@@ -128,19 +147,13 @@ class Inference:
             return None
         if not 0 < len(X) <= PREDICT_ROWS or self.iterator_valid is not BatchLoader:
             return None
-        layer = self.module_.standardize
-        if not layer.mean.is_cpu or self.device != "cpu" or self._get_params_for("iterator_valid"):
+        if self._get_params_for("iterator_valid"):
             return None
+        mean, scale = _read(self.module_.standardize)
         with np.errstate(all="ignore"):
-            Z = (X.astype(np.float32) - layer.mean.numpy()) * layer.scale.numpy()
+            Z = (X.astype(np.float32) - mean) * scale
             largest = np.maximum.reduce(np.abs(Z), axis=None)
         return torch.from_numpy(Z) if largest <= _FAR else None  # of a missing value it is NaN
-
-    def _windows(self, rows):
-        """Batches of windows; those of a plain array are views of it."""
-        if self.iterator_valid is BatchLoader and rows.dense and not self._get_params_for("iterator_valid"):
-            return rows.base.view(len(rows), rows.lookback, -1).split(PREDICT_ROWS)
-        return (values for values, _ in self.get_iterator(rows))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities.
@@ -164,13 +177,19 @@ class Inference:
         """
         if not self.__sklearn_is_fitted__():
             self.check_is_fitted()
-        return self._posterior().probabilities(self._all_scores(X))
+        found = self._posterior().probabilities(self._all_scores(X))
+        return found.cpu().numpy() if isinstance(found, torch.Tensor) else found
 
     def _posterior(self):
         return vars(self).get("posterior_", _SOFTMAX)
 
     def _all_scores(self, X):
-        scores = [scores.numpy() for scores in self.forward_iter(X)]
+        """Class scores in float64: a tensor where the net is on a card, else an array."""
+        card = resolve_device(self.device).type == "cuda"
+        scores = list(self.forward_iter(X, device=self.device if card else "cpu"))
+        if card:
+            return torch.cat(scores).double()
+        scores = [one.numpy() for one in scores]
         scores = scores[0] if len(scores) == 1 else np.concatenate(scores)
         return scores.astype(np.float64, copy=False)
 
@@ -195,6 +214,7 @@ class Inference:
         weight = factor[codes] if job.valid.weight is None else factor[codes] * _numbers(job.valid.weight)
         if weight.any():
             scores = self._all_scores(job.valid)
+            scores = scores.cpu().numpy() if isinstance(scores, torch.Tensor) else scores
             self.posterior_ = self.posterior_.calibrated(
                 scores, codes, prior / prior.sum(), counts.sum(), weight=weight, share=job.block.share
             )
@@ -209,6 +229,26 @@ class Inference:
 
 
 _SOFTMAX = Posterior()
+
+
+def _windows(rows):
+    """Batches of windows; those of a plain array are views of it."""
+    size = rows_at_once(rows)
+    if rows.dense:
+        return rows.base.view(len(rows), rows.lookback, -1).split(size)
+    return (rows.gather(some) for some in torch.arange(len(rows), device=rows.device).split(size))
+
+
+def _read(layer):
+    """Mean and scale of a standardizing layer; those on a card are read from it once."""
+    tensors = (layer.mean, layer.scale)
+    if layer.mean.is_cpu:
+        return tuple(one.numpy() for one in tensors)
+    marks = [(one.data_ptr(), one._version) for one in tensors]
+    found = _statistics.get(layer)
+    if found is None or found[0] != marks:
+        _statistics[layer] = found = (marks, tuple(one.cpu().numpy() for one in tensors))
+    return found[1]
 
 
 def _numbers(tensor):
