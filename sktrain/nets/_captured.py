@@ -59,7 +59,7 @@ def _why_batch_by_batch(net, loader):
     for callback in net._heard("on_grad_computed"):
         if type(callback) is not GradientClip:
             return f"{type(callback).__name__} acts on gradients"
-    if not getattr(net.optimizer_, "_step_supports_amp_scaling", False):
+    if not all(group.get("fused") for group in net.optimizer_.param_groups):
         return f"{type(net.optimizer_).__name__} is not fused, so it cannot skip a step unread"
     return None
 
@@ -118,6 +118,7 @@ class CapturedSteps(Steps):
             scaler.scale(torch.zeros(1, device=self.rows.device))  # makes its tensors
         with _unchanged(self._state()), _aside(self.rows.device):
             for _ in range(2):
+                self._to_start()
                 self.step(self.size)
         self.graph, self.key = _recorded(lambda: self.step(self.size)), self._key()
 

@@ -127,9 +127,12 @@ class Steps:
     def _start(self, order):
         self.rates.follow()
         self.order[: len(order)].copy_(order)
+        self.seen.zero_()
+        self._to_start()
+
+    def _to_start(self):
         torch.arange(self.size, out=self.at)
         self.number.zero_()
-        self.seen.zero_()
 
     def _read(self, sizes):
         """The one look at the card in an epoch."""

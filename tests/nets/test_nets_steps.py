@@ -21,7 +21,7 @@ X = RNG.normal(size=(330, 5, 3)).astype(np.float32)
 Y = np.digitize(X[:, -1, 0], [-0.5, 0.5])
 SMALL = {
     "max_epochs": 6, "batch_size": 64, "lr": 0.01, "horizon": 0, "random_state": 0,
-    "mixed_precision": False,
+    "mixed_precision": False, "device": "cpu",
 }  # fmt: skip
 STILL = {**SMALL, "module__dropout": 0.0}
 
@@ -163,6 +163,13 @@ def test_rates_are_read_from_tensors_and_other_changes_recorded_again(captured):
     assert not group["capturable"]
 
 
+def test_one_full_batch_an_epoch_warms_up_on_that_batch(captured):
+    """A card would read beyond the order of the rows; the order is as long as the rows."""
+    options = {**SMALL, "batch_size": 200, "max_epochs": 24, "train_split": None}
+    net = MLPNetClassifier(**options).fit(X[:250], Y[:250])
+    assert net.training_path_ == "captured"
+
+
 def test_divergence_names_the_batch(captured):
     net = MLPNetClassifier(**{**SMALL, "lr": 1e30, "train_split": None})
     with pytest.raises(TrainingDivergedError, match="epoch 1, batch 2"):
@@ -273,7 +280,7 @@ def test_dropout_on_a_card_is_new_in_every_step_and_the_same_for_a_seed(net, pre
 def test_training_on_a_card_leaves_the_callers_generators_and_flags():
     torch.cuda.manual_seed(3)
     before, flag = torch.cuda.get_rng_state(), torch.backends.cudnn.allow_tf32
-    MLPNetClassifier(**SMALL, device="cuda").fit(X, Y)
+    MLPNetClassifier(**{**SMALL, "device": "cuda"}).fit(X, Y)
     assert torch.equal(torch.cuda.get_rng_state(), before)
     assert torch.backends.cudnn.allow_tf32 == flag
     assert not torch.backends.cudnn.deterministic
