@@ -12,6 +12,7 @@ import sktrain
 PACKAGE = Path(sktrain.__file__).parent
 GROUND = {
     "_causal",
+    "_devices",
     "_digest",
     "_history",
     "_io",

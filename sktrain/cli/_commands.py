@@ -247,6 +247,7 @@ _FLAGS = {  # flag, field
     "threshold": "base_label_threshold",
     "session": "session",
     "seed": "training_seed",
+    "device": "device",
     "embedding_model": "embedding_model",
     "session_close": "session_close",
 }

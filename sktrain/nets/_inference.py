@@ -13,9 +13,10 @@ import weakref
 import numpy as np
 import torch
 
+from .._devices import find_device
 from .._posterior import Posterior
 from ._batches import PREDICT_ROWS, BatchLoader, on_device, rows_at_once
-from ._device import exact_on, resolve_device
+from ._device import exact_on
 from ._losses import FocalLoss
 from ._modules import GRUModule, LSTMModule, MLPModule, TCNModule, TransformerModule
 
@@ -32,8 +33,8 @@ about .2 ms, and a core about 1 ms for every 10,000 rows."""
 
 _FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 _OURS = (GRUModule, LSTMModule, MLPModule, TCNModule, TransformerModule)
-_doubles = weakref.WeakKeyDictionary()  # of networks; outside of the nets, which stay as they are
-_statistics: Any = weakref.WeakKeyDictionary()  # of standardizing layers on a card, read
+_doubles: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # of networks; these stay as they are
+_statistics: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # of layers on a card, read
 
 
 def double_of(network):
@@ -193,7 +194,7 @@ class Inference:
 
     def _all_scores(self, X):
         """Class scores in float64: of many rows on a card a tensor there, else an array."""
-        place = resolve_device(self.device)
+        place = find_device(self.device)
         card = place.type == "cuda"
         scores = list(self.forward_iter(X, device=place if card else "cpu"))
         if card and sum(map(len, scores)) > _MANY:

@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from .._devices import find_device
 from ..exceptions import SktrainError
 from ._amp import MixedPrecision
 from ._batches import BatchLoader, ClassWeightedSampler, on_device, rows_at_once
@@ -18,7 +19,6 @@ from ._callbacks import ProgressBar
 from ._captured import steps_for
 from ._checkpoint import TrainingCheckpoint
 from ._components import check_criterion, check_order, names_of, scores_for, told_by_name
-from ._device import resolve_device
 from ._hooks import Hooks
 from ._losses import FocalLoss, reduce_loss
 from ._modules import EnhancedDropout
@@ -232,7 +232,7 @@ class TrainingLoop(Hooks, MixedPrecision):
         if params.get("batch_size") == -1:
             params["batch_size"] = len(dataset)
         on_card = getattr(dataset, "device", _CPU).type == "cuda"
-        params.setdefault("pin_memory", resolve_device(self.device).type == "cuda" and not on_card)
+        params.setdefault("pin_memory", find_device(self.device).type == "cuda" and not on_card)
         name = "iterator_train" if training else "iterator_valid"
         with told_by_name(self, name):
             return getattr(self, name)(dataset, **params)
