@@ -31,13 +31,14 @@ def _native_bfloat16():
     return "AVX512" in capabilities and ("avx512_bf16" in flags or "amx_bf16" in flags)
 
 
-def choose_precision(mixed_precision, device, batch_size):
+def choose_precision(mixed_precision, device, batch_size, gains=True):
     """The autocast dtype, or None for float32.
 
     ``True`` is bfloat16, save on a CUDA device without it (float16). ``"auto"`` is float32 on CUDA:
     on one H100 bfloat16 took 1.02 to 1.38 times as long in 13 of 15 sizes (five nets, batches of
     64, 512 and 4,096) and gained at most a sixth in the other two. On a CPU it is bfloat16 only
-    where the hardware multiplies it and the batch is large enough to gain by it.
+    where the hardware multiplies it and batch and network are large enough to gain by it
+    (``gains``; the networks say from which size).
     """
     if isinstance(mixed_precision, str) and mixed_precision in _DTYPES:
         return _DTYPES[mixed_precision]
@@ -48,7 +49,7 @@ def choose_precision(mixed_precision, device, batch_size):
             return None
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     if mixed_precision == "auto":
-        return torch.bfloat16 if _native_bfloat16() and batch_size >= 256 else None
+        return torch.bfloat16 if gains and batch_size >= 256 and _native_bfloat16() else None
     return torch.bfloat16
 
 
@@ -56,6 +57,7 @@ class MixedPrecision:
     """Mixin of the nets: autocast, gradient scaling, skipped steps."""
 
     # set or defined by the net that mixes this in
+    module_: Any
     optimizer_: Any
     _named: Any
     _logits: Any
@@ -65,7 +67,9 @@ class MixedPrecision:
 
     def _start_precision(self, exact):
         """Choose the precision of this training; ``exact`` is float64 throughout."""
-        dtype = None if exact else choose_precision(self.mixed_precision, self.device, self.batch_size)
+        gains = getattr(self.module_, "gains_by_bfloat16", True)
+        given = self.mixed_precision, self.device, self.batch_size, gains
+        dtype = None if exact else choose_precision(*given)
         self.precision_ = "float64" if exact else ("float32" if dtype is None else str(dtype).removeprefix("torch."))
         self.n_skipped_steps_ = 0
         device = torch.device(self.device).type

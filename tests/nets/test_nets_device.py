@@ -10,6 +10,7 @@ import torch
 import sktrain
 from sktrain import GRUClassifier, MLPNetClassifier
 from sktrain.exceptions import SktrainError
+from sktrain.nets import _amp, _modules
 from sktrain.nets._amp import choose_precision
 from sktrain.nets._device import check_device, exact_on, resolve_device
 
@@ -75,6 +76,27 @@ def test_a_fitted_net_follows_its_device():
 def test_auto_precision_is_float32_on_a_card():
     assert choose_precision("auto", "cuda", 4096) is None
     assert choose_precision("float16", "cuda", 64) is torch.float16
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "batch", "expected"),
+    [
+        ("MLP", 64, 512, None),
+        ("MLP", 256, 512, torch.bfloat16),
+        ("MLP", 256, 64, None),
+        ("LSTM", 16, 256, torch.bfloat16),
+        ("GRU", 512, 512, None),
+        ("TCN", 16, 512, None),
+        ("Transformer", 64, 256, torch.bfloat16),
+    ],
+)
+def test_auto_precision_on_a_cpu_asks_the_network(name, size, batch, expected, monkeypatch):
+    module = getattr(_modules, f"{name}Module")(3, 4, 2, hidden_size=size)
+    for native in (True, False):
+        monkeypatch.setattr(_amp, "_native_bfloat16", lambda native=native: native)
+        found = choose_precision("auto", "cpu", batch, module.gains_by_bfloat16)
+        assert found is (expected if native else None)
+    assert choose_precision("bfloat16", "cpu", batch, False) is torch.bfloat16
 
 
 def test_flags_of_cudnn_are_given_back():
