@@ -80,10 +80,8 @@ class NetClassifier(
         Standardize per feature inside the network, by the mean and standard deviation of the training rows, or by the two
         arrays given: means, and 1 / standard deviations, one number per feature.
     mixed_precision : "auto", bool, "bfloat16" or "float16", default="auto"
-        Autocast; weights stay float32. "auto" uses it on CPUs that multiply bfloat16, for batches
-        of 256 and more and networks that gain by it (MLP from a hidden size of 256, LSTM, TCN from
-        32, Transformer from 64); on CUDA, where it gains by wide networks only, say True. On a CPU
-        the recurrence of a GRU and attention work in float32 all the same.
+        Autocast; weights stay float32. "auto" uses it on CPUs that multiply bfloat16, from batches
+        of 256 and for networks wide enough to gain by it (docs/nets.md); on CUDA say True.
     gradient_checkpointing : bool, default=False
         Recompute layers in the backward pass instead of storing what is inside them.
     calibration : "temperature" or None, default="temperature"
