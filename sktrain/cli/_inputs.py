@@ -79,7 +79,7 @@ def _options(args, names, prefix: str) -> dict:
     found: dict = {name: value for name, value in told.items() if value is not None}
     if "columns" in found:
         flag = f"--{prefix.replace('_', '-')}columns"
-        if not any("=" in item for item in found["columns"]):
+        if len(found["columns"]) > 1 and not any("=" in item for item in found["columns"]):
             return found  # the names of all columns in order
         pairs = [item.partition("=") for item in found["columns"]]
         wrong = [item for item, pair in zip(found["columns"], pairs) if not pair[1] or not pair[0]]
