@@ -5,7 +5,7 @@ classes of the registry by name and state, data holders of this library, and sci
 estimators through skops. Everything else is refused, with its place in the object.
 """
 
-from functools import partial
+from functools import lru_cache, partial
 import math
 
 import numpy as np
@@ -344,6 +344,7 @@ class Encoder:
         return self._member(_skops.dump(value, where), "skops")
 
 
+@lru_cache(maxsize=256)
 def defaults(cls):
     """Default values of a class's parameters."""
     from inspect import Parameter, signature

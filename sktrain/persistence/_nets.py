@@ -166,8 +166,6 @@ def _arrays(tensors):
 
 def rebuild(cls, state):
     """A net that predicts, and trains on, as the saved one did."""
-    from ..reproducibility import rng_scope
-
     params, fitted = state["params"], state["fitted"]
     net = cls(**params)
     if not fitted:
@@ -178,15 +176,10 @@ def rebuild(cls, state):
     vars(net).update(learned)
     if "posterior" in state:  # earlier files hold none: their nets go on saying what they said
         net.posterior_ = Posterior(**state["posterior"])
-    weights = state["weights"]
-    _check_sizes(net, weights)
-    with rng_scope(0):  # initial weights are drawn, and the caller's generators are his
-        net.initialize_module()
-        if "criterion" in state:
-            net._initialize_criterion()
-            _put_loss(net.criterion_, state["criterion"])
-    _put(net.module_, weights)
-    net.module_.eval()
+    _make_network(net, state["weights"])
+    if "criterion" in state:
+        net._initialize_criterion()
+        _put_loss(net.criterion_, state["criterion"])
     net.initialize_history()
     for row in state["history"]:
         net.history_.new_epoch()
@@ -201,23 +194,45 @@ def rebuild(cls, state):
     return net
 
 
-def _check_sizes(net, weights):
-    """Refuse sizes that the weights do not have, before a network of such sizes is made."""
+def _make_network(net, weights):
+    """Make the network without initial weights, and let it have those of the file.
+
+    On torch's device without memory, so that one whose weights the file does not have costs none.
+    """
     import torch
 
+    _check_sizes(net, weights)
+    with torch.device("meta"):
+        net.initialize_module()
+    module = net.module_
+    _check_shapes(module, weights)
+    double = any(np.asarray(value).dtype == np.float64 for value in weights.values())
+    kinds = {
+        name: torch.float64 if double and value.is_floating_point() else value.dtype
+        for name, value in module.state_dict().items()
+    }
+    values = {
+        name: torch.tensor(np.asarray(value), dtype=kinds[name]) for name, value in weights.items()
+    }
+    module.load_state_dict(values, strict=True, assign=True)
+    module.eval()
+
+
+def _check_sizes(net, weights):
+    """Refuse sizes that the weights do not have, before a network of such sizes is made."""
     total = sum(np.asarray(value).size for value in weights.values()) + _SLACK
-    params = net.get_params_for("module")
-    for name, value in params.items():
+    for name, value in net.get_params_for("module").items():
         if isinstance(value, float) and not math.isfinite(value):
             raise CorruptFileError(f"a net has {name}={value!r}.")
         limit = len(weights) if name == "n_layers" else total
         if isinstance(value, int) and not 0 <= value <= limit:
             raise CorruptFileError(f"a net has {name}={value!r}, which its weights do not have.")
-    with torch.device("meta"):
-        module = net._component("module")(**params)
+
+
+def _check_shapes(module, weights):
+    """Refuse weights that are not those of the network, by name and shape."""
     told = {name: np.asarray(value).shape for name, value in weights.items()}
-    size = sum(one.numel() for one in [*module.parameters(), *module.buffers()])
-    if _shapes(module) != told or size > total:
+    if _shapes(module) != told:
         raise CorruptFileError("a net's weights do not fit its parameters.")
 
 
