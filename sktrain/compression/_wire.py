@@ -163,8 +163,7 @@ def activations(graph: Graph, shape: tuple[int, int], weights: dict[str, list[in
     """
     known, told = {**graph.weights, **weights}, {}
     for one in _outputs(_declared(graph, shape, weights)):
-        whole = all(type(size) is int and size >= 0 for size in one.shape)
-        if not whole or not one.type.startswith("tensor("):
+        if not _is_told(one):
             raise CorruptFileError(
                 f"the graph of a quantized model has {one.name!r} of a shape that only its values "
                 f"tell: {one.shape}, {one.type}."
@@ -172,6 +171,12 @@ def activations(graph: Graph, shape: tuple[int, int], weights: dict[str, list[in
         known[one.name] = one.shape
         told[one.name] = math.prod(one.shape) * _BYTES.get(one.type[7:-1], 4)
     return sum(_worked_out(node, known, told) for node in graph.nodes)
+
+
+def _is_told(output):
+    """Whether the runtime knows how large an output is."""
+    whole = all(type(size) is int and size >= 0 for size in output.shape)
+    return whole and output.type.startswith("tensor(")
 
 
 def _worked_out(node, known, told):
@@ -220,12 +225,26 @@ def _outputs(model):
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     try:
-        session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        found = _outputs_when_loaded(model, options)
+        if found is None or not all(map(_is_told, found)):  # the public way has the last word
+            session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            found = session.get_outputs()
     except Exception as error:  # the runtime's own exceptions have no common base
         raise CorruptFileError(
             f"ONNX Runtime {runtime.__version__} cannot open the model: {error}"
         ) from error
-    return session.get_outputs()
+    return found
+
+
+def _outputs_when_loaded(model, options):
+    """The same before the runtime gets ready to compute, which takes as long again; None where this
+    version cannot be asked."""
+    try:
+        from onnxruntime.capi.onnxruntime_pybind11_state import InferenceSession
+
+        return InferenceSession(options, model, False, False).outputs_meta
+    except (ImportError, AttributeError, TypeError):
+        return None
 
 
 def field(number: int, payload: bytes) -> bytes:
