@@ -134,6 +134,11 @@ def _training(parser):
         help="override config fields, e.g. --set use_smote=true lookback=60; may be repeated",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="random seed (default: 42)")
+    parser.add_argument(
+        "--device",
+        metavar="NAME",
+        help="auto, cpu, cuda or cuda:1; auto is a card where there is one (default: auto)",
+    )
 
 
 def _train(commands):

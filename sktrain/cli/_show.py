@@ -70,8 +70,9 @@ def training(result):
     _line(console, result["verdict"], style="bold")
     console.print()
     where = f"; model: {result['model_path']}" if result["model_path"] else ""
+    seconds = f"{result['training_time_seconds']:.0f} s"
     console.print(
-        shown(f"{result['status']} in {result['training_time_seconds']:.0f} s{where}"),
+        shown(f"{result['status']} in {seconds} on {result['device']}{where}"),
         soft_wrap=True,
     )
     for line in next_steps(result):

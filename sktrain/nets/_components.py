@@ -13,8 +13,8 @@ from skorch.callbacks import Callback, InputShapeSetter
 import torch
 from torch import nn
 
+from .._devices import check_device
 from ..exceptions import SktrainError
-from ._device import check_device
 
 __all__ = [
     "check_components", "check_criterion", "check_module", "check_order", "check_patterns",

@@ -9,38 +9,9 @@ from typing import Any
 
 import torch
 
-from ..exceptions import SktrainError
+from .._devices import check_device, find_device
 
-__all__ = ["Placed", "check_device", "exact_on", "resolve_device"]
-
-
-def resolve_device(device: Any) -> torch.device:
-    """The device of torch that ``device`` names; "auto" is the first CUDA card, else the CPU."""
-    if isinstance(device, str) and device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.device(device)
-    except (RuntimeError, TypeError):
-        raise SktrainError(
-            f"device must be 'auto' or a device of torch such as 'cpu' or 'cuda', got {device!r}."
-        ) from None
-
-
-def check_device(device: object) -> None:
-    """Refuse a device that torch does not know or this machine does not have."""
-    found = resolve_device(device)
-    if found.type == "cuda" and not torch.cuda.is_available():
-        raise SktrainError(f"device={device!r}, but torch sees no CUDA device here. Use device='cpu'.")
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
-        there = ", ".join(f"'cuda:{k}'" for k in range(torch.cuda.device_count()))
-        raise SktrainError(f"device={device!r} is not there: this machine has {there}.")
-    if found.type != "cpu":
-        try:
-            torch.zeros(1, device=found)
-        except (RuntimeError, AssertionError):
-            raise SktrainError(
-                f"device={device!r} is not there: torch cannot put a tensor on it. Use device='cpu'."
-            ) from None
+__all__ = ["Placed", "exact_on"]
 
 
 def exact_on(device: torch.device):
@@ -63,7 +34,7 @@ class Placed:
 
     def _place(self) -> torch.device:
         """Move the trained network to where ``device`` says, if it is elsewhere."""
-        wanted = resolve_device(self.device)
+        wanted = find_device(self.device)
         if not _same(self.module_.standardize.mean.device, wanted):
             check_device(self.device)
             self.module_.to(wanted)
@@ -71,9 +42,10 @@ class Placed:
 
     @contextlib.contextmanager
     def _on_device(self):
-        """skorch knows no "auto": while it is at work, ``device`` is the one that was found."""
-        asked, found = self.device, resolve_device(self.device)
-        if isinstance(asked, str) and asked == "auto":
+        """skorch knows no "auto" and no cards of workers: while it is at work, ``device`` is the
+        one that was found."""
+        asked, found = self.device, find_device(self.device)
+        if isinstance(asked, str) and asked in ("auto", "cuda"):
             self.device = str(found)
         try:
             with exact_on(found):
@@ -95,12 +67,12 @@ class Placed:
             As of skorch's ``load_params``.
         """
         with self._on_device():
-            return super().load_params(*args, **kwargs)
+            return super().load_params(*args, **kwargs)  # type: ignore[misc]  # of skorch
 
     def __setstate__(self, state):
         asked = state.get("device")
         auto = isinstance(asked, str) and asked == "auto"
-        super().__setstate__({**state, "device": str(resolve_device(asked))} if auto else state)
+        super().__setstate__({**state, "device": str(find_device(asked))} if auto else state)
         if auto:
             self.device = asked
 

@@ -21,7 +21,7 @@ from ._modules import Standardized
 __all__ = ["NetParams"]
 
 _FULL_BATCH_DROPOUT = 0.0
-_NETWORK = ("module", "lookback", "standardize")  # what the trained weights belong to
+_NETWORK = ("module", "lookback", "standardize", "n_members")  # what the trained weights belong to
 
 
 class NetParams:
@@ -30,7 +30,8 @@ class NetParams:
     prefixes_ = ("module", "criterion", "optimizer", "iterator_train", "iterator_valid", "callbacks", "compile")
     cuda_dependent_attributes_ = ("module_", "criterion_", "optimizer_")
     _modules, _criteria, _optimizers = ("module",), ("criterion",), ("optimizer",)
-    initialized_, history_, virtual_params_ = False, None, {}
+    initialized_, history_ = False, None
+    virtual_params_: dict[str, Any] = {}
     classes, predict_nonlinearity, use_caching, torch_load_kwargs = None, "auto", "auto", None
     __delattr__, __repr__ = object.__delattr__, BaseEstimator.__repr__
     _sizes = ("n_features", "n_steps", "n_classes")
@@ -133,6 +134,7 @@ class NetParams:
         changed = [name for name in params if name.split("__")[0] in _NETWORK and before[name] is not params[name] and before[name] != params[name]]
         if changed and self.initialized_:
             self.initialized_, self.changed_ = False, changed[0]
+        self._pass_on(params)
         return self
 
     def _set_at_once(self, params):

@@ -10,13 +10,13 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from .._devices import find_device
 from ..exceptions import SktrainError
 from ._amp import MixedPrecision
 from ._batches import ClassWeightedSampler
 from ._callbacks import ProgressBar
 from ._checkpoint import TrainingCheckpoint
 from ._components import check_criterion, check_order, names_of, scores_for, told_by_name
-from ._device import resolve_device
 from ._hooks import Hooks
 from ._inference import PREDICT_ROWS
 from ._losses import FocalLoss, reduce_loss
@@ -209,7 +209,7 @@ class TrainingLoop(Hooks, MixedPrecision):
             check_order(params)
         if params.get("batch_size") == -1:
             params["batch_size"] = len(dataset)
-        params.setdefault("pin_memory", resolve_device(self.device).type == "cuda")
+        params.setdefault("pin_memory", find_device(self.device).type == "cuda")
         name = "iterator_train" if training else "iterator_valid"
         with told_by_name(self, name):
             return getattr(self, name)(dataset, **params)

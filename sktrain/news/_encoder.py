@@ -47,11 +47,13 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
     pooling : {"mean", "cls", "max"}, default="mean"
         How the vectors of a text's tokens become one; padding never counts.
     batch_size : int, default=16
-        Room of a batch, in texts of ``max_length`` tokens: shorter texts ride more to a batch.
+        Room of a batch, in texts of ``max_length`` tokens: of shorter texts a batch holds more. A CPU
+        takes 1,024 tokens at most, which its caches hold; a card sixteen times the room.
     max_length : int, default=128
         Tokens read of each text, special tokens included; what follows is not read, and a warning counts such texts.
     device : str, default="auto"
-        ``"auto"`` is CUDA where there is one, else the CPU. A CUDA that is not there gives a warning and the CPU.
+        ``"auto"`` is CUDA where there is one, else the CPU. A CUDA that is not there gives a
+        warning and the CPU; any other device that is not there is refused.
     cache_dir : str, path-like or None, default=None
         Folder on a local disk for the vectors of texts seen before, shared by processes, folds and trials; the key holds the
         text, the weights' fingerprint, pooling, length and precision. None remembers up to 128 MiB in this process only.

@@ -16,6 +16,7 @@ from typing import Self
 import pandas as pd
 from sklearn.utils._param_validation import validate_parameter_constraints
 
+from .._devices import check_device_name
 from .._validation import Number
 from ..exceptions import SktrainError
 from ._config_fields import CONSTRAINTS, DEFAULTS, MODELS, THRESHOLDS
@@ -124,6 +125,10 @@ class EnhancedTrainingConfig:
         Processes that fit the folds of a search at the same time, as in scikit-learn: None is 1,
         -1 all cores; more than four have nothing to do. Each takes some 400 MiB. The trials are
         the same for any number.
+    device : str, default="auto"
+        Where nets and the encoder of news compute: ``"auto"`` is a CUDA card where there is one,
+        else the CPU; or ``"cpu"``, ``"cuda"``, ``"cuda:1"``. The result and the report say which it
+        was. Workers of ``n_jobs`` are spread over several cards, ``"cuda:1"`` apart.
 
     Raises
     ------
@@ -204,6 +209,7 @@ class EnhancedTrainingConfig:
     skip_scaler_fit: bool = False
     ablation: bool = False
     n_jobs: int | None = None
+    device: str = "auto"
 
     def __post_init__(self):
         if isinstance(self.models, str):
@@ -229,6 +235,7 @@ class EnhancedTrainingConfig:
         if self.n_jobs == 0:
             raise SktrainError("n_jobs=0 fits nothing: a number of processes, -1 for all cores, or "
                                "None.")
+        check_device_name(self.device)
         self._check_models()
         self._check_loss()
         self._check_threshold()
@@ -447,4 +454,4 @@ def _named(init):
     return __init__
 
 
-EnhancedTrainingConfig.__init__ = _named(EnhancedTrainingConfig.__init__)
+EnhancedTrainingConfig.__init__ = _named(EnhancedTrainingConfig.__init__)  # type: ignore[method-assign]

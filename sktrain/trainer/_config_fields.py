@@ -91,4 +91,5 @@ CONSTRAINTS = {
     "skip_scaler_fit": ["boolean"],
     "ablation": ["boolean"],
     "n_jobs": [Integral, None],
+    "device": [str],
 }

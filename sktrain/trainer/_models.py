@@ -119,6 +119,7 @@ def _training_params(config, plan):
         "batch_size": batch_size,
         "lr": plan.learning_rate,
         "random_state": config.training_seed,
+        "device": config.device,
         "valid_fraction": plan.valid_fraction,
         "horizon": plan.horizon,
         "mixed_precision": "auto" if config.use_mixed_precision else False,
@@ -197,7 +198,9 @@ def _with_news(features, config):
         return features
     from ..news import NewsFeatures, PretrainedNewsEncoder
 
-    encoder = PretrainedNewsEncoder(config.embedding_model, embed_dim=config.embedding_dim)
+    encoder = PretrainedNewsEncoder(
+        config.embedding_model, embed_dim=config.embedding_dim, device=config.device
+    )
     return NewsFeatures(encoder, _aligner(config), features=features)
 
 

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 
+from .._devices import describe_device
 from .._sessions import SESSION, session_starts
 from ._ablation import switches_on
 from ._evidence import when
@@ -54,7 +55,8 @@ def tell_plan(run):
         searched += f"; the folds again without {', '.join(switches_on(config))}"
     say(
         f"plan: {', '.join(config.models)}; {folds}{searched}; at most {run.plan.epochs} epochs, "
-        f"batches of {run.plan.rows_per_step(config)}; {about(estimate(run))}"
+        f"batches of {run.plan.rows_per_step(config)}, on {describe_device(config.device)}; "
+        f"{about(estimate(run))}"
     )
 
 

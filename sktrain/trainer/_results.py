@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from .._devices import describe_device
 from ..evaluation import METRICS
 from . import _evidence
 from ._run_folder import DRIFT, FILES, MODEL, REPORT, TRAINED, hash_of, plain
@@ -71,6 +72,7 @@ def record(run, found, status):
         "search": None
         if found["search"] is None
         else searched(found["search"], run.config.models[0]),
+        "device": describe_device(run.config.device),
         "config": run.config.to_dict(),
     }
     work = found["work"]

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from .._devices import check_device
 from .._validation import Number, check_count
 from ..exceptions import SktrainError
 from ..reproducibility import DeterministicTrainingConfig
@@ -61,9 +62,16 @@ class EnhancedTrainer:
     >>> from sktrain import EnhancedTrainer, EnhancedTrainingConfig
     >>> from sktrain.datasets import load_sp500
     >>> config = EnhancedTrainingConfig(
-    ...     models=["mlp"], label_scaling="sigma", base_label_threshold=0.5, use_walk_forward=False, leakage_audit=False, lookback=5
+    ...     models=["mlp"],
+    ...     label_scaling="sigma",
+    ...     base_label_threshold=0.5,
+    ...     use_walk_forward=False,
+    ...     leakage_audit=False,
+    ...     lookback=5,
     ... )
-    >>> trainer = EnhancedTrainer(config, model_dir=getfixture("tmp_path"), data=load_sp500().iloc[:900])
+    >>> trainer = EnhancedTrainer(
+    ...     config, model_dir=getfixture("tmp_path"), data=load_sp500().iloc[:900]
+    ... )
     >>> result = trainer.train(epochs=2)
     >>> result["status"], sorted(result["class_balance"])
     ('success', ['buy', 'hold', 'sell'])
@@ -137,7 +145,7 @@ class EnhancedTrainer:
             ``test_scores``, ``drift``, ``compression``, ``incremental``, ``nested`` (scores and
             parameters per fold of a search inside each fold, or None), ``ablation`` (a mapping per
             switch, or None), ``interval``, ``profit``, ``class_balance``, ``missing_stocks``,
-            ``warnings``, ``verdict``, ``config``.
+            ``warnings``, ``verdict``, ``device`` (where the nets were trained), ``config``.
 
         Raises
         ------
@@ -169,6 +177,7 @@ class EnhancedTrainer:
                 f"config must be an EnhancedTrainingConfig, got {type(self.config).__name__}."
             )
         self.config.validate()
+        check_device(self.config.device)
         config = replace(
             self.config, skip_scaler_fit=self.config.skip_scaler_fit or bool(self._skip_scaler_fit)
         )

@@ -370,8 +370,13 @@ def _compression(result, evidence):
 
 
 def _origin(result, evidence):
-    rows = [(name, value) for name, value in evidence["origin"].items()]
-    rows += [("model, SHA-256", result["model_sha256"]), ("finished", result["finished_at"].replace("T", " ").replace("+00:00", " UTC"))]
+    finished = result["finished_at"].replace("T", " ").replace("+00:00", " UTC")
+    rows = [
+        *evidence["origin"].items(),
+        ("trained on", result["device"]),
+        ("model, SHA-256", result["model_sha256"]),
+        ("finished", finished),
+    ]
     from html import escape
 
     config = escape(json.dumps(result["config"], indent=1))

@@ -81,7 +81,8 @@ def test_files_that_are_no_config(name, here, capsys):
 @pytest.mark.parametrize(
     "setting",
     ["lookback", "=3", "lookback=", "lookback=[", "models=nope", "models=5", 'focal_loss_alpha=[1,"a"]', "focal_loss_alpha=[]", "hidden_size=1e9",
-     "training_seed=-1", "train_ratio=NaN", "session=xx", "base_label_threshold=Infinity", "horizon=3", "embargo_bars=100000"],
+     "training_seed=-1", "train_ratio=NaN", "session=xx", "base_label_threshold=Infinity", "horizon=3", "embargo_bars=100000",
+     "device=tpu9", "device=3"],
 )  # fmt: skip
 def test_settings(setting, here, capsys):
     field = setting.partition("=")[0]
@@ -94,7 +95,7 @@ def test_settings(setting, here, capsys):
     [("--epochs 0", "epochs"), ("--horizon 99999", "99999"), ("--interval x", "interval"), ("--threshold nan", "threshold"), ("--learning-rate inf", "learning_rate"),
      ("--seed -5", "seed"), ("--hpo 0", "--hpo"), ("--stocks A B", "stocks"), ("--batch-size 0", "batch_size"), ("--incremental", "no earlier model"),
      ("--news news.jsonl", "news.jsonl"), ("--news dir.csv", "dir.csv"), ("--timezone Mars/X", "Mars/X"), ("--columns x", "--columns"),
-     ("--encoding klingon", "klingon"), ("--ablation", "use_walk_forward")],
+     ("--encoding klingon", "klingon"), ("--device gpu", "device"), ("--device cuda:99", "cuda:99"), ("--ablation", "use_walk_forward")],
 )  # fmt: skip
 def test_flags(words, names, here, capsys):
     refused(capsys, here, ["train", "--data", "ok.csv", "--out", "new", *FAST, *words.split()], names)

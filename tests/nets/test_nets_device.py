@@ -1,7 +1,13 @@
 """Where a net works: what names no device of this machine is refused, what names one is followed."""
 
+import multiprocessing
+import os
+from pathlib import Path
 import pickle
+import tempfile
+import time
 
+from joblib import Parallel, delayed
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -9,9 +15,10 @@ import torch
 
 import sktrain
 from sktrain import GRUClassifier, MLPNetClassifier
+from sktrain._devices import check_device, find_device, worker_index
 from sktrain.exceptions import SktrainError
 from sktrain.nets._amp import choose_precision
-from sktrain.nets._device import check_device, exact_on, resolve_device
+from sktrain.nets._device import exact_on
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 3, 2)).astype(np.float32)
@@ -44,8 +51,8 @@ def test_a_failed_fit_leaves_auto_as_it_was():
 
 def test_auto_is_the_card_where_there_is_one(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert resolve_device("auto") == torch.device("cuda")
-    assert resolve_device("cpu") == torch.device("cpu")
+    assert find_device("auto") == torch.device("cuda")
+    assert find_device("cpu") == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(SktrainError, match="'cuda:7' is not there: this machine has 'cuda:0', 'cuda:1'"):
         check_device("cuda:7")
@@ -87,3 +94,67 @@ def test_flags_of_cudnn_are_given_back():
     assert flags() == before
     with exact_on(torch.device("cpu")):
         assert flags() == before
+
+
+def cards(monkeypatch, count, identity=()):
+    """As if this process saw ``count`` cards and were a worker with this identity."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(multiprocessing.current_process(), "_identity", identity)
+
+
+def test_workers_are_spread_over_the_cards_of_their_machine(monkeypatch):
+    found = []
+    for number in range(1, 6):  # joblib and multiprocessing count from 1
+        cards(monkeypatch, 2, (number,))
+        found.append(str(find_device("auto")))
+    assert found == ["cuda:0", "cuda:1", "cuda:0", "cuda:1", "cuda:0"]
+    assert str(find_device("cuda")) == "cuda:0"
+    cards(monkeypatch, 2, (7, 2))  # a worker of a worker
+    assert str(find_device("cuda")) == "cuda:1"
+    assert str(find_device("cuda:0")) == "cuda:0"  # said which: no choice is left
+    assert str(find_device("cpu")) == "cpu"
+    cards(monkeypatch, 1, (2,))
+    assert str(find_device("auto")) == "cuda"
+    cards(monkeypatch, 2)  # no worker
+    assert str(find_device("auto")) == "cuda"
+    cards(monkeypatch, 0, (2,))
+    assert str(find_device("auto")) == "cpu"
+
+
+def test_a_net_trains_on_the_card_of_its_worker(monkeypatch):
+    cards(monkeypatch, 4, (3,))
+    net = MLPNetClassifier(device="cuda")
+    with net._on_device():
+        assert net.device == "cuda:2"
+    assert net.device == "cuda"
+
+
+def test_workers_of_joblib_have_numbers_of_their_own():
+    """Two tasks that wait for each other are in two workers."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = Parallel(2)(delayed(_meet)(folder, k) for k in range(2))
+    assert len({worker % 2 for worker in found}) == 2
+    assert worker_index() is None
+
+
+def _meet(folder, k):
+    """Wait until both tasks have begun, so that each has a worker to itself."""
+    Path(folder, str(k)).touch()
+    until = time.monotonic() + 30
+    while len(os.listdir(folder)) < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    return worker_index()
+
+
+@pytest.mark.slow
+def test_workers_of_dask_are_ranked_on_their_machine():
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(n_workers=3, threads_per_worker=1, dashboard_address=None) as some,
+        distributed.Client(some) as client,
+    ):
+        by_worker = client.scheduler_info(n_workers=-1)["workers"]
+        tasks = {one: client.submit(worker_index, workers=[one], pure=False) for one in by_worker}
+        found = {one: task.result() for one, task in tasks.items()}
+    assert [found[one] for one in sorted(found)] == [0, 1, 2]
