@@ -256,7 +256,7 @@ class Encoder:
     def _registered(self, value, name, where):
         """A public estimator or callback, by its state."""
         self.needs |= _registry.NEEDS.get(name, set())
-        state = dict(value.__getstate__())
+        state = dict(value.__getstate__() or {})  # None of an object without attributes
         if hasattr(value, "on_train_begin"):  # what a callback learned is made anew by the next fit
             passing = getattr(value, "passing_", ())
             gone = [
