@@ -106,7 +106,9 @@ def _tensor(data):
     names, dims = [], []
     for number, value, _ in _fields(data):
         if number == _EXTERNAL or (number == _LOCATION and value):
-            raise CorruptFileError("the graph of a quantized model has its weights in another file.")
+            raise CorruptFileError(
+                "the graph of a quantized model has its weights in another file."
+            )
         if number == _DIMS:
             dims += [value] if isinstance(value, int) else _packed(value)
         elif number == _NAME:

@@ -81,7 +81,7 @@ def searched():
 
 
 def oversampled():
-    return sktrain.WindowSMOTE(random_state=0), lambda one: one.fit_resample(X, Y < Y[:60].mean())[0]
+    return sktrain.WindowSMOTE(random_state=0), lambda one: one.fit_resample(X, X["a"] > 0.8)[0]
 
 
 def labeler():
@@ -189,8 +189,11 @@ def test_no_public_callback_is_missing_from_the_table():
 @pytest.mark.parametrize("name", CALLBACKS)
 def test_callbacks_survive_with_their_parameters(name, several, tmp_path, capsys):
     cls, params = getattr(nets, name), CALLBACKS[name]
-    needed = {"StopFlag": {"flag": lambda: False}, "TrainingCheckpoint": {"dirname": tmp_path / "c"}}
-    given = needed[name] if params is None else params
+    kept_nowhere = {
+        "StopFlag": {"flag": lambda: False},
+        "TrainingCheckpoint": {"dirname": tmp_path / "c"},
+    }
+    given = kept_nowhere[name] if params is None else params
     fitted = net("MLPNetClassifier", callbacks=[("mine", cls(**given))], n_members=several)
     path = save(fitted.fit(X, Y), tmp_path / "m.sktrain")
     opened = load(path)

@@ -1,5 +1,5 @@
-"""Moved boundaries against an enumeration, where rows lack labels, folds have a least size, training
-windows a limit and boundaries move in steps of several times."""
+"""Moved boundaries against an enumeration, where rows lack labels, folds have a least size,
+training windows a limit and boundaries move in steps of several times."""
 
 from itertools import product
 
@@ -86,7 +86,7 @@ def test_the_search_finds_the_best_boundaries_of_all(task):
 @pytest.mark.parametrize(
     ("work", "stride", "reach"), [(10**6, 1, 10), (160, 1, 10), (159, 2, 5), (80, 2, 5), (40, 4, 2)]
 )
-def test_boundaries_move_in_steps_where_there_is_too_much_to_search(monkeypatch, work, stride, reach):
+def test_boundaries_move_in_steps_where_much_is_to_search(monkeypatch, work, stride, reach):
     """Four folds of 20: an inner boundary may move over two of them; 40 x (3 regimes + 1) = 160."""
     monkeypatch.setattr(_coverage, "_WORK", work)
     rows = read_rows(np.zeros((100, 1)), None, 0, {}, "the test")
@@ -131,8 +131,8 @@ def test_a_window_of_days_forgets_regimes_as_a_loop_does(limit):
 
 @pytest.mark.parametrize("cv", [EnhancedWalkForwardCV, CombinatorialPurgedCV, TemporalSplitter])
 def test_splitters_ask_for_times_and_take_no_embargo_at_all(cv):
-    asked = cv().get_metadata_routing()
-    assert asked.consumes("split", ["label_end_times", "times", "other"]) == {"label_end_times", "times"}
+    taken = cv().get_metadata_routing().consumes("split", ["label_end_times", "times", "other"])
+    assert taken == {"label_end_times", "times"}
     X = pd.DataFrame({"a": np.zeros(1300)}, pd.date_range("2021", periods=1300))
     groups = np.resize(["up", "down"], 1300) if cv is EnhancedWalkForwardCV else None
     sizes = [
@@ -188,7 +188,7 @@ def test_what_is_needed_is_enough_and_what_is_said_is_right():
 
 
 def test_an_embargo_of_time_counts_the_times_it_covers():
-    """Two days before the last of daily bars are two times; the last label's own time counts not."""
+    """Those at most so long before the last time with a label."""
     days = pd.date_range("2021", periods=20)
     for embargo, n_times in (("0D", 0), ("2D", 2), ("2.5D", 2), ("5D", 5), ("100D", 20)):
         rows = read_rows(pd.DataFrame({"a": np.zeros(20)}, days), None, 0, {}, "the test")
