@@ -229,7 +229,7 @@ def test_a_member_that_stands_many_times_is_refused(tmp_path):
     path = save(fitted, tmp_path / "m.sktrain")
 
     def repeat(model):
-        pairs = dict((key, value) for key, value in model["state"]["pairs"])
+        pairs = dict(model["state"]["pairs"])
         items = pairs["members"]["items"]
         items += [{"!": "again", "number": items[0]["number"]}] * 5000
 
