@@ -101,7 +101,8 @@ class Inference:
                 self.module_.eval()
             with exact_on(place), _no_gradients(self.module_):
                 scores = self.module_.logits(near.to(place))
-            yield scores.clone().to(device)
+            found = scores.to(device)
+            yield found.clone() if found is scores else found
             return
         exact = self.full_batch_ and not training and place.type != "mps"  # which has no float64
         batches, scaled, close = self._batches_of(X, place, exact or training)
@@ -195,11 +196,11 @@ class Inference:
     def _all_scores(self, X):
         """Class scores in float64: of many rows on a card a tensor there, else an array."""
         place = find_device(self.device)
-        card = place.type == "cuda"
-        scores = list(self.forward_iter(X, device=place if card else "cpu"))
-        if card and sum(map(len, scores)) > _MANY:
+        many = place.type == "cuda" and hasattr(X, "__len__") and len(X) > _MANY
+        scores = list(self.forward_iter(X, device=place if many else "cpu"))
+        if many:
             return torch.cat(scores).double()
-        scores = [one.cpu().numpy() for one in scores]
+        scores = [one.numpy() for one in scores]
         scores = scores[0] if len(scores) == 1 else np.concatenate(scores)
         return scores.astype(np.float64, copy=False)
 

@@ -65,7 +65,7 @@ class TrainingLoop(Hooks, MixedPrecision):
             self._set_statistics(statistics)
         self._built()
         check_criterion(self)
-        self._start_precision(self.full_batch_)
+        self._start_precision(self.full_batch_, len(job.train))
         if self.full_batch_:
             self.module_.double()
             self.criterion_.double() if isinstance(self.criterion_, torch.nn.Module) else None
