@@ -165,6 +165,22 @@ class Inference:
             largest = np.maximum.reduce(np.abs(Z), axis=None)
         return torch.from_numpy(Z) if largest <= _FAR else None  # of a missing value it is NaN
 
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable label of each row.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or WindowedArray of length n
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels.
+        """
+        codes = self.predict_proba(X).argmax(axis=1)  # first, for it says when the net is not fitted
+        return self.classes_[codes]
+
     def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities.
 
@@ -252,9 +268,9 @@ def _windows(rows):
 
 def _read(layer):
     """Mean and scale of a standardizing layer; those on a card are read from it once."""
-    tensors = (layer.mean, layer.scale)
-    if layer.mean.is_cpu:
-        return tuple(one.numpy() for one in tensors)
+    mean, scale = tensors = layer.mean, layer.scale
+    if mean.is_cpu:
+        return mean.numpy(), scale.numpy()
     marks = [(one.data_ptr(), one._version) for one in tensors]
     found = _statistics.get(layer)
     if found is None or found[0] != marks:

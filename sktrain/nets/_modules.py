@@ -91,7 +91,7 @@ class EnhancedDropout(nn.Module):
         if self._kept is not None:
             self._kept.fill_(1 - rate)
 
-    def hold(self, device):
+    def _hold(self, device):
         """Read the rate from a tensor on ``device``, or (None) no longer: in compiled and captured
         steps a number stays what it was."""
         self._kept = None if device is None else torch.tensor(1 - self.current_p, device=device)

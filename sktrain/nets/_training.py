@@ -94,7 +94,7 @@ class TrainingLoop(Hooks, MixedPrecision):
             return logits
         for layer in self.module_.modules():
             if isinstance(layer, EnhancedDropout):
-                layer.hold(self._device)  # a number that changes would be compiled anew each epoch
+                layer._hold(self._device)  # a number that changes would be compiled anew each epoch
         return torch.compile(logits, **self.get_params_for("compile"))
 
     def _learn(self, job):
@@ -177,7 +177,7 @@ class TrainingLoop(Hooks, MixedPrecision):
             self.optimizer_.zero_grad()  # gradients of a captured step hold on to its memory
         for layer in self.module_.modules():
             if isinstance(layer, EnhancedDropout):
-                layer.hold(None)
+                layer._hold(None)
         for name in _PASSING:
             vars(self).pop(name, None)
 

@@ -229,13 +229,13 @@ def test_clipping_unread_is_clipping():
 
 def test_rates_of_dropout_live_in_tensors_while_they_are_held():
     layer = sktrain.EnhancedDropout(p=0.5, min_p=0.0).train()
-    layer.hold("cpu")
+    layer._hold("cpu")
     ones = torch.ones(20_000)
     for epoch, rate in ((0, 0.5), (50, 0.25), (100, 0.0)):
         out = layer.set_epoch(epoch, total_epochs=100)(ones)
         assert float((out == 0).double().mean()) == pytest.approx(rate, abs=0.02)
         assert float(out.max()) == pytest.approx(1 / (1 - rate))
-    layer.set_epoch(0).hold(None)
+    layer.set_epoch(0)._hold(None)
     assert "_kept" not in layer.state_dict()
     assert layer._kept is None
 
