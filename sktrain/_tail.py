@@ -180,8 +180,9 @@ def usual_pauses(X, rows=None):
     np.maximum.at(last, np.searchsorted(starts, rows, side="right") - 1, rows)
     starts, ends = starts[last >= 0], last[last >= 0]
     steps = np.diff(times, append=times[-1:])  # from each row to the next
-    segment = np.repeat(np.arange(len(starts)), ends - starts + 1)
-    places = np.arange(len(segment)) + np.repeat(starts - _before(ends - starts + 1), ends - starts + 1)
+    sizes = ends - starts + 1
+    segment = np.repeat(np.arange(len(starts)), sizes)
+    places = np.arange(len(segment)) + np.repeat(starts - np.cumsum(sizes) + sizes, sizes)
     # inside the month, and a row of fit after it
     counted = (times[places] >= times[ends[segment]] - _USUAL.value) & (places < ends[segment])
     longest = np.zeros(len(starts), dtype=np.int64)
@@ -189,8 +190,3 @@ def usual_pauses(X, rows=None):
     if not isinstance(X.index, pd.MultiIndex):
         return {None: int(longest[0])} if len(longest) else {}
     return dict(zip(X.index[starts].get_level_values(0), longest.tolist()))
-
-
-def _before(sizes):
-    """How many come before each of several groups."""
-    return np.cumsum(sizes) - sizes
