@@ -318,8 +318,8 @@ def test_a_handle_gives_the_folds_of_its_end_times(rows, seed, embargo):
 def test_windows_of_a_fixed_size_are_found_behind_labels_of_any_length(reach):
     n, size, limit = 3000, 100, 50
     cv = EnhancedWalkForwardCV(
-        20, horizon=reach, test_size=size, max_train_size=limit, min_samples_per_fold=10,
-        window="rolling", ensure_regime_coverage=False,
+        20, horizon=reach, embargo_bars=0, test_size=size, max_train_size=limit,
+        min_samples_per_fold=10, window="rolling", ensure_regime_coverage=False,
     )  # fmt: skip
     folds = list(cv.split(np.zeros((n, 1)), np.arange(n) % 2))
     assert len(folds) == 20
