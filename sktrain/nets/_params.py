@@ -21,7 +21,7 @@ from ._modules import Standardized
 __all__ = ["NetParams"]
 
 _FULL_BATCH_DROPOUT = 0.0
-_NETWORK = ("module", "lookback", "standardize")  # what the trained weights belong to
+_NETWORK = ("module", "lookback", "standardize", "n_members")  # what the trained weights belong to
 
 
 class NetParams:
@@ -134,6 +134,7 @@ class NetParams:
         changed = [name for name in params if name.split("__")[0] in _NETWORK and before[name] is not params[name] and before[name] != params[name]]
         if changed and self.initialized_:
             self.initialized_, self.changed_ = False, changed[0]
+        self._pass_on(params)
         return self
 
     def _set_at_once(self, params):
@@ -241,14 +242,15 @@ class NetParams:
         """
         params = self.get_params_for("optimizer")
         takes = names_of(self.optimizer) or {}
-        if "fused" in takes and not {"fused", "foreach", "capturable", "differentiable"} & params.keys():
-            params["fused"] = True
+        chosen = {"fused", "foreach", "capturable", "differentiable"} & params.keys()
+        fused = {"fused": True} if "fused" in takes and not chosen else {}
         learnable = list(self.get_all_learnable_params())
         if "param_groups" in params:
             check_patterns(params["param_groups"], [name for name, _ in learnable])
             args, params = self.get_params_for_optimizer("optimizer", learnable)
-            self.optimizer_ = self.optimizer(*args, **params)
+            self.optimizer_ = self.optimizer(*args, **{**fused, **params})
             return self
+        params.update(fused)
         params.setdefault("lr", self.lr)
         groups: list[dict[str, Any]] = [{"params": [p for _, p in learnable]}]
         if "weight_decay" in takes:
