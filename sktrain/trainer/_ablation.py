@@ -84,7 +84,7 @@ def ablate(run, folds) -> list[Ablated]:
     configs = switches_on(run.config)
     with run.reporter.stage("ablation", total=len(configs) * run.config.wf_folds) as advance:
         for name, config in configs.items():
-            model = fold_model(run, config, [])
+            model = fold_model(run, config)
             try:
                 found = fold_scores(
                     model, X, y, cv, on_fold=lambda number, row: advance(), stop=run.stopped

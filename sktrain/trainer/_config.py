@@ -121,9 +121,10 @@ class EnhancedTrainingConfig:
         Score the model without each of its switches too, on the same walk-forward folds: focal
         loss, oversampling, dropout, weight decay, gradient clipping, news and search, those that
         are on. As many walk-forward validations again as there are such switches.
-    n_jobs : int or None, default=None
-        Processes that fit the folds of a search at the same time, as in scikit-learn: None is 1,
-        -1 all cores; more than four have nothing to do. Each takes some 400 MiB. The trials are
+    n_jobs : int or None, default=-1
+        Processes that fit nets, folds and trials at the same time, as in scikit-learn: None is 1,
+        -1 all cores, or all cards where nets train on them. No more are begun than there is to do
+        at once. On Linux each takes some 50 MiB (without a card), elsewhere some 400. The result is
         the same for any number.
     device : str, default="auto"
         Where nets and the encoder of news compute: ``"auto"`` is a CUDA card where there is one,
@@ -208,7 +209,7 @@ class EnhancedTrainingConfig:
     leakage_audit: bool = True
     skip_scaler_fit: bool = False
     ablation: bool = False
-    n_jobs: int | None = None
+    n_jobs: int | None = -1
     device: str = "auto"
 
     def __post_init__(self):

@@ -166,14 +166,14 @@ def _loss_params(config):
 
 
 def _callbacks(name, plan):
-    from ..nets import StopFlag, TrainingCheckpoint
-    from ._progress import EpochWatch
+    from ..nets import TrainingCheckpoint
+    from ._progress import EpochWatch, RunStop
 
     extra = []
     if plan.watch is not None:
         extra.append(("watch", EpochWatch(plan.watch, name)))
     if plan.stop is not None:
-        extra.append(("stop", StopFlag(plan.stop)))
+        extra.append(("stop", RunStop(plan.stop)))
     if plan.checkpoints is not None:
         extra.append(
             ("checkpoint", TrainingCheckpoint(plan.checkpoints / name, every=plan.checkpoint_every))

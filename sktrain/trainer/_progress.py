@@ -1,5 +1,6 @@
 """What a run tells while it works: one line per stage on stderr, and a moving bar of epochs and folds on a terminal."""
 
+from collections.abc import Callable
 from contextlib import contextmanager
 import time
 
@@ -15,8 +16,9 @@ from rich.progress import (
 from skorch.callbacks import Callback
 
 from .._io import ProgressStream, progress_console
+from ._workers import asked_to_stop
 
-__all__ = ["EpochWatch", "Reporter", "default_verbosity"]
+__all__ = ["EpochWatch", "Reporter", "RunStop", "default_verbosity"]
 
 
 def default_verbosity():
@@ -52,6 +54,34 @@ class EpochWatch(Callback):
     def on_epoch_end(self, net, **kwargs):
         if self.tell is not None:
             self.tell(self.name, net)
+
+
+class RunStop(Callback):
+    """Ends a training after the current batch when the run is asked to stop, in a worker too.
+
+    Parameters
+    ----------
+    stop : callable or None
+        Says whether to stop; clones and copies share it, a pickle leaves it behind.
+    """
+
+    passing_ = ("stop",)
+
+    def __init__(self, stop: Callable | None = None) -> None:
+        self.stop = stop
+
+    def __sklearn_clone__(self):
+        return RunStop(self.stop)
+
+    def __deepcopy__(self, memo):
+        return RunStop(self.stop)
+
+    def __getstate__(self):
+        return {"stop": None}
+
+    def on_batch_end(self, net, training=None, **kwargs):
+        if training and asked_to_stop(self.stop):
+            net.request_stop("stop_flag")
 
 
 class Reporter:

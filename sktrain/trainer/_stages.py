@@ -119,9 +119,10 @@ def walk_forward(run):
     """A real fit and score per fold on the rows before the test block, beside baselines; searched anew in every fold where asked."""
     from ._search import fold_model
 
-    config, found = run.config, []
+    config = run.config
     X, y = run.rows("train", "val")
-    estimators = {"model": fold_model(run, config, found), **baselines(feature_steps(config, run.plan)[0][1])}
+    rivals = baselines(feature_steps(config, run.plan)[0][1])
+    estimators = {"model": fold_model(run, config), **rivals}
     with run.reporter.stage("walk-forward", total=config.wf_folds) as advance:
         try:
             folds = fold_scores(
@@ -131,12 +132,18 @@ def walk_forward(run):
                 walk_forward_cv(config),
                 on_fold=lambda number, row: advance(),
                 stop=run.stopped,
+                inspect=_found_in_fold,
             )
         except NotEnoughDataError:
             if run.stopped():
                 return None, []
             raise
-    return folds, found[: len(folds.n_test)]
+    return folds, [one for one in folds.inspected if one]
+
+
+def _found_in_fold(model):
+    """What the search inside a fold found; nothing without a search."""
+    return getattr(model, "found_", None)
 
 
 def drift(run, work, training):

@@ -33,6 +33,7 @@ from ._sources import open_source
 from ._spacing import is_intraday
 from ._tasks import divide, label_bars
 from ._verdicts import one_sided_labels
+from ._workers import workers
 
 __all__ = ["EnhancedTrainer"]
 
@@ -159,7 +160,9 @@ class EnhancedTrainer:
             with interrupts(run):
                 earlier = self._open(run, stocks, interval, incremental)
                 self._settle(run, resume)
-                found = self._stages(run, prepare_next(folder), earlier)
+                file = folder / CHECKPOINTS / "stop"
+                with workers(config, file, run.stopped):
+                    found = self._stages(run, prepare_next(folder), earlier)
                 result = self._finish(run, found, start)
         return result
 

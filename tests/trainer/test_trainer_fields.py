@@ -132,7 +132,7 @@ ROWS = {  # field: (other fields, value, probe, expected at the default, expecte
     "hidden_size": ({}, 16, net("module__hidden_size"), 32, 16),
     "n_layers": ({}, 3, net("module__n_layers"), 1, 3),
     "leakage_audit": ({}, True, result("leakage_validation"), OFF, ON),
-    "n_jobs": ({}, 2, search("n_jobs"), None, 2),
+    "n_jobs": ({}, 2, search("n_jobs"), -1, 2),
     "device": ({}, "cpu", net("device"), "auto", "cpu"),
     "ablation": ({"use_walk_forward": True}, True, result("ablation"), OFF, ON),
 }
