@@ -248,9 +248,10 @@ class EnhancedTrainer:
         if not found["training"]["whole"]:
             return found
         if config.use_walk_forward and found["training"]["mode"] == "continued":
+            also = " and no ablation" if config.ablation else ""
             run.warn(
-                "A model that was trained on has no walk-forward folds: they would score another "
-                "one, trained anew."
+                f"A model that was trained on has no walk-forward folds{also}: they would score "
+                "another one, trained anew."
             )
         elif config.use_walk_forward and not run.stopped():
             found["folds"], found["nested"] = _stages.walk_forward(run)
