@@ -1,4 +1,5 @@
-"""What each switch of a run adds: the run's model with one switch off at a time, on the run's own walk-forward folds."""
+"""What each switch of a run adds: the run's model with one switch off at a time, on the run's own
+walk-forward folds."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,7 +14,8 @@ from ._tasks import walk_forward_cv
 
 __all__ = ["Ablated", "ablate", "switches_on"]
 
-_OFF: dict[str, tuple[Callable, dict]] = {  # what is told of, whether it is on, and the fields that turn it off
+#: what is told of, whether it is on, and the fields that turn it off
+_OFF: dict[str, tuple[Callable, dict]] = {
     "focal loss": (lambda config: config.use_focal_loss, {"use_focal_loss": False}),
     "oversampling": (lambda config: config.use_smote, {"use_smote": False}),
     "dropout": (lambda config: config.dropout_rate > 0, {"dropout_rate": 0.0}),

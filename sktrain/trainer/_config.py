@@ -57,8 +57,10 @@ class EnhancedTrainingConfig:
         Thresholds that follow volatility, or fixed ones. None takes the default of
         ``label_scaling``: 0.5 standard deviations with ``"sigma"``, the original's 0.03 with
         ``"affine"``.
-    use_walk_forward, wf_folds, wf_min_samples_per_fold, ensure_regime_coverage : default=True, 5, 100, True
+    use_walk_forward, wf_folds : default=True, 5
         A real fit and score per fold.
+    wf_min_samples_per_fold, ensure_regime_coverage : default=100, True
+        Fewest rows a fold trains on; whether folds train on the regimes they are tested in.
     use_drift_detection, drift_psi_threshold, drift_mean_shift_threshold : default=True, 0.1, 0.15
         A reference kept with the model, and a check of the test block against it.
     use_gradient_checkpointing, use_mixed_precision : bool, default=True, True
@@ -72,12 +74,14 @@ class EnhancedTrainingConfig:
         News embeddings beside the bar features; needs ``news``.
     deterministic_training, training_seed : default=False, 42
         One seed, one result.
-    early_stopping_patience, early_stopping_min_epochs, early_stopping_max_epochs : int, default=15, 20, 500
-        When training ends.
+    early_stopping_patience, early_stopping_min_epochs : int, default=15, 20
+        Epochs without a better validation loss after which training ends, and the fewest it takes.
+    early_stopping_max_epochs : int, default=500
+        The most epochs, beside those of ``train``.
     batch_size : int or None, default=None
         Overrides ``train(batch_size=...)`` when set.
-    models : tuple of {"lstm", "gru", "tcn", "transformer", "mlp"}, default=("lstm", "gru", "tcn", "transformer")
-        Nets to train; more than one vote with their mean probability.
+    models : tuple of {"lstm", "gru", "tcn", "transformer", "mlp"}
+        Nets to train, all but the last by default; more than one vote with their mean probability.
     label_scaling : {"affine", "sigma"} or None, default=None
         How thresholds follow volatility; with ``"sigma"`` the base threshold counts standard
         deviations. None is ``"sigma"``, and ``"affine"``, the original's rule, where a threshold

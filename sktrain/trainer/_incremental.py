@@ -239,7 +239,8 @@ def set_scaling(net, mean, scale):
 
 
 def kept_scaling(folder, config):
-    """Statistics of the nets of the earlier run in ``folder``, for a plain run with ``skip_scaler_fit``.
+    """Statistics of the nets of the earlier run in ``folder``, for a plain run with
+    ``skip_scaler_fit``.
 
     Returns
     -------

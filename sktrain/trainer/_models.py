@@ -1,4 +1,5 @@
-"""From a config to unfitted scikit-learn estimators on bars. Every config field lands here, or in _tasks, by name."""
+"""From a config to unfitted scikit-learn estimators on bars. Every config field lands here, or in
+_tasks, by name."""
 
 from dataclasses import dataclass
 
@@ -30,7 +31,9 @@ NETS = {
 #: part of what the process holds anyway (torch alone takes some 250 MiB), and recomputing costs a
 #: third to a half of the speed.
 _WORTH_RECOMPUTING = 64 * 2**20
-_ACTIVATIONS_PER_UNIT = 16  # float32 values kept per hidden unit, step and layer: four gates and their products, there and back
+#: float32 values kept per hidden unit, step and layer: four gates and their products, there and
+#: back
+_ACTIVATIONS_PER_UNIT = 16
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,8 @@ def _training_params(config, plan):
 
 
 def checkpoints_activations(config, batch_size):
-    """Whether layers are recomputed in the backward pass: asked for, and worth it for batches of this size."""
+    """Whether layers are recomputed in the backward pass: asked for, and worth it for batches of
+    this size."""
     units = batch_size * config.lookback * config.hidden_size * (config.n_layers or 2)
     return (
         config.use_gradient_checkpointing and 4 * _ACTIVATIONS_PER_UNIT * units > _WORTH_RECOMPUTING
@@ -193,7 +197,8 @@ def feature_steps(config, plan=None):
 
 
 def _with_news(features, config):
-    """Features of the bars, beside those of the news that the bars carry where the config asks for them."""
+    """Features of the bars, beside those of the news that the bars carry where the config asks for
+    them."""
     if not config.use_pretrained_embeddings:
         return features
     from ..news import NewsFeatures, PretrainedNewsEncoder
@@ -233,7 +238,8 @@ def with_config_news(bars, config):
 
 
 def build_model(config, plan, names=None):
-    """The whole model on raw bars: features, windows, optional oversampling, one net or the soft vote of several."""
+    """The whole model on raw bars: features, windows, optional oversampling, one net or the soft
+    vote of several."""
     names = config.models if names is None else names
     nets = [(name, _resampled(build_net(name, config, plan), config)) for name in names]
     last = nets[0][1] if len(nets) == 1 else VotingClassifier(nets, voting="soft")
@@ -257,7 +263,8 @@ def oversampler(config):
 
 
 def nets_of(model, names=None):
-    """The fitted nets of a model by name, looking through votes and samplers; ``names`` names a single one."""
+    """The fitted nets of a model by name, looking through votes and samplers; ``names`` names a
+    single one."""
     last = model[-1]
     found = dict(getattr(last, "named_estimators_", {})) or {names[0] if names else "net": last}
     return {name: getattr(one, "steps", [(None, one)])[-1][1] for name, one in found.items()}

@@ -22,7 +22,8 @@ _INNER = (
 
 
 def tell_plan(run):
-    """Print the bars, the labels, the folds and nets, and about how long it takes. Nothing is decided by the time measured."""
+    """Print the bars, the labels, the folds and nets, and about how long it takes. Nothing is
+    decided by the time measured."""
     if not run.reporter.verbose:
         return
     source, config, task = run.source, run.config, run.task

@@ -1,4 +1,5 @@
-"""What a run tells while it works: one line per stage on stderr, and a moving bar of epochs and folds on a terminal."""
+"""What a run tells while it works: one line per stage on stderr, and a moving bar of epochs and
+folds on a terminal."""
 
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -27,7 +28,8 @@ def default_verbosity():
 
 
 class EpochWatch(Callback):
-    """Tells somebody of every epoch; clones and copies share who that is, a pickle leaves it behind.
+    """Tells somebody of every epoch; clones and copies share who that is, a pickle leaves it
+    behind.
 
     Parameters
     ----------

@@ -1,4 +1,5 @@
-"""What a run says of itself: findings of the stages become plain values for ``result.json`` and ``evidence.json``."""
+"""What a run says of itself: findings of the stages become plain values for ``result.json`` and
+``evidence.json``."""
 
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -120,7 +121,8 @@ def fold_rows(folds):
 
 
 def nested(found):
-    """Scores of folds in whose training rows alone the hyperparameters were searched; None without a search."""
+    """Scores of folds in whose training rows alone the hyperparameters were searched; None without
+    a search."""
     if not found["nested"] or found["folds"] is None:
         return None
     scores = found["folds"].scores("balanced_accuracy")
@@ -165,7 +167,8 @@ def hyperparameters(run, training):
 
 
 def metrics_summary(found, curves, reasons):
-    """Means and intervals over the folds, scores of the test block, and per net where training ended."""
+    """Means and intervals over the folds, scores of the test block, and per net where training
+    ended."""
     folds = found["folds"]
     summary = {
         "walk_forward": {},
@@ -213,7 +216,8 @@ def _without_curves(earned):
 
 
 def searched(search, name):
-    """What a search of the net ``name`` found, and what its best score is worth, in plain values."""
+    """What a search of the net ``name`` found, and what its best score is worth, in plain
+    values."""
     from ..plotting import SearchDisplay
 
     display = SearchDisplay.from_estimator(search)

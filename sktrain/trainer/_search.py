@@ -45,7 +45,8 @@ class StopAsked(KeyboardInterrupt):
 
 
 class _LeaveTrial(Callback):
-    """Leaves a trial at once when the run is asked to stop: a half-trained net is no measurement."""
+    """Leaves a trial at once when the run is asked to stop: a half-trained net is no
+    measurement."""
 
     passing_ = ("stop",)
 
@@ -185,7 +186,8 @@ def inner_cv(config, n_folds=3):
 
 
 def _trial_plan(config, plan, given):
-    """Trials are watched by nobody; their weight decay ends where no base of the range lies above it."""
+    """Trials are watched by nobody; their weight decay ends where no base of the range lies above
+    it."""
     params = () if "weight_decay" in given else (("callbacks__weight_decay__max", 10 * _DECAY[1]),)
     return replace(plan, params=params, checkpoints=None, watch=None, stop=None)
 
@@ -199,7 +201,8 @@ def found_params(found, given):
 
 
 def fold_model(run, config: EnhancedTrainingConfig):
-    """What a walk-forward fold fits: the model of ``config``, searched on the fold's own rows where it asks for a search.
+    """What a walk-forward fold fits: the model of ``config``, searched on the fold's own rows where
+    it asks for a search.
 
     Parameters
     ----------
@@ -220,7 +223,8 @@ def fold_model(run, config: EnhancedTrainingConfig):
 
 
 def trials_file(run, config: EnhancedTrainingConfig):
-    """Where the trials of a run outlive its process; those without one of its switches stand apart, as they tell of another model."""
+    """Where the trials of a run outlive its process; those without one of its switches stand apart,
+    as they tell of another model."""
     folder = run.folder / CHECKPOINTS
     folder.mkdir(exist_ok=True)
     if config == run.config:
@@ -240,7 +244,8 @@ def search_plan(config, **arguments):
 
 
 class SearchedModel(ClassifierMixin, BaseEstimator):
-    """A model that searches its hyperparameters on the rows it is fitted on, then trains with what it found.
+    """A model that searches its hyperparameters on the rows it is fitted on, then trains with what
+    it found.
 
     Parameters
     ----------

@@ -1,4 +1,5 @@
-"""The stages of a run, in order: each takes the run, asks one room to do its work, and returns what was found."""
+"""The stages of a run, in order: each takes the run, asks one room to do its work, and returns what
+was found."""
 
 from dataclasses import replace
 
@@ -26,7 +27,8 @@ __all__ = [
 
 
 def audit(run):
-    """Audit the splits and the run's own model, with few epochs, on the rows before the test block."""
+    """Audit the splits and the run's own model, with few epochs, on the rows before the test
+    block."""
     from ..leakage import LeakageValidator
 
     X, y = run.rows("train", "val")
@@ -44,7 +46,8 @@ def audit(run):
 
 
 def search(run):
-    """Search the first net's parameters on the rows before the test block; the plan takes what was found."""
+    """Search the first net's parameters on the rows before the test block; the plan takes what was
+    found."""
     from ._search import StopAsked, found_params, run_search, trials_file
 
     X, y = run.rows("train", "val")
@@ -116,7 +119,8 @@ def _save(model, path, **facts):
 
 
 def walk_forward(run):
-    """A real fit and score per fold on the rows before the test block, beside baselines; searched anew in every fold where asked."""
+    """A real fit and score per fold on the rows before the test block, beside baselines; searched
+    anew in every fold where asked."""
     from ._search import fold_model
 
     config = run.config
@@ -147,7 +151,8 @@ def _found_in_fold(model):
 
 
 def drift(run, work, training):
-    """Keep the features of the rows the model was trained on as reference, and compare the test block with it."""
+    """Keep the features of the rows the model was trained on as reference, and compare the test
+    block with it."""
     from ..drift import DriftDetector
 
     config = run.config

@@ -63,9 +63,10 @@ class EnhancedTrainer:
     >>> from sktrain import EnhancedTrainer, EnhancedTrainingConfig
     >>> from sktrain.datasets import load_sp500
     >>> config = EnhancedTrainingConfig(
-    ...     models=["mlp"], label_scaling="sigma", base_label_threshold=0.5, use_walk_forward=False, leakage_audit=False, lookback=5
+    ...     models=["mlp"], use_walk_forward=False, leakage_audit=False, lookback=5
     ... )
-    >>> trainer = EnhancedTrainer(config, model_dir=getfixture("tmp_path"), data=load_sp500().iloc[:900])
+    >>> folder = getfixture("tmp_path")
+    >>> trainer = EnhancedTrainer(config, model_dir=folder, data=load_sp500().iloc[:900])
     >>> result = trainer.train(epochs=2)
     >>> result["status"], sorted(result["class_balance"])
     ('success', ['buy', 'hold', 'sell'])
@@ -192,7 +193,8 @@ class EnhancedTrainer:
         return config, plan
 
     def _open(self, run, stocks, interval, incremental):
-        """Bars, labels, blocks, the earlier model: everything that can be refused is refused here, before any training."""
+        """Bars, labels, blocks, the earlier model: everything that can be refused is refused here,
+        before any training."""
         config = run.config
         run.source = open_source(self.data, stocks, interval)
         for name, reason in run.source.missing.items():
@@ -316,7 +318,8 @@ class EnhancedTrainer:
         return load(find_model(path))
 
     def __repr__(self):
-        return f"EnhancedTrainer(model_dir={str(self.model_dir / MODEL)!r}, models={list(self.config.models)})"
+        file, nets = str(self.model_dir / MODEL), list(self.config.models)
+        return f"EnhancedTrainer(model_dir={file!r}, models={nets})"
 
 
 def _as_question(stop_flag):

@@ -1,4 +1,5 @@
-"""Figures of a run in the words of a reader: sizes in KiB, times in milliseconds, findings and searches as sentences."""
+"""Figures of a run in the words of a reader: sizes in KiB, times in milliseconds, findings and
+searches as sentences."""
 
 import re
 
@@ -125,7 +126,8 @@ def ablation_rows(rows):
 
 
 def regime_rows(folds):
-    """Names of the market regimes, and per fold the rows tested in each and what was never trained on."""
+    """Names of the market regimes, and per fold the rows tested in each and what was never trained
+    on."""
     names = [key[len(_REGIME) :] for key in folds[0] if key.startswith(_REGIME)]
     rows = [
         (str(row["fold"]), *(str(row[_REGIME + name]) for name in names), _unseen(row))
@@ -157,7 +159,10 @@ def epochs(count, reason):
     >>> epochs(1, "max_epochs"), epochs(7, "patience")
     ('1 epoch, all that were asked for', '7 epochs, then it no longer improved')
     """
-    return f"{count} epoch{'' if count == 1 else 's'}, {_ENDS.get(reason, str(reason).replace('_', ' '))}"
+    return (
+        f"{count} epoch{'' if count == 1 else 's'}, "
+        f"{_ENDS.get(reason, str(reason).replace('_', ' '))}"
+    )
 
 
 def compression_rows(found):
@@ -263,4 +268,7 @@ def profit_sentence(earned):
     if earned["deflated_sharpe"] is None:
         return f"{said}Whether that is skill cannot be told: {earned['no_sharpe']}."
     trials = f"the best of {earned['n_trials']} trials" if earned["n_trials"] > 1 else "one trial"
-    return f"{said}The chance that its Sharpe ratio is truly above what luck gives {trials} (deflated Sharpe ratio) is {earned['deflated_sharpe']:.0%}."
+    return (
+        f"{said}The chance that its Sharpe ratio is truly above what luck gives {trials} (deflated "
+        f"Sharpe ratio) is {earned['deflated_sharpe']:.0%}."
+    )

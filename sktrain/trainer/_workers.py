@@ -227,7 +227,8 @@ class _Forked(ParallelBackendBase):
 
 
 def _begin(parent):
-    """In a new worker: Ctrl-C is left to the parent, with which it dies. One thread is inherited."""
+    """In a new worker: Ctrl-C is left to the parent, with which it dies. One thread is
+    inherited."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
