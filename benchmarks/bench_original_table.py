@@ -37,7 +37,7 @@ def job(setup):
     import torch
 
     from sktrain import GRUClassifier
-    from sktrain.compression._report import _milliseconds, compressed_copy, size_of
+    from sktrain.compression._report import _milliseconds, compressed_copy, quantizer, size_of
 
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
@@ -55,7 +55,8 @@ def job(setup):
         seconds.append((time.process_time() - start) / len(net.history_) / len(net.validation_.train))
         if not seed:
             figures["memory"] = peak_memory()
-        model, _ = compressed_copy(net, setup.get("sparsity", 0.0), setup.get("bits"), X)
+        level = setup.get("sparsity", 0.0), quantizer(setup.get("bits"))
+        model, _ = compressed_copy(net, *level, X)
         scores.append(balanced_accuracy_score(y_later, model.predict(X_later)))
     figures.update(size=size_of(model), latency=_milliseconds(model, np.asarray(X_later[:1])), seconds=statistics.median(seconds), scores=scores)
     return figures

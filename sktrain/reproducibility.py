@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
-_streams = []  # of seeds for random_state=None, while a DeterministicTrainingConfig is in force
+_streams: list[Any] = []  # of seeds for random_state=None, while a DeterministicTrainingConfig is in force
 _training = threading.RLock()
 
 
@@ -109,7 +109,8 @@ def seed_parts(estimator: Any, key: Any) -> Any:
     Examples
     --------
     >>> from sklearn.tree import DecisionTreeClassifier
-    >>> seed_parts(DecisionTreeClassifier(), [0, 1]).random_state == seed_parts(DecisionTreeClassifier(), [0, 1]).random_state
+    >>> first, second = (seed_parts(DecisionTreeClassifier(), [0, 1]) for _ in range(2))
+    >>> first.random_state == second.random_state
     True
     """
     params = estimator.get_params(deep=True)

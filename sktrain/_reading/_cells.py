@@ -82,7 +82,10 @@ def time_shape(cells: Sequence[str]) -> str:
     Examples
     --------
     >>> from sktrain._reading import time_shape
-    >>> [time_shape([cell]) for cell in ("2024-02-26", "2024-02-26 09:30", "09:30", "1708939800", "12")]
+    >>> [
+    ...     time_shape([cell])
+    ...     for cell in ("2024-02-26", "2024-02-26 09:30", "09:30", "1708939800", "12")
+    ... ]
     ['day', 'moment', 'clock', 'moment', 'digits']
     """
     cells = [re.sub(r"\.0+$", "", cell.strip()) for cell in cells if cell.strip()]

@@ -12,8 +12,11 @@ _NUMBERED = re.compile(r"^\d{1,2}[a-z]?[.)]\s+")
 _BRACKETS = re.compile(r"\s*[(\[（【][^)\]）】]*[)\]）】]\s*$")
 _MARKS = re.compile(r"[\s_\-./\\:*#%<>\"'`|]+")
 # Traditional characters of column names as the simplified ones: 開盤價 and 开盘价 are one name
-_SIMPLIFIED = str.maketrans("開盤價數額時間證標題發佈內號漲據總歷聞資訊", "开盘价数额时间证标题发布内号涨据总历闻资讯")
-_SIMPLIFIED[ord("İ")] = "i"  # Turkish, whose lower case would carry a dot of its own
+_SIMPLIFIED = str.maketrans(
+    dict(zip("開盤價數額時間證標題發佈內號漲據總歷聞資訊", "开盘价数额时间证标题发布内号涨据总历闻资讯"))
+    # Turkish, whose lower case would carry a dot of its own
+    | {"İ": "i"}
+)
 _UNKNOWN = 10**6  # ranks: a name of the table, a name made of known words, no name
 
 

@@ -151,7 +151,10 @@ def check_bars(bars, *, required=OHLCV, warn=True):
     --------
     >>> import pandas as pd
     >>> from sktrain._validation import check_bars
-    >>> day = pd.DataFrame({"Open": [9.0], "High": [11.0], "Low": [8.0], "Close": [10.0], "Volume": [5]}, pd.to_datetime(["2020-01-02"]))
+    >>> day = pd.DataFrame(
+    ...     {"Open": [9.0], "High": [11.0], "Low": [8.0], "Close": [10.0], "Volume": [5]},
+    ...     pd.to_datetime(["2020-01-02"]),
+    ... )
     >>> list(check_bars(day).columns)
     ['open', 'high', 'low', 'close', 'volume']
     """

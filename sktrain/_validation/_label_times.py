@@ -294,7 +294,7 @@ def carried(axis, handle: LabelTimes | None, y=None) -> Carried | None:
         return None
     panel, flat = isinstance(handle.index, pd.MultiIndex), not isinstance(axis.index, pd.MultiIndex)
     if panel and flat:
-        places = [] if axis.index.has_duplicates else handle.find_in_symbols(axis.times)
+        places: Any = [] if axis.index.has_duplicates else handle.find_in_symbols(axis.times)
         if len(places):
             return _of_one_symbol(handle, places, y)
         end, known = handle.latest_ends(axis.times)

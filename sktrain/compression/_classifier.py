@@ -23,7 +23,7 @@ from .._validation import BarsOrTime, Count, Number
 from ..exceptions import MissingDependencyError, SktrainError, SktrainWarning
 from ..reproducibility import draw_seed, seed_parts
 from ._places import nets_in
-from ._report import CompressionReport, compressed_copy, measure
+from ._report import CompressionReport, compressed_copy, measure, quantizer
 
 __all__ = ["CompressedClassifier"]
 
@@ -55,6 +55,8 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Share of unique times in the last block.
     scoring : str, default="balanced_accuracy"
         What ``max_score_drop`` is measured in; larger is better.
+    activations : {None, "int8"}, default=None
+        As of :class:`ModelQuantizer`; "int8" needs ``bits=8``.
     scope, sensitivity, structured
         As of :class:`ModelPruner`.
     horizon : int, optional
@@ -79,7 +81,9 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     >>> import numpy as np
     >>> from sktrain import CompressedClassifier, GRUClassifier
     >>> X = np.random.default_rng(0).normal(size=(200, 5, 2))
-    >>> model = CompressedClassifier(GRUClassifier(max_epochs=5, random_state=0), sparsity=0.3).fit(X, X[:, -1, 0] > 0)
+    >>> model = CompressedClassifier(GRUClassifier(max_epochs=5, random_state=0), sparsity=0.3).fit(
+    ...     X, X[:, -1, 0] > 0
+    ... )
     >>> model.report_["after"]["size_bytes"] < model.report_["before"]["size_bytes"]
     True
     """
@@ -93,6 +97,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         "max_score_drop": [Number(0), None],
         "validation": [Number(0, 1, closed="neither")],
         "scoring": [str],
+        "activations": [StrOptions({"int8"}), None],
         "scope": [StrOptions({"global", "layer"})],
         "sensitivity": [Number(0, 1)],
         "structured": ["boolean"],
@@ -110,6 +115,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         *,
         validation: float = 0.15,
         scoring: str = "balanced_accuracy",
+        activations: str | None = None,
         scope: Any = "global",
         sensitivity: Any = 0.1,
         structured: Any = False,
@@ -123,6 +129,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.max_score_drop = max_score_drop
         self.validation = validation
         self.scoring = scoring
+        self.activations = activations
         self.scope = scope
         self.sensitivity = sensitivity
         self.structured = structured
@@ -202,6 +209,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             ``max_score_drop`` needs it.
         """
         self._validate_params()
+        quantizer(self.bits, self.activations)  # refuses what does not go together
         X, y = _indexable(X, y)
         known = {name: value for name, value in (("label_end_times", label_end_times), ("times", times)) if value is not None}
         routed = routed_params(self, self._estimator(), "fit", {"sample_weight": sample_weight, **known, **params})
@@ -217,7 +225,8 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         if self.max_score_drop is not None and len(valid) < len(train) + len(valid):
             level = self._level_that_holds(X, y, sample_weight, routed, seed, train, valid)
         small, reached = self._compressed(model, level, _safe_indexing(X, train), _weights_of(sample_weight, train))
-        report = measure(model, small, _safe_indexing(X, valid), np.asarray(y)[valid], sparsity=reached, bits=level[1])
+        seen = _safe_indexing(X, valid), np.asarray(y)[valid]
+        report = measure(model, small, *seen, sparsity=reached, quantize=self._quantizer(level[1]))
         self.model_, self.report_, self.sparsity_, self.bits_ = small, report, reached, level[1]
         for name in ("n_features_in_", "feature_names_in_"):
             vars(self).pop(name, None)
@@ -282,9 +291,15 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             )
         return best
 
+    def _quantizer(self, bits):
+        return quantizer(bits, self.activations if bits else None)
+
     def _compressed(self, model, level, X, sample_weight):
-        options = {"scope": self.scope, "sensitivity": self.sensitivity, "structured": self.structured}
-        return compressed_copy(model, *level, X, self.fine_tune_epochs, sample_weight, **options)
+        options = {name: getattr(self, name) for name in ("scope", "sensitivity", "structured")}
+        sparsity, quantize = level[0], self._quantizer(level[1])
+        return compressed_copy(
+            model, sparsity, quantize, X, self.fine_tune_epochs, sample_weight, **options
+        )
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities of the compressed model.
@@ -328,8 +343,8 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     def __setstate__(self, state):
         if "report_" in state:
             state = {**state, "report_": CompressionReport(**state["report_"])}
-        if "random_state" not in state:  # files written before there was one
-            state = {**state, "random_state": None}
+        # files written before there were these
+        state = {**dict.fromkeys(("random_state", "activations")), **state}
         super().__setstate__(state)
 
     def __reduce_ex__(self, protocol):

@@ -75,7 +75,9 @@ class ModelPruner(BaseEstimator):
     --------
     >>> import torch
     >>> from sktrain import ModelPruner
-    >>> network = torch.nn.Sequential(torch.nn.Linear(20, 30), torch.nn.ReLU(), torch.nn.Linear(30, 3))
+    >>> network = torch.nn.Sequential(
+    ...     torch.nn.Linear(20, 30), torch.nn.ReLU(), torch.nn.Linear(30, 3)
+    ... )
     >>> round(ModelPruner().prune_model(network, target_sparsity=0.6), 2)
     0.6
     """
@@ -141,7 +143,7 @@ class ModelPruner(BaseEstimator):
         if self.structured:
             from ._structured import narrow
 
-            self.layers_ = []
+            self.layers_: list[LayerSparsity] = []
             return narrow(model, target)
         networks = networks_in(model, X, sample_weight)
         weights = [bake(network) for network, _ in networks]

@@ -1,7 +1,9 @@
 """Prediction from a graph and eight-bit weights through ONNX Runtime, without torch.
 
-Weights are stored as whole numbers with one scale per output channel and become floats once, when the model is opened; activations
-are floats. What is computed for a row never depends on the other rows of the call. Rows know time as the nets' rows do.
+Weights are stored as whole numbers with one scale per output channel. They become floats once, when
+the model is opened, or stay whole numbers and meet activations that are rounded by scales of each
+row. What is computed for a row never depends on the other rows of the call. Rows know time as the
+nets' rows do.
 """
 
 import math
@@ -31,7 +33,10 @@ _LARGEST_GRAPH = 2**28  # bytes; weights are not in it
 _RATIO = 20  # bytes of a graph per compressed byte: the largest seen is 3
 _MOST_THREADS = 256
 _SOFTMAX = Posterior()
-_LEARNED = ("classes_", "feature_names_in_", "lookback_", "n_features_in_", "step_features_", "network_", "posterior_")
+_LEARNED = (
+    "classes_", "feature_names_in_", "lookback_", "n_features_in_", "step_features_", "network_",
+    "posterior_", "activations_",
+)  # fmt: skip
 
 
 class QuantizedClassifier(ClassifierMixin, BaseEstimator):
@@ -56,6 +61,8 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
         How scores become probabilities, as in the net it was made from; a bare Module has none, and its scores go through a softmax.
     network_ : str
         Name of the classifier it was made from.
+    activations_ : str
+        "int8" where activations are rounded; otherwise it is missing.
     n_weights_, n_zeros_ : int
         Weights stored in eight bits, and how many of them are zero.
 
@@ -122,8 +129,8 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
         """
         if not self.__sklearn_is_fitted__():  # asked first: the check takes as long as a small network's answer
             check_is_fitted(self)
-        scores = [self._session.run(None, {"X": batch})[0] for batch in batches(self, X, _BATCH)]
-        scores = np.concatenate(scores).astype(np.float64)
+        parts = [self._session.run(None, {"X": batch})[0] for batch in batches(self, X, _BATCH)]
+        scores = np.concatenate(parts).astype(np.float64)
         return getattr(self, "posterior_", _SOFTMAX).probabilities(scores)
 
     def predict(self, X: Any) -> np.ndarray:

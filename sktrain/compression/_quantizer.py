@@ -1,7 +1,8 @@
 """Quantization of a fitted model to weights of eight or four bits.
 
-At eight bits one scale per output channel, the largest weight of the channel mapped to 127; at four one per 64 weights of a channel, the
-largest mapped to 7. Activations stay floats, so no row can change another row's prediction. A weight that is zero stays zero.
+At eight bits one scale per output channel, the largest weight of the channel mapped to 127; at four
+one per 64 weights of a channel, the largest mapped to 7. Activations stay floats, or are rounded by
+scales of each row, so no row can change another row's prediction. A weight that is zero stays zero.
 """
 
 from io import BytesIO
@@ -14,13 +15,14 @@ import joblib
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Options
+from sklearn.utils._param_validation import Options, StrOptions
 
 from .._io import atomic_write
 from .._optional import require
 from .._validation import Count
 from ..exceptions import PersistenceError, SktrainError
 from ._graph import INPUT, float_graph
+from ._integer import round_activations
 from ._places import copy_with, is_net, nets_in, nets_with_rows
 from ._quantized import QuantizedClassifier
 
@@ -34,13 +36,19 @@ _TOLERANCE = 1e-3
 
 
 class ModelQuantizer(BaseEstimator):
-    """Weight-only quantization to eight or four bits.
+    """Quantization of weights to eight or four bits and, where asked, of activations to eight.
 
     Parameters
     ----------
     bits : {8, 4}, default=8
         Bits per weight. 8: one scale per output channel. 4: one per 64 weights of a channel; half the file, and ten times the error, so give
         rows to round by (``X`` of :meth:`quantize_model`).
+    activations : {None, "int8"}, default=None
+        None: what layers receive stays float32. "int8": layers of at least 64 inputs and outputs
+        multiply whole numbers, which is several times faster; needs ``bits=8``. Each row has
+        scales of its own and sums of whole numbers are exact, so a row's probabilities are the same
+        to the last bit in any company. They use seven of the eight bits, which no processor's
+        arithmetic overflows; probabilities move by about twice as much as with None.
     n_threads : int, default=1
         Threads of one prediction of the quantized model.
 
@@ -54,10 +62,17 @@ class ModelQuantizer(BaseEstimator):
     (2,)
     """
 
-    _parameter_constraints = {"bits": [Options(int, set(_LARGEST))], "n_threads": [Count(1)]}
+    _parameter_constraints = {
+        "bits": [Options(int, set(_LARGEST))],
+        "activations": [StrOptions({"int8"}), None],
+        "n_threads": [Count(1)],
+    }
 
-    def __init__(self, bits: int = 8, *, n_threads: int = 1) -> None:
+    def __init__(
+        self, bits: int = 8, *, activations: str | None = None, n_threads: int = 1
+    ) -> None:
         self.bits = bits
+        self.activations = activations
         self.n_threads = n_threads
 
     def quantize_model(
@@ -92,7 +107,10 @@ class ModelQuantizer(BaseEstimator):
         Raises
         ------
         SktrainError
-            Bits that are not supported, a layer that cannot be exported (named), a model without a net, rows that cannot be followed to the nets.
+            Bits that are not supported, a layer that cannot be exported (named), a model without a
+            net, rows that cannot be followed to the nets; ``activations="int8"`` with four bits,
+            for a network all of whose layers are small, or for a recurrent one on windows of more
+            than 256 steps.
         NotFittedError
             A model that was not fitted.
         """
@@ -152,9 +170,15 @@ class ModelQuantizer(BaseEstimator):
             raise PersistenceError(f"{str(path)!r} cannot be written: {error.strerror or error}.") from error
 
     def _check(self):
+        """Refuse parameters that are wrong or do not go together."""
         if isinstance(self.bits, bool) or not isinstance(self.bits, (int, np.integer)) or self.bits not in _LARGEST:
             raise SktrainError(f"bits must be 8 or 4, got {self.bits!r}.")
         self._validate_params()
+        if self.activations == "int8" and self.bits != 8:
+            raise SktrainError(
+                f"activations='int8' needs weights with one scale per channel: bits=8, got "
+                f"bits={self.bits}."
+            )
 
     def _quantized_net(self, net, X, sample_weight):
         if not net.__sklearn_is_fitted__():
@@ -171,6 +195,9 @@ class ModelQuantizer(BaseEstimator):
             sizes = {"lookback_": shape[0], "step_features_": shape[1], "n_features_in_": shape[1]}
             learned = {"classes_": np.arange(n_classes), **sizes, "network_": type(module).__name__}
         codes = quantize_graph(model, int(self.bits), moments)
+        if self.activations == "int8":
+            round_activations(model, codes, shape[0], type(module).__name__)
+            learned = {**learned, "activations_": "int8"}
         return QuantizedClassifier._from_parts(model.SerializeToString(), codes, learned, self.n_threads)
 
 

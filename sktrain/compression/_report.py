@@ -40,6 +40,8 @@ class CompressionReport(Mapping):
         Of the weights; None means float32.
     n_rows : int
         Rows measured on.
+    activations : str or None
+        "int8" where activations are rounded; None means floats.
     """
 
     before: dict
@@ -50,6 +52,7 @@ class CompressionReport(Mapping):
     sparsity: float
     bits: int | None
     n_rows: int
+    activations: str | None = None
 
     def __getitem__(self, name):
         if name not in self.__dataclass_fields__:
@@ -82,6 +85,7 @@ class CompressionReport(Mapping):
         """
         old, new = self.before, self.after
         kind = "float weights" if self.bits is None else f"{self.bits}-bit weights"
+        kind += f", {self.activations} activations" if self.activations else ""
         return (
             f"{kind}, sparsity {self.sparsity:.0%}: {old['size_bytes'] / new['size_bytes']:.1f} times smaller "
             f"({old['size_bytes'] / 1024:,.0f} -> {new['size_bytes'] / 1024:,.0f} KiB), "
@@ -104,6 +108,7 @@ def compress_model(
     scope: Any = "global",
     sensitivity: Any = 0.1,
     structured: Any = False,
+    activations: str | None = None,
 ) -> tuple:
     """Prune and quantize a copy of a fitted model, and measure both on rows it was not trained on.
 
@@ -123,6 +128,8 @@ def compress_model(
         Epochs of training on the model's own answers to ``calibration`` while the sparsity rises.
     scope, sensitivity, structured
         As of :class:`ModelPruner`.
+    activations : {None, "int8"}, default=None
+        As of :class:`ModelQuantizer`; "int8" needs ``bits=8``.
 
     Returns
     -------
@@ -137,14 +144,33 @@ def compress_model(
         raise SktrainError(f"fine_tune_epochs={fine_tune_epochs} needs rows to train on: give calibration=, the training rows.")
     nets_in(model)
     options = {"scope": scope, "sensitivity": sensitivity, "structured": structured}
-    small, reached = compressed_copy(model, sparsity, bits, calibration, fine_tune_epochs, **options)
-    return small, measure(model, small, X, y, sparsity=reached, bits=bits).to_dict()
+    quantize = quantizer(bits, activations)
+    small, reached = compressed_copy(
+        model, sparsity, quantize, calibration, fine_tune_epochs, **options
+    )
+    quality = measure(model, small, X, y, sparsity=reached, quantize=quantize)
+    return small, quality.to_dict()
 
 
-def compressed_copy(model, sparsity, bits, X=None, epochs=0, sample_weight=None, **options):
-    """A pruned and quantized copy, and the sparsity reached; ``X`` are rows to keep the answers on, where they can be followed to the nets."""
-    from ._pruner import ModelPruner
+def quantizer(bits, activations=None):
+    """The quantizer of a level, or None for float weights, which know no rounded activations."""
     from ._quantizer import ModelQuantizer
+
+    if bits is None:
+        if activations is not None:
+            raise SktrainError(f"activations={activations!r} needs bits=8, got bits=None.")
+        return None
+    made = ModelQuantizer(bits, activations=activations)
+    made._check()
+    return made
+
+
+def compressed_copy(model, sparsity, quantize, X=None, epochs=0, sample_weight=None, **options):
+    """A copy, pruned and quantized by ``quantize`` (None: not), and the sparsity reached.
+
+    ``X`` are rows to keep the answers on, where they can be followed to the nets.
+    """
+    from ._pruner import ModelPruner
 
     small, reached = copy_with(model, copy.deepcopy), 0.0
     if not epochs and not rows_can_be_followed(small):
@@ -155,10 +181,12 @@ def compressed_copy(model, sparsity, bits, X=None, epochs=0, sample_weight=None,
         reached = fine_tune(small, X, target=sparsity, epochs=epochs, sample_weight=sample_weight, **options)
     elif sparsity:
         reached = ModelPruner(sparsity, **options).prune_model(small, X=X, sample_weight=sample_weight)
-    return (small if bits is None else ModelQuantizer(bits).quantize_model(small, X, sample_weight=sample_weight)), reached
+    if quantize is not None:
+        small = quantize.quantize_model(small, X, sample_weight=sample_weight)
+    return small, reached
 
 
-def measure(before, after, X, y, *, sparsity=0.0, bits=None):
+def measure(before, after, X, y, *, sparsity=0.0, quantize=None):
     """Compare two fitted models on the same rows.
 
     Returns
@@ -173,9 +201,10 @@ def measure(before, after, X, y, *, sparsity=0.0, bits=None):
         figures.append({"size_bytes": size_of(model), **_latencies(last, rows), **_scores(y, found, model.classes_)})
     change = np.abs(probabilities[0] - probabilities[1])
     same = probabilities[0].argmax(axis=1) == probabilities[1].argmax(axis=1)
-    return CompressionReport(
-        *figures, float(same.mean()), float(change.max()), float(change.mean()), float(sparsity), bits, len(same)
-    )
+    bits, activations = (None, None) if quantize is None else (quantize.bits, quantize.activations)
+    moved = float(change.max()), float(change.mean())
+    reached = float(sparsity), bits, len(same), activations
+    return CompressionReport(*figures, float(same.mean()), *moved, *reached)
 
 
 def size_of(model):

@@ -150,8 +150,8 @@ def _symbols(parts: dict[Path, tuple[Rows, Reading]]) -> dict[Path, str]:
             names[file] = (stem or file.parent.name) if joined else stems[file]
     twice = [name for name in set(names.values()) if _claimed_twice(name, names, parts)]
     if twice:
-        files = ", ".join(file.name for file in names if names[file] == twice[0])
-        raise UnreadableError(f"two files for symbol {twice[0]!r} ({files}). Keep one of them.")
+        both = ", ".join(file.name for file in names if names[file] == twice[0])
+        raise UnreadableError(f"two files for symbol {twice[0]!r} ({both}). Keep one of them.")
     return names
 
 

@@ -109,7 +109,10 @@ def read_bars(
     >>> from sktrain.datasets import read_bars
     >>> folder = tempfile.TemporaryDirectory()
     >>> file = pathlib.Path(folder.name, "ACME.csv")
-    >>> _ = file.write_text("Date,Open,High,Low,Close,Volume\\n2024-01-02,10,11,9,10.5,100\\n2024-01-03,10.5,12,10,11,90\\n")
+    >>> _ = file.write_text(
+    ...     "Date,Open,High,Low,Close,Volume\\n"
+    ...     "2024-01-02,10,11,9,10.5,100\\n2024-01-03,10.5,12,10,11,90\\n"
+    ... )
     >>> bars = read_bars(file)
     >>> bars["close"].tolist()
     [10.5, 11.0]

@@ -258,7 +258,8 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         >>> import numpy as np
         >>> from sktrain import DriftDetector
         >>> x = np.random.default_rng(0).normal(size=(500, 3))
-        >>> DriftDetector().check_drift(reference_features=x, new_features=x[:200] + 1)["drift_detected"]
+        >>> found = DriftDetector().check_drift(reference_features=x, new_features=x[:200] + 1)
+        >>> found["drift_detected"]
         True
         """
         if new_features is None:

@@ -312,8 +312,15 @@ def fold_scores(
     >>> from sktrain import AdaptiveLabeler, BarFeatures, EnhancedWalkForwardCV
     >>> from sktrain.datasets import load_sp500
     >>> from sktrain.evaluation import baselines, fold_scores
-    >>> bars, y = AdaptiveLabeler(base_threshold=0.5, scaling="sigma").fit_resample(load_sp500().iloc[:800])
-    >>> result = fold_scores(baselines(BarFeatures()), bars, y, EnhancedWalkForwardCV(n_splits=3, ensure_regime_coverage=False))
+    >>> bars, y = AdaptiveLabeler(base_threshold=0.5, scaling="sigma").fit_resample(
+    ...     load_sp500().iloc[:800]
+    ... )
+    >>> result = fold_scores(
+    ...     baselines(BarFeatures()),
+    ...     bars,
+    ...     y,
+    ...     EnhancedWalkForwardCV(n_splits=3, ensure_regime_coverage=False),
+    ... )
     >>> result.table.shape[0], result.names
     (3, ('majority', 'logistic'))
     """

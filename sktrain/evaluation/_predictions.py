@@ -132,7 +132,8 @@ def walk_forward_predict(
     >>> from sklearn.model_selection import TimeSeriesSplit
     >>> from sktrain.evaluation import walk_forward_predict
     >>> X = np.random.default_rng(0).normal(size=(60, 2))
-    >>> walk_forward_predict(LogisticRegression(), X, (X[:, 0] > 0).astype(int), TimeSeriesSplit(3)).summary()
+    >>> y = (X[:, 0] > 0).astype(int)
+    >>> walk_forward_predict(LogisticRegression(), X, y, TimeSeriesSplit(3)).summary()
     '45 of 60 rows predicted out of fold; classes 0, 1'
     """
     n = _num_samples(X)
@@ -264,7 +265,8 @@ def per_regime_scores(
     Examples
     --------
     >>> from sktrain.evaluation import per_regime_scores
-    >>> per_regime_scores([0, 1, 0, 1], [0, 1, 1, 1], ["bull", "bull", "bear", "bear"]).table["score"].to_dict()
+    >>> found = per_regime_scores([0, 1, 0, 1], [0, 1, 1, 1], ["bull", "bull", "bear", "bear"])
+    >>> found.table["score"].to_dict()
     {'bull': 1.0, 'bear': 0.5}
     """
     truth, n = np.asarray(y), len(y)

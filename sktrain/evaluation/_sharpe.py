@@ -278,7 +278,8 @@ def deflated_sharpe_ratio(
     Examples
     --------
     >>> from sktrain.evaluation import deflated_sharpe_ratio
-    >>> round(deflated_sharpe_ratio(2.5 / 250**0.5, 1250, n_trials=100, trials_variance=0.5 / 250, skew=-3, kurtosis=10), 4)
+    >>> trials = {"n_trials": 100, "trials_variance": 0.5 / 250}
+    >>> round(deflated_sharpe_ratio(2.5 / 250**0.5, 1250, **trials, skew=-3, kurtosis=10), 4)
     0.9004
     """
     n = _n_obs(n_obs)
@@ -323,7 +324,8 @@ def minimum_track_record_length(
     Examples
     --------
     >>> from sktrain.evaluation import minimum_track_record_length
-    >>> round(minimum_track_record_length(2 / 12**0.5, benchmark=1 / 12**0.5) / 12, 2)  # years of monthly returns
+    >>> months = minimum_track_record_length(2 / 12**0.5, benchmark=1 / 12**0.5)
+    >>> round(months / 12, 2)  # years of monthly returns
     3.24
     """
     observed, target = _ratio("sharpe", sharpe), _ratio("benchmark", benchmark)

@@ -65,7 +65,8 @@ class RegimeDetector(CausalTransformer):
     >>> bars = load_sp500()
     >>> RegimeDetector().fit_transform(bars).tail(2)["regime"].tolist()
     ['bear', 'bear']
-    >>> RegimeDetector(volatility_threshold="auto", trend_threshold="auto").fit_transform(bars)["regime"].nunique()
+    >>> detector = RegimeDetector(volatility_threshold="auto", trend_threshold="auto")
+    >>> detector.fit_transform(bars)["regime"].nunique()
     5
     """
 

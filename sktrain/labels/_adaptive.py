@@ -51,8 +51,11 @@ class AdaptiveLabeler(BarLabeler):
     >>> import pandas as pd
     >>> from sktrain import AdaptiveLabeler
     >>> close = pd.Series([100.0, 102, 110, 103, 90], pd.date_range("2024-01-01", periods=5))
-    >>> bars = pd.DataFrame({name: close for name in ("open", "high", "low", "close")}).assign(volume=1)
-    >>> fixed = AdaptiveLabeler(horizon=1, use_volatility_adjustment=False, use_risk_adjustment=False)
+    >>> bars = pd.DataFrame({name: close for name in ("open", "high", "low", "close")})
+    >>> bars["volume"] = 1
+    >>> fixed = AdaptiveLabeler(
+    ...     horizon=1, use_volatility_adjustment=False, use_risk_adjustment=False
+    ... )
     >>> fixed.transform(bars).tolist()
     [1.0, 2.0, 0.0, 0.0, nan]
     """

@@ -56,9 +56,12 @@ class TripleBarrierLabeler(BarLabeler):
     --------
     >>> import pandas as pd
     >>> from sktrain import TripleBarrierLabeler
-    >>> close = pd.Series([100.0, 101, 103, 102, 98, 97, 99, 104], pd.date_range("2024-01-01", periods=8))
+    >>> close = pd.Series(
+    ...     [100.0, 101, 103, 102, 98, 97, 99, 104], pd.date_range("2024-01-01", periods=8)
+    ... )
     >>> bars = pd.DataFrame({name: close for name in ("open", "high", "low", "close")})
-    >>> TripleBarrierLabeler(take_profit=0.03, stop_loss=0.02, max_holding=3).transform(bars).tolist()
+    >>> labeler = TripleBarrierLabeler(take_profit=0.03, stop_loss=0.02, max_holding=3)
+    >>> labeler.transform(bars).tolist()
     [2.0, 0.0, 0.0, 0.0, 2.0, nan, nan, nan]
     """
 

@@ -95,7 +95,7 @@ def look_ahead(index, span, last=None):
 class BarLabeler(BaseEstimator):
     """Template of a labeler; a subclass gives ``_label(bars, ...)`` and ``_reach``, the bars a label may look ahead."""
 
-    _required = OHLCV
+    _required: tuple[str, ...] = OHLCV
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> Self:
         """Check parameters and bars; nothing is learned.

@@ -32,7 +32,11 @@ class LabelSampler(BaseEstimator):
     >>> from sktrain import AdaptiveLabeler, BarFeatures
     >>> from sktrain.datasets import load_sp500
     >>> bars = load_sp500().iloc[-300:]
-    >>> steps = [("label", AdaptiveLabeler().as_sampler()), ("features", BarFeatures()), ("model", DummyClassifier())]
+    >>> steps = [
+    ...     ("label", AdaptiveLabeler().as_sampler()),
+    ...     ("features", BarFeatures()),
+    ...     ("model", DummyClassifier()),
+    ... ]
     >>> len(Pipeline(steps).fit(bars).predict(bars))
     300
     """

@@ -38,7 +38,9 @@ def first_touch(high, low, upper, lower, known, holding):
     Examples
     --------
     >>> close = np.array([100.0, 101, 103, 102, 98])
-    >>> first_touch(close, close, close * 1.03, close * 0.98, np.array([True, True, False, False, False]), 3)
+    >>> first_touch(
+    ...     close, close, close * 1.03, close * 0.98, np.array([True, True, False, False, False]), 3
+    ... )
     (array([2, 4, 2, 3, 4]), array([ 1, -1,  0,  0,  0], dtype=int8))
     """
     n = len(high)

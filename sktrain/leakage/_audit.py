@@ -12,7 +12,7 @@ from .._validation import labelled_mask
 from ._behaviour import audit_predictions, audit_steps
 from ._budget import BUDGETS
 from ._failures import guarded, reason
-from ._features import all_rows_statistics, future_of_bars, target_leaks
+from ._fitted_on_all import all_rows_statistics
 from ._inspect import inspect_estimator
 from ._labels import label_reach
 from ._poison import take
@@ -20,6 +20,7 @@ from ._report import FAIL, INCONCLUSIVE, NOT_CHECKED, PASS, Finding, LeakageRepo
 from ._rotation import check_shuffled_labels
 from ._rows import known_to_pretrained, numeric_table, synthetic_rows
 from ._splits import index_pairs, known_spans
+from ._target_leaks import future_of_bars, target_leaks
 from ._tuning import check_tuning
 
 __all__ = ["Audit"]

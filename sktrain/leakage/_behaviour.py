@@ -12,7 +12,7 @@ from ._budget import BUDGETS
 from ._causality import check_causality
 from ._experiments import Experiment, apply, fitted, quiet
 from ._failures import cannot, guarded
-from ._inspect import nodes
+from ._flaws import nodes
 from ._outputs import Output
 from ._poison import block, poison, poisonable, row_times, take
 from ._report import FAIL, NOT_CHECKED, PASS, Finding, LeakageReport

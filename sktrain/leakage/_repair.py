@@ -11,7 +11,8 @@ from sklearn.pipeline import Pipeline
 
 from ..exceptions import LeakageError
 from ..splits import CombinatorialPurgedCV, TemporalSplitter
-from ._inspect import _PARTITION, find_flaws, inner_cv_errors, inspect_estimator
+from ._inner_cv import PARTITIONED, inner_cv_errors
+from ._inspect import find_flaws, inspect_estimator
 from ._report import FAIL
 
 __all__ = ["repair"]
@@ -89,7 +90,7 @@ def _known(splitter, horizon):
 
 
 def _inner(owner, splitter, horizon):
-    crossfit = type(owner).__name__ in _PARTITION or getattr(owner, "ensemble", True) is False
+    crossfit = type(owner).__name__ in PARTITIONED or getattr(owner, "ensemble", True) is False
     return _partition(splitter, horizon) if crossfit else copy.deepcopy(splitter)
 
 

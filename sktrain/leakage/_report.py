@@ -126,7 +126,10 @@ class LeakageReport(Mapping):
     Examples
     --------
     >>> from sktrain.leakage import Finding, LeakageReport
-    >>> report = LeakageReport([Finding("overlap", "error", "3 training labels reach into test rows.")], {"overlap": "FAIL"})
+    >>> report = LeakageReport(
+    ...     [Finding("overlap", "error", "3 training labels reach into test rows.")],
+    ...     {"overlap": "FAIL"},
+    ... )
     >>> report["passed"], report.status
     (False, 'FAIL')
     """

@@ -203,7 +203,9 @@ def check_causal(
     --------
     >>> from sktrain.testing import check_causal
     >>> check_causal(lambda bars: bars[["close"]] / bars[["open"]].to_numpy())
-    >>> check_causal(lambda bars: bars[["close"]].rolling(5, center=True).mean())  # doctest: +ELLIPSIS
+    >>> def centred(bars):
+    ...     return bars[["close"]].rolling(5, center=True).mean()
+    >>> check_causal(centred)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
     AssertionError: ... column 'close' changes at row ...

@@ -169,7 +169,9 @@ class LeakageValidator(BaseEstimator):
         --------
         >>> import numpy as np, pandas as pd
         >>> from sktrain import LeakageValidator
-        >>> bars = pd.DataFrame({"close": np.arange(1.0, 201.0)}, pd.date_range("2020", periods=200))
+        >>> bars = pd.DataFrame(
+        ...     {"close": np.arange(1.0, 201.0)}, pd.date_range("2020", periods=200)
+        ... )
         >>> LeakageValidator().check_causality(lambda X: X.shift(-1), bars).codes()
         ['look_ahead']
         """
@@ -201,7 +203,10 @@ class LeakageValidator(BaseEstimator):
         --------
         >>> import numpy as np, pandas as pd
         >>> from sktrain import LeakageValidator
-        >>> bars = pd.DataFrame({"close": np.random.default_rng(0).normal(size=600)}, pd.date_range("2020", periods=600))
+        >>> bars = pd.DataFrame(
+        ...     {"close": np.random.default_rng(0).normal(size=600)},
+        ...     pd.date_range("2020", periods=600),
+        ... )
         >>> LeakageValidator().check_warmup(lambda X: X.ewm(span=20).mean(), bars).codes()
         ['infinite_memory']
         """
@@ -256,7 +261,9 @@ class LeakageValidator(BaseEstimator):
         >>> from sklearn.calibration import CalibratedClassifierCV
         >>> from sklearn.linear_model import LogisticRegression
         >>> from sktrain import EnhancedWalkForwardCV, LeakageValidator
-        >>> LeakageValidator().repair(CalibratedClassifierCV(LogisticRegression()), EnhancedWalkForwardCV(horizon=3)).cv.horizon
+        >>> LeakageValidator().repair(
+        ...     CalibratedClassifierCV(LogisticRegression()), EnhancedWalkForwardCV(horizon=3)
+        ... ).cv.horizon
         3
         """
         self._validate_params()

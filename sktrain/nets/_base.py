@@ -143,7 +143,7 @@ class NetClassifier(
         "float32", "bfloat16", "float16", or "float64" for a few rows.
     """
 
-    _network = None
+    _network: Any = None
     _parameter_constraints = {
         "lr": [Number(0, closed="neither")],
         "max_epochs": [Count(1)],

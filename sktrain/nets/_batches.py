@@ -278,7 +278,9 @@ class ClassWeightedSampler(Sampler):
     --------
     >>> import torch
     >>> from sktrain import ClassWeightedSampler
-    >>> sampler = ClassWeightedSampler([0] * 90 + [1] * 10, num_samples=1000, generator=torch.Generator().manual_seed(0))
+    >>> sampler = ClassWeightedSampler(
+    ...     [0] * 90 + [1] * 10, num_samples=1000, generator=torch.Generator().manual_seed(0)
+    ... )
     >>> 400 < sum(row >= 90 for row in sampler) < 600
     True
     """

@@ -109,7 +109,9 @@ class WeightDecayScheduler:
     Examples
     --------
     >>> from sktrain import WeightDecayScheduler
-    >>> decay = WeightDecayScheduler(base_weight_decay=1e-4, max_weight_decay=1e-3, schedule="cosine")
+    >>> decay = WeightDecayScheduler(
+    ...     base_weight_decay=1e-4, max_weight_decay=1e-3, schedule="cosine"
+    ... )
     >>> [round(decay.get_weight_decay(epoch, total_epochs=100), 6) for epoch in (0, 50, 100)]
     [0.0001, 0.00055, 0.001]
     """

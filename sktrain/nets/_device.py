@@ -67,7 +67,7 @@ class Placed:
             As of skorch's ``load_params``.
         """
         with self._on_device():
-            return super().load_params(*args, **kwargs)
+            return super().load_params(*args, **kwargs)  # type: ignore[misc]  # of skorch
 
     def __setstate__(self, state):
         asked = state.get("device")

@@ -29,7 +29,7 @@ float64."""
 
 _FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 _OURS = (GRUModule, LSTMModule, MLPModule, TCNModule, TransformerModule)
-_doubles = weakref.WeakKeyDictionary()  # of networks; outside of the nets, which stay as they are
+_doubles: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # of networks; outside of the nets, which stay as they are
 
 
 def double_of(network):

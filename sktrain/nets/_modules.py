@@ -183,7 +183,7 @@ class MLPModule(_Network):
 
 
 class _Recurrent(_Network):
-    cell = None
+    cell: type[nn.RNNBase]
 
     def __init__(self, n_features, n_steps, n_classes, hidden_size=32, n_layers=1, dropout=0.1):
         super().__init__(n_features, n_steps, n_classes, hidden_size, n_layers, dropout)

@@ -30,7 +30,8 @@ class NetParams:
     prefixes_ = ("module", "criterion", "optimizer", "iterator_train", "iterator_valid", "callbacks", "compile")
     cuda_dependent_attributes_ = ("module_", "criterion_", "optimizer_")
     _modules, _criteria, _optimizers = ("module",), ("criterion",), ("optimizer",)
-    initialized_, history_, virtual_params_ = False, None, {}
+    initialized_, history_ = False, None
+    virtual_params_: dict[str, Any] = {}
     classes, predict_nonlinearity, use_caching, torch_load_kwargs = None, "auto", "auto", None
     __delattr__, __repr__ = object.__delattr__, BaseEstimator.__repr__
     _sizes = ("n_features", "n_steps", "n_classes")

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 import sqlite3
 import threading
+from typing import Any
 import warnings
 import zlib
 
@@ -25,7 +26,7 @@ _MEMORY_BYTES = 128 * 2**20  # all spaces together, in this process
 _ASKED_AT_ONCE = 500  # SQLite's oldest limit on variables of a query is 999
 _PATIENCE = 60.0  # seconds a writer waits for another
 
-_memory = OrderedDict()  # (space, digest) -> vector
+_memory: OrderedDict[tuple, Any] = OrderedDict()  # (space, digest) -> vector
 _memory_lock = threading.Lock()
 
 

@@ -47,7 +47,8 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
     pooling : {"mean", "cls", "max"}, default="mean"
         How the vectors of a text's tokens become one; padding never counts.
     batch_size : int, default=16
-        Room of a batch, in texts of ``max_length`` tokens: shorter texts ride more to a batch.
+        Room of a batch, in texts of ``max_length`` tokens: of shorter texts a batch holds more. A CPU
+        takes 1,024 tokens at most, which its caches hold; a card sixteen times the room.
     max_length : int, default=128
         Tokens read of each text, special tokens included; what follows is not read, and a warning counts such texts.
     device : str, default="auto"

@@ -106,7 +106,9 @@ def read_news(
     >>> from sktrain.news import read_news
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder, "news.csv")
-    ...     _ = path.write_text("headline,available_at,ticker\\nProfit doubles,2024-03-01T14:30Z,AAPL\\n")
+    ...     _ = path.write_text(
+    ...         "headline,available_at,ticker\\nProfit doubles,2024-03-01T14:30Z,AAPL\\n"
+    ...     )
     ...     articles = read_news(path)
     >>> articles[0].title, articles[0].symbols
     ('Profit doubles', ('AAPL',))

@@ -15,7 +15,7 @@ from .._spans import cut_blocks
 from .._validation import label_spans, labelled_mask
 from ..exceptions import NotEnoughDataError, SktrainError, TrainingDivergedError
 from ._articles import NewsArticle, article_times, as_articles
-from ._inference import hidden_states, padded, pool, resolve_device
+from ._inference import Tokens, hidden_states, pool, resolve_device
 from ._models import fresh_model
 
 __all__ = ["fine_tune", "last_block"]
@@ -62,12 +62,12 @@ def fine_tune(encoder, folder, X, texts, y, label_end_times):
         model.to(device)
         head = torch.nn.Linear(folder.width, int(classes.max()) + 1).to(device)
         names = _unfreeze(model, folder, encoder.fine_tune_layers)
-        tokens = tokenizer([texts[row] for row in rows], truncation=True, max_length=encoder.max_length, padding=False)["input_ids"]
+        tokens = Tokens.of(tokenizer, [texts[row] for row in rows], encoder.max_length)
 
         def batches(places, order):
             for start in range(0, len(places), encoder.batch_size):
                 part = places[order[start : start + encoder.batch_size]]
-                ids, mask = padded([tokens[i] for i in part], tokenizer.pad_token_id)
+                ids, mask = map(torch.from_numpy, tokens.padded(part))
                 yield _Batch(ids.to(device), mask.to(device), torch.from_numpy(classes[part]).to(device))
 
         return _train(encoder, model, head, names, batches, train, valid)
@@ -185,7 +185,8 @@ def _epoch(encoder, model, head, optimizer, batches, epoch):
 
 def _loss(encoder, model, head, batch):
     torch = require("torch", extra="news", caller="PretrainedNewsEncoder")
-    pooled = pool(hidden_states(model, batch.ids, batch.mask), batch.mask, encoder.pooling)
+    hidden = hidden_states(model, batch.ids, None if bool(batch.mask.all()) else batch.mask)
+    pooled = pool(hidden, batch.mask, encoder.pooling)
     return torch.nn.functional.cross_entropy(head(pooled), batch.classes)
 
 

@@ -2,11 +2,15 @@
 
 Different texts are encoded once and remembered. They are tokenised by the thousand, sorted by their number of tokens and packed
 into batches of a fixed number of tokens, so that little is padded; padding is masked everywhere, so a vector does not depend on
-its neighbours.
+its neighbours. While one thousand is encoded, the next is tokenised in a thread.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 import hashlib
+from itertools import chain
+from threading import Lock
 import warnings
 
 import numpy as np
@@ -18,10 +22,22 @@ from ..exceptions import DataQualityWarning, SktrainWarning
 from ._cache import DiskCache, MemoryCache, digest
 from ._models import ModelFolder, load_model
 
-__all__ = ["Recipe", "hidden_states", "padded", "pool", "resolve_device", "resolve_precision", "tuned_fingerprint"]
+__all__ = [
+    "Recipe",
+    "Tokens",
+    "hidden_states",
+    "pool",
+    "resolve_device",
+    "resolve_precision",
+    "tuned_fingerprint",
+]
 
 _TOKENISED_AT_ONCE = 4096  # texts; also what is lost of a long run when it is killed
 _CPU_TOKENS = 1024  # tokens per batch beyond which a CPU's caches overflow
+_CARD_BATCHES = 16
+"""How much more room a batch has on a card: 32,768 tokens at the defaults. On one H100 a forward
+pass of a six-layer model then computes for about as long as it takes to start its kernels."""
+_tokenising = Lock()
 
 
 @dataclass(frozen=True)
@@ -84,30 +100,120 @@ class Recipe:
         return out
 
     def _compute(self, todo, keys, known, caches):
-        tokenizer, model = load_model(self.folder, device=self.device, tuned=self.tuned, tuned_key=self.fingerprint)
-        full = 0
-        for part in _with_progress(_parts(todo), len(todo), self.verbose):
-            vectors, reached = self._encode(part, tokenizer, model)
+        tokenizer, model = load_model(
+            self.folder, device=self.device, tuned=self.tuned, tuned_key=self.fingerprint
+        )
+
+        def tokenise(part):
+            return Tokens.of(tokenizer, part, self.max_length)
+
+        full, parts = 0, _with_progress(_parts(todo), len(todo), self.verbose)
+        for part, tokens in _one_ahead(tokenise, parts):
+            vectors = self._encode(tokens, model)
             part_keys = [keys[text] for text in part]
             for cache in caches:
                 cache.put(part_keys, vectors)
             known.update(zip(part_keys, vectors))
-            full += reached
+            full += int((tokens.lengths >= self.max_length).sum())
         if full:
             warnings.warn(
-                f"{full} of {len(todo)} texts reach max_length={self.max_length} tokens; what follows is not read.", DataQualityWarning, stacklevel=5
+                f"{full} of {len(todo)} texts reach max_length={self.max_length} tokens; "
+                "what follows is not read.",
+                DataQualityWarning,
+                stacklevel=5,
             )
 
-    def _encode(self, texts, tokenizer, model):
-        tokens = tokenizer(texts, truncation=True, max_length=self.max_length, padding=False, return_attention_mask=False)["input_ids"]
-        vectors = np.zeros((len(texts), self.folder.width), dtype=np.float32)
-        order = np.argsort([-len(ids) for ids in tokens], kind="stable")
-        order = order[: sum(map(bool, tokens))]  # a text without a token keeps the zero vector
-        room = min(self.batch_tokens, _CPU_TOKENS) if model.device.type == "cpu" else self.batch_tokens
-        for batch in _batches(order, tokens, room):
-            ids, mask = padded([tokens[i] for i in batch], tokenizer.pad_token_id)
-            vectors[batch] = _forward(model, ids, mask, self.pooling, self.precision)
-        return vectors, sum(len(ids) >= self.max_length for ids in tokens)
+    def _encode(self, tokens, model):
+        """Vectors of one part, pooled where the model is and copied back at once."""
+        vectors = np.zeros((len(tokens.lengths), self.folder.width), dtype=np.float32)
+        order = np.argsort(-tokens.lengths, kind="stable")
+        order = order[: np.count_nonzero(tokens.lengths)]  # without a token: the zero vector
+        if len(order):
+            torch = require("torch", extra="news", caller="PretrainedNewsEncoder")
+            batches = _batches(order, tokens.lengths, self._room(model.device.type))
+            found = [self._forward(model, tokens, batch) for batch in batches]
+            vectors[order] = torch.cat(found).cpu().numpy()
+        return vectors
+
+    def _room(self, kind):
+        if kind == "cpu":
+            return min(self.batch_tokens, _CPU_TOKENS)
+        return self.batch_tokens * _CARD_BATCHES
+
+    def _forward(self, model, tokens, rows):
+        """Pooled vectors of some texts; where a card has no room for them, of one half after the
+        other."""
+        torch = require("torch", extra="news", caller="PretrainedNewsEncoder")
+        device = model.device
+        ids, mask = map(torch.from_numpy, tokens.padded(rows))
+        whole = bool(mask.all())  # asked here, where no card has to be waited for
+        reduced = torch.autocast(
+            device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16"
+        )
+        try:
+            with torch.inference_mode(), reduced:
+                ids, mask = ids.to(device), mask.to(device)
+                hidden = hidden_states(model, ids, None if whole else mask)
+                return pool(hidden.float(), mask, self.pooling)
+        except torch.OutOfMemoryError:
+            if len(rows) == 1:
+                raise
+        half = len(rows) // 2
+        return torch.cat([self._forward(model, tokens, some) for some in (rows[:half], rows[half:])])
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens of many texts, one after another.
+
+    Attributes
+    ----------
+    flat : ndarray of int64
+        Their numbers, text after text.
+    lengths : ndarray of int64, shape (n,)
+        How many each text has.
+    pad : int
+        What stands for no token.
+    """
+
+    flat: np.ndarray
+    lengths: np.ndarray
+    pad: int
+
+    @classmethod
+    def of(cls, tokenizer, texts, max_length):
+        """Tokens of ``texts``, special ones included, cut at ``max_length``.
+
+        A fast tokenizer is asked itself: transformers makes seven lists of every text, which takes
+        longer than to find its tokens.
+        """
+        with _tokenising:  # the tokenizer is shared, and its settings are its own
+            backend = getattr(tokenizer, "backend_tokenizer", None)
+            if backend is None:
+                options = {"truncation": True, "max_length": max_length, "padding": False}
+                rows = tokenizer(texts, return_attention_mask=False, **options)["input_ids"]
+            else:
+                backend.enable_truncation(max_length, direction=tokenizer.truncation_side)
+                backend.no_padding()
+                encode = getattr(backend, "encode_batch_fast", backend.encode_batch)
+                rows = [one.ids for one in encode(texts)]
+        lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+        flat = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=lengths.sum())
+        pad = tokenizer.pad_token_id
+        return cls(flat, lengths, 0 if pad is None else pad)
+
+    @cached_property
+    def starts(self):
+        """Where each text begins in ``flat``."""
+        return np.cumsum(self.lengths) - self.lengths
+
+    def padded(self, rows):
+        """Token numbers and mask of some texts, arrays of shape (n, longest)."""
+        lengths = self.lengths[rows]
+        places = np.arange(lengths.max())
+        mask = places < lengths[:, None]
+        where = np.minimum(self.starts[rows][:, None] + places, len(self.flat) - 1)
+        return np.where(mask, self.flat[where], self.pad), mask
 
 
 def tuned_fingerprint(folder, tuned):
@@ -161,7 +267,23 @@ def _look_up(keys, caches):
 
 
 def _parts(texts):
-    return [texts[start : start + _TOKENISED_AT_ONCE] for start in range(0, len(texts), _TOKENISED_AT_ONCE)]
+    return [
+        texts[start : start + _TOKENISED_AT_ONCE]
+        for start in range(0, len(texts), _TOKENISED_AT_ONCE)
+    ]
+
+
+def _one_ahead(work, parts):
+    """``(part, work(part))`` in order; while one is used, the next is worked out in a thread."""
+    with ThreadPoolExecutor(1) as thread:
+        before = None
+        for part in parts:
+            coming = part, thread.submit(work, part)
+            if before is not None:
+                yield before[0], before[1].result()
+            before = coming
+        if before is not None:
+            yield before[0], before[1].result()
 
 
 def _with_progress(parts, total, verbose):
@@ -199,35 +321,17 @@ def pool(hidden, mask, pooling):
     return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
 
 
-def _batches(order, tokens, room):
+def _batches(order, lengths, room):
     """Neighbours in ``order`` (longest first), as many as ``room`` tokens hold and at least one."""
     place = 0
     while place < len(order):
-        size = max(1, room // max(1, len(tokens[order[place]])))
+        size = max(1, room // int(lengths[order[place]]))
         yield order[place : place + size]
         place += size
 
 
-def padded(rows, pad):
-    """Token ids and mask as tensors of shape (n, longest)."""
-    torch = require("torch", extra="news", caller="PretrainedNewsEncoder")
-    lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows))
-    mask = np.arange(lengths.max()) < lengths[:, None]
-    ids = np.full(mask.shape, 0 if pad is None else pad, dtype=np.int64)
-    ids[mask] = np.concatenate(rows)
-    return torch.from_numpy(ids), torch.from_numpy(mask)
-
-
-def _forward(model, ids, mask, pooling, precision):
-    torch = require("torch", extra="news", caller="PretrainedNewsEncoder")
-    device = model.device
-    ids, mask = ids.to(device), mask.to(device)
-    with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16"):
-        hidden = hidden_states(model, ids, mask)
-    return pool(hidden.float(), mask, pooling).cpu().numpy()
-
-
 def hidden_states(model, ids, mask):
-    """The last layer's vectors of all tokens; the mask is left out where nothing is padded, which is faster and the same."""
-    extra = {} if bool(mask.all()) else {"attention_mask": mask.long()}
+    """The last layer's vectors of all tokens; None for a mask says that nothing is padded, which is
+    faster and the same."""
+    extra = {} if mask is None else {"attention_mask": mask.long()}
     return model(input_ids=ids, **extra).last_hidden_state

@@ -32,8 +32,8 @@ _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sen
 _TOKENIZER_EXTRAS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt")
 _KEPT = 2  # loaded models per process
 
-_fingerprints = {}  # ((path, size, mtime), ...) -> hex digest
-_loaded = OrderedDict()  # key -> (tokenizer, model)
+_fingerprints: dict[tuple, str] = {}  # ((path, size, mtime), ...) -> hex digest
+_loaded: OrderedDict[tuple, tuple] = OrderedDict()  # key -> (tokenizer, model)
 _lock = threading.RLock()
 
 

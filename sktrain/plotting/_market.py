@@ -244,7 +244,9 @@ class LabelDisplay:
     >>> from sktrain import AdaptiveLabeler, LabelDisplay
     >>> from sktrain.datasets import load_sp500
     >>> bars = load_sp500()
-    >>> LabelDisplay.from_bars(bars, AdaptiveLabeler(scaling="sigma", base_threshold=0.5)).balance.round(2).to_dict()  # doctest: +SKIP
+    >>> LabelDisplay.from_bars(  # doctest: +SKIP
+    ...     bars, AdaptiveLabeler(scaling="sigma", base_threshold=0.5)
+    ... ).balance.round(2).to_dict()
     {'sell': 0.28, 'hold': 0.36, 'buy': 0.36}
     """
 

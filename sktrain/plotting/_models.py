@@ -25,7 +25,9 @@ class LearningCurveDisplay:
     --------
     >>> import pandas as pd
     >>> from sktrain import LearningCurveDisplay
-    >>> LearningCurveDisplay({"gru": pd.DataFrame({"train_loss": [1.0, 0.8]}, index=[1, 2])}).curves["gru"].shape
+    >>> LearningCurveDisplay(
+    ...     {"gru": pd.DataFrame({"train_loss": [1.0, 0.8]}, index=[1, 2])}
+    ... ).curves["gru"].shape
     (2, 1)
     """
 
@@ -268,7 +270,9 @@ class CompressionDisplay:
     --------
     >>> import pandas as pd
     >>> from sktrain import CompressionDisplay
-    >>> display = CompressionDisplay(pd.DataFrame({"before": [100.0], "after": [25.0]}, index=["size_bytes"]))
+    >>> display = CompressionDisplay(
+    ...     pd.DataFrame({"before": [100.0], "after": [25.0]}, index=["size_bytes"])
+    ... )
     >>> float(display.ratios["size_bytes"])
     0.25
     """

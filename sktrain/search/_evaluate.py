@@ -34,8 +34,8 @@ def _run_fold(estimator, X, y, params, key, home, options, epochs=None):
             losses = watch_epochs(estimator, *epochs)
             try:
                 result = _fit_and_score(estimator, X, y, parameters=None, **options)
-            except TrialPruned as given_up:
-                result = failed_fold(options, f"TrialPruned: {given_up}", len(options["test"]))
+            except TrialPruned as pruned:
+                result = failed_fold(options, f"TrialPruned: {pruned}", len(options["test"]))
         given_up = result["fit_error"] is not None and "TrialPruned: " in result["fit_error"].strip().splitlines()[-1]
         return {**result, "losses": losses, "given_up": given_up}
 

@@ -126,7 +126,9 @@ class OptunaSearchCV(BaseSearchCV):
     >>> from sklearn.datasets import make_classification
     >>> from sktrain import OptunaSearchCV
     >>> X, y = make_classification(random_state=0)
-    >>> search = OptunaSearchCV(LogisticRegression(), {"C": (1e-3, 1e3, "log")}, n_trials=8, random_state=0).fit(X, y)
+    >>> search = OptunaSearchCV(
+    ...     LogisticRegression(), {"C": (1e-3, 1e3, "log")}, n_trials=8, random_state=0
+    ... ).fit(X, y)
     >>> len(search.cv_results_["params"]), search.overfit_report_.verdict
     (8, 'edge')
     """

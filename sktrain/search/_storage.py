@@ -31,7 +31,7 @@ from ._study import BATCH, STATES, Record
 try:
     import fcntl
 except ModuleNotFoundError:  # no flock on this system: the counter decides
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["MemoryLedger", "StorageLedger"]
 

@@ -105,7 +105,7 @@ class CombinatorialPurgedCV(SpanSplitter):
             Fold numbers, counted from 0.
         """
         self._check()
-        tests = [[] for _ in range(self.n_blocks)]
+        tests: list[list[int]] = [[] for _ in range(self.n_blocks)]
         for fold, chosen in enumerate(self._combinations()):
             for block in chosen:
                 tests[block].append(fold)

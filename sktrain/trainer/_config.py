@@ -459,4 +459,4 @@ def _named(init):
     return __init__
 
 
-EnhancedTrainingConfig.__init__ = _named(EnhancedTrainingConfig.__init__)
+EnhancedTrainingConfig.__init__ = _named(EnhancedTrainingConfig.__init__)  # type: ignore[method-assign]

@@ -42,7 +42,7 @@ from sktrain import (
     WindowSMOTE,
 )
 from sktrain.datasets import load_sp500, load_us_stocks, make_market
-from sktrain.leakage import _inspect
+from sktrain.leakage import _inner_cv
 
 WALK = EnhancedWalkForwardCV(3, ensure_regime_coverage=False, min_samples_per_fold=50)
 INNER = EnhancedWalkForwardCV(2, horizon=3, ensure_regime_coverage=False, min_samples_per_fold=20)
@@ -342,7 +342,7 @@ def test_the_table_of_what_strips_the_index_is_that_of_scikit_learn(make):
     y = pd.Series(np.arange(120) % 2, X.index)
     Notes.seen = []
     model = make(Notes(3)).fit(X, y)
-    assert ({np.ndarray} == set(Notes.seen)) == (type(model).__name__ in _inspect._STRIPS)
+    assert ({np.ndarray} == set(Notes.seen)) == (type(model).__name__ in _inner_cv.STRIPPED)
 
 
 def test_what_strips_the_index_passes_only_where_order_is_enough(table):

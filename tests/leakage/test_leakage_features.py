@@ -14,7 +14,7 @@ from sktrain import (
     RegimeDetector,
 )
 from sktrain.datasets import load_nasdaq, load_sp500, make_market
-from sktrain.leakage import _features
+from sktrain.leakage import _target_leaks
 
 CV = EnhancedWalkForwardCV(3, ensure_regime_coverage=False, min_samples_per_fold=50)
 
@@ -35,7 +35,7 @@ def area(correlation, share=1 / 3):
 
 @pytest.mark.parametrize(
     ("correlation", "threshold"),
-    [(0.26, _features._STRONG), (0.82, _features._FIRM), (0.95, _features._SURE)],
+    [(0.26, _target_leaks._STRONG), (0.82, _target_leaks._FIRM), (0.95, _target_leaks._SURE)],
 )
 def test_thresholds_stand_where_their_derivation_says(correlation, threshold):
     assert area(correlation) == pytest.approx(threshold, abs=0.005)

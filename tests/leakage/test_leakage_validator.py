@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sktrain import CombinatorialPurgedCV, EnhancedWalkForwardCV, LeakageValidator
 from sktrain.exceptions import InvalidSplitError, LeakageError, NotEnoughDataError
-from sktrain.leakage._features import strength
+from sktrain.leakage._target_leaks import strength
 
 V = LeakageValidator(max_times=400)
 CV = EnhancedWalkForwardCV(3, horizon=4, ensure_regime_coverage=False, min_samples_per_fold=10)

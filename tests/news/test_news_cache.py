@@ -31,13 +31,13 @@ def vectors_of(n):
 def counted(monkeypatch):
     """How many texts went through the model."""
     seen = []
-    real = _inference.Recipe._encode
+    real = _inference.Tokens.of
 
-    def encode(self, texts, *rest):
+    def of(tokenizer, texts, max_length):
         seen.extend(texts)
-        return real(self, texts, *rest)
+        return real(tokenizer, texts, max_length)
 
-    monkeypatch.setattr(_inference.Recipe, "_encode", encode)
+    monkeypatch.setattr(_inference.Tokens, "of", of)
     return seen
 
 

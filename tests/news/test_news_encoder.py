@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+from threading import Event
 import warnings
 
 import numpy as np
@@ -14,7 +15,9 @@ from sklearn.exceptions import NotFittedError
 from sktrain import NewsArticle, PretrainedNewsEncoder
 from sktrain.datasets import load_headlines
 from sktrain.exceptions import CorruptFileError, DataQualityWarning, NotEnoughDataError, SktrainError, SktrainWarning
+from sktrain.news import _inference
 from sktrain.news._cache import clear_memory
+from sktrain.news._inference import Tokens, _one_ahead
 
 TEXTS = ["profit rises", "the bank falls", "利润上涨", "a plant and the market of the news " * 3, "up"]
 
@@ -231,6 +234,97 @@ def test_what_is_no_device_is_refused_in_one_sentence(bert, device):
     with pytest.raises(SktrainError, match="device") as error:
         encoder(bert, device=device).fit(TEXTS)
     assert device in str(error.value)
+
+
+ODD = ["", " ", "[SEP] profit [MASK]", "利润 rises\u0000\u200b 😀", "bank\n\tfalls", "xyzzy" * 60, "up " * 200]
+
+
+@pytest.mark.parametrize("which", ["bert", "minilm"])
+def test_tokens_are_those_of_transformers(which, request):
+    """Asked past transformers or through it, cut or not, and laid out in batches."""
+    transformers = pytest.importorskip("transformers")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(request.getfixturevalue(which))
+    texts = [*TEXTS, *ODD]
+    through = type("Slow", (), {"__call__": lambda self, *a, **k: tokenizer(*a, **k)})()
+    through.pad_token_id = tokenizer.pad_token_id
+    for length in (8, 64):
+        options = {"truncation": True, "max_length": length}
+        expected = tokenizer(texts, **options)["input_ids"]
+        for one in (tokenizer, through):
+            found = Tokens.of(one, texts, length)
+            assert [part.tolist() for part in np.split(found.flat, found.starts[1:])] == expected
+        rows = np.array([3, 0, len(TEXTS) + 2])
+        few = tokenizer([texts[i] for i in rows], padding=True, return_tensors="np", **options)
+        ids, mask = found.padded(rows)
+        np.testing.assert_array_equal(ids, few["input_ids"])
+        np.testing.assert_array_equal(mask, few["attention_mask"] == 1)
+
+
+def test_the_next_thousand_is_tokenised_while_one_is_encoded():
+    begun = {part: Event() for part in "abc"}
+
+    def work(part):
+        begun[part].set()
+        return part * 2
+
+    for part, done in _one_ahead(work, "abc"):
+        following = chr(ord(part) + 1)
+        assert done == part * 2
+        assert following == "d" or begun[following].wait(30)
+
+    with pytest.raises(ZeroDivisionError):
+        list(_one_ahead(lambda part: 1 / part, [1, 0, 2]))
+
+
+def test_parts_and_batches_change_no_vector(bert, monkeypatch):
+    texts = [f"{'bank ' * (i % 7)}{'profit' if i % 2 else 'loss'} {i}" for i in range(50)]
+    expected = encoder(bert).fit_transform(texts)
+    clear_memory()
+    monkeypatch.setattr(_inference, "_TOKENISED_AT_ONCE", 9)
+    found = encoder(bert, batch_size=1, max_length=64).fit_transform(texts)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_batch_without_room_on_the_card_is_halved(bert, monkeypatch):
+    torch = pytest.importorskip("torch")
+    expected, real, sizes = encoder(bert).fit_transform(TEXTS), _inference.hidden_states, []
+
+    def small_card(model, ids, mask):
+        sizes.append(len(ids))
+        if len(ids) > 2:
+            raise torch.OutOfMemoryError("no room")
+        return real(model, ids, mask)
+
+    monkeypatch.setattr(_inference, "hidden_states", small_card)
+    clear_memory()
+    np.testing.assert_allclose(encoder(bert).fit_transform(TEXTS), expected, atol=1e-5)
+    assert max(sizes) > 2
+    monkeypatch.setattr(_inference, "hidden_states", _no_room)
+    clear_memory()
+    with pytest.raises(torch.OutOfMemoryError):  # not even for one text
+        encoder(bert).fit_transform(TEXTS)
+
+
+def _no_room(model, ids, mask):
+    import torch
+
+    raise torch.OutOfMemoryError("no room")
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
+def test_a_card_gives_the_vectors_of_the_cpu(bert, pooling):
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("there is no CUDA here")
+    texts = [f"{text} {i}" for i in range(40) for text in TEXTS]
+    expected = encoder(bert, pooling=pooling).fit_transform(texts)
+    for device in ("cuda", "auto"):
+        clear_memory()
+        card = encoder(bert, pooling=pooling, device=device).fit(texts)
+        np.testing.assert_allclose(card.transform(texts), expected, atol=1e-5)
+        clear_memory()
+        np.testing.assert_allclose(card.transform(texts[:1]), expected[:1], atol=1e-5)
 
 
 def test_bfloat16_is_close(bert):

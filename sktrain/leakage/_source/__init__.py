@@ -89,7 +89,9 @@ def audit_source(path: str | os.PathLike) -> LeakageReport:
     >>> from pathlib import Path
     >>> from sktrain.leakage import audit_source
     >>> script = Path(getfixture("tmp_path")) / "study.py"
-    >>> _ = script.write_text("bars['next'] = bars.close.shift(-1)\\nmodel.fit(bars[['next', 'close']], y)\\n")
+    >>> _ = script.write_text(
+    ...     "bars['next'] = bars.close.shift(-1)\\nmodel.fit(bars[['next', 'close']], y)\\n"
+    ... )
     >>> [(one.code, one.where["line"]) for one in audit_source(script).findings]
     [('shift_ahead', 1)]
     """

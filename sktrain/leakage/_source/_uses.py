@@ -25,7 +25,8 @@ def only_drawn(tree) -> frozenset:
     frozenset of str
         Empty where frames leave the file or a function: others may use their columns then.
     """
-    drawn, used = set(), set()
+    drawn: set[str] = set()
+    used: set[str] = set()
     waiting = [(tree, False)]
     while waiting:
         node, within = waiting.pop()

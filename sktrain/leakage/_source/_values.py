@@ -190,7 +190,7 @@ def _weight(const):
 
 def joined(*values, kind="data") -> Value:
     """What is known of something made from several values."""
-    values = [value for value in values if value is not None]
+    values = tuple(value for value in values if value is not None)
     part = next((value.part for value in values if value.part), None)
     bases = (
         None
