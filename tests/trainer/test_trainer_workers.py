@@ -56,7 +56,7 @@ def test_a_worker_is_told_to_stop(tmp_path):
 @forked
 def test_a_worker_that_dies_is_an_error_in_words(tmp_path):
     config = EnhancedTrainingConfig(n_jobs=2)
-    with pytest.raises(SktrainError, match=r"worker process died.*n_jobs=1"):  # noqa: PT012, SIM117
+    with pytest.raises(SktrainError, match=r"worker process died.*n_jobs=1"):  # noqa: SIM117
         with workers(config, tmp_path / "stop", None):
             Parallel()(delayed(os._exit)(9) for _ in range(2))
 
