@@ -12,6 +12,7 @@ import sktrain
 PACKAGE = Path(sktrain.__file__).parent
 GROUND = {
     "_causal",
+    "_class_names",
     "_devices",
     "_digest",
     "_history",
@@ -25,6 +26,7 @@ GROUND = {
     "_routing",
     "_sessions",
     "_spans",
+    "_statistics",
     "_tail",
     "_validation",
     "exceptions",

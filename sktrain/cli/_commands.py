@@ -7,13 +7,13 @@ import sys
 
 import pandas as pd
 
+from .._class_names import class_name
 from .._io import ProgressStream
 from ..exceptions import SktrainError
 from ..trainer import EnhancedTrainer, EnhancedTrainingConfig
 from ..trainer._config import DEFAULTS
 from ..trainer._run_folder import find_model
 from ..trainer._sources import open_source
-from ..trainer._tasks import CLASS_NAMES
 from . import _show
 from ._inputs import data_of, news_options, show, with_news_of
 from ._text import for_spreadsheet, shown
@@ -77,7 +77,7 @@ def _newest_predictions(model, bars, last):
         else bars.iloc[-last:]
     )
     probabilities = pd.DataFrame(model.predict_proba(newest), index=newest.index)
-    names = [CLASS_NAMES.get(value, str(value)) for value in model.classes_]
+    names = [class_name(value) for value in model.classes_]
     probabilities.columns = [f"p_{name}" for name in names]
     table = probabilities.reset_index()
     table.insert(

@@ -16,11 +16,11 @@ from .._io import atomic_write
 from .._optional import require
 from ..ensemble import PooledClassifier
 from ..exceptions import PersistenceError, SktrainError
-from ._places import is_net, nets_in
+from ._places import is_net, members_of, nets_in
 from ._posterior import add_posterior
 from ._quantized import QuantizedClassifier
 
-__all__ = ["INPUT", "SCORES", "Graph", "export_onnx", "float_graph"]
+__all__ = ["INPUT", "SCORES", "Graph", "export_onnx", "float_graph", "joined", "vote_of"]
 
 INPUT, SCORES, PROBABILITIES = "X", "scores", "probabilities"
 _OPSET, _IR = 20, 10
@@ -304,7 +304,7 @@ def export_onnx(model: Any, path: str | os.PathLike) -> Any:
     members = list(_members(model, 1.0))
     nets = [(_scores(one), weight) for one, weight in members if not isinstance(one, np.ndarray)]
     constants = [weight * one for one, weight in members if isinstance(one, np.ndarray)]
-    made = _joined(onnx, nets, constants)
+    made = joined(onnx, nets, constants)
     onnx.helper.set_model_props(made, {"classes": ",".join(map(str, np.asarray(model.classes_).tolist()))})
     onnx.checker.check_model(made)
     try:
@@ -331,6 +331,9 @@ def _members(model, weight):
         shares = np.ones(len(model.estimators_)) if model.weights is None else np.asarray(model._weights_not_none, dtype=float)
         for one, share in zip(model.estimators_, shares / shares.sum()):
             yield from _members(one, weight * share)
+    elif members_of(model):
+        for one in members_of(model):
+            yield one, weight / len(members_of(model))
     elif isinstance(model, QuantizedClassifier) or is_net(model):
         if is_net(model):
             nets_in(model)
@@ -348,7 +351,33 @@ def _scores(model):
     return add_posterior(graph, getattr(model, "posterior_", None), SCORES)
 
 
-def _joined(onnx, members, constants):
+def vote_of(graphs):
+    """One graph of the members of a net: its scores are the logarithm of their mean posterior.
+
+    Parameters
+    ----------
+    graphs : list of ModelProto
+        Of each member; a softmax of its scores is its posterior.
+
+    Returns
+    -------
+    ModelProto
+        Names of member k begin with ``mk_``.
+    """
+    onnx = require("onnx", extra="deploy", caller="ONNX export")
+    made = joined(onnx, [(graph, 1 / len(graphs)) for graph in graphs])
+    least = onnx.numpy_helper.from_array(np.float32(1e-30), "least")
+    made.graph.initializer.append(least)
+    nodes = [
+        onnx.helper.make_node("Max", [PROBABILITIES, "least"], ["above_zero"]),
+        onnx.helper.make_node("Log", ["above_zero"], [SCORES]),
+    ]
+    made.graph.node.extend(nodes)
+    made.graph.output[0].name = SCORES
+    return made
+
+
+def joined(onnx, members, constants=()):
     """One graph of several: a softmax over each one's scores, then their weighted mean, with the constants."""
     helper, first = onnx.helper, members[0][0]
     nodes, weights, shares = [], [], []

@@ -11,15 +11,32 @@ from sklearn.pipeline import Pipeline
 
 from ..exceptions import SktrainError
 
-__all__ = ["copy_with", "is_net", "nets_in", "nets_with_rows", "rows_can_be_followed", "through_steps"]
+__all__ = [
+    "copy_with",
+    "is_net",
+    "members_of",
+    "nets_in",
+    "nets_with_rows",
+    "rows_can_be_followed",
+    "through_steps",
+]
 
 
 def is_net(value):
-    """Whether ``value`` is one of the neural classifiers."""
+    """Whether ``value`` is one of the neural classifiers; one of several members is a vote."""
+    return _is_classifier(value) and not members_of(value)
+
+
+def _is_classifier(value):
     import sys
 
     base = sys.modules.get("sktrain.nets._base")  # a net cannot exist before its module is imported
     return base is not None and isinstance(value, base.NetClassifier)
+
+
+def members_of(value):
+    """The fitted members of a net that has several, else none."""
+    return vars(value).get("members_", []) if _is_classifier(value) else []
 
 
 def nets_in(model):
@@ -58,6 +75,8 @@ def _parts(value):
         return value
     if isinstance(value, dict):
         return value.values()
+    if _is_classifier(value):
+        return members_of(value)
     return vars(value).values() if isinstance(value, BaseEstimator) else ()
 
 
@@ -86,12 +105,13 @@ def is_vote(model):
 
     from ..ensemble import PooledClassifier
 
-    return isinstance(model, (VotingClassifier, PooledClassifier))
+    return isinstance(model, (VotingClassifier, PooledClassifier)) or bool(members_of(model))
 
 
 def voting_nets(model):
     """Fitted members of a vote that hold nets."""
-    return [member for member in model.estimators_ if _holds_net(member)]
+    members = members_of(model) or model.estimators_
+    return [member for member in members if _holds_net(member)]
 
 
 def _holds_net(value):
@@ -123,10 +143,11 @@ def nets_with_rows(model, X):
     return list(found.values())
 
 
-def copy_with(model, replace):
+def copy_with(model, replace, together=None):
     """A copy of ``model`` in which ``replace(net)`` stands in place of every net; everything else is shared with the original.
 
-    The same net at two places is replaced once. Containers that hold no net are not copied.
+    The same net at two places is replaced once. Containers that hold no net are not copied. A net
+    of several members is one of their copies, or what ``together(net)`` makes of it.
     """
     made = {}
 
@@ -135,6 +156,8 @@ def copy_with(model, replace):
             return made[id(value)]
         if is_net(value):
             new = replace(value)
+        elif members_of(value):
+            new = together(value) if together else _with_members(value, visit)
         elif isinstance(value, (list, tuple)):
             parts = [visit(part) for part in value]
             changed = any(a is not b for a, b in zip(parts, value))
@@ -154,6 +177,12 @@ def copy_with(model, replace):
         return new
 
     return visit(model)
+
+
+def _with_members(net, visit):
+    new = object.__new__(type(net))  # copy.copy would pickle the networks
+    vars(new).update(vars(net), members_=[visit(member) for member in members_of(net)])
+    return new
 
 
 def _filled(old, parts):

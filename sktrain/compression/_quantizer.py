@@ -19,11 +19,13 @@ from sklearn.utils._param_validation import Options, StrOptions
 
 from .._io import atomic_write
 from .._optional import require
+from .._posterior import Posterior
 from .._validation import Count
 from ..exceptions import PersistenceError, SktrainError
-from ._graph import INPUT, float_graph
+from ._graph import INPUT, SCORES, float_graph, vote_of
 from ._integer import round_activations
-from ._places import copy_with, is_net, nets_in, nets_with_rows
+from ._places import copy_with, is_net, members_of, nets_in, nets_with_rows
+from ._posterior import add_posterior
 from ._quantized import QuantizedClassifier
 
 __all__ = ["ModelQuantizer"]
@@ -122,7 +124,11 @@ class ModelQuantizer(BaseEstimator):
             raise SktrainError("The model is quantized already.")
         nets_in(model)
         rows = {} if X is None else {id(net): seen for net, seen in nets_with_rows(model, X)}
-        return copy_with(model, lambda net: self._quantized_net(net, rows.get(id(net)), sample_weight))
+        return copy_with(
+            model,
+            lambda net: self._quantized_net(net, rows.get(id(net)), sample_weight),
+            lambda net: self._quantized_members(net, rows, sample_weight),
+        )
 
     def save_quantized(
         self,
@@ -183,9 +189,21 @@ class ModelQuantizer(BaseEstimator):
     def _quantized_net(self, net, X, sample_weight):
         if not net.__sklearn_is_fitted__():
             return QuantizedClassifier(self.n_threads)  # the template an ensemble was fitted from
-        learned = {name: getattr(net, name) for name in ("classes_", "lookback_", "n_features_in_", "step_features_", "feature_names_in_", "posterior_") if hasattr(net, name)}
-        learned["network_"] = type(net).__name__
-        return self._quantized(net.module_, (net.lookback_, net.step_features_), learned, _moments(net, net.module_, X, sample_weight))
+        moments = _moments(net, net.module_, X, sample_weight)
+        shape = net.lookback_, net.step_features_
+        return self._quantized(net.module_, shape, _learned(net), moments)
+
+    def _quantized_members(self, net, rows, sample_weight):
+        """Members in one graph, whose scores are the logarithm of their mean posterior."""
+        shape, graphs, moments = (net.lookback_, net.step_features_), [], {}
+        for k, one in enumerate(members_of(net)):
+            graph = float_graph(one.module_, shape)
+            check_graph(graph, one.module_, shape)
+            graphs.append(add_posterior(graph, getattr(one, "posterior_", None), SCORES))
+            found = _moments(one, one.module_, rows.get(id(one)), sample_weight)
+            moments.update({f"m{k}_{name}": value for name, value in found.items()})
+        learned = {**_learned(net), "posterior_": Posterior()}
+        return self._packed(vote_of(graphs), shape, learned, moments)
 
     def _quantized(self, module, shape, learned, moments):
         model = float_graph(module, shape)
@@ -194,11 +212,29 @@ class ModelQuantizer(BaseEstimator):
             n_classes = model.graph.output[0].type.tensor_type.shape.dim[1].dim_value
             sizes = {"lookback_": shape[0], "step_features_": shape[1], "n_features_in_": shape[1]}
             learned = {"classes_": np.arange(n_classes), **sizes, "network_": type(module).__name__}
+        return self._packed(model, shape, learned, moments)
+
+    def _packed(self, model, shape, learned, moments):
         codes = quantize_graph(model, int(self.bits), moments)
         if self.activations == "int8":
-            round_activations(model, codes, shape[0], type(module).__name__)
+            round_activations(model, codes, shape[0], learned["network_"])
             learned = {**learned, "activations_": "int8"}
-        return QuantizedClassifier._from_parts(model.SerializeToString(), codes, learned, self.n_threads)
+        return QuantizedClassifier._from_parts(
+            model.SerializeToString(), codes, learned, self.n_threads
+        )
+
+
+def _learned(net):
+    names = (
+        "classes_",
+        "lookback_",
+        "n_features_in_",
+        "step_features_",
+        "feature_names_in_",
+        "posterior_",
+    )
+    found = {name: getattr(net, name) for name in names if hasattr(net, name)}
+    return {**found, "network_": type(net).__name__}
 
 
 def _moments(owner, module, X, sample_weight):

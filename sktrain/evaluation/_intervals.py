@@ -5,13 +5,13 @@ correlated, and the plain t interval is too short.
 """
 
 from dataclasses import dataclass
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from .._statistics import fold_mean_error
 from ..exceptions import NotEnoughDataError, SktrainError
 from ._sharpe import _finite
 
@@ -101,7 +101,7 @@ def corrected_mean_interval(
     if not 0 < level < 1:
         raise SktrainError(f"confidence must lie strictly between 0 and 1, got {confidence!r}.")
     ratio = float(np.mean(_sizes("n_test", n_test, values.size) / _sizes("n_train", n_train, values.size)))
-    error = math.sqrt((1 / values.size + ratio) * float(values.var(ddof=1)))
+    error = fold_mean_error(values.std(ddof=1), values.size, ratio)
     reach = float(stats.t.ppf(0.5 + level / 2, values.size - 1)) * error
     mean = float(values.mean())
     return MeanInterval(mean, mean - reach, mean + reach, error, level, values.size)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 import pandas as pd
 from scipy import stats
 
+from .._statistics import expected_maximum
 from .._validation import check_count, real_numbers
 from ..exceptions import NotEnoughDataError, SktrainError
 
@@ -230,11 +231,7 @@ def expected_maximum_sharpe(n_trials: float, trials_variance: float) -> float:
         raise SktrainError(f"n_trials must be at least 1, got {n_trials!r}.")
     if variance < 0:
         raise SktrainError(f"trials_variance must be zero or more, got {trials_variance!r}.")
-    if count == 1:
-        return 0.0
-    quantile = stats.norm.isf  # of 1/N: precise where 1 - 1/N would round
-    expected = (1 - np.euler_gamma) * quantile(1 / count) + np.euler_gamma * quantile(1 / (count * math.e))
-    return math.sqrt(variance) * max(0.0, float(expected))
+    return math.sqrt(variance) * max(0.0, expected_maximum(count))
 
 
 def deflated_sharpe_ratio(

@@ -9,12 +9,14 @@ import warnings
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import KFold, TimeSeriesSplit, cross_validate
 from sklearn.pipeline import Pipeline
 
 from .._spans import Spans
+from .._statistics import fold_mean_error
 from .._validation import check_count, label_horizon, labelled_mask, time_axis
 from ..exceptions import LeakageError, NotEnoughDataError
 from ..splits import CombinatorialPurgedCV, EnhancedWalkForwardCV
@@ -109,7 +111,10 @@ def _score(estimator, X, y, folds, scorer):
 def _row(scores, folds):
     sizes = [(len(train), len(test)) for train, test in folds]
     ratio = np.mean([test / max(train, 1) for train, test in sizes])
-    half = 1.96 * np.std(scores, ddof=1) * np.sqrt(1 / len(scores) + ratio) if len(scores) > 1 else np.nan
+    half = np.nan
+    if len(scores) > 1:
+        error = fold_mean_error(np.std(scores, ddof=1), len(scores), ratio)
+        half = stats.t.ppf(0.975, len(scores) - 1) * error
     return {"score": float(np.mean(scores)), "interval": float(half), "folds": len(scores), "train_rows": int(np.mean([s[0] for s in sizes]))}
 
 

@@ -22,7 +22,7 @@ class Hooks:
     """Mixin: notifies callbacks and keeps the history they read."""
 
     # set or defined by the net that mixes this in
-    request_stop: Any
+    stop_reason_: Any
     history_: Any
     callbacks_: Any
 
@@ -40,6 +40,16 @@ class Hooks:
 
     def _hears(self, method):
         return bool(self._heard(method))
+
+    def request_stop(self, reason: str) -> None:
+        """Ask for training to end after the current batch or epoch.
+
+        Parameters
+        ----------
+        reason : str
+            Becomes ``stop_reason_``.
+        """
+        self.stop_reason_ = reason
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """Call a hook of the net and of every callback that defines it.

@@ -21,7 +21,7 @@ from ._modules import Standardized
 __all__ = ["NetParams"]
 
 _FULL_BATCH_DROPOUT = 0.0
-_NETWORK = ("module", "lookback", "standardize")  # what the trained weights belong to
+_NETWORK = ("module", "lookback", "standardize", "n_members")  # what the trained weights belong to
 
 
 class NetParams:
@@ -134,6 +134,7 @@ class NetParams:
         changed = [name for name in params if name.split("__")[0] in _NETWORK and before[name] is not params[name] and before[name] != params[name]]
         if changed and self.initialized_:
             self.initialized_, self.changed_ = False, changed[0]
+        self._pass_on(params)
         return self
 
     def _set_at_once(self, params):

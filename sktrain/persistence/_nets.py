@@ -30,6 +30,7 @@ _MADE = {  # attributes of a fitted net that are made anew, or told in another w
     "epoch_",
     "history_",
     "init_context_",
+    "members_",
     "initialized_",
     "module_",
     "optimizer_",
@@ -54,7 +55,11 @@ def state_of(net, where, encoder):
             "file cannot rebuild. Use joblib.dump."
         )
     state = {"params": _kept_params(params, where, encoder), "fitted": net.__sklearn_is_fitted__()}
-    if state["fitted"]:
+    if state["fitted"] and "members_" in vars(net):
+        state["learned"] = _learned(net, where, encoder)
+        state["history"] = [_plain_row(row) for row in net.history_ or []]
+        state["members"] = list(net.members_)
+    elif state["fitted"]:
         _check_module(net, where)
         state["learned"] = _learned(net, where, encoder)
         if "posterior_" in vars(net):
@@ -166,8 +171,6 @@ def _arrays(tensors):
 
 def rebuild(cls, state):
     """A net that predicts, and trains on, as the saved one did."""
-    from ..reproducibility import rng_scope
-
     params, fitted = state["params"], state["fitted"]
     net = cls(**params)
     if not fitted:
@@ -176,17 +179,10 @@ def rebuild(cls, state):
     if not all(isinstance(key, str) and key.endswith("_") and key[0] != "_" for key in learned):
         raise CorruptFileError("a net's learned attributes have names that none has.")
     vars(net).update(learned)
-    if "posterior" in state:  # earlier files hold none: their nets go on saying what they said
-        net.posterior_ = Posterior(**state["posterior"])
-    weights = state["weights"]
-    _check_sizes(net, weights)
-    with rng_scope(0):  # initial weights are drawn, and the caller's generators are his
-        net.initialize_module()
-        if "criterion" in state:
-            net._initialize_criterion()
-            _put_loss(net.criterion_, state["criterion"])
-    _put(net.module_, weights)
-    net.module_.eval()
+    if "members" in state:
+        _take_members(net, state["members"])
+    else:
+        _take_weights(net, state)
     net.initialize_history()
     for row in state["history"]:
         net.history_.new_epoch()
@@ -199,6 +195,36 @@ def rebuild(cls, state):
         net.initialize_optimizer()
         net.optimizer_.load_state_dict(state["optimizer"])
     return net
+
+
+def _take_members(net, members):
+    """Fitted nets of the same kind and sizes, which answer together."""
+    alike = ("lookback_", "step_features_", "classes_inferred_")
+    if not (isinstance(members, list) and len(members) > 0):
+        raise CorruptFileError("a net of several members has none.")
+    for one in members:
+        if type(one) is not type(net) or "module_" not in vars(one):
+            raise CorruptFileError(f"a member of a {type(net).__name__} is no such net.")
+        if any(not np.array_equal(vars(one).get(key), vars(net).get(key)) for key in alike):
+            raise CorruptFileError("members of a net take different rows or know other classes.")
+    net.members_ = members
+
+
+def _take_weights(net, state):
+    """Network and loss."""
+    from ..reproducibility import rng_scope
+
+    if "posterior" in state:  # earlier files hold none: their nets go on saying what they said
+        net.posterior_ = Posterior(**state["posterior"])
+    weights = state["weights"]
+    _check_sizes(net, weights)
+    with rng_scope(0):  # initial weights are drawn, and the caller's generators are his
+        net.initialize_module()
+        if "criterion" in state:
+            net._initialize_criterion()
+            _put_loss(net.criterion_, state["criterion"])
+    _put(net.module_, weights)
+    net.module_.eval()
 
 
 def _check_sizes(net, weights):

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 import pandas as pd
 
+from .._class_names import CLASS_NAMES, class_name
 from .._validation import check_bars, time_axis
 from ._canvas import PALETTE, REGIME_COLOURS, axes, grid_of_axes, spans_of
 
@@ -257,7 +258,7 @@ class LabelDisplay:
     def balance(self) -> pd.Series:
         """Share of each class among the labelled bars."""
         shares = self.labels.value_counts(normalize=True).sort_index()
-        return shares.rename({0: "sell", 1: "hold", 2: "buy"})
+        return shares.rename(CLASS_NAMES)
 
     @classmethod
     def from_bars(cls, bars: pd.DataFrame, labeler: Any, *, symbol: Any = None) -> Self:
@@ -299,12 +300,12 @@ class LabelDisplay:
         _draw_price(price, self.close)
         for code, colour, marker in ((0, PALETTE["other"], "v"), (2, PALETTE["line"], "^")):
             chosen = (self.labels == code).to_numpy()
-            price.scatter(self.close.index[chosen], self.close.to_numpy()[chosen], s=6, color=colour, marker=marker, label={0: "sell", 2: "buy"}[code])
+            price.scatter(self.close.index[chosen], self.close.to_numpy()[chosen], s=6, color=colour, marker=marker, label=class_name(code))
         price.legend(fontsize="small")
         known = self.labels.dropna()
         window = max(min(250, len(known) // 4), 1)
-        shares = [(known == code).astype(float).rolling(window).mean() for code in (0, 1, 2)]
-        share.stackplot(known.index, *shares, labels=["sell", "hold", "buy"], colors=[PALETTE["other"], PALETTE["embargoed"], PALETTE["line"]])
+        shares = [(known == code).astype(float).rolling(window).mean() for code in CLASS_NAMES]
+        share.stackplot(known.index, *shares, labels=list(CLASS_NAMES.values()), colors=[PALETTE["other"], PALETTE["embargoed"], PALETTE["line"]])
         share.set(ylim=(0, 1), ylabel=f"share of {window} bars")
         share.legend(loc="lower left", fontsize="small", ncols=3)
         self.ax_, self.figure_ = np.array([price, share]), price.figure

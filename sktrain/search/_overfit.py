@@ -16,6 +16,7 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer
 from sklearn.model_selection._validation import _fit_and_score
 
+from .._statistics import expected_maximum, fold_mean_error
 from ..evaluation import effective_number_of_trials, probability_of_backtest_overfitting
 from ..exceptions import SktrainError
 from ..reproducibility import rng_scope
@@ -26,7 +27,6 @@ __all__ = ["OverfitReport", "check_folds", "fold_baseline", "judge", "overfit_re
 _LEVEL = 0.05
 _LOSS = 0.2
 _BLOCKS = 16
-_EULER = 0.5772156649015329
 
 
 @dataclass(frozen=True)
@@ -132,14 +132,6 @@ class OverfitReport:
         return "\n".join([*lines, f"verdict                   {self.verdict}" + (f" ({self.reason})" if self.reason else "")])
 
 
-def expected_maximum(n_trials, freedom):
-    """Expected maximum of ``n_trials`` independent Student t variables (normal for large ``freedom``), 0 for one trial."""
-    if n_trials <= 1:
-        return 0.0
-    quantile = student(freedom).isf
-    return float((1 - _EULER) * quantile(1 / n_trials) + _EULER * quantile(1 / (n_trials * np.e)))
-
-
 def judge(scores, baseline, test_share, *, n_trials=None):
     """Judge a matrix of fold scores.
 
@@ -179,7 +171,7 @@ def judge(scores, baseline, test_share, *, n_trials=None):
     leads = scores - np.asarray(baseline)[:, None]
     lead = best - np.asarray(baseline)
     spread = max(lead.std(ddof=1), float(np.median(leads.std(axis=0, ddof=1))))
-    error = spread * np.sqrt(1 / n_folds + test_share)
+    error = fold_mean_error(spread, n_folds, test_share)
     lift = error * expected_maximum(effective, n_folds - 1)
     p_value = _best_of(lead.mean(), error, n_folds - 1, effective)
     pbo, loss = _halves(leads)

@@ -6,11 +6,11 @@ import platform
 import numpy as np
 import pandas as pd
 
+from .._class_names import class_name
 from .._validation import OHLCV, check_bars
 from ..plotting import LearningCurveDisplay, WalkForwardDisplay
 from ..plotting._canvas import spans_of
 from ._spacing import name_of, spacing_of
-from ._tasks import CLASS_NAMES
 
 __all__ = [
     "blocks_of",
@@ -126,7 +126,7 @@ def test_evidence(y_true, probabilities, classes):
         name: _reliability(y_true, values, classes) for name, values in probabilities.items()
     }
     return {
-        "classes": [CLASS_NAMES.get(value, str(value)) for value in classes],
+        "classes": [class_name(value) for value in classes],
         "confusion": counts.tolist(),
         "calibration": calibration,
     }

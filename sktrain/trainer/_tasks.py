@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from .._class_names import CLASS_NAMES, class_name
 from .._sessions import SESSION, check_pause
 from ..exceptions import NotEnoughDataError, SktrainError
 from ..features import RegimeDetector
@@ -12,9 +13,8 @@ from ..labels import AdaptiveLabeler
 from ..splits import EnhancedWalkForwardCV, TemporalSplitter
 from ._spacing import name_of, spacing_of
 
-__all__ = ["CLASS_NAMES", "Task", "class_balance", "divide", "label_bars", "walk_forward_cv"]
+__all__ = ["Task", "class_balance", "divide", "label_bars", "walk_forward_cv"]
 
-CLASS_NAMES = {0: "sell", 1: "hold", 2: "buy"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def label_bars(bars, config, horizon):
     rows, y = labeler.fit_resample(bars)
     if y.nunique() < 2:
         raise SktrainError(
-            f"All {len(y)} labels are {CLASS_NAMES[int(y.iloc[0])]!r}: "
+            f"All {len(y)} labels are {class_name(int(y.iloc[0]))!r}: "
             f"base_label_threshold={config.labels_threshold:g} is out of "
             "scale for these bars. Lower it, or use label_scaling='sigma'."
         )

@@ -3,8 +3,9 @@ the scores are worth."""
 
 import numpy as np
 
+from .._class_names import CLASS_NAMES, class_name
 from ..evaluation import to_positions
-from ._tasks import CLASS_NAMES, class_balance
+from ._tasks import class_balance
 
 __all__ = ["constant_model", "next_steps", "one_sided_labels", "profit", "verdict"]
 
@@ -65,7 +66,7 @@ def constant_model(probabilities, classes):
     counts = np.bincount(np.asarray(probabilities).argmax(axis=1), minlength=len(classes))
     share = counts.max() / max(1, counts.sum())
     return (
-        CLASS_NAMES.get(classes[counts.argmax()], str(classes[counts.argmax()]))
+        class_name(classes[counts.argmax()])
         if share >= _SAME_ANSWER
         else None
     )

@@ -13,9 +13,10 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import TimeSeriesSplit, cross_val_score
 
+from sktrain._statistics import expected_maximum
 from sktrain.exceptions import SktrainError
 from sktrain.search import BayesianHyperparameterOptimizer, FoldPruner, HyperparameterSearchSpace, OptunaSearchCV
-from sktrain.search._overfit import expected_maximum, judge
+from sktrain.search._overfit import judge
 from sktrain.search._spaces import Space
 
 
@@ -230,14 +231,6 @@ def test_a_refit_function_that_picks_a_pruned_trial_is_refused():
             LogisticRegression(), {"C": (1e-9, 1e3, "log")}, n_trials=30, cv=TimeSeriesSplit(6), random_state=0, scoring="neg_log_loss",
             refit=lambda results: int(np.argmax(results["mean_test_score"])),
         ).fit(X, y)  # fmt: skip
-
-
-def test_expected_maximum_against_simulation():
-    rng = np.random.default_rng(0)
-    for n, freedom in ((5, 4), (20, 9), (30, 4)):
-        drawn = rng.standard_t(freedom, (100_000, n)).max(axis=1).mean()
-        assert expected_maximum(n, freedom) == pytest.approx(drawn, rel=0.12)
-    assert expected_maximum(1, 4) == 0
 
 
 def test_report_by_hand():
