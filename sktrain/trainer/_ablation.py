@@ -24,6 +24,7 @@ _OFF: dict[str, tuple[Callable, dict]] = {
         lambda config: (config.gradient_clip_value or config.max_gradient_norm) is not None,
         {"gradient_clip_value": None, "max_gradient_norm": None},
     ),
+    "learned weights": (lambda config: config.pooling == "learned", {"pooling": "mean"}),
     "news": (
         lambda config: config.use_pretrained_embeddings,
         {"use_pretrained_embeddings": False, "timezone": None, "session_close": None},

@@ -82,6 +82,11 @@ class EnhancedTrainingConfig:
         Overrides ``train(batch_size=...)`` when set.
     models : tuple of {"lstm", "gru", "tcn", "transformer", "mlp"}
         Nets to train, all but the last by default; more than one vote with their mean probability.
+    pooling : {"mean", "learned"}, default="mean"
+        How ``models`` come together: their mean probability, or a :class:`PooledClassifier` that
+        has a linear model and the class shares beside them and learns the weights on the
+        validation block; its members are fitted twice, before the block and on all rows. A run that
+        goes on from it trains the nets on; weights, linear model and shares stay.
     label_scaling : {"affine", "sigma"} or None, default=None
         How thresholds follow volatility; with ``"sigma"`` the base threshold counts standard
         deviations. None is ``"sigma"``, and ``"affine"``, the original's rule, where a threshold
@@ -193,6 +198,7 @@ class EnhancedTrainingConfig:
     early_stopping_max_epochs: int = 500
     batch_size: int | None = None
     models: tuple = ("lstm", "gru", "tcn", "transformer")
+    pooling: str = "mean"
     label_scaling: str | None = None
     lookback: int = 30
     hidden_size: int = 32

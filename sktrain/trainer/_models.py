@@ -8,6 +8,7 @@ from sklearn.pipeline import Pipeline
 
 from .._sessions import SESSION
 from ..features import BarFeatures, SlidingWindow
+from ._pool import build_pool
 
 __all__ = [
     "FitPlan",
@@ -56,7 +57,7 @@ class FitPlan:
     params : tuple of (str, object)
         Found by a search: net parameters by name.
     watch : callable or None
-        Called as ``watch(name, net)`` after every epoch.
+        Called as ``watch(text)`` after every epoch.
     scaling : tuple of (str, (mean, scale)), or ()
         Statistics of an earlier run that nets keep, by net.
     intraday : bool
@@ -242,7 +243,10 @@ def build_model(config, plan, names=None):
     vote of several."""
     names = config.models if names is None else names
     nets = [(name, _resampled(build_net(name, config, plan), config)) for name in names]
-    last = nets[0][1] if len(nets) == 1 else VotingClassifier(nets, voting="soft")
+    if config.pooling == "learned":
+        last = build_pool(nets, plan)
+    else:
+        last = nets[0][1] if len(nets) == 1 else VotingClassifier(nets, voting="soft")
     return Pipeline([*feature_steps(config, plan), ("net", last)])
 
 
@@ -266,7 +270,11 @@ def nets_of(model, names=None):
     """The fitted nets of a model by name, looking through votes and samplers; ``names`` names a
     single one."""
     last = model[-1]
-    found = dict(getattr(last, "named_estimators_", {})) or {names[0] if names else "net": last}
+    together = getattr(last, "named_estimators_", None)
+    if together is None:
+        found = {names[0] if names else "net": last}
+    else:
+        found = {name: one for name, one in together.items() if name in NETS}
     return {name: getattr(one, "steps", [(None, one)])[-1][1] for name, one in found.items()}
 
 

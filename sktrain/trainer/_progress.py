@@ -14,10 +14,11 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Column
 from skorch.callbacks import Callback
 
 from .._io import ProgressStream, progress_console
-from ._workers import asked_to_stop
+from ._workers import asked_to_stop, tell_parent
 
 __all__ = ["EpochWatch", "Reporter", "RunStop", "default_verbosity"]
 
@@ -34,8 +35,9 @@ class EpochWatch(Callback):
     Parameters
     ----------
     tell : callable or None
-        Called as ``tell(name, net)`` after every epoch.
+        Called as ``tell(text)`` after every epoch; in another process its parent is told.
     name : str
+        Of the net.
     """
 
     passing_ = ("tell", "name")
@@ -54,8 +56,14 @@ class EpochWatch(Callback):
         return {"tell": None, "name": self.name}
 
     def on_epoch_end(self, net, **kwargs):
-        if self.tell is not None:
-            self.tell(self.name, net)
+        row = net.history_[-1]
+        losses = " ".join(
+            f"{short} {row[key]:.3f}"
+            for short, key in (("loss", "train_loss"), ("val", "valid_loss"))
+            if key in row
+        )
+        text = f"{self.name} epoch {len(net.history_)} of at most {net.max_epochs}, {losses}"
+        (tell_parent if self.tell is None else self.tell)(text)
 
 
 class RunStop(Callback):
@@ -106,29 +114,19 @@ class Reporter:
         """Say one line; nothing in it is markup."""
         self._console.print(escape(text), soft_wrap=not self._console.is_terminal)
 
-    def epoch(self, name, net):
-        """Show where a net is: what ``EpochWatch`` calls."""
-        if self._bar is None:
-            return
-        row = net.history_[-1]
-        losses = " ".join(
-            f"{short} {row[key]:.3f}"
-            for short, key in (("loss", "train_loss"), ("val", "valid_loss"))
-            if key in row
-        )
-        self._bar.update(
-            self._task,
-            description=f"{self._name}: {name} epoch {len(net.history_)} of at most "
-                        f"{net.max_epochs}, {losses}",
-        )
+    def show(self, text: str) -> None:
+        """Show how far the stage is, where its bar moves."""
+        if self._bar is not None:
+            self._bar.update(self._task, description=f"{self._name}: {text}")
 
     @contextmanager
     def stage(self, name, total=None):
         """Show and time one stage; yields a function that advances its bar by one step."""
         start = time.perf_counter()
+        one_line = Column(no_wrap=True, overflow="ellipsis")
         columns = (
             SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.description}", markup=False, table_column=one_line),
             *(() if total is None else (BarColumn(20), MofNCompleteColumn())),
         )
         shown = Progress(

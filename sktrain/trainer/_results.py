@@ -9,6 +9,7 @@ import numpy as np
 from .._devices import describe_device
 from ..evaluation import METRICS
 from . import _evidence
+from ._pool import weights_of
 from ._run_folder import DRIFT, FILES, MODEL, REPORT, TRAINED, hash_of, plain
 from ._tasks import class_balance, walk_forward_cv
 from ._verdicts import verdict
@@ -58,6 +59,7 @@ def record(run, found, status):
         "nested": nested(found),
         "ablation": found["ablation"],
         "hyperparameters": hyperparameters(run, training),
+        "pool": weights_of(training["model"]) if whole else None,
         "metrics_summary": metrics_summary(found, curves, reasons),
         "test_scores": test["scores"]["model"] if test else {},
         "profit": _without_curves(test["profit"]) if test else {},

@@ -17,7 +17,7 @@ from ._config import DEFAULTS, EnhancedTrainingConfig
 from ._models import FitPlan, build_model
 from ._run_folder import CHECKPOINTS
 from ._tasks import walk_forward_cv
-from ._workers import asked_to_stop
+from ._workers import asked_to_stop, tell_parent
 
 __all__ = [
     "SearchedModel",
@@ -67,6 +67,16 @@ class _LeaveTrial(Callback):
             raise StopAsked
 
 
+class _Count:
+    """Tells somebody how many trials are done."""
+
+    def __init__(self, tell, most):
+        self.tell, self.most = tell, most
+
+    def __call__(self, study, trial):
+        self.tell(f"trial {trial.number + 1} of {self.most}")
+
+
 def run_search(config, plan, X, y, *, given=(), storage=None):
     """Search on these rows, in ``config.n_jobs`` processes; the trials are the same for any number.
 
@@ -91,6 +101,8 @@ def run_search(config, plan, X, y, *, given=(), storage=None):
         When ``plan.stop`` says so.
     """
     search = build_search(config, plan, given=given, storage=storage)
+    if plan.watch is not None:
+        search.callbacks = [_Count(plan.watch, config.hpo_n_trials)]
     try:
         return search.fit(X, y)
     except KeyboardInterrupt as error:  # before any trial was finished
@@ -162,7 +174,8 @@ def build_search(config, plan, *, given=(), n_folds=3, storage=None, timeout=Non
             "Leave one of them out, or set use_hpo=False."
         )
     space = HyperparameterSearchSpace(hidden_dim=None, num_layers=None, **dict.fromkeys(given))
-    estimator = build_model(config, _trial_plan(config, plan, given), config.models[:1])
+    alone = replace(config, pooling="mean")
+    estimator = build_model(alone, _trial_plan(config, plan, given), config.models[:1])
     _last_net(estimator, config).set_params(callbacks=[("stop", _LeaveTrial(plan.stop))])
     return OptunaSearchCV(
         estimator,
@@ -275,7 +288,7 @@ class SearchedModel(ClassifierMixin, BaseEstimator):
 
     def __getstate__(self):
         """Another process asks nobody: it looks for the file that tells it to stop."""
-        plan = replace(self.plan, stop=asked_to_stop, watch=None)
+        plan = replace(self.plan, stop=asked_to_stop, watch=tell_parent)
         return {**super().__getstate__(), "plan": plan}
 
     def fit(self, X, y):

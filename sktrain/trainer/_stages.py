@@ -69,8 +69,8 @@ def search(run):
     run.plan = replace(run.plan, params=found_params(found, run.given))
     if others:
         run.warn(
-            f"The search measured {first}; {', '.join(others)} were trained with the values found "
-            "for it."
+            f"The search measured {first}; {', '.join(others)} "
+            f"{'were' if len(others) > 1 else 'was'} trained with the values found for it."
         )
     return found
 
@@ -104,6 +104,7 @@ def fit(run, work, earlier):
     until = X.index.get_level_values(-1).max()
     return {
         **decision,
+        "model": run.model,
         "nets": nets,
         "before": before,
         "epochs": epochs,

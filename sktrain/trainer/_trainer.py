@@ -136,7 +136,8 @@ class EnhancedTrainer:
             ``training_time_seconds``, ``epochs_completed``, ``best_train_loss``,
             ``best_val_loss``, ``best_val_accuracy``, ``model_path`` (None when no net was
             trained), ``leakage_validation``, ``walk_forward_results`` (one mapping per fold),
-            ``hyperparameters`` (those the nets were trained with), ``metrics_summary``,
+            ``hyperparameters`` (those the nets were trained with), ``pool`` (weights of the
+            members where they were learned), ``metrics_summary``,
             ``test_scores``, ``drift``, ``compression``, ``incremental``, ``nested`` (scores and
             parameters per fold of a search inside each fold, or None), ``ablation`` (a mapping per
             switch, or None), ``interval``, ``profit``, ``class_balance``, ``missing_stocks``,
@@ -162,7 +163,7 @@ class EnhancedTrainer:
                 earlier = self._open(run, stocks, interval, incremental)
                 self._settle(run, resume)
                 file = folder / CHECKPOINTS / "stop"
-                with workers(config, file, run.stopped):
+                with workers(config, file, run.stopped, run.reporter.show):
                     found = self._stages(run, prepare_next(folder), earlier)
                 result = self._finish(run, found, start)
         return result
@@ -224,7 +225,7 @@ class EnhancedTrainer:
         run.plan = replace(
             run.plan,
             stop=run.stopped,
-            watch=run.reporter.epoch,
+            watch=run.reporter.show,
             checkpoints=run.folder / CHECKPOINTS,
         )
         tell_plan(run)

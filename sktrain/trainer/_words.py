@@ -11,6 +11,7 @@ __all__ = [
     "finding",
     "percent",
     "plain_name",
+    "pool_sentence",
     "profit_sentence",
     "regime_rows",
     "score_table",
@@ -163,6 +164,19 @@ def epochs(count, reason):
         f"{count} epoch{'' if count == 1 else 's'}, "
         f"{_ENDS.get(reason, str(reason).replace('_', ' '))}"
     )
+
+
+def pool_sentence(weights):
+    """What the learned weights of a pool say.
+
+    Examples
+    --------
+    >>> pool_sentence({"gru": 0.25, "linear": 0.15, "prior": 0.6})
+    'weights learned on the validation block: gru 25%, linear 15%, class shares 60%'
+    """
+    told = {"class shares" if name == "prior" else name: one for name, one in weights.items()}
+    listed = ", ".join(f"{name} {weight:.0%}" for name, weight in told.items())
+    return f"weights learned on the validation block: {listed}"
 
 
 def compression_rows(found):

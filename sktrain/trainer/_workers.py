@@ -13,6 +13,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 import ctypes
+import gc
 import multiprocessing
 import os
 from pathlib import Path
@@ -36,12 +37,13 @@ from ..exceptions import SktrainError
 from ..reproducibility import single_thread
 from ._config import EnhancedTrainingConfig
 
-__all__ = ["asked_to_stop", "workers"]
+__all__ = ["TRIALS", "asked_to_stop", "processes", "tell_parent", "workers"]
 
-_TRIALS = 4  # in one batch of OptunaSearchCV
+TRIALS = 4  # in one batch of OptunaSearchCV
 _ASKED_EVERY = 0.2  # seconds between two questions whether to stop, while workers are at work
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 _file: str | None = None  # in a worker: the file that tells it to stop
+_queue: Any = None  # in a forked worker: where it tells how far it is
 
 
 def asked_to_stop(stop: Callable | None = None) -> bool:
@@ -51,8 +53,25 @@ def asked_to_stop(stop: Callable | None = None) -> bool:
     return _file is not None and os.path.exists(_file)
 
 
+def tell_parent(text: str) -> None:
+    """In a forked worker, say how far it is; nothing elsewhere."""
+    if _queue is not None:
+        _queue.put(text)
+
+
+def processes(config: EnhancedTrainingConfig) -> int:
+    """How many fits run at the same time."""
+    on_card = find_device(config.device).type != "cpu"
+    return min(_asked_for(config.n_jobs, on_card), _at_once(config))
+
+
 @contextmanager
-def workers(config: EnhancedTrainingConfig, file: Path, stop: Callable | None) -> Iterator[None]:
+def workers(
+    config: EnhancedTrainingConfig,
+    file: Path,
+    stop: Callable | None,
+    show: Callable | None = None,
+) -> Iterator[None]:
     """While inside, every joblib call shares one set of processes, and a fit runs on one thread.
 
     Parameters
@@ -63,6 +82,8 @@ def workers(config: EnhancedTrainingConfig, file: Path, stop: Callable | None) -
         Made once ``stop`` says True; workers look for it.
     stop : callable or None
         Asked whether to stop.
+    show : callable or None
+        Called as ``show(text)`` when a forked worker tells how far it is.
 
     Raises
     ------
@@ -71,14 +92,13 @@ def workers(config: EnhancedTrainingConfig, file: Path, stop: Callable | None) -
     """
     from .. import nets  # noqa: F401  # torch is here before its threads are limited, and forked
 
-    on_card = find_device(config.device).type != "cpu"
-    count = min(_asked_for(config.n_jobs, on_card), _at_once(config))
+    count = processes(config)
     with ExitStack() as stack:
         stack.enter_context(single_thread())
         if count > 1:
             stack.enter_context(_asking(stop, file))
-            forks = sys.platform == "linux" and not on_card
-            backend = _Forked(count, str(file)) if forks else _Begun(count, str(file))
+            forks = sys.platform == "linux" and find_device(config.device).type == "cpu"
+            backend = _Forked(count, str(file), show) if forks else _Begun(count, str(file))
             stack.callback(backend.close)
             stack.enter_context(parallel_config(backend=backend, n_jobs=count))
         try:
@@ -93,7 +113,7 @@ def workers(config: EnhancedTrainingConfig, file: Path, stop: Callable | None) -
 def _at_once(config):
     """The most fits that do not wait for each other: nets, folds, the trials of a batch."""
     folds = config.wf_folds if config.use_walk_forward else 1
-    return max(len(config.models), folds, _TRIALS if config.use_hpo else 1)
+    return max(len(config.models), folds, TRIALS if config.use_hpo else 1)
 
 
 def _asked_for(n_jobs, on_card):
@@ -169,10 +189,12 @@ class _Forked(ParallelBackendBase):
 
     supports_retrieve_callback = True
 
-    def __init__(self, most: int, file: str) -> None:
+    def __init__(self, most: int, file: str, show: Callable | None) -> None:
         super().__init__(nesting_level=0)
-        self.most, self.file = most, file
+        self.most, self.file, self.show = most, file, show
+        self._context = multiprocessing.get_context("fork")
         self._pool: ProcessPoolExecutor | None = None
+        self._queue: Any = None
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         if n_jobs == 0:
@@ -191,15 +213,19 @@ class _Forked(ParallelBackendBase):
 
     def submit(self, func: Callable, callback: Callable | None = None) -> Future:
         if self._pool is None:
+            self._queue = self._context.SimpleQueue() if self.show is not None else None
             self._pool = ProcessPoolExecutor(
                 self.most,
-                mp_context=multiprocessing.get_context("fork"),
+                mp_context=self._context,
                 initializer=_begin,
-                initargs=(os.getpid(),),
+                initargs=(os.getpid(), self._queue),
             )
         with warnings.catch_warnings():  # the first job forks; why that may be: see the module
             warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
+            first = not self._pool._processes
             job = self._pool.submit(_Told(func, self.file))
+        if first and self._queue is not None:  # after the fork: a thread is not in the child
+            threading.Thread(target=_listen, args=(self._queue, self.show), daemon=True).start()
         if callback is not None:
             job.add_done_callback(callback)
         return job
@@ -224,13 +250,24 @@ class _Forked(ParallelBackendBase):
             one.terminate()
         for one in alive:
             one.join()
+        if self._queue is not None:
+            self._queue.put(None)
 
 
-def _begin(parent):
+def _listen(queue, show):
+    """Pass on what workers tell, until None."""
+    while (text := queue.get()) is not None:
+        show(text)
+
+
+def _begin(parent, queue):
     """In a new worker: Ctrl-C is left to the parent, with which it dies. One thread is
     inherited."""
+    gc.freeze()  # what was inherited stays shared: the collector would write to every object
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before it could be told
         os._exit(1)
+    global _queue
+    _queue = queue

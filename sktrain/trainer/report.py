@@ -112,6 +112,7 @@ def _data(result, evidence):
     rows = [
         (row["block"], row["first"], row["last"], f"{row['rows']:,}") for row in evidence["blocks"]
     ]
+    pool = result.get("pool")
     missing = [
         f"{name} was asked for and left out: {reason}."
         for name, reason in result["missing_stocks"].items()
@@ -121,6 +122,7 @@ def _data(result, evidence):
         paragraph(text),
         table(("block", "from", "to", "rows"), rows),
         *map(paragraph, missing),
+        *([paragraph(f"{_words.pool_sentence(pool).capitalize()}.")] if pool else []),
     )
 
 

@@ -131,6 +131,10 @@ ROWS = {  # field: (other fields, value, probe, expected at the default, expecte
     "early_stopping_max_epochs": ({"early_stopping_min_epochs": 1}, 5, net("max_epochs"), 7, 5),
     "batch_size": ({}, 16, net("batch_size"), 128, 16),
     "models": ({}, ("mlp", "tcn"), lambda c: [name for name, _ in build_model(c, PLAN)[-1].estimators], ["lstm", "gru", "tcn", "transformer"], ["mlp", "tcn"]),
+    "pooling": (
+        {}, "learned", lambda c: type(build_model(c, PLAN)[-1]).__name__,
+        "VotingClassifier", "PooledClassifier",
+    ),
     "lookback": ({}, 12, lambda c: feature_steps(c)[1][1].lookback, 30, 12),
     "hidden_size": ({}, 16, net("module__hidden_size"), 32, 16),
     "n_layers": ({}, 3, net("module__n_layers"), 1, 3),
