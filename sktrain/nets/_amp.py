@@ -97,9 +97,7 @@ class MixedPrecision:
         optimizer, scaler = self.optimizer_, self._scaler
         for _, parameter in self._named:
             parameter.grad = None
-        with self._autocast():
-            logits = self._logits(self._to_device(Xi))
-        logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+        logits = self._class_scores(self._to_device(Xi))
         loss = self._loss(logits, self._to_device(yi), None if weight is None else self._to_device(weight))
         if scaler is None:
             loss.backward()
@@ -112,6 +110,12 @@ class MixedPrecision:
         self._apply_step(loss)
         return {"loss": loss.detach(), "y_pred": logits.detach()}
 
+    def _class_scores(self, X):
+        """Of standardized windows on the device, in float32 or better."""
+        with self._autocast():
+            logits = self._logits(X)
+        return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+
     def _apply_step(self, loss):
         norm = self.grad_norm_
         if norm is None:
@@ -119,20 +123,21 @@ class MixedPrecision:
         if math.isfinite(norm):
             self.optimizer_.step() if self._scaler is None else self._scaler.step(self.optimizer_)
         else:
-            self._check_loss(float(loss.detach()))
+            self._check_loss(float(loss.detach()), self.batch_)
             self.n_skipped_steps_ += 1
         if self._scaler is not None:
             self._scaler.update()
 
-    def _check_loss(self, loss):
+    def _check_loss(self, loss, batch):
         if math.isfinite(loss):
             return
         lr = self.optimizer_.param_groups[0]["lr"]
-        epoch, batch = self.epoch_ + 1, self.batch_ + 1
+        epoch, batch = self.epoch_ + 1, batch + 1
         raise TrainingDivergedError(
-            f"The training loss became {loss} in epoch {epoch}, batch {batch}, at lr={lr:g}. Lower lr, or clip gradients (callbacks__clip__max_norm).",
+            f"The training loss became {loss} in epoch {epoch}, batch {batch}, at lr={lr:g}. "
+            "Lower lr, or clip gradients (callbacks__clip__max_norm).",
             epoch, batch, lr,
-        )
+        )  # fmt: skip
 
     def _to_device(self, tensor):
         if tensor.device == self._device:

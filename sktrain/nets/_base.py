@@ -145,6 +145,8 @@ class NetClassifier(
         "max_epochs", "patience", "overfit", "diverged", "stop_flag" or "interrupted".
     n_skipped_steps_ : int
         Steps left out because their gradients were not finite.
+    training_path_ : str
+        "captured" where a card replayed its training step as a CUDA graph, else "plain: " and why.
     precision_ : str
         "float32", "bfloat16", "float16", or "float64" for a few rows.
     members_ : list of net

@@ -14,7 +14,45 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from .._validation import Count, check_count
 from ..exceptions import SktrainError
 
-__all__ = ["BatchLoader", "ClassWeightedSampler", "WindowRows"]
+__all__ = [
+    "PREDICT_ROWS", "BatchLoader", "ClassWeightedSampler", "WindowRows", "on_device", "rows_at_once",
+]  # fmt: skip
+
+PREDICT_ROWS = 1024
+_CARD_ROWS, _CARD_NUMBERS = 16_384, 2**26
+"""Rows of one look on a card, as long as their steps times 64 hidden units or more are no more
+numbers than that: 256 MB of float32."""
+_SHARE = 0.5  # of a card's memory that rows may take; the rest is for what a network keeps of a batch
+
+
+def rows_at_once(rows):
+    """Rows that a network is asked about together, without gradients."""
+    if not isinstance(rows, WindowRows) or rows.device.type != "cuda":
+        return PREDICT_ROWS
+    numbers = rows.lookback * max(rows.n_features, 64)
+    return max(PREDICT_ROWS, min(_CARD_ROWS, _CARD_NUMBERS // numbers))
+
+
+def on_device(device, *parts):
+    """Sets of rows on a CUDA device, if all together take no more than half of its memory: then
+    windows are gathered there. Otherwise, and for other devices, as they are.
+
+    The memory of the device decides, not what of it is free: a seed gives the same net every time.
+    """
+    rows = [part for part in parts if part is not None]
+    if device.type != "cuda" or not rows:
+        return parts
+    bases = {id(part.base): part.base for part in rows}
+    n_bytes = sum(part.n_bytes for part in rows) - sum(_bytes(part.base) for part in rows)
+    n_bytes += sum(_bytes(base) for base in bases.values())
+    if n_bytes > _SHARE * torch.cuda.get_device_properties(device).total_memory:
+        return parts
+    moved = {key: base.to(device) for key, base in bases.items()}
+    return tuple(None if one is None else one.to(device, moved[id(one.base)]) for one in parts)
+
+
+def _bytes(tensor):
+    return 0 if tensor is None else tensor.numel() * tensor.element_size()
 
 
 class WindowRows(Dataset):
@@ -43,7 +81,9 @@ class WindowRows(Dataset):
     def __init__(self, base, ends, firsts=None, lookback=1, *, y=None, weight=None, missing=None):
         self.base, self.ends, self.firsts, self.lookback = base, ends, firsts, lookback
         self.y, self.weight, self.missing = y, weight, missing
-        self.steps = torch.arange(1 - lookback, 1) if lookback > 1 else None
+        self.steps = None
+        if lookback > 1:
+            self.steps = torch.arange(1 - lookback, 1, device=ends.device)
 
     @classmethod
     def from_array(cls, X):
@@ -65,6 +105,26 @@ class WindowRows(Dataset):
 
     def __len__(self):
         return len(self.ends)
+
+    @property
+    def device(self):
+        """Where windows are gathered."""
+        return self.base.device
+
+    @property
+    def n_bytes(self):
+        """Memory of all tensors."""
+        return sum(map(_bytes, (self.base, self.ends, self.firsts, self.y, self.weight)))
+
+    def to(self, device, base=None):
+        """The same rows on ``device``; ``base``, if given, is theirs there already."""
+        move = lambda value: None if value is None else value.to(device)  # noqa: E731
+        moved = WindowRows(
+            move(self.base) if base is None else base, move(self.ends), move(self.firsts),
+            self.lookback, y=move(self.y), weight=move(self.weight), missing=self.missing,
+        )  # fmt: skip
+        moved.dense = self.dense
+        return moved
 
     @property
     def n_features(self):
@@ -114,7 +174,7 @@ class WindowRows(Dataset):
     def scaled(self, mean, scale, dtype=torch.float32):
         """Standardized rows: missing values become the mean, which is zero; a padding step is appended."""
         n_steps = len(self.base)
-        base = torch.zeros((n_steps + 1, self.n_features), dtype=dtype)
+        base = torch.zeros((n_steps + 1, self.n_features), dtype=dtype, device=self.device)
         torch.sub(self.base, mean.to(dtype), out=base[:n_steps])
         base[:n_steps].mul_(scale.to(dtype))
         torch.nan_to_num_(base, nan=0.0)
@@ -139,11 +199,13 @@ class WindowRows(Dataset):
         if not isinstance(rows, (torch.Tensor, list)):
             X, y = self[torch.tensor([rows])]
             return ({name: value[0] for name, value in X.items()} if isinstance(X, dict) else X[0]), y[0]
-        rows = torch.as_tensor(rows)
+        rows = torch.as_tensor(rows, device=self.ends.device)
         X = self.gather(rows)
         if self.weight is not None:
             X = {"X": X, "sample_weight": self.weight[rows]}
-        return X, (torch.zeros(len(rows), dtype=torch.int64) if self.y is None else self.y[rows])
+        if self.y is None:
+            return X, torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
+        return X, self.y[rows]
 
 
 class _BatchOrder:
@@ -159,12 +221,20 @@ class _BatchOrder:
         return torch.randperm(self.n, generator=self.generator) if self.shuffle else torch.arange(self.n)
 
     def __iter__(self):
-        for rows in torch.split(self.order(), self.batch_size):
+        yield from self.split(self.order())
+
+    def split(self, order):
+        for rows in torch.split(order, self.batch_size):
             if len(rows) == self.batch_size or not self.drop_last:
                 yield rows
 
+    @property
+    def n_rows(self):
+        """Rows of one pass, before any are left out."""
+        return self.n if self.sampler is None else len(self.sampler)
+
     def __len__(self):
-        n = self.n if self.sampler is None else len(self.sampler)
+        n = self.n_rows
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
 
 
@@ -216,11 +286,16 @@ class BatchLoader:
 
     def _everything(self):
         if self._whole is None:
-            self._whole = self.dataset[torch.arange(len(self.dataset))]
+            self._whole = self.dataset[self._at_rows(torch.arange(len(self.dataset)))]
         return self._whole
 
+    def _at_rows(self, order):
+        """Row numbers where the rows are: on a card they are moved once a pass."""
+        place = getattr(self.dataset, "device", order.device)
+        return order if place == order.device else order.to(place)
+
     def _gathered(self):
-        for rows in self.batches:
+        for rows in self.batches.split(self._at_rows(self.batches.order())):
             batch = self.dataset[rows]
             yield _pinned(batch) if self.pin_memory else batch
 

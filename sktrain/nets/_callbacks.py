@@ -76,11 +76,26 @@ class GradientRegularizer:
         return clip_gradients(parameters, self.clip_value, self.max_norm)
 
 
+def norm_of(gradients):
+    """Euclidean norm of all gradients together, a tensor; 20 µs a step less than
+    ``torch.nn.utils.get_total_norm``."""
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+
+
 def total_norm(gradients):
-    """Euclidean norm of all gradients together, as a float; 20 µs a step less than ``torch.nn.utils.get_total_norm``."""
-    if not gradients:
-        return 0.0
-    return float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
+    """The same as a float."""
+    return float(norm_of(gradients)) if gradients else 0.0
+
+
+def clip_unread(gradients, norm, clip_value, max_norm):
+    """What :func:`clip_gradients` does, by tensors alone: a card need not wait for ``norm``.
+
+    Where ``norm`` is not finite the gradients become so too; that step is skipped."""
+    if max_norm is not None:
+        torch._foreach_mul_(gradients, (max_norm / (norm + 1e-6)).clamp(max=1.0))
+    if clip_value is not None and (max_norm is None or clip_value < max_norm):
+        torch._foreach_clamp_min_(gradients, -clip_value)
+        torch._foreach_clamp_max_(gradients, clip_value)
 
 
 def clip_gradients(parameters, clip_value, max_norm):

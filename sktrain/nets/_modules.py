@@ -49,6 +49,8 @@ class EnhancedDropout(nn.Module):
     0.2
     """
 
+    _kept = None
+
     def __init__(self, p: float = 0.3, schedule: str = "linear", min_p: float = 0.1) -> None:
         super().__init__()
         for name, value in (("p", p), ("min_p", min_p)):
@@ -74,17 +76,37 @@ class EnhancedDropout(nn.Module):
             The layer.
         """
         low = min(self.p, self.min_p)
-        self.current_p = round(self.p + (low - self.p) * schedule_fraction(self.schedule, epoch, total_epochs), 12)
+        gone = schedule_fraction(self.schedule, epoch, total_epochs)
+        self.current_p = round(self.p + (low - self.p) * gone, 12)
         return self
 
+    @property
+    def current_p(self) -> float:
+        """The rate of the epoch."""
+        return self._rate
+
+    @current_p.setter
+    def current_p(self, rate):
+        self._rate, self._drops = rate, rate > 0
+        if self._kept is not None:
+            self._kept.fill_(1 - rate)
+
+    def hold(self, device):
+        """Read the rate from a tensor on ``device``, or (None) no longer: in compiled and captured
+        steps a number stays what it was."""
+        self._kept = None if device is None else torch.tensor(1 - self.current_p, device=device)
+
     def forward(self, X):
-        if not self.training or self.current_p == 0:
+        if self._kept is not None and self.training and self._drops:
+            kept = torch.rand(X.shape, device=X.device) < self._kept
+            return X * (kept / self._kept).to(X.dtype)
+        if not self.training or not self._drops:
             return X
         if X.device.type != "cpu":
-            return F.dropout(X, self.current_p, True)
+            return F.dropout(X, self._rate, True)
         # torch draws one Bernoulli number after the other on CPUs; uniform numbers come in vectors
-        kept = torch.rand(X.shape) >= self.current_p
-        return X * kept.to(X.dtype).div_(1 - self.current_p)
+        kept = torch.rand(X.shape) >= self._rate
+        return X * kept.to(X.dtype).div_(1 - self._rate)
 
     def extra_repr(self):
         return f"p={self.p}, schedule={self.schedule!r}, min_p={self.min_p}"

@@ -242,14 +242,15 @@ class NetParams:
         """
         params = self.get_params_for("optimizer")
         takes = names_of(self.optimizer) or {}
-        if "fused" in takes and not {"fused", "foreach", "capturable", "differentiable"} & params.keys():
-            params["fused"] = True
+        chosen = {"fused", "foreach", "capturable", "differentiable"} & params.keys()
+        fused = {"fused": True} if "fused" in takes and not chosen else {}
         learnable = list(self.get_all_learnable_params())
         if "param_groups" in params:
             check_patterns(params["param_groups"], [name for name, _ in learnable])
             args, params = self.get_params_for_optimizer("optimizer", learnable)
-            self.optimizer_ = self.optimizer(*args, **params)
+            self.optimizer_ = self.optimizer(*args, **{**fused, **params})
             return self
+        params.update(fused)
         params.setdefault("lr", self.lr)
         groups: list[dict[str, Any]] = [{"params": [p for _, p in learnable]}]
         if "weight_decay" in takes:

@@ -4,6 +4,7 @@ Validation rows are only ever looked at, never trained on; what stops training i
 """
 
 from collections.abc import Iterable
+import math
 import time
 from typing import Any, Self
 
@@ -13,16 +14,22 @@ import torch
 from .._devices import find_device
 from ..exceptions import SktrainError
 from ._amp import MixedPrecision
-from ._batches import ClassWeightedSampler
+from ._batches import BatchLoader, ClassWeightedSampler, on_device, rows_at_once
 from ._callbacks import ProgressBar
+from ._captured import steps_for
 from ._checkpoint import TrainingCheckpoint
 from ._components import check_criterion, check_order, names_of, scores_for, told_by_name
 from ._hooks import Hooks
-from ._inference import PREDICT_ROWS
 from ._losses import FocalLoss, reduce_loss
+from ._modules import EnhancedDropout
 
 __all__ = ["TrainingLoop"]
 
+_PASSING = (
+    "_hooks", "_named", "_logits", "_device", "_generator", "_batch_hooks", "grad_norm_", "batch_",
+    "_steps", "_n_epochs",
+)  # fmt: skip
+_CPU = torch.device("cpu")
 _FULL_BATCH = 128  # so few rows are trained in full batches of float64
 
 
@@ -62,6 +69,10 @@ class TrainingLoop(Hooks, MixedPrecision):
         if self.full_batch_:
             self.module_.double()
             self.criterion_.double() if isinstance(self.criterion_, torch.nn.Module) else None
+        if self._device.type == "cuda":
+            for layer in self.module_.modules():  # a copy's weights lie apart, which cuDNN mends at every call
+                if isinstance(layer, torch.nn.RNNBase):
+                    layer.flatten_parameters()
         self.module_.gradient_checkpointing = self.gradient_checkpointing
         self._count_classes(job, update)
         self._start_posterior(again)
@@ -75,10 +86,16 @@ class TrainingLoop(Hooks, MixedPrecision):
         self.class_count_ = job.counts if before is None or not update else before + job.counts
         if isinstance(self.criterion_, FocalLoss):
             self.criterion_.fit_counts(self.class_count_)
+            self.criterion_.to(self._device)
 
     def _forward(self):
         logits = getattr(self.module_, "logits", self.module_)
-        return torch.compile(logits, **self.get_params_for("compile")) if self.compile else logits
+        if not self.compile:
+            return logits
+        for layer in self.module_.modules():
+            if isinstance(layer, EnhancedDropout):
+                layer.hold(self._device)  # a number that changes would be compiled anew each epoch
+        return torch.compile(logits, **self.get_params_for("compile"))
 
     def _learn(self, job):
         self.lookback_, self.step_features_ = job.learned["sizes"]
@@ -156,7 +173,12 @@ class TrainingLoop(Hooks, MixedPrecision):
 
     def _tidy(self):
         """Give back everything that only training needed."""
-        for name in ("_hooks", "_named", "_logits", "_device", "_generator", "_batch_hooks", "grad_norm_", "batch_"):
+        if self._device.type == "cuda":
+            self.optimizer_.zero_grad()  # gradients of a captured step hold on to its memory
+        for layer in self.module_.modules():
+            if isinstance(layer, EnhancedDropout):
+                layer.hold(None)
+        for name in _PASSING:
             vars(self).pop(name, None)
 
     def _keeps_best(self):
@@ -205,14 +227,23 @@ class TrainingLoop(Hooks, MixedPrecision):
             if "batch_sampler" not in params:
                 params.setdefault("batch_size", self.batch_size)
         else:
-            params.setdefault("batch_size", PREDICT_ROWS)
+            params.setdefault("batch_size", rows_at_once(dataset))
             check_order(params)
         if params.get("batch_size") == -1:
             params["batch_size"] = len(dataset)
-        params.setdefault("pin_memory", find_device(self.device).type == "cuda")
+        on_card = getattr(dataset, "device", _CPU).type == "cuda"
+        params.setdefault("pin_memory", find_device(self.device).type == "cuda" and not on_card)
         name = "iterator_train" if training else "iterator_valid"
         with told_by_name(self, name):
             return getattr(self, name)(dataset, **params)
+
+    def _resident(self, train, valid):
+        """Rows where the net trains: on a card, if they fit, windows are gathered there."""
+        loaders = (self.iterator_train, self.iterator_valid)
+        workers = self._get_params_for("iterator_train").get("num_workers")
+        if any(one is not BatchLoader for one in loaders) or workers:
+            return train, valid
+        return on_device(self._device, train, valid)
 
     def _training_iterator(self, rows, generator):
         """Batches in the order the net draws, unless the caller's parameters say otherwise."""
@@ -259,13 +290,15 @@ class TrainingLoop(Hooks, MixedPrecision):
             The net.
         """
         self._generator = torch.Generator().manual_seed(seed)
-        train_batches = self._training_iterator(X, self._generator)
-        valid_batches = None if valid is None else self.get_iterator(valid)
+        train, watched = self._resident(X, valid)
+        train_batches = self._training_iterator(train, self._generator)
+        valid_batches = None if watched is None else self.get_iterator(watched)
         datasets = {"dataset_train": X, "dataset_valid": valid}
         self._batch_hooks = self._hears("on_batch_begin") or self._hears("on_batch_end")
         checkpoints = [callback for _, callback in self.callbacks_ if isinstance(callback, TrainingCheckpoint)]
         done = max([callback.restore(self, X, valid) for callback in checkpoints], default=0)
-        n_epochs = epochs or self.max_epochs
+        self._n_epochs = n_epochs = epochs or self.max_epochs
+        self._steps, self.training_path_ = steps_for(self, train_batches)
         for epoch in range(done, n_epochs):
             if self.stop_reason_:  # resumed after its end
                 break
@@ -294,6 +327,9 @@ class TrainingLoop(Hooks, MixedPrecision):
     def _train_epoch(self, batches):
         """One pass; False when training was asked to stop before its end."""
         self._set_training(True)
+        if self._steps is not None:
+            self._record("train", *self._steps.epoch())
+            return True
         losses, sizes, hooks = [], [], self._batch_hooks
         for i, batch in enumerate(batches):
             self.batch_ = i
@@ -307,7 +343,7 @@ class TrainingLoop(Hooks, MixedPrecision):
                 self.notify("on_batch_end", batch=batch, training=True, **step)
                 if self.stop_reason_ and i + 1 < len(batches):
                     return False
-        self._record("train", losses, sizes)
+        self._record("train", torch.stack(losses).double().tolist(), sizes)
         return True
 
     def _watch(self, batches):
@@ -325,7 +361,7 @@ class TrainingLoop(Hooks, MixedPrecision):
             if hooks:
                 self._record_batch("valid", losses[-1], sizes[-1])
                 self.notify("on_batch_end", batch=batch, training=False, **step)
-        self._record("valid", losses, sizes)
+        self._record("valid", torch.stack(losses).double().tolist(), sizes)
         self.history_.record("valid_acc", float(torch.stack(right).sum()) / sum(sizes))
 
     def validation_step(self, batch: tuple, **fit_params: Any) -> dict:
@@ -351,16 +387,17 @@ class TrainingLoop(Hooks, MixedPrecision):
             loss = self._loss(logits, self._to_device(yi), None if weight is None else self._to_device(weight))
         return {"loss": loss, "y_pred": logits}
 
-    def _record(self, prefix, losses, sizes):
-        """The epoch's mean loss; without callbacks that follow batches, its batches are written here, all at once."""
-        values = torch.stack(losses).double().tolist()
-        if not self._batch_hooks:
+    def _record(self, prefix, values, sizes):
+        """The epoch's mean loss; without callbacks that follow batches, its batches are written
+        here, all at once."""
+        if not self._batch_hooks or (prefix == "train" and self._steps is not None):
             rows = ({f"{prefix}_loss": loss, f"{prefix}_batch_size": size} for loss, size in zip(values, sizes))
             self.history_[-1]["batches"].extend(rows)
         self.history_.record(f"{prefix}_loss", float(np.average(values, weights=sizes)))
         self.history_.record(f"{prefix}_batch_count", len(values))
-        if prefix == "train":
-            self._check_loss(sum(values))
+        if prefix == "train" and not math.isfinite(sum(values)):
+            for batch, loss in enumerate(values):
+                self._check_loss(loss, batch)
 
     def _loss(self, logits, target, weight):
         criterion, logits = self.criterion_, scores_for(self.criterion_, logits)

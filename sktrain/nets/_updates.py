@@ -173,7 +173,8 @@ class Updating:
 
     def _judge(self, job, before):
         """Compare the weights after the update with those before on rows neither was just trained on."""
-        new, old = (self._changes(before["module_"], rows) for rows in (job.valid, job.old))
+        known = before["module_"].to(self._device)
+        new, old = (self._changes(known, rows) for rows in (job.valid, job.old))
         change, error = _mean(*new, job.block.share)
         old_change, _ = _mean(*old, 1.0)
         accepted, reason = _verdict(change, error, old_change)

@@ -204,10 +204,10 @@ class EnhancedWalkForwardCV(SpanSplitter):
                 f"min_samples_per_fold={least}, got {n} up to the last label. Use a smaller test_size, fewer n_splits or more rows."
             )
         edges = n - size * np.arange(k, -1, -1)
-        tested = np.diff(rows.labels_until[np.maximum(edges, 0)])
-        if size < 1 or edges[0] < 1 or (tested < least).any():
-            short = int(tested.min()) if edges[0] >= 1 else 0
-            raise NotEnoughDataError(self._too_short(rows, f"a test fold holds {short} labelled unique times"))
+        tested = np.diff(rows.labels_until[edges])
+        if (tested < least).any():
+            what = f"a test fold holds {tested.min()} labelled unique times"
+            raise NotEnoughDataError(self._too_short(rows, what))
         return edges
 
     def _calendar_edges(self, rows):
