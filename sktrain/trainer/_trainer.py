@@ -33,7 +33,7 @@ from ._sources import open_source
 from ._spacing import is_intraday
 from ._tasks import divide, label_bars
 from ._verdicts import one_sided_labels
-from ._workers import workers
+from ._workers import one_thread, workers
 
 __all__ = ["EnhancedTrainer"]
 
@@ -162,8 +162,7 @@ class EnhancedTrainer:
             with interrupts(run):
                 earlier = self._open(run, stocks, interval, incremental)
                 self._settle(run, resume)
-                file = folder / CHECKPOINTS / "stop"
-                with workers(config, file, run.stopped, run.reporter.show):
+                with one_thread():
                     found = self._stages(run, prepare_next(folder), earlier)
                 result = self._finish(run, found, start)
         return result
@@ -245,11 +244,27 @@ class EnhancedTrainer:
             "compression": {},
             "test": None,
         }
-        found["leakage"] = _stages.audit(run) if config.leakage_audit and not run.stopped() else {}
-        found["search"] = _stages.search(run) if config.use_hpo and not run.stopped() else None
-        found["training"] = _stages.fit(run, work, earlier)
+        told = run.folder / CHECKPOINTS / "stop"
+        with workers(config, told, run.stopped, run.reporter.show):  # the rest has no use for them
+            self._fits(run, found, earlier)
         if not found["training"]["whole"]:
             return found
+        found["drift"] = (
+            _stages.drift(run, work, found["training"]) if config.use_drift_detection else {}
+        )
+        found["compression"] = _stages.compress(run)
+        found["test"] = _stages.score_test(run)
+        _stages.save(run, work)
+        return found
+
+    def _fits(self, run, found, earlier):
+        """The stages that fit models."""
+        config = run.config
+        found["leakage"] = _stages.audit(run) if config.leakage_audit and not run.stopped() else {}
+        found["search"] = _stages.search(run) if config.use_hpo and not run.stopped() else None
+        found["training"] = _stages.fit(run, found["work"], earlier)
+        if not found["training"]["whole"]:
+            return
         if config.use_walk_forward and found["training"]["mode"] == "continued":
             also = " and no ablation" if config.ablation else ""
             run.warn(
@@ -260,13 +275,6 @@ class EnhancedTrainer:
             found["folds"], found["nested"] = _stages.walk_forward(run)
             if config.ablation and found["folds"] is not None and not run.stopped():
                 found["ablation"] = ablate(run, found["folds"])
-        found["drift"] = (
-            _stages.drift(run, work, found["training"]) if config.use_drift_detection else {}
-        )
-        found["compression"] = _stages.compress(run)
-        found["test"] = _stages.score_test(run)
-        _stages.save(run, work)
-        return found
 
     def _finish(self, run, found, start):
         """Write the run's files, all or none, and return its result."""

@@ -11,7 +11,7 @@ card, joblib's loky begins them anew.
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 import ctypes
 import gc
 import multiprocessing
@@ -37,7 +37,7 @@ from ..exceptions import SktrainError
 from ..reproducibility import single_thread
 from ._config import EnhancedTrainingConfig
 
-__all__ = ["TRIALS", "asked_to_stop", "processes", "tell_parent", "workers"]
+__all__ = ["TRIALS", "asked_to_stop", "one_thread", "processes", "tell_parent", "workers"]
 
 TRIALS = 4  # in one batch of OptunaSearchCV
 _ASKED_EVERY = 0.2  # seconds between two questions whether to stop, while workers are at work
@@ -65,6 +65,14 @@ def processes(config: EnhancedTrainingConfig) -> int:
     return min(_asked_for(config.n_jobs, on_card), _at_once(config))
 
 
+def one_thread() -> AbstractContextManager[None]:
+    """While inside, torch computes on one thread, here and in the workers: results do not depend on
+    their number."""
+    from .. import nets  # noqa: F401  # torch is here before its threads are limited
+
+    return single_thread()
+
+
 @contextmanager
 def workers(
     config: EnhancedTrainingConfig,
@@ -72,7 +80,7 @@ def workers(
     stop: Callable | None,
     show: Callable | None = None,
 ) -> Iterator[None]:
-    """While inside, every joblib call shares one set of processes, and a fit runs on one thread.
+    """While inside, every joblib call shares one set of processes.
 
     Parameters
     ----------
@@ -90,11 +98,8 @@ def workers(
     SktrainError
         When a worker died.
     """
-    from .. import nets  # noqa: F401  # torch is here before its threads are limited, and forked
-
     count = processes(config)
     with ExitStack() as stack:
-        stack.enter_context(single_thread())
         if count > 1:
             stack.enter_context(_asking(stop, file))
             forks = sys.platform == "linux" and find_device(config.device).type == "cpu"
@@ -213,6 +218,7 @@ class _Forked(ParallelBackendBase):
 
     def submit(self, func: Callable, callback: Callable | None = None) -> Future:
         if self._pool is None:
+            _import_ahead()
             self._queue = self._context.SimpleQueue() if self.show is not None else None
             self._pool = ProcessPoolExecutor(
                 self.most,
@@ -252,6 +258,13 @@ class _Forked(ParallelBackendBase):
             one.join()
         if self._queue is not None:
             self._queue.put(None)
+
+
+def _import_ahead():
+    """The first optimizer of a process imports 800 modules, 70 MiB: better here than in each."""
+    import torch
+
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)])
 
 
 def _listen(queue, show):
