@@ -43,6 +43,8 @@ def truth(rng):
     calendar = rng.choice(["B", "D", "W-FRI", "MS", "h", "15min", "session"])
     n = int(rng.integers(12, 260))
     start = pd.Timestamp("1998-01-05") + pd.Timedelta(int(rng.integers(0, 9400)), "D")
+    left = {"MS": 12, "W-FRI": 52}.get(str(calendar), 200) * (2025 - start.year)
+    n = max(12, min(n, left))  # no bars of the future
     if calendar == "session":
         days = pd.bdate_range(start, periods=n // 13 + 1)
         times = pd.DatetimeIndex([d + pd.Timedelta(570 + 30 * i, "min") for d in days for i in range(13)])[:n]

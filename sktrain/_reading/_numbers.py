@@ -15,6 +15,13 @@ _SCALES = {
     "mio": 1e6, "mrd": 1e9, "tsd": 1e3, "%": 1.0,
 }  # fmt: skip
 _SUFFIX = r"(?i)^(.*?)\s*(mio|mrd|tsd|[kmbt万亿億千%])\.?$"
+# Blanks and apostrophes between digits set three apart: 100'12 is no number but 32nds of a bond
+_GROUPING = r"(?<=\d)['’\s\u00a0\u202f](?=\d{3}(?!\d))"
+_UNITS = (
+    r"[A-Z]{0,2}[$€£¥₹₩₽₺₴₫฿]|(?<![A-Za-z])(?:USDT?|EUR|GB[PpX]|CHF|JPY|CN[YH]|RMB|KRW|INR|RUB|BRL|SEK|NOK|DKK"
+    r"|PLN|CZK|HUF|TRY|HKD|TWD|SGD|AUD|CAD|NZD|ZAR|MXN|THB|IDR|VND|BTC|ETH|Rs\.?|kr\.?|TL|Stk\.?)"
+    r"(?![A-Za-z])|zł|Kč|руб\.?|[元手股円株원주]"
+)
 _GROUP = r"^[-+]?[1-9]\d{0,2},\d{3}$"  # thousands, or three decimals
 _DOTTED = r"^[-+]?[1-9]\d{0,2}\.\d{3}$"
 _ENOUGH, _MIXED = 20, 0.2  # cells, and their share of either form, that tell thousands by dots
@@ -98,7 +105,9 @@ def _cleaned(column: pd.Series) -> pd.Series:
     text = text.mask(text.isin(MISSING))
     if text.str.match(_PLAIN, na=True).all():
         return text
-    text = text.str.replace(r"[$€£¥₹₩₽'’\s\u00a0\u202f]|USD|EUR|元|手|股", "", regex=True)
+    text = text.str.replace(_GROUPING, "", regex=True).str.replace(_UNITS, "", regex=True)
+    text = text.str.replace(r"^[\s\u00a0\u202f]+|[\s\u00a0\u202f]+$", "", regex=True)
+    text = text.str.replace(r"^([-+−(])[\s\u00a0\u202f]+|[\s\u00a0\u202f]+(?=\D+$)", r"\1", regex=True)
     text = text.str.replace("，", ",", regex=False).str.replace("−", "-", regex=False)
     return text.str.replace(r"^\((.*)\)$", r"-\1", regex=True)
 

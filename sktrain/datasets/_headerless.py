@@ -28,6 +28,7 @@ _DIGITS = re.compile(r"([01]\d|2[0-3])[0-5]\d([0-5]\d)?")
 _ROUNDING = 1e-6  # published prices are rounded
 _SURE_ROWS = 20  # rows from which gaps speak against the usual order: a true open gaps less than two bars move
 _LOTS = (1, 100)  # shares in what the volume counts: China's exchanges count hands of 100
+_FEW = 5  # rows from which gaps speak at all
 _NEARER = 0.75  # share of bars whose open is nearer to the close before
 _BINANCE = 12  # columns of a kline: open time, OHLC, volume, close time, quote volume, trades, two of takers, unused
 _ALIKE, _TOGETHER = (
@@ -103,11 +104,9 @@ def _prices(
         if not top or not bottom:
             continue
         if 1 in top and 2 in bottom:
-            turned = (
-                order is not None
-                and len(block) >= _SURE_ROWS
-                and _first_is_open(block, 0, 3) is False
-            )
+            turned = order is not None and _first_is_open(block, 0, 3) is False
+            if turned is False and order is not None and _doubtful(block):
+                raise _seems(table, shapes, "columns 1 and 4 of the four prices may be close and open")
             return start, ["close", "high", "low", "open"] if turned else list(PRICES)
         if len(top) == len(bottom) == 1:
             return start, _by_continuity(
@@ -143,6 +142,13 @@ def _first_is_open(block: np.ndarray, one: int, other: int) -> bool | None:
     if backward.mean() < 0.5 * forward.mean() and 1 - nearer >= _NEARER:
         return False
     return None
+
+
+def _doubtful(block: np.ndarray) -> bool:
+    """Whether few rows in the usual order look as if close and open were exchanged."""
+    forward = np.abs(block[1:, 0] - block[:-1, 3])
+    backward = np.abs(block[1:, 3] - block[:-1, 0])
+    return bool(len(block) >= _FEW and backward.mean() < 0.5 * forward.mean())
 
 
 def _by_continuity(

@@ -44,6 +44,7 @@ __all__ = ["read_bars", "read_rows"]
 _ISO = re.compile(r"\d{4}([-/.])\d{2}\1\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?")
 
 
+_AMOUNTS = frozenset(["amount", "base", "coin", "coins", "qty", "quantity", "size"])
 _FEW = 10  # rows that are too few to tell a volume by its numbers
 # Words in names of whole numbers that vary from bar to bar and are no volume
 _NO_VOLUME = frozenset(
@@ -386,6 +387,7 @@ def _with_volume(rows: Rows, roles: Roles) -> pd.DataFrame:
             and not 0.9 < (columns[best] / columns[name].where(columns[name] != 0)).median() < 1.1
         ):
             best = name
+    best, columns = _not_in_money(best, columns, frame)
     if not best and not roles.no_volume:
         best = _unnamed_volume(frame, roles, rows)
         columns = {best: frame.pop(best)} if best else columns
@@ -404,6 +406,22 @@ def _with_volume(rows: Rows, roles: Roles) -> pd.DataFrame:
             rows.notes.append(f"volume = {name}")
     order = [*OHLCV, *(name for name in frame.columns if name not in OHLCV)]
     return frame if list(frame.columns) == order else frame[order]
+
+
+def _not_in_money(
+    best: str, columns: dict[str, pd.Series], frame: pd.DataFrame
+) -> tuple[str, dict[str, pd.Series]]:
+    """The amount in coins in place of a volume that is that amount times the price."""
+    for name in frame.columns if best else ():
+        numeric = pd.api.types.is_numeric_dtype(frame[name].dtype)
+        if not (numeric and set(plain_name(name).split()) & _AMOUNTS):
+            continue
+        other = frame[name].where(frame[name] != 0)
+        if 0.9 < (columns[best] / (other * frame["close"])).median() < 1.1 and not (
+            0.9 < (columns[best] / other).median() < 1.1
+        ):
+            return name, {name: frame.pop(name)}
+    return best, columns
 
 
 def _unnamed_volume(frame: pd.DataFrame, roles: Roles, rows: Rows) -> str:

@@ -367,3 +367,23 @@ def test_other_formats_are_named(tmp_path):
     refused(tmp_path, b"r\x02\x01\x00" + b"\x00" * 90, "Stata", "a.dta")
     across = lines([[n, *col] for n, col in zip(NAMES[1:], zip(*ROWS))], ["field", *(f"{d:%Y-%m-%d}" for d in DAYS)])
     refused(tmp_path, across, "transpose")
+
+
+def test_blanks_and_apostrophes_set_three_digits_apart_or_are_no_number(tmp_path):
+    bond = [[day, *(f"{int(x)}'{int(x % 1 * 32):02d}" for x in row[:4]), row[4]] for day, *row in dated()]
+    refused(tmp_path, lines(bond), "which is no number")
+    swiss = [[day, *(f"{x * 1000:,.2f}".replace(",", "'") for x in row[:4]), row[4]] for day, *row in dated()]
+    (tmp_path / "bars.csv").write_text(lines(swiss))
+    np.testing.assert_allclose(read_bars(tmp_path / "bars.csv")["open"], PRICE[:, 0] * 1000)
+    units = [[day, *(f"{x} kr" for x in row[:4]), f"{row[4]} Stk."] for day, *row in dated()]
+    read(tmp_path, lines(units))
+
+
+def test_an_amount_in_coins_and_not_the_volume_in_money(tmp_path):
+    rows = [[day, *row[:4], row[4], round(row[4] * row[3], 2)] for day, *row in dated()]
+    read(tmp_path, lines(rows, [*NAMES[:5], "amount", "vol"]))
+
+
+def test_few_rows_that_look_turned_are_refused(tmp_path):
+    turned = [[day, row[3], row[1], row[2], row[0], row[4]] for day, *row in dated()[:8]]
+    refused(tmp_path, lines(turned, None), "columns 1 and 4 .* may be close and open")
