@@ -27,6 +27,7 @@ import warnings
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once, when CUDA starts
 
+from _cuda_members import members_speed
 from _cuda_speed import precision_speed, prediction_speed, training_speed
 from _harness import RESULTS, Claim, machine
 import joblib
@@ -464,6 +465,7 @@ def main():
         "repeats": lambda: repeats(checks, n, steps), "resumes": lambda: resumes(checks, n, steps),
         "updates": lambda: updates(checks, n, steps), "encoder": lambda: encoder(checks),
         "encoder_speed": lambda: encoder_speed(checks, given.encoder),
+        "members": lambda: members_speed(checks),
         "tests": lambda: tests(checks), "precision": lambda: precision_speed(checks),
     }  # fmt: skip
     for name in given.only.split(",") if given.only else groups:
