@@ -107,7 +107,9 @@ def _cleaned(column: pd.Series) -> pd.Series:
         return text
     text = text.str.replace(_GROUPING, "", regex=True).str.replace(_UNITS, "", regex=True)
     text = text.str.replace(r"^[\s\u00a0\u202f]+|[\s\u00a0\u202f]+$", "", regex=True)
-    text = text.str.replace(r"^([-+−(])[\s\u00a0\u202f]+|[\s\u00a0\u202f]+(?=\D+$)", r"\1", regex=True)
+    text = text.str.replace(
+        r"^([-+−(])[\s\u00a0\u202f]+|[\s\u00a0\u202f]+(?=\D+$)", r"\1", regex=True
+    )
     text = text.str.replace("，", ",", regex=False).str.replace("−", "-", regex=False)
     return text.str.replace(r"^\((.*)\)$", r"-\1", regex=True)
 
@@ -178,7 +180,8 @@ def _dots(texts: Mapping[str, pd.Series], delimiter: str | None, whole: frozense
     counts = [name for name in texts if name in whole and dotted[name].any()]
     mixed = [name for name, hits in dotted.items() if hits.any() and _mixed(texts[name], hits)]
     if not (counts or mixed) or any(
-        texts[name].str.contains(r"[.eE]", na=False).sum() > hits.sum() for name, hits in dotted.items()
+        texts[name].str.contains(r"[.eE]", na=False).sum() > hits.sum()
+        for name, hits in dotted.items()
     ):
         return "."
     if delimiter == ";" and counts:
@@ -216,6 +219,8 @@ def _parsed(text: pd.Series, sign: str) -> pd.Series:
 
 
 def _to_numeric(text: pd.Series) -> pd.Series:
-    """Floats, or integers where every cell is one; NaN for what is no number (words like "inf" included)."""
+    """Floats, or integers where every cell is one; NaN for what is no number (words like "inf"
+    included).
+    """
     strict = text.where(text.str.match(_PLAIN, na=False))
     return pd.to_numeric(strict.astype(object).where(strict.notna(), np.nan), errors="coerce")
