@@ -343,9 +343,8 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     def __setstate__(self, state):
         if "report_" in state:
             state = {**state, "report_": CompressionReport(**state["report_"])}
-        # files written before there were these
-        state = {**dict.fromkeys(("random_state", "activations")), **state}
-        super().__setstate__(state)
+        later = [name for name in ("random_state", "activations") if name not in state]
+        super().__setstate__({**state, **dict.fromkeys(later)})  # after all that was written
 
     def __reduce_ex__(self, protocol):
         """Pickle the unfitted estimator apart, so that a compressed model opens where torch is not installed."""
