@@ -115,7 +115,10 @@ def day_order(
         forms = forms[:1]
     if len(forms) == 1:
         order = _shown(forms[0])
-        return forms[0], [f"dates read as {order}"] if order else []
+        said = f"dates read as {order}" if order else ""
+        if "%d" not in forms[0] and forms[0] != "ISO8601":
+            said = "months are stamped at their first day"
+        return forms[0], [said] if said else []
     dotted = [form for form in forms if form.startswith("%d.")]
     if dotted:
         return dotted[0], ["dates read as day.month.year"]

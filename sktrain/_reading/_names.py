@@ -104,8 +104,8 @@ class RoleTable:
 
     def candidates(self, role: str, names: Iterable[str]) -> list[int]:
         """Positions of the columns that may play a role, the surest first."""
-        found = [(self._ranked(role, name), place) for place, name in enumerate(names)]
-        return [place for rank, place in sorted(found) if rank < _UNKNOWN]
+        found = [(self._ranked(role, name), _shouted(name), i) for i, name in enumerate(names)]
+        return [place for rank, _, place in sorted(found) if rank < _UNKNOWN]
 
     def _ranked(self, role: str, name: str) -> int:
         ranks, joined = self._rank[role], self._joined[role]
@@ -123,6 +123,11 @@ class RoleTable:
         core, allowed = self._words[role]
         words = set(plain.split())
         return bool(words & core) and words <= allowed
+
+
+def _shouted(name: str) -> bool:
+    """Whether a name is one capital letter: beside ``l``, the low, ``L`` is something else."""
+    return len(name.strip()) == 1 and name.strip().isupper()
 
 
 _PARTS = (

@@ -80,6 +80,8 @@ def option(name: str, value: object = None) -> str:
     if isinstance(value, dict):
         pairs = (f"{role}={_shell(str(column))}" for role, column in value.items())
         return f"{flag} {' '.join(pairs)}"
+    if isinstance(value, list):
+        return f"{flag} {' '.join(map(_shell, map(str, value)))}"
     if value is True or value is None:
         return flag
     return f"--no-{flag[2:]}" if value is False else f"{flag} {_shell(str(value))}"

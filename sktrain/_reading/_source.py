@@ -18,7 +18,7 @@ import zlib
 
 from ._protocol import UnreadableError, clipped, option
 
-__all__ = ["Source", "open_source_bytes", "settle_encoding"]
+__all__ = ["Source", "open_source_bytes", "refused_page", "settle_encoding"]
 
 _HEAD = 1 << 18  # bytes looked at to find out what a file is
 _STEP = 1 << 17  # bytes read at once
@@ -51,8 +51,15 @@ _NOT_DATA = (
     (b"\x93NUMPY", "is an array of NumPy, which has no names: save the table as CSV or Parquet"),
     (b"\x80\x04\x95", f"is {_PICKLE}"),
     (b"\x80\x05\x95", f"is {_PICKLE}"),
-    (b"<?xml", "is an XML document: export the table as CSV"),
 )
+# Members of archives that tell about the data: HistData's report beside its CSV, World Bank's metadata
+_ABOUT = re.compile(
+    r"(?i)^(?:read[ _-]?me|licen[cs]e|notice|disclaimer|copying|terms|changelog|metadata)\b|^metadata_"
+    r"|\.(?:md|pdf|html?|rst|url|rtf|docx?|nfo|sha\d+|md5|checksum)$"
+)
+_TABLES = re.compile(r"(?i)\.(?:csv|tsv|parquet|feather|json|jsonl|xlsx)$")
+_LATEX = re.compile(rb"\\(?:begin\{|documentclass|hline)")
+_STATA = re.compile(rb"[qrsu][\x01\x02]\x01\x00|<stata_dta>")
 _PAGE = re.compile(
     rb"\s*(<!--.*?-->\s*)*<(!doctype html|html|head|body|table|div)\b", re.IGNORECASE | re.DOTALL
 )
@@ -63,17 +70,20 @@ class Source:
 
     Attributes
     ----------
-    kind : {"text", "json", "parquet", "feather", "hdf5", "xlsx"}
+    kind : {"text", "json", "parquet", "feather", "hdf5", "xlsx", "xml", "page"}
     name : str
         The name of what was unpacked, or of the file.
     size : int
         Bytes, unpacked.
+    notes : list of str
+        What was chosen so far.
     """
 
     def __init__(self, path: Path | None, data: bytes | None, name: str) -> None:
         self.path, self.data, self.name = path, data, name
         self.size = len(data) if data is not None else 0 if path is None else path.stat().st_size
         self.kind = "text"
+        self.notes: list[str] = []
 
     def open(self) -> BinaryIO:
         """A binary stream on the whole."""
@@ -200,13 +210,25 @@ def _member(archive: zipfile.ZipFile) -> Source | None:
         for n in names
         if not n.startswith("__MACOSX/") and not n.rpartition("/")[2].startswith(".")
     ]
+    names = _data_of(names) or names
     if len(names) != 1:
         shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
         raise UnreadableError(
             f"is a zip archive of {len(names)} files ({shown}), not of one. Unpack it and pass the folder."
         )
     with archive.open(names[0]) as stream:
-        return _filled(stream, names[0].rpartition("/")[2])
+        source = _filled(stream, names[0].rpartition("/")[2])
+    if len(archive.infolist()) > 1:
+        source.notes.append(f"{names[0]} of the archive")
+    return source
+
+
+def _data_of(names: list[str]) -> list[str]:
+    """The members of an archive that may be data: not what is written about them."""
+    left = [name for name in names if not _ABOUT.search(name.rpartition("/")[2])]
+    tables = [name for name in left if _TABLES.search(name)]
+    stems = {name.rpartition(".")[0] for name in tables}
+    return [n for n in left if n in tables or n.rpartition(".")[0] not in stems]
 
 
 def _kind(source: Source) -> str:
@@ -224,13 +246,28 @@ def _kind(source: Source) -> str:
     if head.startswith(b"PK\x03\x04"):
         return "xlsx"
     if _PAGE.match(head.removeprefix(codecs.BOM_UTF8)):
-        raise UnreadableError(
-            f"is a web page, not data: {_said(head)}. The download failed; look at the address."
-        )
+        if not re.search(rb"<table\b", head, re.IGNORECASE):
+            raise refused_page(head)
+        return "page"
+    if head.removeprefix(codecs.BOM_UTF8).lstrip().startswith((b"<?xml", b"<rss", b"<feed")):
+        return "xml"
+    if _LATEX.match(head.lstrip()):
+        raise UnreadableError("is a table in LaTeX: save it as CSV.")
+    if _STATA.match(head):
+        raise UnreadableError("is a data set of Stata (.dta): save it as CSV or Parquet.")
+    if head.startswith(b"$FL2@(#)"):
+        raise UnreadableError("is a data set of SPSS (.sav): save it as CSV or Parquet.")
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if not text and source.size <= _HEAD:
         raise UnreadableError("holds nothing but blanks.")
     return "json" if text[:1] in (b"{", b"[") else "text"
+
+
+def refused_page(head: bytes) -> UnreadableError:
+    """The refusal of a web page without a table of rows."""
+    return UnreadableError(
+        f"is a web page, not data: {_said(head)}. The download failed; look at the address."
+    )
 
 
 def _said(page: bytes) -> str:
@@ -284,7 +321,7 @@ def settle_encoding(
             f"Name the encoding with {option('encoding', 'gb18030')} (Chinese), {option('encoding', 'cp1252')} (Western) or another."
         ) from error
     out = Source(None, text.removeprefix("\ufeff").encode("utf-8", "replace"), source.name)
-    out.kind = source.kind
+    out.kind, out.notes = source.kind, source.notes
     return out, name, 0
 
 

@@ -99,7 +99,7 @@ def _spread(distinct: pd.Series, codes: np.ndarray) -> pd.Series:
 # What stands around a clock, as a mark of its half of the day and the shortest name of its zone
 _AROUND = [
     ("(", r"\((?!(?:[A-Z]{1,5}|(?:GMT|UTC)[+-][\d:]+)\))[^()]*\)", " "),  # (Coordinated … Time)
-    ("E", r"\bEastern(?: (?:Standard|Daylight))?(?: Time)?\b", "ET"),
+    ("E", r"(?<!/)\bEastern(?: (?:Standard|Daylight))?(?: Time)?\b", "ET"),
     ("午오凌早清", rf"(?:{_BEFORE_NOON})\s*{_AT}", f"{_AT}{_HALF}am "),
     ("午오晚", rf"(?:{_AFTER_NOON})\s*{_AT}", f"{_AT}{_HALF}pm "),
     ("Öπ", rf"{_AT}\s?(?:ÖÖ|π\.?μ\.?)", f"{_AT}{_HALF}am "),

@@ -15,6 +15,11 @@ def add_bars_flags(parser: argparse.ArgumentParser) -> None:
         help="a last bar off the usual spacing (default: keep)",
     )
     group.add_argument(
+        "--decimal",
+        choices=(".", ","),
+        help="what divides the decimals of 1,234 (default: found from the numbers)",
+    )
+    group.add_argument(
         "--stamps",
         choices=("close", "open"),
         help="what the times mean; open moves them to the close (default: close)",
@@ -35,7 +40,7 @@ def _common(group, prefix: str, example: str) -> None:
         nargs="+",
         action="extend",
         metavar="ROLE=NAME",
-        help=f"which column is which, e.g. {example}",
+        help=f"which column is which, e.g. {example}; or the names of all columns in order",
     )
     add(
         f"--{prefix}timezone",

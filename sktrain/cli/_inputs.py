@@ -23,6 +23,7 @@ _BARS = (
     "bad_rows",
     "incomplete_last",
     "stamps",
+    "decimal",
 )
 _NEWS = ("columns", "timezone", "dayfirst", "encoding", "symbol", "bad_rows")
 _EDGE = 3  # rows that show prints of each end
@@ -78,10 +79,14 @@ def _options(args, names, prefix: str) -> dict:
     found: dict = {name: value for name, value in told.items() if value is not None}
     if "columns" in found:
         flag = f"--{prefix.replace('_', '-')}columns"
+        if len(found["columns"]) > 1 and not any("=" in item for item in found["columns"]):
+            return found  # the names of all columns in order
         pairs = [item.partition("=") for item in found["columns"]]
         wrong = [item for item, pair in zip(found["columns"], pairs) if not pair[1] or not pair[0]]
         if wrong:
-            raise SktrainError(f"{flag} needs ROLE=NAME, got {wrong[0]!r}.")
+            raise SktrainError(
+                f"{flag} needs ROLE=NAME, or the names of all columns in order, got {wrong[0]!r}."
+            )
         found["columns"] = {role: name or None for role, _, name in pairs}
     return found
 

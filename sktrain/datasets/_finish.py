@@ -87,6 +87,9 @@ def _spacing(seconds: int) -> str | None:
     if not seconds:
         return None
     named = _SPACINGS.get(seconds)
+    if not named and seconds > 3600 and seconds % 60:  # stamps at odd seconds
+        near = next((name for size, name in _SPACINGS.items() if abs(seconds / size - 1) < 0.1), None)
+        return near or f"about {_every(round(seconds / 3600) * 3600)}"
     if named or seconds < 28 * 86400:
         return named or _every(seconds)
     return "monthly" if seconds < 45 * 86400 else "quarterly" if seconds < 100 * 86400 else "yearly"

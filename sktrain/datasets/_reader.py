@@ -13,11 +13,14 @@ from .._reading import (
     Reading,
     Table,
     UnreadableError,
+    all_names,
+    clipped,
     joined_clock,
     joined_days,
     open_table,
     option,
     parse_times,
+    plain_name,
     to_numbers,
 )
 from .._validation import OHLCV, check_bars
@@ -41,6 +44,18 @@ __all__ = ["read_bars", "read_rows"]
 _ISO = re.compile(r"\d{4}([-/.])\d{2}\1\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?")
 
 
+_FEW = 10  # rows that are too few to tell a volume by its numbers
+# Words in names of whole numbers that vary from bar to bar and are no volume
+_NO_VOLUME = frozenset(
+    ["amount", "turnover", "value", "money", "trades", "trade", "count", "n", "transactions", "deals",
+     "oi", "interest", "openint", "cap", "marketcap", "spread", "outstanding", "number", "id", "time",
+     "timestamp", "date", "year", "month", "day", "hour", "minute", "week", "weekday", "index", "row",
+     "label", "target", "signal", "close", "quote", "成交额", "成交金额", "总市值", "流通市值", "市值", "金额",
+     "成交笔数", "持仓量", "avg", "average", "ma", "sma", "ema", "rank", "seq", "sequence", "updated"]
+)  # fmt: skip
+_DOTTED = re.compile(r"[1-9]\d{0,2}(\.\d{3})?|0")
+
+
 class _MissingFileError(InvalidBarsError, FileNotFoundError):
     """There is nothing at the path."""
 
@@ -48,7 +63,7 @@ class _MissingFileError(InvalidBarsError, FileNotFoundError):
 def read_bars(
     path: str | os.PathLike,
     *,
-    columns: Mapping[str, object] | None = None,
+    columns: Mapping[str, object] | list[str] | None = None,
     timezone: str | None = None,
     dayfirst: bool | None = None,
     encoding: str | None = None,
@@ -56,11 +71,12 @@ def read_bars(
     bad_rows: str = "refuse",
     incomplete_last: str = "keep",
     stamps: str = "close",
+    decimal: str | None = None,
 ) -> pd.DataFrame:
     """Read market bars from a file, or from a folder of files.
 
-    Text with any delimiter, Excel, Parquet, Feather, JSON and HDF5, also packed (gz, bz2, xz, zip), of the sources in common use and
-    in many languages: which column is which, what dot and comma mean, which of day and month comes first and which clock the
+    Text with any delimiter, Excel, Parquet, Feather, JSON, HDF5, XML and tables of web pages, also packed
+    (gz, bz2, xz, zip), of the sources in common use and in many languages: which column is which, what dot and comma mean, which of day and month comes first and which clock the
     times are on is decided from the whole column, once for the file. What stays open is refused. ``bars.attrs["reading"]`` tells what
     was understood; ``str`` of it is one line.
 
@@ -68,10 +84,10 @@ def read_bars(
     ----------
     path : str or path-like
         A file; or a folder with one file per symbol, or with several files of one symbol, one after the other in time.
-    columns : mapping, optional
+    columns : mapping or list of str, optional
         Which column plays which role, where the names do not tell: ``{"time": "trade_date", "volume": "vol"}``. Roles are time, date (the day,
         beside the time of day), symbol, open, high, low, close, volume and adjusted; None for a role that no column plays. Columns of
-        a file without header are numbered from 1.
+        a file without header are numbered from 1. A list names all columns in order, in place of the file's header.
     timezone : str, optional
         Zone of times that carry none, such as ``"America/New_York"``: the bars are then stamped in UTC. Times that carry one are seen in it
         where midnights are told from times inside the day. Daily bars stays dates.
@@ -88,13 +104,15 @@ def read_bars(
         What to do with a last bar off the usual spacing, which was still forming.
     stamps : {"close", "open"}, default="close"
         What the times of the file mean. ``"open"`` (Binance, MetaTrader, Dukascopy, freqtrade) moves them to the close by the usual spacing.
+    decimal : {".", ","}, optional
+        What divides the decimals of 1,234; by default the numbers decide, or the file is refused.
 
     Returns
     -------
     DataFrame
         ``open high low close volume`` and any other columns, indexed by ``time``, or by ``(symbol, time)`` for a panel, with a history
-        handle. Times inside the day that carry a zone, and epoch numbers, are UTC; bars stamped at a local midnight are dates without
-        zone.
+        handle. Times inside the day that carry a zone, and epoch numbers inside the day, are UTC;
+        bars all stamped at a local midnight (of epoch numbers: of UTC) are dates without zone.
 
     Raises
     ------
@@ -123,7 +141,8 @@ def read_bars(
     >>> folder.cleanup()
     """
     options = Options(
-        columns, timezone, dayfirst, encoding, symbol, bad_rows, incomplete_last, stamps
+        columns, timezone, dayfirst, encoding, symbol, bad_rows, incomplete_last, stamps,
+        decimal,
     )
     path = Path(path)
     if not path.exists():
@@ -151,8 +170,10 @@ def read_rows(path: Path, options: Options) -> tuple[Rows, Reading]:
     UnreadableError
         Without the path, which the caller adds.
     """
-    table = open_table(path, BARS, encoding=options.encoding, caller="read_bars")
-    roles = assign_roles(table, options.columns)
+    names = all_names(options.columns)
+    table = open_table(path, BARS, encoding=options.encoding, caller="read_bars", names=names)
+    table.decimal = options.decimal
+    roles = assign_roles(table, None if names else options.columns)
     try:
         rows = _rows(table, roles, options)
     except UnreadableError as error:
@@ -160,16 +181,16 @@ def read_rows(path: Path, options: Options) -> tuple[Rows, Reading]:
         raise UnreadableError(text) from error
     if options.stamps == "open":
         shifted_to_close(rows)
-    names = {role: roles.names[place] for role, place in roles.fields.items()}
-    names["time"] = " + ".join(roles.names[place] or "the first column" for place in roles.time)
+    called = {role: roles.names[place] for role, place in roles.fields.items()}
+    called["time"] = " + ".join(roles.names[place] or "the first column" for place in roles.time)
     if rows.volume is not None:
-        names["volume"] = roles.names[rows.volume]
+        called["volume"] = roles.names[rows.volume]
     if roles.symbol is not None:
-        names["symbol"] = roles.names[roles.symbol]
-    reading = Reading(columns=names, notes=[*table.notes, *roles.notes, *rows.notes], zone=None)
+        called["symbol"] = roles.names[roles.symbol]
+    reading = Reading(columns=called, notes=[*table.notes, *roles.notes, *rows.notes], zone=None)
     if roles.opening and options.stamps == "close":
         reading["notes"].append(
-            f"times are the bars' opening ({names['time']}); {option('stamps', 'open')} moves them to the close"
+            f"times are the bars' opening ({called['time']}); {option('stamps', 'open')} moves them to the close"
         )
     return rows, reading
 
@@ -194,6 +215,7 @@ def _rows(table: Table, roles: Roles, options: Options) -> Rows:
         texts = {}
     else:
         rows = Rows(_named(frame, roles), times.index, symbols, table.place)
+        rows.spelled = {_own_name(name): name.strip() for name in roles.names}
         rows.frame = _with_volume(rows, roles)
     rows.notes = [*times.notes, *rows.notes]
     rows.zone = times.zone
@@ -250,6 +272,7 @@ def _cells(
     words |= {*roles.time} | ({roles.symbol} if roles.symbol is not None else set())
     plain = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|")
     simple = table.typed or all(plain.fullmatch(row[p]) for row in table.sample for p in numeric)
+    simple = simple and not any(_grouped_by_dots(table, place) for place in roles.volumes)
     texts_only = {*roles.time[1:], *(roles.time[:1] if len(roles.time) > 1 else ())}
     texts_only |= {place for place in roles.time if _long_digits(table, place)}
     texts_only |= {roles.symbol} if roles.symbol is not None else set()
@@ -276,7 +299,12 @@ def _cells(
     ]
     texts |= {p: frame[p] for p in loose if not pd.api.types.is_numeric_dtype(frame[p].dtype)}
     numbers: dict = {p: frame[p] for p in numeric} | texts
-    done = to_numbers(numbers, delimiter=table.delimiter)
+    done = to_numbers(
+        numbers,
+        delimiter=table.delimiter,
+        decimal=table.decimal,
+        whole=frozenset(roles.volumes),
+    )
     for place, column in done.items():
         if column is not frame[place]:
             frame[place] = column
@@ -284,6 +312,12 @@ def _cells(
         roles.volumes, "volume"
     )
     return frame, {roles_of[place]: text for place, text in texts.items() if place in roles_of}
+
+
+def _grouped_by_dots(table: Table, place: int) -> bool:
+    """Whether numbers that count something are written like 1.234 and 567: thousands, perhaps."""
+    cells = [row[place] for row in table.sample if place < len(row) and row[place]]
+    return any("." in cell for cell in cells) and all(map(_DOTTED.fullmatch, cells))
 
 
 def _symbols(
@@ -307,6 +341,11 @@ def _symbols(
     return text.to_numpy(dtype=object), None
 
 
+def _own_name(name: str) -> str:
+    """A column's name as the frame has it."""
+    return name.strip().strip("<>").strip().lower()
+
+
 def _named(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
     """Columns under the names used here, bars first; candidates for the volume keep their place number."""
     fields = {role: frame[place] for role, place in roles.fields.items()}
@@ -314,7 +353,7 @@ def _named(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
     for place in roles.volumes:
         fields[f"volume {place}"] = frame[place]
     for place in frame.columns:
-        name = roles.names[place].strip().strip("<>").strip().lower()
+        name = _own_name(roles.names[place])
         if (
             place not in taken
             and name
@@ -347,6 +386,9 @@ def _with_volume(rows: Rows, roles: Roles) -> pd.DataFrame:
             and not 0.9 < (columns[best] / columns[name].where(columns[name] != 0)).median() < 1.1
         ):
             best = name
+    if not best and not roles.no_volume:
+        best = _unnamed_volume(frame, roles, rows)
+        columns = {best: frame.pop(best)} if best else columns
     if not best:
         left = [p for p in frame.columns if isinstance(p, str) and p not in (*PRICES, "adjusted")]
         numeric = [p for p in left if pd.api.types.is_numeric_dtype(frame[p].dtype)]
@@ -355,12 +397,42 @@ def _with_volume(rows: Rows, roles: Roles) -> pd.DataFrame:
         frame.insert(4 if "adjusted" not in frame else 5, "volume", 0)
     else:
         frame.insert(list(frame.columns).index("close") + 1, "volume", columns[best])
-        rows.volume = int(best.partition(" ")[2])
-        name = roles.names[rows.volume].strip().strip("<>").lower()
-        if len(candidates) > 1 or best != candidates[0]:
+        named = [_own_name(name) for name in roles.names]
+        rows.volume = named.index(best) if best in named else int(best.partition(" ")[2])
+        name = named[rows.volume]
+        if len(candidates) > 1 or candidates[:1] != [best]:
             rows.notes.append(f"volume = {name}")
     order = [*OHLCV, *(name for name in frame.columns if name not in OHLCV)]
     return frame if list(frame.columns) == order else frame[order]
+
+
+def _unnamed_volume(frame: pd.DataFrame, roles: Roles, rows: Rows) -> str:
+    """The one column that counts something which varies from bar to bar, where none is named volume."""
+    found = [
+        str(name)
+        for name in frame.columns
+        if name not in (*PRICES, "adjusted")
+        and pd.api.types.is_numeric_dtype(frame[name].dtype)
+        and not _NO_VOLUME & set(plain_name(name).split())
+        and _counts(frame[name].to_numpy(dtype=np.float64))
+    ]
+    if len(found) > 1:
+        shown = [rows.spelled.get(name, name) for name in found]
+        raise UnreadableError(
+            f"no column is named as the volume, and {', '.join(map(clipped, shown))} may be it. Say "
+            f"{option('columns', {'volume': shown[0]})}, or {option('columns', {'volume': ''})} for none."
+        )
+    return found[0] if found else ""
+
+
+def _counts(values: np.ndarray) -> bool:
+    """Whether a column holds whole numbers, most of them different and in no order."""
+    values = values[np.isfinite(values)]
+    if len(values) < _FEW or (values < 0).any() or (values != np.rint(values)).any():
+        return False
+    step = np.diff(values)
+    ordered = (step >= 0).all() or (step <= 0).all()
+    return not ordered and len(np.unique(values)) > len(values) / 2
 
 
 def _long(frame: pd.DataFrame, roles: Roles, times: pd.DatetimeIndex, table: Table) -> Rows:

@@ -21,19 +21,36 @@ _TIME = (
     "eob", "bob", "tradedate", "tradingday", "tradetime", "t", "unix", "unix time", "unix timestamp", "epoch", "ts",
     "open time", "opentime", "open timestamp", "open datetime", "window start", "kline open time", "candle time",
     "datadate", "tanggal", "ngày", "dátum", "ημερομηνία", "วันที่", "התאריך", "תאריך", "التاريخ", "일자", "čas", "tid",
-    "start", "start at", "ctime", "candle begin time", "candle date time utc", "ts event", "timestamp ms", "k date", "time key",
+    "dag", "päivämäärä", "index date", "วันเดือนปี", "दिनांक", "तिथि", "तारीख", "日 期", "年月日", "年月",
+    "дата торгов", "data sesji", "data pregão", "data do pregão", "observation date", "fecha y hora",
+    "data e hora", "data e ora", "datum en tijd", "datum a čas", "as of", "mts", "month", "week",
+    "quarter", "monat", "mois", "mes", "mês", "mese", "miesiąc", "月份", "candle date time",
+    "start date", "start datetime", "started at", "begin time", "begin date", "period start",
+    "bar start", "candle start", "open date",
+    "start", "start at", "ctime", "candle begin time", "candle date time utc", "candle date time kst", "ts event", "timestamp ms", "k date", "time key",
     "index", "level 0", "",
 )  # fmt: skip
-_CLOCK = ("time", "clock", "minute", "hhmm", "bar time", "timestamp", "时间", "zeit", "uhrzeit", "hora", "heure", "время", "time of day", "hour", "godzina", "ora", "時刻")
-_DAY = ("date", "day", "日期", "交易日期", "datum", "fecha", "data", "дата", "dtyyyymmdd", "trade date", "trading date", "日付", "jour", "tarih")
+_CLOCK = (
+    "time", "clock", "minute", "hhmm", "bar time", "timestamp", "时间", "zeit",
+    "uhrzeit", "hora", "heure", "время", "time of day", "hour", "godzina", "ora", "時刻", "tijd",
+    "klokkeslett", "tid", "saat", "čas", "idő", "시간", "시각", "waktu", "kellonaika", "時間", "час",
+    "giờ", "เวลา", "timeofday", "per time", "hh mm", "stunde", "ώρα", "hodina", "bartime",
+)
+_DAY = (
+    "date", "day", "日期", "交易日期", "datum", "fecha", "data", "дата", "dtyyyymmdd", "trade date",
+    "trading date", "日付", "日付け", "jour", "tarih", "dato", "dag", "päivämäärä", "dátum", "tanggal",
+    "ngày", "날짜", "일자", "วันที่", "ημερομηνία", "交易日", "session date", "yyyymmdd", "tradedate",
+)
 _SYMBOL = (
     "symbol", "ticker", "ts code", "tscode", "code", "代码", "股票代码", "证券代码", "合约代码", "基金代码", "指数代码", "品种代码",
     "wind code", "windcode", "s info windcode", "order book id", "instrument", "instrument id", "asset", "secid", "security id",
     "stkcd", "stock code", "security code", "sec code", "ric", "act symbol", "tckr symb", "pair", "currency pair", "市场代码",
     "symbol id", "stock symbol", "ticker symbol", "trading symbol", "tradingsymbol", "permno", "kürzel", "symbole", "símbolo",
     "テーコード", "銘柄コード", "コード", "종목코드", "тикер", "contract", "product id", "isin", "stk code", "thscode", "sec id", "epic",
-    "tijd", "klokkeslett", "tid", "saat", "čas", "idő", "시간", "시각", "waktu", "kellonaika",
-    "dato", "dag", "päivämäärä", "dátum", "tanggal", "ngày", "날짜", "일자", "index date",
+    "stock id", "asset id", "securities code", "instrument code", "figi", "cusip", "sedol", "fund code",
+    "scrip", "scrip code", "scrip name", "coin id", "market id", "asset symbol", "product code",
+    "product symbol", "issue code", "銘柄", "종목", "股票代号", "证券代号", "股票代碼", "证券代碼", "代碼",
+    "base symbol", "company code", "security symbol", "code isin", "codigo", "código", "kod", "kode",
     "tic", "gvkey", "sembol", "hisse", "hisse kodu", "s",
 )  # fmt: skip
 _LOOSE_SYMBOL = (
@@ -49,7 +66,9 @@ _OPEN = (
     "öppen", "오픈", "otevření", "otevírací", "avaus", "avauskurssi", "åpning", "åpningskurs",
     "åbning", "åbningskurs", "nyitó", "nyitóár", "deschidere", "άνοιγμα", "otvorenie",
     "відкриття", "відкр", "prcod", "เปิด", "פתיחה", "افتتاح", "الافتتاح", "premier cours",
-    "prezzo di apertura", "giá mở cửa", "openingskoers",
+    "prezzo di apertura", "giá mở cửa", "openingskoers", "openen", "openingsprijs", "mở", "開市",
+    "開市價", "开市", "खुला", "ओपन", "مفتوح", "سعر الافتتاح", "preço de abertura", "eröffnungspreis",
+    "cours d ouverture", "opening px", "ค่าเปิด", "ราคาเปิด", "precio apertura", "precio de apertura",
 )  # fmt: skip
 _HIGH = (
     "high", "h", "<high>", "high price", "highprice", "highest", "day high", "max", "maximum", "最高", "最高价", "高", "高值", "最高價",
@@ -59,7 +78,10 @@ _HIGH = (
     "cao nhất", "tertinggi", "en yüksek", "maks", "max kurs", "hoogste", "hoog",
     "högst", "ylin", "korkein", "høy", "høyeste", "høj", "højeste", "maximum kurz", "nejvyšší",
     "najvyššie", "legmagasabb", "υψηλό", "υψηλότερο", "prchd", "maxim", "สูงสุด", "גבוה", "أعلى",
-    "الأعلى", "najwyższy kurs", "giá cao nhất", "макс цена", "найвища",
+    "الأعلى", "najwyższy kurs", "giá cao nhất", "макс цена", "найвища", "högstkurs", "cao", "สูง",
+    "ราคาสูงสุด", "उच्च", "उच्चतम", "हाई", "مرتفع", "أعلى سعر", "максимальная", "максимальна", "preço máximo",
+    "precio máximo", "prezzo massimo", "cours plus haut", "hoogste koers", "最高値", "dagshögsta",
+    "høyest", "máx del día",
 )  # fmt: skip
 _LOW = (
     "low", "l", "<low>", "low price", "lowprice", "lowest", "day low", "min", "minimum", "最低", "最低价", "低", "低值", "最低價",
@@ -69,7 +91,10 @@ _LOW = (
     "terendah", "en düşük", "min kurs", "laagste", "laag",
     "lägst", "alin", "matalin", "lav", "laveste", "nejnižší", "najnižšie", "legalacsonyabb",
     "χαμηλό", "χαμηλότερο", "prcld", "minim", "ต่ำสุด", "נמוך", "أدنى", "الأدنى",
-    "giá thấp nhất", "найнижча",
+    "giá thấp nhất", "найнижча", "lägstkurs", "мінімум", "мін", "thấp", "ต่ำ", "ราคาต่ำสุด", "निम्न",
+    "न्यूनतम", "लो", "منخفض", "أدنى سعر", "минимальная", "мінімальна", "preço mínimo", "precio mínimo",
+    "prezzo minimo", "cours plus bas", "laagste koers", "最低値", "dagslägsta", "lavest",
+    "mín del día",
 )  # fmt: skip
 _CLOSE = (
     "close", "c", "<close>", "close price", "closeprice", "closing", "closing price", "close last", "last close", "收盘", "收盘价", "收",
@@ -83,7 +108,12 @@ _CLOSE = (
     "seneste", "závěr", "zavírací", "poslední", "kurz", "záró", "záróár", "utolsó", "închidere",
     "ultimul", "κλείσιμο", "τελευταία", "záver", "закриття", "остання", "prccd", "penutupan",
     "ล่าสุด", "ปิด", "סגירה", "אחרון", "الأخير", "الإغلاق", "giá đóng cửa", "오늘", "현재가",
-    "cierre último", "prix de clôture", "prezzo di chiusura", "son", "ostatni",
+    "cierre último", "prix de clôture", "prezzo di chiusura", "son", "ostatni", "stängningskurs",
+    "trade price", "收市", "收市價", "ราคาปิด", "बंद", "मूल्य", "क्लोज़", "آخر", "إغلاق", "سعر الإغلاق", "שער",
+    "последняя", "ціна", "preço", "preço de fechamento", "precio", "precio cierre", "precio de cierre",
+    "prezzo", "cours", "cours de clôture", "slotkurs", "slutkurs sek", "lukning", "pris", "hinta",
+    "fiyat", "harga", "giá", "price close", "closing value", "último preço",
+    "zavírací kurz", "záverečný kurz", "koers",
 )  # fmt: skip
 _ADJUSTED = (
     "adj close", "adjusted close", "adjclose", "adj close price", "adjusted closing price", "close adj", "close adjusted",
@@ -104,6 +134,10 @@ _VOLUME = (
     "wol", "wolumen obrotu", "hacim lot", "işlem hacmi", "toplam işlem hacmi", "işlem miktarı",
     "ปริมาณ", "נפח", "الحجم", "حجم", "khối lượng giao dịch", "kl khớp", "volumen negociado",
     "volume de titres", "titres échangés", "pezzi", "aantal", "antal", "antall", "성交量", "총거래량",
+    "total volym", "totalvolym", "volym st", "omsatt antal", "handlade aktier", "मात्रा", "वॉल्यूम",
+    "حجم التداول", "volume négocié", "volume échangé", "volumen total", "volume total", "volume totale",
+    "volume scambiato", "取引量", "кількість", "количество", "hacim adet", "cantidad", "quantidade",
+    "quantità", "trade vol", "vol shares",
 )  # fmt: skip
 
 # Words that stand beside "open", "high" and so on without a meaning of their own
@@ -118,6 +152,11 @@ _WORDS = {
         {"close", "closing", "last", "cierre", "fechamento", "chiusura", "clôture", "kapanış", "settlement"},
         _BESIDE,
     ),
+    "symbol": (
+        {"symbol", "ticker", "code"},
+        {"stock", "asset", "security", "securities", "instrument", "company", "index", "fund", "coin",
+         "share", "name", "the", "of", "trading", "crypto", "currency", "equity", "etf", "market"},
+    ),
     "volume": (
         {"volume", "vol", "quantity", "qty", "hacmi", "hacim", "volumen"},
         _BESIDE | {"total", "shares", "number", "units", "lots", "contracts", "no", "toplam", "işlem"},
@@ -130,4 +169,9 @@ BARS = RoleTable({
 }, words=_WORDS)  # fmt: skip
 
 # Names of times at which a bar begins: its values are known one bar later
-OPENING_STAMPS = ("open time", "opentime", "open timestamp", "window start", "kline open time", "candle begin time", "start", "begin")
+OPENING_STAMPS = (
+    "open time", "opentime", "open timestamp", "window start", "kline open time", "start", "begin",
+    "candle begin time", "start time", "start date", "start datetime", "started at", "start at",
+    "begin time", "begin date", "begins at", "period start", "bar start", "candle start", "open date",
+    "open datetime",
+)  # fmt: skip

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from .._reading import UnreadableError, bad_numbers, clipped, option
+from .._reading import UnreadableError, bad_numbers, clipped, option, plain_name
 from ._roles import PRICES
 
 __all__ = [
@@ -20,6 +20,15 @@ __all__ = [
     "without_incomplete",
 ]
 
+# Words in the names of columns that hold instruments, and of those that hold lengths of bars
+_GROUPS = frozenset(
+    ["index", "indices", "series", "group", "fund", "etf", "commodity", "metal", "product", "label",
+     "underlying", "future", "country", "region", "item", "key", "id", "exchange", "bank", "firm"]
+)  # fmt: skip
+_LENGTHS = frozenset(
+    ["interval", "timeframe", "frame", "resolution", "granularity", "period", "freq", "frequency",
+     "bar", "length", "tf", "per"]
+)  # fmt: skip
 _ROUNDING = 1e-6  # published prices are rounded: open and close may leave [low, high] by this relative amount
 _MINUTE = 60 * 10**9
 _DAY = 1440 * _MINUTE
@@ -40,6 +49,8 @@ class Rows:
     dropped : dict
         Rows left out by cause.
     notes : list of str
+    spelled : dict of str to str
+        The file's spelling of the names of other columns.
     """
 
     frame: pd.DataFrame
@@ -53,6 +64,7 @@ class Rows:
     zone: str | None = None
     instrument: str | None = None
     volume: int | None = None
+    spelled: dict[str, str] = field(default_factory=dict)
 
     def keep(self, mask: np.ndarray) -> None:
         """Keep the rows of a mask."""
@@ -250,6 +262,9 @@ def in_order(rows: Rows, *, drop: bool) -> None:
     if not bool(((codes[1:] > codes[:-1]) | (same & (step > 0))).all()):
         order = np.lexsort((stamps, codes))
         twice = np.flatnonzero((np.diff(stamps[order]) == 0) & (np.diff(codes[order]) == 0))
+        if len(twice) and rows.symbols is None and _named_by_words(rows):
+            in_order(rows, drop=drop)
+            return
         if len(twice):
             order = _without_repeats(rows, order, twice, drop)
         downward = bool(((step < 0) | ~same).all())
@@ -258,6 +273,55 @@ def in_order(rows: Rows, *, drop: bool) -> None:
         rows.frame = rows.frame.iloc[order].reset_index(drop=True)
         rows.times = rows.times[order]
         rows.symbols = None if rows.symbols is None else rows.symbols[order]
+
+
+def _named_by_words(rows: Rows) -> bool:
+    """Take the one column of words that tells repeated times apart for the symbols, if its name fits."""
+    found = _telling_apart(rows) if rows.instrument is None else []
+    if found and pd.api.types.is_numeric_dtype(rows.frame[found[0]].dtype):
+        return False  # codes may have lost their zeros: the caller names the column
+    if len(found) != 1 or not set(plain_name(found[0]).split()) & _GROUPS:
+        return False
+    rows.symbols = rows.frame.pop(found[0]).astype("str").to_numpy(dtype=object)
+    rows.notes.append(f"symbol = {rows.spelled.get(found[0], found[0])}")
+    return True
+
+
+def _telling_apart(rows: Rows) -> list[str]:
+    """Columns of words in which no time stands twice for one word (and symbol)."""
+    keys = {"time": rows.times}
+    if rows.symbols is not None:
+        keys["symbol"] = rows.symbols
+    found = []
+    for name in rows.frame.columns.difference([*PRICES, "volume"], sort=False):
+        column = rows.frame[name]
+        if pd.api.types.is_float_dtype(column.dtype) or column.isna().any():
+            continue
+        try:
+            many = column.nunique()
+        except TypeError:  # lists
+            continue
+        if 1 < many <= len(column) // 2 and not pd.DataFrame({**keys, "word": column}).duplicated().any():
+            found.append(name)
+    return found
+
+
+def _several(rows: Rows) -> str:
+    """What rows of one time may be, and how to tell them apart."""
+    found = _telling_apart(rows)
+    if not found:
+        return (
+            "several instruments in one file, or bars of several lengths. Name the column that tells "
+            f"them apart with {option('columns', {'symbol': 'NAME'})}."
+        )
+    shown = rows.spelled.get(found[0], found[0])
+    words = ", ".join(map(clipped, pd.unique(rows.frame[found[0]].astype("str"))[:3]))
+    if set(plain_name(found[0]).split()) & _LENGTHS:
+        return (
+            f"bars of several lengths ({clipped(shown)} holds {words}). Keep the rows of one of them."
+        )
+    call = option("columns", {"symbol": shown})
+    return f"{clipped(shown)} tells them apart ({words}): if these are instruments, say {call}."
 
 
 def _without_repeats(rows: Rows, order: np.ndarray, twice: np.ndarray, drop: bool) -> np.ndarray:
@@ -289,11 +353,11 @@ def _without_repeats(rows: Rows, order: np.ndarray, twice: np.ndarray, drop: boo
         )
     if rows.symbols is None:
         raise UnreadableError(
-            f"{where}, with different prices ({len(twice)} such rows): several instruments in one file, or bars of "
-            f"several lengths. Name the column that tells them apart with {option('columns', {'symbol': 'NAME'})}."
+            f"{where}, with different prices ({len(twice)} such rows): {_several(rows)}"
         )
+    mend = _several(rows) if _telling_apart(rows) else "Remove one of them."
     raise UnreadableError(
-        f"{where} for {rows.symbols[row]!r}, with different prices ({len(twice)} such rows). Remove one of them."
+        f"{where} for {rows.symbols[row]!r}, with different prices ({len(twice)} such rows). {mend}"
     )
 
 

@@ -91,7 +91,7 @@ class EnhancedDropout(nn.Module):
         if self._kept is not None:
             self._kept.fill_(1 - rate)
 
-    def hold(self, device):
+    def _hold(self, device):
         """Read the rate from a tensor on ``device``, or (None) no longer: in compiled and captured
         steps a number stays what it was."""
         self._kept = None if device is None else torch.tensor(1 - self.current_p, device=device)
@@ -269,9 +269,22 @@ class _TCNBlock(nn.Module):
         """The last step and those at distances of 2 before it, ``kept`` in all; no other step is worked out."""
         size = self.first.kernel_size[0]
         inner = min(X.shape[2], 2 * (kept - 1) + size)
-        Z = self.drop(torch.relu(self.first(_newest(X, inner + size - 1))))
-        skip = self.skip(X[:, :, X.shape[2] - 1 - 2 * (kept - 1) :: 2])
-        return torch.relu(self.second(_newest(Z, 2 * (kept - 1) + size)) + skip)
+        Z = self.drop(torch.relu(_convolved(self.first, _newest(X, inner + size - 1))))
+        skip = _convolved(self.skip, X[:, :, X.shape[2] - 1 - 2 * (kept - 1) :: 2])
+        return torch.relu(_convolved(self.second, _newest(Z, 2 * (kept - 1) + size)) + skip)
+
+
+def _convolved(layer, X):
+    """``layer(X)``; where a card needs its gradients, as one matrix product: cuDNN's deterministic
+    gradients of a convolution take three times as long (H100, 4,096 x 60 x 16: 11.7 and 4.2 ms)."""
+    if not (X.is_cuda and torch.is_grad_enabled() and isinstance(layer, nn.Conv1d)):
+        return layer(X)
+    return _by_product(layer, X)
+
+
+def _by_product(layer, X):
+    seen = X.unfold(2, layer.kernel_size[0], layer.stride[0]).transpose(1, 2).flatten(2)
+    return F.linear(seen, layer.weight.flatten(1), layer.bias).transpose(1, 2)
 
 
 def _newest(X, steps):

@@ -14,6 +14,7 @@ from .._reading import (
     Reading,
     Table,
     UnreadableError,
+    all_names,
     check_options,
     clipped,
     joined_clock,
@@ -59,7 +60,7 @@ class Articles(list):
 def read_news(
     path: str | os.PathLike,
     *,
-    columns: Mapping[str, object] | None = None,
+    columns: Mapping[str, object] | list[str] | None = None,
     timezone: str | None = None,
     dayfirst: bool | None = None,
     encoding: str | None = None,
@@ -71,12 +72,14 @@ def read_news(
     Parameters
     ----------
     path : str or path-like
-        CSV, JSON (also lines, and the envelopes of news services), Excel, Parquet or Feather, packed or not. A title and a time are needed;
+        CSV, JSON (also lines, and the envelopes of news services), RSS and Atom, tables of web pages,
+        Excel, Parquet or Feather, packed or not. A title and a time are needed;
         body, symbols (a list, or text such as ``"AAPL;MSFT"``) and language are taken where they are. Without a column ``available_at``,
         the time of publication is taken for it, with a warning: an archive is rarely readable the moment it is written.
-    columns : mapping, optional
+    columns : mapping or list of str, optional
         Which column plays which role, such as ``{"title": "headline", "available_at": "date"}``; None for a role that none plays. Roles:
-        title, available_at, published_at, body, symbols, language.
+        title, available_at, published_at, body, symbols, language. A list names all columns in
+        order, in place of the file's header.
     timezone : str, optional
         Zone of times that carry none, such as ``"America/New_York"``. Default: they stay naive, like naive bars.
     dayfirst : bool, optional
@@ -125,8 +128,12 @@ def read_news(
         raise SktrainError(f"There is no news file {str(path)!r}.")
     drop = bad_rows == "drop"
     try:
-        table = open_table(path, NEWS, encoding=encoding, caller="read_news", named=True)
-        roles = assigned(table, columns)
+        names = all_names(columns)
+        table = open_table(
+            path, NEWS, encoding=encoding, caller="read_news", named=True, names=names
+        )
+        told_roles = columns if isinstance(columns, Mapping) else None
+        roles = assigned(table, told_roles)
         try:
             frame, reading = _times_read(table, roles, timezone, dayfirst, drop)
         except UnreadableError as error:

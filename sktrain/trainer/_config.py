@@ -91,7 +91,7 @@ class EnhancedTrainingConfig:
         width.
     news : path or None, default=None
         CSV, JSONL or Parquet file of articles.
-    news_columns, news_timezone, news_dayfirst : dict, str, bool or None, default=None
+    news_columns, news_timezone, news_dayfirst : dict or list, str, bool or None, default=None
         As ``news_bad_rows``.
     news_encoding, news_symbol : str or None, default=None
         As ``news_bad_rows``.
@@ -195,7 +195,7 @@ class EnhancedTrainingConfig:
     pruning_sparsity: float = 0.5
     embedding_dim: int | None = 16
     news: str | None = None
-    news_columns: dict | None = None
+    news_columns: dict | list | None = None
     news_timezone: str | None = None
     news_dayfirst: bool | None = None
     news_encoding: str | None = None

@@ -69,7 +69,7 @@ CONSTRAINTS = {
     "embedding_model": [str],
     "embedding_dim": [Count(1), None],
     "news": [str, Path, None],
-    "news_columns": [dict, None],
+    "news_columns": [dict, list, None],
     "news_timezone": [str, None],
     "news_dayfirst": ["boolean", None],
     "news_encoding": [str, None],
