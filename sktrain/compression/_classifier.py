@@ -343,8 +343,10 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     def __setstate__(self, state):
         if "report_" in state:
             state = {**state, "report_": CompressionReport(**state["report_"])}
-        later = [name for name in ("random_state", "activations") if name not in state]
-        super().__setstate__({**state, **dict.fromkeys(later)})  # after all that was written
+        for name in ("random_state", "activations"):  # files written before there were these
+            if name not in state:
+                state = {**state, name: None}
+        super().__setstate__(state)
 
     def __reduce_ex__(self, protocol):
         """Pickle the unfitted estimator apart, so that a compressed model opens where torch is not installed."""

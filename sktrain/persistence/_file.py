@@ -21,7 +21,6 @@ import numpy as np
 from sklearn.exceptions import InconsistentVersionWarning
 
 from .._io import atomic_write, read_file, sha256
-from .._optional import postponed
 from .._validation import Count
 from ..exceptions import (
     CorruptFileError,
@@ -223,7 +222,7 @@ def load(
     manifest, members, budget = _unpack(path, key, max_bytes)
     with unmoved_generators(), _blamed(path, "cannot be rebuilt"):
         decoder = Decoder(members, budget)
-        with postponed("scipy.stats"), warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", InconsistentVersionWarning)  # said below
             estimator = decoder.decode(manifest["model"])
             probe, last = (
@@ -232,10 +231,9 @@ def load(
             )
             changed = _facts.drift(manifest["versions"])
             _compare(manifest, estimator, decoder)
-        with postponed("scipy.stats"):
-            probed = replay and _replay(estimator, probe, changed, path)
-            if replay:
-                probed |= _replay(_probes.last_step(estimator), last, changed, path)
+        probed = replay and _replay(estimator, probe, changed, path)
+        if replay:
+            probed |= _replay(_probes.last_step(estimator), last, changed, path)
     _tell(changed, path, probed=probed)
     return estimator
 

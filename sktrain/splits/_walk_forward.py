@@ -239,14 +239,18 @@ class EnhancedWalkForwardCV(SpanSplitter):
         for first, end in zip(edges[:-1].tolist(), edges[1:].tolist()):
             fold = Fold(((first, end - 1),), high=first)
             if limit is not None or not folds:  # when expanding, later folds keep what the first one keeps
-                times = Plan(rows, (fold,), self._embargo).training_times(fold)
-                if self.window == "rolling" and limit is None and len(times):
-                    limit = int(times[-1]) + 1
-                if limit is not None and len(times):
-                    fold = Fold(fold.blocks, self._window_start(rows, int(times[-1]), limit), first)
-                    times = times[times >= fold.low]
-                if len(times) < self.min_samples_per_fold:
-                    what = f"fold {len(folds)} trains on {len(times)} labelled unique times after purge and embargo"
+                plan = Plan(rows, (fold,), self._embargo)
+                last = plan.last_training_time(fold)
+                if self.window == "rolling" and limit is None and last is not None:
+                    limit = last + 1
+                if limit is not None and last is not None:
+                    fold = Fold(fold.blocks, self._window_start(rows, last, limit), first)
+                n_times = len(plan.training_times(fold))
+                if n_times < self.min_samples_per_fold:
+                    what = (
+                        f"fold {len(folds)} trains on {n_times} labelled unique times after purge "
+                        "and embargo"
+                    )
                     raise NotEnoughDataError(self._too_short(rows, what))
             folds.append(fold)
         return limit, Plan(rows, tuple(folds), self._embargo)
