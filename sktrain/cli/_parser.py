@@ -11,12 +11,12 @@ DATASETS = ("sp500", "nasdaq", "us_stocks")
 MODELS = ("lstm", "gru", "tcn", "transformer", "mlp")
 
 _EPILOG = """examples:
-  sktrain train                                train four nets that vote on the bundled S&P 500 bars
+  sktrain train                                    four nets that vote on the bundled S&P 500
   sktrain train --data bars.csv --model gru lstm   your own bars, two nets that vote
   sktrain predict runs/latest --data bars.csv      what the model says about the newest bar
   sktrain show bars.csv                            what the reader understands of a file
   sktrain audit --data bars.csv                    look for leaks before believing a score
-  sktrain audit study.ipynb                        name the usual leaks in your own code, with their lines
+  sktrain audit study.ipynb                        name the usual leaks in your own code, by line
 exit status: 0 fine, 1 a check failed, 2 bad input, 130 interrupted"""
 
 

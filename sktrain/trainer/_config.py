@@ -133,8 +133,8 @@ class EnhancedTrainingConfig:
     n_jobs : int or None, default=-1
         Processes that fit nets, folds and trials at the same time, as in scikit-learn: None is 1,
         -1 all cores, or all cards where nets train on them. No more are begun than there is to do
-        at once. On Linux each takes some 50 MiB (without a card), elsewhere some 400. The result is
-        the same for any number.
+        at once. On Linux each takes some 100 MiB (without a card), elsewhere some 400. The result
+        is the same for any number. In a worker process -1 is 1.
     device : str, default="auto"
         Where nets and the encoder of news compute: ``"auto"`` is a CUDA card where there is one,
         else the CPU; or ``"cpu"``, ``"cuda"``, ``"cuda:1"``. The result and the report say which it
@@ -465,4 +465,5 @@ def _named(init):
     return __init__
 
 
-EnhancedTrainingConfig.__init__ = _named(EnhancedTrainingConfig.__init__)  # type: ignore[method-assign]
+_init = _named(EnhancedTrainingConfig.__init__)
+EnhancedTrainingConfig.__init__ = _init  # type: ignore[method-assign]

@@ -56,8 +56,9 @@ def tell_plan(run):
         searched += f"; the folds again without {', '.join(switches_on(config))}"
     pooled = " beside a linear model, weights learned" if config.pooling == "learned" else ""
     say(
-        f"plan: {', '.join(config.models)}{pooled}; {folds}{searched}; at most {run.plan.epochs} epochs, "
-        f"batches of {run.plan.rows_per_step(config)}, on {describe_device(config.device)}; "
+        f"plan: {', '.join(config.models)}{pooled}; {folds}{searched}; "
+        f"at most {run.plan.epochs} epochs, batches of {run.plan.rows_per_step(config)}, "
+        f"on {describe_device(config.device)}; "
         f"{about(estimate(run))}"
     )
 

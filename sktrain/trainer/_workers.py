@@ -1,11 +1,12 @@
 """Processes in which a run fits nets, folds and trials at the same time, with the same results as
 in one.
 
-On Linux they are forked: they share what this process has imported and hold some 50 MiB of their
+On Linux they are forked: they share what this process has imported and hold some 100 MiB of their
 own, where a process begun anew imports torch for 350 MiB and four seconds. Forking beside threads
 is what torch's own ``DataLoader`` does there; a forked process runs on one thread, touches neither
 terminal nor card, and ends with the process it was forked from. Elsewhere, or where nets train on a
-card, joblib's loky begins them anew.
+card, joblib's loky begins them anew. A training that is itself in a worker has one process, unless
+it is given a number.
 """
 
 from collections.abc import Callable, Iterator
@@ -125,6 +126,8 @@ def _asked_for(n_jobs, on_card):
     """Processes that ``n_jobs`` means; "all" are as many as there are cores, or cards."""
     if n_jobs is None or n_jobs > 0:
         return n_jobs or 1
+    if multiprocessing.current_process().name != "MainProcess":
+        return 1
     if on_card:
         import torch
 

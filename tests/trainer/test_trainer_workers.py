@@ -13,7 +13,7 @@ import pytest
 from sktrain import EnhancedTrainer, EnhancedTrainingConfig
 from sktrain.datasets import make_market
 from sktrain.exceptions import SktrainError
-from sktrain.trainer._workers import asked_to_stop, workers
+from sktrain.trainer._workers import asked_to_stop, processes, workers
 
 SMALL = {
     "models": ["mlp", "gru"], "lookback": 3, "hidden_size": 4, "wf_folds": 3,
@@ -70,6 +70,13 @@ def test_no_more_processes_than_there_is_to_do(fields, count, tmp_path):
 
     with workers(EnhancedTrainingConfig(**fields), tmp_path / "stop", None):
         assert effective_n_jobs(None) == count
+
+
+@forked
+def test_a_training_inside_a_worker_begins_no_others(tmp_path):
+    with workers(EnhancedTrainingConfig(n_jobs=2), tmp_path / "stop", None):
+        found = Parallel()(delayed(processes)(EnhancedTrainingConfig()) for _ in range(2))
+    assert found == [1, 1]
 
 
 @forked
