@@ -43,9 +43,13 @@ def truth(rng):
     calendar = rng.choice(["B", "D", "W-FRI", "MS", "h", "15min", "session"])
     n = int(rng.integers(12, 260))
     start = pd.Timestamp("1998-01-05") + pd.Timedelta(int(rng.integers(0, 9400)), "D")
+    left = {"MS": 12, "W-FRI": 52}.get(str(calendar), 200) * (2025 - start.year)
+    n = max(12, min(n, left))  # no bars of the future
     if calendar == "session":
         days = pd.bdate_range(start, periods=n // 13 + 1)
-        times = pd.DatetimeIndex([d + pd.Timedelta(570 + 30 * i, "min") for d in days for i in range(13)])[:n]
+        times = pd.DatetimeIndex(
+            [d + pd.Timedelta(570 + 30 * i, "min") for d in days for i in range(13)]
+        )[:n]
     else:
         times = pd.date_range(start, periods=n, freq=calendar)
     scale = 10 ** rng.uniform(-2, 4.3)
@@ -141,12 +145,17 @@ def as_text(rng, columns, titles, places, style, told):
         for name, column in columns.items()
     ]
     if rng.random() < 0.2:
-        titles, cells = [*titles, "Change"], [*cells, [number(x, 2, style) + "%" for x in rng.normal(0, 1, len(cells[0]))]]
+        titles, cells = (
+            [*titles, "Change"],
+            [*cells, [number(x, 2, style) + "%" for x in rng.normal(0, 1, len(cells[0]))]],
+        )
     lines = [titles] if headed else []
     lines += [list(row) for row in zip(*cells)]
     quoted = rng.random() < 0.3
+
     def written(cell):
         return f'"{cell}"' if quoted or delimiter in cell else cell
+
     body = [delimiter.join(map(written, row)) for row in lines]
     if headed and rng.random() < 0.15:
         body = ["Some exchange's daily file", "", *body]
@@ -213,5 +222,3 @@ def differs(bars, frame):
         if not np.allclose(bars[name], frame[name], rtol=1e-9):
             return f"{name} {bars[name].iloc[0]} for {frame[name].iloc[0]}"
     return ""
-
-

@@ -1,7 +1,8 @@
 """Where the rows of a text begin and end, what divides their cells, and what stands above them.
 
-Banner, header rows and footer are found from the usual number of cells and from what the columns usually hold. Nothing is
-converted here: every cell is as the file has it until its column has a role.
+Banner, header rows and footer are found from the usual number of cells and from what the columns
+usually hold. Nothing is converted here: every cell is as the file has it until its column has a
+role.
 """
 
 from collections import Counter
@@ -82,7 +83,8 @@ def find_layout(
     Parameters
     ----------
     head, tail : list of str
-        First lines and last lines, with their ends; ``tail`` is empty where no footer is looked for.
+        First lines and last lines, with their ends; ``tail`` is empty where no footer is looked
+        for.
     known : callable
         Whether a cell is the name of a role.
     named : bool, default=False
@@ -119,7 +121,8 @@ def checked_names(names: list[str], width: int) -> list[str]:
     """The caller's names of all columns, or a refusal where they are not as many."""
     if len(names) != width:
         raise UnreadableError(
-            f"{option('columns', names)} names {len(names)} columns, but the rows have {width} cells."
+            f"{option('columns', names)} names {len(names)} columns, but the rows have {width} "
+            f"cells."
         )
     return list(names)
 
@@ -167,12 +170,14 @@ def _divide(
             best = (names, score, rows, delimiter)
     if named and not best[2]:
         raise UnreadableError(
-            f"has one column only (its first line is {clipped(lines[0].strip() if lines else '')}); "
+            f"has one column only (its first line is "
+            f"{clipped(lines[0].strip() if lines else '')}); "
             "articles need a title and a time."
         )
     if not best[2] or (best[0] == 0 and best[1] < _EVENNESS):
         raise UnreadableError(
-            f"is no table: its first line {clipped(lines[0].strip() if lines else '')} and those below it "
+            f"is no table: its first line {clipped(lines[0].strip() if lines else '')} and those "
+            f"below it "
             "are not divided into the same number of cells by , ; tab | or blanks."
         )
     return best[2], best[3]
@@ -192,7 +197,9 @@ def _usual_kind(cells: Sequence[str]) -> str:
 
 
 def _is_data(cells: Sequence[str], kinds: Sequence[str]) -> bool:
-    """Whether a row holds what the columns hold: times where times stand, numbers or nothing where numbers stand."""
+    """Whether a row holds what the columns hold: times where times stand, numbers or nothing where
+    numbers stand.
+    """
     if len(cells) != len(kinds):
         return False
     found = [cell_kind(cell) for cell in cells]
@@ -205,7 +212,9 @@ def _is_data(cells: Sequence[str], kinds: Sequence[str]) -> bool:
 
 
 def _first_data(rows: list, kinds: Sequence[str], known: Callable[[str], bool]) -> int:
-    """Place of the first row of data: right below the names, even when a cell of it is broken, else the first that looks so."""
+    """Place of the first row of data: right below the names, even when a cell of it is broken, else
+    the first that looks so.
+    """
     names = None
     for place, (cells, _) in enumerate(rows):
         if _is_data(cells, kinds) and _has_number(cells, kinds, known, blank="number" not in kinds):
@@ -229,7 +238,9 @@ def _has_number(
     *,
     blank: bool = False,
 ) -> bool:
-    """Whether a row has a number where numbers stand (``blank``: or none stands), and no symbols."""
+    """Whether a row has a number where numbers stand (``blank``: or none stands), and no
+    symbols.
+    """
     numbers = blank or any(
         usual == "number" and cell_kind(cell) == "number" for cell, usual in zip(cells, kinds)
     )
@@ -242,7 +253,9 @@ def _only_symbols(cells: Sequence[str], kinds: Sequence[str], known: Callable[[s
 
 
 def _first_named(rows: list, known: Callable[[str], bool], kinds: Sequence[str]) -> int:
-    """Place below the first row with names of roles, or with words where the column holds times or numbers."""
+    """Place below the first row with names of roles, or with words where the column holds times or
+    numbers.
+    """
     for place, (cells, _) in enumerate(rows[:5]):
         if sum(map(known, cells)) >= min(2, len(cells)):
             return place + 1
@@ -268,9 +281,7 @@ def _headers(
         lone = len(filled) == 1 and bool(cells[0]) and known(cells[0]) and len(cells) > 1
         if len(filled) < 2 and not lone:
             break
-        padded = _fitted(
-            cells, width, line, kinds, bool(found) or lone, timed=known(cells[0])
-        )
+        padded = _fitted(cells, width, line, kinds, bool(found) or lone, timed=known(cells[0]))
         if padded is None:
             break
         found.insert(0, padded)
@@ -290,7 +301,9 @@ def _repeats(cells: Sequence[str]) -> bool:
 def _fitted(
     cells: list[str], width: int, line: int, kinds: list[str], lenient: bool, timed: bool
 ) -> list[str] | None:
-    """A row of names as wide as the rows, or a refusal: one name too few would shift every column behind it."""
+    """A row of names as wide as the rows, or a refusal: one name too few would shift every column
+    behind it.
+    """
     # Rows that begin with their time and are shorter have no cells for the last names
     unfilled = kinds[:1] == ["time"] and timed
     while len(cells) > width and (unfilled or not cells[-1]):
@@ -310,10 +323,14 @@ def _fitted(
 
 
 def _completed(cells: list[str], kinds: list[str]) -> list[str]:
-    """The names of a header with what is wanting; where the first column of times has none, a time."""
+    """The names of a header with what is wanting; where the first column of times has none, a
+    time.
+    """
     wanting = len(kinds) - len(cells)
     first = kinds[:1] == ["time"] and all(kind != "time" for kind in kinds[1:]) and wanting == 1
-    unnamed = first and not any(re.search(r"(?i)date|time|day|datum|日期|时间", cell) for cell in cells)
+    unnamed = first and not any(
+        re.search(r"(?i)date|time|day|datum|日期|时间", cell) for cell in cells
+    )
     return ["time", *cells] if unnamed else [*cells, *(["NAME"] * max(wanting, 0))]
 
 

@@ -164,7 +164,9 @@ class _Finder:
         return self._below(node, depth)
 
     def _plainly_named(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Fields of an inner record such as ``bar.open`` under their own names, where that tells more."""
+        """Fields of an inner record such as ``bar.open`` under their own names, where that tells
+        more.
+        """
         names = [str(name) for name in rows.columns]
         outer = {name.rpartition(".")[0] for name in names} - {""}
         best, most, twice = names, self._known(names), False

@@ -15,6 +15,13 @@ _SCALES = {
     "mio": 1e6, "mrd": 1e9, "tsd": 1e3, "%": 1.0,
 }  # fmt: skip
 _SUFFIX = r"(?i)^(.*?)\s*(mio|mrd|tsd|[kmbt万亿億千%])\.?$"
+# Blanks and apostrophes between digits set three apart: 100'12 is no number but 32nds of a bond
+_GROUPING = r"(?<=\d)['’\s\u00a0\u202f](?=\d{3}(?!\d))"
+_UNITS = (
+    r"[A-Z]{0,2}[$€£¥₹₩₽₺₴₫฿]|(?<![A-Za-z])(?:USDT?|EUR|GB[PpX]|CHF|JPY|CN[YH]|RMB|KRW|INR|RUB|BRL|SEK|NOK|DKK"
+    r"|PLN|CZK|HUF|TRY|HKD|TWD|SGD|AUD|CAD|NZD|ZAR|MXN|THB|IDR|VND|BTC|ETH|Rs\.?|kr\.?|TL|Stk\.?)"
+    r"(?![A-Za-z])|zł|Kč|руб\.?|[元手股円株원주]"
+)
 _GROUP = r"^[-+]?[1-9]\d{0,2},\d{3}$"  # thousands, or three decimals
 _DOTTED = r"^[-+]?[1-9]\d{0,2}\.\d{3}$"
 _ENOUGH, _MIXED = 20, 0.2  # cells, and their share of either form, that tell thousands by dots
@@ -98,7 +105,11 @@ def _cleaned(column: pd.Series) -> pd.Series:
     text = text.mask(text.isin(MISSING))
     if text.str.match(_PLAIN, na=True).all():
         return text
-    text = text.str.replace(r"[$€£¥₹₩₽'’\s\u00a0\u202f]|USD|EUR|元|手|股", "", regex=True)
+    text = text.str.replace(_GROUPING, "", regex=True).str.replace(_UNITS, "", regex=True)
+    text = text.str.replace(r"^[\s\u00a0\u202f]+|[\s\u00a0\u202f]+$", "", regex=True)
+    text = text.str.replace(
+        r"^([-+−(])[\s\u00a0\u202f]+|[\s\u00a0\u202f]+(?=\D+$)", r"\1", regex=True
+    )
     text = text.str.replace("，", ",", regex=False).str.replace("−", "-", regex=False)
     return text.str.replace(r"^\((.*)\)$", r"-\1", regex=True)
 
@@ -169,7 +180,8 @@ def _dots(texts: Mapping[str, pd.Series], delimiter: str | None, whole: frozense
     counts = [name for name in texts if name in whole and dotted[name].any()]
     mixed = [name for name, hits in dotted.items() if hits.any() and _mixed(texts[name], hits)]
     if not (counts or mixed) or any(
-        texts[name].str.contains(r"[.eE]", na=False).sum() > hits.sum() for name, hits in dotted.items()
+        texts[name].str.contains(r"[.eE]", na=False).sum() > hits.sum()
+        for name, hits in dotted.items()
     ):
         return "."
     if delimiter == ";" and counts:
@@ -207,6 +219,8 @@ def _parsed(text: pd.Series, sign: str) -> pd.Series:
 
 
 def _to_numeric(text: pd.Series) -> pd.Series:
-    """Floats, or integers where every cell is one; NaN for what is no number (words like "inf" included)."""
+    """Floats, or integers where every cell is one; NaN for what is no number (words like "inf"
+    included).
+    """
     strict = text.where(text.str.match(_PLAIN, na=False))
     return pd.to_numeric(strict.astype(object).where(strict.notna(), np.nan), errors="coerce")

@@ -28,7 +28,8 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# What stands in for UTF-8 when a file is not: simplified Chinese, Western, then those whose header names we know
+# What stands in for UTF-8 when a file is not: simplified Chinese, Western, then those whose header
+# names we know
 _ENCODINGS = ("gb18030", "cp1252", "big5", "cp932", "euc_kr", "cp1251", "cp1250")
 _MAGIC = (
     (b"PAR1", "parquet"),
@@ -52,7 +53,8 @@ _NOT_DATA = (
     (b"\x80\x04\x95", f"is {_PICKLE}"),
     (b"\x80\x05\x95", f"is {_PICKLE}"),
 )
-# Members of archives that tell about the data: HistData's report beside its CSV, World Bank's metadata
+# Members of archives that tell about the data: HistData's report beside its CSV, World Bank's
+# metadata
 _ABOUT = re.compile(
     r"(?i)^(?:read[ _-]?me|licen[cs]e|notice|disclaimer|copying|terms|changelog|metadata)\b|^metadata_"
     r"|\.(?:md|pdf|html?|rst|url|rtf|docx?|nfo|sha\d+|md5|checksum)$"
@@ -144,7 +146,8 @@ def open_source_bytes(path: Path) -> Source:
         raise UnreadableError(f"cannot be opened ({error.strerror}).") from error
     if not stat.S_ISREG(mode):
         raise UnreadableError(
-            "is no regular file (a device, a pipe or a socket). Copy its contents into a file first."
+            "is no regular file (a device, a pipe or a socket). Copy its contents into a file "
+            "first."
         )
     if mode and not path.stat().st_size:
         raise UnreadableError("is empty (0 bytes). Download or export it again.")
@@ -174,7 +177,11 @@ def open_source_bytes(path: Path) -> Source:
 
 def _unpacked(source: Source) -> Source | None:
     head = source.read(0, 8)
-    openers: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+    openers: dict[bytes, Any] = {
+        b"\x1f\x8b": gzip.open,
+        b"BZh": bz2.open,
+        b"\xfd7zXZ\x00": lzma.open,
+    }
     opener = next((opener for magic, opener in openers.items() if head.startswith(magic)), None)
     name = re.sub(r"\.(gz|bz2|xz|zip)$", "", source.name, flags=re.IGNORECASE)
     if opener is not None:
@@ -214,7 +221,8 @@ def _member(archive: zipfile.ZipFile) -> Source | None:
     if len(names) != 1:
         shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
         raise UnreadableError(
-            f"is a zip archive of {len(names)} files ({shown}), not of one. Unpack it and pass the folder."
+            f"is a zip archive of {len(names)} files ({shown}), not of one. Unpack it and pass the "
+            f"folder."
         )
     with archive.open(names[0]) as stream:
         source = _filled(stream, names[0].rpartition("/")[2])
@@ -318,7 +326,8 @@ def settle_encoding(
         line = data.count(b"\n", 0, error.start) + 1
         raise UnreadableError(
             f"line {line}: byte {error.start} (0x{data[error.start]:02x}) is no {name} text. "
-            f"Name the encoding with {option('encoding', 'gb18030')} (Chinese), {option('encoding', 'cp1252')} (Western) or another."
+            f"Name the encoding with {option('encoding', 'gb18030')} (Chinese), "
+            f"{option('encoding', 'cp1252')} (Western) or another."
         ) from error
     out = Source(None, text.removeprefix("\ufeff").encode("utf-8", "replace"), source.name)
     out.kind, out.notes = source.kind, source.notes
@@ -352,7 +361,9 @@ def _decodes(source: Source, encoding: str) -> bool:
 
 
 def _best_guess(source: Source, head: bytes, known: Callable[[str], int]) -> str:
-    """The encoding in which most names of the header are known; without any, Chinese text comes in pairs of high bytes."""
+    """The encoding in which most names of the header are known; without any, Chinese text comes in
+    pairs of high bytes.
+    """
     control = sum(head.count(bytes([c])) for c in (0, 1, 2, 3, 4, 5, 6, 14, 15, 16, 17, 18, 19))
     if control > len(head) / 100:
         raise UnreadableError(f"is binary, no text (it begins with {clipped(head[:16])}).")
@@ -366,7 +377,8 @@ def _best_guess(source: Source, head: bytes, known: Callable[[str], int]) -> str
     fits = [name for name in order if _decodes(source, name)]
     if not fits:
         raise UnreadableError(
-            f"is in no encoding that could be found. Name it with {option('encoding', 'gb18030')} or another."
+            f"is in no encoding that could be found. Name it with {option('encoding', 'gb18030')} "
+            f"or another."
         )
     plain = head[: head.rfind(b"\n") + 1] or head
     return max(fits, key=lambda name: known(plain.decode(name, "ignore")))  # of equals, the first

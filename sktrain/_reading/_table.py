@@ -78,9 +78,11 @@ class Table:
         texts : set of int
             Columns that stay text, cell by cell.
         words : set of int
-            Columns in which no cell means "no value" by its word; what they hold is left to be found.
+            Columns in which no cell means "no value" by its word; what they hold is left to be
+            found.
         stamps : int, optional
-            A column of times with the year in front, which are read as such where all its cells are of that form.
+            A column of times with the year in front, which are read as such where all its cells are
+            of that form.
         drop : bool, default=False
             Whether lines with too many cells are left out, and counted.
         """
@@ -182,7 +184,9 @@ class _TextTable(Table):
         return self._without_names(frame)
 
     def _without_names(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows without those that repeat the header, as files put together by hand have them."""
+        """The rows without those that repeat the header, as files put together by hand have
+        them.
+        """
         names = self.headers[-1] if self.headers else []
         words = [place for place, name in enumerate(names) if name]
         if not words or not all(pd.api.types.is_string_dtype(frame[p].dtype) for p in words):
@@ -200,7 +204,9 @@ class _TextTable(Table):
         return frame[~again].reset_index(drop=True)
 
     def _header_line(self) -> bool:
-        """Whether one line with as many cells as the rows stands above them: pandas passes it faster than ``skiprows``."""
+        """Whether one line with as many cells as the rows stands above them: pandas passes it
+        faster than ``skiprows``.
+        """
         if not (self._skip == 1 == len(self.headers)):
             return False
         line = self._source.read(0, _TAIL).decode("utf-8", "replace").splitlines()[:1]
@@ -230,7 +236,10 @@ class _TextTable(Table):
         """The line of a row, counted as an editor counts."""
         row = row if self._kept is None else int(self._kept[row])
         with io.TextIOWrapper(
-            cast("IO[bytes]", self._source.part(*self._span)), encoding="utf-8", errors="replace", newline=""
+            cast("IO[bytes]", self._source.part(*self._span)),
+            encoding="utf-8",
+            errors="replace",
+            newline="",
         ) as lines:
             if self.delimiter is None:
                 rows = (n for n, line in enumerate(lines, 1) if line.strip())
@@ -391,7 +400,8 @@ def _sheet(source: Source, roles: RoleTable, caller: str) -> Source:
     if len(chosen) != 1:
         shown = ", ".join(map(repr, chosen))
         raise UnreadableError(
-            f"is a workbook with {len(chosen)} sheets that hold tables ({shown}), not one. Save the "
+            f"is a workbook with {len(chosen)} sheets that hold tables ({shown}), not one. Save "
+            f"the "
             "one you want as CSV."
             if chosen
             else "is a workbook without a table."

@@ -22,9 +22,7 @@ from ._zones import localised, shifts
 
 __all__ = ["Times", "joined_clock", "joined_days", "parse_times"]
 
-_ISO = re.compile(
-    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?$"
-)
+_ISO = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?$")
 # Years in front or at the end, marks between numbers, a plain clock: read as they stand
 _PLAIN = (
     r"(?:(?:1[5-9]|20)\d{2}|\d{1,2})[-/.]\d{1,2}[-/.](?:(?:1[5-9]|20)\d{2}|\d{1,2})"
@@ -120,7 +118,8 @@ def parse_times(
     coerce : bool, default=False
         NaT for what is no time, instead of an error.
     kept_zone : bool, default=False
-        Whether stamps that carry a zone stay instants even when all are a local midnight; ``local`` tells their clock.
+        Whether stamps that carry a zone stay instants even when all are a local midnight; ``local``
+        tells their clock.
 
     Raises
     ------
@@ -148,7 +147,9 @@ def parse_times(
         why = "is no time that can be read"
         if re.search(_AGO, cell):
             why = "is relative to a moment that the file does not name"
-        raise UnreadableError(f"{{row {row}}} holds {clipped(cell)}, which {why}. {_mend()}") from None
+        raise UnreadableError(
+            f"{{row {row}}} holds {clipped(cell)}, which {why}. {_mend()}"
+        ) from None
     times.local = times.index.tz_localize(None) if times.local is None else times.local
     if not kept_zone and (timezone is not None or times.index.tz is not None):
         times = _settled(times, timezone, groups)
@@ -166,7 +167,8 @@ def _refuse_other_calendars(column: pd.Series) -> None:
         return
     if cells.str.match(_OTHER_YEAR).all():
         raise UnreadableError(
-            f"dates such as {clipped(first.strip())} have years of the Persian (Jalali) or the Islamic (Hijri) "
+            f"dates such as {clipped(first.strip())} have years of the Persian (Jalali) or the "
+            f"Islamic (Hijri) "
             "calendar. Convert them to dates such as 2024-02-26 first."
         )
 
@@ -221,7 +223,9 @@ def joined_days(parts: Sequence[pd.Series]) -> pd.Series:
 
 
 def _iso(column: pd.Series) -> pd.DatetimeIndex | None:
-    """The usual case, a year in front and no offset, without a look at every text; None where it is not the case."""
+    """The usual case, a year in front and no offset, without a look at every text; None where it is
+    not the case.
+    """
     if (
         not pd.api.types.is_string_dtype(column.dtype)
         or not len(column)
@@ -236,7 +240,9 @@ def _iso(column: pd.Series) -> pd.DatetimeIndex | None:
 
 
 def _cast(column: pd.Series) -> pd.DatetimeIndex | None:
-    """Times as Arrow reads them, several times as fast; None where it is not installed or finds another form."""
+    """Times as Arrow reads them, several times as fast; None where it is not installed or finds
+    another form.
+    """
     try:
         import pyarrow as pa
     except ImportError:
@@ -367,9 +373,7 @@ def _from_pieces(text: pd.Series, asked: _Asked) -> Times:
 def _zoned(
     local: pd.DatetimeIndex, zones: pd.Series, text: pd.Series, asked: _Asked, notes: list[str]
 ) -> Times:
-    index, zone, more = shifts(
-        local, zones, text, asked.timezone, asked.groups, late=asked.late
-    )
+    index, zone, more = shifts(local, zones, text, asked.timezone, asked.groups, late=asked.late)
     return Times(index, zone, notes=[*notes, *more], local=local)
 
 
@@ -395,7 +399,8 @@ def _settled(times: Times, timezone: Any, groups) -> Times:
         seen = times.local if timezone is None else index.tz_convert(timezone).tz_localize(None)
     except (KeyError, OSError, TypeError) as error:
         raise UnreadableError(
-            f"{option('timezone', timezone)} is no time zone. Write it like {option('timezone', 'America/New_York')}."
+            f"{option('timezone', timezone)} is no time zone. Write it like "
+            f"{option('timezone', 'America/New_York')}."
         ) from error
     zone = timezone or times.zone
     if _midnights(seen):

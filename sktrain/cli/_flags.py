@@ -1,4 +1,5 @@
-"""The flags that overrule the readers of bars and news, the same for every command; nothing heavy is imported."""
+"""The flags that overrule the readers of bars and news, the same for every command; nothing heavy
+is imported."""
 
 import argparse
 

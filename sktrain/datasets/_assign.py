@@ -1,4 +1,6 @@
-"""Roles of the columns of a file of bars: names first, then contents; what stays open is refused with the candidates shown."""
+"""Roles of the columns of a file of bars: names first, then contents; what stays open is refused
+with the candidates shown.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,7 +29,12 @@ __all__ = ["Roles", "assign_roles"]
 
 _GIVEN = ("time", "date", "symbol", *PRICES, "volume", "adjusted")  # what columns= may name
 _FIELDS = (*PRICES, "adjusted", "volume")
-_HALVES = (("up", "down"), ("up volume", "down volume"), ("buy volume", "sell volume"), ("bid volume", "ask volume"))
+_HALVES = (
+    ("up", "down"),
+    ("up volume", "down volume"),
+    ("buy volume", "sell volume"),
+    ("bid volume", "ask volume"),
+)
 _FLAGS = {"", "0", "1", "0.0", "1.0", "true", "false", "yes", "no", "y", "n"}
 _OTHER_VOLUME = re.compile(
     r"^(vol|volume) (?!ma\b|sma|ema|avg|average|weight|change|ratio|osc|delta|pct)\S+$"
@@ -283,19 +290,23 @@ def _found_time(names: list[str], table: Table, free: list[int]) -> tuple[int, .
     shown = ", ".join(clipped(names[p]) for p in (timed or range(min(len(names), _SHOWN))))
     if timed:
         raise UnreadableError(
-            f"several columns hold times ({shown}). Say which with {option('columns', {'time': names[timed[0]]})}."
+            f"several columns hold times ({shown}). Say which with "
+            f"{option('columns', {'time': names[timed[0]]})}."
         )
     if transposed(names):
         raise UnreadableError(f"has no column of times: {ACROSS}")
     numbered = any(shape[place] == "digits" for place in ranked)
     why = "what stands in their place are row numbers" if numbered else f"its columns are {shown}"
     raise UnreadableError(
-        f"has no column of times: {why}. Add one, or name it with {option('columns', {'time': 'NAME'})}."
+        f"has no column of times: {why}. Add one, or name it with "
+        f"{option('columns', {'time': 'NAME'})}."
     )
 
 
 def _whole_minutes(table: Table, place: int) -> bool | None:
-    """Whether the times of a column, which are not all one, lie on whole minutes; None if unread."""
+    """Whether the times of a column, which are not all one, lie on whole minutes; None if
+    unread.
+    """
     cells = pd.Series([row[place] for row in table.sample if place < len(row)])
     try:
         times = parse_times(cells).index
@@ -314,7 +325,9 @@ def _set_symbol(
         surest = [
             place
             for place in BARS.candidates("symbol", roles.names)
-            if place in free and _filled(table, place) and _may_name(table, place, roles.names[place])
+            if place in free
+            and _filled(table, place)
+            and _may_name(table, place, roles.names[place])
         ]
         loose = [
             p
@@ -347,7 +360,8 @@ def _set_wide(roles: Roles, names: list[str], symbols: list[str]) -> None:
     roles.wide = whole if len(whole) > 1 else {}
     if set(wide) - set(whole) and whole:
         roles.notes.append(
-            f"{', '.join(sorted(set(wide) - set(whole)))} without open, high, low and close left out"
+            f"{', '.join(sorted(set(wide) - set(whole)))} without open, high, low and close left "
+            f"out"
         )
 
 
@@ -396,9 +410,13 @@ def _set_fields(
 
 
 def _halves(names: list[str], left: list[int]) -> list[int]:
-    """Two columns that make up the volume together: on rising and falling prices, or bought and sold."""
+    """Two columns that make up the volume together: on rising and falling prices, or bought and
+    sold.
+    """
     plain = {plain_name(names[place]): place for place in reversed(left)}
-    found = ([plain[one], plain[other]] for one, other in _HALVES if one in plain and other in plain)
+    found = (
+        [plain[one], plain[other]] for one, other in _HALVES if one in plain and other in plain
+    )
     return next(found, [])
 
 

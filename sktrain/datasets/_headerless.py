@@ -1,7 +1,7 @@
 """Roles of columns without names, where the numbers prove them.
 
-High is the largest and low the smallest of four prices in every row; the volume is no price and not negative. Where more than
-one reading is left the file is refused, with what its columns seem to be.
+High is the largest and low the smallest of four prices in every row; the volume is no price and not
+negative. Where more than one reading is left the file is refused, with what its columns seem to be.
 """
 
 from itertools import pairwise
@@ -26,10 +26,14 @@ __all__ = ["roles_by_content"]
 
 _DIGITS = re.compile(r"([01]\d|2[0-3])[0-5]\d([0-5]\d)?")
 _ROUNDING = 1e-6  # published prices are rounded
-_SURE_ROWS = 20  # rows from which gaps speak against the usual order: a true open gaps less than two bars move
+# rows from which gaps speak against the usual order: a true open gaps less than two bars move
+_SURE_ROWS = 20
 _LOTS = (1, 100)  # shares in what the volume counts: China's exchanges count hands of 100
+_FEW = 5  # rows from which gaps speak at all
 _NEARER = 0.75  # share of bars whose open is nearer to the close before
-_BINANCE = 12  # columns of a kline: open time, OHLC, volume, close time, quote volume, trades, two of takers, unused
+# columns of a kline: open time, OHLC, volume, close time, quote volume, trades, two of takers,
+# unused
+_BINANCE = 12
 _ALIKE, _TOGETHER = (
     3.0,
     0.9,
@@ -103,16 +107,14 @@ def _prices(
         if not top or not bottom:
             continue
         if 1 in top and 2 in bottom:
-            turned = (
-                order is not None
-                and len(block) >= _SURE_ROWS
-                and _first_is_open(block, 0, 3) is False
-            )
+            turned = order is not None and _first_is_open(block, 0, 3) is False
+            if turned is False and order is not None and _doubtful(block):
+                raise _seems(
+                    table, shapes, "columns 1 and 4 of the four prices may be close and open"
+                )
             return start, ["close", "high", "low", "open"] if turned else list(PRICES)
         if len(top) == len(bottom) == 1:
-            return start, _by_continuity(
-                block, top[0], bottom[0], order is not None, table
-            )
+            return start, _by_continuity(block, top[0], bottom[0], order is not None, table)
     raise _seems(table, shapes, "no four columns side by side are open, high, low and close")
 
 
@@ -145,9 +147,14 @@ def _first_is_open(block: np.ndarray, one: int, other: int) -> bool | None:
     return None
 
 
-def _by_continuity(
-    block: np.ndarray, top: int, bottom: int, sure: bool, table: Table
-) -> list[str]:
+def _doubtful(block: np.ndarray) -> bool:
+    """Whether few rows in the usual order look as if close and open were exchanged."""
+    forward = np.abs(block[1:, 0] - block[:-1, 3])
+    backward = np.abs(block[1:, 3] - block[:-1, 0])
+    return bool(len(block) >= _FEW and backward.mean() < 0.5 * forward.mean())
+
+
+def _by_continuity(block: np.ndarray, top: int, bottom: int, sure: bool, table: Table) -> list[str]:
     """The order of four prices of which high and low do not stand in their usual place."""
     one, other = (i for i in range(4) if i not in (top, bottom))
     first = _first_is_open(block, one, other) if sure else None
@@ -155,7 +162,8 @@ def _by_continuity(
         raise _seems(
             table,
             [],
-            f"columns {one + 1} and {other + 1} of the four prices may be open and close, or close and open",
+            f"columns {one + 1} and {other + 1} of the four prices may be open and close, or close "
+            f"and open",
         )
     order = [""] * 4
     order[top], order[bottom] = "high", "low"
@@ -226,14 +234,18 @@ def _proportional(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def _in_money(amount: np.ndarray, volume: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:
-    """Whether one column is the other times a price between low and high, in every bar that traded."""
+    """Whether one column is the other times a price between low and high, in every bar that
+    traded.
+    """
     traded = volume > 0
     if not traded.any():
         return False
     price = amount[traded] / volume[traded]
     slack = 1e-3  # both are published rounded
     return not amount[~traded].any() and any(
-        ((price >= lot * low[traded] * (1 - slack)) & (price <= lot * high[traded] * (1 + slack))).all()
+        (
+            (price >= lot * low[traded] * (1 - slack)) & (price <= lot * high[traded] * (1 + slack))
+        ).all()
         for lot in _LOTS
     )
 
@@ -253,5 +265,6 @@ def _follows(column: np.ndarray, close: np.ndarray) -> bool:
 def _seems(table: Table, shapes: list[str], why: str) -> UnreadableError:
     first = ", ".join(f"{i} = {clipped(cell)}" for i, cell in enumerate(table.sample[0], 1))
     return UnreadableError(
-        f"has no header (its first line is data: {first}), and {why}. Add a header, or name the columns by number: {_call()}."
+        f"has no header (its first line is data: {first}), and {why}. Add a header, or name the "
+        f"columns by number: {_call()}."
     )

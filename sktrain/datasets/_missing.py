@@ -1,4 +1,6 @@
-"""What to say of a file in which columns for bars are wanting: what it seems to be, and what mends it."""
+"""What to say of a file in which columns for bars are wanting: what it seems to be, and what mends
+it.
+"""
 
 import numpy as np
 import pandas as pd
@@ -97,7 +99,8 @@ def _few_prices(roles, table: Table, numeric: list[int]) -> str | None:
         )
     if len(numeric) == 1 and not roles.fields:
         return (
-            f"It holds one number a row ({clipped(roles.names[numeric[0]])}); bars need open, high, "
+            f"It holds one number a row ({clipped(roles.names[numeric[0]])}); bars need open, "
+            f"high, "
             "low and close."
         )
     return None
@@ -116,9 +119,7 @@ def _may_be(role: str, place: int, fields: dict[str, int], table: Table) -> bool
         for name, p in wanted.items()
     }
     try:
-        found = to_numbers(
-            texts, delimiter=table.delimiter, decimal=table.decimal, sure=False
-        )
+        found = to_numbers(texts, delimiter=table.delimiter, decimal=table.decimal, sure=False)
     except UnreadableError:
         return False
     price = {name: column.to_numpy(dtype=np.float64) for name, column in found.items()}

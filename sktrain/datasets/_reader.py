@@ -14,13 +14,11 @@ from .._reading import (
     Table,
     UnreadableError,
     all_names,
-    clipped,
     joined_clock,
     joined_days,
     open_table,
     option,
     parse_times,
-    plain_name,
     to_numbers,
 )
 from .._validation import OHLCV, check_bars
@@ -38,21 +36,13 @@ from ._rows import (
     shifted_to_close,
     without_incomplete,
 )
+from ._volume import own_name, with_volume
 
 __all__ = ["read_bars", "read_rows"]
 
 _ISO = re.compile(r"\d{4}([-/.])\d{2}\1\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?")
 
 
-_FEW = 10  # rows that are too few to tell a volume by its numbers
-# Words in names of whole numbers that vary from bar to bar and are no volume
-_NO_VOLUME = frozenset(
-    ["amount", "turnover", "value", "money", "trades", "trade", "count", "n", "transactions", "deals",
-     "oi", "interest", "openint", "cap", "marketcap", "spread", "outstanding", "number", "id", "time",
-     "timestamp", "date", "year", "month", "day", "hour", "minute", "week", "weekday", "index", "row",
-     "label", "target", "signal", "close", "quote", "成交额", "成交金额", "总市值", "流通市值", "市值", "金额",
-     "成交笔数", "持仓量", "avg", "average", "ma", "sma", "ema", "rank", "seq", "sequence", "updated"]
-)  # fmt: skip
 _DOTTED = re.compile(r"[1-9]\d{0,2}(\.\d{3})?|0")
 
 
@@ -75,22 +65,26 @@ def read_bars(
 ) -> pd.DataFrame:
     """Read market bars from a file, or from a folder of files.
 
-    Text with any delimiter, Excel, Parquet, Feather, JSON, HDF5, XML and tables of web pages, also packed
-    (gz, bz2, xz, zip), of the sources in common use and in many languages: which column is which, what dot and comma mean, which of day and month comes first and which clock the
-    times are on is decided from the whole column, once for the file. What stays open is refused. ``bars.attrs["reading"]`` tells what
-    was understood; ``str`` of it is one line.
+    Text with any delimiter, Excel, Parquet, Feather, JSON, HDF5, XML and tables of web pages, also
+    packed (gz, bz2, xz, zip), of the sources in common use and in many languages: which column is
+    which, what dot and comma mean, which of day and month comes first and which clock the times are
+    on is decided from the whole column, once for the file. What stays open is refused.
+    ``bars.attrs["reading"]`` tells what was understood; ``str`` of it is one line.
 
     Parameters
     ----------
     path : str or path-like
-        A file; or a folder with one file per symbol, or with several files of one symbol, one after the other in time.
+        A file; or a folder with one file per symbol, or with several files of one symbol, one after
+        the other in time.
     columns : mapping or list of str, optional
-        Which column plays which role, where the names do not tell: ``{"time": "trade_date", "volume": "vol"}``. Roles are time, date (the day,
-        beside the time of day), symbol, open, high, low, close, volume and adjusted; None for a role that no column plays. Columns of
-        a file without header are numbered from 1. A list names all columns in order, in place of the file's header.
+        Which column plays which role, where the names do not tell: ``{"time": "trade_date",
+        "volume": "vol"}``. Roles are time, date (the day, beside the time of day), symbol, open,
+        high, low, close, volume and adjusted; None for a role that no column plays. Columns of a
+        file without header are numbered from 1. A list names all columns in order, in place of the file's header.
     timezone : str, optional
-        Zone of times that carry none, such as ``"America/New_York"``: the bars are then stamped in UTC. Times that carry one are seen in it
-        where midnights are told from times inside the day. Daily bars stays dates.
+        Zone of times that carry none, such as ``"America/New_York"``: the bars are then stamped in
+        UTC. Times that carry one are seen in it where midnights are told from times inside the day.
+        Daily bars stays dates.
     dayfirst : bool, optional
         What 03/04/2024 means; by default the rows decide, or the file is refused.
     encoding : str, optional
@@ -98,26 +92,29 @@ def read_bars(
     symbol : str, optional
         Instrument of a file that does not name it: the result is then a panel of this symbol.
     bad_rows : {"refuse", "drop"}, default="refuse"
-        Whether a row that is no bar (empty, unreadable, impossible, repeated) is an error or left out and counted; so are the days on
-        which an instrument was suspended.
+        Whether a row that is no bar (empty, unreadable, impossible, repeated) is an error or left
+        out and counted; so are the days on which an instrument was suspended.
     incomplete_last : {"keep", "drop"}, default="keep"
         What to do with a last bar off the usual spacing, which was still forming.
     stamps : {"close", "open"}, default="close"
-        What the times of the file mean. ``"open"`` (Binance, MetaTrader, Dukascopy, freqtrade) moves them to the close by the usual spacing.
+        What the times of the file mean. ``"open"`` (Binance, MetaTrader, Dukascopy, freqtrade)
+        moves them to the close by the usual spacing.
     decimal : {".", ","}, optional
         What divides the decimals of 1,234; by default the numbers decide, or the file is refused.
 
     Returns
     -------
     DataFrame
-        ``open high low close volume`` and any other columns, indexed by ``time``, or by ``(symbol, time)`` for a panel, with a history
-        handle. Times inside the day that carry a zone, and epoch numbers inside the day, are UTC;
-        bars all stamped at a local midnight (of epoch numbers: of UTC) are dates without zone.
+        ``open high low close volume`` and any other columns, indexed by ``time``, or by ``(symbol,
+        time)`` for a panel, with a history handle. Times inside the day that carry a zone, and
+        epoch numbers inside the day, are UTC; bars all stamped at a local midnight (of epoch
+        numbers: of UTC) are dates without zone.
 
     Raises
     ------
     InvalidBarsError
-        Naming the file, the line, what stands there and how to mend it; for a missing file it is a ``FileNotFoundError`` too.
+        Naming the file, the line, what stands there and how to mend it; for a missing file it is a
+        ``FileNotFoundError`` too.
     MissingDependencyError
         When a library is wanted that is not installed (pyarrow, openpyxl, h5py).
 
@@ -141,7 +138,14 @@ def read_bars(
     >>> folder.cleanup()
     """
     options = Options(
-        columns, timezone, dayfirst, encoding, symbol, bad_rows, incomplete_last, stamps,
+        columns,
+        timezone,
+        dayfirst,
+        encoding,
+        symbol,
+        bad_rows,
+        incomplete_last,
+        stamps,
         decimal,
     )
     path = Path(path)
@@ -163,7 +167,8 @@ def read_bars(
 
 
 def read_rows(path: Path, options: Options) -> tuple[Rows, Reading]:
-    """Stages one to four for one file; rows are in order, and the protocol tells how they were read.
+    """Stages one to four for one file; rows are in order, and the protocol tells how they were
+    read.
 
     Raises
     ------
@@ -190,7 +195,8 @@ def read_rows(path: Path, options: Options) -> tuple[Rows, Reading]:
     reading = Reading(columns=called, notes=[*table.notes, *roles.notes, *rows.notes], zone=None)
     if roles.opening and options.stamps == "close":
         reading["notes"].append(
-            f"times are the bars' opening ({called['time']}); {option('stamps', 'open')} moves them to the close"
+            f"times are the bars' opening ({called['time']}); {option('stamps', 'open')} moves "
+            f"them to the close"
         )
     return rows, reading
 
@@ -215,8 +221,8 @@ def _rows(table: Table, roles: Roles, options: Options) -> Rows:
         texts = {}
     else:
         rows = Rows(_named(frame, roles), times.index, symbols, table.place)
-        rows.spelled = {_own_name(name): name.strip() for name in roles.names}
-        rows.frame = _with_volume(rows, roles)
+        rows.spelled = {own_name(name): name.strip() for name in roles.names}
+        rows.frame = with_volume(rows, roles)
     rows.notes = [*times.notes, *rows.notes]
     rows.zone = times.zone
     rows.instrument = instrument or roles.instrument
@@ -239,7 +245,9 @@ def _stamps(frame: pd.DataFrame, places: tuple[int, ...]) -> pd.Series:
 
 
 def _long_digits(table: Table, place: int) -> bool:
-    """Whether times are written as ``202401020930`` or ``02012024``, of which numbers lose digits."""
+    """Whether times are written as ``202401020930`` or ``02012024``, of which numbers lose
+    digits.
+    """
     return any(
         re.match(r"\d{11,}|\d{6,7}$|(?!19|20)\d{8}$", row[place])
         for row in table.sample[:5]
@@ -341,19 +349,16 @@ def _symbols(
     return text.to_numpy(dtype=object), None
 
 
-def _own_name(name: str) -> str:
-    """A column's name as the frame has it."""
-    return name.strip().strip("<>").strip().lower()
-
-
 def _named(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
-    """Columns under the names used here, bars first; candidates for the volume keep their place number."""
+    """Columns under the names used here, bars first; candidates for the volume keep their place
+    number.
+    """
     fields = {role: frame[place] for role, place in roles.fields.items()}
     taken = {*roles.fields.values(), *roles.volumes}
     for place in roles.volumes:
         fields[f"volume {place}"] = frame[place]
     for place in frame.columns:
-        name = _own_name(roles.names[place])
+        name = own_name(roles.names[place])
         if (
             place not in taken
             and name
@@ -362,77 +367,6 @@ def _named(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
         ):
             fields[name] = frame[place]
     return pd.DataFrame(fields, copy=False)
-
-
-def _with_volume(rows: Rows, roles: Roles) -> pd.DataFrame:
-    """One volume of the candidates: the first that varies; of two of which one is the other in money, the other."""
-    frame = rows.frame
-    candidates = [f"volume {place}" for place in roles.volumes]
-    columns = {name: frame.pop(name) for name in candidates}
-    if roles.summed:
-        best, other = candidates
-        columns[best] = columns[best] + columns[other]
-        rows.notes.append(f"volume = {' + '.join(roles.names[place] for place in roles.volumes)}")
-        candidates = [best]
-    varied = candidates[:1]
-    if len(candidates) > 1:
-        varied = [name for name, column in columns.items() if column.nunique() > 1] or varied
-    best = varied[0] if varied else ""
-    for name in varied[1:]:
-        money = columns[name] * frame["close"]
-        ratio = (columns[best] / money.where(money != 0)).median()
-        if (
-            0.9 < ratio < 1.1
-            and not 0.9 < (columns[best] / columns[name].where(columns[name] != 0)).median() < 1.1
-        ):
-            best = name
-    if not best and not roles.no_volume:
-        best = _unnamed_volume(frame, roles, rows)
-        columns = {best: frame.pop(best)} if best else columns
-    if not best:
-        left = [p for p in frame.columns if isinstance(p, str) and p not in (*PRICES, "adjusted")]
-        numeric = [p for p in left if pd.api.types.is_numeric_dtype(frame[p].dtype)]
-        unused = f" (not used: {', '.join(numeric[:4])})" if numeric else ""
-        rows.notes.append(f"no volume in the file: 0{unused}")
-        frame.insert(4 if "adjusted" not in frame else 5, "volume", 0)
-    else:
-        frame.insert(list(frame.columns).index("close") + 1, "volume", columns[best])
-        named = [_own_name(name) for name in roles.names]
-        rows.volume = named.index(best) if best in named else int(best.partition(" ")[2])
-        name = named[rows.volume]
-        if len(candidates) > 1 or candidates[:1] != [best]:
-            rows.notes.append(f"volume = {name}")
-    order = [*OHLCV, *(name for name in frame.columns if name not in OHLCV)]
-    return frame if list(frame.columns) == order else frame[order]
-
-
-def _unnamed_volume(frame: pd.DataFrame, roles: Roles, rows: Rows) -> str:
-    """The one column that counts something which varies from bar to bar, where none is named volume."""
-    found = [
-        str(name)
-        for name in frame.columns
-        if name not in (*PRICES, "adjusted")
-        and pd.api.types.is_numeric_dtype(frame[name].dtype)
-        and not _NO_VOLUME & set(plain_name(name).split())
-        and _counts(frame[name].to_numpy(dtype=np.float64))
-    ]
-    if len(found) > 1:
-        shown = [rows.spelled.get(name, name) for name in found]
-        raise UnreadableError(
-            f"no column is named as the volume, and {', '.join(map(clipped, shown))} may be it. Say "
-            f"{option('columns', {'volume': shown[0]})}, or {option('columns', {'volume': ''})} for none."
-        )
-    return found[0] if found else ""
-
-
-def _counts(values: np.ndarray) -> bool:
-    """Whether a column holds whole numbers, most of them different and in no order."""
-    values = values[np.isfinite(values)]
-    if len(values) < _FEW or (values < 0).any() or (values != np.rint(values)).any():
-        return False
-    step = np.diff(values)
-    ordered = (step >= 0).all() or (step <= 0).all()
-    return not ordered and len(np.unique(values)) > len(values) / 2
 
 
 def _long(frame: pd.DataFrame, roles: Roles, times: pd.DatetimeIndex, table: Table) -> Rows:

@@ -1,4 +1,6 @@
-"""Bars of bid and ask prices: one side is meant, and where a file holds both the caller says which."""
+"""Bars of bid and ask prices: one side is meant, and where a file holds both the caller says
+which.
+"""
 
 from collections.abc import Mapping
 
@@ -31,7 +33,9 @@ def one_side(names: list[str], given: Mapping[str, int]) -> tuple[list[str], str
     """
     found = {side: _prices_of(side, names) for side in SIDES}
     whole = [side for side in SIDES if set(found[side]) == set(PRICES)]
-    plain = {role for role in PRICES for place in BARS.candidates(role, names) if not _side(names[place])}
+    plain = {
+        role for role in PRICES for place in BARS.candidates(role, names) if not _side(names[place])
+    }
     if not whole or plain == set(PRICES) or set(PRICES) <= set(given):
         return names, None
     told = [side for side in whole if set(found[side].values()) & set(given.values())]
@@ -62,7 +66,9 @@ def _prices_of(side: str, names: list[str]) -> dict[str, int]:
         if _side(name) != side:
             continue
         rest = plain_name(name).removeprefix(side).removesuffix(side).strip()
-        role = next((role for role in PRICES if BARS.candidates(role, [rest])), None) if rest else None
+        role = (
+            next((role for role in PRICES if BARS.candidates(role, [rest])), None) if rest else None
+        )
         if role:
             found.setdefault(role, place)
     return found

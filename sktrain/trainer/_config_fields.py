@@ -84,6 +84,7 @@ CONSTRAINTS = {
     "early_stopping_max_epochs": [Count(1)],
     "batch_size": [Count(1), None],
     "models": [list, tuple],
+    "pooling": [StrOptions({"mean", "learned"})],
     "lookback": [Count(1)],
     "hidden_size": [Count(1)],
     "n_layers": [Count(1), None],

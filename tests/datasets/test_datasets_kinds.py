@@ -36,7 +36,9 @@ def dated(times=DAYS, form="%Y-%m-%d"):
 
 
 def lines(rows, names=NAMES, sep=","):
-    return "\n".join(sep.join(map(str, row)) for row in ([names] if names else []) + list(rows)) + "\n"
+    return (
+        "\n".join(sep.join(map(str, row)) for row in ([names] if names else []) + list(rows)) + "\n"
+    )
 
 
 def read(tmp_path, content, name="bars.csv", times=DAYS, volume=VOLUME, **options):
@@ -68,7 +70,9 @@ def seconds(times=HOURS):
 
 
 def test_an_envelope_with_scalars_beside_the_list(tmp_path):
-    rows = [dict(zip(["timestamp", *NAMES[1:]], map(str, row))) for row in zip(seconds(), *zip(*ROWS))]
+    rows = [
+        dict(zip(["timestamp", *NAMES[1:]], map(str, row))) for row in zip(seconds(), *zip(*ROWS))
+    ]
     content = json.dumps({"data": {"pair": "ETH/USD", "ohlc": rows}})
     bars = read(tmp_path, content, "a.json", HOURS.tz_localize("UTC"))
     assert bars.attrs["reading"]["symbol"] == "ETH/USD"
@@ -86,7 +90,17 @@ def test_fields_of_an_inner_record_in_every_line(tmp_path):
 
 def test_letters_in_two_cases_are_two_names(tmp_path):
     candles = [
-        {"e": "kline", "k": {"t": 1000 * s, "T": 1000 * s + 1, "f": 7, "L": 9, **dict(zip("ohlcv", row)), "V": 1}}
+        {
+            "e": "kline",
+            "k": {
+                "t": 1000 * s,
+                "T": 1000 * s + 1,
+                "f": 7,
+                "L": 9,
+                **dict(zip("ohlcv", row)),
+                "V": 1,
+            },
+        }
         for s, row in zip(seconds(), ROWS)
     ]
     read(tmp_path, "\n".join(map(json.dumps, candles)), "a.jsonl", HOURS.tz_localize("UTC"))
@@ -139,12 +153,27 @@ def test_days_at_midnight_utc_are_dates_in_every_container(tmp_path, container):
 
 # Columns ---------------------------------------------------------------------------------------
 
-SIDES = ["date", "BidOpen", "BidHigh", "BidLow", "BidClose", "AskOpen", "AskHigh", "AskLow", "AskClose", "TickQty"]
+SIDES = [
+    "date",
+    "BidOpen",
+    "BidHigh",
+    "BidLow",
+    "BidClose",
+    "AskOpen",
+    "AskHigh",
+    "AskLow",
+    "AskClose",
+    "TickQty",
+]
 
 
 def test_bid_and_ask_side_by_side_are_refused_until_one_is_chosen(tmp_path):
     rows = [[day, *row[:4], *(x + 0.5 for x in row[:4]), row[4]] for day, *row in dated()]
-    refused(tmp_path, lines(rows, SIDES), "bid .'BidOpen', .*ask .'AskOpen', .*columns={'open': 'BidOpen'")
+    refused(
+        tmp_path,
+        lines(rows, SIDES),
+        "bid .'BidOpen', .*ask .'AskOpen', .*columns={'open': 'BidOpen'",
+    )
     bars = read(tmp_path, lines(rows, SIDES), columns={"open": "BidOpen"})
     assert "bid prices" in str(bars.attrs["reading"])
     ask = read_bars(tmp_path / "bars.csv", columns={"close": "AskClose"})
@@ -167,10 +196,22 @@ def test_a_column_of_words_that_tells_repeated_times_apart(tmp_path):
 
 
 def test_other_columns_that_tell_times_apart_are_named(tmp_path):
-    two = [[*row[:4], row[4] + shift, row[5], w] for w, shift in (("EQ", 0), ("BE", 0.01)) for row in dated()]
-    refused(tmp_path, lines(two, [*NAMES, "Board"]), "'Board' tells them apart .*'EQ', 'BE'.*columns={'symbol': 'Board'}")
+    two = [
+        [*row[:4], row[4] + shift, row[5], w]
+        for w, shift in (("EQ", 0), ("BE", 0.01))
+        for row in dated()
+    ]
+    refused(
+        tmp_path,
+        lines(two, [*NAMES, "Board"]),
+        "'Board' tells them apart .*'EQ', 'BE'.*columns={'symbol': 'Board'}",
+    )
     lengths = [[*row[:6], {"EQ": "1d", "BE": "1h"}[row[6]]] for row in two]
-    refused(tmp_path, lines(lengths, [*NAMES, "interval"]), "several lengths .'interval' holds '1d', '1h'")
+    refused(
+        tmp_path,
+        lines(lengths, [*NAMES, "interval"]),
+        "several lengths .'interval' holds '1d', '1h'",
+    )
 
 
 def test_all_names_in_order_in_place_of_the_header(tmp_path):
@@ -190,10 +231,16 @@ def test_volumes_in_units_of_the_coin_in_money_and_as_a_mean(tmp_path):
     rows = [[s, *row, a, m] for s, row, a, m in zip(seconds(), ROWS, VOLUME * 0.01, dollars)]
     utc = HOURS.tz_localize("UTC")
     read(tmp_path, json.dumps(rows), "contracts.json", utc)
-    rows = [[s, *row[:4], m if row[4] > 200_000 else 0, row[4] + 0.5, 9 + row[4] % 31] for s, row, m in zip(seconds(), ROWS, mean)]
+    rows = [
+        [s, *row[:4], m if row[4] > 200_000 else 0, row[4] + 0.5, 9 + row[4] % 31]
+        for s, row, m in zip(seconds(), ROWS, mean)
+    ]
     read(tmp_path, json.dumps(rows), "mean.json", utc, VOLUME + 0.5)
     names = ["startedAt", *NAMES[1:5], "usdVolume", "baseTokenVolume"]
-    rows = [[t, *row[:4], d, row[4]] for (t, *row), d in zip(dated(HOURS, "%Y-%m-%dT%H:%M:%SZ"), dollars)]
+    rows = [
+        [t, *row[:4], d, row[4]]
+        for (t, *row), d in zip(dated(HOURS, "%Y-%m-%dT%H:%M:%SZ"), dollars)
+    ]
     read(tmp_path, lines(rows, names), "named.csv", utc)
 
 
@@ -223,9 +270,13 @@ def test_days_in_words_beside_times_of_day(tmp_path, form):
 
 
 def test_three_digits_behind_a_comma_are_not_guessed(tmp_path):
-    thousandth = [[day, *(f'"{x / 10:.3f}"'.replace(".", ",") for x in row[:4])] for day, *row in dated()]
+    thousandth = [
+        [day, *(f'"{x / 10:.3f}"'.replace(".", ",") for x in row[:4])] for day, *row in dated()
+    ]
     text = lines(thousandth, NAMES[:5])
-    refused(tmp_path, text, "may be \\d+ or [\\d.]+, and nothing in the file decides. Say decimal='.'")
+    refused(
+        tmp_path, text, "may be \\d+ or [\\d.]+, and nothing in the file decides. Say decimal='.'"
+    )
     for sign, scale in ((".", 1000), (",", 1)):
         bars = read_bars(tmp_path / "bars.csv", decimal=sign)
         np.testing.assert_allclose(bars["close"], np.round(PRICE[:, 3] / 10, 3) * scale)
@@ -234,7 +285,11 @@ def test_three_digits_behind_a_comma_are_not_guessed(tmp_path):
 def test_how_the_volume_is_grouped_tells_what_a_comma_is(tmp_path):
     for mark in ("\u00a0", ".", "'"):
         rows = [
-            [day, *(f"{x / 10:.3f}".replace(".", ",") for x in row[:4]), f"{row[4]:,}".replace(",", mark)]
+            [
+                day,
+                *(f"{x / 10:.3f}".replace(".", ",") for x in row[:4]),
+                f"{row[4]:,}".replace(",", mark),
+            ]
             for day, *row in dated()
         ]
         (tmp_path / "bars.csv").write_text(lines(rows, sep="\t"))
@@ -287,14 +342,27 @@ def test_rows_in_no_order_without_a_header(tmp_path):
 def test_markup(tmp_path):
     page = pd.DataFrame(dated(), columns=NAMES).to_html(index=False)
     assert "web page" in str(read(tmp_path, page, "bars.xls").attrs["reading"])
-    rows = "".join("<row " + " ".join(f'{n}="{x}"' for n, x in zip(NAMES, row)) + "/>" for row in dated())
-    read(tmp_path, f"<?xml version='1.0'?><doc><data id='c'><rows>{rows}</rows></data></doc>", "a.xml")
-    refused(tmp_path, "<?xml version='1.0'?><a><b>1</b></a>", "XML document without a table", "b.xml")
+    rows = "".join(
+        "<row " + " ".join(f'{n}="{x}"' for n, x in zip(NAMES, row)) + "/>" for row in dated()
+    )
+    read(
+        tmp_path,
+        f"<?xml version='1.0'?><doc><data id='c'><rows>{rows}</rows></data></doc>",
+        "a.xml",
+    )
+    refused(
+        tmp_path, "<?xml version='1.0'?><a><b>1</b></a>", "XML document without a table", "b.xml"
+    )
     refused(tmp_path, "<?xml version='1.0'?><a><b>", "XML that cannot be read", "c.xml")
     bomb = "<?xml version='1.0'?><!DOCTYPE a [<!ENTITY b 'bbbb'>]><a>&b;</a>"
     refused(tmp_path, bomb, "defines entities", "d.xml")
     refused(tmp_path, "<?xml version='1.0'?>" + "<a>" * 5000, "nested too deeply", "e.xml")
-    refused(tmp_path, "<html><table><tr><td>Not found</td></tr></table></html>", "is a web page", "f.csv")
+    refused(
+        tmp_path,
+        "<html><table><tr><td>Not found</td></tr></table></html>",
+        "is a web page",
+        "f.csv",
+    )
 
 
 def test_an_archive_of_the_data_and_what_is_written_about_it(tmp_path):
@@ -330,7 +398,7 @@ def test_the_sheet_of_data_among_others(tmp_path):
 
 def test_sums_sentences_and_headers_among_the_rows(tmp_path):
     text = lines(dated())
-    footer = text + "\n,,,,,\nAverage,1,2,1,1,5\n\"Data as of 05/01/2023. No warranty, no advice.\"\n"
+    footer = text + '\n,,,,,\nAverage,1,2,1,1,5\n"Data as of 05/01/2023. No warranty, no advice."\n'
     assert "2 footer lines" in str(read(tmp_path, footer).attrs["reading"])
     again = text.splitlines()
     again[20:20] = [again[0]]
@@ -341,15 +409,29 @@ def test_sums_sentences_and_headers_among_the_rows(tmp_path):
     assert "1 repeated header line" in str(read(tmp_path, "\n".join(again)).attrs["reading"])
     wide = lines([[*row, ""] for row in dated()], [*NAMES, "split", "change", "percent"])
     assert "last 2 names" in str(read(tmp_path, wide).attrs["reading"])
-    banner = "VIX from 1/2/2004 to now ,,,,,\n" + lines(dated(), ["Date", *(f"VIX {n}" for n in NAMES[1:])])
+    banner = "VIX from 1/2/2004 to now ,,,,,\n" + lines(
+        dated(), ["Date", *(f"VIX {n}" for n in NAMES[1:])]
+    )
     read(tmp_path, banner)
 
 
 NO_BARS = {
-    "option chain": (["contract", "strike", "expiry", "last", "bid", "ask", "volume"], 2, "option chain"),
-    "order book": (["time", "bid_price_1", "bid_size_1", "ask_price_1", "ask_size_1"], 1, "order book"),
+    "option chain": (
+        ["contract", "strike", "expiry", "last", "bid", "ask", "volume"],
+        2,
+        "option chain",
+    ),
+    "order book": (
+        ["time", "bid_price_1", "bid_size_1", "ask_price_1", "ask_size_1"],
+        1,
+        "order book",
+    ),
     "trades": (["time", "price", "size", "side"], 1, "single trades"),
-    "transactions": (["date", "Action", "Symbol", "Quantity", "Price ($)", "Commission ($)"], 1, "transactions"),
+    "transactions": (
+        ["date", "Action", "Symbol", "Quantity", "Price ($)", "Commission ($)"],
+        1,
+        "transactions",
+    ),
     "one value": (["date", "DEXUSEU"], 1, "one number a row .'DEXUSEU'"),
     "no open": (["date", "high", "low", "close"], 1, "columns={'open': 'NAME'}"),
 }
@@ -358,12 +440,44 @@ NO_BARS = {
 @pytest.mark.parametrize("kind", NO_BARS)
 def test_what_holds_no_bars_is_named(tmp_path, kind):
     names, _, match = NO_BARS[kind]
-    rows = [[f"{day:%Y-%m-%d}", *np.round(50 + np.arange(len(names) - 1) + i / 7, 2)] for i, day in enumerate(DAYS)]
+    rows = [
+        [f"{day:%Y-%m-%d}", *np.round(50 + np.arange(len(names) - 1) + i / 7, 2)]
+        for i, day in enumerate(DAYS)
+    ]
     refused(tmp_path, lines(rows, names), match)
 
 
 def test_other_formats_are_named(tmp_path):
     refused(tmp_path, "\\begin{tabular}{lr}\nDate & Open \\\\\n", "LaTeX", "a.tex")
     refused(tmp_path, b"r\x02\x01\x00" + b"\x00" * 90, "Stata", "a.dta")
-    across = lines([[n, *col] for n, col in zip(NAMES[1:], zip(*ROWS))], ["field", *(f"{d:%Y-%m-%d}" for d in DAYS)])
+    across = lines(
+        [[n, *col] for n, col in zip(NAMES[1:], zip(*ROWS))],
+        ["field", *(f"{d:%Y-%m-%d}" for d in DAYS)],
+    )
     refused(tmp_path, across, "transpose")
+
+
+def test_blanks_and_apostrophes_set_three_digits_apart_or_are_no_number(tmp_path):
+    bond = [
+        [day, *(f"{int(x)}'{int(x % 1 * 32):02d}" for x in row[:4]), row[4]]
+        for day, *row in dated()
+    ]
+    refused(tmp_path, lines(bond), "which is no number")
+    swiss = [
+        [day, *(f"{x * 1000:,.2f}".replace(",", "'") for x in row[:4]), row[4]]
+        for day, *row in dated()
+    ]
+    (tmp_path / "bars.csv").write_text(lines(swiss))
+    np.testing.assert_allclose(read_bars(tmp_path / "bars.csv")["open"], PRICE[:, 0] * 1000)
+    units = [[day, *(f"{x} kr" for x in row[:4]), f"{row[4]} Stk."] for day, *row in dated()]
+    read(tmp_path, lines(units))
+
+
+def test_an_amount_in_coins_and_not_the_volume_in_money(tmp_path):
+    rows = [[day, *row[:4], row[4], round(row[4] * row[3], 2)] for day, *row in dated()]
+    read(tmp_path, lines(rows, [*NAMES[:5], "amount", "vol"]))
+
+
+def test_few_rows_that_look_turned_are_refused(tmp_path):
+    turned = [[day, row[3], row[1], row[2], row[0], row[4]] for day, *row in dated()[:8]]
+    refused(tmp_path, lines(turned, None), "columns 1 and 4 .* may be close and open")
