@@ -231,11 +231,10 @@ def load(
             )
             changed = _facts.drift(manifest["versions"])
             _compare(manifest, estimator, decoder)
-        done = [
-            _replay(one, kept, changed, path) if replay else False
-            for one, kept in ((estimator, probe), (_probes.last_step(estimator), last))
-        ]
-    _tell(changed, path, probed=any(done))
+        probed = replay and _replay(estimator, probe, changed, path)
+        if replay:
+            probed |= _replay(_probes.last_step(estimator), last, changed, path)
+    _tell(changed, path, probed=probed)
     return estimator
 
 

@@ -200,3 +200,48 @@ def test_an_embargo_of_time_counts_the_times_it_covers():
     y.iloc[-4:] = np.nan
     rows = read_rows(pd.DataFrame({"a": np.zeros(20)}, days), y, 0, {}, "the test")
     assert rows.times_within(pd.Timedelta("2D")) == 3  # of the sixteen with a label
+
+
+REFUSED = {  # what is asked for, and every number that the answer must tell
+    "blocks": (CombinatorialPurgedCV(4, 2, horizon=0), 3, r"n_blocks=4 .* 4 unique .*, got 3\."),
+    "combinations": (CombinatorialPurgedCV(40, 20), 50, r"give 137,846,528,820 folds, more than"),
+    "test blocks": (CombinatorialPurgedCV(4, 4), 50, r"below n_blocks, got 4 of 4"),
+    "folds": (EnhancedWalkForwardCV(9, horizon=0), 9, r"9 folds need more than 9 .*, got 9 up to"),
+    "a test size below the least": (
+        EnhancedWalkForwardCV(2, test_size=5, min_samples_per_fold=6),
+        50,
+        r"test_size=5 is below min_samples_per_fold=6",
+    ),
+    "a window below the least": (
+        EnhancedWalkForwardCV(2, max_train_size=5, min_samples_per_fold=6),
+        50,
+        r"max_train_size=5 is below min_samples_per_fold=6",
+    ),
+    "small folds": (
+        EnhancedWalkForwardCV(4, min_samples_per_fold=7, horizon=0, embargo_bars=0),
+        30,
+        r"holds 6 labelled .*fold=7\. 4 folds need 35 unique times, got 30 up to",
+    ),
+    "small training": (
+        EnhancedWalkForwardCV(4, min_samples_per_fold=6, horizon=3, embargo_bars=2),
+        30,
+        r"Fold 0 trains on 1 labelled .*fold=6\. 4 folds need 39 unique times, got 30 up to",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals_tell_the_right_numbers(name):
+    cv, n, said = REFUSED[name]
+    with pytest.raises((InvalidSplitError, NotEnoughDataError), match=said):
+        list(cv.split(np.zeros((n, 1))))
+
+
+def test_the_number_of_times_that_folds_need_is_the_least():
+    """Of 39, four folds of 7 leave 11 before them: 6 train, 3 look ahead and 2 are embargoed."""
+    options = {"min_samples_per_fold": 6, "horizon": 3, "embargo_bars": 2}
+    cv = EnhancedWalkForwardCV(4, ensure_regime_coverage=False, **options)
+    sizes = [len(train) for train, _ in cv.split(np.zeros((39, 1)))]
+    assert sizes == [6, 13, 20, 27]
+    with pytest.raises(NotEnoughDataError, match="need 39 unique times, got 38"):
+        list(cv.split(np.zeros((38, 1))))
