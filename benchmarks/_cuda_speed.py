@@ -14,6 +14,7 @@ import torch
 
 import sktrain
 from sktrain import SlidingWindow
+from sktrain.nets._amp import choose_precision, work_of
 from sktrain.nets._device import exact_on
 
 SIZES = {64: (16_384, 8_192), 512: (65_536, 16_384), 4096: (131_072, 32_768)}
@@ -138,7 +139,7 @@ def _seconds(call, times, device):
 def precision_speed(checks):
     """bfloat16 against float32, by the multiplications of a step: what "auto" goes by."""
     jobs = [("MLPNetClassifier", 1, (64, 1024, 4096)), ("GRUClassifier", 60, (32, 256, 1024))]
-    jobs += [("TransformerClassifier", 60, (32, 256, 768)), ("TCNClassifier", 60, (32, 256))]
+    jobs += [("TransformerClassifier", 60, (32, 256)), ("TCNClassifier", 60, (32, 256))]
     for name, steps, widths in jobs:
         for width in widths:
             for batch in (512, 4096):
@@ -156,6 +157,8 @@ def precision_speed(checks):
                     Net = getattr(sktrain, name)
                     single, net = ours(Net, X, y, batch, checks.device, **options)
                     half, _ = ours(Net, X, y, batch, checks.device, "bfloat16", **options)
-                    matrices = sum(w.numel() for w in net.module_.parameters() if w.ndim > 1)
-                    work = batch * steps * matrices
+                    work = work_of(net.module_, steps, batch)
                     figures.update(speedup=single / half, work=float(work), seconds=single / 2)
+                    auto = choose_precision("auto", checks.device, batch, work)
+                    figures["auto"] = "float32" if auto is None else "bfloat16"
+                    assert auto is None or single >= half, "auto chooses what is slower"

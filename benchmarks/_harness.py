@@ -88,8 +88,9 @@ def machine():
     return {"cores": os.cpu_count(), "threads": threads, "processor": platform.machine(), "versions": versions, "commit": commit}
 
 
-def report(name, claims, *, smoke=False):
-    """Print the claims, write ``results/<name>.json`` unless smoking, and leave with status 1 when a budget is broken."""
+def report(name, claims, *, smoke=False, merge=False):
+    """Print the claims, write ``results/<name>.json`` unless smoking, leave with status 1 when a
+    budget is broken; ``merge`` keeps the figures of earlier runs that these do not replace."""
     width = max(len(claim.name) for claim in claims)
     for claim in claims:
         budget = "" if claim.bound is None else f"  {claim.better} {claim.bound:g}"
@@ -100,6 +101,10 @@ def report(name, claims, *, smoke=False):
     if not smoke:
         RESULTS.mkdir(exist_ok=True)
         rows = [{**asdict(claim), "holds": claim.holds} for claim in claims]
+        if merge and (RESULTS / f"{name}.json").exists():
+            before = json.loads((RESULTS / f"{name}.json").read_text())["claims"]
+            measured = {row["name"] for row in rows}
+            rows = [row for row in before if row["name"] not in measured] + rows
         text = json.dumps({"benchmark": name, "machine": machine(), "claims": rows}, indent=2, default=float)
         (RESULTS / f"{name}.json").write_text(text + "\n")
     broken = [claim.name for claim in claims if not claim.holds and (claim.smoke or not smoke)]

@@ -44,7 +44,7 @@ def main():
     options = arguments(__doc__)
     torch.set_num_threads(1)
     began, claims, gaps = time.perf_counter(), [], []
-    n, epochs, repeat = (400, 2, 1) if options.smoke else (4096, 6, 3)
+    n, epochs, repeat = (400, 2, 1) if options.smoke else (1536, 5, 3)
     X, y = rows_of(n, 1, 24)
     for batch in (32, 64, 128, 512):
         gain, mine, theirs, gap = ratio("MLPNetClassifier", X, y, batch, epochs, repeat)
@@ -53,7 +53,7 @@ def main():
         note = f"{n} rows x 24, {mine:.2f} s against {theirs:.2f} s"
         name = f"MLP, batch {batch}: eight members / eight fits"
         claims.append(Claim(name, gain, bound, ">=", unit="x", note=note))
-    n, epochs, repeat = (200, 1, 1) if options.smoke else (1024, 2, 3)
+    n, epochs, repeat = (200, 1, 1) if options.smoke else (300, 2, 3)
     X, y = rows_of(n, 20, 8)
     for name in OTHERS:
         gain, mine, theirs, gap = ratio(name, X, y, 64, epochs, repeat)

@@ -19,6 +19,7 @@ CHANCE = 1 / 3  # balanced accuracy of guessing among three classes
 SETTING = {
     "models": ["mlp"], "lookback": 5, "hidden_size": 8, "wf_folds": 3, "wf_min_samples_per_fold": 40, "ensure_regime_coverage": False,
     "early_stopping_min_epochs": 1, "leakage_audit": False, "use_drift_detection": False, "prune_after_training": False, "use_hpo": True,
+    "n_jobs": 1,  # markets run side by side
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ Beside it the plain alternative, training on with ``warm_start`` on each block a
 mean of paired differences on 3,000 rows of the newest concept, its interval Student's t at 95 %.
 """
 
+import copy
 import warnings
 
 from _harness import Claim, arguments, report
@@ -24,15 +25,21 @@ def rows(rng, n, concept):
     return X, (sign * X[:, feature] + 1.5 * rng.standard_normal(n) > 0).astype(int)
 
 
-def one_world(seed, concept):
-    """Accuracy gained by updates, by training on, and the share of updates accepted."""
+def one_seed(seed):
+    """By concept: accuracy gained by updates, by training on, and the share of updates accepted."""
     warnings.simplefilter("ignore")
     rng = np.random.default_rng(seed)
-    first, test = rows(rng, FIRST, "stationary"), rows(rng, TEST, concept)
-    blocks = [rows(rng, ROWS, concept) for _ in range(BLOCKS)]
-    net, plain = (MLPNetClassifier(random_state=seed, horizon=0, warm_start=on).fit(*first) for on in (False, True))
+    first = MLPNetClassifier(random_state=seed, horizon=0).fit(*rows(rng, FIRST, "stationary"))
+    return [after(first, concept, copy.deepcopy(rng)) for concept in SIGNAL]
+
+
+def after(first, concept, rng):
+    """The same for one concept, from a net fitted once."""
+    net, plain = copy.deepcopy(first), copy.deepcopy(first).set_params(warm_start=True)
+    test = rows(rng, TEST, concept)
     before, accepted = net.score(*test), 0
-    for block in blocks:
+    for _ in range(BLOCKS):
+        block = rows(rng, ROWS, concept)
         accepted += net.partial_fit(*block).update_.accepted
         plain.fit(*block)
     return net.score(*test) - before, plain.score(*test) - before, accepted / BLOCKS
@@ -41,8 +48,8 @@ def one_world(seed, concept):
 def main():
     smoke = arguments(__doc__).smoke
     n_seeds = 2 if smoke else 30
-    jobs = [delayed(one_world)(seed, concept) for concept in SIGNAL for seed in range(n_seeds)]
-    worlds = np.array(Parallel(n_jobs=1 if smoke else 2)(jobs)).reshape(len(SIGNAL), n_seeds, 3)
+    jobs = [delayed(one_seed)(seed) for seed in range(n_seeds)]
+    worlds = np.array(Parallel(n_jobs=1 if smoke else 2)(jobs)).swapaxes(0, 1)
     claims = []
     for concept, found in zip(SIGNAL, worlds):
         mean = found.mean(axis=0)

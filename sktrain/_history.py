@@ -148,9 +148,12 @@ class History(Handle):
         positions = self.locate(index)
         if positions is None:
             return self
-        return self.cached(("around", _digest(positions)), lambda frame: self._cut(positions, reach))
+        key = "around", _digest(positions)
+        part = self.cached(key, lambda frame: self._cut(positions, reach))
+        return self if part is None else part
 
     def _cut(self, positions, reach):
+        """A handle on the rows around some; None (never itself, which it would keep) for most rows."""
         starts = segment_starts(self._frame.index)
         ends = np.append(starts[1:], len(self._frame))
         positions = np.unique(positions)
@@ -160,7 +163,7 @@ class History(Handle):
         np.add.at(change, np.minimum(positions + reach + 1, ends[own]), -1)
         kept = np.flatnonzero(np.cumsum(change[:-1]))
         if len(kept) > len(self._frame) // 2:
-            return self
+            return None
         frame = self._frame.iloc[kept]
         if isinstance(frame.index, pd.MultiIndex):
             frame.index = frame.index.remove_unused_levels()

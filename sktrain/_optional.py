@@ -1,17 +1,10 @@
 """Optional libraries: imported when needed, and the extra that brings a missing one is named."""
 
-from contextlib import contextmanager
 from importlib import import_module
-from importlib.util import find_spec
-import sys
-from threading import Lock
-from types import ModuleType
 
 from .exceptions import MissingDependencyError
 
-__all__ = ["postponed", "require"]
-
-_standing = Lock()  # held while a stand-in comes or goes, never while something is imported
+__all__ = ["require"]
 
 
 def require(module, *, extra, caller):
@@ -52,71 +45,3 @@ def require(module, *, extra, caller):
             f"{caller} needs the package {root!r}, which is not installed. "
             f"Install it with: pip install 'sktrain[{extra}]'"
         ) from error
-
-
-@contextmanager
-def postponed(module):
-    """Let imports of ``module`` cost nothing inside the block, until something of it is used.
-
-    Meanwhile a stand-in takes its place and imports the real module when it is asked for anything, from whatever thread. Afterwards
-    the stand-in is gone; names that were bound to it inside the block hand every question on to the real module.
-
-    Parameters
-    ----------
-    module : str
-        Dotted name of an installed module; nothing happens when it is imported already. Its parent must import it on demand, as
-        scipy does.
-
-    Examples
-    --------
-    >>> from sktrain._optional import postponed
-    >>> with postponed("scipy.cluster"):
-    ...     from scipy import cluster
-    >>> cluster.vq.__name__
-    'scipy.cluster.vq'
-    """
-    stand_in = _StandIn(module)
-    vars(stand_in)["__spec__"] = find_spec(module)  # a thread that was just about to import it may meet this one
-    with _standing:
-        placed = sys.modules.setdefault(module, stand_in) is stand_in
-    try:
-        yield
-    finally:
-        if placed:
-            _withdraw(stand_in)
-
-
-class _StandIn(ModuleType):
-    """In the place of a module: every question is for the real one, which is imported at the first."""
-
-    def __getattr__(self, name):
-        return getattr(_real(self), name)
-
-    def __setattr__(self, name, value):
-        setattr(_real(self), name, value)
-
-    def __delattr__(self, name):
-        delattr(_real(self), name)
-
-    def __dir__(self):
-        return dir(_real(self))
-
-    def __reduce__(self):
-        return import_module, (self.__name__,)
-
-
-def _real(stand_in):
-    _withdraw(stand_in)
-    return import_module(stand_in.__name__)
-
-
-def _withdraw(stand_in):
-    """Take a stand-in from where it still stands: the table of modules, and its parent."""
-    name = stand_in.__name__
-    parent, _, child = name.rpartition(".")
-    with _standing:
-        if sys.modules.get(name) is stand_in:
-            del sys.modules[name]
-        above = vars(sys.modules[parent]) if parent in sys.modules else {}
-        if above.get(child) is stand_in:
-            del above[child]

@@ -14,7 +14,10 @@ import pandas as pd
 
 from .exceptions import InvalidSplitError, SktrainError
 
-__all__ = ["Cut", "Spans", "clear_of", "concurrency", "cut_blocks", "overlaps", "sorted_unique"]
+__all__ = [
+    "Cut", "Spans", "clear_of", "concurrency", "cut_blocks", "overlaps", "places_before",
+    "sorted_unique",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -178,8 +181,7 @@ def cut_blocks(spans, blocks, candidate, known=None, *, embargo=0):
     >>> np.flatnonzero(cut_blocks(spans, [(0, 4)], np.ones(10, bool)).train)
     array([7, 8, 9])
     """
-    if embargo < (pd.Timedelta(0) if isinstance(embargo, pd.Timedelta) else 0):
-        raise InvalidSplitError(f"embargo must be 0 or more, got {embargo}.")
+    _check_embargo(embargo)
     codes, ends = spans._sorted
     free = spans.in_order(candidate).copy()
     labelled = None if known is None else spans.in_order(known)
@@ -198,6 +200,49 @@ def cut_blocks(spans, blocks, candidate, known=None, *, embargo=0):
     purged = free & clash
     embargoed = free & near & ~clash
     return Cut(*(spans.in_rows(mask) for mask in (free & ~(clash | near), purged, embargoed)))
+
+
+def places_before(spans, block, low, high, known, *, embargo=0):
+    """Which rows before a block may train: :func:`cut_blocks` at the cost of the rows between.
+
+    Parameters
+    ----------
+    spans : Spans
+    block : (int, int)
+        Closed range of positions in ``spans.axis`` that are tested.
+    low, high : int
+        Rows at ``low <= position < high`` to choose from; ``high`` is at most the block's first.
+    known : ndarray of bool, shape (n,)
+        Rows with a label, in order of time.
+    embargo : int or Timedelta, default=0
+
+    Returns
+    -------
+    ndarray of intp
+        Places in order of time, ascending.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> days = np.arange(10)
+    >>> spans = Spans.from_times(days, days + 2)
+    >>> places_before(spans, (6, 9), 1, 6, np.ones(10, bool))
+    array([1, 2, 3])
+    """
+    _check_embargo(embargo)
+    codes, ends = spans._sorted
+    begin, stop, first, last = np.searchsorted(codes, [low, high, block[0], block[1] + 1])
+    clash, near = np.zeros((2, stop - begin), dtype=bool)
+    tested = np.flatnonzero(known[first:last])
+    if len(tested):
+        at = codes[first + tested[0]]
+        _reject_before(spans.axis, ends[begin:stop], at, embargo, clash, near)
+    return begin + np.flatnonzero(known[begin:stop] & ~(clash | near))
+
+
+def _check_embargo(embargo):
+    if embargo < (pd.Timedelta(0) if isinstance(embargo, pd.Timedelta) else 0):
+        raise InvalidSplitError(f"embargo must be 0 or more, got {embargo}.")
 
 
 def clear_of(axis, end, embargo=0):

@@ -178,9 +178,15 @@ def usual_pauses(X, rows=None):
     starts = segment_starts(X.index)
     last = np.full(len(starts), -1)
     np.maximum.at(last, np.searchsorted(starts, rows, side="right") - 1, rows)
-    panel, pauses = isinstance(X.index, pd.MultiIndex), {}
-    for start, end in zip(starts[last >= 0], last[last >= 0]):
-        month = np.searchsorted(times[start : end + 1], times[end] - _USUAL.value) + start
-        steps = np.diff(times[month : end + 1])
-        pauses[X.index[start][0] if panel else None] = int(steps.max(initial=0))
-    return pauses
+    starts, ends = starts[last >= 0], last[last >= 0]
+    steps = np.diff(times, append=times[-1:])  # from each row to the next
+    sizes = ends - starts + 1
+    segment = np.repeat(np.arange(len(starts)), sizes)
+    places = np.arange(len(segment)) + np.repeat(starts - np.cumsum(sizes) + sizes, sizes)
+    # inside the month, and a row of fit after it
+    counted = (times[places] >= times[ends[segment]] - _USUAL.value) & (places < ends[segment])
+    longest = np.zeros(len(starts), dtype=np.int64)
+    np.maximum.at(longest, segment[counted], steps[places[counted]])
+    if not isinstance(X.index, pd.MultiIndex):
+        return {None: int(longest[0])} if len(longest) else {}
+    return dict(zip(X.index[starts].get_level_values(0), longest.tolist()))

@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import validate_parameter_constraints
+from threadpoolctl import threadpool_limits
 
 from ._validation import Count
 
@@ -24,6 +25,7 @@ __all__ = [
     "draw_seed",
     "rng_scope",
     "seed_parts",
+    "single_thread",
     "unmoved_generators",
 ]
 
@@ -204,6 +206,32 @@ def rng_scope(seed: Any) -> Iterator[None]:
         yield
     finally:
         set_rng_states(states)
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """BLAS, OpenMP and torch on one thread; what was set before comes back.
+
+    Sums over threads are added in another order for another number of them: on one thread, a result
+    does not depend on how many cores there are.
+
+    Examples
+    --------
+    >>> from threadpoolctl import threadpool_info
+    >>> with single_thread():
+    ...     {pool["num_threads"] for pool in threadpool_info()} <= {1}
+    True
+    """
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else None
+    with threadpool_limits(limits=1):
+        if torch and before != 1:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            if torch and before != 1:
+                torch.set_num_threads(before)
 
 
 class DeterministicTrainingConfig(BaseEstimator):

@@ -292,7 +292,10 @@ def published(found):
     """Every room's score as a claim of the figures."""
     import _harness
 
-    claims = []
+    kept = ROOT / "benchmarks" / "results" / "mutation.json"
+    before = json.loads(kept.read_text())["claims"] if kept.exists() else []
+    own = {f"{room}, mutants killed" for room in found}
+    claims = [_harness.Claim(**_told(one)) for one in before if one["name"] not in own]
     for room, one in sorted(found.items()):
         low, high = interval(one["killed"], one["tried"])
         whole = one["tried"] + one["equivalent"] >= one["mutants"]
@@ -307,7 +310,12 @@ def published(found):
         claims.append(
             _harness.Claim(f"{room}, mutants killed", share, 100 * BOUND, ">=", "%", note=note)
         )
-    _harness.report("mutation", claims)
+    _harness.report("mutation", sorted(claims, key=lambda one: one.name))
+
+
+def _told(claim):
+    """A claim as it was published, without what is worked out from it."""
+    return {key: value for key, value in claim.items() if key != "holds"}
 
 
 def main():

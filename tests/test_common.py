@@ -87,7 +87,13 @@ def _expected(estimator):
     return EXCEPTIONS.get(type(estimator).__name__, {})
 
 
-ALSO = [sktrain.OptunaSearchCV(Ridge(), {"alpha": (0.1, 10.0, "log")}, n_trials=2, random_state=0, cv=3)]  # a search takes after what it tunes
+ALSO = [
+    # a search takes after what it tunes
+    sktrain.OptunaSearchCV(
+        Ridge(), {"alpha": (0.1, 10.0, "log")}, n_trials=2, random_state=0, cv=3
+    ),
+    sktrain.MLPNetClassifier(n_members=2, max_epochs=40, lr=0.02, random_state=0),
+]
 
 
 @parametrize_with_checks([*(instance(name) for name in TABLES), *ALSO], expected_failed_checks=_expected)

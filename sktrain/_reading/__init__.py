@@ -3,14 +3,15 @@
 from ._cells import time_shape
 from ._names import RoleTable, parts_of_days, plain_name, tells_of_rows
 from ._numbers import bad_numbers, to_numbers
-from ._options import check_options
+from ._options import all_names, check_options
 from ._protocol import MissingRolesError, Reading, UnreadableError, clipped, option, spoken
 from ._table import Table, open_table
 from ._times import Times, joined_clock, joined_days, parse_times
 from ._zones import zone_of_name
 
 __all__ = [
-    "MissingRolesError", "Reading", "RoleTable", "Table", "Times", "UnreadableError", "bad_numbers", "check_options", "clipped",
-    "joined_clock", "joined_days", "open_table", "option", "parse_times", "parts_of_days", "plain_name", "spoken", "tells_of_rows", "time_shape",
+    "MissingRolesError", "Reading", "RoleTable", "Table", "Times", "UnreadableError", "all_names",
+    "bad_numbers", "check_options", "clipped", "joined_clock", "joined_days", "open_table",
+    "option", "parse_times", "parts_of_days", "plain_name", "spoken", "tells_of_rows", "time_shape",
     "to_numbers", "zone_of_name",
 ]  # fmt: skip

@@ -1,7 +1,8 @@
 """Where the rows of a text begin and end, what divides their cells, and what stands above them.
 
-Banner, header rows and footer are found from the usual number of cells and from what the columns usually hold. Nothing is
-converted here: every cell is as the file has it until its column has a role.
+Banner, header rows and footer are found from the usual number of cells and from what the columns
+usually hold. Nothing is converted here: every cell is as the file has it until its column has a
+role.
 """
 
 from collections import Counter
@@ -11,9 +12,9 @@ from dataclasses import dataclass, field
 import re
 
 from ._cells import cell_kind, is_missing
-from ._protocol import UnreadableError, clipped
+from ._protocol import UnreadableError, clipped, option
 
-__all__ = ["Layout", "find_layout", "lines_of"]
+__all__ = ["Layout", "checked_names", "find_layout", "lines_of"]
 
 _DELIMITERS = (",", ";", "\t", "|", None)  # None: blanks
 _LOOKED_AT = 200  # lines from the beginning
@@ -21,6 +22,13 @@ _NAMES_WITHIN = 20  # rows in which names are looked for
 _EVEN, _EVENNESS = 0.5, 0.2  # share of rows of the usual width: with names, and without
 _TORN = 0.8  # what rows lose whose cells begin or end within quotes
 _FOOTER = 30  # lines from the end
+# What sums and means below the rows are called
+_SUMS = re.compile(
+    r"(?i)(?:grand |sub)?(?:totals?|sums?|averages?|avg|means?|median|max(?:imum)?|min(?:imum)?|std|count"
+    r"|highest|lowest|summe|gesamt|durchschnitt|mittelwert|moyenne|somme|promedio|media|suma|totale"
+    r"|média|soma|gemiddelde|totaal|razem|średnia|итого|среднее|合计|总计|平均|合計|小计)\b\W*$"
+)
+_WORDS = re.compile(r"[^\W\d]{2,}")
 _BREAK = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
 
 
@@ -63,18 +71,27 @@ def lines_of(text: str) -> list[str]:
 
 
 def find_layout(
-    head: list[str], tail: Sequence[str], known: Callable[[str], bool], *, named: bool = False
+    head: list[str],
+    tail: Sequence[str],
+    known: Callable[[str], bool],
+    *,
+    named: bool = False,
+    names: list[str] | None = None,
 ) -> Layout:
     """Find the block of cells in a text.
 
     Parameters
     ----------
     head, tail : list of str
-        First lines and last lines, with their ends; ``tail`` is empty where no footer is looked for.
+        First lines and last lines, with their ends; ``tail`` is empty where no footer is looked
+        for.
     known : callable
         Whether a cell is the name of a role.
     named : bool, default=False
-        Whether the first row of names begins the block (rows of texts, which look like names themselves).
+        Whether the first row of names begins the block (rows of texts, which look like names
+        themselves).
+    names : list of str, optional
+        The names of all columns, in place of the file's header.
     """
     rows, delimiter = _divide(head[:_LOOKED_AT], known, named)
     width = _usual_width([cells for cells, _ in rows])
@@ -82,10 +99,15 @@ def find_layout(
     later = full[len(full) // 2 :] if len(full) > 1 else full
     kinds = [_usual_kind([cells[j] for cells, _ in later]) for j in range(width)]
     first = _first_named(rows, known, kinds) if named else _first_data(rows, kinds, known)
-    headers = _headers(rows, first, width, known, kinds)
+    headers = [] if names else _headers(rows, first, width, known, kinds)
     sample = [cells for cells, _ in rows[first:] if len(cells) == width]
     layout = Layout(delimiter, width, headers, sample, _skipped(rows, first), kinds)
-    above = first - len(headers)
+    if names:
+        layout.headers = [checked_names(names, width)]
+    wider = len(rows[first - 1][0]) - width if headers and first else 0
+    if wider > 0 and any(rows[first - 1][0][width:]):
+        layout.notes.append(f"no cells for the last {wider} names of the header")
+    above = 0 if names else first - len(headers)
     if above:
         layout.notes.append(f"{above} line{'s' * (above > 1)} above the header left out")
     if tail:
@@ -93,6 +115,16 @@ def find_layout(
         if said:
             layout.notes.append(f"{said} footer line{'s' * (said > 1)} left out")
     return layout
+
+
+def checked_names(names: list[str], width: int) -> list[str]:
+    """The caller's names of all columns, or a refusal where they are not as many."""
+    if len(names) != width:
+        raise UnreadableError(
+            f"{option('columns', names)} names {len(names)} columns, but the rows have {width} "
+            f"cells."
+        )
+    return list(names)
 
 
 def split_rows(lines: Sequence[str], delimiter: str | None) -> list[tuple[list[str], int]]:
@@ -138,12 +170,14 @@ def _divide(
             best = (names, score, rows, delimiter)
     if named and not best[2]:
         raise UnreadableError(
-            f"has one column only (its first line is {clipped(lines[0].strip() if lines else '')}); "
+            f"has one column only (its first line is "
+            f"{clipped(lines[0].strip() if lines else '')}); "
             "articles need a title and a time."
         )
     if not best[2] or (best[0] == 0 and best[1] < _EVENNESS):
         raise UnreadableError(
-            f"is no table: its first line {clipped(lines[0].strip() if lines else '')} and those below it "
+            f"is no table: its first line {clipped(lines[0].strip() if lines else '')} and those "
+            f"below it "
             "are not divided into the same number of cells by , ; tab | or blanks."
         )
     return best[2], best[3]
@@ -163,7 +197,9 @@ def _usual_kind(cells: Sequence[str]) -> str:
 
 
 def _is_data(cells: Sequence[str], kinds: Sequence[str]) -> bool:
-    """Whether a row holds what the columns hold: times where times stand, numbers or nothing where numbers stand."""
+    """Whether a row holds what the columns hold: times where times stand, numbers or nothing where
+    numbers stand.
+    """
     if len(cells) != len(kinds):
         return False
     found = [cell_kind(cell) for cell in cells]
@@ -176,10 +212,12 @@ def _is_data(cells: Sequence[str], kinds: Sequence[str]) -> bool:
 
 
 def _first_data(rows: list, kinds: Sequence[str], known: Callable[[str], bool]) -> int:
-    """Place of the first row of data: right below the names, even when a cell of it is broken, else the first that looks so."""
+    """Place of the first row of data: right below the names, even when a cell of it is broken, else
+    the first that looks so.
+    """
     names = None
     for place, (cells, _) in enumerate(rows):
-        if _is_data(cells, kinds) and not _only_symbols(cells, kinds, known):
+        if _is_data(cells, kinds) and _has_number(cells, kinds, known, blank="number" not in kinds):
             break
         if sum(map(known, cells)) > 1:
             names = place
@@ -193,9 +231,17 @@ def _first_data(rows: list, kinds: Sequence[str], known: Callable[[str], bool]) 
     return first
 
 
-def _has_number(cells: Sequence[str], kinds: Sequence[str], known: Callable[[str], bool]) -> bool:
-    """Whether a row has a number where numbers stand, and is no row of symbols."""
-    numbers = any(
+def _has_number(
+    cells: Sequence[str],
+    kinds: Sequence[str],
+    known: Callable[[str], bool],
+    *,
+    blank: bool = False,
+) -> bool:
+    """Whether a row has a number where numbers stand (``blank``: or none stands), and no
+    symbols.
+    """
+    numbers = blank or any(
         usual == "number" and cell_kind(cell) == "number" for cell, usual in zip(cells, kinds)
     )
     return numbers and not _only_symbols(cells, kinds, known)
@@ -207,7 +253,9 @@ def _only_symbols(cells: Sequence[str], kinds: Sequence[str], known: Callable[[s
 
 
 def _first_named(rows: list, known: Callable[[str], bool], kinds: Sequence[str]) -> int:
-    """Place below the first row with names of roles, or with words where the column holds times or numbers."""
+    """Place below the first row with names of roles, or with words where the column holds times or
+    numbers.
+    """
     for place, (cells, _) in enumerate(rows[:5]):
         if sum(map(known, cells)) >= min(2, len(cells)):
             return place + 1
@@ -233,7 +281,7 @@ def _headers(
         lone = len(filled) == 1 and bool(cells[0]) and known(cells[0]) and len(cells) > 1
         if len(filled) < 2 and not lone:
             break
-        padded = _fitted(cells, width, line, kinds, bool(found) or lone)
+        padded = _fitted(cells, width, line, kinds, bool(found) or lone, timed=known(cells[0]))
         if padded is None:
             break
         found.insert(0, padded)
@@ -251,10 +299,14 @@ def _repeats(cells: Sequence[str]) -> bool:
 
 
 def _fitted(
-    cells: list[str], width: int, line: int, kinds: list[str], lenient: bool
+    cells: list[str], width: int, line: int, kinds: list[str], lenient: bool, timed: bool
 ) -> list[str] | None:
-    """A row of names as wide as the rows, or a refusal: one name too few would shift every column behind it."""
-    while len(cells) > width and not cells[-1]:
+    """A row of names as wide as the rows, or a refusal: one name too few would shift every column
+    behind it.
+    """
+    # Rows that begin with their time and are shorter have no cells for the last names
+    unfilled = kinds[:1] == ["time"] and timed
+    while len(cells) > width and (unfilled or not cells[-1]):
         cells = cells[:-1]
     short = width - len(cells)
     if short > 0 and (all(kind == "empty" for kind in kinds[len(cells) :]) or lenient):
@@ -264,9 +316,22 @@ def _fitted(
     if lenient:
         return None
     raise UnreadableError(
-        f"line {line}: the header has {len(cells)} names ({clipped(', '.join(cells))}), the rows below have {width} "
-        "cells: nobody can say which name is missing. Complete the header."
+        f"line {line}: the header has {len(cells)} names ({clipped(', '.join(cells))}), the rows "
+        f"below have {width} cells: nobody can say which name is missing. Complete the header, or "
+        f"name all {width} columns in order, as in {option('columns', _completed(cells, kinds))}."
     )
+
+
+def _completed(cells: list[str], kinds: list[str]) -> list[str]:
+    """The names of a header with what is wanting; where the first column of times has none, a
+    time.
+    """
+    wanting = len(kinds) - len(cells)
+    first = kinds[:1] == ["time"] and all(kind != "time" for kind in kinds[1:]) and wanting == 1
+    unnamed = first and not any(
+        re.search(r"(?i)date|time|day|datum|日期|时间", cell) for cell in cells
+    )
+    return ["time", *cells] if unnamed else [*cells, *(["NAME"] * max(wanting, 0))]
 
 
 def _skipped(rows: list, first: int) -> int:
@@ -280,12 +345,22 @@ def _footer_lines(
     count = filled = 0
     for line in reversed(tail[-_FOOTER:]):
         cells = next(iter(split_rows([line], delimiter)), ([], 0))[0]
+        if len(cells) == 1 < width and len(_WORDS.findall(cells[0])) > 1:
+            cells = [""]  # a sentence, whatever date it holds
+            filled += 1
         cells = cells + [""] * (width - len(cells))
         numbers = [cell for cell, kind in zip(cells, kinds) if kind == "number"]
         dated = any(cell_kind(cell) == "time" for cell, kind in zip(cells, kinds) if kind == "time")
-        blank = all(is_missing(cell) for cell in cells)
+        undated = _undated(cells, kinds)  # a sum or a mean below the rows
+        blank = all(is_missing(cell) for cell in cells) or undated
         if not blank and (dated or any(cell_kind(cell) == "number" for cell in numbers)):
             break
         count += 1
-        filled += not blank
+        filled += not blank or undated
     return count, filled
+
+
+def _undated(cells: Sequence[str], kinds: Sequence[str]) -> bool:
+    """Whether words stand where the first column of times has times, such as ``Average``."""
+    place = kinds.index("time") if "time" in kinds else -1
+    return place >= 0 and bool(_SUMS.match(cells[place]))

@@ -115,7 +115,10 @@ def day_order(
         forms = forms[:1]
     if len(forms) == 1:
         order = _shown(forms[0])
-        return forms[0], [f"dates read as {order}"] if order else []
+        said = f"dates read as {order}" if order else ""
+        if "%d" not in forms[0] and forms[0] != "ISO8601":
+            said = "months are stamped at their first day"
+        return forms[0], [said] if said else []
     dotted = [form for form in forms if form.startswith("%d.")]
     if dotted:
         return dotted[0], ["dates read as day.month.year"]
@@ -129,7 +132,8 @@ def day_order(
             f"dates read as {_shown(forms[0])} (the other order has gaps, weekends or steps back)"
         ]
     raise UnreadableError(
-        f"dates such as {clipped(text.iloc[0])} may be day first or month first, and nothing in the file decides. "
+        f"dates such as {clipped(text.iloc[0])} may be day first or month first, and nothing in "
+        f"the file decides. "
         f"Say {option('dayfirst', True)} or {option('dayfirst', False)}."
     )
 
@@ -167,7 +171,9 @@ def _ordered(index: pd.DatetimeIndex, groups: np.ndarray | None) -> bool:
 
 
 def _regular(index: pd.DatetimeIndex, groups: np.ndarray | None) -> bool:
-    """Whether the days follow the calendar of a market: daily, weekly, monthly, quarterly or yearly, without long gaps."""
+    """Whether the days follow the calendar of a market: daily, weekly, monthly, quarterly or
+    yearly, without long gaps.
+    """
     days, group = _days_by_group(index, groups)
     same = group[1:] == group[:-1]
     step = np.diff(days)[same]
@@ -194,7 +200,9 @@ def _regular(index: pd.DatetimeIndex, groups: np.ndarray | None) -> bool:
 
 
 def _no_weekends(index: pd.DatetimeIndex, groups: np.ndarray | None) -> bool:
-    """Whether no bar lies on a weekend, among so many days that chance would have put some there."""
+    """Whether no bar lies on a weekend, among so many days that chance would have put some
+    there.
+    """
     days = np.unique(_days_by_group(index, groups)[0])
     weekday = (days + 3) % 7  # 1970-01-01 was a Thursday
     return len(days) * 2 / 7 >= _ENOUGH and not (weekday >= 5).any()

@@ -29,9 +29,7 @@ _YEAR_FIRST = r"(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])"
 _ROC = r"1\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"  # 1130226 is 2024-02-26 in Taiwan
 
 
-def strptime(
-    text: pd.Series, form: str, *, coerce: bool = False
-) -> pd.DatetimeIndex | int:
+def strptime(text: pd.Series, form: str, *, coerce: bool = False) -> pd.DatetimeIndex | int:
     """The times of a text in one format, slice by slice, or the row that is not in it."""
     out = np.empty(len(text), dtype="datetime64[ns]")
     errors = "coerce" if coerce else "raise"
@@ -118,7 +116,9 @@ def from_digits(
 def _ordered_digits(
     text: pd.Series, forms: tuple[str, ...], groups: np.ndarray | None, dayfirst: bool | None
 ) -> tuple[pd.DatetimeIndex, list[str]] | None:
-    """Days of six or eight digits in the order that the rows speak for; None where they fit none."""
+    """Days of six or eight digits in the order that the rows speak for; None where they fit
+    none.
+    """
     if dayfirst is not None:
         forms = tuple(form for form in forms if form.startswith("%d") == dayfirst)
     fits, _ = readings(text, forms)

@@ -1,7 +1,7 @@
 """HDF5 files of pandas, PyTables and h5py; nothing in the file is run.
 
-pandas pickles the names of its columns into attributes. They are read by an unpickler that makes plain lists of plain values and refuses
-everything else.
+pandas pickles the names of its columns into attributes. They are read by an unpickler that makes
+plain lists of plain values and refuses everything else.
 """
 
 import io
@@ -68,7 +68,8 @@ def frame_from_hdf5(source: Source, caller: str) -> pd.DataFrame:
             if len(tables) != 1:
                 shown = f" ({', '.join(sorted(tables))})" if tables else ""
                 raise UnreadableError(
-                    f"is an HDF5 file with {len(tables)} tables{shown}, not one. Save the one you want as Parquet."
+                    f"is an HDF5 file with {len(tables)} tables{shown}, not one. Save the one you "
+                    f"want as Parquet."
                 )
             ((name, read),) = tables.items()
             return read(file[name])
@@ -109,7 +110,9 @@ def _tables(h5py, file) -> dict:
 
 
 def _compound(dataset) -> pd.DataFrame:
-    """PyTables' tables, pandas' format="table" among them: blocks of columns whose names stand in attributes."""
+    """PyTables' tables, pandas' format="table" among them: blocks of columns whose names stand in
+    attributes.
+    """
     rows = dataset[:]
     columns = {}
     zones = _zones(dataset.parent.attrs.get("info"))
@@ -143,7 +146,9 @@ def _zones(info: object) -> dict[str, str]:
 
 
 def _zone(value: object) -> str:
-    """The name of a zone that pandas stored: a text, or an object of which only the parts are looked at."""
+    """The name of a zone that pandas stored: a text, or an object of which only the parts are
+    looked at.
+    """
     if isinstance(value, bytes):
         value = value.decode("utf-8")
     if isinstance(value, str):

@@ -13,16 +13,20 @@ import pandas as pd
 from ._cells import cell_kind
 from ._protocol import UnreadableError, clipped
 
-__all__ = ["frame_from_json"]
+__all__ = ["frame_from_json", "frame_from_records"]
 
 _DEEPEST = 8  # levels of envelopes around a table
 _WIDEST = 200  # fields of a record
 _FLAT = 4  # levels of records inside a row
+_TAIL = 40  # characters of an end that a message shows
 _SYMBOL_KEYS = ("ticker", "symbol", "instrument", "code", "pair")
 # One value in a record of its own, as document stores and feeds write it
 _VALUES = ("$date", "$numberLong", "$numberInt", "$numberDouble", "$oid", "#text", "_text", "$t")
 _INNER = ("_source", "data", "node", "attributes", "content")  # the row inside a row
 _NO_TABLE = (0, 0)
+_CELLS = 5  # of a row without names: a time and four prices
+_NAMELESS = 3  # roles that such rows are worth: more than an envelope, less than names
+_WHOLE = 4  # roles that make a table of bars: no need to look further down
 
 Known = Callable[[Iterable[str]], int]
 
@@ -41,13 +45,27 @@ def frame_from_json(text: str, known: Known) -> tuple[pd.DataFrame, bool]:
     UnreadableError
         When the text is no JSON, or holds no table.
     """
-    document = _parsed(text)
     try:
-        found = _Finder(known).table(document, 0)
+        return frame_from_records(_parsed(text), known)
     except RecursionError as error:
         raise UnreadableError("is JSON nested too deeply to be a table.") from error
+    except LookupError:
+        raise UnreadableError(
+            f"is JSON without a table of rows: {clipped(text.strip())}."
+        ) from None
+
+
+def frame_from_records(document: object, known: Known) -> tuple[pd.DataFrame, bool]:
+    """The table in nested lists and dicts, and whether its columns have names.
+
+    Raises
+    ------
+    LookupError
+        When there is none.
+    """
+    found = _Finder(known).table(document, 0)
     if found is None or not len(found):
-        raise UnreadableError(f"is JSON without a table of rows: {clipped(text.strip())}.")
+        raise LookupError
     named = not all(isinstance(name, int) for name in found.columns)
     return found, named
 
@@ -61,7 +79,18 @@ def _parsed(text: str):
         lines = [line for line in text.split("\n") if line.strip()]  # U+2028 stands inside texts
         if len(lines) > 1 and lines[0].strip()[-1:] in "}]":
             return _lines(text)
-        raise UnreadableError(f"cannot be read as JSON: {error}.") from error
+        raise UnreadableError(_damaged(text, error)) from error
+
+
+def _damaged(text: str, error: ValueError) -> str:
+    """What is wrong with a text that is no JSON."""
+    end = getattr(error, "pos", 0)
+    if "Unterminated string" in str(error) or not text[end:].strip():
+        return (
+            "is JSON that is cut off: it ends with "
+            f"{clipped(text.strip()[-_TAIL:])} before its brackets close. Download it again."
+        )
+    return f"cannot be read as JSON: {error}."
 
 
 def _lines(text: str) -> list:
@@ -72,6 +101,10 @@ def _lines(text: str) -> list:
         try:
             rows.append(json.loads(line))
         except (ValueError, RecursionError) as error:
+            last = not "".join(text.split("\n")[number:]).strip()
+            damage = _damaged(line, error) if last and isinstance(error, ValueError) else ""
+            if damage.startswith("is JSON that is cut off"):
+                raise UnreadableError(f"line {number}, the last, {damage}") from error
             raise UnreadableError(f"line {number} cannot be read as JSON: {error}.") from error
         if type(rows[-1]) is not type(rows[0]) or not isinstance(rows[-1], (dict, list)):
             raise UnreadableError(
@@ -106,13 +139,15 @@ class _Finder:
         """Roles first, then rows."""
         if table is None:
             return _NO_TABLE
+        if all(isinstance(name, int) for name in table.columns):
+            return (_NAMELESS if table.shape[1] >= _CELLS else 0), len(table)
         return self._known([str(name) for name in table.columns]), len(table)
 
     def _from_list(self, node: list, depth: int) -> pd.DataFrame | None:
         if not node:
             return None
         if all(isinstance(row, dict) for row in node):
-            rows = pd.DataFrame([_flat(row) for row in node], dtype=object)
+            rows = self._plainly_named(pd.DataFrame([_flat(row) for row in node], dtype=object))
             if self._worth(rows)[0] > 1:
                 return rows
             below = self._below(node, depth)
@@ -124,7 +159,28 @@ class _Finder:
             width = max(map(len, node))
             if width > 1 and all(len(row) == width and all(map(_is_scalar, row)) for row in node):
                 return _from_rows(node)
+        if all(isinstance(row, str) for row in node):
+            return _from_texts(node)
         return self._below(node, depth)
+
+    def _plainly_named(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Fields of an inner record such as ``bar.open`` under their own names, where that tells
+        more.
+        """
+        names = [str(name) for name in rows.columns]
+        outer = {name.rpartition(".")[0] for name in names} - {""}
+        best, most, twice = names, self._known(names), False
+        for prefix in sorted(outer):
+            plain = [
+                name.removeprefix(f"{prefix}.") if name.rpartition(".")[0] == prefix else name
+                for name in names
+            ]
+            count = self._known(plain)
+            if count > most and len(set(plain)) == len(plain):
+                best, most, twice = plain, count, False
+            elif count == most and best is not names:
+                twice = True
+        return rows if twice or best is names else rows.set_axis(best, axis=1)
 
     def _below(self, node: list, depth: int) -> pd.DataFrame | None:
         """The tables of the items, one below the other where they are pages of one."""
@@ -140,10 +196,15 @@ class _Finder:
         return best
 
     def _from_dict(self, node: dict, depth: int) -> pd.DataFrame | None:
-        for shape in (_split, self._keyed_rows, _columns):
-            table = shape(node)
-            if table is not None:
-                return table
+        shapes = (shape(node) for shape in (_split, self._keyed_rows, _columns))
+        own = next((table for table in shapes if table is not None), None)
+        if own is not None and self._worth(own)[0] >= _WHOLE:
+            return own
+        below = self._inside(node, depth)
+        return below if own is None or self._worth(below)[0] > self._worth(own)[0] else own
+
+    def _inside(self, node: dict, depth: int) -> pd.DataFrame | None:
+        """The table of the fields of an envelope."""
         found = {key: self.table(value, depth + 1) for key, value in node.items()}
         tables = {key: table for key, table in found.items() if table is not None}
         if not tables:
@@ -161,14 +222,22 @@ class _Finder:
         return table
 
     def _of_symbols(self, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-        """Tables of one shape by symbol; of unlike tables, the best."""
-        shapes = {tuple(table.columns) for table in tables.values()}
-        if len(shapes) == 1 and not all(isinstance(name, int) for name in next(iter(shapes))):
-            named = {"symbol", "ticker"} & set(next(iter(shapes)))
-            parts = tables.items()
-            labelled = [table if named else table.assign(symbol=key) for key, table in parts]
-            return pd.concat(labelled, ignore_index=True)
-        return max(tables.values(), key=self._worth)
+        """Tables of one kind by symbol; of unlike tables, the best.
+
+        Some may lack columns that play no role, such as indicators that need more rows.
+        """
+        roles = {self._worth(table)[0] for table in tables.values()}
+        common = set.intersection(*(set(table.columns) for table in tables.values()))
+        best = max(tables.values(), key=self._worth)
+        alike = all(common == set(table.columns) for table in tables.values())
+        if len(roles) == 1 and not all(isinstance(name, int) for name in best.columns):
+            alike |= self._known(map(str, common)) == self._known(map(str, best.columns)) > 1
+        if not alike or all(isinstance(name, int) for name in best.columns):
+            return best
+        if {"symbol", "ticker"} & common:
+            return pd.concat(tables.values(), ignore_index=True)
+        labelled = [table.assign(symbol=key) for key, table in tables.items()]
+        return pd.concat(labelled, ignore_index=True)
 
     def _keyed_rows(self, node: dict) -> pd.DataFrame | None:
         """Records by time or by identifier, or columns of values by row (pandas' default)."""
@@ -201,6 +270,15 @@ def _from_rows(node: list) -> pd.DataFrame:
     if len(node) > 1 and all(isinstance(x, str) and cell_kind(x) == "text" for x in head):
         return pd.DataFrame(node[1:], columns=head, dtype=object)
     return pd.DataFrame(node, dtype=object)
+
+
+def _from_texts(node: list[str]) -> pd.DataFrame | None:
+    """Rows as texts with commas between their cells, as some services write candles."""
+    rows = [row.split(",") for row in node]
+    width = len(rows[0])
+    if width < _CELLS or any(len(row) != width for row in rows):
+        return None
+    return _from_rows(rows)
 
 
 def _is_scalar(value) -> bool:

@@ -35,7 +35,8 @@ _NAMES = (
         "grudzień"
     ),
     (
-        "stycznia lutego marca kwietnia maja czerwca lipca sierpnia września października listopada "
+        "stycznia lutego marca kwietnia maja czerwca lipca sierpnia września października "
+        "listopada "
         "grudnia"
     ),
     "leden únor březen duben květen červen červenec srpen září říjen listopad prosinec",

@@ -13,7 +13,12 @@ _BRACKETS = re.compile(r"\s*[(\[（【][^)\]）】]*[)\]）】]\s*$")
 _MARKS = re.compile(r"[\s_\-./\\:*#%<>\"'`|]+")
 # Traditional characters of column names as the simplified ones: 開盤價 and 开盘价 are one name
 _SIMPLIFIED = str.maketrans(
-    dict(zip("開盤價數額時間證標題發佈內號漲據總歷聞資訊", "开盘价数额时间证标题发布内号涨据总历闻资讯"))
+    dict(
+        zip(
+            "開盤價數額時間證標題發佈內號漲據總歷聞資訊",
+            "开盘价数额时间证标题发布内号涨据总历闻资讯",
+        )
+    )
     # Turkish, whose lower case would carry a dot of its own
     | {"İ": "i"}
 )
@@ -21,7 +26,8 @@ _UNKNOWN = 10**6  # ranks: a name of the table, a name made of known words, no n
 
 
 def plain_name(name: object, *, units: bool = False) -> str:
-    """One spelling for a column name: lower case, words apart, no marks, and without ``units`` no trailing brackets.
+    """One spelling for a column name: lower case, words apart, no marks, and without ``units`` no
+    trailing brackets.
 
     Examples
     --------
@@ -104,8 +110,8 @@ class RoleTable:
 
     def candidates(self, role: str, names: Iterable[str]) -> list[int]:
         """Positions of the columns that may play a role, the surest first."""
-        found = [(self._ranked(role, name), place) for place, name in enumerate(names)]
-        return [place for rank, place in sorted(found) if rank < _UNKNOWN]
+        found = [(self._ranked(role, name), _shouted(name), i) for i, name in enumerate(names)]
+        return [place for rank, _, place in sorted(found) if rank < _UNKNOWN]
 
     def _ranked(self, role: str, name: str) -> int:
         ranks, joined = self._rank[role], self._joined[role]
@@ -123,6 +129,11 @@ class RoleTable:
         core, allowed = self._words[role]
         words = set(plain.split())
         return bool(words & core) and words <= allowed
+
+
+def _shouted(name: str) -> bool:
+    """Whether a name is one capital letter: beside ``l``, the low, ``L`` is something else."""
+    return len(name.strip()) == 1 and name.strip().isupper()
 
 
 _PARTS = (
@@ -152,10 +163,34 @@ def parts_of_days(names: Sequence[str]) -> list[int]:
 
 
 _OF_ROWS = frozenset(
-    ["updated", "update", "modified", "created", "inserted", "loaded", "downloaded", "fetched", "retrieved", "scraped", "crawled", "expiry", "expiration", "expires", "maturity", "delivery", "settlement", "listed", "ipo", "ex", "dividend"]
+    [
+        "updated",
+        "update",
+        "modified",
+        "created",
+        "inserted",
+        "loaded",
+        "downloaded",
+        "fetched",
+        "retrieved",
+        "scraped",
+        "crawled",
+        "expiry",
+        "expiration",
+        "expires",
+        "maturity",
+        "delivery",
+        "settlement",
+        "listed",
+        "ipo",
+        "ex",
+        "dividend",
+    ]
 )
 
 
 def tells_of_rows(name: str) -> bool:
-    """Whether a column's times say when a row was written or what it is due, not what it is dated."""
+    """Whether a column's times say when a row was written or what it is due, not what it is
+    dated.
+    """
     return bool(_OF_ROWS & set(plain_name(name).split()))

@@ -7,7 +7,7 @@ import pandas as pd
 from ..exceptions import SktrainError
 from ._protocol import option
 
-__all__ = ["check_options"]
+__all__ = ["all_names", "check_options"]
 
 _TEXTS = ("timezone", "encoding", "symbol")
 
@@ -35,8 +35,7 @@ def check_options(
     for name in _TEXTS:
         if not isinstance(told[name], str | None):
             raise error(f"{name} must be a string or None, got {told[name]!r}.")
-    if told["columns"] is not None and not isinstance(told["columns"], Mapping):
-        raise error(f"columns must map roles to names of columns, got {told['columns']!r}.")
+    _check_columns(told["columns"], error)
     zone = told["timezone"]
     if zone is not None:
         try:
@@ -46,3 +45,19 @@ def check_options(
                 f"{option('timezone', zone)} is no time zone. Write it like "
                 f"{option('timezone', 'America/New_York')}."
             ) from fault
+
+
+def _check_columns(columns: object, error: type[SktrainError]) -> None:
+    if columns is None or isinstance(columns, Mapping):
+        return
+    if isinstance(columns, list | tuple) and columns and all(isinstance(n, str) for n in columns):
+        return
+    raise error(
+        "columns must map roles to names of columns, or list the names of all columns in order, "
+        f"got {columns!r}."
+    )
+
+
+def all_names(columns: object) -> list[str] | None:
+    """The names of all columns, where the caller lists them in place of the file's header."""
+    return list(columns) if isinstance(columns, list | tuple) else None

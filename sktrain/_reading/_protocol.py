@@ -14,7 +14,9 @@ _SHOWN = 60  # characters of a cell that a message repeats
 
 
 class UnreadableError(SktrainError):
-    """A file that is not read, in words that name line, cell and remedy; the reader adds the path."""
+    """A file that is not read, in words that name line, cell and remedy; the reader adds the
+    path.
+    """
 
 
 class MissingRolesError(UnreadableError):
@@ -34,9 +36,10 @@ class MissingRolesError(UnreadableError):
 class Reading(dict):
     """The protocol of a reading: plain values by name, and one line as text.
 
-    A dict of JSON values, so that pandas carries, compares and stores it like any other attribute. ``rows``, ``first``,
-    ``last`` and ``spacing`` describe the result, ``zone`` its clock, ``columns`` which column of the file plays which
-    role, ``notes`` what was decided, ``dropped`` the rows left out by cause.
+    A dict of JSON values, so that pandas carries, compares and stores it like any other attribute.
+    ``rows``, ``first``, ``last`` and ``spacing`` describe the result, ``zone`` its clock,
+    ``columns`` which column of the file plays which role, ``notes`` what was decided, ``dropped``
+    the rows left out by cause.
     """
 
     def __copy__(self) -> "Reading":
@@ -72,7 +75,9 @@ def spoken(names: dict[str, str]) -> Iterator[None]:
 
 
 def option(name: str, value: object = None) -> str:
-    """An option with its value as the caller would write it: a keyword in Python, a flag on the command line."""
+    """An option with its value as the caller would write it: a keyword in Python, a flag on the
+    command line.
+    """
     names = _FORM.get()
     flag = name if names is None else names.get(name, f"--{name.replace('_', '-')}")
     if not flag.startswith("--"):
@@ -80,6 +85,8 @@ def option(name: str, value: object = None) -> str:
     if isinstance(value, dict):
         pairs = (f"{role}={_shell(str(column))}" for role, column in value.items())
         return f"{flag} {' '.join(pairs)}"
+    if isinstance(value, list):
+        return f"{flag} {' '.join(map(_shell, map(str, value)))}"
     if value is True or value is None:
         return flag
     return f"--no-{flag[2:]}" if value is False else f"{flag} {_shell(str(value))}"

@@ -18,7 +18,7 @@ import zlib
 
 from ._protocol import UnreadableError, clipped, option
 
-__all__ = ["Source", "open_source_bytes", "settle_encoding"]
+__all__ = ["Source", "open_source_bytes", "refused_page", "settle_encoding"]
 
 _HEAD = 1 << 18  # bytes looked at to find out what a file is
 _STEP = 1 << 17  # bytes read at once
@@ -28,7 +28,8 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# What stands in for UTF-8 when a file is not: simplified Chinese, Western, then those whose header names we know
+# What stands in for UTF-8 when a file is not: simplified Chinese, Western, then those whose header
+# names we know
 _ENCODINGS = ("gb18030", "cp1252", "big5", "cp932", "euc_kr", "cp1251", "cp1250")
 _MAGIC = (
     (b"PAR1", "parquet"),
@@ -51,8 +52,16 @@ _NOT_DATA = (
     (b"\x93NUMPY", "is an array of NumPy, which has no names: save the table as CSV or Parquet"),
     (b"\x80\x04\x95", f"is {_PICKLE}"),
     (b"\x80\x05\x95", f"is {_PICKLE}"),
-    (b"<?xml", "is an XML document: export the table as CSV"),
 )
+# Members of archives that tell about the data: HistData's report beside its CSV, World Bank's
+# metadata
+_ABOUT = re.compile(
+    r"(?i)^(?:read[ _-]?me|licen[cs]e|notice|disclaimer|copying|terms|changelog|metadata)\b|^metadata_"
+    r"|\.(?:md|pdf|html?|rst|url|rtf|docx?|nfo|sha\d+|md5|checksum)$"
+)
+_TABLES = re.compile(r"(?i)\.(?:csv|tsv|parquet|feather|json|jsonl|xlsx)$")
+_LATEX = re.compile(rb"\\(?:begin\{|documentclass|hline)")
+_STATA = re.compile(rb"[qrsu][\x01\x02]\x01\x00|<stata_dta>")
 _PAGE = re.compile(
     rb"\s*(<!--.*?-->\s*)*<(!doctype html|html|head|body|table|div)\b", re.IGNORECASE | re.DOTALL
 )
@@ -63,17 +72,20 @@ class Source:
 
     Attributes
     ----------
-    kind : {"text", "json", "parquet", "feather", "hdf5", "xlsx"}
+    kind : {"text", "json", "parquet", "feather", "hdf5", "xlsx", "xml", "page"}
     name : str
         The name of what was unpacked, or of the file.
     size : int
         Bytes, unpacked.
+    notes : list of str
+        What was chosen so far.
     """
 
     def __init__(self, path: Path | None, data: bytes | None, name: str) -> None:
         self.path, self.data, self.name = path, data, name
         self.size = len(data) if data is not None else 0 if path is None else path.stat().st_size
         self.kind = "text"
+        self.notes: list[str] = []
 
     def open(self) -> BinaryIO:
         """A binary stream on the whole."""
@@ -134,7 +146,8 @@ def open_source_bytes(path: Path) -> Source:
         raise UnreadableError(f"cannot be opened ({error.strerror}).") from error
     if not stat.S_ISREG(mode):
         raise UnreadableError(
-            "is no regular file (a device, a pipe or a socket). Copy its contents into a file first."
+            "is no regular file (a device, a pipe or a socket). Copy its contents into a file "
+            "first."
         )
     if mode and not path.stat().st_size:
         raise UnreadableError("is empty (0 bytes). Download or export it again.")
@@ -164,7 +177,11 @@ def open_source_bytes(path: Path) -> Source:
 
 def _unpacked(source: Source) -> Source | None:
     head = source.read(0, 8)
-    openers: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+    openers: dict[bytes, Any] = {
+        b"\x1f\x8b": gzip.open,
+        b"BZh": bz2.open,
+        b"\xfd7zXZ\x00": lzma.open,
+    }
     opener = next((opener for magic, opener in openers.items() if head.startswith(magic)), None)
     name = re.sub(r"\.(gz|bz2|xz|zip)$", "", source.name, flags=re.IGNORECASE)
     if opener is not None:
@@ -200,13 +217,26 @@ def _member(archive: zipfile.ZipFile) -> Source | None:
         for n in names
         if not n.startswith("__MACOSX/") and not n.rpartition("/")[2].startswith(".")
     ]
+    names = _data_of(names) or names
     if len(names) != 1:
         shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
         raise UnreadableError(
-            f"is a zip archive of {len(names)} files ({shown}), not of one. Unpack it and pass the folder."
+            f"is a zip archive of {len(names)} files ({shown}), not of one. Unpack it and pass the "
+            f"folder."
         )
     with archive.open(names[0]) as stream:
-        return _filled(stream, names[0].rpartition("/")[2])
+        source = _filled(stream, names[0].rpartition("/")[2])
+    if len(archive.infolist()) > 1:
+        source.notes.append(f"{names[0]} of the archive")
+    return source
+
+
+def _data_of(names: list[str]) -> list[str]:
+    """The members of an archive that may be data: not what is written about them."""
+    left = [name for name in names if not _ABOUT.search(name.rpartition("/")[2])]
+    tables = [name for name in left if _TABLES.search(name)]
+    stems = {name.rpartition(".")[0] for name in tables}
+    return [n for n in left if n in tables or n.rpartition(".")[0] not in stems]
 
 
 def _kind(source: Source) -> str:
@@ -224,13 +254,28 @@ def _kind(source: Source) -> str:
     if head.startswith(b"PK\x03\x04"):
         return "xlsx"
     if _PAGE.match(head.removeprefix(codecs.BOM_UTF8)):
-        raise UnreadableError(
-            f"is a web page, not data: {_said(head)}. The download failed; look at the address."
-        )
+        if not re.search(rb"<table\b", head, re.IGNORECASE):
+            raise refused_page(head)
+        return "page"
+    if head.removeprefix(codecs.BOM_UTF8).lstrip().startswith((b"<?xml", b"<rss", b"<feed")):
+        return "xml"
+    if _LATEX.match(head.lstrip()):
+        raise UnreadableError("is a table in LaTeX: save it as CSV.")
+    if _STATA.match(head):
+        raise UnreadableError("is a data set of Stata (.dta): save it as CSV or Parquet.")
+    if head.startswith(b"$FL2@(#)"):
+        raise UnreadableError("is a data set of SPSS (.sav): save it as CSV or Parquet.")
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if not text and source.size <= _HEAD:
         raise UnreadableError("holds nothing but blanks.")
     return "json" if text[:1] in (b"{", b"[") else "text"
+
+
+def refused_page(head: bytes) -> UnreadableError:
+    """The refusal of a web page without a table of rows."""
+    return UnreadableError(
+        f"is a web page, not data: {_said(head)}. The download failed; look at the address."
+    )
 
 
 def _said(page: bytes) -> str:
@@ -281,10 +326,11 @@ def settle_encoding(
         line = data.count(b"\n", 0, error.start) + 1
         raise UnreadableError(
             f"line {line}: byte {error.start} (0x{data[error.start]:02x}) is no {name} text. "
-            f"Name the encoding with {option('encoding', 'gb18030')} (Chinese), {option('encoding', 'cp1252')} (Western) or another."
+            f"Name the encoding with {option('encoding', 'gb18030')} (Chinese), "
+            f"{option('encoding', 'cp1252')} (Western) or another."
         ) from error
     out = Source(None, text.removeprefix("\ufeff").encode("utf-8", "replace"), source.name)
-    out.kind = source.kind
+    out.kind, out.notes = source.kind, source.notes
     return out, name, 0
 
 
@@ -315,7 +361,9 @@ def _decodes(source: Source, encoding: str) -> bool:
 
 
 def _best_guess(source: Source, head: bytes, known: Callable[[str], int]) -> str:
-    """The encoding in which most names of the header are known; without any, Chinese text comes in pairs of high bytes."""
+    """The encoding in which most names of the header are known; without any, Chinese text comes in
+    pairs of high bytes.
+    """
     control = sum(head.count(bytes([c])) for c in (0, 1, 2, 3, 4, 5, 6, 14, 15, 16, 17, 18, 19))
     if control > len(head) / 100:
         raise UnreadableError(f"is binary, no text (it begins with {clipped(head[:16])}).")
@@ -329,7 +377,8 @@ def _best_guess(source: Source, head: bytes, known: Callable[[str], int]) -> str
     fits = [name for name in order if _decodes(source, name)]
     if not fits:
         raise UnreadableError(
-            f"is in no encoding that could be found. Name it with {option('encoding', 'gb18030')} or another."
+            f"is in no encoding that could be found. Name it with {option('encoding', 'gb18030')} "
+            f"or another."
         )
     plain = head[: head.rfind(b"\n") + 1] or head
     return max(fits, key=lambda name: known(plain.decode(name, "ignore")))  # of equals, the first

@@ -20,14 +20,18 @@ __all__ = ["Stamps", "taken_apart"]
 
 _BEFORE_NOON = "上午|凌晨|早上|清晨|午前|오전"
 _AFTER_NOON = "下午|午後|午后|오후|晚上(?!\\s*12)"
-# Words that say which half of the day or how long ago: never dropped, so that what is not understood is refused
+# Words that say which half of the day or how long ago: never dropped, so that what is not
+# understood is refused
 _TELLING = (
     "noon|midnight|morning|afternoon|evening|night|ago|yesterday|today|tomorrow|mañana|tarde|noche|manhã|noite|"
     "abends|nachmittags|vormittags|gestern|heute|hier|vor|[^\\W\\d]*[午晚夜早晨前昨今]"
 )
 _CLOCK = r"(?<![\d:])(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:[.,:](\d{1,9})\d*)?)?(?![\d:])"
 _HAS_CLOCK = r"(?<![\d:])\d{1,2}:\d{1,2}(?!\d)"
-_AT, _HALF = "\x02", "\x01"  # where clock and half of the day stood; not NUL: pandas 2 ends text there
+_AT, _HALF = (
+    "\x02",
+    "\x01",
+)  # where clock and half of the day stood; not NUL: pandas 2 ends text there
 _BEHIND = rf"(?:(?<={_AT})|(?<={_HALF}[ap]m))"
 _ZONE = re.compile(
     rf"{_BEHIND}\(?(?:GMT|UTC|UT|Z)\s?([+-]\d{{1,2}}(?::?\d{{2}})?)(?![\d./-])"
@@ -99,7 +103,7 @@ def _spread(distinct: pd.Series, codes: np.ndarray) -> pd.Series:
 # What stands around a clock, as a mark of its half of the day and the shortest name of its zone
 _AROUND = [
     ("(", r"\((?!(?:[A-Z]{1,5}|(?:GMT|UTC)[+-][\d:]+)\))[^()]*\)", " "),  # (Coordinated … Time)
-    ("E", r"\bEastern(?: (?:Standard|Daylight))?(?: Time)?\b", "ET"),
+    ("E", r"(?<!/)\bEastern(?: (?:Standard|Daylight))?(?: Time)?\b", "ET"),
     ("午오凌早清", rf"(?:{_BEFORE_NOON})\s*{_AT}", f"{_AT}{_HALF}am "),
     ("午오晚", rf"(?:{_AFTER_NOON})\s*{_AT}", f"{_AT}{_HALF}pm "),
     ("Öπ", rf"{_AT}\s?(?:ÖÖ|π\.?μ\.?)", f"{_AT}{_HALF}am "),
@@ -114,7 +118,11 @@ def _colons(text: pd.Series) -> pd.Series:
     """Clocks of every spelling as ``H:MM`` or ``H:MM:SS``."""
     half = r"\s?[AaPp]\.?\s?[Mm]\b"
     steps = [
-        ("時时시点點", rf"(\d{{1,2}})\s?{_HOUR}\s?(\d{{1,2}})\s?[分분]?(?:\s?(\d{{1,2}})\s?[秒초])?", _joined),
+        (
+            "時时시点點",
+            rf"(\d{{1,2}})\s?{_HOUR}\s?(\d{{1,2}})\s?[分분]?(?:\s?(\d{{1,2}})\s?[秒초])?",
+            _joined,
+        ),
         ("hH", r"(?<!\d)(\d{1,2})\s?[hH]\s?([0-5]\d)(?!\d)(?:\s?(?:min|mn|m)\b\.?)?", r"\1:\2"),
         ("AaPp", rf"(?<!\d)(\d{{1,2}})\.([0-5]\d)(?:\.([0-5]\d))?(?={half})", _joined),
         (" ", r"(?<=\d{4} )(\d{1,2})\.([0-5]\d)(?:\.([0-5]\d))?(?![\d.])", _joined),
@@ -188,7 +196,10 @@ def _worded(text: pd.Series) -> pd.Series:
         (rf"\b({_MONTH})\b(?=.*(?<![^\W\d])(?:{_MONTH})(?![^\W\d]))", " "),  # mar 5 mar 2024
         (r"(?<=\d)(?:st|nd|rd|th|er|ère|º|ª|°)(?![^\W\d])", ""),
         (rf"(?<!\d)(\d{{1,2}}){mark}({_MONTH}){year}", r"\1 \2 \3"),
-        (rf"(?<![^\W\d])({_MONTH})[-/. ,]*(\d{{1,2}})[-/. ,']+(\d{{4}}|\d{{2}})(?!\d)", r"\2 \1 \3"),
+        (
+            rf"(?<![^\W\d])({_MONTH})[-/. ,]*(\d{{1,2}})[-/. ,']+(\d{{4}}|\d{{2}})(?!\d)",
+            r"\2 \1 \3",
+        ),
         (rf"(?<!\d)(\d{{4}})[-/. ,]*({_MONTH})[-/. ,]*(\d{{1,2}})(?!\d)", r"\3 \2 \1"),
         (other, " "),
     ]

@@ -7,20 +7,23 @@ import re
 from typing import IO, cast
 import warnings
 
+import numpy as np
 import pandas as pd
 
 from .._optional import require
-from ._block import Layout, find_layout, lines_of
+from ._block import Layout, checked_names, find_layout, lines_of
 from ._cells import MISSING, cell_kind
-from ._json import frame_from_json
+from ._json import frame_from_json, frame_from_records
+from ._markup import page_as_csv, records_of_xml
 from ._names import RoleTable
 from ._protocol import UnreadableError
-from ._source import Source, open_source_bytes, settle_encoding
+from ._source import Source, open_source_bytes, refused_page, settle_encoding
 
 __all__ = ["Table", "open_table"]
 
 _HEAD, _TAIL = 1 << 18, 1 << 14  # bytes of the first and last lines
 _NAMED_PACKED = (".gz", ".bz2", ".xz", ".zip", ".zst", ".tar")  # pandas goes by the name
+_SHEET_NAMES = 3  # names of roles that tell the sheet of data from one about it
 _SAMPLE = 200  # rows that names and roles are found from
 
 
@@ -36,6 +39,8 @@ class Table:
     width : int
         Columns.
     delimiter : str or None
+    decimal : str or None
+        What divides decimals, where the caller says so.
     notes : list of str
         What was decided so far.
     typed : bool
@@ -47,6 +52,7 @@ class Table:
     ) -> None:
         self.headers, self.sample, self.width = headers, sample, width
         self.notes, self.delimiter, self.typed = notes, delimiter, typed
+        self.decimal: str | None = None
 
     def kinds(self) -> list[str]:
         """What the columns usually hold in the sample."""
@@ -72,9 +78,11 @@ class Table:
         texts : set of int
             Columns that stay text, cell by cell.
         words : set of int
-            Columns in which no cell means "no value" by its word; what they hold is left to be found.
+            Columns in which no cell means "no value" by its word; what they hold is left to be
+            found.
         stamps : int, optional
-            A column of times with the year in front, which are read as such where all its cells are of that form.
+            A column of times with the year in front, which are read as such where all its cells are
+            of that form.
         drop : bool, default=False
             Whether lines with too many cells are left out, and counted.
         """
@@ -127,6 +135,7 @@ class _TextTable(Table):
             layout.delimiter,
         )
         self._source, self._span, self._skip = source, (start, stop), layout.skip
+        self._kept: np.ndarray | None = None  # rows left when repeated headers are out
         first = source.read(start, _TAIL).decode("utf-8", "replace")
         self._padded = self.delimiter is not None and f"{self.delimiter} " in first
 
@@ -172,10 +181,32 @@ class _TextTable(Table):
             raise UnreadableError(
                 f"{self.place(0)} has more cells than the {self.width} that most rows have."
             )
-        return frame
+        return self._without_names(frame)
+
+    def _without_names(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The rows without those that repeat the header, as files put together by hand have
+        them.
+        """
+        names = self.headers[-1] if self.headers else []
+        words = [place for place, name in enumerate(names) if name]
+        if not words or not all(pd.api.types.is_string_dtype(frame[p].dtype) for p in words):
+            return frame
+        again = (frame[words[0]] == names[words[0]]).to_numpy()
+        for place in words[1:]:
+            if not again.any():
+                return frame
+            again = again & (frame[place] == names[place]).to_numpy()
+        if not again.any():
+            return frame
+        count = int(again.sum())
+        self.notes.append(f"{count} repeated header line{'s' * (count > 1)} left out")
+        self._kept = np.flatnonzero(~again)
+        return frame[~again].reset_index(drop=True)
 
     def _header_line(self) -> bool:
-        """Whether one line with as many cells as the rows stands above them: pandas passes it faster than ``skiprows``."""
+        """Whether one line with as many cells as the rows stands above them: pandas passes it
+        faster than ``skiprows``.
+        """
         if not (self._skip == 1 == len(self.headers)):
             return False
         line = self._source.read(0, _TAIL).decode("utf-8", "replace").splitlines()[:1]
@@ -203,8 +234,12 @@ class _TextTable(Table):
 
     def place(self, row: int) -> str:
         """The line of a row, counted as an editor counts."""
+        row = row if self._kept is None else int(self._kept[row])
         with io.TextIOWrapper(
-            cast("IO[bytes]", self._source.part(*self._span)), encoding="utf-8", errors="replace", newline=""
+            cast("IO[bytes]", self._source.part(*self._span)),
+            encoding="utf-8",
+            errors="replace",
+            newline="",
         ) as lines:
             if self.delimiter is None:
                 rows = (n for n, line in enumerate(lines, 1) if line.strip())
@@ -227,7 +262,13 @@ def _drop() -> str:
 
 
 def open_table(
-    path: Path, roles: RoleTable, *, encoding: str | None = None, caller: str, named: bool = False
+    path: Path,
+    roles: RoleTable,
+    *,
+    encoding: str | None = None,
+    caller: str,
+    named: bool = False,
+    names: list[str] | None = None,
 ) -> Table:
     """Open a file of rows.
 
@@ -242,6 +283,8 @@ def open_table(
         The public name that reads, for messages about libraries.
     named : bool, default=False
         Whether rows are told from headers by the names of roles only (texts look like names).
+    names : list of str, optional
+        The names of all columns, in place of the file's own.
 
     Raises
     ------
@@ -250,18 +293,51 @@ def open_table(
     """
     source = open_source_bytes(path)
     if source.kind in ("parquet", "feather", "hdf5"):
-        return _FrameTable(_container(source, caller), True, [])
+        return _renamed(_container(source, caller), True, names)
     if source.kind == "xlsx":
-        return _from_text(_sheet(source, caller), roles, "utf-8", named)
+        return _from_text(_sheet(source, roles, caller), roles, "utf-8", named, names)
+    if source.kind == "page":
+        return _from_text(_of_page(source, roles, encoding), roles, "utf-8", named, names)
+    if source.kind == "xml":
+        try:
+            found = frame_from_records(records_of_xml(source.read()), roles.named)
+        except LookupError:
+            raise UnreadableError(
+                "is an XML document without a table of rows: export the table as CSV."
+            ) from None
+        return _renamed(*found, names)
     if source.kind == "json":
         source, _, start = settle_encoding(source, encoding, roles.count)
         text = source.read(start).decode("utf-8", "replace")
-        frame, has_names = frame_from_json(text, roles.named)
-        return _FrameTable(frame, has_names, [])
-    return _from_text(source, roles, encoding, named)
+        return _renamed(*frame_from_json(text, roles.named), names)
+    return _from_text(source, roles, encoding, named, names)
 
 
-def _from_text(source: Source, roles: RoleTable, encoding: str | None, named: bool) -> Table:
+def _of_page(source: Source, roles: RoleTable, encoding: str | None) -> Source:
+    """The table of a web page as text."""
+    page, _, start = settle_encoding(source, encoding, roles.count)
+    text = page_as_csv(page.read(start).decode("utf-8", "replace"), roles.knows)
+    if text is None:
+        raise refused_page(source.read(0, _HEAD))
+    out = Source(None, text.encode("utf-8"), source.name)
+    out.notes = [*source.notes, "table of a web page"]
+    return out
+
+
+def _renamed(frame: pd.DataFrame, named: bool, names: list[str] | None) -> Table:
+    """The table of a frame, under the caller's names where there are any."""
+    if names is None:
+        return _FrameTable(frame, named, [])
+    return _FrameTable(frame.set_axis(checked_names(names, frame.shape[1]), axis=1), True, [])
+
+
+def _from_text(
+    source: Source,
+    roles: RoleTable,
+    encoding: str | None,
+    named: bool,
+    names: list[str] | None,
+) -> Table:
     source, found, start = settle_encoding(source, encoding, roles.count)
     head = source.read(start, _HEAD)
     lines = lines_of(head.decode("utf-8", "replace"))
@@ -270,14 +346,14 @@ def _from_text(source: Source, roles: RoleTable, encoding: str | None, named: bo
     tail_bytes = b"" if named else source.read(max(start, source.size - _TAIL))
     tail = re.split(rb"(?<=\n)|(?<=\r)(?!\n)", tail_bytes)
     tail = [line for line in tail if line][(1 if source.size - start > _TAIL else 0) :]
-    layout = find_layout(
-        lines, [line.decode("utf-8", "replace") for line in tail], roles.knows, named=named
-    )
+    last = [line.decode("utf-8", "replace") for line in tail]
+    layout = find_layout(lines, last, roles.knows, named=named, names=names)
     if not layout.sample:
         raise UnreadableError("holds no rows below its header.")
     begin = start + sum(len(line.encode("utf-8")) for line in lines[: layout.skip])
     stop = source.size - sum(len(line) for line in tail[len(tail) - layout.footer :])
-    notes = [] if found in ("utf-8", "ascii", "utf-8-sig") else [f"encoding {found}"]
+    known = found in ("utf-8", "ascii", "utf-8-sig")
+    notes = [*source.notes, *([] if known else [f"encoding {found}"])]
     return _TextTable(source, layout, begin, max(stop, begin), notes)
 
 
@@ -305,8 +381,8 @@ def _container(source: Source, caller: str) -> pd.DataFrame:
     return frame
 
 
-def _sheet(source: Source, caller: str) -> Source:
-    """The first sheet of a workbook with a table, as text."""
+def _sheet(source: Source, roles: RoleTable, caller: str) -> Source:
+    """The one sheet of a workbook with a table, or with the names of a table, as text."""
     require("openpyxl", extra="excel", caller=caller)
     try:
         sheets = pd.read_excel(
@@ -318,27 +394,33 @@ def _sheet(source: Source, caller: str) -> Source:
         )
     except Exception as error:  # openpyxl lets whatever the damage causes through
         raise UnreadableError(f"is no Excel workbook that can be read ({error}).") from error
-    full = {name: sheet for name, sheet in sheets.items() if min(sheet.shape) > 1}
-    if len(full) != 1:
-        shown = ", ".join(map(repr, full))
+    full = {name: _sheet_text(sheet) for name, sheet in sheets.items() if min(sheet.shape) > 1}
+    named = {name: text for name, text in full.items() if roles.count(text) >= _SHEET_NAMES}
+    chosen = named if len(named) == 1 else full
+    if len(chosen) != 1:
+        shown = ", ".join(map(repr, chosen))
         raise UnreadableError(
-            f"is a workbook with {len(full)} sheets that hold tables ({shown}), not one. Save the one you want as CSV."
-            if full
+            f"is a workbook with {len(chosen)} sheets that hold tables ({shown}), not one. Save "
+            f"the "
+            "one you want as CSV."
+            if chosen
             else "is a workbook without a table."
         )
-    ((_, sheet),) = full.items()
+    ((name, text),) = chosen.items()
+    out = Source(None, text.encode("utf-8"), source.name)
+    out.notes = [*source.notes, *([f"sheet {name}"] if len(full) > 1 else [])]
+    return out
+
+
+def _sheet_text(sheet: pd.DataFrame) -> str:
+    """The cells of a sheet as CSV."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     for row in sheet.itertuples(index=False):
-        writer.writerow(
-            [
-                ""
-                if pd.isna(cell)
-                else cell.isoformat(sep=" ")
-                if hasattr(cell, "hour") and hasattr(cell, "year")
-                else cell
-                for cell in row
-            ]
-        )
-    out = Source(None, buffer.getvalue().encode("utf-8"), source.name)
-    return out
+        writer.writerow(["" if pd.isna(cell) else _cell_text(cell) for cell in row])
+    return buffer.getvalue()
+
+
+def _cell_text(cell: object) -> object:
+    stamped = hasattr(cell, "hour") and hasattr(cell, "year")
+    return cell.isoformat(sep=" ") if stamped else cell  # type: ignore[attr-defined]

@@ -22,9 +22,7 @@ from ._zones import localised, shifts
 
 __all__ = ["Times", "joined_clock", "joined_days", "parse_times"]
 
-_ISO = re.compile(
-    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?$"
-)
+_ISO = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?$")
 # Years in front or at the end, marks between numbers, a plain clock: read as they stand
 _PLAIN = (
     r"(?:(?:1[5-9]|20)\d{2}|\d{1,2})[-/.]\d{1,2}[-/.](?:(?:1[5-9]|20)\d{2}|\d{1,2})"
@@ -33,6 +31,12 @@ _PLAIN = (
 _ZONED_ISO = (
     r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2}|[+-]\d{2})"
 )
+_OTHER_YEAR = re.compile(
+    r"\s*1[34]\d{2}(?:([-/.])(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])(?!\d)"
+    r"|(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:\.0)?$)"
+)
+_PERIOD = re.compile(r"(?i)\d{4}[- ]?[WMQ]\d{1,2}$")
+_LOOKED_AT = 200  # cells that tell the calendar
 _OFFSET = r"(?:Z|[+-]\d{2}(?::?\d{2})?)$"
 _AGO = r"(?i)\bago\b|\b(?:yesterday|today|vor|gestern|il y a|hace)\b|[前昨今]"
 _HOURS = 24
@@ -114,13 +118,15 @@ def parse_times(
     coerce : bool, default=False
         NaT for what is no time, instead of an error.
     kept_zone : bool, default=False
-        Whether stamps that carry a zone stay instants even when all are a local midnight; ``local`` tells their clock.
+        Whether stamps that carry a zone stay instants even when all are a local midnight; ``local``
+        tells their clock.
 
     Raises
     ------
     UnreadableError
         Naming the row as ``{row N}``, which the reader turns into the line.
     """
+    _refuse_other_calendars(column)
     found = _iso(column) if not dayfirst else None
     empty = np.zeros(len(column), dtype=bool) if found is not None else _missing(column)
     if empty.all():
@@ -141,7 +147,9 @@ def parse_times(
         why = "is no time that can be read"
         if re.search(_AGO, cell):
             why = "is relative to a moment that the file does not name"
-        raise UnreadableError(f"{{row {row}}} holds {clipped(cell)}, which {why}. {_mend()}") from None
+        raise UnreadableError(
+            f"{{row {row}}} holds {clipped(cell)}, which {why}. {_mend()}"
+        ) from None
     times.local = times.index.tz_localize(None) if times.local is None else times.local
     if not kept_zone and (timezone is not None or times.index.tz is not None):
         times = _settled(times, timezone, groups)
@@ -149,6 +157,20 @@ def parse_times(
         times.index, times.local = (_spread(index, ~empty) for index in (times.index, times.local))
         times.days, times.zoned = (_whole(one, ~empty) for one in (times.days, times.zoned))
     return times
+
+
+def _refuse_other_calendars(column: pd.Series) -> None:
+    """Years from 1300 to 1499 are those of the Persian or the Islamic calendar."""
+    cells = column.head(_LOOKED_AT).dropna().astype("str")
+    cells = cells[~cells.isin(MISSING)]
+    if not len(cells) or not _OTHER_YEAR.match(first := str(cells.iloc[0])):
+        return
+    if cells.str.match(_OTHER_YEAR).all():
+        raise UnreadableError(
+            f"dates such as {clipped(first.strip())} have years of the Persian (Jalali) or the "
+            f"Islamic (Hijri) "
+            "calendar. Convert them to dates such as 2024-02-26 first."
+        )
 
 
 def _whole(mask: np.ndarray | None, there: np.ndarray) -> np.ndarray | None:
@@ -201,7 +223,9 @@ def joined_days(parts: Sequence[pd.Series]) -> pd.Series:
 
 
 def _iso(column: pd.Series) -> pd.DatetimeIndex | None:
-    """The usual case, a year in front and no offset, without a look at every text; None where it is not the case."""
+    """The usual case, a year in front and no offset, without a look at every text; None where it is
+    not the case.
+    """
     if (
         not pd.api.types.is_string_dtype(column.dtype)
         or not len(column)
@@ -216,7 +240,9 @@ def _iso(column: pd.Series) -> pd.DatetimeIndex | None:
 
 
 def _cast(column: pd.Series) -> pd.DatetimeIndex | None:
-    """Times as Arrow reads them, several times as fast; None where it is not installed or finds another form."""
+    """Times as Arrow reads them, several times as fast; None where it is not installed or finds
+    another form.
+    """
     try:
         import pyarrow as pa
     except ImportError:
@@ -270,6 +296,10 @@ def _as_texts(column: pd.Series) -> pd.Series:
 
 
 def _from_text(text: pd.Series, asked: _Asked) -> Times:
+    if _PERIOD.match(text.iloc[0]):
+        periods = _periods(text)
+        if periods is not None:
+            return periods
     if text.str.fullmatch(_ZONED_ISO).all() and not asked.dayfirst:
         found = strptime(text.str.replace(_OFFSET, "", regex=True), "ISO8601")
         if not isinstance(found, int):
@@ -286,6 +316,24 @@ def _from_text(text: pd.Series, asked: _Asked) -> Times:
             times = Times(index, notes=notes, days=_short(text))
             return _clocked(times, asked.said, asked.groups)
     return _from_pieces(text, asked)
+
+
+def _periods(text: pd.Series) -> Times | None:
+    """Weeks, months and quarters such as 2024-W05, 2024M01 and 2024Q1, at their first day."""
+    parts = text.str.extract(r"(?i)^(\d{4})[- ]?([WMQ])(\d{1,2})$")
+    kinds = parts[1].str.upper().unique()
+    if parts[0].isna().any() or len(kinds) != 1:
+        return None
+    if kinds[0] == "W":  # ISO 8601: weeks begin on Monday
+        found = strptime(parts[0] + "-" + parts[2].str.zfill(2) + "-1", "%G-%V-%u")
+    else:
+        size = 3 if kinds[0] == "Q" else 1
+        month = ((parts[2].astype("int64") - 1) * size + 1).astype("str")
+        found = strptime(parts[0] + "-" + month, "%Y-%m")
+    if isinstance(found, int):
+        raise _BadTimeError(found)
+    what = {"W": "weeks", "M": "months", "Q": "quarters"}[kinds[0]]
+    return Times(found, notes=[f"{what} are stamped at their first day"], days=_short(text))
 
 
 def _short(text: pd.Series) -> np.ndarray:
@@ -325,9 +373,7 @@ def _from_pieces(text: pd.Series, asked: _Asked) -> Times:
 def _zoned(
     local: pd.DatetimeIndex, zones: pd.Series, text: pd.Series, asked: _Asked, notes: list[str]
 ) -> Times:
-    index, zone, more = shifts(
-        local, zones, text, asked.timezone, asked.groups, late=asked.late
-    )
+    index, zone, more = shifts(local, zones, text, asked.timezone, asked.groups, late=asked.late)
     return Times(index, zone, notes=[*notes, *more], local=local)
 
 
@@ -353,11 +399,11 @@ def _settled(times: Times, timezone: Any, groups) -> Times:
         seen = times.local if timezone is None else index.tz_convert(timezone).tz_localize(None)
     except (KeyError, OSError, TypeError) as error:
         raise UnreadableError(
-            f"{option('timezone', timezone)} is no time zone. Write it like {option('timezone', 'America/New_York')}."
+            f"{option('timezone', timezone)} is no time zone. Write it like "
+            f"{option('timezone', 'America/New_York')}."
         ) from error
     zone = timezone or times.zone
-    epoch = any("epoch" in note for note in times.notes) and timezone is None
-    if not epoch and _midnights(seen):
+    if _midnights(seen):
         return Times(
             seen, zone, notes=[*times.notes, f"session dates at midnight {zone}"], local=seen
         )

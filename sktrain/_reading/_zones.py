@@ -64,7 +64,8 @@ def localised(
         return index.tz_localize(timezone, ambiguous=first.to_numpy()).tz_convert("UTC")
     except ValueError as error:
         raise UnreadableError(
-            f"{error}: no such time on the clock of {option('timezone', timezone)}, which changes "
+            f"{str(error).partition('. Try')[0]}: no such time on the clock of "
+            f"{option('timezone', timezone)}, which changes "
             "then. Name another zone."
         ) from error
 

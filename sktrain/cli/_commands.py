@@ -89,7 +89,8 @@ def _newest_predictions(model, bars, last):
 
 
 def audit(args):
-    """Read a notebook or script, or audit the default pipeline or a saved estimator on the user's bars."""
+    """Read a notebook or script, or audit the default pipeline or a saved estimator on the user's
+    bars."""
     from ..leakage import LeakageValidator, audit_source
     from ..splits import EnhancedWalkForwardCV
     from ..trainer._models import audit_pipeline

@@ -1,4 +1,5 @@
-"""The flags that overrule the readers of bars and news, the same for every command; nothing heavy is imported."""
+"""The flags that overrule the readers of bars and news, the same for every command; nothing heavy
+is imported."""
 
 import argparse
 
@@ -13,6 +14,11 @@ def add_bars_flags(parser: argparse.ArgumentParser) -> None:
         "--incomplete-last",
         choices=("keep", "drop"),
         help="a last bar off the usual spacing (default: keep)",
+    )
+    group.add_argument(
+        "--decimal",
+        choices=(".", ","),
+        help="what divides the decimals of 1,234 (default: found from the numbers)",
     )
     group.add_argument(
         "--stamps",
@@ -35,7 +41,7 @@ def _common(group, prefix: str, example: str) -> None:
         nargs="+",
         action="extend",
         metavar="ROLE=NAME",
-        help=f"which column is which, e.g. {example}",
+        help=f"which column is which, e.g. {example}; or the names of all columns in order",
     )
     add(
         f"--{prefix}timezone",

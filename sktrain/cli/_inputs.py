@@ -23,18 +23,21 @@ _BARS = (
     "bad_rows",
     "incomplete_last",
     "stamps",
+    "decimal",
 )
 _NEWS = ("columns", "timezone", "dayfirst", "encoding", "symbol", "bad_rows")
 _EDGE = 3  # rows that show prints of each end
 
 
 def data_of(args):
-    """Bars of ``--data`` as the flags say, with a line about them on stderr; else the name of the bundled data, or None."""
+    """Bars of ``--data`` as the flags say, with a line about them on stderr; else the name of the
+    bundled data, or None."""
     options = _options(args, _BARS, "")
     if args.data is None:
         if options:
             raise SktrainError(
-                f"--{next(iter(options)).replace('_', '-')} says how a file of bars is read; it needs --data."
+                f"--{next(iter(options)).replace('_', '-')} says how a file of bars is read; it "
+                "needs --data."
             )
         return args.dataset
     from ..datasets import read_bars
@@ -51,7 +54,8 @@ def with_news_of(args, bars: pd.DataFrame) -> pd.DataFrame:
     if not args.news:
         if options:
             raise SktrainError(
-                f"--news-{next(iter(options)).replace('_', '-')} says how a file of news is read; it needs --news."
+                f"--news-{next(iter(options)).replace('_', '-')} says how a file of news is read; "
+                "it needs --news."
             )
         return bars
     from ..news import read_news, with_news
@@ -78,10 +82,14 @@ def _options(args, names, prefix: str) -> dict:
     found: dict = {name: value for name, value in told.items() if value is not None}
     if "columns" in found:
         flag = f"--{prefix.replace('_', '-')}columns"
+        if len(found["columns"]) > 1 and not any("=" in item for item in found["columns"]):
+            return found  # the names of all columns in order
         pairs = [item.partition("=") for item in found["columns"]]
         wrong = [item for item, pair in zip(found["columns"], pairs) if not pair[1] or not pair[0]]
         if wrong:
-            raise SktrainError(f"{flag} needs ROLE=NAME, got {wrong[0]!r}.")
+            raise SktrainError(
+                f"{flag} needs ROLE=NAME, or the names of all columns in order, got {wrong[0]!r}."
+            )
         found["columns"] = {role: name or None for role, _, name in pairs}
     return found
 
@@ -100,17 +108,20 @@ def _compare_clocks(bars: pd.DataFrame, articles) -> None:
     aware = articles[0].available_at.tzinfo is not None
     if times.tz is not None and not aware:
         raise SktrainError(
-            f"The articles' times carry no zone (such as {articles[0].available_at:%Y-%m-%d %H:%M}), the bars' do. "
+            "The articles' times carry no zone (such as "
+            f"{articles[0].available_at:%Y-%m-%d %H:%M}), the bars' do. "
             "Say whose clock it is, as in --news-timezone America/New_York."
         )
     if times.tz is None and aware and not days:
         raise SktrainError(
-            f"The bars' times carry no zone (such as {times[0]}), the articles' do. Say whose clock it is, as in --timezone America/New_York."
+            f"The bars' times carry no zone (such as {times[0]}), the articles' do. Say whose "
+            "clock it is, as in --timezone America/New_York."
         )
 
 
 def show(args) -> int:
-    """Print what the reader understands of a file of bars or news, its first and last rows, and what is suspicious."""
+    """Print what the reader understands of a file of bars or news, its first and last rows, and
+    what is suspicious."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         reading, table = _read_either(args)
@@ -146,7 +157,8 @@ def show(args) -> int:
 
 
 def _read_either(args):
-    """Bars where the file has them, else articles; of two refusals, the one of what the file is nearer to."""
+    """Bars where the file has them, else articles; of two refusals, the one of what the file is
+    nearer to."""
     from ..datasets import read_bars
     from ..news import read_news
 
@@ -171,9 +183,12 @@ def _read_either(args):
             raise error from None
         raise refused from None
     table = pd.DataFrame(
-        {"available_at": [one.available_at for one in articles], "symbols": [";".join(one.symbols) for one in articles],
-         "title": [one.title for one in articles]}
-    )  # fmt: skip
+        {
+            "available_at": [one.available_at for one in articles],
+            "symbols": [";".join(one.symbols) for one in articles],
+            "title": [one.title for one in articles],
+        }
+    )
     return articles.reading, table
 
 

@@ -11,12 +11,12 @@ DATASETS = ("sp500", "nasdaq", "us_stocks")
 MODELS = ("lstm", "gru", "tcn", "transformer", "mlp")
 
 _EPILOG = """examples:
-  sktrain train                                    train four nets that vote on the bundled S&P 500 bars
+  sktrain train                                    four nets that vote on the bundled S&P 500
   sktrain train --data bars.csv --model gru lstm   your own bars, two nets that vote
   sktrain predict runs/latest --data bars.csv      what the model says about the newest bar
   sktrain show bars.csv                            what the reader understands of a file
   sktrain audit --data bars.csv                    look for leaks before believing a score
-  sktrain audit study.ipynb                        name the usual leaks in your own code, with their lines
+  sktrain audit study.ipynb                        name the usual leaks in your own code, by line
 exit status: 0 fine, 1 a check failed, 2 bad input, 130 interrupted"""
 
 
@@ -78,7 +78,8 @@ def _labels(parser):
     parser.add_argument(
         "--label-scaling",
         choices=("sigma", "affine"),
-        help="thresholds in standard deviations, or the original's affine rule (default: sigma; affine where a threshold is given)",
+        help="thresholds in standard deviations, or the original's affine rule (default: sigma; "
+        "affine where a threshold is given)",
     )
     parser.add_argument(
         "--threshold",
@@ -146,7 +147,8 @@ def _train(commands):
         commands,
         "train",
         "train, validate and save a model",
-        "Checks and labels bars, audits the pipeline for leaks, scores it walk-forward beside baselines, trains with early "
+        "Checks and labels bars, audits the pipeline for leaks, scores it walk-forward beside "
+        "baselines, trains with early "
         "stopping, scores the untouched test block, compresses and saves the fitted pipeline.",
     )
     _bars(parser)
@@ -212,8 +214,10 @@ def _audit(commands):
         commands,
         "audit",
         "look for leakage in the pipeline on your bars, or in your own notebook or script",
-        "With FILE, reads a notebook or script without running it and names the usual leaks with their lines. Without, audits the "
-        "splits, the transformers and the estimator on bars. Exit status: 0 pass, 1 leak, 2 inconclusive or unreadable.",
+        "With FILE, reads a notebook or script without running it and names the usual leaks with "
+        "their lines. Without, audits the "
+        "splits, the transformers and the estimator on bars. Exit status: 0 pass, 1 leak, 2 "
+        "inconclusive or unreadable.",
     )
     parser.add_argument(
         "file",
@@ -226,7 +230,8 @@ def _audit(commands):
     parser.add_argument(
         "--estimator",
         metavar="FILE",
-        help="a saved estimator to audit instead of the default pipeline (joblib or .sktrain; joblib runs code)",
+        help="a saved estimator to audit instead of the default pipeline (joblib or .sktrain; "
+        "joblib runs code)",
     )
     parser.add_argument(
         "--folds",
@@ -304,7 +309,8 @@ def _show(commands):
         commands,
         "show",
         "what the reader understands of a file of bars or news",
-        "Reads a file, says in one line how it was understood, prints its first and last rows and what is suspicious.",
+        "Reads a file, says in one line how it was understood, prints its first and last rows and "
+        "what is suspicious.",
     )
     parser.add_argument(
         "file", metavar="FILE", help="a file of bars or news, or a folder of files of bars"

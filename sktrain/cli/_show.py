@@ -86,6 +86,8 @@ def _facts(console, result):
     _line(console, f"leakage audit: {result['leakage_validation'].get('status', 'not run')}")
     for name, reason in result["missing_stocks"].items():
         _line(console, f"left out: {name} ({reason})")
+    if result.get("pool"):
+        _line(console, _words.pool_sentence(result["pool"]))
     if result["drift"]:
         drifted = "drift" if result["drift"]["drift_detected"] else "no drift"
         _line(

@@ -13,7 +13,8 @@ _FORMULA = (
 
 
 def shown(text):
-    r"""The text with control characters written out, so that it cannot move the cursor or change colours.
+    r"""The text with control characters written out, so that it cannot move the cursor or change
+    colours.
 
     Examples
     --------

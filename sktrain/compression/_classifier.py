@@ -343,8 +343,9 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     def __setstate__(self, state):
         if "report_" in state:
             state = {**state, "report_": CompressionReport(**state["report_"])}
-        # files written before there were these
-        state = {**dict.fromkeys(("random_state", "activations")), **state}
+        for name in ("random_state", "activations"):  # files written before there were these
+            if name not in state:
+                state = {**state, name: None}
         super().__setstate__(state)
 
     def __reduce_ex__(self, protocol):

@@ -210,7 +210,8 @@ def _patches(writer, X, before, size, stride):
 def _recurrent(writer, node):
     """A layer of one direction that starts from zeros, step by step; whether it was written."""
     kind, options = node.op_type, _attributes(writer, node)
-    X, inputs, states, bias, *rest = list(node.input) + [""]
+    X, inputs, states = node.input[:3]
+    bias, rest = "".join(node.input[3:4]), node.input[4:]
     size = options.get("hidden_size", 0)
     plain = set(options) <= {"hidden_size", "linear_before_reset"} and not any(rest) and bias
     if not plain or not writer.is_worth_it(states, size, _GATES[kind] * size):

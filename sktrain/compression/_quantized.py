@@ -22,7 +22,7 @@ from .._validation import Count
 from ..exceptions import CorruptFileError, SktrainError
 from ._posterior import add_posterior
 from ._rows import batches
-from ._wire import activations, check_graph, field, varint
+from ._wire import activations, field, read_graph, varint
 
 __all__ = ["QuantizedClassifier"]
 
@@ -211,11 +211,10 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
         if not all(Count(1, _LIMIT).is_satisfied_by(size) for size in shape):
             raise CorruptFileError(f"a quantized model has windows of the shape {shape!r}.")
         graph = _inflate_graph(state["graph"])
-        check_graph(graph)
         shapes = {name: packed["shape"] for name, packed in state["weights"].items()}
         sizes = [_size(one) for one in shapes.values()]
         weights = 5 * sum(sizes)  # as whole numbers, and as floats
-        return len(graph) + weights + activations(graph, shape, shapes)
+        return len(graph) + weights + activations(read_graph(graph), shape, shapes)
 
     def _open(self):
         """Make the session; the weights become floats here."""

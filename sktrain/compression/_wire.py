@@ -7,11 +7,12 @@ everything that a graph works out, before it works anything out.
 """
 
 import math
+from typing import NamedTuple
 
 from .._optional import require
 from ..exceptions import CorruptFileError
 
-__all__ = ["activations", "check_graph"]
+__all__ = ["activations", "field", "read_graph", "varint"]
 
 _MOST_NODES = 100_000
 _GRAPH, _FUNCTIONS = 7, 25  # fields of a model, in onnx.proto
@@ -42,65 +43,112 @@ _GATES = 8  # arrays of the size of its output that a recurrent layer works with
 _BYTES = {"double": 8, "int64": 8, "uint64": 8, "complex64": 8, "complex128": 16}  # others: 4
 
 
-def check_graph(model: bytes) -> None:
-    """Refuse a model with control flow, functions, other files, or arrays made out of nothing.
+class Graph(NamedTuple):
+    """What was read of a serialized model, once."""
+
+    rest: list  # fields of the model that are not the graph, as they stand
+    kept: list  # fields of the graph that do not declare what enters or leaves
+    nodes: list
+    weights: dict  # name -> shape
+
+
+class _Node(NamedTuple):
+    op: bytes
+    given: list
+    results: list
+
+
+def read_graph(model: bytes) -> Graph:
+    """Read a model; refuse control flow, functions, other files, and arrays made out of nothing.
 
     Parameters
     ----------
     model : bytes
         A serialized ``onnx.ModelProto``.
 
+    Returns
+    -------
+    Graph
+
     Raises
     ------
     CorruptFileError
         For those, and for what is no such model.
     """
-    nodes = 0
-    for number, value in _fields(model):
+    found = Graph([], [], [], {})
+    for number, value, raw in _fields(model):
         if number == _FUNCTIONS:
             raise CorruptFileError("the graph of a quantized model has functions of its own.")
-        for inner, part in _fields(value) if number == _GRAPH else ():
-            if inner == _SPARSE:
-                raise CorruptFileError("the graph of a quantized model has sparse weights.")
-            if inner == _INITIALIZER:
-                _check_tensor(part)
-            elif inner == _NODE:
-                nodes += 1
-                _check_node(part)
-    if nodes > _MOST_NODES:
-        raise CorruptFileError(f"the graph of a quantized model has {nodes} nodes.")
+        if number == _GRAPH:
+            _add_graph(value, found)
+        else:
+            found.rest.append(raw)
+    if len(found.nodes) > _MOST_NODES:
+        raise CorruptFileError(f"the graph of a quantized model has {len(found.nodes)} nodes.")
+    return found
 
 
-def _check_tensor(data):
-    if any(
-        number == _EXTERNAL or (number == _LOCATION and value) for number, value in _fields(data)
-    ):
-        raise CorruptFileError("the graph of a quantized model has its weights in another file.")
+def _add_graph(data, found):
+    for number, value, raw in _fields(data):
+        if number == _SPARSE:
+            raise CorruptFileError("the graph of a quantized model has sparse weights.")
+        if number == _INITIALIZER:
+            name, shape = _tensor(value)
+            found.weights[name] = shape
+        elif number == _NODE:
+            found.nodes.append(_node(value))
+        if number not in (_INPUT, _OUTPUT, _INFO):
+            found.kept.append(raw)
 
 
-def _check_node(data):
-    for number, value in _fields(data):
-        if number == _OP and bytes(value) in _REFUSED:
+def _tensor(data):
+    """(name, shape) of weights that stand in the graph."""
+    names, dims = [], []
+    for number, value, _ in _fields(data):
+        if number == _EXTERNAL or (number == _LOCATION and value):
             raise CorruptFileError(
-                f"the graph of a quantized model has the operator {bytes(value).decode()!r}, which "
-                "networks do without."
+                "the graph of a quantized model has its weights in another file."
             )
-        if number == _DOMAIN and bytes(value) not in _DOMAINS:
+        if number == _DIMS:
+            dims += [value] if isinstance(value, int) else _packed(value)
+        elif number == _NAME:
+            names.append(bytes(value).decode())
+    return names[0], dims
+
+
+def _node(data):
+    ops, given, results = [b""], [], []
+    for number, value, _ in _fields(data):
+        if number == _GIVEN:
+            given.append(bytes(value).decode())
+        elif number == _RESULT:
+            results.append(bytes(value).decode())
+        elif number == _ATTRIBUTE:
+            if any(one in _INNER for one, _, _ in _fields(value)):
+                raise CorruptFileError("the graph of a quantized model has graphs inside.")
+        elif number == _OP:
+            ops.append(bytes(value))
+            if ops[-1] in _REFUSED:
+                raise CorruptFileError(
+                    f"the graph of a quantized model has the operator {ops[-1].decode()!r}, which "
+                    "networks do without."
+                )
+        elif number == _DOMAIN and bytes(value) not in _DOMAINS:
             raise CorruptFileError(
                 "the graph of a quantized model has operators of another domain."
             )
-        inner = _fields(value) if number == _ATTRIBUTE else ()
-        if any(one in _INNER for one, _ in inner):
-            raise CorruptFileError("the graph of a quantized model has graphs inside.")
+    if len(ops) > 2:  # readers may differ in which of them they believe
+        raise CorruptFileError("the graph of a quantized model has a node of two operators.")
+    return _Node(ops[-1], given, results)
 
 
-def activations(model: bytes, shape: tuple[int, int], weights: dict[str, list[int]]) -> int:
+def activations(graph: Graph, shape: tuple[int, int], weights: dict[str, list[int]]) -> int:
     """Bytes of everything that a graph works out for one row, told without working it out.
 
     Parameters
     ----------
-    model : bytes
-        A serialized ``onnx.ModelProto`` that :func:`check_graph` let pass.
+    graph : Graph
+        Of :func:`read_graph`.
     shape : (steps, features)
         Of a row.
     weights : dict of str to list of int
@@ -115,71 +163,54 @@ def activations(model: bytes, shape: tuple[int, int], weights: dict[str, list[in
     CorruptFileError
         When a shape depends on the values of a row, or none fits.
     """
-    graph = b"".join(value for number, value in _fields(model) if number == _GRAPH)
-    nodes = [list(_fields(node)) for number, node in _fields(graph) if number == _NODE]
-    known = {**_initializers(graph), **weights}
-    told = {}
-    for one in _outputs(_declared(model, graph, nodes, shape, weights)):
-        whole = all(type(size) is int and size >= 0 for size in one.shape)
-        if not whole or not one.type.startswith("tensor("):
+    known, told = {**graph.weights, **weights}, {}
+    for one in _outputs(_declared(graph, shape, weights)):
+        if not _is_told(one):
             raise CorruptFileError(
                 f"the graph of a quantized model has {one.name!r} of a shape that only its values "
                 f"tell: {one.shape}, {one.type}."
             )
         known[one.name] = one.shape
-        told[one.name] = math.prod(one.shape), _BYTES.get(one.type[7:-1], 4)
-    return sum(_worked_out(node, known, told) for node in nodes)
+        told[one.name] = math.prod(one.shape) * _BYTES.get(one.type[7:-1], 4)
+    return sum(_worked_out(node, known, told) for node in graph.nodes)
+
+
+def _is_told(output):
+    """Whether the runtime knows how large an output is."""
+    whole = all(type(size) is int and size >= 0 for size in output.shape)
+    return whole and output.type.startswith("tensor(")
 
 
 def _worked_out(node, known, told):
     """Bytes of the results of a node, and of what it needs besides."""
-    given, results = _names(node, _GIVEN), _names(node, _RESULT)
-    (op,) = [bytes(value) for number, value in node if number == _OP] or [b""]
-    sizes = [math.prod(told[name]) for name in results if name]
-    if op in _RECURRENT:
-        if not results or not results[0]:
+    size = sum(told[name] for name in node.results if name)
+    if node.op in _RECURRENT:
+        if not node.results or not node.results[0]:
             raise CorruptFileError("the graph of a quantized model has a layer without its steps.")
-        return _GATES * sum(sizes)
-    if op == b"Conv":  # neighbours side by side, for every step of the output
-        weight, steps = known[given[1]], known[results[0]][2:]
-        return sum(sizes) + 4 * math.prod(weight[1:]) * math.prod(steps)
-    return sum(sizes)
-
-
-def _names(node, field):
-    return [bytes(value).decode() for number, value in node if number == field]
-
-
-def _initializers(graph):
-    """Name -> shape of the weights that a graph holds."""
-    found = {}
-    for number, tensor in _fields(graph):
-        if number == _INITIALIZER:
-            parts = list(_fields(tensor))
-            dims = [value for part, value in parts if part == _DIMS]
-            packed = [size for part in dims if not isinstance(part, int) for size in _packed(part)]
-            found[_names(parts, _NAME)[0]] = packed or dims
-    return found
+        return _GATES * size
+    if node.op == b"Conv":  # neighbours side by side, for every step of the output
+        weight, steps = known[node.given[1]], known[node.results[0]][2:]
+        return size + 4 * math.prod(weight[1:]) * math.prod(steps)
+    return size
 
 
 def _packed(data):
-    place = 0
+    """The whole numbers of a packed field."""
+    found, place = [], 0
     while place < len(data):
         value, place = _varint(data, place)
-        yield value
+        found.append(value)
+    return found
 
 
-def _declared(model, graph, nodes, shape, weights):
+def _declared(graph, shape, weights):
     """The model with one row for input, weights by their shapes, and every result as output."""
-    kept = b"".join(
-        raw for number, raw in _raw_fields(graph) if number not in (_INPUT, _OUTPUT, _INFO)
-    )
     inputs = [_value("X", _FLOAT, (1, *shape))]
     inputs += [_value(name, _INT8, sizes) for name, sizes in weights.items()]
-    outputs = [field(1, name.encode()) for node in nodes for name in _names(node, _RESULT) if name]
-    told = [field(_INPUT, one) for one in inputs] + [field(_OUTPUT, one) for one in outputs]
-    rest = b"".join(raw for number, raw in _raw_fields(model) if number != _GRAPH)
-    return rest + field(_GRAPH, kept + b"".join(told))
+    names = [name.encode() for node in graph.nodes for name in node.results if name]
+    told = [field(_INPUT, one) for one in inputs]
+    told += [field(_OUTPUT, field(1, name)) for name in names]
+    return b"".join([*graph.rest, field(_GRAPH, b"".join([*graph.kept, *told]))])
 
 
 def _value(name, kind, sizes):
@@ -196,12 +227,26 @@ def _outputs(model):
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     try:
-        session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        found = _outputs_when_loaded(model, options)
+        if found is None or not all(map(_is_told, found)):  # the public way has the last word
+            session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            found = session.get_outputs()
     except Exception as error:  # the runtime's own exceptions have no common base
         raise CorruptFileError(
             f"ONNX Runtime {runtime.__version__} cannot open the model: {error}"
         ) from error
-    return session.get_outputs()
+    return found
+
+
+def _outputs_when_loaded(model, options):
+    """The same before the runtime gets ready to compute, which takes as long again; None where this
+    version cannot be asked."""
+    try:
+        from onnxruntime.capi.onnxruntime_pybind11_state import InferenceSession
+
+        return InferenceSession(options, model, False, False).outputs_meta
+    except (ImportError, AttributeError, TypeError):
+        return None
 
 
 def field(number: int, payload: bytes) -> bytes:
@@ -218,41 +263,33 @@ def varint(value: int) -> bytes:
     return bytes([*out, value])
 
 
-def _raw_fields(data):
-    """(number, bytes of the whole field) of a serialized message."""
-    data, start = memoryview(data), 0
-    for number, _, end in _placed_fields(data):
-        yield number, data[start:end]
+def _fields(data):
+    """(number, value, the whole field) of a serialized message: values are ints or views."""
+    data = memoryview(data)
+    start, size = 0, len(data)
+    while start < size:
+        key, place = _varint(data, start)
+        kind = key & 7
+        if kind == 2:
+            length, place = _varint(data, place)
+            end = place + length
+            value = data[place:end]
+        elif kind == 0:
+            value, end = _varint(data, place)
+        elif kind in (1, 5):
+            value, end = 0, place + (8 if kind == 1 else 4)
+        else:
+            raise CorruptFileError("the graph of a quantized model is no message.")
+        if end > size:
+            raise CorruptFileError("the graph of a quantized model is truncated.")
+        yield key >> 3, value, data[start:end]
         start = end
 
 
-def _fields(data):
-    """(number, value) of a serialized message: an int, or a view of bytes."""
-    for number, value, _ in _placed_fields(memoryview(data)):
-        yield number, value
-
-
-def _placed_fields(data):
-    """(number, value, where the next field begins) of a serialized message."""
-    place = 0
-    while place < len(data):
-        key, place = _varint(data, place)
-        kind = key & 7
-        if kind == 0:
-            value, place = _varint(data, place)
-        elif kind in (1, 5):
-            value, place = 0, place + (8 if kind == 1 else 4)
-        elif kind == 2:
-            length, place = _varint(data, place)
-            value, place = data[place : place + length], place + length
-        else:
-            raise CorruptFileError("the graph of a quantized model is no message.")
-        if place > len(data):
-            raise CorruptFileError("the graph of a quantized model is truncated.")
-        yield key >> 3, value, place
-
-
 def _varint(data, place):
+    """(value, where it ends) of a whole number."""
+    if place < len(data) and data[place] < 128:  # most of them
+        return data[place], place + 1
     value = shift = 0
     while place < len(data) and shift < 70:
         byte = data[place]

@@ -1,15 +1,19 @@
-"""Roles of the columns of a file of bars: names first, then contents; what stays open is refused with the candidates shown."""
+"""Roles of the columns of a file of bars: names first, then contents; what stays open is refused
+with the candidates shown.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 import re
 
+import pandas as pd
+
 from .._reading import (
-    MissingRolesError,
     Table,
     UnreadableError,
     clipped,
     option,
+    parse_times,
     parts_of_days,
     plain_name,
     tells_of_rows,
@@ -17,17 +21,27 @@ from .._reading import (
     zone_of_name,
 )
 from ._headerless import roles_by_content
+from ._missing import ACROSS, refuse_missing, transposed
 from ._roles import BARS, OPENING_STAMPS, PRICES
+from ._sides import SIDES, one_side
 
 __all__ = ["Roles", "assign_roles"]
 
 _GIVEN = ("time", "date", "symbol", *PRICES, "volume", "adjusted")  # what columns= may name
 _FIELDS = (*PRICES, "adjusted", "volume")
-_HALVES = (("up", "down"), ("up volume", "down volume"), ("buy volume", "sell volume"), ("bid volume", "ask volume"))
+_HALVES = (
+    ("up", "down"),
+    ("up volume", "down volume"),
+    ("buy volume", "sell volume"),
+    ("bid volume", "ask volume"),
+)
 _FLAGS = {"", "0", "1", "0.0", "1.0", "true", "false", "yes", "no", "y", "n"}
 _OTHER_VOLUME = re.compile(
-    r"^(vol|volume) (?!ma\b|sma|ema|avg|average|weight|change|ratio|osc|delta)\S+$|^\S+ (vol|volume)$"
+    r"^(vol|volume) (?!ma\b|sma|ema|avg|average|weight|change|ratio|osc|delta|pct)\S+$"
+    r"|^(?!(avg|average|mean|median|rel|relative|change|delta|prev|previous)\b)\S+( \S+)? (vol|volume)$"
 )
+_SHOWN = 12  # names of columns that a message repeats
+_MINUTE = 60 * 10**9  # nanoseconds
 
 
 @dataclass
@@ -46,6 +60,8 @@ class Roles:
         Candidates for the volume, the surest first.
     summed : bool
         Whether the volume is the sum of the two in ``volumes``, such as TradeStation's Up and Down.
+    no_volume : bool
+        Whether the caller says that no column is the volume.
     symbol : int or None
     wide : dict of str to dict
         Fields by symbol where every symbol has columns of its own.
@@ -63,6 +79,7 @@ class Roles:
     fields: dict[str, int] = field(default_factory=dict)
     volumes: list[int] = field(default_factory=list)
     summed: bool = False
+    no_volume: bool = False
     symbol: int | None = None
     wide: dict[str, dict[str, int]] = field(default_factory=dict)
     instrument: str | None = None
@@ -106,7 +123,7 @@ def assign_roles(table: Table, columns: Mapping[str, object] | None) -> Roles:
         _set_wide(roles, names, symbols)
     if not roles.wide:
         _set_fields(roles, table, given, barred, free)
-    _complain(roles, table)
+    refuse_missing(roles, table)
     return roles
 
 
@@ -211,7 +228,7 @@ def _apart(name: str) -> tuple[str, str | None]:
         left, right = text[: mark.start()], text[mark.end() :]
         for symbol, part in ((left, right), (right, left)):
             role = _field_of(part) if len(part) > 1 else None
-            if role and symbol:
+            if role and symbol and symbol.lower() not in SIDES:
                 return symbol, role
     return "", None
 
@@ -246,7 +263,11 @@ def _found_time(names: list[str], table: Table, free: list[int]) -> tuple[int, .
         return days[0], clocks[0]
     if full:
         distinct = {place: len({row[place] for row in table.sample}) for place in full}
-        return (max(full, key=lambda place: distinct[place]),)  # of equals, the first
+        most = max(distinct.values())
+        full = [place for place in full if distinct[place] == most]
+        if len(full) > 1:  # a bar's time lies on a whole minute, that of its last trade does not
+            full = [place for place in full if _whole_minutes(table, place) is not False] or full
+        return (full[0],)
     timed = [
         place
         for place in free
@@ -263,16 +284,35 @@ def _found_time(names: list[str], table: Table, free: list[int]) -> tuple[int, .
     named = [place for place in ranked if plain_name(names[place]) not in ("", "index", "level 0")]
     if named and not timed:
         return (named[0],)
-    shown = ", ".join(clipped(names[p]) for p in (timed or range(len(names))))
+    counted = [p for p in free if shape[p] == "moment" and _whole_minutes(table, p)]
+    if len(counted) == 1 and not timed:  # epoch numbers under another name
+        return (counted[0],)
+    shown = ", ".join(clipped(names[p]) for p in (timed or range(min(len(names), _SHOWN))))
     if timed:
         raise UnreadableError(
-            f"several columns hold times ({shown}). Say which with {option('columns', {'time': names[timed[0]]})}."
+            f"several columns hold times ({shown}). Say which with "
+            f"{option('columns', {'time': names[timed[0]]})}."
         )
+    if transposed(names):
+        raise UnreadableError(f"has no column of times: {ACROSS}")
     numbered = any(shape[place] == "digits" for place in ranked)
     why = "what stands in their place are row numbers" if numbered else f"its columns are {shown}"
     raise UnreadableError(
-        f"has no column of times: {why}. Add one, or name it with {option('columns', {'time': 'NAME'})}."
+        f"has no column of times: {why}. Add one, or name it with "
+        f"{option('columns', {'time': 'NAME'})}."
     )
+
+
+def _whole_minutes(table: Table, place: int) -> bool | None:
+    """Whether the times of a column, which are not all one, lie on whole minutes; None if
+    unread.
+    """
+    cells = pd.Series([row[place] for row in table.sample if place < len(row)])
+    try:
+        times = parse_times(cells).index
+    except UnreadableError:
+        return None
+    return not (times.asi8 % _MINUTE).any() and times.nunique() > 1
 
 
 def _set_symbol(
@@ -285,7 +325,9 @@ def _set_symbol(
         surest = [
             place
             for place in BARS.candidates("symbol", roles.names)
-            if place in free and _filled(table, place) and _may_name(table, place, roles.names[place])
+            if place in free
+            and _filled(table, place)
+            and _may_name(table, place, roles.names[place])
         ]
         loose = [
             p
@@ -318,7 +360,8 @@ def _set_wide(roles: Roles, names: list[str], symbols: list[str]) -> None:
     roles.wide = whole if len(whole) > 1 else {}
     if set(wide) - set(whole) and whole:
         roles.notes.append(
-            f"{', '.join(sorted(set(wide) - set(whole)))} without open, high, low and close left out"
+            f"{', '.join(sorted(set(wide) - set(whole)))} without open, high, low and close left "
+            f"out"
         )
 
 
@@ -328,42 +371,52 @@ def _set_fields(
     if roles.instrument:
         return
     taken = {*roles.time} | ({roles.symbol} if roles.symbol is not None else set())
+    names, side = one_side(roles.names, given)
+    if side is not None:
+        roles.notes.append(f"{side} prices")
     for role in (*PRICES, "adjusted"):
         if role in given:
             roles.fields[role] = given[role]
         elif role not in barred:
             found = [
                 place
-                for place in BARS.candidates(role, roles.names)
+                for place in BARS.candidates(role, names)
                 if place in free and place not in taken
             ]
             if role == "adjusted":
                 found = [place for place in found if not _is_flag(table, place, roles.names[place])]
             if found:
-                _refuse_twins(found, roles.names)
+                _refuse_twins(role, found, names)
                 roles.fields[role] = found[0]
                 taken.add(found[0])
     if "volume" in given:
         roles.volumes = [given["volume"]]
-    elif "volume" not in barred:
+    elif "volume" in barred:
+        roles.no_volume = True
+    else:
         left = [place for place in free if place not in taken]
         roles.volumes = [place for place in BARS.candidates("volume", roles.names) if place in left]
         more = [
             p
             for p in left
             if p not in roles.volumes
+            and table.kinds()[p] == "number"
             and _OTHER_VOLUME.match(plain_name(roles.names[p], units=True))
         ]
         halves = _halves(roles.names, left)
         if halves and set(roles.volumes + more) <= set(halves):
-            roles.volumes, roles.summed = halves, True
-        roles.volumes += [] if roles.volumes else more
+            roles.volumes, roles.summed, more = halves, True, []
+        roles.volumes += more  # of two, one may be the other in money
 
 
 def _halves(names: list[str], left: list[int]) -> list[int]:
-    """Two columns that make up the volume together: on rising and falling prices, or bought and sold."""
+    """Two columns that make up the volume together: on rising and falling prices, or bought and
+    sold.
+    """
     plain = {plain_name(names[place]): place for place in reversed(left)}
-    found = ([plain[one], plain[other]] for one, other in _HALVES if one in plain and other in plain)
+    found = (
+        [plain[one], plain[other]] for one, other in _HALVES if one in plain and other in plain
+    )
     return next(found, [])
 
 
@@ -374,44 +427,15 @@ def _is_flag(table: Table, place: int, name: str) -> bool:
     return all(row[place].lower() in _FLAGS for row in table.sample if place < len(row))
 
 
-def _refuse_twins(found: list[int], names: list[str]) -> None:
+def _refuse_twins(role: str, found: list[int], names: list[str]) -> None:
     """Two columns of one name leave open which is meant."""
-    twins = [
-        place
-        for place in found
-        if plain_name(names[place], units=True) == plain_name(names[found[0]], units=True)
-    ]
+    wanted = plain_name(names[found[0]], units=True)
+    twins = [place for place in found if plain_name(names[place], units=True) == wanted]
+    if len(wanted) == 1:  # l and L are two names
+        twins = [place for place in twins if names[place].strip() == names[found[0]].strip()]
     if len(twins) > 1:
         raise UnreadableError(
-            f"column {clipped(names[twins[1]])} stands more than once: {', '.join(map(clipped, names))}. Keep one of them."
+            f"column {clipped(names[twins[1]])} stands more than once: "
+            f"{', '.join(map(clipped, names))}. Say which by its number, as in "
+            f"{option('columns', {role: twins[0] + 1})}."
         )
-
-
-def _complain(roles: Roles, table: Table) -> None:
-    missing = [role for role in PRICES if role not in roles.fields]
-    if roles.wide or not missing:
-        return
-    unused = [
-        roles.names[p] for p in range(table.width) if p not in roles.used() and roles.names[p]
-    ]
-    numeric = [
-        roles.names[p]
-        for p, kind in enumerate(table.kinds())
-        if kind == "number" and p not in roles.used() and roles.names[p]
-    ]
-    if "close" in roles.fields and len(missing) == 3 and not numeric:
-        hint = "It holds closes only; bars need open, high, low and close."
-    elif len(missing) == 4 and len(numeric) > 1:
-        hint = "It seems to hold one number a symbol, such as closes; bars need open, high, low and close of every symbol."
-    else:
-        hint = (
-            f"Name them with {option('columns', {missing[0]: (numeric or unused or ['NAME'])[0]})}."
-        )
-    listed = f"; not used: {', '.join(map(clipped, unused[:12]))}" if unused else ""
-    known = ", ".join(
-        f"{role} = {clipped(roles.names[place])}" for role, place in roles.fields.items()
-    )
-    raise MissingRolesError(
-        f"no column for {', '.join(missing)}{f' (found {known})' if known else ''}{listed}. {hint}",
-        len(missing),
-    )

@@ -22,7 +22,8 @@ def finished(rows: Rows, reading: Reading, options: Options, path: Path) -> pd.D
     instrument = options.symbol or rows.instrument
     if options.symbol is not None and symbols is not None:
         raise UnreadableError(
-            f"{option('symbol', options.symbol)} is for files without symbols, but this one names {', '.join(pd.unique(symbols)[:3])}, …."
+            f"{option('symbol', options.symbol)} is for files without symbols, but this one names "
+            f"{', '.join(pd.unique(symbols)[:3])}, …."
         )
     if options.symbol is not None:
         symbols = np.full(len(rows.times), options.symbol, dtype=object)
@@ -37,7 +38,8 @@ def finished(rows: Rows, reading: Reading, options: Options, path: Path) -> pd.D
     if rows.changed:
         bars.attrs["adjusted"] = True
         warnings.warn(
-            f"{path}: open, high, low and close were scaled by adjusted close / close in {rows.changed} of {len(bars)} rows; volume is as published.",
+            f"{path}: open, high, low and close were scaled by adjusted close / close in "
+            f"{rows.changed} of {len(bars)} rows; volume is as published.",
             DataQualityWarning,
             stacklevel=3,
         )
@@ -87,6 +89,11 @@ def _spacing(seconds: int) -> str | None:
     if not seconds:
         return None
     named = _SPACINGS.get(seconds)
+    if not named and seconds > 3600 and seconds % 60:  # stamps at odd seconds
+        near = next(
+            (name for size, name in _SPACINGS.items() if abs(seconds / size - 1) < 0.1), None
+        )
+        return near or f"about {_every(round(seconds / 3600) * 3600)}"
     if named or seconds < 28 * 86400:
         return named or _every(seconds)
     return "monthly" if seconds < 45 * 86400 else "quarterly" if seconds < 100 * 86400 else "yearly"

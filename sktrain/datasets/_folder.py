@@ -41,7 +41,8 @@ def read_folder(path: Path, options) -> pd.DataFrame:
     found = sorted(file for file in path.iterdir() if _is_candidate(file))
     if not found:
         raise InvalidBarsError(
-            f"{path}: no bars in this folder; expected files ending in .{', .'.join(_ENDINGS)}, packed or not."
+            f"{path}: no bars in this folder; expected files ending in .{', .'.join(_ENDINGS)}, "
+            f"packed or not."
         )
     parts: dict[Path, tuple[Rows, Reading]] = {}
     faults: dict[str, str] = {}
@@ -87,7 +88,8 @@ def _together(parts: dict[Path, tuple[Rows, Reading]], options) -> Rows:
     zones = {str(rows.times.tz) for rows, _ in parts.values()}
     if len(zones) > 1:
         raise UnreadableError(
-            f"files in different time zones ({', '.join(sorted(zones))}): some times carry a zone, others none. Store all times in one zone."
+            f"files in different time zones ({', '.join(sorted(zones))}): some times carry a zone, "
+            f"others none. Store all times in one zone."
         )
     names = _symbols(parts)
     one = (
@@ -131,7 +133,9 @@ def _together(parts: dict[Path, tuple[Rows, Reading]], options) -> Rows:
 
 
 def _symbols(parts: dict[Path, tuple[Rows, Reading]]) -> dict[Path, str]:
-    """The symbol of each file: what the file says, else its name; files that differ by their period only are one symbol."""
+    """The symbol of each file: what the file says, else its name; files that differ by their period
+    only are one symbol.
+    """
     said = {file: rows.instrument for file, (rows, _) in parts.items()}
     stems = {file: stem_of(file.name) for file in parts}
     if all(said.values()):

@@ -1,7 +1,7 @@
 """Roles of columns without names, where the numbers prove them.
 
-High is the largest and low the smallest of four prices in every row; the volume is no price and not negative. Where more than
-one reading is left the file is refused, with what its columns seem to be.
+High is the largest and low the smallest of four prices in every row; the volume is no price and not
+negative. Where more than one reading is left the file is refused, with what its columns seem to be.
 """
 
 from itertools import pairwise
@@ -26,8 +26,14 @@ __all__ = ["roles_by_content"]
 
 _DIGITS = re.compile(r"([01]\d|2[0-3])[0-5]\d([0-5]\d)?")
 _ROUNDING = 1e-6  # published prices are rounded
-_SURE_ROWS = 20  # rows from which gaps speak against the usual order: a true open gaps less than two bars move
-_BINANCE = 12  # columns of a kline: open time, OHLC, volume, close time, quote volume, trades, two of takers, unused
+# rows from which gaps speak against the usual order: a true open gaps less than two bars move
+_SURE_ROWS = 20
+_LOTS = (1, 100)  # shares in what the volume counts: China's exchanges count hands of 100
+_FEW = 5  # rows from which gaps speak at all
+_NEARER = 0.75  # share of bars whose open is nearer to the close before
+# columns of a kline: open time, OHLC, volume, close time, quote volume, trades, two of takers,
+# unused
+_BINANCE = 12
 _ALIKE, _TOGETHER = (
     3.0,
     0.9,
@@ -43,7 +49,7 @@ def roles_by_content(table: Table, given: dict[str, int], roles):
     values = _numbers(
         table, [p for p in range(table.width) if kinds[p] == "number" and p not in roles.time]
     )
-    start, order = _prices(values, table, shapes, _direction(table, roles.time))
+    start, order = _prices(values, table, shapes, _in_time(table, roles.time))
     roles.fields = {role: start + order.index(role) for role in PRICES}
     texts = [p for p in range(table.width) if kinds[p] == "text"]
     roles.symbol = given.get("symbol", texts[0] if texts else None)
@@ -79,12 +85,12 @@ def _numbers(table: Table, places: list[int]) -> dict[int, np.ndarray]:
     texts = {
         str(place): pd.Series([row[place] for row in table.sample], dtype="str") for place in places
     }
-    done = to_numbers(texts, delimiter=table.delimiter)
+    done = to_numbers(texts, delimiter=table.delimiter, decimal=table.decimal, sure=False)
     return {int(name): column.to_numpy(dtype=np.float64) for name, column in done.items()}
 
 
 def _prices(
-    values: dict[int, np.ndarray], table: Table, shapes: list[str], direction: int
+    values: dict[int, np.ndarray], table: Table, shapes: list[str], order: np.ndarray | None
 ) -> tuple[int, list[str]]:
     """Where four prices stand side by side, and their order."""
     for start in sorted(values):
@@ -92,6 +98,7 @@ def _prices(
         if len(four) < 4:
             continue
         block = np.column_stack(four)
+        block = block if order is None or len(order) != len(block) else block[order]
         block = block[np.isfinite(block).all(axis=1)]
         if not len(block) or (block <= 0).any():
             continue
@@ -99,62 +106,84 @@ def _prices(
         bottom = [i for i in range(4) if (block[:, i] <= block.min(axis=1) * (1 + _ROUNDING)).all()]
         if not top or not bottom:
             continue
-        block = block[:: direction or 1]
         if 1 in top and 2 in bottom:
-            forward, backward = _gaps(block, 0, 3)
-            turned = direction and len(block) >= _SURE_ROWS and backward < 0.5 * forward
+            turned = order is not None and _first_is_open(block, 0, 3) is False
+            if turned is False and order is not None and _doubtful(block):
+                raise _seems(
+                    table, shapes, "columns 1 and 4 of the four prices may be close and open"
+                )
             return start, ["close", "high", "low", "open"] if turned else list(PRICES)
         if len(top) == len(bottom) == 1:
-            return start, _by_continuity(block, top[0], bottom[0], direction, table)
+            return start, _by_continuity(block, top[0], bottom[0], order is not None, table)
     raise _seems(table, shapes, "no four columns side by side are open, high, low and close")
 
 
-def _direction(table: Table, time: tuple[int, ...]) -> int:
-    """1 where the first rows run forward in time, -1 where the newest come first, 0 where neither is sure."""
+def _in_time(table: Table, time: tuple[int, ...]) -> np.ndarray | None:
+    """The order of the first rows in time; None where it is not sure."""
     day, *clock = (pd.Series([row[place] for row in table.sample]) for place in time)
     try:
         times = parse_times(joined_clock(day, clock[0]) if clock else day).index
     except UnreadableError:
-        return 0
-    return 1 if times.is_monotonic_increasing else -1 if times.is_monotonic_decreasing else 0
+        return None
+    return np.argsort(times.asi8, kind="stable") if times.is_unique else None
 
 
-def _gaps(block: np.ndarray, one: int, other: int) -> tuple[float, float]:
-    """Mean gap between bars when ``one`` is the open and ``other`` the close, and the other way round."""
-    if len(block) < 2:
-        return 0.0, 0.0
-    forward = np.abs(block[1:, one] - block[:-1, other]).mean()
-    return float(forward), float(np.abs(block[1:, other] - block[:-1, one]).mean())
+def _first_is_open(block: np.ndarray, one: int, other: int) -> bool | None:
+    """Whether ``one`` is the open and ``other`` the close, or the other way round; None if unsure.
+
+    An open is near the close before it: the mean gap is at most half that of the other reading, in
+    three of four of the bars in which they differ.
+    """
+    forward = np.abs(block[1:, one] - block[:-1, other])
+    backward = np.abs(block[1:, other] - block[:-1, one])
+    told = forward != backward
+    if told.sum() < _SURE_ROWS / 2:
+        return None
+    nearer = (forward < backward)[told].mean()
+    if forward.mean() < 0.5 * backward.mean() and nearer >= _NEARER:
+        return True
+    if backward.mean() < 0.5 * forward.mean() and 1 - nearer >= _NEARER:
+        return False
+    return None
 
 
-def _by_continuity(
-    block: np.ndarray, top: int, bottom: int, direction: int, table: Table
-) -> list[str]:
-    """An open is near the close before it: this tells the two apart where high and low do not stand in their usual place."""
+def _doubtful(block: np.ndarray) -> bool:
+    """Whether few rows in the usual order look as if close and open were exchanged."""
+    forward = np.abs(block[1:, 0] - block[:-1, 3])
+    backward = np.abs(block[1:, 3] - block[:-1, 0])
+    return bool(len(block) >= _FEW and backward.mean() < 0.5 * forward.mean())
+
+
+def _by_continuity(block: np.ndarray, top: int, bottom: int, sure: bool, table: Table) -> list[str]:
+    """The order of four prices of which high and low do not stand in their usual place."""
     one, other = (i for i in range(4) if i not in (top, bottom))
-    forward, backward = _gaps(block, one, other)
-    if not direction or min(forward, backward) > 0.5 * max(forward, backward):
+    first = _first_is_open(block, one, other) if sure else None
+    if first is None:
         raise _seems(
             table,
             [],
-            f"columns {one + 1} and {other + 1} of the four prices may be open and close, or close and open",
+            f"columns {one + 1} and {other + 1} of the four prices may be open and close, or close "
+            f"and open",
         )
     order = [""] * 4
     order[top], order[bottom] = "high", "low"
-    order[one], order[other] = ("open", "close") if forward < backward else ("close", "open")
+    order[one], order[other] = ("open", "close") if first else ("close", "open")
     return order
 
 
 def _volume(values: dict[int, np.ndarray], fields: dict[str, int], table: Table) -> list[int]:
-    after = [place for place in values if place > max(fields.values())]
+    last, first = max(fields.values()), min(fields.values())
+    after = [place for place in values if place > last]
     if len(values) + 1 == _BINANCE == table.width and after:
         return [after[0]]
     close = values[fields["close"]]
     low, high = values[fields["low"]], values[fields["high"]]
-    inside = [
-        p for p in after if ((values[p] >= low) & (values[p] <= high)).all()
-    ]  # an average price
-    usable = [p for p in after if not (np.nan_to_num(values[p]) < 0).any() and p not in inside]
+    usable = [p for p in after if _may_count(values[p], low, high)]
+    usable = usable or [  # in front of the prices, but no row numbers
+        p
+        for p in values
+        if p < first and _may_count(values[p], low, high) and not (np.diff(values[p]) == 1).all()
+    ]
     free = [p for p in usable if not _follows(values[p], close)]
     if len(free) < len(usable):
         raise _seems(
@@ -170,6 +199,11 @@ def _volume(values: dict[int, np.ndarray], fields: dict[str, int], table: Table)
     ]
     if len(money) == 1:  # the same trades, counted in money
         varied = [p for p in varied if p not in money]
+    varied = [  # the same trades in other units, such as contracts and coins: the first
+        p
+        for i, p in enumerate(varied)
+        if not any(_proportional(values[p], values[q]) for q in varied[:i])
+    ]
     if len(varied) == 2:
         broken = [p for p in varied if (values[p] != np.round(values[p])).any()]
         varied = (
@@ -182,15 +216,38 @@ def _volume(values: dict[int, np.ndarray], fields: dict[str, int], table: Table)
     return varied
 
 
+def _may_count(column: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:
+    """Whether a column can be a volume: never negative, and no average price."""
+    slack = 1e-3 * (high - low) + _ROUNDING * high
+    inside = (column >= low - slack) & (column <= high + slack)
+    traded = column != 0  # an average of no trades is written as 0
+    return not (traded.any() and inside[traded].all()) and not (np.nan_to_num(column) < 0).any()
+
+
+def _proportional(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two columns differ by a constant factor."""
+    there = (one > 0) & (other > 0)
+    if not there.any() or ((one > 0) != (other > 0)).any():
+        return False
+    ratio = one[there] / other[there]
+    return bool(np.ptp(ratio) < 1e-3 * ratio.mean() or np.array_equal(one, other, equal_nan=True))
+
+
 def _in_money(amount: np.ndarray, volume: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:
-    """Whether one column is the other times a price between low and high, in every bar that traded."""
+    """Whether one column is the other times a price between low and high, in every bar that
+    traded.
+    """
     traded = volume > 0
     if not traded.any():
         return False
     price = amount[traded] / volume[traded]
     slack = 1e-3  # both are published rounded
-    inside = (price >= low[traded] * (1 - slack)) & (price <= high[traded] * (1 + slack))
-    return bool(inside.all() and not amount[~traded].any())
+    return not amount[~traded].any() and any(
+        (
+            (price >= lot * low[traded] * (1 - slack)) & (price <= lot * high[traded] * (1 + slack))
+        ).all()
+        for lot in _LOTS
+    )
 
 
 def _follows(column: np.ndarray, close: np.ndarray) -> bool:
@@ -208,5 +265,6 @@ def _follows(column: np.ndarray, close: np.ndarray) -> bool:
 def _seems(table: Table, shapes: list[str], why: str) -> UnreadableError:
     first = ", ".join(f"{i} = {clipped(cell)}" for i, cell in enumerate(table.sample[0], 1))
     return UnreadableError(
-        f"has no header (its first line is data: {first}), and {why}. Add a header, or name the columns by number: {_call()}."
+        f"has no header (its first line is data: {first}), and {why}. Add a header, or name the "
+        f"columns by number: {_call()}."
     )

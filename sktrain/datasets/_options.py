@@ -10,6 +10,7 @@ __all__ = ["Options"]
 
 _CHOICES = {
     "bad_rows": ("refuse", "drop"), "incomplete_last": ("keep", "drop"), "stamps": ("close", "open"),
+    "decimal": (None, ".", ","),
 }  # fmt: skip
 
 
@@ -17,7 +18,7 @@ _CHOICES = {
 class Options:
     """The keywords of ``read_bars``."""
 
-    columns: Mapping | None = None
+    columns: Mapping | list[str] | None = None
     timezone: str | None = None
     dayfirst: bool | None = None
     encoding: str | None = None
@@ -25,6 +26,7 @@ class Options:
     bad_rows: str = "refuse"
     incomplete_last: str = "keep"
     stamps: str = "close"
+    decimal: str | None = None
 
     def __post_init__(self) -> None:
         told = {name: getattr(self, name) for name in self.__dataclass_fields__}

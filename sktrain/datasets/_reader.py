@@ -13,6 +13,7 @@ from .._reading import (
     Reading,
     Table,
     UnreadableError,
+    all_names,
     joined_clock,
     joined_days,
     open_table,
@@ -35,10 +36,14 @@ from ._rows import (
     shifted_to_close,
     without_incomplete,
 )
+from ._volume import own_name, with_volume
 
 __all__ = ["read_bars", "read_rows"]
 
 _ISO = re.compile(r"\d{4}([-/.])\d{2}\1\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?")
+
+
+_DOTTED = re.compile(r"[1-9]\d{0,2}(\.\d{3})?|0")
 
 
 class _MissingFileError(InvalidBarsError, FileNotFoundError):
@@ -48,7 +53,7 @@ class _MissingFileError(InvalidBarsError, FileNotFoundError):
 def read_bars(
     path: str | os.PathLike,
     *,
-    columns: Mapping[str, object] | None = None,
+    columns: Mapping[str, object] | list[str] | None = None,
     timezone: str | None = None,
     dayfirst: bool | None = None,
     encoding: str | None = None,
@@ -56,25 +61,30 @@ def read_bars(
     bad_rows: str = "refuse",
     incomplete_last: str = "keep",
     stamps: str = "close",
+    decimal: str | None = None,
 ) -> pd.DataFrame:
     """Read market bars from a file, or from a folder of files.
 
-    Text with any delimiter, Excel, Parquet, Feather, JSON and HDF5, also packed (gz, bz2, xz, zip), of the sources in common use and
-    in many languages: which column is which, what dot and comma mean, which of day and month comes first and which clock the
-    times are on is decided from the whole column, once for the file. What stays open is refused. ``bars.attrs["reading"]`` tells what
-    was understood; ``str`` of it is one line.
+    Text with any delimiter, Excel, Parquet, Feather, JSON, HDF5, XML and tables of web pages, also
+    packed (gz, bz2, xz, zip), of the sources in common use and in many languages: which column is
+    which, what dot and comma mean, which of day and month comes first and which clock the times are
+    on is decided from the whole column, once for the file. What stays open is refused.
+    ``bars.attrs["reading"]`` tells what was understood; ``str`` of it is one line.
 
     Parameters
     ----------
     path : str or path-like
-        A file; or a folder with one file per symbol, or with several files of one symbol, one after the other in time.
-    columns : mapping, optional
-        Which column plays which role, where the names do not tell: ``{"time": "trade_date", "volume": "vol"}``. Roles are time, date (the day,
-        beside the time of day), symbol, open, high, low, close, volume and adjusted; None for a role that no column plays. Columns of
-        a file without header are numbered from 1.
+        A file; or a folder with one file per symbol, or with several files of one symbol, one after
+        the other in time.
+    columns : mapping or list of str, optional
+        Which column plays which role, where the names do not tell: ``{"time": "trade_date",
+        "volume": "vol"}``. Roles are time, date (the day, beside the time of day), symbol, open,
+        high, low, close, volume and adjusted; None for a role that no column plays. Columns of a
+        file without header are numbered from 1. A list names all columns in order, in place of the file's header.
     timezone : str, optional
-        Zone of times that carry none, such as ``"America/New_York"``: the bars are then stamped in UTC. Times that carry one are seen in it
-        where midnights are told from times inside the day. Daily bars stays dates.
+        Zone of times that carry none, such as ``"America/New_York"``: the bars are then stamped in
+        UTC. Times that carry one are seen in it where midnights are told from times inside the day.
+        Daily bars stays dates.
     dayfirst : bool, optional
         What 03/04/2024 means; by default the rows decide, or the file is refused.
     encoding : str, optional
@@ -82,24 +92,29 @@ def read_bars(
     symbol : str, optional
         Instrument of a file that does not name it: the result is then a panel of this symbol.
     bad_rows : {"refuse", "drop"}, default="refuse"
-        Whether a row that is no bar (empty, unreadable, impossible, repeated) is an error or left out and counted; so are the days on
-        which an instrument was suspended.
+        Whether a row that is no bar (empty, unreadable, impossible, repeated) is an error or left
+        out and counted; so are the days on which an instrument was suspended.
     incomplete_last : {"keep", "drop"}, default="keep"
         What to do with a last bar off the usual spacing, which was still forming.
     stamps : {"close", "open"}, default="close"
-        What the times of the file mean. ``"open"`` (Binance, MetaTrader, Dukascopy, freqtrade) moves them to the close by the usual spacing.
+        What the times of the file mean. ``"open"`` (Binance, MetaTrader, Dukascopy, freqtrade)
+        moves them to the close by the usual spacing.
+    decimal : {".", ","}, optional
+        What divides the decimals of 1,234; by default the numbers decide, or the file is refused.
 
     Returns
     -------
     DataFrame
-        ``open high low close volume`` and any other columns, indexed by ``time``, or by ``(symbol, time)`` for a panel, with a history
-        handle. Times inside the day that carry a zone, and epoch numbers, are UTC; bars stamped at a local midnight are dates without
-        zone.
+        ``open high low close volume`` and any other columns, indexed by ``time``, or by ``(symbol,
+        time)`` for a panel, with a history handle. Times inside the day that carry a zone, and
+        epoch numbers inside the day, are UTC; bars all stamped at a local midnight (of epoch
+        numbers: of UTC) are dates without zone.
 
     Raises
     ------
     InvalidBarsError
-        Naming the file, the line, what stands there and how to mend it; for a missing file it is a ``FileNotFoundError`` too.
+        Naming the file, the line, what stands there and how to mend it; for a missing file it is a
+        ``FileNotFoundError`` too.
     MissingDependencyError
         When a library is wanted that is not installed (pyarrow, openpyxl, h5py).
 
@@ -123,7 +138,15 @@ def read_bars(
     >>> folder.cleanup()
     """
     options = Options(
-        columns, timezone, dayfirst, encoding, symbol, bad_rows, incomplete_last, stamps
+        columns,
+        timezone,
+        dayfirst,
+        encoding,
+        symbol,
+        bad_rows,
+        incomplete_last,
+        stamps,
+        decimal,
     )
     path = Path(path)
     if not path.exists():
@@ -144,15 +167,18 @@ def read_bars(
 
 
 def read_rows(path: Path, options: Options) -> tuple[Rows, Reading]:
-    """Stages one to four for one file; rows are in order, and the protocol tells how they were read.
+    """Stages one to four for one file; rows are in order, and the protocol tells how they were
+    read.
 
     Raises
     ------
     UnreadableError
         Without the path, which the caller adds.
     """
-    table = open_table(path, BARS, encoding=options.encoding, caller="read_bars")
-    roles = assign_roles(table, options.columns)
+    names = all_names(options.columns)
+    table = open_table(path, BARS, encoding=options.encoding, caller="read_bars", names=names)
+    table.decimal = options.decimal
+    roles = assign_roles(table, None if names else options.columns)
     try:
         rows = _rows(table, roles, options)
     except UnreadableError as error:
@@ -160,16 +186,17 @@ def read_rows(path: Path, options: Options) -> tuple[Rows, Reading]:
         raise UnreadableError(text) from error
     if options.stamps == "open":
         shifted_to_close(rows)
-    names = {role: roles.names[place] for role, place in roles.fields.items()}
-    names["time"] = " + ".join(roles.names[place] or "the first column" for place in roles.time)
+    called = {role: roles.names[place] for role, place in roles.fields.items()}
+    called["time"] = " + ".join(roles.names[place] or "the first column" for place in roles.time)
     if rows.volume is not None:
-        names["volume"] = roles.names[rows.volume]
+        called["volume"] = roles.names[rows.volume]
     if roles.symbol is not None:
-        names["symbol"] = roles.names[roles.symbol]
-    reading = Reading(columns=names, notes=[*table.notes, *roles.notes, *rows.notes], zone=None)
+        called["symbol"] = roles.names[roles.symbol]
+    reading = Reading(columns=called, notes=[*table.notes, *roles.notes, *rows.notes], zone=None)
     if roles.opening and options.stamps == "close":
         reading["notes"].append(
-            f"times are the bars' opening ({names['time']}); {option('stamps', 'open')} moves them to the close"
+            f"times are the bars' opening ({called['time']}); {option('stamps', 'open')} moves "
+            f"them to the close"
         )
     return rows, reading
 
@@ -194,7 +221,8 @@ def _rows(table: Table, roles: Roles, options: Options) -> Rows:
         texts = {}
     else:
         rows = Rows(_named(frame, roles), times.index, symbols, table.place)
-        rows.frame = _with_volume(rows, roles)
+        rows.spelled = {own_name(name): name.strip() for name in roles.names}
+        rows.frame = with_volume(rows, roles)
     rows.notes = [*times.notes, *rows.notes]
     rows.zone = times.zone
     rows.instrument = instrument or roles.instrument
@@ -217,7 +245,9 @@ def _stamps(frame: pd.DataFrame, places: tuple[int, ...]) -> pd.Series:
 
 
 def _long_digits(table: Table, place: int) -> bool:
-    """Whether times are written as ``202401020930`` or ``02012024``, of which numbers lose digits."""
+    """Whether times are written as ``202401020930`` or ``02012024``, of which numbers lose
+    digits.
+    """
     return any(
         re.match(r"\d{11,}|\d{6,7}$|(?!19|20)\d{8}$", row[place])
         for row in table.sample[:5]
@@ -250,6 +280,7 @@ def _cells(
     words |= {*roles.time} | ({roles.symbol} if roles.symbol is not None else set())
     plain = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|")
     simple = table.typed or all(plain.fullmatch(row[p]) for row in table.sample for p in numeric)
+    simple = simple and not any(_grouped_by_dots(table, place) for place in roles.volumes)
     texts_only = {*roles.time[1:], *(roles.time[:1] if len(roles.time) > 1 else ())}
     texts_only |= {place for place in roles.time if _long_digits(table, place)}
     texts_only |= {roles.symbol} if roles.symbol is not None else set()
@@ -276,7 +307,12 @@ def _cells(
     ]
     texts |= {p: frame[p] for p in loose if not pd.api.types.is_numeric_dtype(frame[p].dtype)}
     numbers: dict = {p: frame[p] for p in numeric} | texts
-    done = to_numbers(numbers, delimiter=table.delimiter)
+    done = to_numbers(
+        numbers,
+        delimiter=table.delimiter,
+        decimal=table.decimal,
+        whole=frozenset(roles.volumes),
+    )
     for place, column in done.items():
         if column is not frame[place]:
             frame[place] = column
@@ -284,6 +320,12 @@ def _cells(
         roles.volumes, "volume"
     )
     return frame, {roles_of[place]: text for place, text in texts.items() if place in roles_of}
+
+
+def _grouped_by_dots(table: Table, place: int) -> bool:
+    """Whether numbers that count something are written like 1.234 and 567: thousands, perhaps."""
+    cells = [row[place] for row in table.sample if place < len(row) and row[place]]
+    return any("." in cell for cell in cells) and all(map(_DOTTED.fullmatch, cells))
 
 
 def _symbols(
@@ -308,13 +350,15 @@ def _symbols(
 
 
 def _named(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
-    """Columns under the names used here, bars first; candidates for the volume keep their place number."""
+    """Columns under the names used here, bars first; candidates for the volume keep their place
+    number.
+    """
     fields = {role: frame[place] for role, place in roles.fields.items()}
     taken = {*roles.fields.values(), *roles.volumes}
     for place in roles.volumes:
         fields[f"volume {place}"] = frame[place]
     for place in frame.columns:
-        name = roles.names[place].strip().strip("<>").strip().lower()
+        name = own_name(roles.names[place])
         if (
             place not in taken
             and name
@@ -323,44 +367,6 @@ def _named(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
         ):
             fields[name] = frame[place]
     return pd.DataFrame(fields, copy=False)
-
-
-def _with_volume(rows: Rows, roles: Roles) -> pd.DataFrame:
-    """One volume of the candidates: the first that varies; of two of which one is the other in money, the other."""
-    frame = rows.frame
-    candidates = [f"volume {place}" for place in roles.volumes]
-    columns = {name: frame.pop(name) for name in candidates}
-    if roles.summed:
-        best, other = candidates
-        columns[best] = columns[best] + columns[other]
-        rows.notes.append(f"volume = {' + '.join(roles.names[place] for place in roles.volumes)}")
-        candidates = [best]
-    varied = candidates[:1]
-    if len(candidates) > 1:
-        varied = [name for name, column in columns.items() if column.nunique() > 1] or varied
-    best = varied[0] if varied else ""
-    for name in varied[1:]:
-        money = columns[name] * frame["close"]
-        ratio = (columns[best] / money.where(money != 0)).median()
-        if (
-            0.9 < ratio < 1.1
-            and not 0.9 < (columns[best] / columns[name].where(columns[name] != 0)).median() < 1.1
-        ):
-            best = name
-    if not best:
-        left = [p for p in frame.columns if isinstance(p, str) and p not in (*PRICES, "adjusted")]
-        numeric = [p for p in left if pd.api.types.is_numeric_dtype(frame[p].dtype)]
-        unused = f" (not used: {', '.join(numeric[:4])})" if numeric else ""
-        rows.notes.append(f"no volume in the file: 0{unused}")
-        frame.insert(4 if "adjusted" not in frame else 5, "volume", 0)
-    else:
-        frame.insert(list(frame.columns).index("close") + 1, "volume", columns[best])
-        rows.volume = int(best.partition(" ")[2])
-        name = roles.names[rows.volume].strip().strip("<>").lower()
-        if len(candidates) > 1 or best != candidates[0]:
-            rows.notes.append(f"volume = {name}")
-    order = [*OHLCV, *(name for name in frame.columns if name not in OHLCV)]
-    return frame if list(frame.columns) == order else frame[order]
 
 
 def _long(frame: pd.DataFrame, roles: Roles, times: pd.DatetimeIndex, table: Table) -> Rows:

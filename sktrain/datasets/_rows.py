@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from .._reading import UnreadableError, bad_numbers, clipped, option
+from .._reading import UnreadableError, bad_numbers, clipped, option, plain_name
 from ._roles import PRICES
 
 __all__ = [
@@ -20,7 +20,17 @@ __all__ = [
     "without_incomplete",
 ]
 
-_ROUNDING = 1e-6  # published prices are rounded: open and close may leave [low, high] by this relative amount
+# Words in the names of columns that hold instruments, and of those that hold lengths of bars
+_GROUPS = frozenset(
+    ["index", "indices", "series", "group", "fund", "etf", "commodity", "metal", "product", "label",
+     "underlying", "future", "country", "region", "item", "key", "id", "exchange", "bank", "firm"]
+)  # fmt: skip
+_LENGTHS = frozenset(
+    ["interval", "timeframe", "frame", "resolution", "granularity", "period", "freq", "frequency",
+     "bar", "length", "tf", "per"]
+)  # fmt: skip
+# published prices are rounded: open and close may leave [low, high] by this relative amount
+_ROUNDING = 1e-6
 _MINUTE = 60 * 10**9
 _DAY = 1440 * _MINUTE
 
@@ -40,6 +50,8 @@ class Rows:
     dropped : dict
         Rows left out by cause.
     notes : list of str
+    spelled : dict of str to str
+        The file's spelling of the names of other columns.
     """
 
     frame: pd.DataFrame
@@ -53,6 +65,7 @@ class Rows:
     zone: str | None = None
     instrument: str | None = None
     volume: int | None = None
+    spelled: dict[str, str] = field(default_factory=dict)
 
     def keep(self, mask: np.ndarray) -> None:
         """Keep the rows of a mask."""
@@ -180,16 +193,19 @@ def _faults(rows: Rows, texts: dict[str, pd.Series]):
 def _not_positive(name: str, value: float) -> str:
     if value < 0:
         return (
-            f"{name} is {value:g}, and prices below zero give no returns. If they are forward-adjusted "
+            f"{name} is {value:g}, and prices below zero give no returns. If they are "
+            f"forward-adjusted "
             "(前复权), use back-adjusted (后复权) or unadjusted ones"
         )
     return f"{name} is {value:g}, no price"
 
 
 def no_trade(rows: Rows, *, drop: bool) -> None:
-    """Count the rows of suspended instruments: no volume and one price, in a file that has volume elsewhere.
+    """Count the rows of suspended instruments: no volume and one price, in a file that has volume
+    elsewhere.
 
-    An empty volume becomes 0. A day at its limit trades, and markets without volumes are not suspended.
+    An empty volume becomes 0. A day at its limit trades, and markets without volumes are not
+    suspended.
     """
     frame = rows.frame
     volume = frame["volume"].to_numpy(dtype=np.float64)
@@ -226,7 +242,8 @@ def adjusted(rows: Rows) -> None:
     if wrong.any():
         row = int(np.argmax(wrong))
         raise UnreadableError(
-            f"{rows.place(row)}: adjusted close / close is {factor[row]:g}. Repair the row, or leave the prices as "
+            f"{rows.place(row)}: adjusted close / close is {factor[row]:g}. Repair the row, or "
+            f"leave the prices as "
             f"published with {option('columns', {'adjusted': ''})}."
         )
     rows.changed = int((np.abs(factor - 1) > 1e-9).sum())
@@ -250,6 +267,9 @@ def in_order(rows: Rows, *, drop: bool) -> None:
     if not bool(((codes[1:] > codes[:-1]) | (same & (step > 0))).all()):
         order = np.lexsort((stamps, codes))
         twice = np.flatnonzero((np.diff(stamps[order]) == 0) & (np.diff(codes[order]) == 0))
+        if len(twice) and rows.symbols is None and _named_by_words(rows):
+            in_order(rows, drop=drop)
+            return
         if len(twice):
             order = _without_repeats(rows, order, twice, drop)
         downward = bool(((step < 0) | ~same).all())
@@ -260,8 +280,63 @@ def in_order(rows: Rows, *, drop: bool) -> None:
         rows.symbols = None if rows.symbols is None else rows.symbols[order]
 
 
+def _named_by_words(rows: Rows) -> bool:
+    """Take the one column of words that tells repeated times apart for the symbols, if its name
+    fits.
+    """
+    found = _telling_apart(rows) if rows.instrument is None else []
+    if found and pd.api.types.is_numeric_dtype(rows.frame[found[0]].dtype):
+        return False  # codes may have lost their zeros: the caller names the column
+    if len(found) != 1 or not set(plain_name(found[0]).split()) & _GROUPS:
+        return False
+    rows.symbols = rows.frame.pop(found[0]).astype("str").to_numpy(dtype=object)
+    rows.notes.append(f"symbol = {rows.spelled.get(found[0], found[0])}")
+    return True
+
+
+def _telling_apart(rows: Rows) -> list[str]:
+    """Columns of words in which no time stands twice for one word (and symbol)."""
+    keys = {"time": rows.times}
+    if rows.symbols is not None:
+        keys["symbol"] = rows.symbols
+    found = []
+    for name in rows.frame.columns.difference([*PRICES, "volume"], sort=False):
+        column = rows.frame[name]
+        if pd.api.types.is_float_dtype(column.dtype) or column.isna().any():
+            continue
+        try:
+            many = column.nunique()
+        except TypeError:  # lists
+            continue
+        if (
+            1 < many <= len(column) // 2
+            and not pd.DataFrame({**keys, "word": column}).duplicated().any()
+        ):
+            found.append(name)
+    return found
+
+
+def _several(rows: Rows) -> str:
+    """What rows of one time may be, and how to tell them apart."""
+    found = _telling_apart(rows)
+    if not found:
+        return (
+            "several instruments in one file, or bars of several lengths. Name the column that "
+            "tells "
+            f"them apart with {option('columns', {'symbol': 'NAME'})}."
+        )
+    shown = rows.spelled.get(found[0], found[0])
+    words = ", ".join(map(clipped, pd.unique(rows.frame[found[0]].astype("str"))[:3]))
+    if set(plain_name(found[0]).split()) & _LENGTHS:
+        return f"bars of several lengths ({clipped(shown)} holds {words}). Keep the rows of one of them."
+    call = option("columns", {"symbol": shown})
+    return f"{clipped(shown)} tells them apart ({words}): if these are instruments, say {call}."
+
+
 def _without_repeats(rows: Rows, order: np.ndarray, twice: np.ndarray, drop: bool) -> np.ndarray:
-    """The order without exact repetitions, where they may be dropped; other rows of one time are refused."""
+    """The order without exact repetitions, where they may be dropped; other rows of one time are
+    refused.
+    """
     first, second = order[twice], order[twice + 1]
     numbers = rows.frame[[*PRICES, "volume"]].to_numpy(dtype=np.float64)
     equal = (numbers[first] == numbers[second]).all(axis=1)
@@ -272,7 +347,8 @@ def _without_repeats(rows: Rows, order: np.ndarray, twice: np.ndarray, drop: boo
             rows.dropped["repeated rows"] = len(twice)
             return np.delete(order, twice + 1)
         raise UnreadableError(
-            f"{where}, and hold the same bar ({len(twice)} such rows). Leave repetitions out with {option('bad_rows', 'drop')}."
+            f"{where}, and hold the same bar ({len(twice)} such rows). Leave repetitions out with "
+            f"{option('bad_rows', 'drop')}."
         )
     repeated = rows.times[second]
     night = repeated[(repeated.hour <= 3) & (repeated != repeated.normalize())]
@@ -284,16 +360,17 @@ def _without_repeats(rows: Rows, order: np.ndarray, twice: np.ndarray, drop: boo
         and len(set(repeated.normalize())) <= 1 + len(twice) // 2
     ):
         raise UnreadableError(
-            f"{where}: the clock was set back there (daylight saving), so a time stands twice. Say whose clock it is, "
+            f"{where}: the clock was set back there (daylight saving), so a time stands twice. Say "
+            f"whose clock it is, "
             f"as in {option('timezone', 'America/New_York')}."
         )
     if rows.symbols is None:
         raise UnreadableError(
-            f"{where}, with different prices ({len(twice)} such rows): several instruments in one file, or bars of "
-            f"several lengths. Name the column that tells them apart with {option('columns', {'symbol': 'NAME'})}."
+            f"{where}, with different prices ({len(twice)} such rows): {_several(rows)}"
         )
+    mend = _several(rows) if _telling_apart(rows) else "Remove one of them."
     raise UnreadableError(
-        f"{where} for {rows.symbols[row]!r}, with different prices ({len(twice)} such rows). Remove one of them."
+        f"{where} for {rows.symbols[row]!r}, with different prices ({len(twice)} such rows). {mend}"
     )
 
 
@@ -312,7 +389,9 @@ def usual_step(times: pd.DatetimeIndex, codes: np.ndarray | None) -> int:
 
 
 def without_incomplete(rows: Rows, *, drop: bool) -> None:
-    """Look whether the last bar of an instrument is off the usual spacing: one that was still forming."""
+    """Look whether the last bar of an instrument is off the usual spacing: one that was still
+    forming.
+    """
     codes = None if rows.symbols is None else pd.factorize(rows.symbols)[0]
     usual = usual_step(rows.times, codes)
     if not usual or len(rows.times) < 3:
@@ -333,7 +412,8 @@ def without_incomplete(rows: Rows, *, drop: bool) -> None:
         rows.keep(~off)
     elif off.any():
         rows.notes.append(
-            f"the last bar ({rows.times[int(np.argmax(off))]}) is off the usual spacing: still forming?"
+            f"the last bar ({rows.times[int(np.argmax(off))]}) is off the usual spacing: still "
+            f"forming?"
         )
 
 
@@ -343,7 +423,8 @@ def shifted_to_close(rows: Rows) -> None:
     usual = usual_step(rows.times, codes)
     if not usual:
         raise UnreadableError(
-            f"{option('stamps', 'open')} needs at least two bars of an instrument, to know how long a bar is."
+            f"{option('stamps', 'open')} needs at least two bars of an instrument, to know how "
+            f"long a bar is."
         )
     months = round(usual / (30.44 * _DAY)) if usual >= 28 * _DAY else 0
     rows.times = rows.times + (

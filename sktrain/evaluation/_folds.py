@@ -10,6 +10,7 @@ import time
 from typing import Any
 import warnings
 
+from joblib import effective_n_jobs
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
@@ -47,6 +48,8 @@ class FoldScores:
         The estimators, the first is the one in question.
     seconds : ndarray of float, shape (n_folds,)
         Time to fit and score all estimators of a fold.
+    inspected : tuple of length n_folds
+        What ``inspect`` found in each fold, if it was given.
     """
 
     table: pd.DataFrame
@@ -54,6 +57,7 @@ class FoldScores:
     n_test: np.ndarray
     names: tuple
     seconds: np.ndarray = field(repr=False)
+    inspected: tuple = field(default=(), repr=False)
 
     def scores(self, metric: str = "balanced_accuracy", name: str | None = None) -> np.ndarray:
         """Scores per fold of one estimator.
@@ -264,6 +268,7 @@ def fold_scores(
     n_jobs: int | None = None,
     on_fold: Callable | None = None,
     stop: Callable | None = None,
+    inspect: Callable | None = None,
 ) -> FoldScores:
     """Fit and score every estimator in every fold.
 
@@ -282,12 +287,15 @@ def fold_scores(
         Handed to ``cv.split``.
     n_jobs : int, optional
         Folds fitted at once, through joblib (so its Dask backend works); the same scores for any
-        value.
+        value. With several, the largest begin first.
     on_fold : callable, optional
-        Called as ``on_fold(number, row)`` after each fold, in order.
+        Called as ``on_fold(number, row)`` after each fold; in order with one process.
     stop : callable, optional
         Asked after each fold; once it says True, that fold is left out (it may be half trained) and
         no other is begun.
+    inspect : callable, optional
+        Called as ``inspect(estimator)`` with the fitted first estimator of each fold, where it was
+        fitted; what it returns is kept in ``inspected``.
 
     Returns
     -------
@@ -322,24 +330,40 @@ def fold_scores(
     folds = list(cv.split(X, y, groups, **extra) if groups is not None else cv.split(X, y, **extra))
     if not folds:
         raise NotEnoughDataError("cv yields no fold.")
-    classes = np.unique(np.asarray(y)[labelled_mask(y, len(X))])
-    jobs = (delayed(_score_fold)(estimators, X, y, train, test, classes) for train, test in folds)
-    rows, times = [], []
-    for number, (row, seconds) in enumerate(Parallel(n_jobs=n_jobs, return_as="generator")(jobs)):
-        if stop is not None and stop():
-            break
-        rows.append(row)
-        times.append(seconds)
-        if on_fold is not None:
-            on_fold(number, row)
-    if len(rows) < min(2, len(folds)):
-        raise NotEnoughDataError(f"Only {len(rows)} of {len(folds)} folds were scored before the stop.")
-    table = pd.DataFrame(rows, index=pd.RangeIndex(len(rows), name="fold"))
+    found = _scored(estimators, X, y, folds, n_jobs, on_fold, stop, inspect)
+    kept = sorted(found)
+    rows, times, inspected = zip(*(found[number] for number in kept))
+    table = pd.DataFrame(rows, index=pd.Index(kept, name="fold"))
     described = _describe(cv, X, y, groups, extra)
     if described is not None and len(described) == len(folds):
-        table = pd.concat([described.iloc[: len(rows)].set_axis(table.index), table], axis=1)
-    sizes = np.array([[len(train), len(test)] for train, test in folds[: len(rows)]])
-    return FoldScores(table, sizes[:, 0], sizes[:, 1], tuple(estimators), np.array(times))
+        table = pd.concat([described.iloc[kept].set_axis(table.index), table], axis=1)
+    sizes = np.array([[len(part) for part in folds[number]] for number in kept])
+    seen = inspected if inspect is not None else ()
+    return FoldScores(table, sizes[:, 0], sizes[:, 1], tuple(estimators), np.array(times), seen)
+
+
+def _scored(estimators, X, y, folds, n_jobs, on_fold, stop, inspect):
+    """Row, seconds and what was inspected of every fold that was scored before a stop."""
+    classes = np.unique(np.asarray(y)[labelled_mask(y, len(y))])
+    order = list(range(len(folds)))
+    if effective_n_jobs(n_jobs) > 1:  # processes are idle for the shortest time at the end
+        order.sort(key=lambda number: -len(folds[number][0]))
+    jobs = (
+        delayed(_score_fold)(estimators, X, y, *folds[number], classes, inspect)
+        for number in order
+    )
+    found = {}
+    for number, one in zip(order, Parallel(n_jobs=n_jobs, return_as="generator")(jobs)):
+        if stop is not None and stop():
+            break
+        found[number] = one
+        if on_fold is not None:
+            on_fold(number, one[0])
+    if len(found) < min(2, len(folds)):
+        raise NotEnoughDataError(
+            f"Only {len(found)} of {len(folds)} folds were scored before the stop."
+        )
+    return found
 
 
 def _describe(cv, X, y, groups, extra):
@@ -350,13 +374,16 @@ def _describe(cv, X, y, groups, extra):
         return cv.summary(X, y, **({} if groups is None else {"groups": groups}), **extra)
 
 
-def _score_fold(estimators, X, y, train, test, classes):
+def _score_fold(estimators, X, y, train, test, classes, inspect=None):
     start = time.perf_counter()
     train_X, train_y = _safe_indexing(X, train), _safe_indexing(y, train)
     test_X, test_y = _safe_indexing(X, test), np.asarray(_safe_indexing(y, test))
-    row = {}
-    for name, estimator in estimators.items():
+    row, inspected = {}, None
+    for place, (name, estimator) in enumerate(estimators.items()):
         fitted = clone(estimator).fit(train_X, train_y)
-        scores = classification_scores(test_y, all_class_probabilities(fitted, test_X, classes), classes)
+        said = all_class_probabilities(fitted, test_X, classes)
+        scores = classification_scores(test_y, said, classes)
         row.update({f"{name}_{metric}": value for metric, value in scores.items()})
-    return row, time.perf_counter() - start
+        if inspect is not None and place == 0:
+            inspected = inspect(fitted)
+    return row, time.perf_counter() - start, inspected

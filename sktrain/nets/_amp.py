@@ -13,8 +13,9 @@ import torch
 
 from ..exceptions import TrainingDivergedError
 from ._callbacks import total_norm
+from ._modules import MLPModule
 
-__all__ = ["MixedPrecision", "choose_precision"]
+__all__ = ["MixedPrecision", "choose_precision", "work_of"]
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -31,24 +32,36 @@ def _native_bfloat16():
     return "AVX512" in capabilities and ("avx512_bf16" in flags or "amx_bf16" in flags)
 
 
-def choose_precision(mixed_precision, device, batch_size):
+_PAYS = 2e9
+"""Multiplications of one forward pass from which bfloat16 pays on a card. On one H100, captured
+steps of 20 sizes of four nets (32 to 4,096 units, batches of 512 and 4,096): 1.27 to 8.5 times as
+fast in all 13 sizes above, .93 to 1.8 times in the 7 below (``benchmarks/check_cuda.py``)."""
+
+
+def work_of(module, lookback, batch_size):
+    """Multiplications of a forward pass on one batch, had every matrix to do with every step."""
+    steps = 1 if isinstance(module, MLPModule) else lookback  # which sees all steps at once
+    return batch_size * steps * sum(one.numel() for one in module.parameters() if one.ndim > 1)
+
+
+def choose_precision(mixed_precision, device, batch_size, work=0, gains=True):
     """The autocast dtype, or None for float32.
 
-    ``True`` is bfloat16, save on a CUDA device without it (float16). ``"auto"`` is float32 on CUDA:
-    on one H100 bfloat16 took 1.02 to 1.38 times as long in 13 of 15 sizes (five nets, batches of
-    64, 512 and 4,096) and gained at most a sixth in the other two. On a CPU it is bfloat16 only
-    where the hardware multiplies it and the batch is large enough to gain by it.
+    ``True`` is bfloat16, save on a CUDA device without it (float16). ``"auto"`` goes by the size of
+    the work: on CUDA it is the same where a step is at least ``_PAYS`` multiplications. On a CPU it
+    is bfloat16 only where the hardware multiplies it and batch and network are large enough to
+    gain by it (``gains``; the networks say from which size).
     """
     if isinstance(mixed_precision, str) and mixed_precision in _DTYPES:
         return _DTYPES[mixed_precision]
     if mixed_precision is False:
         return None
     if torch.device(device).type == "cuda":
-        if mixed_precision == "auto":
+        if mixed_precision == "auto" and work < _PAYS:
             return None
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     if mixed_precision == "auto":
-        return torch.bfloat16 if _native_bfloat16() and batch_size >= 256 else None
+        return torch.bfloat16 if gains and batch_size >= 256 and _native_bfloat16() else None
     return torch.bfloat16
 
 
@@ -56,6 +69,7 @@ class MixedPrecision:
     """Mixin of the nets: autocast, gradient scaling, skipped steps."""
 
     # set or defined by the net that mixes this in
+    module_: Any
     optimizer_: Any
     _named: Any
     _logits: Any
@@ -63,9 +77,13 @@ class MixedPrecision:
     _hears: Any
     notify: Any
 
-    def _start_precision(self, exact):
+    def _start_precision(self, exact, n_rows):
         """Choose the precision of this training; ``exact`` is float64 throughout."""
-        dtype = None if exact else choose_precision(self.mixed_precision, self.device, self.batch_size)
+        batch = n_rows if self.batch_size == -1 else min(self.batch_size, n_rows)
+        work = work_of(self.module_, self.lookback_, batch)
+        gains = getattr(self.module_, "gains_by_bfloat16", True)
+        given = self.mixed_precision, self.device, batch, work, gains
+        dtype = None if exact else choose_precision(*given)
         self.precision_ = "float64" if exact else ("float32" if dtype is None else str(dtype).removeprefix("torch."))
         self.n_skipped_steps_ = 0
         device = torch.device(self.device).type

@@ -80,8 +80,8 @@ class NetClassifier(
         Standardize per feature inside the network, by the mean and standard deviation of the training rows, or by the two
         arrays given: means, and 1 / standard deviations, one number per feature.
     mixed_precision : "auto", bool, "bfloat16" or "float16", default="auto"
-        Autocast; weights stay float32. "auto" uses it on CPUs that multiply bfloat16, for batches
-        of 256 and more; on CUDA, where it gains by wide networks only, say True.
+        Autocast; weights stay float32. "auto" uses it on CPUs that multiply bfloat16, from batches
+        of 256 and for networks that gain (docs/nets.md), and on CUDA from 2e9 products a batch.
     gradient_checkpointing : bool, default=False
         Recompute layers in the backward pass instead of storing what is inside them.
     calibration : "temperature" or None, default="temperature"
@@ -423,22 +423,6 @@ class NetClassifier(
             vars(self).clear()
             vars(self).update(before)
             raise
-
-    def predict(self, X: Any) -> np.ndarray:
-        """The most probable label of each row.
-
-        Parameters
-        ----------
-        X : array-like, DataFrame or WindowedArray of length n
-            As in :meth:`fit`.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            Labels.
-        """
-        codes = self.predict_proba(X).argmax(axis=1)  # first, for it says when the net is not fitted
-        return self.classes_[codes]
 
     @property
     def classes_(self) -> np.ndarray:

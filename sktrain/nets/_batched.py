@@ -14,8 +14,9 @@ import time
 import numpy as np
 import torch
 
+from ..exceptions import TrainingDivergedError
 from ..reproducibility import alone, draw_seed, rng_scope
-from ._batches import BatchLoader, WindowRows
+from ._batches import BatchLoader, WindowRows, on_device
 from ._callbacks import DropoutSchedule, GradientClip, WeightDecaySchedule
 from ._early_stopping import EnhancedEarlyStopping
 from ._losses import FocalLoss
@@ -111,13 +112,14 @@ def _narrow(net):
 
 def _epochs(nets, job, seeds):
     """All epochs; returns the Ctrl-C that ended them, if one did."""
-    told = {"dataset_train": job.train, "dataset_valid": job.valid}
-    loaders, valid = {}, None if job.valid is None else nets[0].get_iterator(job.valid)
+    train, held = on_device(nets[0]._device, job.train, job.valid)
+    told = {"dataset_train": train, "dataset_valid": held}
+    loaders, valid = {}, None if held is None else nets[0].get_iterator(held)
     for net, seed in zip(nets, seeds):
         net._generator, net._batch_hooks = torch.Generator().manual_seed(seed), False
-        loaders[net] = net._training_iterator(job.train, net._generator)
+        loaders[net] = net._training_iterator(train, net._generator)
         net.notify("on_train_begin", X=job.train, y=job.train.y)
-    program = _Program(nets, job.train)
+    program = _Program(nets, train)
     try:
         for epoch in range(nets[0].max_epochs):
             if not program.nets:
@@ -140,6 +142,8 @@ def _epochs(nets, job, seeds):
             net.request_stop("interrupted")
             program.leave(net)
         return error
+    except TrainingDivergedError:
+        raise _Unknown from None
     for net in list(program.nets):
         net.stop_reason_ = "max_epochs"
         program.leave(net)
@@ -149,12 +153,7 @@ def _epochs(nets, job, seeds):
 def _after(net, epoch, losses, sizes, valid, seconds, told):
     """What the loop of one net does at the end of an epoch."""
     began = time.perf_counter()
-    rows = zip(losses, sizes)
-    net.history_[-1]["batches"].extend(
-        {"train_loss": loss, "train_batch_size": size} for loss, size in rows
-    )
-    net.history_.record("train_loss", float(np.average(losses, weights=sizes)))
-    net.history_.record("train_batch_count", len(losses))
+    net._record("train", losses, sizes)
     if valid is not None:
         net._watch(valid)
     net._record_best()

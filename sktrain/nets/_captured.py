@@ -97,7 +97,7 @@ class CapturedSteps(Steps):
         self.graph = self.key = None
         self.dropouts = [one for one in net.module_.modules() if isinstance(one, EnhancedDropout)]
         for layer in self.dropouts:
-            layer.hold(self.rows.device)
+            layer._hold(self.rows.device)
 
     def epoch(self):
         if self.graph is not None and self._key() != self.key:

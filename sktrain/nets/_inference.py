@@ -101,7 +101,8 @@ class Inference:
                 self.module_.eval()
             with exact_on(place), _no_gradients(self.module_):
                 scores = self.module_.logits(near.to(place))
-            yield scores.clone().to(device)
+            found = scores.to(device)
+            yield found.clone() if found is scores else found
             return
         exact = self.full_batch_ and not training and place.type != "mps"  # which has no float64
         batches, scaled, close = self._batches_of(X, place, exact or training)
@@ -164,6 +165,22 @@ class Inference:
             largest = np.maximum.reduce(np.abs(Z), axis=None)
         return torch.from_numpy(Z) if largest <= _FAR else None  # of a missing value it is NaN
 
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable label of each row.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or WindowedArray of length n
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels.
+        """
+        codes = self.predict_proba(X).argmax(axis=1)  # first, for it says when the net is not fitted
+        return self.classes_[codes]
+
     def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities.
 
@@ -195,11 +212,11 @@ class Inference:
     def _all_scores(self, X):
         """Class scores in float64: of many rows on a card a tensor there, else an array."""
         place = find_device(self.device)
-        card = place.type == "cuda"
-        scores = list(self.forward_iter(X, device=place if card else "cpu"))
-        if card and sum(map(len, scores)) > _MANY:
+        many = place.type == "cuda" and hasattr(X, "__len__") and len(X) > _MANY
+        scores = list(self.forward_iter(X, device=place if many else "cpu"))
+        if many:
             return torch.cat(scores).double()
-        scores = [one.cpu().numpy() for one in scores]
+        scores = [one.numpy() for one in scores]
         scores = scores[0] if len(scores) == 1 else np.concatenate(scores)
         return scores.astype(np.float64, copy=False)
 
@@ -251,9 +268,9 @@ def _windows(rows):
 
 def _read(layer):
     """Mean and scale of a standardizing layer; those on a card are read from it once."""
-    tensors = (layer.mean, layer.scale)
-    if layer.mean.is_cpu:
-        return tuple(one.numpy() for one in tensors)
+    mean, scale = tensors = layer.mean, layer.scale
+    if mean.is_cpu:
+        return mean.numpy(), scale.numpy()
     marks = [(one.data_ptr(), one._version) for one in tensors]
     found = _statistics.get(layer)
     if found is None or found[0] != marks:

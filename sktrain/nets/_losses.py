@@ -1,4 +1,4 @@
-"""Focal loss with its exact gradient, and class weights. Independent of time."""
+"""Focal loss, and class weights. Independent of time."""
 
 from typing import Any, Self
 
@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from .._validation import Number
 from ..exceptions import SktrainError
@@ -41,27 +42,15 @@ def class_balanced_weights(counts: ArrayLike, beta: float = 0.999) -> np.ndarray
     return (1 - beta) / (1 - beta**counts)
 
 
-class _Focal(torch.autograd.Function):
-    """-(1 - p)^gamma log p per row; the gradient in closed form, so that training pays for few operations."""
-
-    @staticmethod
-    def forward(ctx, logits, target, gamma):
-        log_all = torch.log_softmax(logits, 1)
-        log_p = log_all.gather(1, target.unsqueeze(1)).squeeze(1)
-        miss = -torch.expm1(log_p)  # 1 - p, exact near p = 1
-        ctx.gamma = gamma
-        ctx.save_for_backward(log_all, target, log_p, miss)
-        return -log_p if gamma == 0 else -log_p * miss.pow(gamma)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, grad):
-        log_all, target, log_p, miss = ctx.saved_tensors
-        if ctx.gamma:
-            ratio = torch.where(miss > 0, log_p / miss, -1.0)  # log p / (1 - p) tends to -1 as p tends to 1
-            grad = grad * miss.pow(ctx.gamma) * (1 - ctx.gamma * (1 - miss) * ratio)
-        grad = grad.unsqueeze(1)
-        return log_all.exp().mul_(grad).scatter_add_(1, target.unsqueeze(1), -grad), None, None
+def _focal(logits, target, gamma):
+    """-(1 - p)^gamma log p per row."""
+    loss = F.cross_entropy(logits, target, reduction="none")  # -log p
+    if gamma == 0:
+        return loss
+    miss = -torch.expm1(-loss)  # 1 - p, exact near p = 1
+    if gamma < 1:  # has no slope at 0
+        miss = miss.clamp_min(torch.finfo(miss.dtype).tiny)
+    return loss * miss.pow(gamma)
 
 
 class FocalLoss(nn.Module):
@@ -189,13 +178,14 @@ class FocalLoss(nn.Module):
             )
         if isinstance(self.alpha, str) and self.class_weight is None:
             raise SktrainError(f"alpha={self.alpha!r} learns from the training labels: call fit(labels) first.")
-        loss = _Focal.apply(logits, target, self.gamma)
         weight = self.class_weight
         if weight is not None:
             if weight.ndim and len(weight) != logits.shape[1]:
                 raise SktrainError(f"alpha has {len(weight)} values for {logits.shape[1]} classes.")
-            weight = weight.to(device=loss.device, dtype=loss.dtype)
-            loss = loss * (weight[target] if weight.ndim else weight)
+            weight = weight.to(device=logits.device, dtype=logits.dtype)
+            weight = weight[target] if weight.ndim else weight
+        loss = _focal(logits, target, self.gamma)
+        loss = loss if weight is None else loss * weight
         return reduce_loss(loss, sample_weight, self.reduction)
 
     def extra_repr(self):

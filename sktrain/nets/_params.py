@@ -41,7 +41,10 @@ class NetParams:
         components = vars(self).get("_components", ())
         if name in components:
             return components[name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        text = f"{type(self).__name__!r} object has no attribute {name!r}"
+        if vars(self).get("members_") and name.endswith("_"):
+            text += f": it has {len(self.members_)} members, ask one of them (members_[0].{name})"
+        raise AttributeError(text)
 
     def __setattr__(self, name, value):
         if "__" in name and name[0] != "_":

@@ -65,7 +65,7 @@ class TrainingLoop(Hooks, MixedPrecision):
             self._set_statistics(statistics)
         self._built()
         check_criterion(self)
-        self._start_precision(self.full_batch_)
+        self._start_precision(self.full_batch_, len(job.train))
         if self.full_batch_:
             self.module_.double()
             self.criterion_.double() if isinstance(self.criterion_, torch.nn.Module) else None
@@ -94,7 +94,7 @@ class TrainingLoop(Hooks, MixedPrecision):
             return logits
         for layer in self.module_.modules():
             if isinstance(layer, EnhancedDropout):
-                layer.hold(self._device)  # a number that changes would be compiled anew each epoch
+                layer._hold(self._device)  # a number that changes would be compiled anew each epoch
         return torch.compile(logits, **self.get_params_for("compile"))
 
     def _learn(self, job):
@@ -177,7 +177,7 @@ class TrainingLoop(Hooks, MixedPrecision):
             self.optimizer_.zero_grad()  # gradients of a captured step hold on to its memory
         for layer in self.module_.modules():
             if isinstance(layer, EnhancedDropout):
-                layer.hold(None)
+                layer._hold(None)
         for name in _PASSING:
             vars(self).pop(name, None)
 

@@ -14,6 +14,7 @@ from .._reading import (
     Reading,
     Table,
     UnreadableError,
+    all_names,
     check_options,
     clipped,
     joined_clock,
@@ -32,7 +33,14 @@ from ._roles import NEWS, assigned, column_name
 
 __all__ = ["Articles", "read_news"]
 
-_KEYS = ("ticker", "symbol", "code", "StockID", "stock_code", "tag")  # of records that stand in the column of symbols
+_KEYS = (
+    "ticker",
+    "symbol",
+    "code",
+    "StockID",
+    "stock_code",
+    "tag",
+)  # of records that stand in the column of symbols
 _SEVERAL = re.compile(r"s$|related|entities|list")  # names of columns of lists
 _TICKER = re.compile(r"\$?[A-Z0-9][A-Z0-9.:\-=^]*")
 _CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp]\.?[Mm]\.?)?|\d{1,2}[時时시]\s?\d{1,2}[分분].*"
@@ -48,7 +56,8 @@ class Articles(list):
     Attributes
     ----------
     reading : Reading
-        What was understood: which column is which, how times were read, how many rows were left out.
+        What was understood: which column is which, how times were read, how many rows were left
+        out.
     """
 
     def __init__(self, articles=(), reading: Reading | None = None) -> None:
@@ -59,7 +68,7 @@ class Articles(list):
 def read_news(
     path: str | os.PathLike,
     *,
-    columns: Mapping[str, object] | None = None,
+    columns: Mapping[str, object] | list[str] | None = None,
     timezone: str | None = None,
     dayfirst: bool | None = None,
     encoding: str | None = None,
@@ -71,14 +80,18 @@ def read_news(
     Parameters
     ----------
     path : str or path-like
-        CSV, JSON (also lines, and the envelopes of news services), Excel, Parquet or Feather, packed or not. A title and a time are needed;
-        body, symbols (a list, or text such as ``"AAPL;MSFT"``) and language are taken where they are. Without a column ``available_at``,
-        the time of publication is taken for it, with a warning: an archive is rarely readable the moment it is written.
-    columns : mapping, optional
-        Which column plays which role, such as ``{"title": "headline", "available_at": "date"}``; None for a role that none plays. Roles:
-        title, available_at, published_at, body, symbols, language.
+        CSV, JSON (also lines, and the envelopes of news services), RSS and Atom, tables of web
+        pages, Excel, Parquet or Feather, packed or not. A title and a time are needed;
+        body, symbols (a list, or text such as ``"AAPL;MSFT"``) and language are taken where they
+        are. Without a column ``available_at``, the time of publication is taken for it, with a
+        warning: an archive is rarely readable the moment it is written.
+    columns : mapping or list of str, optional
+        Which column plays which role, such as ``{"title": "headline", "available_at": "date"}``;
+        None for a role that none plays. Roles: title, available_at, published_at, body, symbols,
+        language. A list names all columns in order, in place of the file's header.
     timezone : str, optional
-        Zone of times that carry none, such as ``"America/New_York"``. Default: they stay naive, like naive bars.
+        Zone of times that carry none, such as ``"America/New_York"``. Default: they stay naive,
+        like naive bars.
     dayfirst : bool, optional
         What 03/04/2024 means; by default the rows decide, or the file is refused.
     encoding : str, optional
@@ -91,8 +104,9 @@ def read_news(
     Returns
     -------
     Articles
-        A list of NewsArticle in order of availability with the protocol in ``.reading``; exact repetitions are dropped, with a
-        ``DataQualityWarning`` that counts them. An article dated by its day only is available at the end of the day.
+        A list of NewsArticle in order of availability with the protocol in ``.reading``; exact
+        repetitions are dropped, with a ``DataQualityWarning`` that counts them. An article dated by
+        its day only is available at the end of the day.
 
     Raises
     ------
@@ -125,8 +139,12 @@ def read_news(
         raise SktrainError(f"There is no news file {str(path)!r}.")
     drop = bad_rows == "drop"
     try:
-        table = open_table(path, NEWS, encoding=encoding, caller="read_news", named=True)
-        roles = assigned(table, columns)
+        names = all_names(columns)
+        table = open_table(
+            path, NEWS, encoding=encoding, caller="read_news", named=True, names=names
+        )
+        told_roles = columns if isinstance(columns, Mapping) else None
+        roles = assigned(table, told_roles)
         try:
             frame, reading = _times_read(table, roles, timezone, dayfirst, drop)
         except UnreadableError as error:
@@ -200,13 +218,17 @@ def _with_days(cells: pd.DataFrame, place: int, table: Table, reading: Reading) 
         clocks = [p for p in timed if p != place and _is_clock(cells[p])]
         if len(clocks) != 1 or cells[clocks[0]].isna().any() or not _is_day(column):
             return column
-        reading["notes"].append(f"times = {column_name(table, place)} + {column_name(table, clocks[0])}")
+        reading["notes"].append(
+            f"times = {column_name(table, place)} + {column_name(table, clocks[0])}"
+        )
         return joined_clock(column, cells[clocks[0]])
     days = [p for p in timed if p != place and not _is_clock(cells[p])]
     if not days:
         raise UnreadableError(
-            f"times such as {clipped(column.dropna().iloc[0])} have no day, and no other column has one: "
-            f"{', '.join(map(clipped, names))}. Name the column of whole times with {option('columns', {'available_at': 'NAME'})}."
+            f"times such as {clipped(column.dropna().iloc[0])} have no day, and no other column "
+            f"has one: "
+            f"{', '.join(map(clipped, names))}. Name the column of whole times with "
+            f"{option('columns', {'available_at': 'NAME'})}."
         )
     reading["notes"].append(f"times = {column_name(table, days[0])} + {column_name(table, place)}")
     return joined_clock(cells[days[0]], column)
@@ -285,7 +307,9 @@ def _zone_said(table: Table, place: int) -> str | None:
 
 
 def _moments(column: pd.Series, asked: _Asked, reading: Reading) -> tuple[pd.Series, np.ndarray]:
-    """Stamps of a column, each at the latest moment that it may mean where ``late``, and which of them are days."""
+    """Stamps of a column, each at the latest moment that it may mean where ``late``, and which of
+    them are days.
+    """
     try:
         times = parse_times(
             column, dayfirst=asked.dayfirst, timezone=asked.timezone, said=asked.said,
@@ -322,7 +346,8 @@ def _in_order(
 ) -> Articles:
     if "available_at" not in roles:
         warnings.warn(
-            f"{path.name} has no column available_at: published_at is taken for it. If the articles reached you later, the bars "
+            f"{path.name} has no column available_at: published_at is taken for it. If the "
+            f"articles reached you later, the bars "
             "between know too much; add the column, or a lag in NewsAligner.",
             DataQualityWarning,
             stacklevel=3,
@@ -330,7 +355,8 @@ def _in_order(
     kept = list(dict.fromkeys(articles))
     if len(kept) < len(articles):
         warnings.warn(
-            f"{path.name}: {len(articles) - len(kept)} articles stand more than once; each was kept once.",
+            f"{path.name}: {len(articles) - len(kept)} articles stand more than once; each was "
+            f"kept once.",
             DataQualityWarning,
             stacklevel=3,
         )

@@ -107,16 +107,23 @@ class Recipe:
         def tokenise(part):
             return Tokens.of(tokenizer, part, self.max_length)
 
-        full, parts = 0, follow(
-            _parts(todo), "Encoding texts", len(todo), shown=bool(self.verbose), size=len
-        )
-        for part, tokens in _one_ahead(tokenise, parts):
-            vectors = self._encode(tokens, model)
-            part_keys = [keys[text] for text in part]
+        def keep(part, vectors):
+            part_keys, vectors = [keys[text] for text in part], vectors()
             for cache in caches:
                 cache.put(part_keys, vectors)
             known.update(zip(part_keys, vectors))
+
+        full, started = 0, []
+        parts = follow(
+            _parts(todo), "Encoding texts", len(todo), shown=bool(self.verbose), size=len
+        )
+        for part, tokens in _one_ahead(tokenise, parts):
+            started.append((part, self._encode(tokens, model)))
+            if model.device.type == "cpu" or len(started) > 1:  # a card is at the next part by now
+                keep(*started.pop(0))
             full += int((tokens.lengths >= self.max_length).sum())
+        for rest in started:
+            keep(*rest)
         if full:
             warnings.warn(
                 f"{full} of {len(todo)} texts reach max_length={self.max_length} tokens; "
@@ -126,16 +133,22 @@ class Recipe:
             )
 
     def _encode(self, tokens, model):
-        """Vectors of one part, pooled where the model is and copied back at once."""
+        """Start on one part; what is returned waits for its vectors, which are pooled where the
+        model is and copied back at once."""
         vectors = np.zeros((len(tokens.lengths), self.folder.width), dtype=np.float32)
         order = np.argsort(-tokens.lengths, kind="stable")
         order = order[: np.count_nonzero(tokens.lengths)]  # without a token: the zero vector
-        if len(order):
-            torch = require("torch", extra="news", caller="PretrainedNewsEncoder")
-            batches = _batches(order, tokens.lengths, self._room(model.device.type))
-            found = [self._forward(model, tokens, batch) for batch in batches]
-            vectors[order] = torch.cat(found).cpu().numpy()
-        return vectors
+        if not len(order):
+            return lambda: vectors
+        torch = require("torch", extra="news", caller="PretrainedNewsEncoder")
+        batches = _batches(order, tokens.lengths, self._room(model.device.type))
+        found = _on_its_way(torch.cat([self._forward(model, tokens, batch) for batch in batches]))
+
+        def wait():
+            vectors[order] = found()
+            return vectors
+
+        return wait
 
     def _room(self, kind):
         if kind == "cpu":
@@ -308,6 +321,23 @@ def pool(hidden, mask, pooling):
         return hidden.masked_fill(~mask.unsqueeze(-1), float("-inf")).amax(dim=1)
     weights = mask.unsqueeze(-1).to(hidden.dtype)
     return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
+
+
+def _on_its_way(tensor):
+    """Start to copy a tensor to the CPU; what is returned waits for it as an array."""
+    if tensor.device.type != "cuda":
+        return lambda: tensor.cpu().numpy()
+    torch = require("torch", extra="news", caller="PretrainedNewsEncoder")
+    host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    host.copy_(tensor, non_blocking=True)
+    done = torch.cuda.Event()
+    done.record(torch.cuda.current_stream(tensor.device))
+
+    def wait():
+        done.synchronize()
+        return host.numpy()
+
+    return wait
 
 
 def _batches(order, lengths, room):

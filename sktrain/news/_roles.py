@@ -160,7 +160,9 @@ def assigned(table: Table, columns: Mapping[str, object] | None) -> dict[str, in
 
 
 def _only_times(roles: dict[str, int], names: list[str], table: Table) -> None:
-    """The one column that holds times, in a file with titles; an index without name, whatever else there is."""
+    """The one column that holds times, in a file with titles; an index without name, whatever else
+    there is.
+    """
     if {"published_at", "available_at"} & set(roles) or not names:
         return
     shapes = {p: time_shape(_cells(table, p)) for p in range(table.width)}
@@ -230,7 +232,9 @@ def _refuse_twins(found: list[int], names: list[str], table: Table) -> None:
 
 
 def _by_content(roles: dict[str, int], barred: set[str], table: Table) -> None:
-    """Roles of a file without names, where its contents leave no choice: one column of times, one of sentences."""
+    """Roles of a file without names, where its contents leave no choice: one column of times, one
+    of sentences.
+    """
     left = [place for place in range(table.width) if place not in roles.values()]
     if not {"published_at", "available_at"} & set(roles):
         timed = [p for p in left if time_shape(_cells(table, p)) in ("day", "moment")]
@@ -273,6 +277,7 @@ def _complain(roles: dict[str, int], names: list[str], table: Table) -> None:
         shown = ", ".join(map(clipped, names)) or f"numbers 1 to {table.width} ({first})"
         call = option("columns", dict.fromkeys(missing, "NAME"))
         raise MissingRolesError(
-            f"no column for {' and '.join(missing)}; the columns are {shown}. Name them with {call}.",
+            f"no column for {' and '.join(missing)}; the columns are {shown}. Name them with "
+            f"{call}.",
             len(missing),
         )

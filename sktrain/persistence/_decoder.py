@@ -98,7 +98,7 @@ class Decoder:
     def _read_array(self, tree):
         data = self._data(tree["member"])
         self.budget.spend(len(data))
-        return restored(from_npy(data), tree)
+        return restored(from_npy(data, dtype_of(tree), math.prod(shape_of(tree))), tree)
 
     def _read_sparse(self, tree):
         dtype, size = dtype_of(tree), math.prod(shape_of(tree))

@@ -5,7 +5,7 @@ classes of the registry by name and state, data holders of this library, and sci
 estimators through skops. Everything else is refused, with its place in the object.
 """
 
-from functools import partial
+from functools import lru_cache, partial
 import math
 
 import numpy as np
@@ -256,7 +256,7 @@ class Encoder:
     def _registered(self, value, name, where):
         """A public estimator or callback, by its state."""
         self.needs |= _registry.NEEDS.get(name, set())
-        state = dict(value.__getstate__())
+        state = dict(value.__getstate__() or {})  # None of an object without attributes
         if hasattr(value, "on_train_begin"):  # what a callback learned is made anew by the next fit
             passing = getattr(value, "passing_", ())
             gone = [
@@ -344,6 +344,7 @@ class Encoder:
         return self._member(_skops.dump(value, where), "skops")
 
 
+@lru_cache(maxsize=256)
 def defaults(cls):
     """Default values of a class's parameters."""
     from inspect import Parameter, signature

@@ -12,6 +12,7 @@ from io import BytesIO
 import json
 import os
 from pathlib import Path
+import struct
 from typing import Any
 import warnings
 import zipfile
@@ -20,7 +21,6 @@ import numpy as np
 from sklearn.exceptions import InconsistentVersionWarning
 
 from .._io import atomic_write, read_file, sha256
-from .._optional import postponed
 from .._validation import Count
 from ..exceptions import (
     CorruptFileError,
@@ -45,6 +45,8 @@ _FLOOR, _MULTIPLE = 2**25, 4  # what may be inflated: 32 MiB and four times the 
 _PER_BYTE = 12  # bytes of memory that a byte of the manifest may become: an empty list a character
 _MOST = 20_000  # members
 _DIGEST = 64
+_HEADER = struct.Struct("<4s22xHH")  # of a member (APPNOTE.TXT 4.3.7): its mark, two lengths
+_UTF8 = 0x800  # the only flag of a member that this library's names may need
 _EPOCH = (2020, 1, 1, 0, 0, 0)  # fixed, so equal models give equal files
 
 
@@ -220,7 +222,7 @@ def load(
     manifest, members, budget = _unpack(path, key, max_bytes)
     with unmoved_generators(), _blamed(path, "cannot be rebuilt"):
         decoder = Decoder(members, budget)
-        with postponed("scipy.stats"), warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", InconsistentVersionWarning)  # said below
             estimator = decoder.decode(manifest["model"])
             probe, last = (
@@ -229,12 +231,10 @@ def load(
             )
             changed = _facts.drift(manifest["versions"])
             _compare(manifest, estimator, decoder)
-        with postponed("scipy.stats"):
-            done = [
-                _replay(one, kept, changed, path) if replay else False
-                for one, kept in ((estimator, probe), (_probes.last_step(estimator), last))
-            ]
-    _tell(changed, path, probed=any(done))
+        probed = replay and _replay(estimator, probe, changed, path)
+        if replay:
+            probed |= _replay(_probes.last_step(estimator), last, changed, path)
+    _tell(changed, path, probed=probed)
     return estimator
 
 
@@ -443,6 +443,15 @@ def _unpack(path, key, max_bytes):
         return *_read(data, shown, budget), budget
 
 
+def _stored(data, entry):
+    """The bytes of a member that is not compressed; their checksum is the manifest's."""
+    mark, length, more = _HEADER.unpack_from(data, entry.header_offset)
+    start = entry.header_offset + _HEADER.size + length + more
+    if mark != b"PK\x03\x04" or entry.flag_bits & ~_UTF8 or start + entry.file_size > len(data):
+        raise CorruptFileError(f"member {entry.filename!r} has a damaged header.")
+    return data[start : start + entry.file_size]
+
+
 def _read(data, shown, budget):
     with zipfile.ZipFile(BytesIO(data)) as file:
         entries = file.infolist()
@@ -461,7 +470,7 @@ def _read(data, shown, budget):
                     "writes neither."
                 )
         budget.spend(_PER_BYTE * file.getinfo("manifest.json").file_size)
-        manifest = json.loads(file.read("manifest.json"))
+        manifest = json.loads(_stored(data, file.getinfo("manifest.json")))
         if manifest["format"] not in _READS or type(manifest["format"]) is not int:
             raise PersistenceError(
                 f"{shown} has format {manifest['format']!r}, this sktrain reads {FORMAT}. Install "
@@ -470,7 +479,8 @@ def _read(data, shown, budget):
         listing = manifest["members"]
         if set(listing) != set(names) - {"manifest.json"}:
             raise CorruptFileError(f"{shown}: the members are not those the manifest lists.")
-        members = {name: file.read(name) for name in listing}
+    members = {one.filename: _stored(data, one) for one in entries}
+    del members["manifest.json"]
     for name, member in members.items():
         if len(member) != listing[name]["size"] or sha256(member) != listing[name]["sha256"]:
             raise CorruptFileError(f"{shown}: member {name!r} is altered.")

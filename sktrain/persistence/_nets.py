@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from .._posterior import Posterior
+from .._validation import Count
 from ..exceptions import CorruptFileError, PersistenceError
 
 __all__ = ["CLASSES", "rebuild", "state_of"]
@@ -202,6 +203,9 @@ def _take_members(net, members):
     alike = ("lookback_", "step_features_", "classes_inferred_")
     if not (isinstance(members, list) and len(members) > 0):
         raise CorruptFileError("a net of several members has none.")
+    several = len({id(one) for one in members})  # one of few bytes may stand in it many times
+    if several < len(members) or not Count(several).is_satisfied_by(net.n_members):
+        raise CorruptFileError(f"a net of {net.n_members!r} members holds {several}, or one twice.")
     for one in members:
         if type(one) is not type(net) or "module_" not in vars(one):
             raise CorruptFileError(f"a member of a {type(net).__name__} is no such net.")
@@ -212,38 +216,53 @@ def _take_members(net, members):
 
 def _take_weights(net, state):
     """Network and loss."""
-    from ..reproducibility import rng_scope
-
     if "posterior" in state:  # earlier files hold none: their nets go on saying what they said
         net.posterior_ = Posterior(**state["posterior"])
-    weights = state["weights"]
+    _make_network(net, state["weights"])
+    if "criterion" in state:
+        net._initialize_criterion()
+        _put_loss(net.criterion_, state["criterion"])
+
+
+def _make_network(net, weights):
+    """Make the network without initial weights, and let it have those of the file.
+
+    On torch's device without memory, so that one whose weights the file does not have costs none.
+    """
+    import torch
+
     _check_sizes(net, weights)
-    with rng_scope(0):  # initial weights are drawn, and the caller's generators are his
+    with torch.device("meta"):
         net.initialize_module()
-        if "criterion" in state:
-            net._initialize_criterion()
-            _put_loss(net.criterion_, state["criterion"])
-    _put(net.module_, weights)
-    net.module_.eval()
+    module = net.module_
+    _check_shapes(module, weights)
+    double = any(np.asarray(value).dtype == np.float64 for value in weights.values())
+    kinds = {
+        name: torch.float64 if double and value.is_floating_point() else value.dtype
+        for name, value in module.state_dict().items()
+    }
+    values = {
+        name: torch.tensor(np.asarray(value), dtype=kinds[name]) for name, value in weights.items()
+    }
+    module.load_state_dict(values, strict=True, assign=True)
+    module.eval()
 
 
 def _check_sizes(net, weights):
     """Refuse sizes that the weights do not have, before a network of such sizes is made."""
-    import torch
-
     total = sum(np.asarray(value).size for value in weights.values()) + _SLACK
-    params = net.get_params_for("module")
-    for name, value in params.items():
+    for name, value in net.get_params_for("module").items():
         if isinstance(value, float) and not math.isfinite(value):
             raise CorruptFileError(f"a net has {name}={value!r}.")
         limit = len(weights) if name == "n_layers" else total
         if isinstance(value, int) and not 0 <= value <= limit:
             raise CorruptFileError(f"a net has {name}={value!r}, which its weights do not have.")
-    with torch.device("meta"):
-        module = net._component("module")(**params)
+
+
+def _check_shapes(module, weights):
+    """Refuse weights that are not those of the network, by name and shape."""
     told = {name: np.asarray(value).shape for name, value in weights.items()}
-    size = sum(one.numel() for one in [*module.parameters(), *module.buffers()])
-    if _shapes(module) != told or size > total:
+    if _shapes(module) != told:
         raise CorruptFileError("a net's weights do not fit its parameters.")
 
 

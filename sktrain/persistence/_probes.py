@@ -22,7 +22,8 @@ _ROWS = 8
 _MOST_ROWS, _MOST_VALUES = 4096, 2**20  # of probe rows that are replayed
 _LONGEST = 10_000  # steps, windows and sizes of an estimator that is replayed
 _OURS = {
-    "BarFeatures", "CompressedClassifier", "DriftDetector", "DriftGuard", "OptunaSearchCV",
+    "BarFeatures", "CompressedClassifier", "DriftDetector", "DriftGuard", "LastStep",
+    "OptunaSearchCV",
     "PooledClassifier", "QuantizedClassifier", "RegimeDetector", "ResampledClassifier",
     "SlidingWindow", "GRUClassifier", "LSTMClassifier", "MLPNetClassifier", "TCNClassifier",
     "TransformerClassifier",

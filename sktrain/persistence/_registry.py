@@ -31,6 +31,7 @@ OBJECTS = _table(
         "sktrain.leakage": ("LeakageValidator",),
         "sktrain.search": ("HyperparameterSearchSpace", "OptunaSearchCV"),
         "sktrain.ensemble": ("PooledClassifier",),
+        "sktrain.trainer._pool": ("LastStep",),
         "sktrain.compression": (
             "CompressedClassifier",
             "ModelPruner",

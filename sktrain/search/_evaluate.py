@@ -4,9 +4,8 @@ What is random in a fit is seeded by (seed, slot, fold), and it runs on one thre
 a result never depends on who computed it. A worker that dies takes only its own fold with it.
 """
 
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 import os
-import sys
 
 from joblib import Parallel, delayed, effective_n_jobs
 from joblib.externals.loky.process_executor import BrokenProcessPool
@@ -15,30 +14,14 @@ from optuna import TrialPruned
 from optuna.pruners import NopPruner, WilcoxonPruner
 from sklearn.base import clone
 from sklearn.model_selection._validation import _fit_and_score
-from threadpoolctl import threadpool_limits
 
-from ..reproducibility import rng_scope, seed_parts
+from ..reproducibility import rng_scope, seed_parts, single_thread
 from ._pruning import reported, watch_epochs
 from ._study import quiet_optuna
 
-__all__ = ["FoldRunner", "TrialRunner", "cause_of", "single_thread"]
+__all__ = ["FoldRunner", "TrialRunner", "cause_of"]
 
 _DEAD = "The worker process died while it fitted this fold: killed by a signal or out of memory."
-
-
-@contextmanager
-def single_thread():
-    """BLAS, OpenMP and torch on one thread; what was set before comes back."""
-    torch = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch else None
-    with threadpool_limits(limits=1):
-        if torch and before != 1:
-            torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            if torch and before != 1:
-                torch.set_num_threads(before)
 
 
 def _run_fold(estimator, X, y, params, key, home, options, epochs=None):

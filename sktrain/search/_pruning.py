@@ -115,7 +115,9 @@ def reported(pruner, scores):
 
 def _net_of(estimator):
     """The net at the end of ``estimator``, or None."""
-    last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+    last = estimator
+    while hasattr(last, "steps"):
+        last = last.steps[-1][1]
     return last if hasattr(last, "initialize_callbacks") else None
 
 

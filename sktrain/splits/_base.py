@@ -17,7 +17,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import BaseCrossValidator
 
-from .._spans import Spans, cut_blocks
+from .._spans import Spans, cut_blocks, places_before
 from .._validation import BarsOrTime, TimeAxis, as_span, label_spans, labelled_mask
 from ..exceptions import InvalidSplitError, NotEnoughDataError
 
@@ -43,6 +43,16 @@ class Rows:
     spans: Spans
     axis: TimeAxis
     known: np.ndarray
+
+    @cached_property
+    def known_in_order(self):
+        """Rows with a label, in order of time."""
+        return self.spans.in_order(self.known)
+
+    @cached_property
+    def all_known(self):
+        """Whether every row has a label."""
+        return bool(self.known.all())
 
     @cached_property
     def last(self):
@@ -94,6 +104,11 @@ class Fold:
     low: int = 0
     high: int | None = None
 
+    @property
+    def trains_before(self):
+        """Whether all that trains stands before the one block that is tested."""
+        return len(self.blocks) == 1 and self.high is not None and self.high <= self.blocks[0][0]
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -117,15 +132,41 @@ class Plan:
         """Row numbers that are tested, ascending."""
         inside = [self.rows.spans.within(*block) for block in fold.blocks]
         inside = inside[0] if len(inside) == 1 else np.sort(np.concatenate(inside))
-        return inside if self.rows.known.all() else inside[self.rows.known[inside]]
+        return inside if self.rows.all_known else inside[self.rows.known[inside]]
+
+    def train(self, fold):
+        """Row numbers that train, ascending."""
+        if not fold.trains_before:
+            return np.flatnonzero(self.cut(fold).train)
+        places, order = self._places(fold, fold.low), self.rows.spans.order
+        return places if order is None else np.sort(order[places])
 
     def training_times(self, fold):
-        """Positions on the axis of the unique times that train in one fold, ascending."""
-        present = np.bincount(self.rows.spans.codes[self.cut(fold).train], minlength=len(self.rows.spans.axis))
-        return np.flatnonzero(present)
+        """Positions on the axis of the unique times that train, ascending; of folds before a block."""
+        codes, _ = self.rows.spans._sorted
+        codes = codes[self._places(fold, fold.low)]
+        return codes[np.append(True, codes[1:] != codes[:-1])] if len(codes) else codes
+
+    def last_training_time(self, fold):
+        """Position of the last time that trains before a block, or None; looks back as far as need be."""
+        codes, _ = self.rows.spans._sorted
+        back = 64
+        while True:
+            low = max(fold.high - back, fold.low)
+            places = self._places(fold, low)
+            if len(places):
+                return int(codes[places[-1]])
+            if low == fold.low:
+                return None
+            back *= 4
+
+    def _places(self, fold, low):
+        (block,), rows = fold.blocks, self.rows
+        known, embargo = rows.known_in_order, self.embargo
+        return places_before(rows.spans, block, low, fold.high, known, embargo=embargo)
 
     def __iter__(self):
-        return ((np.flatnonzero(self.cut(fold).train), self.test(fold)) for fold in self.folds)
+        return ((self.train(fold), self.test(fold)) for fold in self.folds)
 
 
 def read_rows(X, y, horizon, given, caller):

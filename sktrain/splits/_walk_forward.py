@@ -204,10 +204,10 @@ class EnhancedWalkForwardCV(SpanSplitter):
                 f"min_samples_per_fold={least}, got {n} up to the last label. Use a smaller test_size, fewer n_splits or more rows."
             )
         edges = n - size * np.arange(k, -1, -1)
-        tested = np.diff(rows.labels_until[np.maximum(edges, 0)])
-        if size < 1 or edges[0] < 1 or (tested < least).any():
-            short = int(tested.min()) if edges[0] >= 1 else 0
-            raise NotEnoughDataError(self._too_short(rows, f"a test fold holds {short} labelled unique times"))
+        tested = np.diff(rows.labels_until[edges])
+        if (tested < least).any():
+            what = f"a test fold holds {tested.min()} labelled unique times"
+            raise NotEnoughDataError(self._too_short(rows, what))
         return edges
 
     def _calendar_edges(self, rows):
@@ -239,14 +239,18 @@ class EnhancedWalkForwardCV(SpanSplitter):
         for first, end in zip(edges[:-1].tolist(), edges[1:].tolist()):
             fold = Fold(((first, end - 1),), high=first)
             if limit is not None or not folds:  # when expanding, later folds keep what the first one keeps
-                times = Plan(rows, (fold,), self._embargo).training_times(fold)
-                if self.window == "rolling" and limit is None and len(times):
-                    limit = int(times[-1]) + 1
-                if limit is not None and len(times):
-                    fold = Fold(fold.blocks, self._window_start(rows, int(times[-1]), limit), first)
-                    times = times[times >= fold.low]
-                if len(times) < self.min_samples_per_fold:
-                    what = f"fold {len(folds)} trains on {len(times)} labelled unique times after purge and embargo"
+                plan = Plan(rows, (fold,), self._embargo)
+                last = plan.last_training_time(fold)
+                if self.window == "rolling" and limit is None and last is not None:
+                    limit = last + 1
+                if limit is not None and last is not None:
+                    fold = Fold(fold.blocks, self._window_start(rows, last, limit), first)
+                n_times = len(plan.training_times(fold))
+                if n_times < self.min_samples_per_fold:
+                    what = (
+                        f"fold {len(folds)} trains on {n_times} labelled unique times after purge "
+                        "and embargo"
+                    )
                     raise NotEnoughDataError(self._too_short(rows, what))
             folds.append(fold)
         return limit, Plan(rows, tuple(folds), self._embargo)

@@ -1,4 +1,5 @@
-"""What each switch of a run adds: the run's model with one switch off at a time, on the run's own walk-forward folds."""
+"""What each switch of a run adds: the run's model with one switch off at a time, on the run's own
+walk-forward folds."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,7 +14,8 @@ from ._tasks import walk_forward_cv
 
 __all__ = ["Ablated", "ablate", "switches_on"]
 
-_OFF: dict[str, tuple[Callable, dict]] = {  # what is told of, whether it is on, and the fields that turn it off
+#: what is told of, whether it is on, and the fields that turn it off
+_OFF: dict[str, tuple[Callable, dict]] = {
     "focal loss": (lambda config: config.use_focal_loss, {"use_focal_loss": False}),
     "oversampling": (lambda config: config.use_smote, {"use_smote": False}),
     "dropout": (lambda config: config.dropout_rate > 0, {"dropout_rate": 0.0}),
@@ -22,6 +24,7 @@ _OFF: dict[str, tuple[Callable, dict]] = {  # what is told of, whether it is on,
         lambda config: (config.gradient_clip_value or config.max_gradient_norm) is not None,
         {"gradient_clip_value": None, "max_gradient_norm": None},
     ),
+    "learned weights": (lambda config: config.pooling == "learned", {"pooling": "mean"}),
     "news": (
         lambda config: config.use_pretrained_embeddings,
         {"use_pretrained_embeddings": False, "timezone": None, "session_close": None},
@@ -84,7 +87,7 @@ def ablate(run, folds) -> list[Ablated]:
     configs = switches_on(run.config)
     with run.reporter.stage("ablation", total=len(configs) * run.config.wf_folds) as advance:
         for name, config in configs.items():
-            model = fold_model(run, config, [])
+            model = fold_model(run, config)
             try:
                 found = fold_scores(
                     model, X, y, cv, on_fold=lambda number, row: advance(), stop=run.stopped

@@ -1,4 +1,5 @@
-"""Whether there are bars enough: for every feature, for every fold, for a search inside every fold. Asked before any training."""
+"""Whether there are bars enough: for every feature, for every fold, for a search inside every fold.
+Asked before any training."""
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,8 @@ def check_features(run):
 
 
 def check_folds(run):
-    """Folds can be filled and every feature is known in some of their training rows, those of a search inside a fold too.
+    """Folds can be filled and every feature is known in some of their training rows, those of a
+    search inside a fold too.
 
     Raises
     ------

@@ -57,8 +57,10 @@ class EnhancedTrainingConfig:
         Thresholds that follow volatility, or fixed ones. None takes the default of
         ``label_scaling``: 0.5 standard deviations with ``"sigma"``, the original's 0.03 with
         ``"affine"``.
-    use_walk_forward, wf_folds, wf_min_samples_per_fold, ensure_regime_coverage : default=True, 5, 100, True
+    use_walk_forward, wf_folds : default=True, 5
         A real fit and score per fold.
+    wf_min_samples_per_fold, ensure_regime_coverage : default=100, True
+        Fewest rows a fold trains on; whether folds train on the regimes they are tested in.
     use_drift_detection, drift_psi_threshold, drift_mean_shift_threshold : default=True, 0.1, 0.15
         A reference kept with the model, and a check of the test block against it.
     use_gradient_checkpointing, use_mixed_precision : bool, default=True, True
@@ -72,12 +74,19 @@ class EnhancedTrainingConfig:
         News embeddings beside the bar features; needs ``news``.
     deterministic_training, training_seed : default=False, 42
         One seed, one result.
-    early_stopping_patience, early_stopping_min_epochs, early_stopping_max_epochs : int, default=15, 20, 500
-        When training ends.
+    early_stopping_patience, early_stopping_min_epochs : int, default=15, 20
+        Epochs without a better validation loss after which training ends, and the fewest it takes.
+    early_stopping_max_epochs : int, default=500
+        The most epochs, beside those of ``train``.
     batch_size : int or None, default=None
         Overrides ``train(batch_size=...)`` when set.
-    models : tuple of {"lstm", "gru", "tcn", "transformer", "mlp"}, default=("lstm", "gru", "tcn", "transformer")
-        Nets to train; more than one vote with their mean probability.
+    models : tuple of {"lstm", "gru", "tcn", "transformer", "mlp"}
+        Nets to train, all but the last by default; more than one vote with their mean probability.
+    pooling : {"mean", "learned"}, default="mean"
+        How ``models`` come together: their mean probability, or a :class:`PooledClassifier` that
+        has a linear model and the class shares beside them and learns the weights on the
+        validation block; its members are fitted twice, before the block and on all rows. A run that
+        goes on from it trains the nets on; weights, linear model and shares stay.
     label_scaling : {"affine", "sigma"} or None, default=None
         How thresholds follow volatility; with ``"sigma"`` the base threshold counts standard
         deviations. None is ``"sigma"``, and ``"affine"``, the original's rule, where a threshold
@@ -91,7 +100,7 @@ class EnhancedTrainingConfig:
         width.
     news : path or None, default=None
         CSV, JSONL or Parquet file of articles.
-    news_columns, news_timezone, news_dayfirst : dict, str, bool or None, default=None
+    news_columns, news_timezone, news_dayfirst : dict or list, str, bool or None, default=None
         As ``news_bad_rows``.
     news_encoding, news_symbol : str or None, default=None
         As ``news_bad_rows``.
@@ -121,10 +130,11 @@ class EnhancedTrainingConfig:
         Score the model without each of its switches too, on the same walk-forward folds: focal
         loss, oversampling, dropout, weight decay, gradient clipping, news and search, those that
         are on. As many walk-forward validations again as there are such switches.
-    n_jobs : int or None, default=None
-        Processes that fit the folds of a search at the same time, as in scikit-learn: None is 1,
-        -1 all cores; more than four have nothing to do. Each takes some 400 MiB. The trials are
-        the same for any number.
+    n_jobs : int or None, default=-1
+        Processes that fit nets, folds and trials at the same time, as in scikit-learn: None is 1,
+        -1 all cores, or all cards where nets train on them. No more are begun than there is to do
+        at once. On Linux each takes some 100 MiB (without a card), elsewhere some 400. The result
+        is the same for any number. In a worker process -1 is 1.
     device : str, default="auto"
         Where nets and the encoder of news compute: ``"auto"`` is a CUDA card where there is one,
         else the CPU; or ``"cpu"``, ``"cuda"``, ``"cuda:1"``. The result and the report say which it
@@ -188,6 +198,7 @@ class EnhancedTrainingConfig:
     early_stopping_max_epochs: int = 500
     batch_size: int | None = None
     models: tuple = ("lstm", "gru", "tcn", "transformer")
+    pooling: str = "mean"
     label_scaling: str | None = None
     lookback: int = 30
     hidden_size: int = 32
@@ -195,7 +206,7 @@ class EnhancedTrainingConfig:
     pruning_sparsity: float = 0.5
     embedding_dim: int | None = 16
     news: str | None = None
-    news_columns: dict | None = None
+    news_columns: dict | list | None = None
     news_timezone: str | None = None
     news_dayfirst: bool | None = None
     news_encoding: str | None = None
@@ -208,7 +219,7 @@ class EnhancedTrainingConfig:
     leakage_audit: bool = True
     skip_scaler_fit: bool = False
     ablation: bool = False
-    n_jobs: int | None = None
+    n_jobs: int | None = -1
     device: str = "auto"
 
     def __post_init__(self):
@@ -454,4 +465,5 @@ def _named(init):
     return __init__
 
 
-EnhancedTrainingConfig.__init__ = _named(EnhancedTrainingConfig.__init__)  # type: ignore[method-assign]
+_init = _named(EnhancedTrainingConfig.__init__)
+EnhancedTrainingConfig.__init__ = _init  # type: ignore[method-assign]

@@ -96,7 +96,8 @@ def fold_evidence(cv, bars, y):
 
 
 def learning_curves(nets, before=None):
-    """Losses per epoch and the reason to stop, by net; ``before`` epochs of an earlier run are left out."""
+    """Losses per epoch and the reason to stop, by net; ``before`` epochs of an earlier run are left
+    out."""
     curves, reasons = {}, {}
     for name, net in nets.items():
         begun = bool(

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..exceptions import NotEnoughDataError, PersistenceError, SktrainError
+from ._config import EnhancedTrainingConfig
 from ._models import build_net, nets_of, oversampler
 from ._run_folder import DRIFT, TRAINED, hash_of, read_result
 from ._tasks import divide
@@ -21,6 +22,7 @@ __all__ = ["Earlier", "continue_training", "kept_scaling", "may_continue", "open
 #: from one value to another.
 _FIXED = (
     "models",
+    "pooling",
     "lookback",
     "hidden_size",
     "n_layers",
@@ -84,7 +86,8 @@ def open_earlier(folder, config, horizon):
 
 
 def _refuse_others(result, config, horizon):
-    before, now = result["config"], config.to_dict()
+    before = {**EnhancedTrainingConfig().to_dict(), **result["config"]}  # of an older version
+    now = config.to_dict()
     changed = [
         (name, before.get(name), now[name]) for name in _FIXED if before.get(name) != now[name]
     ]
@@ -156,7 +159,10 @@ def may_continue(run, earlier):
         reason = f"{count} new rows without drift"
     run.task, run.blocks = fresh, divide(fresh, run.config)
     kept = "kept" if run.config.skip_scaler_fit else "learned from the new rows"
-    return {"mode": "continued", "reason": f"{reason}; scaling {kept}", "from": str(earlier.last)}
+    reason += f"; scaling {kept}"
+    if run.config.pooling == "learned":
+        reason += "; the pool's weights, linear model and class shares stay"
+    return {"mode": "continued", "reason": reason, "from": str(earlier.last)}
 
 
 def continue_training(run, earlier):
@@ -239,7 +245,8 @@ def set_scaling(net, mean, scale):
 
 
 def kept_scaling(folder, config):
-    """Statistics of the nets of the earlier run in ``folder``, for a plain run with ``skip_scaler_fit``.
+    """Statistics of the nets of the earlier run in ``folder``, for a plain run with
+    ``skip_scaler_fit``.
 
     Returns
     -------

@@ -1,4 +1,5 @@
-"""From a config to unfitted scikit-learn estimators on bars. Every config field lands here, or in _tasks, by name."""
+"""From a config to unfitted scikit-learn estimators on bars. Every config field lands here, or in
+_tasks, by name."""
 
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ from sklearn.pipeline import Pipeline
 
 from .._sessions import SESSION
 from ..features import BarFeatures, SlidingWindow
+from ._pool import build_pool
 
 __all__ = [
     "FitPlan",
@@ -30,7 +32,9 @@ NETS = {
 #: part of what the process holds anyway (torch alone takes some 250 MiB), and recomputing costs a
 #: third to a half of the speed.
 _WORTH_RECOMPUTING = 64 * 2**20
-_ACTIVATIONS_PER_UNIT = 16  # float32 values kept per hidden unit, step and layer: four gates and their products, there and back
+#: float32 values kept per hidden unit, step and layer: four gates and their products, there and
+#: back
+_ACTIVATIONS_PER_UNIT = 16
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class FitPlan:
     params : tuple of (str, object)
         Found by a search: net parameters by name.
     watch : callable or None
-        Called as ``watch(name, net)`` after every epoch.
+        Called as ``watch(text)`` after every epoch.
     scaling : tuple of (str, (mean, scale)), or ()
         Statistics of an earlier run that nets keep, by net.
     intraday : bool
@@ -130,7 +134,8 @@ def _training_params(config, plan):
 
 
 def checkpoints_activations(config, batch_size):
-    """Whether layers are recomputed in the backward pass: asked for, and worth it for batches of this size."""
+    """Whether layers are recomputed in the backward pass: asked for, and worth it for batches of
+    this size."""
     units = batch_size * config.lookback * config.hidden_size * (config.n_layers or 2)
     return (
         config.use_gradient_checkpointing and 4 * _ACTIVATIONS_PER_UNIT * units > _WORTH_RECOMPUTING
@@ -166,14 +171,14 @@ def _loss_params(config):
 
 
 def _callbacks(name, plan):
-    from ..nets import StopFlag, TrainingCheckpoint
-    from ._progress import EpochWatch
+    from ..nets import TrainingCheckpoint
+    from ._progress import EpochWatch, RunStop
 
     extra = []
     if plan.watch is not None:
         extra.append(("watch", EpochWatch(plan.watch, name)))
     if plan.stop is not None:
-        extra.append(("stop", StopFlag(plan.stop)))
+        extra.append(("stop", RunStop(plan.stop)))
     if plan.checkpoints is not None:
         extra.append(
             ("checkpoint", TrainingCheckpoint(plan.checkpoints / name, every=plan.checkpoint_every))
@@ -193,7 +198,8 @@ def feature_steps(config, plan=None):
 
 
 def _with_news(features, config):
-    """Features of the bars, beside those of the news that the bars carry where the config asks for them."""
+    """Features of the bars, beside those of the news that the bars carry where the config asks for
+    them."""
     if not config.use_pretrained_embeddings:
         return features
     from ..news import NewsFeatures, PretrainedNewsEncoder
@@ -233,10 +239,14 @@ def with_config_news(bars, config):
 
 
 def build_model(config, plan, names=None):
-    """The whole model on raw bars: features, windows, optional oversampling, one net or the soft vote of several."""
+    """The whole model on raw bars: features, windows, optional oversampling, one net or the soft
+    vote of several."""
     names = config.models if names is None else names
     nets = [(name, _resampled(build_net(name, config, plan), config)) for name in names]
-    last = nets[0][1] if len(nets) == 1 else VotingClassifier(nets, voting="soft")
+    if config.pooling == "learned":
+        last = build_pool(nets, plan)
+    else:
+        last = nets[0][1] if len(nets) == 1 else VotingClassifier(nets, voting="soft")
     return Pipeline([*feature_steps(config, plan), ("net", last)])
 
 
@@ -257,9 +267,14 @@ def oversampler(config):
 
 
 def nets_of(model, names=None):
-    """The fitted nets of a model by name, looking through votes and samplers; ``names`` names a single one."""
+    """The fitted nets of a model by name, looking through votes and samplers; ``names`` names a
+    single one."""
     last = model[-1]
-    found = dict(getattr(last, "named_estimators_", {})) or {names[0] if names else "net": last}
+    together = getattr(last, "named_estimators_", None)
+    if together is None:
+        found = {names[0] if names else "net": last}
+    else:
+        found = {name: one for name, one in together.items() if name in NETS}
     return {name: getattr(one, "steps", [(None, one)])[-1][1] for name, one in found.items()}
 
 

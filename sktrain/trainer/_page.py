@@ -1,4 +1,5 @@
-"""The parts of a report's page: text, tables and pictures as HTML. Everything that comes from a run is escaped."""
+"""The parts of a report's page: text, tables and pictures as HTML. Everything that comes from a run
+is escaped."""
 
 import base64
 from html import escape
@@ -21,21 +22,29 @@ __all__ = [
 
 _STYLE = """
 :root{color-scheme:light}*{box-sizing:border-box}
-body{font:16px/1.5 system-ui,sans-serif;max-width:48rem;margin:0 auto;padding:1rem;color:#222;background:#fff;overflow-wrap:anywhere}
-h1{font-size:1.5rem;margin:.2rem 0}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #ddd;padding-bottom:.2rem}
-.verdict{font-size:1.1rem;background:#f3f6f9;border-left:4px solid #4878a8;padding:.7rem 1rem;margin:1rem 0}
+body{font:16px/1.5 system-ui,sans-serif;max-width:48rem;margin:0 auto;padding:1rem}
+body{color:#222;background:#fff;overflow-wrap:anywhere}
+h1{font-size:1.5rem;margin:.2rem 0}
+h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #ddd;padding-bottom:.2rem}
+.verdict{font-size:1.1rem;background:#f3f6f9;border-left:4px solid #4878a8}
+.verdict{padding:.7rem 1rem;margin:1rem 0}
 .warning{background:#fdf6e7;border-left:4px solid #d9a441;padding:.5rem 1rem;margin:.6rem 0}
-.flag{white-space:nowrap}.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
-th,td{padding:.25rem .5rem;text-align:right;border-bottom:1px solid #eee;white-space:nowrap;overflow-wrap:normal}
+.flag{white-space:nowrap}.wide{overflow-x:auto}
+table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
+th,td{padding:.25rem .5rem;text-align:right;border-bottom:1px solid #eee}
+th,td{white-space:nowrap;overflow-wrap:normal}
 .facts td+td{white-space:normal;overflow-wrap:anywhere;text-align:left}
 th{white-space:normal;vertical-align:bottom}th:first-child,td:first-child{text-align:left}
-img{width:100%;max-width:44rem;height:auto}figure{margin:1rem 0}figcaption{color:#555;font-size:.85rem}
+img{width:100%;max-width:44rem;height:auto}
+figure{margin:1rem 0}figcaption{color:#555;font-size:.85rem}
 pre{white-space:pre-wrap;background:#f7f7f7;padding:.6rem;font-size:.8rem}
 code{background:#f3f3f3;padding:0 .2rem}
-.status{font-weight:600}.PASS{color:#2a7d3f}.FAIL{color:#b03a2e}.INCONCLUSIVE,.NOT_CHECKED{color:#a06a00}
+.status{font-weight:600}.PASS{color:#2a7d3f}.FAIL{color:#b03a2e}
+.INCONCLUSIVE,.NOT_CHECKED{color:#a06a00}
 footer{margin-top:3rem;color:#777;font-size:.8rem}
 """
-_WIDTH = 6.4  # inches of a picture: shown 360 pixels wide on a phone, its letters are still as high as 11 pixels
+#: inches of a picture: shown 360 pixels wide on a phone, its letters are still as high as 11 pixels
+_WIDTH = 6.4
 
 
 def page(title, verdict, body):
@@ -43,7 +52,8 @@ def page(title, verdict, body):
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width,initial-scale=1'>"
-        f"<link rel='icon' href='data:,'><title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
+        f"<link rel='icon' href='data:,'><title>{escape(title)}</title>"
+        f"<style>{_STYLE}</style></head><body>"
         f"<h1>{escape(title)}</h1><p class='verdict'>{escape(verdict)}</p>{body}"
         "<footer>Every number on this page was measured in this run.</footer></body></html>"
     )
@@ -61,7 +71,8 @@ def paragraph(text, kind=None):
 
 def bullets(lines):
     """A list of plain texts; a flag such as ``--data`` is not broken at its hyphens."""
-    items = (re.sub(r"--[a-z][a-z-]*", r"<span class='flag'>\g<0></span>", escape(one)) for one in lines)
+    flag = re.compile(r"--[a-z][a-z-]*")
+    items = (flag.sub(r"<span class='flag'>\g<0></span>", escape(one)) for one in lines)
     return f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>"
 
 
@@ -71,7 +82,10 @@ def table(head, rows):
     body = "".join(
         f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows
     )
-    return f"<div class='wide'><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>"
+    return (
+        f"<div class='wide'><table><thead><tr>{cells}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div>"
+    )
 
 
 def picture(display, words):
@@ -87,7 +101,10 @@ def picture(display, words):
         figure.savefig(buffer, format="png", dpi=150)
     pyplot.close(figure)
     data = base64.b64encode(buffer.getvalue()).decode()
-    return f"<figure><img alt='{escape(words)}' src='data:image/png;base64,{data}'><figcaption>{escape(words)}</figcaption></figure>"
+    return (
+        f"<figure><img alt='{escape(words)}' src='data:image/png;base64,{data}'>"
+        f"<figcaption>{escape(words)}</figcaption></figure>"
+    )
 
 
 def _pyplot():

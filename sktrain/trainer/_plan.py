@@ -11,18 +11,19 @@ from ._ablation import switches_on
 from ._evidence import when
 from ._models import build_net, feature_steps
 from ._tasks import class_balance
+from ._workers import TRIALS, processes
 
 __all__ = ["tell_plan"]
 
 _PROBE_ROWS = 1024  # rows a net is timed on
 _USUAL_SHARE = 0.5  # a walk-forward fold trains on half of the rows on average
-_INNER = (
-    3 * 0.5
-)  # folds of a search's trial, each on half of the rows; half of the trials are given up early
+#: Folds of a search's trial, each on half of the rows; half of the trials are given up early.
+_INNER = 3 * 0.5 * 0.5
 
 
 def tell_plan(run):
-    """Print the bars, the labels, the folds and nets, and about how long it takes. Nothing is decided by the time measured."""
+    """Print the bars, the labels, the folds and nets, and about how long it takes. Nothing is
+    decided by the time measured."""
     if not run.reporter.verbose:
         return
     source, config, task = run.source, run.config, run.task
@@ -53,9 +54,11 @@ def tell_plan(run):
     )
     if config.ablation:
         searched += f"; the folds again without {', '.join(switches_on(config))}"
+    pooled = " beside a linear model, weights learned" if config.pooling == "learned" else ""
     say(
-        f"plan: {', '.join(config.models)}; {folds}{searched}; at most {run.plan.epochs} epochs, "
-        f"batches of {run.plan.rows_per_step(config)}, on {describe_device(config.device)}; "
+        f"plan: {', '.join(config.models)}{pooled}; {folds}{searched}; "
+        f"at most {run.plan.epochs} epochs, batches of {run.plan.rows_per_step(config)}, "
+        f"on {describe_device(config.device)}; "
         f"{about(estimate(run))}"
     )
 
@@ -126,7 +129,11 @@ def _total(per_row, n_rows, config, plan):
     )  # where early stopping ends most fits
     epochs = min(plan.epochs, usual, config.early_stopping_max_epochs)
     fit = np.sum(per_row) * n_rows * epochs
+    if config.pooling == "learned":  # before the block, and on all rows
+        fit *= 2 - plan.valid_fraction
     folds = config.wf_folds * _USUAL_SHARE if config.use_walk_forward else 0
     folds *= 1 + len(switches_on(config)) if config.ablation else 1
-    search = config.hpo_n_trials * _INNER * per_row[0] * n_rows * epochs if config.use_hpo else 0
-    return float((fit + search / 2) * (1 + folds))
+    trials = config.hpo_n_trials * _INNER * per_row[0] * n_rows * epochs if config.use_hpo else 0
+    many = processes(config)
+    model = fit / min(many, len(config.models)) + trials / min(many, TRIALS)
+    return float(model + (fit + trials) * folds / min(many, config.wf_folds))

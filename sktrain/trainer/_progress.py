@@ -1,5 +1,7 @@
-"""What a run tells while it works: one line per stage on stderr, and a moving bar of epochs and folds on a terminal."""
+"""What a run tells while it works: one line per stage on stderr, and a moving bar of epochs and
+folds on a terminal."""
 
+from collections.abc import Callable
 from contextlib import contextmanager
 import time
 
@@ -12,11 +14,13 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Column
 from skorch.callbacks import Callback
 
 from .._progress import ProgressStream, progress_console
+from ._workers import asked_to_stop, tell_parent
 
-__all__ = ["EpochWatch", "Reporter", "default_verbosity"]
+__all__ = ["EpochWatch", "Reporter", "RunStop", "default_verbosity"]
 
 
 def default_verbosity():
@@ -25,13 +29,15 @@ def default_verbosity():
 
 
 class EpochWatch(Callback):
-    """Tells somebody of every epoch; clones and copies share who that is, a pickle leaves it behind.
+    """Tells somebody of every epoch; clones and copies share who that is, a pickle leaves it
+    behind.
 
     Parameters
     ----------
     tell : callable or None
-        Called as ``tell(name, net)`` after every epoch.
+        Called as ``tell(text)`` after every epoch; in another process its parent is told.
     name : str
+        Of the net.
     """
 
     passing_ = ("tell", "name")
@@ -50,8 +56,42 @@ class EpochWatch(Callback):
         return {"tell": None, "name": self.name}
 
     def on_epoch_end(self, net, **kwargs):
-        if self.tell is not None:
-            self.tell(self.name, net)
+        row = net.history_[-1]
+        losses = " ".join(
+            f"{short} {row[key]:.3f}"
+            for short, key in (("loss", "train_loss"), ("val", "valid_loss"))
+            if key in row
+        )
+        text = f"{self.name} epoch {len(net.history_)} of at most {net.max_epochs}, {losses}"
+        (tell_parent if self.tell is None else self.tell)(text)
+
+
+class RunStop(Callback):
+    """Ends a training after the current batch when the run is asked to stop, in a worker too.
+
+    Parameters
+    ----------
+    stop : callable or None
+        Says whether to stop; clones and copies share it, a pickle leaves it behind.
+    """
+
+    passing_ = ("stop",)
+
+    def __init__(self, stop: Callable | None = None) -> None:
+        self.stop = stop
+
+    def __sklearn_clone__(self):
+        return RunStop(self.stop)
+
+    def __deepcopy__(self, memo):
+        return RunStop(self.stop)
+
+    def __getstate__(self):
+        return {"stop": None}
+
+    def on_batch_end(self, net, training=None, **kwargs):
+        if training and asked_to_stop(self.stop):
+            net.request_stop("stop_flag")
 
 
 class Reporter:
@@ -74,29 +114,19 @@ class Reporter:
         """Say one line; nothing in it is markup."""
         self._console.print(escape(text), soft_wrap=not self._console.is_terminal)
 
-    def epoch(self, name, net):
-        """Show where a net is: what ``EpochWatch`` calls."""
-        if self._bar is None:
-            return
-        row = net.history_[-1]
-        losses = " ".join(
-            f"{short} {row[key]:.3f}"
-            for short, key in (("loss", "train_loss"), ("val", "valid_loss"))
-            if key in row
-        )
-        self._bar.update(
-            self._task,
-            description=f"{self._name}: {name} epoch {len(net.history_)} of at most "
-                        f"{net.max_epochs}, {losses}",
-        )
+    def show(self, text: str) -> None:
+        """Show how far the stage is, where its bar moves."""
+        if self._bar is not None:
+            self._bar.update(self._task, description=f"{self._name}: {text}")
 
     @contextmanager
     def stage(self, name, total=None):
         """Show and time one stage; yields a function that advances its bar by one step."""
         start = time.perf_counter()
+        one_line = Column(no_wrap=True, overflow="ellipsis")
         columns = (
             SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.description}", markup=False, table_column=one_line),
             *(() if total is None else (BarColumn(20), MofNCompleteColumn())),
         )
         shown = Progress(

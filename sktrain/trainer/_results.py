@@ -1,4 +1,5 @@
-"""What a run says of itself: findings of the stages become plain values for ``result.json`` and ``evidence.json``."""
+"""What a run says of itself: findings of the stages become plain values for ``result.json`` and
+``evidence.json``."""
 
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ import numpy as np
 from .._devices import describe_device
 from ..evaluation import METRICS
 from . import _evidence
+from ._pool import weights_of
 from ._run_folder import DRIFT, FILES, MODEL, REPORT, TRAINED, hash_of, plain
 from ._tasks import class_balance, walk_forward_cv
 from ._verdicts import verdict
@@ -57,6 +59,7 @@ def record(run, found, status):
         "nested": nested(found),
         "ablation": found["ablation"],
         "hyperparameters": hyperparameters(run, training),
+        "pool": weights_of(training["model"]) if whole else None,
         "metrics_summary": metrics_summary(found, curves, reasons),
         "test_scores": test["scores"]["model"] if test else {},
         "profit": _without_curves(test["profit"]) if test else {},
@@ -120,7 +123,8 @@ def fold_rows(folds):
 
 
 def nested(found):
-    """Scores of folds in whose training rows alone the hyperparameters were searched; None without a search."""
+    """Scores of folds in whose training rows alone the hyperparameters were searched; None without
+    a search."""
     if not found["nested"] or found["folds"] is None:
         return None
     scores = found["folds"].scores("balanced_accuracy")
@@ -165,7 +169,8 @@ def hyperparameters(run, training):
 
 
 def metrics_summary(found, curves, reasons):
-    """Means and intervals over the folds, scores of the test block, and per net where training ended."""
+    """Means and intervals over the folds, scores of the test block, and per net where training
+    ended."""
     folds = found["folds"]
     summary = {
         "walk_forward": {},
@@ -213,7 +218,8 @@ def _without_curves(earned):
 
 
 def searched(search, name):
-    """What a search of the net ``name`` found, and what its best score is worth, in plain values."""
+    """What a search of the net ``name`` found, and what its best score is worth, in plain
+    values."""
     from ..plotting import SearchDisplay
 
     display = SearchDisplay.from_estimator(search)

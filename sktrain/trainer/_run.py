@@ -74,7 +74,8 @@ class Run:
 
 @contextmanager
 def interrupts(run):
-    """The first Ctrl-C asks the run to stop and keep what was trained; a second one ends it at once."""
+    """The first Ctrl-C asks the run to stop and keep what was trained; a second one ends it at
+    once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -61,7 +61,7 @@ _NEXT, _WHOLE = ".sktrain-next", ".sktrain-whole"
 _OLD_FILES = ("drift.joblib", "trained.joblib")  # of runs before 0.2, pickles
 
 
-# -- who may write --------------------------------------------------------------------------------------------------------
+# -- who may write ---------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -94,7 +94,8 @@ def locked(folder):
 
 
 def _make(folder):
-    """Make the folder, prove that it can be written, and say which folders were made, the innermost first."""
+    """Make the folder, prove that it can be written, and say which folders were made, the innermost
+    first."""
     try:
         made = [one for one in (folder, *folder.parents) if not one.exists()]
         folder.mkdir(parents=True, exist_ok=True)
@@ -165,7 +166,8 @@ def _at_work(folder, text):
 
 
 def _refuse_other_kinds(folder):
-    """A folder where a file of ours would stand, or the other way round, is found before any training, not after it."""
+    """A folder where a file of ours would stand, or the other way round, is found before any
+    training, not after it."""
     for name in (*FILES, LOCK, CHECKPOINTS, _NEXT, _WHOLE):
         path, is_file = folder / name, name in FILES or name == LOCK
         if path.exists() and not (path.is_file() if is_file else path.is_dir()):
@@ -199,7 +201,7 @@ def _result_of(folder):
     )
 
 
-# -- one run takes the place of another -----------------------------------------------------------------------------------
+# -- one run takes the place of another ------------------------------------------------------------
 
 
 def prepare_next(folder):
@@ -237,11 +239,12 @@ def finish(folder):
     shutil.rmtree(whole, ignore_errors=True)
 
 
-# -- reading --------------------------------------------------------------------------------------------------------------
+# -- reading ---------------------------------------------------------------------------------------
 
 
 def find_model(path):
-    """The model file in a run folder, or the file itself; refused when it is not the one its run's result tells of."""
+    """The model file in a run folder, or the file itself; refused when it is not the one its run's
+    result tells of."""
     path = Path(path)
     if path.is_dir():
         finish(path)
@@ -325,7 +328,8 @@ def _read_json(folder, name):
 
 
 def load_drift_reference(path):
-    """The drift detector of a run, and the transformer whose output it knows; no code in the files is run."""
+    """The drift detector of a run, and the transformer whose output it knows; no code in the files
+    is run."""
     from ..persistence import load
 
     if not Path(path).exists():
@@ -351,7 +355,7 @@ def load_drift_reference(path):
     return load(file), load(folder / MODEL)[0]
 
 
-# -- writing --------------------------------------------------------------------------------------------------------------
+# -- writing ---------------------------------------------------------------------------------------
 
 
 def write_json(path, document):

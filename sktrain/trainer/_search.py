@@ -5,13 +5,9 @@ A score of the searching model on a later fold is nested: its hyperparameters we
 rows before that fold alone.
 """
 
-from contextlib import contextmanager
 from dataclasses import replace
 import hashlib
-import os
-import threading
 
-from joblib import effective_n_jobs
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from skorch.callbacks import Callback
@@ -21,6 +17,7 @@ from ._config import DEFAULTS, EnhancedTrainingConfig
 from ._models import FitPlan, build_model
 from ._run_folder import CHECKPOINTS
 from ._tasks import walk_forward_cv
+from ._workers import asked_to_stop, tell_parent
 
 __all__ = [
     "SearchedModel",
@@ -35,7 +32,11 @@ __all__ = [
 ]
 
 _DECAY = (1e-5, 1e-3)  # of the original
-_ASKED_EVERY = 0.2  # seconds between two questions whether to stop, while workers search
+#: A trial whose lowest validation loss so far is above the median of the complete trials at the
+#: same epoch of the same fold is given up: from as many complete trials on as there are in the
+#: first batch, and from the fourth epoch on, before which small learning rates all look bad. On a
+#: market of 900 bars, 16 trials took a third less time.
+_COMPLETE, _EPOCHS = 4, 4
 _NAMES = {  # of the space, of the nets
     "learning_rate": "lr",
     "weight_decay": "callbacks__weight_decay__base",
@@ -49,62 +50,36 @@ class StopAsked(KeyboardInterrupt):
 
 
 class _LeaveTrial(Callback):
-    """Leaves a trial at once when the run is asked to stop: a half-trained net is no measurement.
-
-    A copy in another process cannot ask the caller; it looks for a file that :func:`_told_workers`
-    makes.
-    """
+    """Leaves a trial at once when the run is asked to stop: a half-trained net is no
+    measurement."""
 
     passing_ = ("stop",)
 
     def __init__(self, stop=None):
         self.stop = stop
-        self._file = None
-
-    def _like(self):
-        other = _LeaveTrial(self.stop)
-        other._file = self._file
-        return other
 
     def __sklearn_clone__(self):
-        return self._like()
+        return _LeaveTrial(self.stop)
 
     def __deepcopy__(self, memo):
-        return self._like()
+        return _LeaveTrial(self.stop)
 
     def __getstate__(self):
-        return {"stop": None, "_file": self._file}
+        return {"stop": None}
 
     def on_batch_end(self, net, training=None, **kwargs):
-        if not training:
-            return
-        asked = self._file is not None and os.path.exists(self._file)
-        if asked or (self.stop is not None and self.stop()):
+        if training and asked_to_stop(self.stop):
             raise StopAsked
 
 
-@contextmanager
-def _told_workers(stop, file):
-    """While inside, ask ``stop`` again and again, and make ``file`` once it says True."""
-    if stop is None or file is None:
-        yield
-        return
-    done = threading.Event()
+class _Count:
+    """Tells somebody how many trials are done."""
 
-    def ask():
-        while not done.wait(_ASKED_EVERY):
-            if stop():
-                file.touch()
-                return
+    def __init__(self, tell, most):
+        self.tell, self.most = tell, most
 
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    try:
-        yield
-    finally:
-        done.set()
-        asking.join()
-        file.unlink(missing_ok=True)
+    def __call__(self, study, trial):
+        self.tell(f"trial {trial.number + 1} of {self.most}")
 
 
 def run_search(config, plan, X, y, *, given=(), storage=None):
@@ -130,17 +105,13 @@ def run_search(config, plan, X, y, *, given=(), storage=None):
     StopAsked
         When ``plan.stop`` says so.
     """
-    workers = effective_n_jobs(config.n_jobs) > 1 and storage is not None
-    file = storage.with_suffix(".stop") if workers else None
     search = build_search(config, plan, given=given, storage=storage)
-    for name, callback in _last_net(search.estimator, config).callbacks or ():
-        if name == "stop":
-            callback._file = file
+    if plan.watch is not None:
+        search.callbacks = [_Count(plan.watch, config.hpo_n_trials)]
     try:
-        with _told_workers(plan.stop, file):
-            return search.fit(X, y)
+        return search.fit(X, y)
     except KeyboardInterrupt as error:  # before any trial was finished
-        if plan.stop is not None and plan.stop():
+        if asked_to_stop(plan.stop):
             raise StopAsked from error
         raise
 
@@ -199,6 +170,8 @@ def build_search(config, plan, *, given=(), n_folds=3, storage=None, timeout=Non
     OptunaSearchCV
         Unfitted, without a final fit.
     """
+    from optuna.pruners import MedianPruner
+
     from ..search import HyperparameterSearchSpace, OptunaSearchCV
 
     if set(_NAMES) <= set(given):
@@ -208,9 +181,9 @@ def build_search(config, plan, *, given=(), n_folds=3, storage=None, timeout=Non
             "Leave one of them out, or set use_hpo=False."
         )
     space = HyperparameterSearchSpace(hidden_dim=None, num_layers=None, **dict.fromkeys(given))
-    estimator = build_model(config, _trial_plan(config, plan, given), config.models[:1])
-    if plan.stop is not None:
-        _last_net(estimator, config).set_params(callbacks=[("stop", _LeaveTrial(plan.stop))])
+    alone = replace(config, pooling="mean")
+    estimator = build_model(alone, _trial_plan(config, plan, given), config.models[:1])
+    _last_net(estimator, config).set_params(callbacks=[("stop", _LeaveTrial(plan.stop))])
     return OptunaSearchCV(
         estimator,
         space.to_distributions("net__net" if config.use_smote else "net"),
@@ -220,6 +193,7 @@ def build_search(config, plan, *, given=(), n_folds=3, storage=None, timeout=Non
         storage=storage,
         scoring="balanced_accuracy" if config.hpo_direction == "maximize" else "neg_log_loss",
         cv=inner_cv(config, n_folds),
+        epoch_pruner=MedianPruner(n_startup_trials=_COMPLETE, n_warmup_steps=_EPOCHS),
         refit=False,
         random_state=config.training_seed,
         error_score=float("nan"),
@@ -233,7 +207,8 @@ def inner_cv(config, n_folds=3):
 
 
 def _trial_plan(config, plan, given):
-    """Trials are watched by nobody; their weight decay ends where no base of the range lies above it."""
+    """Trials are watched by nobody; their weight decay ends where no base of the range lies above
+    it."""
     params = () if "weight_decay" in given else (("callbacks__weight_decay__max", 10 * _DECAY[1]),)
     return replace(plan, params=params, checkpoints=None, watch=None, stop=None)
 
@@ -246,16 +221,15 @@ def found_params(found, given):
     return tuple(best.items())
 
 
-def fold_model(run, config: EnhancedTrainingConfig, found: list):
-    """What a walk-forward fold fits: the model of ``config``, searched on the fold's own rows where it asks for a search.
+def fold_model(run, config: EnhancedTrainingConfig):
+    """What a walk-forward fold fits: the model of ``config``, searched on the fold's own rows where
+    it asks for a search.
 
     Parameters
     ----------
     run : Run
     config : EnhancedTrainingConfig
         The run's, or the run's without one of its switches.
-    found : list
-        Filled with what the search of every fold found.
 
     Returns
     -------
@@ -266,11 +240,12 @@ def fold_model(run, config: EnhancedTrainingConfig, found: list):
     given = tuple(name for name in _NAMES if name in {*run.given, *given_parameters(config)})
     if not config.use_hpo or len(given) == len(_NAMES):  # nothing is left to search
         return build_model(config, plan)
-    return SearchedModel(config, plan, given, trials_file(run, config), found)
+    return SearchedModel(config, plan, given, trials_file(run, config))
 
 
 def trials_file(run, config: EnhancedTrainingConfig):
-    """Where the trials of a run outlive its process; those without one of its switches stand apart, as they tell of another model."""
+    """Where the trials of a run outlive its process; those without one of its switches stand apart,
+    as they tell of another model."""
     folder = run.folder / CHECKPOINTS
     folder.mkdir(exist_ok=True)
     if config == run.config:
@@ -290,7 +265,8 @@ def search_plan(config, **arguments):
 
 
 class SearchedModel(ClassifierMixin, BaseEstimator):
-    """A model that searches its hyperparameters on the rows it is fitted on, then trains with what it found.
+    """A model that searches its hyperparameters on the rows it is fitted on, then trains with what
+    it found.
 
     Parameters
     ----------
@@ -300,30 +276,36 @@ class SearchedModel(ClassifierMixin, BaseEstimator):
         Parameters the search leaves alone.
     storage : path or None
         Where trials outlive the process.
-    found : list
-        Filled with the parameters found, one dict per fit, by every clone.
+
+    Attributes
+    ----------
+    model_ : Pipeline
+        Fitted with what was found.
+    found_ : dict
+        ``params`` and inner ``score``; empty when the run was asked to stop before.
     """
 
-    def __init__(self, config, plan, given=(), storage=None, found=None):
+    def __init__(self, config, plan, given=(), storage=None):
         self.config = config
         self.plan = plan
         self.given = given
         self.storage = storage
-        self.found = found
 
     def __sklearn_clone__(self):
-        return SearchedModel(self.config, self.plan, self.given, self.storage, self.found)
+        return SearchedModel(self.config, self.plan, self.given, self.storage)
+
+    def __getstate__(self):
+        """Another process asks nobody: it looks for the file that tells it to stop."""
+        plan = replace(self.plan, stop=asked_to_stop, watch=tell_parent)
+        return {**super().__getstate__(), "plan": plan}
 
     def fit(self, X, y):
         """Search, then train on all rows given."""
-        plan = self.plan
+        plan, self.found_ = self.plan, {}
         try:
-            found = run_search(
-                self.config, plan, X, y, given=self.given, storage=self.storage
-            )
+            found = run_search(self.config, plan, X, y, given=self.given, storage=self.storage)
             plan = replace(plan, params=found_params(found, self.given))
-            if self.found is not None:
-                self.found.append({"params": dict(plan.params), "score": float(found.best_score_)})
+            self.found_ = {"params": dict(plan.params), "score": float(found.best_score_)}
         except StopAsked:
             pass  # the fold is left out: the run was asked to stop
         self.model_ = build_model(self.config, plan).fit(X, y)

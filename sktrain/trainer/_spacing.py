@@ -1,4 +1,5 @@
-"""How bars are spaced in time, and whether that is the interval that was asked for. Nothing is resampled."""
+"""How bars are spaced in time, and whether that is the interval that was asked for. Nothing is
+resampled."""
 
 import re
 
@@ -20,11 +21,14 @@ _UNITS = {  # the usual names of data vendors; "m" is a minute, "mo" a month
     "wk": 7 * _DAY,
     "mo": pd.Timedelta(days=30.4375),  # 365.25 / 12
 }
-_TOLERANCE = 1.5  # between a month of 28 days and one of 31, and far below the factor 2 between neighbouring usual intervals
+#: between a month of 28 days and one of 31, and far below the factor 2 between neighbouring usual
+#: intervals
+_TOLERANCE = 1.5
 
 
 def spacing_of(bars):
-    """The usual time between two bars of one instrument: the median, a Timedelta; None for fewer than 3 bars."""
+    """The usual time between two bars of one instrument: the median, a Timedelta; None for fewer
+    than 3 bars."""
     steps = _steps(bars)
     return pd.Timedelta(int(np.median(steps)), "ns") if len(steps) > 1 else None
 

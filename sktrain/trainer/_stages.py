@@ -1,4 +1,5 @@
-"""The stages of a run, in order: each takes the run, asks one room to do its work, and returns what was found."""
+"""The stages of a run, in order: each takes the run, asks one room to do its work, and returns what
+was found."""
 
 from dataclasses import replace
 
@@ -26,7 +27,8 @@ __all__ = [
 
 
 def audit(run):
-    """Audit the splits and the run's own model, with few epochs, on the rows before the test block."""
+    """Audit the splits and the run's own model, with few epochs, on the rows before the test
+    block."""
     from ..leakage import LeakageValidator
 
     X, y = run.rows("train", "val")
@@ -44,7 +46,8 @@ def audit(run):
 
 
 def search(run):
-    """Search the first net's parameters on the rows before the test block; the plan takes what was found."""
+    """Search the first net's parameters on the rows before the test block; the plan takes what was
+    found."""
     from ._search import StopAsked, found_params, run_search, trials_file
 
     X, y = run.rows("train", "val")
@@ -66,8 +69,8 @@ def search(run):
     run.plan = replace(run.plan, params=found_params(found, run.given))
     if others:
         run.warn(
-            f"The search measured {first}; {', '.join(others)} were trained with the values found "
-            "for it."
+            f"The search measured {first}; {', '.join(others)} "
+            f"{'were' if len(others) > 1 else 'was'} trained with the values found for it."
         )
     return found
 
@@ -101,6 +104,7 @@ def fit(run, work, earlier):
     until = X.index.get_level_values(-1).max()
     return {
         **decision,
+        "model": run.model,
         "nets": nets,
         "before": before,
         "epochs": epochs,
@@ -116,12 +120,14 @@ def _save(model, path, **facts):
 
 
 def walk_forward(run):
-    """A real fit and score per fold on the rows before the test block, beside baselines; searched anew in every fold where asked."""
+    """A real fit and score per fold on the rows before the test block, beside baselines; searched
+    anew in every fold where asked."""
     from ._search import fold_model
 
-    config, found = run.config, []
+    config = run.config
     X, y = run.rows("train", "val")
-    estimators = {"model": fold_model(run, config, found), **baselines(feature_steps(config, run.plan)[0][1])}
+    rivals = baselines(feature_steps(config, run.plan)[0][1])
+    estimators = {"model": fold_model(run, config), **rivals}
     with run.reporter.stage("walk-forward", total=config.wf_folds) as advance:
         try:
             folds = fold_scores(
@@ -131,16 +137,23 @@ def walk_forward(run):
                 walk_forward_cv(config),
                 on_fold=lambda number, row: advance(),
                 stop=run.stopped,
+                inspect=_found_in_fold,
             )
         except NotEnoughDataError:
             if run.stopped():
                 return None, []
             raise
-    return folds, found[: len(folds.n_test)]
+    return folds, [one for one in folds.inspected if one]
+
+
+def _found_in_fold(model):
+    """What the search inside a fold found; nothing without a search."""
+    return getattr(model, "found_", None)
 
 
 def drift(run, work, training):
-    """Keep the features of the rows the model was trained on as reference, and compare the test block with it."""
+    """Keep the features of the rows the model was trained on as reference, and compare the test
+    block with it."""
     from ..drift import DriftDetector
 
     config = run.config

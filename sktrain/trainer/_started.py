@@ -18,7 +18,8 @@ _FILE = "run.json"
 
 
 def begin(run, *, resume):
-    """Take up the checkpoints of the run that was begun with the same arguments, or clear those of an earlier run.
+    """Take up the checkpoints of the run that was begun with the same arguments, or clear those of
+    an earlier run.
 
     Raises
     ------

@@ -58,7 +58,8 @@ def label_bars(bars, config, horizon):
 
 
 def crosses_session(bars, config):
-    """Whether labels and windows may reach from one session into the next: not where intraday bars have sessions, unless asked.
+    """Whether labels and windows may reach from one session into the next: not where intraday bars
+    have sessions, unless asked.
 
     Raises
     ------

@@ -33,6 +33,7 @@ from ._sources import open_source
 from ._spacing import is_intraday
 from ._tasks import divide, label_bars
 from ._verdicts import one_sided_labels
+from ._workers import one_thread, workers
 
 __all__ = ["EnhancedTrainer"]
 
@@ -62,16 +63,10 @@ class EnhancedTrainer:
     >>> from sktrain import EnhancedTrainer, EnhancedTrainingConfig
     >>> from sktrain.datasets import load_sp500
     >>> config = EnhancedTrainingConfig(
-    ...     models=["mlp"],
-    ...     label_scaling="sigma",
-    ...     base_label_threshold=0.5,
-    ...     use_walk_forward=False,
-    ...     leakage_audit=False,
-    ...     lookback=5,
+    ...     models=["mlp"], use_walk_forward=False, leakage_audit=False, lookback=5
     ... )
-    >>> trainer = EnhancedTrainer(
-    ...     config, model_dir=getfixture("tmp_path"), data=load_sp500().iloc[:900]
-    ... )
+    >>> folder = getfixture("tmp_path")
+    >>> trainer = EnhancedTrainer(config, model_dir=folder, data=load_sp500().iloc[:900])
     >>> result = trainer.train(epochs=2)
     >>> result["status"], sorted(result["class_balance"])
     ('success', ['buy', 'hold', 'sell'])
@@ -141,7 +136,8 @@ class EnhancedTrainer:
             ``training_time_seconds``, ``epochs_completed``, ``best_train_loss``,
             ``best_val_loss``, ``best_val_accuracy``, ``model_path`` (None when no net was
             trained), ``leakage_validation``, ``walk_forward_results`` (one mapping per fold),
-            ``hyperparameters`` (those the nets were trained with), ``metrics_summary``,
+            ``hyperparameters`` (those the nets were trained with), ``pool`` (weights of the
+            members where they were learned), ``metrics_summary``,
             ``test_scores``, ``drift``, ``compression``, ``incremental``, ``nested`` (scores and
             parameters per fold of a search inside each fold, or None), ``ablation`` (a mapping per
             switch, or None), ``interval``, ``profit``, ``class_balance``, ``missing_stocks``,
@@ -166,7 +162,8 @@ class EnhancedTrainer:
             with interrupts(run):
                 earlier = self._open(run, stocks, interval, incremental)
                 self._settle(run, resume)
-                found = self._stages(run, prepare_next(folder), earlier)
+                with one_thread():
+                    found = self._stages(run, prepare_next(folder), earlier)
                 result = self._finish(run, found, start)
         return result
 
@@ -196,7 +193,8 @@ class EnhancedTrainer:
         return config, plan
 
     def _open(self, run, stocks, interval, incremental):
-        """Bars, labels, blocks, the earlier model: everything that can be refused is refused here, before any training."""
+        """Bars, labels, blocks, the earlier model: everything that can be refused is refused here,
+        before any training."""
         config = run.config
         run.source = open_source(self.data, stocks, interval)
         for name, reason in run.source.missing.items():
@@ -226,7 +224,7 @@ class EnhancedTrainer:
         run.plan = replace(
             run.plan,
             stop=run.stopped,
-            watch=run.reporter.epoch,
+            watch=run.reporter.show,
             checkpoints=run.folder / CHECKPOINTS,
         )
         tell_plan(run)
@@ -246,20 +244,11 @@ class EnhancedTrainer:
             "compression": {},
             "test": None,
         }
-        found["leakage"] = _stages.audit(run) if config.leakage_audit and not run.stopped() else {}
-        found["search"] = _stages.search(run) if config.use_hpo and not run.stopped() else None
-        found["training"] = _stages.fit(run, work, earlier)
+        told = run.folder / CHECKPOINTS / "stop"
+        with workers(config, told, run.stopped, run.reporter.show):  # the rest has no use for them
+            self._fits(run, found, earlier)
         if not found["training"]["whole"]:
             return found
-        if config.use_walk_forward and found["training"]["mode"] == "continued":
-            run.warn(
-                "A model that was trained on has no walk-forward folds: they would score another "
-                "one, trained anew."
-            )
-        elif config.use_walk_forward and not run.stopped():
-            found["folds"], found["nested"] = _stages.walk_forward(run)
-            if config.ablation and found["folds"] is not None and not run.stopped():
-                found["ablation"] = ablate(run, found["folds"])
         found["drift"] = (
             _stages.drift(run, work, found["training"]) if config.use_drift_detection else {}
         )
@@ -267,6 +256,25 @@ class EnhancedTrainer:
         found["test"] = _stages.score_test(run)
         _stages.save(run, work)
         return found
+
+    def _fits(self, run, found, earlier):
+        """The stages that fit models."""
+        config = run.config
+        found["leakage"] = _stages.audit(run) if config.leakage_audit and not run.stopped() else {}
+        found["search"] = _stages.search(run) if config.use_hpo and not run.stopped() else None
+        found["training"] = _stages.fit(run, found["work"], earlier)
+        if not found["training"]["whole"]:
+            return
+        if config.use_walk_forward and found["training"]["mode"] == "continued":
+            also = " and no ablation" if config.ablation else ""
+            run.warn(
+                f"A model that was trained on has no walk-forward folds{also}: they would score "
+                "another one, trained anew."
+            )
+        elif config.use_walk_forward and not run.stopped():
+            found["folds"], found["nested"] = _stages.walk_forward(run)
+            if config.ablation and found["folds"] is not None and not run.stopped():
+                found["ablation"] = ablate(run, found["folds"])
 
     def _finish(self, run, found, start):
         """Write the run's files, all or none, and return its result."""
@@ -319,7 +327,8 @@ class EnhancedTrainer:
         return load(find_model(path))
 
     def __repr__(self):
-        return f"EnhancedTrainer(model_dir={str(self.model_dir / MODEL)!r}, models={list(self.config.models)})"
+        file, nets = str(self.model_dir / MODEL), list(self.config.models)
+        return f"EnhancedTrainer(model_dir={file!r}, models={nets})"
 
 
 def _as_question(stop_flag):

@@ -1,4 +1,5 @@
-"""What a run's figures mean, in sentences: before the training what the labels show, after it what the scores are worth."""
+"""What a run's figures mean, in sentences: before the training what the labels show, after it what
+the scores are worth."""
 
 import numpy as np
 
@@ -38,7 +39,10 @@ def one_sided_labels(task, config):
     (rival, second), (name, most) = shares[-2:]
     if second > 0 and most / second < _STRONG_EVIDENCE:
         return None
-    said = f"{most:.0%} of the labels are {name!r}: a model that always says {name!r} is right {most:.0%} of the time, and any net will"
+    said = (
+        f"{most:.0%} of the labels are {name!r}: a model that always says {name!r} is right "
+        f"{most:.0%} of the time, and any net will"
+    )
     said += (
         f" say little else, since only evidence of {most / second:.0f} to 1 would make it say "
         f"{rival!r}. "
@@ -46,9 +50,15 @@ def one_sided_labels(task, config):
         else " do so. "
     )
     if config.labels_scaling == "affine":
-        return f"{said}Set label_scaling='sigma' (--label-scaling sigma), which measures thresholds in volatility, or a threshold below {config.labels_threshold:g}."
+        return (
+            f"{said}Set label_scaling='sigma' (--label-scaling sigma), which measures thresholds "
+            f"in volatility, or a threshold below {config.labels_threshold:g}."
+        )
     direction = "lower" if name == "hold" else "higher"
-    return f"{said}Set a {direction} base_label_threshold (--threshold) than {config.labels_threshold:g} standard deviations."
+    return (
+        f"{said}Set a {direction} base_label_threshold (--threshold) than "
+        f"{config.labels_threshold:g} standard deviations."
+    )
 
 
 def constant_model(probabilities, classes):
@@ -161,7 +171,8 @@ def next_steps(result):
 
 
 def profit(probabilities, classes, bars, *, n_trials=1):
-    """What following the model on the test block would have earned at ten basis points a side, beside holding the market.
+    """What following the model on the test block would have earned at ten basis points a side,
+    beside holding the market.
 
     Parameters
     ----------
@@ -227,7 +238,10 @@ def _why_no_sharpe(positions, returns):
         return "the model traded nothing"
     counts = np.unique(np.asarray(positions), return_counts=True)[1]
     if counts.max() >= _SAME_ANSWER * counts.sum():
-        return "the model held one position throughout, so its return tells of the market, not of the model"
+        return (
+            "the model held one position throughout, so its return tells of the market, not of the "
+            "model"
+        )
     if float(np.std(returns)) == 0:
         return "every return was the same"
     if len(returns) < _FEWEST_RETURNS:

@@ -1,4 +1,5 @@
-"""Figures of a run in the words of a reader: sizes in KiB, times in milliseconds, findings and searches as sentences."""
+"""Figures of a run in the words of a reader: sizes in KiB, times in milliseconds, findings and
+searches as sentences."""
 
 import re
 
@@ -10,6 +11,7 @@ __all__ = [
     "finding",
     "percent",
     "plain_name",
+    "pool_sentence",
     "profit_sentence",
     "regime_rows",
     "score_table",
@@ -125,7 +127,8 @@ def ablation_rows(rows):
 
 
 def regime_rows(folds):
-    """Names of the market regimes, and per fold the rows tested in each and what was never trained on."""
+    """Names of the market regimes, and per fold the rows tested in each and what was never trained
+    on."""
     names = [key[len(_REGIME) :] for key in folds[0] if key.startswith(_REGIME)]
     rows = [
         (str(row["fold"]), *(str(row[_REGIME + name]) for name in names), _unseen(row))
@@ -157,7 +160,23 @@ def epochs(count, reason):
     >>> epochs(1, "max_epochs"), epochs(7, "patience")
     ('1 epoch, all that were asked for', '7 epochs, then it no longer improved')
     """
-    return f"{count} epoch{'' if count == 1 else 's'}, {_ENDS.get(reason, str(reason).replace('_', ' '))}"
+    return (
+        f"{count} epoch{'' if count == 1 else 's'}, "
+        f"{_ENDS.get(reason, str(reason).replace('_', ' '))}"
+    )
+
+
+def pool_sentence(weights):
+    """What the learned weights of a pool say.
+
+    Examples
+    --------
+    >>> pool_sentence({"gru": 0.25, "linear": 0.15, "prior": 0.6})
+    'weights learned on the validation block: gru 25%, linear 15%, class shares 60%'
+    """
+    told = {"class shares" if name == "prior" else name: one for name, one in weights.items()}
+    listed = ", ".join(f"{name} {weight:.0%}" for name, weight in told.items())
+    return f"weights learned on the validation block: {listed}"
 
 
 def compression_rows(found):
@@ -263,4 +282,7 @@ def profit_sentence(earned):
     if earned["deflated_sharpe"] is None:
         return f"{said}Whether that is skill cannot be told: {earned['no_sharpe']}."
     trials = f"the best of {earned['n_trials']} trials" if earned["n_trials"] > 1 else "one trial"
-    return f"{said}The chance that its Sharpe ratio is truly above what luck gives {trials} (deflated Sharpe ratio) is {earned['deflated_sharpe']:.0%}."
+    return (
+        f"{said}The chance that its Sharpe ratio is truly above what luck gives {trials} (deflated "
+        f"Sharpe ratio) is {earned['deflated_sharpe']:.0%}."
+    )

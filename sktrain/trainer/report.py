@@ -112,6 +112,7 @@ def _data(result, evidence):
     rows = [
         (row["block"], row["first"], row["last"], f"{row['rows']:,}") for row in evidence["blocks"]
     ]
+    pool = result.get("pool")
     missing = [
         f"{name} was asked for and left out: {reason}."
         for name, reason in result["missing_stocks"].items()
@@ -121,6 +122,7 @@ def _data(result, evidence):
         paragraph(text),
         table(("block", "from", "to", "rows"), rows),
         *map(paragraph, missing),
+        *([paragraph(f"{_words.pool_sentence(pool).capitalize()}.")] if pool else []),
     )
 
 
@@ -220,7 +222,10 @@ def _nested(result, evidence):
             zip(nested["scores"], nested["inner_scores"], nested["params"])
         )
     ]
-    text = "Every fold searched its hyperparameters on its own training rows, so its score is of rows the search never saw."
+    text = (
+        "Every fold searched its hyperparameters on its own training rows, so its score is of rows "
+        "the search never saw."
+    )
     return section(
         "Nested search",
         paragraph(text),
@@ -246,7 +251,10 @@ def _ablation(result, evidence):
 
 
 def _test(result, evidence):
-    words = "Rows: what was; columns: what the model said. Below: how often answers of a given confidence were right."
+    words = (
+        "Rows: what was; columns: what the model said. Below: how often answers of a given "
+        "confidence were right."
+    )
     scores = "" if result["walk_forward_results"] else _scores(result)
     return section(
         "The untouched test block", scores, picture(VerdictPicture(evidence["test"]), words)
@@ -257,7 +265,10 @@ def _profit(result, evidence):
     earned = evidence["profit"]
     if not earned:
         return ""
-    words = "Wealth of following the model and of holding the market over the test block; no advice, one path of one block."
+    words = (
+        "Wealth of following the model and of holding the market over the test block; no advice, "
+        "one path of one block."
+    )
     return section(
         "What it would have earned",
         paragraph(_words.profit_sentence(result["profit"])),
@@ -288,7 +299,8 @@ def _learning(result, evidence):
 
 
 def _best_epoch(curve):
-    """The epoch of the lowest validation loss, of the lowest training loss where nothing was validated."""
+    """The epoch of the lowest validation loss, of the lowest training loss where nothing was
+    validated."""
     for name in ("valid_loss", "train_loss"):
         losses = curve[name].dropna() if name in curve else ()
         if len(losses):

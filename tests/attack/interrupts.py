@@ -78,30 +78,38 @@ def killed(folder, moment, expected):
     return f"other figures after resume: {', '.join(other)}" if other else None
 
 
+def count(place, number, seed=0):
+    """What was wrong after so many interrupts and so many kills, in folders within ``place``."""
+    rng = np.random.default_rng(seed)
+    whole = Path(place) / "whole"
+    seconds = undisturbed(whole)
+    expected = figures(whole)
+    print(f"undisturbed: {seconds:.0f} s", flush=True)
+    wrong = {"interrupts": [], "kills": []}
+    for turn in range(number):
+        moment = float(rng.uniform(0, seconds))
+        shutil.copytree(whole, Path(place) / f"interrupted-{turn}")
+        said = interrupted(Path(place) / f"interrupted-{turn}", moment)
+        print(f"interrupt after {moment:5.1f} s: {said or 'fine'}", flush=True)
+        wrong["interrupts"] += [said] if said else []
+    for turn in range(number):
+        moment = float(rng.uniform(0, seconds))
+        said = killed(Path(place) / f"killed-{turn}", moment, expected)
+        print(f"kill after {moment:5.1f} s, then resume: {said or 'the same result'}", flush=True)
+        wrong["kills"] += [said] if said else []
+    return wrong
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args(arguments)
-    rng, wrong = np.random.default_rng(asked.seed), []
     with tempfile.TemporaryDirectory() as place:
-        whole = Path(place) / "whole"
-        seconds = undisturbed(whole)
-        expected = figures(whole)
-        print(f"undisturbed: {seconds:.0f} s", flush=True)
-        for number in range(asked.count):
-            moment = float(rng.uniform(0, seconds))
-            shutil.copytree(whole, Path(place) / f"interrupted-{number}")
-            said = interrupted(Path(place) / f"interrupted-{number}", moment)
-            print(f"interrupt after {moment:5.1f} s: {said or 'fine'}", flush=True)
-            wrong += [said] if said else []
-        for number in range(asked.count):
-            moment = float(rng.uniform(0, seconds))
-            said = killed(Path(place) / f"killed-{number}", moment, expected)
-            print(f"kill after {moment:5.1f} s, then resume: {said or 'the same result'}", flush=True)
-            wrong += [said] if said else []
-    print(f"{len(wrong)} of {2 * asked.count} wrong")
-    return 1 if wrong else 0
+        wrong = count(place, asked.count, asked.seed)
+    lost = sum(map(len, wrong.values()))
+    print(f"{lost} of {2 * asked.count} wrong")
+    return 1 if lost else 0
 
 
 if __name__ == "__main__":

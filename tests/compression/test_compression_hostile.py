@@ -9,7 +9,7 @@ import pytest
 
 from sktrain import GRUClassifier, ModelQuantizer, TransformerClassifier, load, save
 from sktrain.compression._quantized import QuantizedClassifier, pack
-from sktrain.compression._wire import activations, check_graph
+from sktrain.compression._wire import activations, read_graph
 from sktrain.exceptions import CorruptFileError
 
 onnx = pytest.importorskip("onnx")
@@ -73,18 +73,18 @@ def state_of(small, graph):
 
 def test_an_outer_product_is_counted():
     square = 4 * 1000**2
-    assert activations(outer(1000), (4, 3), {}) == square + 4 * 4 * 3  # and the scores
+    assert activations(read_graph(outer(1000)), (4, 3), {}) == square + 4 * 4 * 3  # and the scores
 
 
 def test_a_convolution_counts_its_neighbours():
     steps = 51**2
-    assert activations(image(50), (4, 3), {}) == 4 * steps + 4 * 50**2 * steps + 48
+    assert activations(read_graph(image(50)), (4, 3), {}) == 4 * steps + 4 * 50**2 * steps + 48
 
 
 def test_a_recurrent_layer_counts_its_gates(small):
     state = small.__getstate__()
     sizes = {name: packed["shape"] for name, packed in state["weights"].items()}
-    graph = zlib.decompress(state["graph"])
+    graph = read_graph(zlib.decompress(state["graph"]))
     once, longer = (activations(graph, (steps, 3), sizes) for steps in (4, 40))
     standardized = 4 * 3 + 3  # four results and their transposition, of three features
     assert longer - once == 36 * 4 * (standardized + 8 * 8 + 8)  # gates and states, their output
@@ -93,18 +93,18 @@ def test_a_recurrent_layer_counts_its_gates(small):
 @pytest.mark.parametrize("make", [depends_on_values, recurrent], ids=lambda make: make.__name__)
 def test_what_cannot_be_counted_is_refused(make):
     with pytest.raises(CorruptFileError, match="quantized model"):
-        activations(make(), (4, 3), {})
+        activations(read_graph(make()), (4, 3), {})
 
 
 @pytest.mark.parametrize("op", ["Einsum", "Attention", "ConvTranspose", "Loop", "Expand"])
 def test_operators_that_grow_inside_are_refused(op):
     with pytest.raises(CorruptFileError, match=op):
-        check_graph(graph_of([helper.make_node(op, ["X"], ["y"])]))
+        read_graph(graph_of([helper.make_node(op, ["X"], ["y"])]))
 
 
 def test_operators_of_another_domain_are_refused():
     with pytest.raises(CorruptFileError, match="domain"):
-        check_graph(foreign())
+        read_graph(foreign())
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (-1, 3), (True, 3), (2.0, 3), (4, 2**40), ("4", 3)])
@@ -158,7 +158,7 @@ def test_eight_bit_weights_take_part_by_their_shapes_alone(small):
     state = small.__getstate__()
     sizes = {name: packed["shape"] for name, packed in state["weights"].items()}
     grown = {name: [4 * one for one in shape] for name, shape in sizes.items()}
-    graph = zlib.decompress(state["graph"])
+    graph = read_graph(zlib.decompress(state["graph"]))
     assert activations(graph, (4, 3), sizes) < 2**20
     with pytest.raises(CorruptFileError, match="cannot open"):  # shapes that do not fit each other
         activations(graph, (4, 3), grown)

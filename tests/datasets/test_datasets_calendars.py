@@ -201,12 +201,23 @@ def test_symbols_in_a_column_of_one_letter(tmp_path):
 
 def test_a_volume_that_is_not_known_is_not_passed_over_in_silence(tmp_path):
     text = table(DAYS.strftime("%Y-%m-%d"), [*NAMES[:5], "Zorp"])
-    bars = check(tmp_path, text, DAYS, volume=np.zeros(60))
-    assert "no volume in the file: 0 (not used: zorp)" in str(bars.attrs["reading"])
+    bars = check(tmp_path, text, DAYS)  # the one column that counts something
+    assert "volume = zorp" in str(bars.attrs["reading"])
+    zeros = read_bars(tmp_path / "bars.csv", columns={"volume": ""})
+    assert not zeros["volume"].any()
+    assert "no volume in the file: 0 (not used: zorp)" in str(zeros.attrs["reading"])
+
+
+def test_two_columns_that_may_be_the_volume_are_refused(tmp_path):
+    rows = table(DAYS.strftime("%Y-%m-%d"), [*NAMES[:5], "Zorp"]).splitlines()
+    text = "\n".join(f"{row},{'Blip' if not i else i * 7919 % 1009}" for i, row in enumerate(rows))
+    (tmp_path / "bars.csv").write_text(text)
+    with pytest.raises(InvalidBarsError, match="'Zorp', 'Blip' may be it.*columns={'volume': 'Zorp'}"):
+        read_bars(tmp_path / "bars.csv")
 
 
 def test_dates_of_a_calendar_that_is_not_known_are_refused(tmp_path):
-    with pytest.raises(InvalidBarsError, match="1402.*(another calendar|no time)"):
+    with pytest.raises(InvalidBarsError, match="1402.*Jalali"):
         check(tmp_path, table([f"1402/{10 + i // 29:02d}/{i % 29 + 1:02d}" for i in range(60)]), DAYS)
 
 

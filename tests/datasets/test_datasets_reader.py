@@ -54,7 +54,10 @@ def test_a_row_number_beside_the_date_is_dropped(bars, tmp_path):
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_epoch_numbers(bars, tmp_path, unit):
     numbers = bars.set_axis(bars.index.as_unit(unit).asi8, axis=0).rename_axis("timestamp")
-    same(read_bars(written(numbers, tmp_path / "a.csv")), bars.tz_localize("UTC"))
+    same(read_bars(written(numbers, tmp_path / "a.csv")), bars)  # midnights: days
+    hours = bars.set_axis(pd.date_range("2024-03-01 05:00", periods=len(bars), freq="h", tz="UTC", name="time", unit="ns"))
+    numbers = hours.set_axis(hours.index.as_unit(unit).asi8, axis=0).rename_axis("timestamp")
+    same(read_bars(written(numbers, tmp_path / "b.csv")), hours)
 
 
 def test_days_as_numbers_day_first_and_apart(bars, tmp_path):

@@ -17,7 +17,8 @@ import sktrain
 from sktrain import GRUClassifier, MLPNetClassifier
 from sktrain._devices import check_device, find_device, worker_index
 from sktrain.exceptions import SktrainError
-from sktrain.nets._amp import choose_precision
+from sktrain.nets import _amp, _modules
+from sktrain.nets._amp import choose_precision, work_of
 from sktrain.nets._device import exact_on
 
 RNG = np.random.default_rng(0)
@@ -79,9 +80,41 @@ def test_a_fitted_net_follows_its_device():
     assert {weight.device.type for weight in net.module_.parameters()} == {"meta"}
 
 
-def test_auto_precision_is_float32_on_a_card():
+def test_auto_precision_on_a_card_goes_by_the_size_of_the_work(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
     assert choose_precision("auto", "cuda", 4096) is None
+    for Net, steps, batch, wanted in (
+        (sktrain.MLPNetClassifier, 60, 4096, None),
+        (sktrain.TransformerClassifier, 60, 512, None),
+        (sktrain.TransformerClassifier, 60, 4096, torch.bfloat16),
+        (sktrain.TCNClassifier, 60, 4096, torch.bfloat16),
+    ):
+        work = work_of(Net._network(16, steps, 3), steps, batch)
+        assert choose_precision("auto", "cuda", batch, work) is wanted
+    gru = sktrain.GRUClassifier._network(16, 60, 3)
+    assert work_of(gru, 60, 10) == 10 * 60 * (3 * 32 * (16 + 32) + 3 * 32)
     assert choose_precision("float16", "cuda", 64) is torch.float16
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "batch", "expected"),
+    [
+        ("MLP", 64, 512, None),
+        ("MLP", 256, 512, torch.bfloat16),
+        ("MLP", 256, 64, None),
+        ("LSTM", 16, 256, torch.bfloat16),
+        ("GRU", 512, 512, None),
+        ("TCN", 16, 512, None),
+        ("Transformer", 64, 256, torch.bfloat16),
+    ],
+)
+def test_auto_precision_on_a_cpu_asks_the_network(name, size, batch, expected, monkeypatch):
+    module = getattr(_modules, f"{name}Module")(3, 4, 2, hidden_size=size)
+    for native in (True, False):
+        monkeypatch.setattr(_amp, "_native_bfloat16", lambda native=native: native)
+        found = choose_precision("auto", "cpu", batch, 0, module.gains_by_bfloat16)
+        assert found is (expected if native else None)
+    assert choose_precision("bfloat16", "cpu", batch, 0, False) is torch.bfloat16
 
 
 def test_flags_of_cudnn_are_given_back():

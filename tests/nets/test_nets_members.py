@@ -24,8 +24,9 @@ from sktrain import (
     TrainingCheckpoint,
     export_onnx,
 )
-from sktrain.exceptions import SktrainError, TrainingDivergedError
+from sktrain.exceptions import CorruptFileError, SktrainError, TrainingDivergedError
 from sktrain.nets import _batched, _members
+from sktrain.persistence._nets import rebuild
 
 NETS = ["MLPNetClassifier", "GRUClassifier", "LSTMClassifier", "TCNClassifier"]
 NETS += ["TransformerClassifier"]
@@ -313,6 +314,28 @@ def test_saved_quantized_pruned_and_exported_as_one(name, tmp_path):
     sktrain.save(pruned, tmp_path / "pruned.sktrain")
 
 
+def test_a_file_with_other_members_is_refused(fitted):
+    gru = make("GRUClassifier", 2, max_epochs=1).fit(X, Y)
+    two = make(n_members=2, max_epochs=1).fit(X, Y == "up")
+    learned = {name: vars(fitted)[name] for name in ("lookback_", "step_features_")}
+    state = {"params": fitted.get_params(deep=False), "fitted": True, "history": []}
+    state["learned"] = {**learned, "classes_inferred_": fitted.classes_}
+    good = rebuild(type(fitted), {**state, "members": fitted.members_})
+    np.testing.assert_array_equal(good.predict_proba(X), fitted.predict_proba(X))
+    unfitted = clone(fitted.members_[0])
+    for members in ([], {}, [5], [unfitted], [fitted], gru.members_, two.members_):
+        with pytest.raises(CorruptFileError, match="member"):
+            rebuild(type(fitted), {**state, "members": members})
+
+
+def test_what_belongs_to_one_network_is_asked_of_a_member(fitted, tmp_path):
+    with pytest.raises(AttributeError, match=r"3 members.*members_\[0\].module_"):
+        fitted.module_  # noqa: B018 - that it has none is what is looked at
+    with pytest.raises(AttributeError, match="net.module_"):
+        fitted.save_params(f_params=tmp_path / "weights.pt")
+    assert not hasattr(fitted, "update_")
+
+
 def test_a_quantized_vote_is_the_mean_of_its_members(fitted):
     """At eight bits of the members themselves: the graph averages posteriors, nothing else."""
     each = [ModelQuantizer().quantize_model(one).predict_proba(X) for one in fitted.members_]
@@ -334,6 +357,24 @@ def test_members_inside_everything_that_may_hold_them():
     assert found.predict_proba(flat).shape == (400, 2)
     report = LeakageValidator(budget="quick", verbose=0).audit(model, flat, codes, cv)
     assert report.status in ("PASS", "INCONCLUSIVE")
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", ["MLPNetClassifier", "GRUClassifier"])
+def test_members_on_a_card(name, tmp_path):
+    if not torch.cuda.is_available():
+        pytest.skip("there is no CUDA here")
+    net = make(name, 2, device="cuda").fit(X, Y)
+    for k in range(2):
+        alike(net.members_[k], alone(net, k), 1e-4)
+    here = net.predict_proba(X)
+    opened = sktrain.load(sktrain.save(net, tmp_path / "net.sktrain"))
+    np.testing.assert_allclose(opened.predict_proba(X), here, atol=1e-4)
+    small = ModelQuantizer().quantize_model(net, X)
+    np.testing.assert_allclose(small.predict_proba(X), here, atol=0.02)
+    np.testing.assert_allclose(net.set_params(device="cpu").predict_proba(X), here, atol=1e-4)
+    net.partial_fit(X, Y)
+    assert {str(one.module_.head.weight.device) for one in net.members_} == {"cpu"}
 
 
 def test_the_order_of_scores_and_shapes(fitted):

@@ -14,6 +14,7 @@ from sktrain import FocalLoss, GRUClassifier, MLPNetClassifier, TrainingCheckpoi
 from sktrain.exceptions import TrainingDivergedError
 from sktrain.nets import _captured
 from sktrain.nets._callbacks import GradientClip, clip_gradients, clip_unread, norm_of
+from sktrain.nets._modules import _by_product
 
 NETS = ("MLPNetClassifier", "GRUClassifier", "LSTMClassifier", "TCNClassifier", "TransformerClassifier")
 RNG = np.random.default_rng(0)
@@ -228,15 +229,27 @@ def test_clipping_unread_is_clipping():
 
 def test_rates_of_dropout_live_in_tensors_while_they_are_held():
     layer = sktrain.EnhancedDropout(p=0.5, min_p=0.0).train()
-    layer.hold("cpu")
+    layer._hold("cpu")
     ones = torch.ones(20_000)
     for epoch, rate in ((0, 0.5), (50, 0.25), (100, 0.0)):
         out = layer.set_epoch(epoch, total_epochs=100)(ones)
         assert float((out == 0).double().mean()) == pytest.approx(rate, abs=0.02)
         assert float(out.max()) == pytest.approx(1 / (1 - rate))
-    layer.set_epoch(0).hold(None)
+    layer.set_epoch(0)._hold(None)
     assert "_kept" not in layer.state_dict()
     assert layer._kept is None
+
+
+@pytest.mark.parametrize(("size", "stride"), [(3, 1), (3, 2), (1, 1), (2, 2)])
+def test_a_convolution_by_a_product_is_the_convolution(size, stride):
+    layer = torch.nn.Conv1d(4, 5, size, stride=stride).double()
+    ours, theirs = (torch.randn(6, 4, 11, dtype=torch.float64).requires_grad_() for _ in range(2))
+    theirs.data.copy_(ours.data)
+    found, expected = _by_product(layer, ours), layer(theirs)
+    torch.testing.assert_close(found, expected)
+    for out in (found, expected):
+        out.square().sum().backward()
+    torch.testing.assert_close(ours.grad, theirs.grad)
 
 
 def test_compiling_once_serves_every_epoch(monkeypatch):

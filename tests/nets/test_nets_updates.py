@@ -45,15 +45,18 @@ def unchanged(net, before):
 # -- judging
 
 
-def test_an_update_that_loses_is_refused_and_leaves_the_net_as_it_was(net):
+def test_an_update_that_loses_is_refused_and_leaves_the_net_as_it_was():
+    net = MLPNetClassifier(**TINY, lr=0.03).fit(*world(400))
     before = snapshot(net)
-    net.set_params(lr=3.0).partial_fit(*world(100, 1))
+    X, y = world(400, 1)
+    y[:280] = np.where(y[:280] == "up", "down", "up")  # and the newest rows, held back, are right
+    net.set_params(lr=0.1, batch_size=32).partial_fit(X, y)
     assert not net.update_.accepted
     assert net.update_.change > net.update_.standard_error
     assert "rose" in net.update_.summary()
     before[3].append("update_")
     unchanged(net, (*before[:3], sorted(before[3])))
-    net.set_params(lr=1e-2).partial_fit(*world(100, 2, feature=1))
+    net.set_params(lr=0.03).partial_fit(*world(400, 2, feature=1))
     assert net.update_.accepted
     assert len(net.history_) == len(before[2]) + 5
 

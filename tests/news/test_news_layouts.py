@@ -247,3 +247,38 @@ def test_the_only_column_of_times_and_the_only_one_of_sentences(tmp_path):
 
 def test_days_in_three_columns(tmp_path):
     check(read(tmp_path, table({"Year": T.year, "Month": T.month, "Day": T.day, "headline": TITLES})), DAYS)
+
+
+STAMPS = pd.date_range("2024-02-01 09:00", periods=12, freq="137min", tz="UTC")
+
+
+def test_rss_and_atom_feeds(tmp_path):
+    items = "".join(
+        f"<item><title>Profit of {i} &amp; more</title><description>Body {i}</description>"
+        f"<pubDate>{t:%a, %d %b %Y %H:%M:%S} GMT</pubDate><guid isPermaLink='false'>{i}</guid></item>"
+        for i, t in enumerate(STAMPS)
+    )
+    rss = f"<?xml version='1.0'?><rss version='2.0'><channel><title>Feed</title>{items}</channel></rss>"
+    entries = "".join(
+        f"<entry><title type='html'>Profit of {i} &amp; more</title><id>{i}</id>"
+        f"<published>{t:%Y-%m-%dT%H:%M:%SZ}</published><summary>Body {i}</summary></entry>"
+        for i, t in enumerate(STAMPS)
+    )
+    atom = f"<feed xmlns='http://www.w3.org/2005/Atom'><title>Feed</title>{entries}</feed>"
+    for name, text in (("feed.xml", rss), ("feed.atom", atom)):
+        (tmp_path / name).write_text(text)
+        with pytest.warns(DataQualityWarning, match="published_at is taken"):
+            articles = read_news(tmp_path / name)
+        assert [one.available_at for one in articles] == list(STAMPS)
+        assert articles[3].title == "Profit of 3 & more"
+        assert articles[3].body == "Body 3"
+
+
+def test_all_names_in_order_and_other_calendars(tmp_path):
+    rows = "\n".join(f"{t:%Y-%m-%d %H:%M},Profit of {i} rises again" for i, t in enumerate(STAMPS))
+    (tmp_path / "a.csv").write_text(rows)
+    articles = read_news(tmp_path / "a.csv", columns=["available_at", "title"])
+    assert articles[0].available_at == STAMPS[0].tz_localize(None)
+    (tmp_path / "b.csv").write_text("date,title\n1402-11-05,Profit rises again\n")
+    with pytest.raises(SktrainError, match="Jalali"):
+        read_news(tmp_path / "b.csv")

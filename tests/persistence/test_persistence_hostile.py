@@ -222,8 +222,9 @@ def test_what_reads_files_or_texts_is_not_replayed(tmp_path):
     model = make_pipeline(CountVectorizer(input="filename"), MultinomialNB()).fit([str(secret)] * 4, [0, 1, 0, 1])
     path = save(model, tmp_path / "m.sktrain", probe=np.array([str(secret)] * 2, dtype=object))
     secret.unlink()
-    with pytest.warns(NotReplayedWarning, match="not replayed"):
+    with pytest.warns(NotReplayedWarning, match="not replayed") as told:
         load(path)
+    assert told[0].filename == __file__  # the line that opened the file
     import warnings
 
     with warnings.catch_warnings():

@@ -312,3 +312,19 @@ def test_a_handle_gives_the_folds_of_its_end_times(rows, seed, embargo):
         assert [(a.tolist(), b.tolist()) for a, b in bare] == expected
         coded = (told == 2).map({True: "up", False: "other"})
         assert [(a.tolist(), b.tolist()) for a, b in cv.split(X, coded)] == expected
+
+
+@pytest.mark.parametrize("reach", [0, 63, 64, 700])
+def test_windows_of_a_fixed_size_are_found_behind_labels_of_any_length(reach):
+    n, size, limit = 3000, 100, 50
+    cv = EnhancedWalkForwardCV(
+        20, horizon=reach, embargo_bars=0, test_size=size, max_train_size=limit,
+        min_samples_per_fold=10, window="rolling", ensure_regime_coverage=False,
+    )  # fmt: skip
+    folds = list(cv.split(np.zeros((n, 1)), np.arange(n) % 2))
+    assert len(folds) == 20
+    for fold, (train, test) in enumerate(folds):
+        first = n - (20 - fold) * size
+        assert test.tolist() == list(range(first, first + size))
+        last = first - reach - 1  # its label is known at first - 1
+        assert train.tolist() == list(range(last - limit + 1, last + 1))

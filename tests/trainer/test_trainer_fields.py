@@ -1,6 +1,9 @@
 """Every config field drives what it names: one row per field, held to what is built, to a run, to a resumed and to a continued run."""
 
+import copy
 from dataclasses import fields, replace
+import json
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -128,11 +131,15 @@ ROWS = {  # field: (other fields, value, probe, expected at the default, expecte
     "early_stopping_max_epochs": ({"early_stopping_min_epochs": 1}, 5, net("max_epochs"), 7, 5),
     "batch_size": ({}, 16, net("batch_size"), 128, 16),
     "models": ({}, ("mlp", "tcn"), lambda c: [name for name, _ in build_model(c, PLAN)[-1].estimators], ["lstm", "gru", "tcn", "transformer"], ["mlp", "tcn"]),
+    "pooling": (
+        {}, "learned", lambda c: type(build_model(c, PLAN)[-1]).__name__,
+        "VotingClassifier", "PooledClassifier",
+    ),
     "lookback": ({}, 12, lambda c: feature_steps(c)[1][1].lookback, 30, 12),
     "hidden_size": ({}, 16, net("module__hidden_size"), 32, 16),
     "n_layers": ({}, 3, net("module__n_layers"), 1, 3),
     "leakage_audit": ({}, True, result("leakage_validation"), OFF, ON),
-    "n_jobs": ({}, 2, search("n_jobs"), None, 2),
+    "n_jobs": ({}, 2, search("n_jobs"), -1, 2),
     "device": ({}, "cpu", net("device"), "auto", "cpu"),
     "ablation": ({"use_walk_forward": True}, True, result("ablation"), OFF, ON),
 }
@@ -168,10 +175,6 @@ def runs(tmp_path_factory):
         trainer = EnhancedTrainer(EnhancedTrainingConfig(**chosen), tmp_path_factory.mktemp(name), bars)
         found[name] = trainer.train(epochs=1)
     return found
-
-
-def test_no_field_is_forgotten():
-    assert {field.name for field in fields(EnhancedTrainingConfig)} == set(ROWS) | set(ELSEWHERE)
 
 
 @pytest.mark.parametrize("field", [name for name, row in ROWS.items() if not hasattr(row[2], "of_a_run")])
@@ -262,8 +265,6 @@ def small_net():
 
 @pytest.mark.parametrize("field", [name for name in NET_FIELDS if name not in _incremental._FIXED])
 def test_a_continued_net_takes_the_field(field, small_net):
-    import copy
-
     net, wanted = copy.deepcopy(small_net), build_net("gru", _changed(field), PLAN)
     _incremental.adopt(net, wanted)
     shaping = {"module__hidden_size", "module__n_layers", "standardize", "update_epochs"}
@@ -275,7 +276,7 @@ def test_a_continued_net_takes_the_field(field, small_net):
     assert net.__sklearn_is_fitted__()
 
 
-@pytest.mark.parametrize("field", list(_incremental._FIXED))
+@pytest.mark.parametrize("field", [*_incremental._FIXED, "label_scaling", "base_label_threshold"])
 def test_what_shapes_the_model_cannot_be_continued(field):
     config = EnhancedTrainingConfig(**TINY)
     told = {"horizon": 3, "label_scaling": config.labels_scaling, "base_label_threshold": config.labels_threshold}
@@ -306,3 +307,140 @@ def test_a_plain_run_keeps_the_scaling_when_asked(tmp_path):
 def test_cross_entropy_is_focal_loss_without_focus():
     criterion = build_net("gru", EnhancedTrainingConfig(use_focal_loss=False), PLAN).get_params()
     assert (criterion["criterion"], criterion["criterion__alpha"], criterion["criterion__gamma"]) == (FocalLoss, None, 0.0)
+
+
+# -- an incremental run ---------------------------------------------------------------------------
+
+REFUSED, ADOPTED, READ = "refused by name", "taken over by the net", "told to the reader of news"
+CONTINUED = {  # field: one of these, or what two continued runs say, without and with it
+    **dict.fromkeys((*_incremental._FIXED, "label_scaling", "base_label_threshold"), REFUSED),
+    **dict.fromkeys((name for name in NET_FIELDS if name not in _incremental._FIXED), ADOPTED),
+    "use_gradient_checkpointing": ADOPTED,
+    **dict.fromkeys(("news", *(name for name in ROWS if name.startswith("news_"))), READ),
+    "train_ratio": (lambda run: run["shares"][0] < 0.6, False, True),
+    "val_ratio": (lambda run: run["shares"][1] > 0.2, False, True),
+    "test_ratio": (lambda run: run["shares"][2] > 0.2, False, True),
+    "embargo_bars": (lambda run: run["kept_free"] > 2 * 25, False, True),
+    "use_smote": (lambda run: "smote" in run["seen"], False, True),
+    "smote_k_neighbors": (lambda run: run["seen"].get("smote"), None, 3),
+    "use_drift_detection": (lambda run: "without drift" in run["incremental"]["reason"], False, True),
+    "drift_psi_threshold": (lambda run: run["seen"].get("psi_threshold"), None, 50.0),
+    "drift_mean_shift_threshold": (lambda run: run["seen"].get("mean_shift_threshold"), None, 60.0),
+    "skip_scaler_fit": (lambda run: "scaling kept" in run["incremental"]["reason"], False, True),
+    "prune_after_training": (lambda run: "sparsity" in run["compression"], False, True),
+    "pruning_sparsity": (lambda run: round(run["compression"].get("sparsity", 0), 1), 0, 0.3),
+    "quantize_model": (lambda run: "bits" in run["compression"], False, True),
+    "quantization_bits": (lambda run: run["compression"].get("bits"), None, 4),
+    "use_hpo": (lambda run: len(run["hyperparameters"]["searched"]) > 3, False, True),
+    "hpo_n_trials": (lambda run: run["seen"].get("n_trials"), None, 2),
+    "hpo_direction": (lambda run: run["seen"].get("scoring"), None, "neg_log_loss"),
+    "leakage_audit": (lambda run: bool(run["leakage_validation"]), False, True),
+    "deterministic_training": (lambda run: run["seen"].get("enabled"), None, True),
+    "n_jobs": (lambda run: run["seen"]["n_jobs"], -1, 1),
+    **dict.fromkeys(
+        ("use_walk_forward", "wf_folds", "wf_min_samples_per_fold", "ensure_regime_coverage"),
+        (lambda run: "no walk-forward folds" in " ".join(run["warnings"]), False, True),
+    ),
+    "ablation": (lambda run: "and no ablation" in " ".join(run["warnings"]), False, True),
+}
+CHANGES = {
+    "train_ratio": 0.5, "val_ratio": 0.25, "test_ratio": 0.25, "embargo_bars": 25,
+    "use_smote": True, "smote_k_neighbors": 3, "use_drift_detection": True,
+    "drift_psi_threshold": 50.0, "drift_mean_shift_threshold": 60.0, "skip_scaler_fit": True,
+    "prune_after_training": True, "pruning_sparsity": 0.3, "quantize_model": True,
+    "quantization_bits": 4, "use_hpo": True, "hpo_n_trials": 2, "hpo_direction": "minimize",
+    "leakage_audit": True, "deterministic_training": True, "n_jobs": 1, "use_walk_forward": True,
+    "wf_folds": 3, "wf_min_samples_per_fold": 30, "ensure_regime_coverage": True, "ablation": True,
+}  # fmt: skip
+OF_NEWS = {
+    "news": "articles.csv", "news_columns": {"title": "what"}, "news_timezone": "Asia/Shanghai",
+    "news_dayfirst": True, "news_encoding": "gb18030", "news_symbol": "000001",
+    "news_bad_rows": "drop",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("table", ["plain", "resumed", "continued"])
+def test_no_field_lacks_a_row(table):
+    """A new field has a row in each of the three, or this fails."""
+    rows = {"plain": {**ROWS, **ELSEWHERE}, "continued": CONTINUED}
+    if table == "resumed":  # each is refused: the field must be one that can be changed
+        found = {field.name for field in fields(EnhancedTrainingConfig) if _changed(field.name)}
+    else:
+        found = set(rows[table])
+    assert found == {field.name for field in fields(EnhancedTrainingConfig)}
+
+
+def _continued(folder, bars, changes):
+    """What an incremental run says and what its parts were given."""
+    from sktrain import DriftDetector
+    from sktrain.trainer import _search, _trainer
+
+    seen = {}
+    whole = replace(EnhancedTrainingConfig(**TINY, use_mixed_precision=False), **changes)
+    with pytest.MonkeyPatch.context() as patch:
+        for place, name, look in (
+            (_incremental, "oversampler", lambda c: {"smote": c.smote_k_neighbors}),
+            (_trainer, "workers", lambda c, *_: {"n_jobs": c.n_jobs}),
+            (_trainer, "with_config_news", lambda bars, c: {"news": c.news, **c.news_options}),
+            (_trainer, "DeterministicTrainingConfig", lambda **k: {"enabled": k["enabled"]}),
+            (DriftDetector, "check", lambda d, *_: {"psi_threshold": d.psi_threshold,
+                                                    "mean_shift_threshold": d.mean_shift_threshold}),
+            (_search, "build_search", None),
+        ):
+            real = getattr(place, name)
+
+            def spy(*args, real=real, look=look, **named):
+                if look is not None:
+                    seen.update(look(*args, **named))
+                    return real(*args, **named)
+                made = real(*args, **named)
+                seen.update({"n_trials": made.n_trials, "scoring": made.scoring})
+                return made
+
+            patch.setattr(place, name, spy)
+        found = EnhancedTrainer(whole, folder, bars).train(epochs=1, incremental=True, verbose=0)
+    evidence = json.loads((folder / "evidence.json").read_text())
+    sizes = np.array([block["rows"] for block in evidence["blocks"]])
+    fresh = int(found["incremental"]["reason"].split()[0])
+    told = {"seen": seen, "shares": sizes / sizes.sum(), "kept_free": fresh - sizes.sum()}
+    return {**found, **told}
+
+
+@pytest.fixture(scope="module")
+def continued(tmp_path_factory):
+    """Two incremental runs on one earlier run: with nothing changed, and with everything."""
+    bars, found = make_market(1900, regimes=False, random_state=1).bars, {}
+    first = tmp_path_factory.mktemp("first") / "run"
+    config = EnhancedTrainingConfig(**{**TINY, "use_drift_detection": True}, use_mixed_precision=False)
+    EnhancedTrainer(config, first, bars.iloc[:700]).train(epochs=1, verbose=0)
+    for name, changes in ((OFF, OF_NEWS), (ON, CHANGES)):
+        shutil.copytree(first, first.parent / name)
+        found[name] = _continued(first.parent / name, bars, changes)
+    return found
+
+
+@pytest.mark.parametrize("field", [name for name, row in CONTINUED.items() if isinstance(row, tuple)])
+def test_a_continued_run_does_what_the_field_names(field, continued):
+    probe, before, after = CONTINUED[field]
+    assert continued[OFF]["incremental"]["mode"] == continued[ON]["incremental"]["mode"] == "continued"
+    assert probe(continued[OFF]) == before
+    assert probe(continued[ON]) == after
+
+
+@pytest.mark.parametrize("field", OF_NEWS)
+def test_a_continued_run_reads_news_as_it_is_told(field, continued):
+    name = field.removeprefix("news_")
+    assert continued[OFF]["seen"][name] == OF_NEWS[field]
+    assert not continued[ON]["seen"].get(name)
+
+
+def test_a_continued_net_recomputes_activations_when_asked(small_net, monkeypatch):
+    from sktrain.trainer import _models
+
+    monkeypatch.setattr(_models, "_WORTH_RECOMPUTING", 0)
+    for asked in (True, False):
+        config = EnhancedTrainingConfig(**TINY, use_gradient_checkpointing=asked)
+        wanted = build_net("gru", config, PLAN)
+        net = copy.deepcopy(small_net)
+        _incremental.adopt(net, wanted)
+        assert net.gradient_checkpointing is asked
