@@ -64,9 +64,7 @@ def to_numbers(
     }
     sign = decimal or "."
     if decimal is None and rough:
-        sign = _decimal_sign(texts)
-        if sign is None:
-            sign = _undecided(texts, columns, delimiter, whole, sure)
+        sign = _decimal_sign(texts) or _undecided(texts, columns, delimiter, whole, sure)
     elif decimal is None and sure:
         sign = _dots(texts, delimiter, whole)
     done = {}

@@ -178,7 +178,8 @@ def read_rows(path: Path, options: Options) -> tuple[Rows, Reading]:
     names = all_names(options.columns)
     table = open_table(path, BARS, encoding=options.encoding, caller="read_bars", names=names)
     table.decimal = options.decimal
-    roles = assign_roles(table, None if names else options.columns)
+    given = options.columns if isinstance(options.columns, Mapping) else None
+    roles = assign_roles(table, given)
     try:
         rows = _rows(table, roles, options)
     except UnreadableError as error:

@@ -481,3 +481,22 @@ def test_an_amount_in_coins_and_not_the_volume_in_money(tmp_path):
 def test_few_rows_that_look_turned_are_refused(tmp_path):
     turned = [[day, row[3], row[1], row[2], row[0], row[4]] for day, *row in dated()[:8]]
     refused(tmp_path, lines(turned, None), "columns 1 and 4 .* may be close and open")
+
+
+def test_json_tables_by_symbol_may_lack_columns_that_play_no_role(tmp_path):
+    rows = [
+        {"timestamp": 1654871640000 + 60_000 * i, "open": 10.0, "high": 11, "low": 9, "close": 10.5}
+        for i in range(40)
+    ]
+    path = tmp_path / "candles.json"
+    given = {"ADA/USD": [{**row, "atr": 0.5} for row in rows], "SGB/USD": rows[:8]}
+    path.write_text(json.dumps(given))
+    bars = read_bars(path)
+    assert bars.index.get_level_values(0).value_counts().to_dict() == {"ADA/USD": 40, "SGB/USD": 8}
+
+
+def test_two_letters_name_a_price(tmp_path):
+    path = tmp_path / "bars.csv"
+    days = pd.date_range("2021-11-01", periods=30).strftime("%Y-%m-%d")
+    path.write_text("time,op,hi,lo,cl\n" + "".join(f"{day},5,7,4,6\n" for day in days))
+    assert read_bars(path).iloc[0].tolist()[:4] == [5, 7, 4, 6]
