@@ -1,7 +1,9 @@
-"""What an installed sktrain can do: without extras all of the README, and one extra by itself what it is for.
+"""What an installed sktrain can do: without extras all of the README, and one extra by itself what
+it is for.
 
-Run outside the repository with the interpreter of the environment: ``python -I check_wheel.py README.md`` or
-``python -I check_wheel.py --extra parquet``. A part whose extra is missing must say so by name.
+Run outside the repository with the interpreter of the environment: ``python -I check_wheel.py
+README.md`` or ``python -I check_wheel.py --extra parquet``. A part whose extra is missing must say
+so by name.
 """
 
 import argparse
@@ -148,7 +150,9 @@ def news():
         intermediate_size=32,
     )
     transformers.BertModel(config).save_pretrained(FOLDER)
-    vectors = sktrain.PretrainedNewsEncoder(str(FOLDER), embed_dim=None).fit_transform(["profit", "loss"])
+    vectors = sktrain.PretrainedNewsEncoder(str(FOLDER), embed_dim=None).fit_transform(
+        ["profit", "loss"]
+    )
     assert np.isfinite(np.asarray(vectors)).all()
 
 

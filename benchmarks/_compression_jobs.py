@@ -1,5 +1,6 @@
-"""The job that the benchmarks of compression share: nets of at least a million weights, trained on the bundled S&P 500 bars until the
-last block of their training rows gets no better, and asked about the years that follow."""
+"""The job that the benchmarks of compression share: nets of at least a million weights, trained on
+the bundled S&P 500 bars until the last block of their training rows gets no better, and asked about
+the years that follow."""
 
 import copy
 from functools import cache
@@ -15,12 +16,14 @@ NETS = {
     "transformer": ("TransformerClassifier", {"module__hidden_size": 256}),
     "mlp": ("MLPNetClassifier", {"module__hidden_size": 800}),
 }
-STOPPING = {"callbacks__early_stopping__min_epochs": 6, "callbacks__early_stopping__patience": 6}  # the best epochs are the first few
+# the best epochs are the first few
+STOPPING = {"callbacks__early_stopping__min_epochs": 6, "callbacks__early_stopping__patience": 6}
 
 
 @cache
 def rows(train=None):
-    """Training windows and labels, and later ones to test on; three bars between them are purged. ``train`` limits the former."""
+    """Training windows and labels, and later ones to test on; three bars between them are purged.
+    ``train`` limits the former."""
     from sktrain import AdaptiveLabeler, BarFeatures, SlidingWindow
     from sktrain.datasets import load_sp500
 
@@ -39,7 +42,9 @@ def trained(kind, seed=0, *, train=None, **params):
     X, y, _, _ = rows(train)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return getattr(sktrain, name)(**{"random_state": seed, "horizon": HORIZON, **STOPPING, **sizes, **params}).fit(X, y)
+        return getattr(sktrain, name)(
+            **{"random_state": seed, "horizon": HORIZON, **STOPPING, **sizes, **params}
+        ).fit(X, y)
 
 
 def n_weights(net):

@@ -83,7 +83,8 @@ def training_speed(checks, name, batch):
 
 
 def prediction_speed(checks, name):
-    """200,000 windows against a loop that keeps its rows on the card, and one against the module."""
+    """200,000 windows against a loop that keeps its rows on the card, and one against the
+    module."""
     Net, device = getattr(sktrain, name), checks.device
     n = WINDOWS if not checks.small else 4_000
     steps = np.random.default_rng(0).normal(size=(n, 16)).astype(np.float32)
@@ -120,7 +121,9 @@ def prediction_speed(checks, name):
             bare = _seconds(lambda: torch.softmax(module(row), 1).cpu(), ROW_CALLS, device)
         mine = _seconds(lambda: net.predict_proba(array), ROW_CALLS, device)
         lazy = _seconds(lambda: net.predict_proba(one), ROW_CALLS, device)
-        figures.update(ratio=mine / bare, bound=1.5, lazy_window=lazy / bare, microseconds=mine * 1e6)
+        figures.update(
+            ratio=mine / bare, bound=1.5, lazy_window=lazy / bare, microseconds=mine * 1e6
+        )
         if not checks.small:
             assert figures["ratio"] <= 1.5, "above 1.5"
 

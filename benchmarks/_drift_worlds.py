@@ -1,4 +1,5 @@
-"""Draws of features with and without drift, shared by the drift benchmarks: (reference, new) arrays of dependent rows."""
+"""Draws of features with and without drift, shared by the drift benchmarks: (reference, new) arrays
+of dependent rows."""
 
 import numpy as np
 from scipy.signal import lfilter
@@ -8,7 +9,8 @@ PHIS = (0.0, 0.5, 0.9, 0.98)
 
 
 def autoregressive(rng, phi, n, m, correlation=None):
-    """Rows of m stationary AR(1) series with unit variance, independent or with the given correlation matrix."""
+    """Rows of m stationary AR(1) series with unit variance, independent or with the given
+    correlation matrix."""
     noise = rng.standard_normal((n, m))
     if correlation is not None:
         noise = noise @ np.linalg.cholesky(correlation).T
@@ -47,7 +49,8 @@ def correlation_flipped(rng, phi=0.5, rho=0.6):
 
 
 def category_vanished(rng):
-    """A column of four regimes that last 2 to 3 rows; the second (a quarter of the rows) is gone."""
+    """A column of four regimes that last 2 to 3 rows; the second (a quarter of the rows) is
+    gone."""
     import pandas as pd
 
     def regimes(n, names):
@@ -56,7 +59,10 @@ def category_vanished(rng):
         drawn = rng.choice(names, size=n)
         return drawn[np.maximum.accumulate(np.where(switch, np.arange(n), 0))]
 
-    reference, new = (pd.DataFrame(autoregressive(rng, 0.5, n, 4), columns=list("abcd")) for n in (N_REFERENCE, N_NEW))
+    reference, new = (
+        pd.DataFrame(autoregressive(rng, 0.5, n, 4), columns=list("abcd"))
+        for n in (N_REFERENCE, N_NEW)
+    )
     reference["regime"] = regimes(N_REFERENCE, ["bear", "bull", "calm", "wild"])
     new["regime"] = regimes(N_NEW, ["bear", "calm", "wild"])
     return reference, new

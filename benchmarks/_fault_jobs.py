@@ -1,8 +1,10 @@
-"""Work whose state lives on disk, for ``bench_faults``: what it does, what it leaves, what it must not lose.
+"""Work whose state lives on disk, for ``bench_faults``: what it does, what it leaves, what it must
+not lose.
 
-Each job runs in a forked child: ``run(folder, tell)`` works, or goes on where it was, and returns what can be
-compared; ``tell(value)`` says that something is on the disk for good. ``check(folder, told, before)`` looks at
-what a killed child left, raises AssertionError for what is lost, and returns what is there.
+Each job runs in a forked child: ``run(folder, tell)`` works, or goes on where it was, and returns
+what can be compared; ``tell(value)`` says that something is on the disk for good. ``check(folder,
+told, before)`` looks at what a killed child left, raises AssertionError for what is lost, and
+returns what is there.
 """
 
 import json
@@ -171,11 +173,19 @@ class Train:
 
     name = "train"
     fields = {
-        "models": ["mlp"], "lookback": 3, "hidden_size": 4, "use_walk_forward": False,
-        "leakage_audit": False, "prune_after_training": False, "early_stopping_min_epochs": 8,
-        "early_stopping_max_epochs": 8, "early_stopping_patience": 8, "deterministic_training": True,
-        "use_mixed_precision": False, "use_gradient_checkpointing": False,
-    }  # fmt: skip
+        "models": ["mlp"],
+        "lookback": 3,
+        "hidden_size": 4,
+        "use_walk_forward": False,
+        "leakage_audit": False,
+        "prune_after_training": False,
+        "early_stopping_min_epochs": 8,
+        "early_stopping_max_epochs": 8,
+        "early_stopping_patience": 8,
+        "deterministic_training": True,
+        "use_mixed_precision": False,
+        "use_gradient_checkpointing": False,
+    }
 
     def __init__(self):
         from sktrain.datasets import make_market

@@ -1,6 +1,8 @@
-"""The columns of ``BarFeatures`` with TA-Lib and with polars: what a practitioner would write with each of them.
+"""The columns of ``BarFeatures`` with TA-Lib and with polars: what a practitioner would write with
+each of them.
 
-TA-Lib and polars keep running totals, so their columns carry rounding from the far past; they agree with ours to few digits.
+TA-Lib and polars keep running totals, so their columns carry rounding from the far past; they agree
+with ours to few digits.
 """
 
 import numpy as np
@@ -20,7 +22,9 @@ def with_talib(bars, windows):
     """Name of each feature and its array."""
     import talib
 
-    o, h, l, c, v = (bars[name].to_numpy(dtype=float) for name in ("open", "high", "low", "close", "volume"))  # noqa: E741
+    o, h, l, c, v = (  # noqa: E741
+        bars[name].to_numpy(dtype=float) for name in ("open", "high", "low", "close", "volume")
+    )
     before = np.concatenate([[np.nan], c[:-1]])
     step, spread = np.log(c / before), np.log(h / l)
     out = {
@@ -65,7 +69,11 @@ def with_polars(table, windows):
     step, spread, before = pl.col("step"), pl.col("spread"), pl.col("before")
     reach = (pl.max_horizontal(h, before) - pl.min_horizontal(l, before)) / before
     base = base.with_columns(
-        square=step * step, range_square=spread * spread, move=step.abs(), rise=step.clip(lower_bound=0), reach=reach
+        square=step * step,
+        range_square=spread * spread,
+        move=step.abs(),
+        rise=step.clip(lower_bound=0),
+        reach=reach,
     )
     columns = [
         step.alias("return_1"),
@@ -78,14 +86,20 @@ def with_polars(table, windows):
         columns += [
             ratio(step.rolling_sum(w), (w * total).sqrt()).alias(f"momentum_{w}"),
             step.rolling_std(w).alias(f"volatility_{w}"),
-            (pl.col("range_square").rolling_mean(w) / PARKINSON).sqrt().alias(f"range_volatility_{w}"),
+            (pl.col("range_square").rolling_mean(w) / PARKINSON)
+            .sqrt()
+            .alias(f"range_volatility_{w}"),
             pl.col("reach").rolling_mean(w).alias(f"atr_{w}"),
-            ratio(pl.col("rise").rolling_sum(w), pl.col("move").rolling_sum(w), 0.5).alias(f"rsi_{w}"),
+            ratio(pl.col("rise").rolling_sum(w), pl.col("move").rolling_sum(w), 0.5).alias(
+                f"rsi_{w}"
+            ),
             ratio(c - mean, 2 * c.rolling_std(w)).alias(f"band_{w}"),
             ratio(v - v.rolling_mean(w), v.rolling_std(w)).alias(f"volume_zscore_{w}"),
         ]
         if previous is not None:
-            columns.append((c.rolling_mean(previous) / mean).log().alias(f"ma_ratio_{previous}_{w}"))
+            columns.append(
+                (c.rolling_mean(previous) / mean).log().alias(f"ma_ratio_{previous}_{w}")
+            )
     year = 2 * np.pi * (pl.col("time").dt.ordinal_day() - 1) / 365.25
     columns.append(((pl.col("time").dt.weekday() - 1) / 3.0 - 1).alias("weekday"))
     columns += [year.sin().alias("year_sin"), year.cos().alias("year_cos")]

@@ -1,7 +1,9 @@
-"""What every benchmark shares: paired timing, claims with a budget, a table, a JSON file and an exit status.
+"""What every benchmark shares: paired timing, claims with a budget, a table, a JSON file and an
+exit status.
 
-A benchmark measures the library and the plain alternative in turn, in one process, and claims a ratio of medians. ``--smoke``
-runs a small version that proves the benchmark still works; only claims marked ``smoke=True`` can fail it.
+A benchmark measures the library and the plain alternative in turn, in one process, and claims a
+ratio of medians. ``--smoke`` runs a small version that proves the benchmark still works; only
+claims marked ``smoke=True`` can fail it.
 """
 
 import argparse
@@ -20,7 +22,8 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Claim:
-    """One figure and the budget it must keep; ``bound`` is None for a figure that is only reported."""
+    """One figure and the budget it must keep; ``bound`` is None for a figure that is only
+    reported."""
 
     name: str
     value: float
@@ -41,7 +44,9 @@ class Claim:
 def arguments(description):
     """Parse ``--smoke``; benchmarks need no other flag."""
     parser = argparse.ArgumentParser(description=(description or "").strip().splitlines()[0])
-    parser.add_argument("--smoke", action="store_true", help="a small, quick run that writes no results")
+    parser.add_argument(
+        "--smoke", action="store_true", help="a small, quick run that writes no results"
+    )
     return parser.parse_args()
 
 
@@ -51,9 +56,14 @@ def seconds(function, *, repeat=3, warmup=1):
 
 
 def paired(ours, plain, *, repeat=5, warmup=1):
-    """Run the two in turn and return (median seconds of ours, of plain, median of the pairwise ratios ours / plain)."""
+    """Run the two in turn and return (median seconds of ours, of plain, median of the pairwise
+    ratios ours / plain)."""
     mine, theirs = _times([ours, plain], repeat, warmup)
-    return statistics.median(mine), statistics.median(theirs), statistics.median(a / b for a, b in zip(mine, theirs))
+    return (
+        statistics.median(mine),
+        statistics.median(theirs),
+        statistics.median(a / b for a, b in zip(mine, theirs)),
+    )
 
 
 def in_turn(*functions, repeat=5, warmup=1):
@@ -78,14 +88,27 @@ def machine():
     import pandas
     import sklearn
 
-    versions = {"python": platform.python_version(), "numpy": numpy.__version__, "pandas": pandas.__version__, "scikit-learn": sklearn.__version__}
+    versions = {
+        "python": platform.python_version(),
+        "numpy": numpy.__version__,
+        "pandas": pandas.__version__,
+        "scikit-learn": sklearn.__version__,
+    }
     threads = os.cpu_count()
     if "torch" in sys.modules:
         torch = sys.modules["torch"]
         versions["torch"] = torch.__version__
         threads = torch.get_num_threads()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=RESULTS.parent).stdout.strip()
-    return {"cores": os.cpu_count(), "threads": threads, "processor": platform.machine(), "versions": versions, "commit": commit}
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=RESULTS.parent
+    ).stdout.strip()
+    return {
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "processor": platform.machine(),
+        "versions": versions,
+        "commit": commit,
+    }
 
 
 def report(name, claims, *, smoke=False, merge=False):
@@ -97,7 +120,10 @@ def report(name, claims, *, smoke=False, merge=False):
         judged = claim.smoke or not smoke
         verdict = "" if claim.bound is None else ("  ok" if claim.holds else "  NOT MET")
         verdict = verdict if judged or claim.bound is None else "  (judged at full size)"
-        print(f"{claim.name:<{width}}  {claim.value:10.4g} {claim.unit:<4}{budget}{verdict}  {claim.note}".rstrip())
+        print(
+            f"{claim.name:<{width}}  {claim.value:10.4g} {claim.unit:<4}"
+            f"{budget}{verdict}  {claim.note}".rstrip()
+        )
     if not smoke:
         RESULTS.mkdir(exist_ok=True)
         rows = [{**asdict(claim), "holds": claim.holds} for claim in claims]
@@ -105,7 +131,9 @@ def report(name, claims, *, smoke=False, merge=False):
             before = json.loads((RESULTS / f"{name}.json").read_text())["claims"]
             measured = {row["name"] for row in rows}
             rows = [row for row in before if row["name"] not in measured] + rows
-        text = json.dumps({"benchmark": name, "machine": machine(), "claims": rows}, indent=2, default=float)
+        text = json.dumps(
+            {"benchmark": name, "machine": machine(), "claims": rows}, indent=2, default=float
+        )
         (RESULTS / f"{name}.json").write_text(text + "\n")
     broken = [claim.name for claim in claims if not claim.holds and (claim.smoke or not smoke)]
     if broken:

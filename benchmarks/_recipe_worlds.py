@@ -1,4 +1,5 @@
-"""Worlds and rivals of bench_recipe: a seed enters, features, labels and, where they are known, true probabilities leave."""
+"""Worlds and rivals of bench_recipe: a seed enters, features, labels and, where they are known,
+true probabilities leave."""
 
 from dataclasses import dataclass
 import importlib.util
@@ -18,7 +19,8 @@ from sktrain import AdaptiveLabeler, BarFeatures, SlidingWindow, with_history
 from sktrain.datasets import load_nasdaq, load_sp500, load_us_stocks, make_market
 
 STEPS = 10  # of the features that rivals see
-#: name: pattern, signal, horizon. Signals of the last four leave the best rival below .8 of the possible gain.
+#: name: pattern, signal, horizon. Signals of the last four leave the best rival below .8 of the
+# possible gain.
 PLANTED = {
     "nothing": ("linear", 0.0, 3),
     "linear .2": ("linear", 0.2, 3),
@@ -32,7 +34,11 @@ PLANTED = {
 _BARS = {"S&P 500": load_sp500, "NASDAQ": load_nasdaq, "US panel": load_us_stocks}
 _LABELS = {
     "sigma": {"base_threshold": 0.5, "scaling": "sigma"},
-    "1 %": {"base_threshold": 0.01, "use_volatility_adjustment": False, "use_risk_adjustment": False},
+    "1 %": {
+        "base_threshold": 0.01,
+        "use_volatility_adjustment": False,
+        "use_risk_adjustment": False,
+    },
 }
 REAL = {f"{bars}, {labels}": (bars, labels) for bars in _BARS for labels in _LABELS}
 
@@ -49,8 +55,8 @@ class World:
 def make_world(name, seed, *, n_bars=4000, n_symbols=1):
     """Features of bars with their history, labels that say when they are known, true probabilities.
 
-    A real market is the same for every seed. In ``"cross"`` the features of the leader, the first symbol, are columns of
-    every other symbol, and the leader has no rows.
+    A real market is the same for every seed. In ``"cross"`` the features of the leader, the first
+    symbol, are columns of every other symbol, and the leader has no rows.
     """
     if name in REAL:
         bars, labels = REAL[name]
@@ -58,16 +64,29 @@ def make_world(name, seed, *, n_bars=4000, n_symbols=1):
         return World(BarFeatures().fit_transform(bars), y, None)
     pattern, signal, horizon = PLANTED[name]
     n_symbols = max(n_symbols, 2) if pattern == "cross" else n_symbols
-    market = make_market(n_bars, n_symbols, pattern=pattern, signal=signal, horizon=horizon, random_state=seed)
+    market = make_market(
+        n_bars, n_symbols, pattern=pattern, signal=signal, horizon=horizon, random_state=seed
+    )
     X = BarFeatures().fit_transform(market.bars)
-    return World(X, market.y, market.probabilities) if pattern != "cross" else _with_leader(X, market)
+    return (
+        World(X, market.y, market.probabilities) if pattern != "cross" else _with_leader(X, market)
+    )
 
 
 def _with_leader(X, market):
     first = X.index[0][0]
     follow = X.drop(index=first, level=0)
-    lead = X.loc[first].add_prefix("leader_").reindex(follow.index.get_level_values(1)).set_axis(follow.index)
-    both, y, truth = pd.concat([follow, lead], axis=1), market.y.drop(index=first, level=0), market.probabilities.drop(index=first, level=0)
+    lead = (
+        X.loc[first]
+        .add_prefix("leader_")
+        .reindex(follow.index.get_level_values(1))
+        .set_axis(follow.index)
+    )
+    both, y, truth = (
+        pd.concat([follow, lead], axis=1),
+        market.y.drop(index=first, level=0),
+        market.probabilities.drop(index=first, level=0),
+    )
     if both.index.get_level_values(0).nunique() == 1:
         both, y, truth = (part.droplevel(0) for part in (both, y, truth))
     y.attrs.update(market.y.attrs)
@@ -92,7 +111,8 @@ def steps_of(X):
 
 
 def rivals(n_features):
-    """Unfitted pipelines on features, the spaces they are tuned over and where a search begins, by name."""
+    """Unfitted pipelines on features, the spaces they are tuned over and where a search begins, by
+    name."""
 
     def flat(*steps):
         return Pipeline([("window", SlidingWindow(STEPS, flatten=True)), *steps])
@@ -100,36 +120,65 @@ def rivals(n_features):
     scaled = [("impute", SimpleImputer(keep_empty_features=True)), ("scale", StandardScaler())]
     torch.manual_seed(0)
     lstm = NeuralNetClassifier(
-        PlainLSTM, module__n_features=n_features, criterion=torch.nn.CrossEntropyLoss, optimizer=torch.optim.Adam,
-        batch_size=128, train_split=None, verbose=0, iterator_train__shuffle=True,
-    )  # fmt: skip
+        PlainLSTM, module__n_features=n_features, criterion=torch.nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam, batch_size=128, train_split=None, verbose=0,
+        iterator_train__shuffle=True,
+    )
     found = {
         "prior": (make_pipeline(DummyClassifier(strategy="prior")), None, None),
-        "ridge logistic": (flat(*scaled, ("model", LogisticRegression(max_iter=500))), {"model__C": (1e-6, 1.0, "log"), "window__lookback": [1, 3, STEPS]}, {"model__C": 1e-2, "window__lookback": 1}),
+        "ridge logistic": (
+            flat(*scaled, ("model", LogisticRegression(max_iter=500))),
+            {"model__C": (1e-6, 1.0, "log"), "window__lookback": [1, 3, STEPS]},
+            {"model__C": 1e-2, "window__lookback": 1},
+        ),
         "HistGradientBoosting": (
             flat(("model", HistGradientBoostingClassifier(early_stopping=False, random_state=0))),
             {
-                "model__learning_rate": (0.02, 0.2, "log"), "model__max_iter": (20, 120, "log"), "model__max_leaf_nodes": (3, 31, "log"),
-                "model__min_samples_leaf": (10, 100, "log"), "window__lookback": [1, 3, STEPS],
+                "model__learning_rate": (0.02, 0.2, "log"),
+                "model__max_iter": (20, 120, "log"),
+                "model__max_leaf_nodes": (3, 31, "log"),
+                "model__min_samples_leaf": (10, 100, "log"),
+                "window__lookback": [1, 3, STEPS],
             },
-            {"model__learning_rate": 0.05, "model__max_iter": 60, "model__max_leaf_nodes": 8, "model__min_samples_leaf": 40, "window__lookback": 3},
+            {
+                "model__learning_rate": 0.05,
+                "model__max_iter": 60,
+                "model__max_leaf_nodes": 8,
+                "model__min_samples_leaf": 40,
+                "window__lookback": 3,
+            },
         ),
         "plain LSTM": (
             flat(*scaled, ("fold", FunctionTransformer(steps_of)), ("model", lstm)),
-            {"model__lr": (3e-4, 1e-2, "log"), "model__max_epochs": (3, 30, "log"), "model__module__hidden": [8, 16, 32]},
+            {
+                "model__lr": (3e-4, 1e-2, "log"),
+                "model__max_epochs": (3, 30, "log"),
+                "model__module__hidden": [8, 16, 32],
+            },
             {"model__lr": 1e-3, "model__max_epochs": 10, "model__module__hidden": 16},
         ),
-    }  # fmt: skip
+    }
     if importlib.util.find_spec("lightgbm"):
         from lightgbm import LGBMClassifier
 
-        model = LGBMClassifier(random_state=0, n_jobs=1, verbose=-1, deterministic=True, force_row_wise=True)
+        model = LGBMClassifier(
+            random_state=0, n_jobs=1, verbose=-1, deterministic=True, force_row_wise=True
+        )
         found["LightGBM"] = (
             flat(("model", model)),
             {
-                "model__learning_rate": (0.02, 0.2, "log"), "model__n_estimators": (20, 120, "log"), "model__num_leaves": (3, 31, "log"),
-                "model__min_child_samples": (10, 100, "log"), "window__lookback": [1, 3, STEPS],
+                "model__learning_rate": (0.02, 0.2, "log"),
+                "model__n_estimators": (20, 120, "log"),
+                "model__num_leaves": (3, 31, "log"),
+                "model__min_child_samples": (10, 100, "log"),
+                "window__lookback": [1, 3, STEPS],
             },
-            {"model__learning_rate": 0.05, "model__n_estimators": 60, "model__num_leaves": 8, "model__min_child_samples": 40, "window__lookback": 3},
-        )  # fmt: skip
+            {
+                "model__learning_rate": 0.05,
+                "model__n_estimators": 60,
+                "model__num_leaves": 8,
+                "model__min_child_samples": 40,
+                "window__lookback": 3,
+            },
+        )
     return found

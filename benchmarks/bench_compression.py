@@ -1,7 +1,9 @@
-"""What pruning and quantization give: size of the file, time of a prediction, and rows that do not disturb each other.
+"""What pruning and quantization give: size of the file, time of a prediction, and rows that do not
+disturb each other.
 
-The plain alternative is the trained torch net: its joblib file (weights and what predicting needs, no optimizer) and its latency, on nets of
-a million weights. What compression costs is measured in ``bench_compression_quality``.
+The plain alternative is the trained torch net: its joblib file (weights and what predicting needs,
+no optimizer) and its latency, on nets of a million weights. What compression costs is measured in
+``bench_compression_quality``.
 """
 
 from functools import partial
@@ -36,18 +38,34 @@ def sizes_and_speed(kind, net, repeat):
     quantize = ModelQuantizer().quantize_model
     small, half = quantize(net), pruned(net, 0.5, X_train)
     base = size(net)
-    files = [("int8", small, 0.26), ("50% pruned + int8", quantize(half), 0.20), ("80% pruned + int8", quantize(pruned(net, 0.8)), 0.10)]
-    files += [("int4", ModelQuantizer(4).quantize_model(net), None), ("50% pruned + int4", ModelQuantizer(4).quantize_model(half), None)]
+    files = [
+        ("int8", small, 0.26),
+        ("50% pruned + int8", quantize(half), 0.20),
+        ("80% pruned + int8", quantize(pruned(net, 0.8)), 0.10),
+    ]
+    files += [
+        ("int4", ModelQuantizer(4).quantize_model(net), None),
+        ("50% pruned + int4", ModelQuantizer(4).quantize_model(half), None),
+    ]
     for name, model, bound in files:
-        yield Claim(f"{kind}: file, {name}", size(model) / base, bound, note=f"{base / 1e6:.1f} MB float32, {n_weights(net):,} weights")
+        yield Claim(
+            f"{kind}: file, {name}",
+            size(model) / base,
+            bound,
+            note=f"{base / 1e6:.1f} MB float32, {n_weights(net):,} weights",
+        )
     for batch, bound in ((1, SPEEDUP[kind]), (256, 1.0)):
         part = X[:batch]
         answer = partial(small.predict_proba, part)
-        ours, plain, ratio = paired(answer, partial(net.predict_proba, part), repeat=repeat, warmup=2)
+        ours, plain, ratio = paired(
+            answer, partial(net.predict_proba, part), repeat=repeat, warmup=2
+        )
         module = paired(answer, partial(forward, net, part), repeat=repeat, warmup=2)[2]
         note = f"{1000 * ours:.2f} ms, net {1000 * plain:.2f} ms"
         yield Claim(f"{kind}: speed, batch {batch}", 1 / ratio, bound, ">=", "x", note)
-        yield Claim(f"{kind}: speed, batch {batch}, of the bare float32 module", 1 / module, None, ">=", "x")
+        yield Claim(
+            f"{kind}: speed, batch {batch}, of the bare float32 module", 1 / module, None, ">=", "x"
+        )
     loud = X.copy()
     loud[5] *= 1000
     others = np.arange(len(X)) != 5

@@ -1,8 +1,8 @@
-"""What pruning and quantization cost in quality: nets of a million weights, trained on the bundled bars until validation stops them, and
-asked about the six years after, over seeds.
+"""What pruning and quantization cost in quality: nets of a million weights, trained on the bundled
+bars until validation stops them, and asked about the six years after, over seeds.
 
-The plain alternative is the trained torch net: agreement with it, the change of its probabilities and of its balanced accuracy. Two worker
-processes of one thread share the seeds.
+The plain alternative is the trained torch net: agreement with it, the change of its probabilities
+and of its balanced accuracy. Two worker processes of one thread share the seeds.
 """
 
 import copy
@@ -33,7 +33,8 @@ def tuned(net, sparsity, X, epochs):
 
 
 def quality(kind, seed, epochs, params):
-    """(agreement, largest and mean change of a probability, gain of balanced accuracy in points) of each way to compress one net."""
+    """(agreement, largest and mean change of a probability, gain of balanced accuracy in points) of
+    each way to compress one net."""
     torch.set_num_threads(1)
     X_train, _, X, y = rows(params.get("train"))
     net = trained(kind, seed, **params)
@@ -50,7 +51,12 @@ def quality(kind, seed, epochs, params):
         after = model.predict_proba(X)
         score = [balanced_accuracy_score(y, net.classes_[p.argmax(1)]) for p in (before, after)]
         change = np.abs(before - after)
-        return (before.argmax(1) == after.argmax(1)).mean(), change.max(), change.mean(), 100 * (score[1] - score[0])
+        return (
+            (before.argmax(1) == after.argmax(1)).mean(),
+            change.max(),
+            change.mean(),
+            100 * (score[1] - score[0]),
+        )
 
     return {name: compare(make()) for name, make in ways.items()}
 
@@ -60,22 +66,51 @@ def quality_claims(kind, found, where, budgets=(0.99, 0.02, 0.5)):
     for name in found[0]:
         same, largest, mean, gain = np.array([one[name] for one in found]).T
         bounds = budgets if name in KEPT else (None,) * 3
-        yield Claim(f"{kind}: agreement, {name}", same.mean(), bounds[0], ">=", note=f"{where}; worst {same.min():.4f}")
-        yield Claim(f"{kind}: largest change of a probability, {name}", largest.max(), bounds[1], note=f"{where}; mean change {mean.mean():.5f}")
+        yield Claim(
+            f"{kind}: agreement, {name}",
+            same.mean(),
+            bounds[0],
+            ">=",
+            note=f"{where}; worst {same.min():.4f}",
+        )
+        yield Claim(
+            f"{kind}: largest change of a probability, {name}",
+            largest.max(),
+            bounds[1],
+            note=f"{where}; mean change {mean.mean():.5f}",
+        )
         spread = f"mean of {where}; {gain.min():+.2f} to {gain.max():+.2f}"
-        yield Claim(f"{kind}: |balanced accuracy change|, {name}", np.abs(gain).mean(), bounds[2], unit="pt", note=spread)
+        yield Claim(
+            f"{kind}: |balanced accuracy change|, {name}",
+            np.abs(gain).mean(),
+            bounds[2],
+            unit="pt",
+            note=spread,
+        )
 
 
 def main():
     smoke = arguments(__doc__).smoke
     kinds, seeds = (("mlp",), 1) if smoke else (tuple(NETS), SEEDS)
     limits = {"train": 300, "max_epochs": 1} if smoke else {}
-    jobs = [(kind, seed, limits) for kind in kinds for seed in range(seeds)] + [(kind, 0, {**OVERFIT, **limits}) for kind in kinds]
-    work = (joblib.delayed(quality)(kind, seed, 1 if smoke else EPOCHS, params) for kind, seed, params in jobs)
+    jobs = [(kind, seed, limits) for kind in kinds for seed in range(seeds)] + [
+        (kind, 0, {**OVERFIT, **limits}) for kind in kinds
+    ]
+    work = (
+        joblib.delayed(quality)(kind, seed, 1 if smoke else EPOCHS, params)
+        for kind, seed, params in jobs
+    )
     found, claims = joblib.Parallel(n_jobs=2)(work), []
     later = f"{len(rows()[3])} later rows"
     for kind in kinds:
-        own, past = ([one for job, one in zip(jobs, found) if job[0] == kind and ("train_split" in job[2]) is without] for without in (False, True))
+        own, past = (
+            [
+                one
+                for job, one in zip(jobs, found)
+                if job[0] == kind and ("train_split" in job[2]) is without
+            ]
+            for without in (False, True)
+        )
         claims += quality_claims(kind, own, f"{seeds} seeds, {later}")
         claims += quality_claims(f"{kind} without validation", past, later, (None,) * 3)
     report("compression_quality", claims, smoke=smoke)

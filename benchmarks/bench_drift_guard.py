@@ -1,9 +1,11 @@
-"""A simulated year of incremental training through a regime break: DriftGuard against always updating and never updating.
+"""A simulated year of incremental training through a regime break: DriftGuard against always
+updating and never updating.
 
-52 weekly blocks of 40 hourly rows after a quarter for the first fit. Features are AR(1) with phi = 0.5; in week 26 the market
-turns: two features shift by one standard deviation and the weights of the outcome change. All three train the same pipeline
-(StandardScaler, then a linear model by stochastic gradients) and are scored on every block before they see it, by log loss.
-The claim is about alpha=1e-2; other incremental models are reported beside it, whichever way they come out.
+52 weekly blocks of 40 hourly rows after a quarter for the first fit. Features are AR(1) with phi =
+0.5; in week 26 the market turns: two features shift by one standard deviation and the weights of
+the outcome change. All three train the same pipeline (StandardScaler, then a linear model by
+stochastic gradients) and are scored on every block before they see it, by log loss. The claim is
+about alpha=1e-2; other incremental models are reported beside it, whichever way they come out.
 """
 
 import warnings
@@ -38,7 +40,9 @@ def year(rng):
 MODELS = {
     "SGD alpha 1e-2": lambda seed: SGDClassifier(loss="log_loss", alpha=1e-2, random_state=seed),
     "SGD alpha 1e-3": lambda seed: SGDClassifier(loss="log_loss", alpha=1e-3, random_state=seed),
-    "averaged SGD": lambda seed: SGDClassifier(loss="log_loss", alpha=1e-2, average=True, random_state=seed),
+    "averaged SGD": lambda seed: SGDClassifier(
+        loss="log_loss", alpha=1e-2, average=True, random_state=seed
+    ),
     "naive Bayes": lambda seed: GaussianNB(),
 }
 
@@ -66,7 +70,12 @@ def one_year(seed, make):
     guard = DriftGuard(model(seed), window=1000).fit(X[first], y[first])
     ways = {
         "never": losses(never.predict_proba, lambda X, y: None, X, y),
-        "always": losses(always.predict_proba, lambda X, y: update(always, X, y, CLASSES, skip_scaler_fit=True), X, y),
+        "always": losses(
+            always.predict_proba,
+            lambda X, y: update(always, X, y, CLASSES, skip_scaler_fit=True),
+            X,
+            y,
+        ),
         "guard": losses(lambda X: guard.predict_proba(X), guard.partial_fit, X, y),
     }
     refits = np.flatnonzero(guard.log_["decision"] == "refit") - 1
@@ -77,7 +86,9 @@ def interval(differences):
     """Mean and 95 % interval (Student's t over seeds)."""
     from scipy.stats import t
 
-    half = t.ppf(0.975, len(differences) - 1) * np.std(differences, ddof=1) / np.sqrt(len(differences))
+    half = (
+        t.ppf(0.975, len(differences) - 1) * np.std(differences, ddof=1) / np.sqrt(len(differences))
+    )
     return float(np.mean(differences)), float(half)
 
 
@@ -92,11 +103,29 @@ def main():
         for other in ("always", "never") if len(years) > 1 else ():
             mean, half = interval([row["guard"] - row[other] for row in years])
             note = f"mean {mean:.4f} +- {half:.4f} over {len(years)} seeds (95 %)"
-            claims.append(Claim(f"{name}: guard - {other}, upper end of the interval", mean + half, 0.0 if turn == 0 else None, note=note))
-        claims += [Claim(f"{name}: log loss, {way}", float(np.mean([row[way] for row in years]))) for way in ("guard", "always", "never")]
+            claims.append(
+                Claim(
+                    f"{name}: guard - {other}, upper end of the interval",
+                    mean + half,
+                    0.0 if turn == 0 else None,
+                    note=note,
+                )
+            )
+        claims += [
+            Claim(f"{name}: log loss, {way}", float(np.mean([row[way] for row in years])))
+            for way in ("guard", "always", "never")
+        ]
     early = [int((weeks < BREAK).sum()) for weeks in refits]
-    delay = [int(weeks[weeks >= BREAK].min()) - BREAK if (weeks >= BREAK).any() else WEEKS for weeks in refits]
-    claims.append(Claim("refits before the break, per year (false alarms and their regrowth)", float(np.mean(early))))
+    delay = [
+        int(weeks[weeks >= BREAK].min()) - BREAK if (weeks >= BREAK).any() else WEEKS
+        for weeks in refits
+    ]
+    claims.append(
+        Claim(
+            "refits before the break, per year (false alarms and their regrowth)",
+            float(np.mean(early)),
+        )
+    )
     claims.append(Claim("weeks from the break to the refit, median", float(np.median(delay))))
     report("drift_guard", claims, smoke=options.smoke)
 

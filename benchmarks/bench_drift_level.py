@@ -1,8 +1,10 @@
-"""Family-wise false alarms and power of DriftDetector on dependent rows, beside the plain thresholds of the peers on the same draws.
+"""Family-wise false alarms and power of DriftDetector on dependent rows, beside the plain
+thresholds of the peers on the same draws.
 
-Five features, 1000 reference rows against the 250 that follow, AR(1) with phi = 0, .5, .9, .98; one thread. A false alarm is any
-drift declared where there is none. ``--peers-python PATH`` names an interpreter with evidently and frouros, which do not install
-beside current pandas; without it, their published default rules are computed here: Kolmogorov-Smirnov p < 0.05 in any feature
+Five features, 1000 reference rows against the 250 that follow, AR(1) with phi = 0, .5, .9, .98; one
+thread. A false alarm is any drift declared where there is none. ``--peers-python PATH`` names an
+interpreter with evidently and frouros, which do not install beside current pandas; without it,
+their published default rules are computed here: Kolmogorov-Smirnov p < 0.05 in any feature
 (evidently's default up to 1000 rows, frouros' KSTest), and PSI > 0.1 in any feature.
 """
 
@@ -63,17 +65,35 @@ def plain_rates(phi, n_draws, seed):
     for turn in range(n_draws):
         reference, new = undrifted(np.random.default_rng([seed, turn]), phi)
         psi += DriftDetector().fit(reference).check(new).psi > 0.1
-        ks += min(ks_2samp(reference[:, i], new[:, i], method="asymp").pvalue for i in range(reference.shape[1])) < 0.05
+        ks += (
+            min(
+                ks_2samp(reference[:, i], new[:, i], method="asymp").pvalue
+                for i in range(reference.shape[1])
+            )
+            < 0.05
+        )
     return psi / n_draws, ks / n_draws
 
 
 def peer_rates(python, n_draws, slow):
     """Ask evidently and frouros, in their own interpreter, about the same draws."""
     with tempfile.TemporaryDirectory() as folder:
-        draws = {str(phi): np.stack([np.concatenate(undrifted(np.random.default_rng([1, s]), phi)) for s in range(n_draws)]) for phi in PHIS}
+        draws = {
+            str(phi): np.stack(
+                [
+                    np.concatenate(undrifted(np.random.default_rng([1, s]), phi))
+                    for s in range(n_draws)
+                ]
+            )
+            for phi in PHIS
+        }
         np.savez(Path(folder) / "draws.npz", **draws)
         command = [python, "-c", PEERS, str(Path(folder) / "draws.npz"), str(slow)]
-        return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+        return json.loads(
+            subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[
+                -1
+            ]
+        )
 
 
 def main():
@@ -88,16 +108,33 @@ def main():
         value = rate(lambda rng, phi=phi: undrifted(rng, phi), n, 1)
         claims.append(Claim(f"false alarms, phi {phi}", value, 0.08, note=f"{n} draws"))
     for name, draw in POWER.items():
-        claims.append(Claim(f"power, {name}", rate(draw, n_power, 2), 0.9, ">=", note=f"{n_power} draws"))
+        claims.append(
+            Claim(f"power, {name}", rate(draw, n_power, 2), 0.9, ">=", note=f"{n_power} draws")
+        )
     for phi in PHIS:
         psi, ks = plain_rates(phi, max(n // 4, 5), 1)
-        claims += [Claim(f"plain PSI > 0.1, phi {phi}", psi), Claim(f"plain KS p < 0.05, phi {phi}", ks)]
+        claims += [
+            Claim(f"plain PSI > 0.1, phi {phi}", psi),
+            Claim(f"plain KS p < 0.05, phi {phi}", ks),
+        ]
     if options.peers_python and not options.smoke:
         peers = peer_rates(os.path.expanduser(options.peers_python), 200, 40)
         for phi in PHIS:
             first, second, few, many = peers["rates"][str(phi)]
-            claims.append(Claim(f"evidently {peers['evidently']} default, phi {phi}", first, note=f"any column, {few} draws"))
-            claims.append(Claim(f"frouros {peers['frouros']} KSTest, phi {phi}", second, note=f"any column, {many} draws"))
+            claims.append(
+                Claim(
+                    f"evidently {peers['evidently']} default, phi {phi}",
+                    first,
+                    note=f"any column, {few} draws",
+                )
+            )
+            claims.append(
+                Claim(
+                    f"frouros {peers['frouros']} KSTest, phi {phi}",
+                    second,
+                    note=f"any column, {many} draws",
+                )
+            )
     report("drift_level", claims, smoke=options.smoke)
 
 

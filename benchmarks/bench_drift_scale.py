@@ -1,7 +1,9 @@
-"""A drift check of 100,000 x 50 new values against a reference of 1,000,000 x 50, with p-values: seconds and memory.
+"""A drift check of 100,000 x 50 new values against a reference of 1,000,000 x 50, with p-values:
+seconds and memory.
 
-One thread. Memory is the peak of a process of its own over the data it holds. ``--peers-python PATH`` times evidently's default
-preset on the same data in its own interpreter (it does not install beside current pandas).
+One thread. Memory is the peak of a process of its own over the data it holds. ``--peers-python
+PATH`` times evidently's default preset on the same data in its own interpreter (it does not install
+beside current pandas).
 """
 
 import argparse
@@ -50,7 +52,10 @@ LIMIT = 240  # seconds given to the peer
 
 def run(python, code, *sizes, limit=None):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run([python, "-c", code, *map(str, sizes)], check=True, capture_output=True, text=True, env=environment, timeout=limit)
+    done = subprocess.run(
+        [python, "-c", code, *map(str, sizes)],
+        check=True, capture_output=True, text=True, env=environment, timeout=limit,
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -66,7 +71,11 @@ def main():
         Claim("fit + check", total, 10.0, unit="s", smoke=True),
         Claim("of it check", ours["check"], unit="s"),
         Claim("CPU seconds of the whole process, data generation included", ours["cpu"], unit="s"),
-        Claim("peak memory, data included, over the data", 1 + ours["extra"], 2.0 if not options.smoke else None),
+        Claim(
+            "peak memory, data included, over the data",
+            1 + ours["extra"],
+            2.0 if not options.smoke else None,
+        ),
         Claim("columns with a p-value", ours["p_values"], 50, ">=", smoke=True),
     ]
     if options.peers_python:

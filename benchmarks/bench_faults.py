@@ -1,8 +1,10 @@
-"""Kills, full disks, closed streams and two processes at once: how much of what was finished is lost.
+"""Kills, full disks, closed streams and two processes at once: how much of what was finished is
+lost.
 
-Everything happens in forked children on scratch folders. A kill is SIGKILL at a random moment of the work; a
-full disk is the kernel's limit on the size of a file, met while writing, or ENOSPC told by ``fsync``; a closed
-stream is a pipe whose reader is gone. Each job is then run again, and must end as if nothing had happened.
+Everything happens in forked children on scratch folders. A kill is SIGKILL at a random moment of
+the work; a full disk is the kernel's limit on the size of a file, met while writing, or ENOSPC told
+by ``fsync``; a closed stream is a pipe whose reader is gone. Each job is then run again, and must
+end as if nothing had happened.
 """
 
 from contextlib import contextmanager, suppress
@@ -28,7 +30,8 @@ REFUSED, FAILED = 3, 4  # exit status of a child that said what is wrong, and of
 
 
 class Child:
-    """A forked process that runs ``job(tell)``; ``told`` is what it said, ``result`` what it returned."""
+    """A forked process that runs ``job(tell)``; ``told`` is what it said, ``result`` what it
+    returned."""
 
     def __init__(self, job):
         self.read, write = os.pipe()

@@ -1,8 +1,10 @@
-"""BarFeatures on a million bars against the same columns from TA-Lib and polars, RegimeDetector against a loop over rows.
+"""BarFeatures on a million bars against the same columns from TA-Lib and polars, RegimeDetector
+against a loop over rows.
 
-All four run in turn in one process, each as its users would run it: polars with the threads it takes, TA-Lib with one and
-without a frame around its arrays. The loop computes each row from its own window with NumPy; it is timed on a subset of rows and
-extrapolated to all of them. Peak memory is what Python and NumPy allocate during the call, the result included.
+All four run in turn in one process, each as its users would run it: polars with the threads it
+takes, TA-Lib with one and without a frame around its arrays. The loop computes each row from its
+own window with NumPy; it is timed on a subset of rows and extrapolated to all of them. Peak memory
+is what Python and NumPy allocate during the call, the result included.
 """
 
 import tracemalloc
@@ -45,12 +47,15 @@ def memory(bars, dtype):
 
 
 def check_agreement(ours, talib, table):
-    """The same columns: all but one value in a thousand, where running totals have lost the digits."""
+    """The same columns: all but one value in a thousand, where running totals have lost the
+    digits."""
     for name in ours.columns:
         for peer in (talib[name], table[name].to_numpy()):
             close = np.isclose(peer[200:], ours[name].to_numpy()[200:], rtol=1e-4, atol=1e-6)
             if np.mean(close) < 0.999:
-                raise SystemExit(f"bench_features: {name} differs in {np.mean(~close):.2%} of the rows")
+                raise SystemExit(
+                    f"bench_features: {name} differs in {np.mean(~close):.2%} of the rows"
+                )
 
 
 def against_peers(bars, n):
@@ -58,7 +63,9 @@ def against_peers(bars, n):
     windows = (5, 10, 20, 60)
     table = pl.from_pandas(bars.reset_index(names="time"))
     half = BarFeatures(dtype="float32")
-    check_agreement(BarFeatures().fit_transform(bars), with_talib(bars, windows), with_polars(table, windows))
+    check_agreement(
+        BarFeatures().fit_transform(bars), with_talib(bars, windows), with_polars(table, windows)
+    )
     ours, talib, polars, single = in_turn(
         lambda: BarFeatures().fit_transform(bars),
         lambda: with_talib(bars, windows),
@@ -86,7 +93,9 @@ def main(smoke):
     found = detector.fit_transform(bars)["regime"]
     if found.iloc[rows].tolist() != regimes_by_loop(close, rows):
         raise SystemExit("bench_features: the loop and RegimeDetector disagree")
-    ours, loop, ratio = paired(lambda: detector.fit(bars).transform(bars), lambda: regimes_by_loop(close, rows), repeat=3)
+    ours, loop, ratio = paired(
+        lambda: detector.fit(bars).transform(bars), lambda: regimes_by_loop(close, rows), repeat=3
+    )
     scale = n / subset
     note = f"loop timed on {subset} rows, extrapolated to {n}: {loop * scale:.1f} s"
     report(

@@ -1,7 +1,9 @@
-"""The full configuration against the base one on ``make_market`` with signal: balanced accuracy on the test block over ten seeds.
+"""The full configuration against the base one on ``make_market`` with signal: balanced accuracy on
+the test block over ten seeds.
 
-Base: cross-entropy, no schedules, no early stopping, fixed label thresholds. Full: the trainer's defaults (focal loss, schedules, early
-stopping, adaptive labels), soft vote off to keep the nets equal. The interval is a t interval of the paired differences.
+Base: cross-entropy, no schedules, no early stopping, fixed label thresholds. Full: the trainer's
+defaults (focal loss, schedules, early stopping, adaptive labels), soft vote off to keep the nets
+equal. The interval is a t interval of the paired differences.
 """
 
 import tempfile
@@ -38,10 +40,13 @@ BASE = {
 
 
 def score(fields, bars, seed, epochs):
-    """Balanced accuracy of the saved model on the test block, against the labels it was trained on."""
+    """Balanced accuracy of the saved model on the test block, against the labels it was trained
+    on."""
     config = EnhancedTrainingConfig(**{**COMMON, **fields, "training_seed": seed})
     with tempfile.TemporaryDirectory() as folder:
-        result = EnhancedTrainer(config, folder, bars).train(epochs=epochs, batch_size=128, horizon=1)
+        result = EnhancedTrainer(config, folder, bars).train(
+            epochs=epochs, batch_size=128, horizon=1
+        )
     return result["test_scores"]["balanced_accuracy"]
 
 
@@ -58,7 +63,10 @@ def main():
     mean, error = float(np.mean(gaps)), float(stats.sem(gaps))
     low, high = stats.t.interval(0.95, len(gaps) - 1, mean, error)
     claims = [
-        Claim("full minus base, balanced accuracy", mean, 3.0, ">=", "pts", f"95 % interval [{low:+.1f}, {high:+.1f}] over {seeds} seeds"),
+        Claim(
+            "full minus base, balanced accuracy", mean, 3.0, ">=", "pts",
+            f"95 % interval [{low:+.1f}, {high:+.1f}] over {seeds} seeds",
+        ),
         Claim("lower end of the interval", float(low), 0.0, ">=", "pts"),
         Claim("full", float(np.mean(full)), None),
         Claim("base", float(np.mean(base)), None),

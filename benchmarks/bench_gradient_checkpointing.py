@@ -1,4 +1,5 @@
-"""Activation memory of a six-layer Transformer with and without gradient checkpointing: what autograd keeps for the backward pass."""
+"""Activation memory of a six-layer Transformer with and without gradient checkpointing: what
+autograd keeps for the backward pass."""
 
 import time
 
@@ -41,11 +42,16 @@ def main():
     plain, slow = kept_bytes(module, X), seconds(module, X)
     module.gradient_checkpointing = True
     saved, slower = kept_bytes(module, X), seconds(module, X)
-    one = TransformerModule(16, 60, 3, hidden_size=64, n_layers=7).train()  # a seventh block shows what one recomputed block adds
+    # a seventh block shows what one recomputed block adds
+    one = TransformerModule(16, 60, 3, hidden_size=64, n_layers=7).train()
     peak = saved + kept_bytes(one, X) - plain
     note = f"{peak / 1e6:.1f} of {plain / 1e6:.1f} MB, the block being recomputed included"
     claims = [
-        Claim("activations alive, with over without checkpointing", peak / plain, 0.5, "<=", "", note, smoke=True),
+        Claim(
+            "activations alive, with over without checkpointing",
+            peak / plain,
+            0.5, "<=", "", note, smoke=True,
+        ),
         Claim("time of a step, with over without", slower / slow, None, "<=", "x"),
     ]
     report("gradient_checkpointing", claims, smoke=smoke)

@@ -1,12 +1,15 @@
-"""How time and memory grow with rows, columns, classes and symbols: an exponent per kind of work, fitted over the sizes.
+"""How time and memory grow with rows, columns, classes and symbols: an exponent per kind of work,
+fitted over the sizes.
 
-``seconds ~ size ** exponent`` by least squares on logarithms; 1 is linear. Times are processor times of this process on one thread, the
-least of several, so a busy machine does not bend them; memory is the peak that Python and NumPy allocate during the work.
-The plain alternative is a line: no exponent in rows above 1.1. Work that is cheap goes to ten million rows. Small sizes contain what
+``seconds ~ size ** exponent`` by least squares on logarithms; 1 is linear. Times are processor
+times of this process on one thread, the least of several, so a busy machine does not bend them;
+memory is the peak that Python and NumPy allocate during the work. The plain alternative is a line:
+no exponent in rows above 1.1. Work that is cheap goes to ten million rows. Small sizes contain what
 every call costs whatever its size, so exponents are below 1 rather than above.
 
 ``--only splits`` measures a part and puts its figures beside the others in the results, so that the
-table can be made in pieces; ``--list`` names the parts, ``--missing`` measures what is not there yet.
+table can be made in pieces; ``--list`` names the parts, ``--missing`` measures what is not there
+yet.
 """
 
 import argparse
@@ -67,12 +70,16 @@ def features(n):
 
 def regimes(n):
     bars = market(n)
-    return lambda: RegimeDetector(volatility_threshold="auto", trend_threshold="auto").fit_transform(bars)
+    return lambda: RegimeDetector(
+        volatility_threshold="auto", trend_threshold="auto"
+    ).fit_transform(bars)
 
 
 def sigma_labels(n):
     bars = market(n)
-    return lambda: AdaptiveLabeler(horizon=5, base_threshold=0.43, scaling="sigma").fit_resample(bars)
+    return lambda: AdaptiveLabeler(horizon=5, base_threshold=0.43, scaling="sigma").fit_resample(
+        bars
+    )
 
 
 def barrier_labels(n):
@@ -83,7 +90,8 @@ def barrier_labels(n):
 def splits(n, n_folds, **window):
     bars, y = labelled(n)
     cv = EnhancedWalkForwardCV(
-        n_splits=n_folds, horizon=1, embargo_bars=1, min_samples_per_fold=2, ensure_regime_coverage=False, **window
+        n_splits=n_folds, horizon=1, embargo_bars=1, min_samples_per_fold=2,
+        ensure_regime_coverage=False, **window,
     )
     return lambda: sum(len(train) + len(test) for train, test in cv.split(bars, y))
 
@@ -122,7 +130,9 @@ def epoch(n, n_classes=2, n_columns=10):
     """One epoch of a small network; what a fit costs besides is in it."""
     X = np.random.default_rng(0).normal(size=(n, n_columns)).astype(np.float32)
     y = np.arange(n) % n_classes
-    return lambda: MLPNetClassifier(max_epochs=1, horizon=0, random_state=0, train_split=None).fit(X, y)
+    return lambda: MLPNetClassifier(max_epochs=1, horizon=0, random_state=0, train_split=None).fit(
+        X, y
+    )
 
 
 def panel(n_symbols, n=500_000):

@@ -1,7 +1,8 @@
-"""What ``import sktrain``, a splitter and a net cost next to the libraries they stand on, and that the first two load nothing heavy.
+"""What ``import sktrain``, a splitter and a net cost next to the libraries they stand on, and that
+the first two load nothing heavy.
 
-Fresh processes in turn. A splitter needs pandas, so its plain alternative imports scikit-learn's splitters and pandas; a net needs
-torch and skorch.
+Fresh processes in turn. A splitter needs pandas, so its plain alternative imports scikit-learn's
+splitters and pandas; a net needs torch and skorch.
 """
 
 import subprocess
@@ -9,7 +10,9 @@ import sys
 
 from _harness import Claim, arguments, paired, report
 
-HEAVY = ("torch", "skorch", "optuna", "transformers", "matplotlib", "imblearn", "onnx", "onnxruntime")
+HEAVY = (
+    "torch", "skorch", "optuna", "transformers", "matplotlib", "imblearn", "onnx", "onnxruntime",
+)
 
 
 def run(code):
@@ -25,19 +28,25 @@ def main(smoke):
     loaded = f"import sys; print([name for name in {HEAVY!r} if name in sys.modules])"
     for code in ("import sktrain", "from sktrain import TemporalSplitter"):
         found = eval(run(f"{code}; {loaded}"))
-        claims.append(Claim(f"heavy modules after '{code}'", len(found), 0, note=", ".join(found), smoke=True))
+        claims.append(
+            Claim(f"heavy modules after '{code}'", len(found), 0, note=", ".join(found), smoke=True)
+        )
     pairs = [
         ("import sktrain / import sklearn", "import sktrain", "import sklearn", 1.25),
         (
             "from sktrain import TemporalSplitter / sklearn splitter and pandas",
             "from sktrain import TemporalSplitter",
-            "import pandas; from sklearn.model_selection import TimeSeriesSplit",
-            1.25,
+            "import pandas; from sklearn.model_selection import TimeSeriesSplit", 1.25,
         ),
-        ("from sktrain import GRUClassifier / torch and skorch", "from sktrain import GRUClassifier", "import torch, skorch", 1.1),
+        (
+            "from sktrain import GRUClassifier / torch and skorch",
+            "from sktrain import GRUClassifier", "import torch, skorch", 1.1,
+        ),
     ]
     for name, ours, plain, bound in pairs:
-        mine, theirs, ratio = paired(lambda code=ours: run(code), lambda code=plain: run(code), repeat=repeat)
+        mine, theirs, ratio = paired(
+            lambda code=ours: run(code), lambda code=plain: run(code), repeat=repeat
+        )
         claims.append(Claim(name, ratio, bound, unit="x", note=f"{mine:.2f} s / {theirs:.2f} s"))
     report("bench_import", claims, smoke=smoke)
 

@@ -1,4 +1,5 @@
-"""AdaptiveLabeler on a million bars: seconds, and the ratio to a loop over rows (the loop's time is extrapolated from a part)."""
+"""AdaptiveLabeler on a million bars: seconds, and the ratio to a loop over rows (the loop's time is
+extrapolated from a part)."""
 
 from _harness import Claim, arguments, report, seconds
 import numpy as np
@@ -10,7 +11,13 @@ from sktrain import AdaptiveLabeler
 def make_bars(n):
     rng = np.random.default_rng(0)
     close = 100 * np.exp(np.cumsum(rng.normal(0, 0.001, n)))
-    bars = {"open": close, "high": close * 1.001, "low": close * 0.999, "close": close, "volume": rng.integers(1, 1000, n)}
+    bars = {
+        "open": close,
+        "high": close * 1.001,
+        "low": close * 0.999,
+        "close": close,
+        "volume": rng.integers(1, 1000, n),
+    }
     return pd.DataFrame(bars, index=pd.date_range("2000", periods=n, freq="min"))
 
 
@@ -45,17 +52,37 @@ def main():
     bars = make_bars(n)
     head = bars["close"].to_numpy()[:part]
     for loop in (row_by_row, on_lists):
-        np.testing.assert_array_equal(AdaptiveLabeler().transform(bars.iloc[:part]), loop(head if loop is row_by_row else head.tolist()))
+        np.testing.assert_array_equal(
+            AdaptiveLabeler().transform(bars.iloc[:part]),
+            loop(head if loop is row_by_row else head.tolist()),
+        )
     ours = seconds(lambda: AdaptiveLabeler().transform(bars), repeat=3 if smoke else 7)
     slow = seconds(lambda: row_by_row(head), repeat=3, warmup=0) * n / part
     lists = seconds(lambda: on_lists(head.tolist()), repeat=3, warmup=0) * n / part
     resample = seconds(lambda: AdaptiveLabeler().fit_resample(bars))
     note = f"{{:.2f}} s, extrapolated from {part:,} rows"
     claims = [
-        Claim(f"AdaptiveLabeler.transform, {n:,} bars", ours, 1.0, "<=", "s", "checks of the bars included", smoke=True),
+        Claim(
+            f"AdaptiveLabeler.transform, {n:,} bars", ours, 1.0, "<=", "s",
+            "checks of the bars included", smoke=True,
+        ),
         Claim("AdaptiveLabeler.fit_resample, the same bars", resample, None, "<=", "s"),
-        Claim("faster than the loop over rows of arrays", slow / ours, 100.0, ">=", "x", note.format(slow)),
-        Claim("faster than the loop over rows of plain lists", lists / ours, None, ">=", "x", note.format(lists)),
+        Claim(
+            "faster than the loop over rows of arrays",
+            slow / ours,
+            100.0,
+            ">=",
+            "x",
+            note.format(slow),
+        ),
+        Claim(
+            "faster than the loop over rows of plain lists",
+            lists / ours,
+            None,
+            ">=",
+            "x",
+            note.format(lists),
+        ),
     ]
     report("labels", claims, smoke=smoke)
 

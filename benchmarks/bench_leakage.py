@@ -1,6 +1,8 @@
-"""What an audit costs: README's net on the S&P 500, a 10-step pipeline on 20,000 rows, and ten folds over a million rows.
+"""What an audit costs: README's net on the S&P 500, a 10-step pipeline on 20,000 rows, and ten
+folds over a million rows.
 
-The net is audited ten times beside a busy loop: every report must equal the first, and all must pass.
+The net is audited ten times beside a busy loop: every report must equal the first, and all must
+pass.
 """
 
 import subprocess
@@ -16,26 +18,49 @@ from sklearn.feature_selection import SelectKBest, VarianceThreshold
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, QuantileTransformer, RobustScaler, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    QuantileTransformer,
+    RobustScaler,
+    StandardScaler,
+)
 
-from sktrain import AdaptiveLabeler, BarFeatures, EnhancedWalkForwardCV, GRUClassifier, LeakageValidator, SlidingWindow
+from sktrain import (
+    AdaptiveLabeler,
+    BarFeatures,
+    EnhancedWalkForwardCV,
+    GRUClassifier,
+    LeakageValidator,
+    SlidingWindow,
+)
 from sktrain.datasets import load_sp500, make_market
 
 
 def ten_steps():
     return make_pipeline(
-        BarFeatures(), SimpleImputer(), VarianceThreshold(), RobustScaler(), FunctionTransformer(np.tanh), StandardScaler(),
-        QuantileTransformer(n_quantiles=100), SelectKBest(k=20), PCA(8), LogisticRegression(max_iter=200),
-    )  # fmt: skip
+        BarFeatures(),
+        SimpleImputer(),
+        VarianceThreshold(),
+        RobustScaler(),
+        FunctionTransformer(np.tanh),
+        StandardScaler(),
+        QuantileTransformer(n_quantiles=100),
+        SelectKBest(k=20),
+        PCA(8),
+        LogisticRegression(max_iter=200),
+    )
 
 
 def readme_net():
     net = GRUClassifier(max_epochs=10, random_state=0)
-    return Pipeline([("features", BarFeatures()), ("window", SlidingWindow(lookback=30)), ("net", net)])
+    return Pipeline(
+        [("features", BarFeatures()), ("window", SlidingWindow(lookback=30)), ("net", net)]
+    )
 
 
 def audits_of_the_net(n_runs, rows):
-    """Seconds of the first audit, whether it passed, and how many reports of ``n_runs`` equal it while a neighbour is busy."""
+    """Seconds of the first audit, whether it passed, and how many reports of ``n_runs`` equal it
+    while a neighbour is busy."""
     labeler = AdaptiveLabeler(horizon=3, base_threshold=0.5, scaling="sigma")
     X, y = labeler.fit_resample(load_sp500().iloc[-rows:])
     cv = EnhancedWalkForwardCV(n_splits=5)
@@ -44,7 +69,10 @@ def audits_of_the_net(n_runs, rows):
     spent = perf_counter() - start
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
-        alike = 1 + sum(LeakageValidator(verbose=0).audit(readme_net(), X, y, cv) == first for _ in range(n_runs - 1))
+        alike = 1 + sum(
+            LeakageValidator(verbose=0).audit(readme_net(), X, y, cv) == first
+            for _ in range(n_runs - 1)
+        )
     finally:
         busy.kill()
         busy.wait()
@@ -57,7 +85,11 @@ def brute_force(folds, start, end):
     for train, test in folds:
         for low in range(0, len(train), 2000):
             rows = train[low : low + 2000]
-            hits += int(((start[rows, None] <= end[test]) & (end[rows, None] >= start[test])).any(axis=1).sum())
+            hits += int(
+                ((start[rows, None] <= end[test]) & (end[rows, None] >= start[test]))
+                .any(axis=1)
+                .sum()
+            )
     return hits
 
 
@@ -74,23 +106,43 @@ def main():
     spent, first, alike = audits_of_the_net(n_runs, 1000 if args.smoke else 10_000)
 
     n = 20_000 if args.smoke else 1_000_000
-    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(n, 3)), pd.date_range("2000", periods=n, freq="min"))
+    rows = pd.DataFrame(
+        np.random.default_rng(0).normal(size=(n, 3)), pd.date_range("2000", periods=n, freq="min")
+    )
     labels = pd.Series(np.random.default_rng(1).integers(0, 3, n), rows.index)
     labels.attrs["label_horizon"] = 10
     walk = EnhancedWalkForwardCV(10, ensure_regime_coverage=False)
-    split = seconds(lambda: validator.check_split(walk, rows, labels), repeat=1 if args.smoke else 3)
+    split = seconds(
+        lambda: validator.check_split(walk, rows, labels), repeat=1 if args.smoke else 3
+    )
 
     small, said = rows.iloc[:6000], labels.iloc[:6000]
     said.attrs["label_horizon"] = 10
     folds = list(walk.split(small, said))
     start = np.arange(6000)
-    ours, plain, ratio = paired(lambda: validator.check_split(folds, small, said), lambda: brute_force(folds, start, start + 10), repeat=3)
+    ours, plain, ratio = paired(
+        lambda: validator.check_split(folds, small, said),
+        lambda: brute_force(folds, start, start + 10),
+        repeat=3,
+    )
     claims = [
-        Claim("audit of README's GRU pipeline, S&P 500", spent, 60, unit="s", note=f"{first.status}, {first['experiments']['fits']} fits"),
-        Claim("audits of it that differ or fail, beside a busy loop", n_runs - (alike if first.status == "PASS" else 0), 0, smoke=True, note=f"of {n_runs}"),
+        Claim(
+            "audit of README's GRU pipeline, S&P 500", spent, 60, unit="s",
+            note=f"{first.status}, {first['experiments']['fits']} fits",
+        ),
+        Claim(
+            "audits of it that differ or fail, beside a busy loop",
+            n_runs - (alike if first.status == "PASS" else 0),
+            0,
+            smoke=True,
+            note=f"of {n_runs}",
+        ),
         Claim("audit of 10 steps on 20,000 rows", audit, 30, unit="s"),
         Claim("check_split, 1,000,000 rows x 10 folds", split, 3, unit="s"),
-        Claim("check_split over a pairwise loop, 6,000 rows", ratio, 1, note=f"{ours:.3f} s against {plain:.3f} s"),
+        Claim(
+            "check_split over a pairwise loop, 6,000 rows", ratio, 1,
+            note=f"{ours:.3f} s against {plain:.3f} s",
+        ),
     ]
     report("leakage", claims, smoke=args.smoke)
 

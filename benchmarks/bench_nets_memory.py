@@ -1,4 +1,5 @@
-"""Peak memory of training on lazy windows (200,000 rows, lookback 60, 16 features) against the materialised windows."""
+"""Peak memory of training on lazy windows (200,000 rows, lookback 60, 16 features) against the
+materialised windows."""
 
 import multiprocessing
 
@@ -28,7 +29,9 @@ def train(rows, send):
     base, y = rng.normal(size=(rows, FEATURES)), rng.integers(0, 3, rows)
     before = high_water()
     windows = SlidingWindow(lookback=LOOKBACK).fit_transform(base)
-    MLPNetClassifier(max_epochs=1, random_state=0, module__hidden_size=8, batch_size=512).fit(windows, y)
+    MLPNetClassifier(max_epochs=1, random_state=0, module__hidden_size=8, batch_size=512).fit(
+        windows, y
+    )
     send.send(high_water() - before)
 
 
@@ -42,7 +45,17 @@ def main():
     process.join()
     materialised = rows * LOOKBACK * FEATURES * 4
     note = f"{peak / 1e6:,.0f} MB of {materialised / 1e6:,.0f} MB"
-    report("nets_memory", [Claim("peak memory of training over materialised float32 windows", peak / materialised, 0.25, "<=", "", note)], smoke=smoke)
+    report(
+        "nets_memory",
+        [
+            Claim(
+                "peak memory of training over materialised float32 windows",
+                peak / materialised,
+                0.25, "<=", "", note,
+            )
+        ],
+        smoke=smoke,
+    )
 
 
 if __name__ == "__main__":

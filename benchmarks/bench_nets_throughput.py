@@ -1,4 +1,5 @@
-"""Training throughput of the nets against a hand-written PyTorch loop and plain skorch on the same work.
+"""Training throughput of the nets against a hand-written PyTorch loop and plain skorch on the same
+work.
 
 Same network, loss, optimizer family, batch size and clipping; the loop shuffles and gathers tensors
 by index, which is the fastest way to write it. What the nets do on top (callbacks, schedules,
@@ -69,7 +70,10 @@ def plain_loop(Net, X, y, batch, epochs, device, autocast=None):
 
 
 def ours(Net, X, y, batch, epochs, device, precision=False):
-    net = Net(max_epochs=epochs, batch_size=batch, random_state=0, train_split=None, device=device, mixed_precision=precision).fit(X, y)
+    net = Net(
+        max_epochs=epochs, batch_size=batch, random_state=0, train_split=None, device=device,
+        mixed_precision=precision,
+    ).fit(X, y)
     return statistics.median(net.history[1:, "dur"])
 
 
@@ -164,10 +168,16 @@ def precisions(device):
     """The same table in float32, bfloat16 and float16, for CUDA."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(32_768, 60, 16)).astype(np.float32), rng.integers(0, 3, 32_768)
-    for Net in (MLPNetClassifier, LSTMClassifier, GRUClassifier, TCNClassifier, TransformerClassifier):
+    for Net in (
+        MLPNetClassifier, LSTMClassifier, GRUClassifier, TCNClassifier, TransformerClassifier,
+    ):
         single = ours(Net, X, y, 512, EPOCHS, device)
         for precision in ("bfloat16", "float16"):
-            yield Claim(f"{Net.__name__} {precision}, of float32", single / ours(Net, X, y, 512, EPOCHS, device, precision), unit="x")
+            yield Claim(
+                f"{Net.__name__} {precision}, of float32",
+                single / ours(Net, X, y, 512, EPOCHS, device, precision),
+                unit="x",
+            )
 
 
 def main():
@@ -188,10 +198,16 @@ def main():
     for name, Net, shape in jobs:
         for batch in (64, 512):
             size = (max(shape[0] // 4, batch), *shape[1:]) if given.smoke else shape
-            claims += compare(name, Net, size, batch, given.device, 3 if given.smoke else given.epochs)
+            claims += compare(
+                name, Net, size, batch, given.device, 3 if given.smoke else given.epochs
+            )
     if given.device != "cpu":
         claims += precisions(given.device)
-    report("nets_throughput" if given.device == "cpu" else f"nets_throughput_{given.device}", claims, smoke=given.smoke)
+    report(
+        "nets_throughput" if given.device == "cpu" else f"nets_throughput_{given.device}",
+        claims,
+        smoke=given.smoke,
+    )
 
 
 if __name__ == "__main__":

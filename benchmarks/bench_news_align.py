@@ -1,4 +1,5 @@
-"""NewsAligner: 100,000 articles to 1,000,000 bars, against a loop over bars, with vectors of one number (arithmetic apart)."""
+"""NewsAligner: 100,000 articles to 1,000,000 bars, against a loop over bars, with vectors of one
+number (arithmetic apart)."""
 
 import time
 
@@ -25,7 +26,9 @@ def main():
     n_bars, n_articles = (50_000, 5_000) if options.smoke else (1_000_000, 100_000)
     rng = np.random.default_rng(0)
     times = pd.date_range("2015-01-01", periods=n_bars, freq="min")
-    available = times[0] + pd.to_timedelta(np.sort(rng.integers(0, 60 * n_bars, n_articles)), unit="s")
+    available = times[0] + pd.to_timedelta(
+        np.sort(rng.integers(0, 60 * n_bars, n_articles)), unit="s"
+    )
     articles = [NewsArticle("x", moment) for moment in available]
     vectors = rng.normal(size=(n_articles, 1)).astype(np.float32)
     bars = pd.DataFrame({"close": 1.0}, times)
@@ -41,8 +44,15 @@ def main():
     ours = aligner.transform(bars).to_numpy()
     same = np.abs(ours[1:tried] - slow[1:]).max()
     claims = [
-        Claim("align: fit and transform", both, 3.0, unit="s", note=f"{n_articles:,} articles to {n_bars:,} bars"),
-        Claim("align: speed over a loop per bar", per_bar * n_bars / alone, 100, ">=", unit="x", note=f"loop timed on {tried} bars, scaled"),
+        Claim(
+            "align: fit and transform", both, 3.0, unit="s",
+            note=f"{n_articles:,} articles to {n_bars:,} bars",
+        ),
+        Claim(
+            "align: speed over a loop per bar",
+            per_bar * n_bars / alone,
+            100, ">=", unit="x", note=f"loop timed on {tried} bars, scaled",
+        ),
         Claim("align: transform with half-life and lookback 10", faded, 3.0, unit="s"),
         Claim("align: largest difference from the loop", same, 1e-6, smoke=True),
     ]

@@ -1,7 +1,9 @@
-"""PretrainedNewsEncoder against sentence-transformers: same vectors, throughput at its best batch size, and the cache.
+"""PretrainedNewsEncoder against sentence-transformers: same vectors, throughput at its best batch
+size, and the cache.
 
-Mixed texts: headlines in two languages, and headlines joined into texts of up to a few hundred tokens. All systems run the same
-weights in one process with the same threads; each pair is timed in turn.
+Mixed texts: headlines in two languages, and headlines joined into texts of up to a few hundred
+tokens. All systems run the same weights in one process with the same threads; each pair is timed in
+turn.
 """
 
 import statistics
@@ -45,8 +47,12 @@ def main():
     timed = texts[: 40 if options.smoke else 250]
     peer = SentenceTransformer(str(get_model_path()), device="cpu")
     peer.max_seq_length = LENGTH
-    exact = PretrainedNewsEncoder(get_model_path(), embed_dim=384, max_length=LENGTH, device="cpu").fit([])
-    rough = PretrainedNewsEncoder(get_model_path(), embed_dim=384, max_length=LENGTH, device="cpu", precision="bfloat16").fit([])
+    exact = PretrainedNewsEncoder(
+        get_model_path(), embed_dim=384, max_length=LENGTH, device="cpu"
+    ).fit([])
+    rough = PretrainedNewsEncoder(
+        get_model_path(), embed_dim=384, max_length=LENGTH, device="cpu", precision="bfloat16"
+    ).fit([])
 
     def encode_by_peer(batch_size):
         return peer.encode(timed, batch_size=batch_size, show_progress_bar=False)
@@ -56,20 +62,57 @@ def main():
     sizes = (16, 32) if options.smoke else (8, 16, 32, 64)
     best = min(sizes, key=lambda size: seconds(lambda: encode_by_peer(size), repeat=1, warmup=1))
     repeat = 1 if options.smoke else 3
-    slow, plain, ratio = paired(lambda: fresh(exact, timed), lambda: encode_by_peer(best), repeat=repeat)
-    fast, plain_again, rough_ratio = paired(lambda: fresh(rough, timed), lambda: encode_by_peer(best), repeat=repeat)
+    slow, plain, ratio = paired(
+        lambda: fresh(exact, timed), lambda: encode_by_peer(best), repeat=repeat
+    )
+    fast, plain_again, rough_ratio = paired(
+        lambda: fresh(rough, timed), lambda: encode_by_peer(best), repeat=repeat
+    )
     with tempfile.TemporaryDirectory() as folder:
-        cached = PretrainedNewsEncoder(get_model_path(), embed_dim=384, max_length=LENGTH, device="cpu", cache_dir=folder).fit([])
+        cached = PretrainedNewsEncoder(
+            get_model_path(), embed_dim=384, max_length=LENGTH, device="cpu", cache_dir=folder
+        ).fit([])
         cached.transform(timed)
-        from_disk, _, disk_ratio = paired(lambda: fresh(cached, timed), lambda: encode_by_peer(best), repeat=1 if options.smoke else 3)
+        from_disk, _, disk_ratio = paired(
+            lambda: fresh(cached, timed),
+            lambda: encode_by_peer(best),
+            repeat=1 if options.smoke else 3,
+        )
     note = f"sentence-transformers {plain:.2f} s at its best batch size {best}"
     claims = [
-        Claim("cosine with sentence-transformers, worst of the texts", cosines(ours, theirs).min(), 0.99999, ">=", smoke=True, note=f"{len(texts)} texts"),
-        Claim("a text alone against in a padded batch, largest difference", np.abs(alone - ours[:50]).max(), 1e-5, smoke=True),
-        Claim("throughput float32 / sentence-transformers", 1 / ratio, 1.0, ">=", unit="x", note=f"{len(timed)} texts, {slow:.2f} s; {note}"),
-        Claim("throughput bfloat16 / sentence-transformers", 1 / rough_ratio, 1.3, ">=", unit="x", note=f"{fast:.2f} s against {plain_again:.2f} s"),
-        Claim("cosine of bfloat16, worst of the texts", cosines(fresh(rough, texts), ours).min(), 0.9999, ">=", smoke=True),
-        Claim("from the cache on disk / sentence-transformers", 1 / disk_ratio, 100, ">=", unit="x", note=f"{1000 * statistics.median([from_disk]):.1f} ms"),
+        Claim(
+            "cosine with sentence-transformers, worst of the texts",
+            cosines(ours, theirs).min(),
+            0.99999, ">=", smoke=True, note=f"{len(texts)} texts",
+        ),
+        Claim(
+            "a text alone against in a padded batch, largest difference",
+            np.abs(alone - ours[:50]).max(),
+            1e-5,
+            smoke=True,
+        ),
+        Claim(
+            "throughput float32 / sentence-transformers",
+            1 / ratio,
+            1.0, ">=", unit="x", note=f"{len(timed)} texts, {slow:.2f} s; {note}",
+        ),
+        Claim(
+            "throughput bfloat16 / sentence-transformers",
+            1 / rough_ratio,
+            1.3, ">=", unit="x", note=f"{fast:.2f} s against {plain_again:.2f} s",
+        ),
+        Claim(
+            "cosine of bfloat16, worst of the texts",
+            cosines(fresh(rough, texts), ours).min(),
+            0.9999,
+            ">=",
+            smoke=True,
+        ),
+        Claim(
+            "from the cache on disk / sentence-transformers",
+            1 / disk_ratio,
+            100, ">=", unit="x", note=f"{1000 * statistics.median([from_disk]):.1f} ms",
+        ),
     ]
     report("news_encoder", claims, smoke=options.smoke)
 

@@ -1,8 +1,9 @@
 """Null calibration: p-values are uniform where there is nothing to find, and small where there is.
 
-200 markets without signal (volatility regimes included) and 40 with a planted one, each calibrated with 19 copies. A p-value can
-only be k/20, so it is spread evenly within its step before the Kolmogorov-Smirnov test: exact p-values are then exactly uniform.
-The plain alternative is the t test over the folds' scores against chance, on the same markets.
+200 markets without signal (volatility regimes included) and 40 with a planted one, each calibrated
+with 19 copies. A p-value can only be k/20, so it is spread evenly within its step before the
+Kolmogorov-Smirnov test: exact p-values are then exactly uniform. The plain alternative is the t
+test over the folds' scores against chance, on the same markets.
 """
 
 import time
@@ -43,7 +44,15 @@ def calibrate(n_markets, n_bars, n_null, *, signal, method):
     ours, plain = [], []
     for seed in range(n_markets):
         bars = make_market(n_bars, signal=signal, random_state=seed).bars
-        result = null_calibration(MODEL, bars, labeler=LABELER, cv=TimeSeriesSplit(3), n_null=n_null, method=method, random_state=seed)
+        result = null_calibration(
+            MODEL,
+            bars,
+            labeler=LABELER,
+            cv=TimeSeriesSplit(3),
+            n_null=n_null,
+            method=method,
+            random_state=seed,
+        )
         ours.append(result.p_value)
         plain.append(stats.ttest_1samp(result.fold_scores, 1 / 3, alternative="greater").pvalue)
     return np.array(ours), np.array(plain)
@@ -56,12 +65,34 @@ def main(smoke):
         start = time.perf_counter()
         p, plain = calibrate(n_noise, n_bars, n_null, signal=0.0, method=method)
         spread = p - np.random.default_rng(0).uniform(size=n_noise) / (n_null + 1)
-        note = f"{n_noise} markets without signal, {n_null} copies, {time.perf_counter() - start:.0f} s"
-        claims.append(Claim(f"{method}: KS p-value of uniformity", stats.kstest(spread, "uniform").pvalue, 0.01, ">=", note=note))
-        claims.append(Claim(f"{method}: share of p <= .05 on noise", float(np.mean(p <= 0.05)), note=f"t test over folds: {np.mean(plain <= 0.05):.3f}"))
+        note = (
+            f"{n_noise} markets without signal, {n_null} copies, "
+            f"{time.perf_counter() - start:.0f} s"
+        )
+        claims.append(
+            Claim(
+                f"{method}: KS p-value of uniformity",
+                stats.kstest(spread, "uniform").pvalue,
+                0.01,
+                ">=",
+                note=note,
+            )
+        )
+        claims.append(
+            Claim(
+                f"{method}: share of p <= .05 on noise",
+                float(np.mean(p <= 0.05)),
+                note=f"t test over folds: {np.mean(plain <= 0.05):.3f}",
+            )
+        )
         power, plain = calibrate(n_planted, 2 * n_bars, n_null, signal=SIGNAL, method=method)
-        note = f"{n_planted} markets of {2 * n_bars} bars, signal {SIGNAL}; t test over folds: {np.mean(plain <= 0.05):.3f}"
-        claims.append(Claim(f"{method}: power at .05", float(np.mean(power <= 0.05)), 0.8, ">=", note=note))
+        note = (
+            f"{n_planted} markets of {2 * n_bars} bars, signal {SIGNAL}; t test over folds: "
+            f"{np.mean(plain <= 0.05):.3f}"
+        )
+        claims.append(
+            Claim(f"{method}: power at .05", float(np.mean(power <= 0.05)), 0.8, ">=", note=note)
+        )
     report("null_calibration", claims, smoke=smoke)
 
 

@@ -1,9 +1,11 @@
-"""Sequential calibration: how many fits it saves, what level it keeps, and what power it costs against scoring all 99 copies.
+"""Sequential calibration: how many fits it saves, what level it keeps, and what power it costs
+against scoring all 99 copies.
 
-Fits and level are those of 500 markets without signal, a whole calibration each; the level is held against a
-binomial bound: above it, a level of .05 would be refuted at one in a thousand. Power is a property of ranks alone, so it
-is taken from scores drawn directly: copies from N(0, 1), the market's own from N(d, 1), with d for edges that a test with
-endless copies finds in 30, 50 and 80 % of cases. The plain alternative is the verdict of all 99 copies.
+Fits and level are those of 500 markets without signal, a whole calibration each; the level is held
+against a binomial bound: above it, a level of .05 would be refuted at one in a thousand. Power is a
+property of ranks alone, so it is taken from scores drawn directly: copies from N(0, 1), the
+market's own from N(d, 1), with d for edges that a test with endless copies finds in 30, 50 and 80 %
+of cases. The plain alternative is the verdict of all 99 copies.
 """
 
 from dataclasses import replace
@@ -59,12 +61,19 @@ class Halves:
 
 def calibrate(seed):
     bars = make_market(N_BARS, signal=0.0, random_state=seed).bars
-    common = {"labeler": labels, "cv": Halves(), "n_null": N_NULL, "method": "sign", "random_state": seed}
+    common = {
+        "labeler": labels,
+        "cv": Halves(),
+        "n_null": N_NULL,
+        "method": "sign",
+        "random_state": seed,
+    }
     return null_calibration(SameSign(), bars, **common, stop="sequential")
 
 
 def power(found_by_endless, stop_count, n_draws):
-    """Share of edges that all copies find, and that the sequential calibration finds in the same copies."""
+    """Share of edges that all copies find, and that the sequential calibration finds in the same
+    copies."""
     draw = np.random.default_rng(0)
     shift = stats.norm.ppf(0.95) + stats.norm.ppf(found_by_endless)
     whole, early = 0, 0
@@ -74,7 +83,9 @@ def power(found_by_endless, stop_count, n_draws):
         scored = N_NULL if above[-1] < stop_count else int(np.argmax(above >= stop_count)) + 1
         result = NullCalibration(score, np.array([score]), nulls, "sign", "draw")
         whole += result.verdict() == "edge"
-        early += replace(result, null_scores=nulls[:scored], stop_count=stop_count).verdict() == "edge"
+        early += (
+            replace(result, null_scores=nulls[:scored], stop_count=stop_count).verdict() == "edge"
+        )
     return whole / n_draws, early / n_draws
 
 
@@ -82,7 +93,12 @@ def power_claims(stop_count, n_draws):
     for endless in (0.3, 0.5, 0.8):
         whole, early = power(endless, stop_count, n_draws)
         note = f"all 99 copies {whole:.3f}, sequential {early:.3f}; {n_draws} draws"
-        yield Claim(f"power lost by stopping, edge found {endless:.0%} by endless copies", whole - early, 0.01, note=note)
+        yield Claim(
+            f"power lost by stopping, edge found {endless:.0%} by endless copies",
+            whole - early,
+            0.01,
+            note=note,
+        )
 
 
 def main(smoke):
@@ -95,9 +111,18 @@ def main(smoke):
     report(
         "null_sequential",
         [
-            Claim("fits of all copies / sequential", (N_NULL + 1) / fits, 5.0, ">=", "x", f"{n_noise} markets without signal"),
+            Claim(
+                "fits of all copies / sequential",
+                (N_NULL + 1) / fits,
+                5.0, ">=", "x", f"{n_noise} markets without signal",
+            ),
             Claim("copies scored of 99, mean", fits - 1, note="16.4 expected"),
-            Claim("share of p <= .05 on noise", rejected / n_noise, bound, note="bound: 99.9 % of Binomial(n, .05)"),
+            Claim(
+                "share of p <= .05 on noise",
+                rejected / n_noise,
+                bound,
+                note="bound: 99.9 % of Binomial(n, .05)",
+            ),
             *power_claims(noise[0].stop_count, 200 if smoke else N_DRAWS),
         ],
         smoke=smoke,

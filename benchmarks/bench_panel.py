@@ -1,9 +1,12 @@
-"""A market of 5,000 symbols, 2,520 bars each: labels, float32 features, regimes, windows, five folds and their check, and a model.
+"""A market of 5,000 symbols, 2,520 bars each: labels, float32 features, regimes, windows, five
+folds and their check, and a model.
 
-12.6 million rows in one process. What stands before the model has a budget of time, all of it one of memory; the model is a
-logistic regression that takes one pass over the last fold in mini-batches. ``--symbols N`` runs a part of the market,
-whose budget is a part of the time; its memory is reported only. The plain alternative is what a panel is usually given to:
-the same features with one frame per symbol, through ``groupby.apply``, timed on 50 symbols and extrapolated.
+12.6 million rows in one process. What stands before the model has a budget of time, all of it one
+of memory; the model is a logistic regression that takes one pass over the last fold in
+mini-batches. ``--symbols N`` runs a part of the market, whose budget is a part of the time; its
+memory is reported only. The plain
+alternative is what a panel is usually given to: the same features with one frame per symbol,
+through ``groupby.apply``, timed on 50 symbols and extrapolated.
 """
 
 import argparse
@@ -14,7 +17,14 @@ from _harness import Claim, report
 import numpy as np
 from sklearn.linear_model import SGDClassifier
 
-from sktrain import AdaptiveLabeler, BarFeatures, EnhancedWalkForwardCV, LeakageValidator, RegimeDetector, SlidingWindow
+from sktrain import (
+    AdaptiveLabeler,
+    BarFeatures,
+    EnhancedWalkForwardCV,
+    LeakageValidator,
+    RegimeDetector,
+    SlidingWindow,
+)
 from sktrain.datasets import make_market
 
 N_SYMBOLS, N_BARS = 5_000, 2_520
@@ -48,7 +58,8 @@ def train(windows, y, fold):
     classes = np.unique(y)
     for start in range(0, len(train_rows), BATCH):
         rows = train_rows[start : start + BATCH]
-        X = np.nan_to_num(windows.gather(rows)[:, -1])  # the last step alone: a linear model of all of them is another's benchmark
+        # the last step alone: a linear model of all of them is another's benchmark
+        X = np.nan_to_num(windows.gather(rows)[:, -1])
         model.partial_fit(X, y[rows], classes=classes)
     right = 0
     for start in range(0, len(test_rows), BATCH):
@@ -64,7 +75,12 @@ def whole(n_symbols, n_bars):
     labeler = AdaptiveLabeler(horizon=5, base_threshold=0.43, scaling="sigma")
     bars, y = stages.run("labels", lambda: labeler.fit_resample(market))
     features = stages.run("features", lambda: BarFeatures(dtype="float32").fit_transform(bars))
-    stages.run("regimes", lambda: RegimeDetector(volatility_threshold="auto", trend_threshold="auto").fit_transform(bars))
+    stages.run(
+        "regimes",
+        lambda: RegimeDetector(volatility_threshold="auto", trend_threshold="auto").fit_transform(
+            bars
+        ),
+    )
     windows = stages.run("windows", lambda: SlidingWindow(lookback=20).fit_transform(features))
     features = None  # a pipeline would not have kept them
     cv = EnhancedWalkForwardCV(n_splits=5, ensure_regime_coverage=False)
@@ -84,14 +100,18 @@ def by_symbol(market, n_symbols):
     part = market.loc[names]
     part.attrs = {}
     start = time.perf_counter()
-    part.groupby(level=0, group_keys=False).apply(lambda bars: BarFeatures(dtype="float32").fit_transform(bars.droplevel(0)))
+    part.groupby(level=0, group_keys=False).apply(
+        lambda bars: BarFeatures(dtype="float32").fit_transform(bars.droplevel(0))
+    )
     return (time.perf_counter() - start) * n_symbols / len(names)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--smoke", action="store_true", help="20 symbols, no results written")
-    parser.add_argument("--symbols", type=int, default=N_SYMBOLS, help="a part of the market, no results written")
+    parser.add_argument(
+        "--symbols", type=int, default=N_SYMBOLS, help="a part of the market, no results written"
+    )
     options = parser.parse_args()
     n_symbols, n_bars = (20, 900) if options.smoke else (options.symbols, N_BARS)
     share = n_symbols * n_bars / (N_SYMBOLS * N_BARS)
@@ -102,8 +122,18 @@ def main():
     claims = [Claim(name, seconds, unit="s") for name, seconds in stages.seconds.items()]
     claims += [
         Claim("all before the model", before, SECONDS * share, unit="s", note=rows),
-        Claim("peak memory", memory, GIBIBYTES if full else None, unit="GiB", note="the market included"),
-        Claim("features with a frame per symbol / ours", by_symbol(market, n_symbols) / stages.seconds["features"], unit="x"),
+        Claim(
+            "peak memory",
+            memory,
+            GIBIBYTES if full else None,
+            unit="GiB",
+            note="the market included",
+        ),
+        Claim(
+            "features with a frame per symbol / ours",
+            by_symbol(market, n_symbols) / stages.seconds["features"],
+            unit="x",
+        ),
         Claim("accuracy of the model", accuracy, note="three classes"),
     ]
     report("panel", claims, smoke=not full)

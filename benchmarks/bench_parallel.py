@@ -1,10 +1,12 @@
-"""``cross_val_score`` of the README's pipeline with two workers against one process: the first call of a fresh process, and the next.
+"""``cross_val_score`` of the README's pipeline with two workers against one process: the first call
+of a fresh process, and the next.
 
-Every measurement is a process of its own, in turn with the other kind. The first call with workers contains their start: each
-imports torch and opens the rows. A worker cannot do with less: ``torch.optim`` imports
-``torch._dynamo`` (820 modules) when the first optimizer is made (``add_param_group`` and ``zero_grad``
-are wrapped so that they do) and again asks for it in every ``step``. Both sides import sktrain before the clock starts, as a notebook does.
-Folds of an expanding walk-forward grow, so two workers cannot do better than 1.9 times one.
+Every measurement is a process of its own, in turn with the other kind. The first call with workers
+contains their start: each imports torch and opens the rows. A worker cannot do with less:
+``torch.optim`` imports ``torch._dynamo`` (820 modules) when the first optimizer is made
+(``add_param_group`` and ``zero_grad`` are wrapped so that they do) and again asks for it in every
+``step``. Both sides import sktrain before the clock starts, as a notebook does. Folds of an
+expanding walk-forward grow, so two workers cannot do better than 1.9 times one.
 """
 
 import json
@@ -59,9 +61,19 @@ def main(smoke):
     report(
         "parallel",
         [
-            Claim("first call, 2 workers / 1 process", cold, 1.1, unit="x", note=note.format(two[0], one[0])),
-            Claim("next calls, 1 process / 2 workers", warm, 1.7, ">=", "x", note.format(one[1], two[1])),
-            Claim("pickle of a slice of 100 bars", two[4] / 1024, 50, unit="KiB", note="with the rows around it", smoke=True),
+            Claim(
+                "first call, 2 workers / 1 process", cold, 1.1, unit="x",
+                note=note.format(two[0], one[0]),
+            ),
+            Claim(
+                "next calls, 1 process / 2 workers", warm, 1.7, ">=", "x",
+                note.format(one[1], two[1]),
+            ),
+            Claim(
+                "pickle of a slice of 100 bars",
+                two[4] / 1024,
+                50, unit="KiB", note="with the rows around it", smoke=True,
+            ),
         ],
         smoke=smoke,
     )

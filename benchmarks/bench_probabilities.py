@@ -1,10 +1,13 @@
-"""What a probability is worth: log loss and calibration of the default net, on later rows, beside plain skorch and the prior.
+"""What a probability is worth: log loss and calibration of the default net, on later rows, beside
+plain skorch and the prior.
 
-Markets without and with a planted signal, and the bundled S&P 500 with a rare class. The alternatives are the same network in plain
-skorch with cross-entropy for as many epochs, that inside scikit-learn's ``CalibratedClassifierCV``, the net's own scores without the
-inverse of the focal loss, the inverse without calibration, and the shares of the training labels. ``--seeds development`` are the
-markets constants were chosen on; the figures are those of markets looked at once. ``--doubts`` shows what the constant ``_DOUBT`` of
-``sktrain/_posterior.py`` was chosen by: the default net on 12 development markets of each kind, for several values of it.
+Markets without and with a planted signal, and the bundled S&P 500 with a rare class. The
+alternatives are the same network in plain skorch with cross-entropy for as many epochs, that inside
+scikit-learn's ``CalibratedClassifierCV``, the net's own scores without the inverse of the focal
+loss, the inverse without calibration, and the shares of the training labels. ``--seeds
+development`` are the markets constants were chosen on; the figures are those of markets looked at
+once. ``--doubts`` shows what the constant ``_DOUBT`` of ``sktrain/_posterior.py`` was chosen by:
+the default net on 12 development markets of each kind, for several values of it.
 """
 
 import argparse
@@ -24,12 +27,15 @@ from sktrain.datasets import load_sp500, make_market
 
 LOOKBACK, EPOCHS, BINS = 20, 25, 10
 FIRST = {"development": 1000, "judged": 9000}
-NAMES = ("default", "inverse only", "focal score", "plain skorch", "CalibratedClassifierCV", "prior")
+NAMES = (
+    "default", "inverse only", "focal score", "plain skorch", "CalibratedClassifierCV", "prior",
+)
 
 
 @dataclass(frozen=True)
 class World:
-    """One market cut in two, in order of time; labels of the first part are known before the second begins."""
+    """One market cut in two, in order of time; labels of the first part are known before the second
+    begins."""
 
     name: str
     train: np.ndarray
@@ -42,19 +48,32 @@ class World:
 def world(name, bars, y, horizon):
     y = y.dropna() if hasattr(y, "dropna") else y
     features = BarFeatures().fit(bars.iloc[: len(bars) // 2]).transform(bars)
-    windows = np.asarray(SlidingWindow(lookback=LOOKBACK).fit_transform(features), dtype=np.float32)[100:]
+    windows = np.asarray(
+        SlidingWindow(lookback=LOOKBACK).fit_transform(features), dtype=np.float32
+    )[100:]
     codes = np.unique(np.asarray(y), return_inverse=True)[1][100:]
     windows, half = windows[: len(codes)], len(codes) // 2
-    return World(name, windows[: half - horizon], codes[: half - horizon], windows[half:], codes[half:], horizon)
+    return World(
+        name,
+        windows[: half - horizon],
+        codes[: half - horizon],
+        windows[half:],
+        codes[half:],
+        horizon,
+    )
 
 
 def worlds(seeds, n_markets, n_bars):
     for k in range(n_markets):
         for signal, horizon in ((0.0, 1), (0.0, 5), (0.4, 1)):
-            market = make_market(n_bars, signal=signal, horizon=horizon, random_state=FIRST[seeds] + k)
+            market = make_market(
+                n_bars, signal=signal, horizon=horizon, random_state=FIRST[seeds] + k
+            )
             yield world(f"signal {signal:g}, horizon {horizon}", market.bars, market.y, horizon)
     if seeds == "judged":
-        bars, y = AdaptiveLabeler(horizon=1, base_threshold=0.01).fit_resample(load_sp500().iloc[-n_bars:])
+        bars, y = AdaptiveLabeler(horizon=1, base_threshold=0.01).fit_resample(
+            load_sp500().iloc[-n_bars:]
+        )
         yield world("S&P 500, moves over 1 %", bars, y, 1)
 
 
@@ -65,7 +84,8 @@ def filled(X, of):
 
 
 class Logits(torch.nn.Module):
-    """The network of the default net, for plain skorch, which takes logits with CrossEntropyLoss."""
+    """The network of the default net, for plain skorch, which takes logits with
+    CrossEntropyLoss."""
 
     def __init__(self, n_features=1, n_classes=2):
         super().__init__()
@@ -78,17 +98,27 @@ class Logits(torch.nn.Module):
 def answers(one):
     """Probabilities of every model on the later rows, by name."""
     n_classes = int(one.y_train.max()) + 1
-    net = GRUClassifier(max_epochs=EPOCHS, horizon=one.horizon, random_state=0).fit(one.train, one.y_train)
+    net = GRUClassifier(max_epochs=EPOCHS, horizon=one.horizon, random_state=0).fit(
+        one.train, one.y_train
+    )
     scores = net.forward(one.test).numpy().astype(np.float64)
     prior = np.bincount(one.y_train, minlength=n_classes) / len(one.y_train)
     train, test = filled(one.train, one.train), filled(one.test, one.train)
     torch.manual_seed(0)
     plain = NeuralNetClassifier(
-        Logits, criterion=torch.nn.CrossEntropyLoss, optimizer=torch.optim.AdamW, lr=1e-3, max_epochs=EPOCHS, batch_size=128, train_split=None,
-        verbose=0, iterator_train__shuffle=True, module__n_features=train.shape[2], module__n_classes=n_classes,
+        Logits,
+        criterion=torch.nn.CrossEntropyLoss,
+        optimizer=torch.optim.AdamW,
+        lr=1e-3,
+        max_epochs=EPOCHS, batch_size=128, train_split=None, verbose=0,
+        iterator_train__shuffle=True,
+        module__n_features=train.shape[2],
+        module__n_classes=n_classes,
     )
     plain.fit(train, one.y_train)
-    wrapped = CalibratedClassifierCV(plain, method="sigmoid", cv=2, ensemble=False).fit(train, one.y_train)
+    wrapped = CalibratedClassifierCV(plain, method="sigmoid", cv=2, ensemble=False).fit(
+        train, one.y_train
+    )
     return {
         "default": net.predict_proba(one.test),
         "inverse only": Posterior(net.posterior_.gamma).probabilities(scores),
@@ -135,7 +165,9 @@ def doubts(n_markets, n_bars):
             found.append(under_doubts(world("", market.bars, market.y, horizon)))
         mean, error = np.mean(found, axis=0), np.std(found, axis=0, ddof=1) / np.sqrt(n_markets)
         for doubt, value, spread in zip(DOUBTS, mean, error):
-            name = f"signal {signal:g}, horizon {horizon}, doubt {doubt:g}: log loss above the prior's"
+            name = (
+                f"signal {signal:g}, horizon {horizon}, doubt {doubt:g}: log loss above the prior's"
+            )
             yield Claim(name, float(value), unit="nats", note=f"± {spread:.4f}")
 
 
@@ -144,12 +176,14 @@ def log_loss(p, codes):
 
 
 def reliability(p, codes):
-    """Rows, mean confidence and share of right answers in each bin of confidence, and the expected calibration error (Naeini,
-    Cooper & Hauskrecht 2015)."""
+    """Rows, mean confidence and share of right answers in each bin of confidence, and the expected
+    calibration error (Naeini, Cooper & Hauskrecht 2015)."""
     confidence, right = p.max(axis=1), p.argmax(axis=1) == codes
     place = np.minimum((confidence * BINS).astype(int), BINS - 1)
     rows = np.bincount(place, minlength=BINS)
-    said, seen = (np.bincount(place, values, BINS) / np.maximum(rows, 1) for values in (confidence, right))
+    said, seen = (
+        np.bincount(place, values, BINS) / np.maximum(rows, 1) for values in (confidence, right)
+    )
     return rows, said, seen, float(rows @ np.abs(said - seen) / len(codes))
 
 
@@ -172,23 +206,47 @@ def main():
         base = log_loss(said["prior"], one.y_test)
         for name, p in said.items():
             rows, mean, share, error = reliability(p, one.y_test)
-            found.setdefault((one.name, name), []).append((log_loss(p, one.y_test) - base, error, rows, rows * mean, rows * share))
+            found.setdefault((one.name, name), []).append(
+                (log_loss(p, one.y_test) - base, error, rows, rows * mean, rows * share)
+            )
     claims = []
     for place in dict.fromkeys(place for place, _ in found):
-        figures = {name: [np.mean([row[k] for row in found[place, name]]) for k in (0, 1)] for name in NAMES}
+        figures = {
+            name: [np.mean([row[k] for row in found[place, name]]) for k in (0, 1)]
+            for name in NAMES
+        }
         for name in NAMES[:-1]:
             excess, error = figures[name]
             bound = None
             if name == "default":  # without signal the prior, else what cross-entropy gains
-                bound = 0.003 if place.startswith("signal 0,") else figures["plain skorch"][0] + 0.01
+                bound = (
+                    0.003 if place.startswith("signal 0,") else figures["plain skorch"][0] + 0.01
+                )
             total = [np.sum([row[k] for row in found[place, name]], axis=0) for k in (2, 3, 4)]
-            bins = {f"{k / BINS:.1f}": [int(total[0][k]), total[1][k] / total[0][k], total[2][k] / total[0][k]] for k in range(BINS) if total[0][k]}
+            bins = {
+                f"{k / BINS:.1f}": [
+                    int(total[0][k]),
+                    total[1][k] / total[0][k],
+                    total[2][k] / total[0][k],
+                ]
+                for k in range(BINS)
+                if total[0][k]
+            }
             note = f"calibration error {error:.3f}"
             details = {"calibration_error": error, "reliability (rows, said, seen)": bins}
-            claims.append(Claim(f"{place}: {name}, log loss above the prior's", excess, bound, unit="nats", note=note, details=details))
+            claims.append(
+                Claim(
+                    f"{place}: {name}, log loss above the prior's", excess, bound, unit="nats",
+                    note=note, details=details,
+                )
+            )
         worse = figures["default"][1] - figures["inverse only"][1]
         claims.append(Claim(f"{place}: calibration error, default less uncalibrated", worse, 0.01))
-    report("probabilities" if given.seeds == "judged" else "probabilities_development", claims, smoke=given.smoke or given.seeds != "judged")
+    report(
+        "probabilities" if given.seeds == "judged" else "probabilities_development",
+        claims,
+        smoke=given.smoke or given.seeds != "judged",
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """read_bars on a CSV of a million one-minute bars, against pandas.read_csv on the same columns.
 
-The plain alternative parses the same columns and dates, and checks nothing. Memory is the peak of a process that reads the file above what it held
-before, in frames.
+The plain alternative parses the same columns and dates, and checks nothing. Memory is the peak of a
+process that reads the file above what it held before, in frames.
 """
 
 from pathlib import Path
@@ -46,10 +46,14 @@ def main(smoke):
         bars.iloc[:2000].to_csv(small)
         read = read_bars(path)
         plain = pd.read_csv(path, parse_dates=["time"], index_col="time")
-        if not np.array_equal(read.to_numpy(), plain.to_numpy()) or not read.index.equals(plain.index):
+        if not np.array_equal(read.to_numpy(), plain.to_numpy()) or not read.index.equals(
+            plain.index
+        ):
             raise SystemExit("bench_read: read_bars and pandas.read_csv disagree")
         del read, plain
-        ours, theirs, ratio = paired(lambda: read_bars(path), lambda: pd.read_csv(path, parse_dates=["time"]), repeat=7)
+        ours, theirs, ratio = paired(
+            lambda: read_bars(path), lambda: pd.read_csv(path, parse_dates=["time"]), repeat=7
+        )
         command = [sys.executable, "-W", "ignore", "-c", _PEAK, str(small), str(path)]
         peak = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     note = f"{n} bars: {ours:.2f} s, pandas {theirs:.2f} s"

@@ -1,8 +1,10 @@
-"""The recipe against what a user would pick instead: log loss on the last third of planted and real markets, seeds paired.
+"""The recipe against what a user would pick instead: log loss on the last third of planted and real
+markets, seeds paired.
 
-Rivals are tuned by purged walk-forward search; the recipe (``sktrain.make_recipe``) is taken as it is. On planted markets the true
-probabilities are known, so the share of the possible gain and the error of calibration are exact. Seeds 0 to 9 are for development;
-the bounds are judged on seeds 100 to 119.
+Rivals are tuned by purged walk-forward search; the recipe (``sktrain.make_recipe``) is taken as it
+is. On planted markets the true probabilities are known, so the share of the possible gain and the
+error of calibration are exact. Seeds 0 to 9 are for development; the bounds are judged on seeds 100
+to 119.
 """
 
 import argparse
@@ -29,7 +31,8 @@ BINS = 10
 
 
 def calibration_error(proba, target):
-    """Mean over rows and classes of the distance, in ten equal bins of what was said, between said and target."""
+    """Mean over rows and classes of the distance, in ten equal bins of what was said, between said
+    and target."""
     bins = np.minimum((proba * BINS).astype(int), BINS - 1) + BINS * np.arange(proba.shape[1])
     gaps = np.bincount(bins.ravel(), (proba - target).ravel(), minlength=BINS * proba.shape[1])
     return float(np.abs(gaps).sum() / proba.size)
@@ -39,7 +42,11 @@ def calibration_noise(proba, seed, n_draws=200):
     """The error that a perfectly calibrated forecast stays below in 95 of 100 draws of labels."""
     rng = np.random.default_rng(seed)
     draws = (rng.random((n_draws, len(proba), 1)) > proba.cumsum(axis=1)[None, :, :-1]).sum(axis=2)
-    return float(np.quantile([calibration_error(proba, np.eye(proba.shape[1])[codes]) for codes in draws], 0.95))
+    return float(
+        np.quantile(
+            [calibration_error(proba, np.eye(proba.shape[1])[codes]) for codes in draws], 0.95
+        )
+    )
 
 
 def figures(proba, y, classes, prior, truth, seed):
@@ -59,11 +66,15 @@ def figures(proba, y, classes, prior, truth, seed):
 
 
 def tuned(model, space, first, X, y, trials, seed):
-    """The model as a purged walk-forward search finds it; the search begins with what is known to work."""
+    """The model as a purged walk-forward search finds it; the search begins with what is known to
+    work."""
     if space is None:
         return clone(model).fit(X, y)
     cv = EnhancedWalkForwardCV(3, embargo_bars=0, ensure_regime_coverage=False)
-    search = OptunaSearchCV(model, space, n_trials=trials, cv=cv, scoring="neg_log_loss", random_state=seed, enqueue=[first])
+    search = OptunaSearchCV(
+        model, space, n_trials=trials, cv=cv, scoring="neg_log_loss", random_state=seed,
+        enqueue=[first],
+    )
     return search.fit(X, y).best_estimator_
 
 
@@ -76,7 +87,10 @@ def measure(name, seed, trials, size):
         X, y, later = world.X.iloc[train], world.y.iloc[train], world.y.iloc[test].to_numpy()
         classes, counts = np.unique(y, return_counts=True)
         truth = None if world.truth is None else world.truth.iloc[test].to_numpy()
-        models = {**rivals(X.shape[1]), OURS: (make_recipe("passthrough", random_state=seed), None, None)}
+        models = {
+            **rivals(X.shape[1]),
+            OURS: (make_recipe("passthrough", random_state=seed), None, None),
+        }
         rows = {}
         for model_name, (model, space, first) in models.items():
             start = time.perf_counter()
@@ -118,17 +132,43 @@ def claims_of(name, results, judged):
     rival = best_rival(results)
     excess, theirs = column(results, OURS, "excess"), column(results, rival, "excess")
     mean, low, high = interval(excess - theirs)
-    note = f"{rival} {theirs.mean():+.4f}; less it {mean:+.4f} [{low:+.4f}, {high:+.4f}], {len(results)} seeds"
-    details = {"models": {model: {key: float(np.mean(column(results, model, key))) for key in results[0]["models"][model] if key != "weights"} for model in results[0]["models"]}}
-    details |= {"weights": [one["models"][OURS]["weights"] for one in results], "seeds": [one["seed"] for one in results]}
+    note = (
+        f"{rival} {theirs.mean():+.4f}; less it {mean:+.4f} [{low:+.4f}, {high:+.4f}], "
+        f"{len(results)} seeds"
+    )
+    details = {
+        "models": {
+            model: {
+                key: float(np.mean(column(results, model, key)))
+                for key in results[0]["models"][model]
+                if key != "weights"
+            }
+            for model in results[0]["models"]
+        }
+    }
+    details |= {
+        "weights": [one["models"][OURS]["weights"] for one in results],
+        "seeds": [one["seed"] for one in results],
+    }
 
     def claim(what, value, bound, better="<=", note="", **more):
-        return Claim(f"{name}: {what}", float(value), bound if judged else None, better, note=note, details=more)
+        return Claim(
+            f"{name}: {what}",
+            float(value),
+            bound if judged else None,
+            better,
+            note=note,
+            details=more,
+        )
 
     errors = column(results, OURS, "calibration_error")
     if name in REAL:
         yield claim("log loss less the best rival's", mean, 0.001, note=note, **details)
-        yield claim("calibration error less its noise band", (errors - column(results, OURS, "calibration_noise")).mean(), 0.0)
+        yield claim(
+            "calibration error less its noise band",
+            (errors - column(results, OURS, "calibration_noise")).mean(),
+            0.0,
+        )
     elif name == "nothing":
         yield claim("log loss less the prior's", excess.mean(), 0.003, note=note, **details)
         yield claim("calibration error", errors.mean(), 0.02)
@@ -136,11 +176,24 @@ def claims_of(name, results, judged):
         ours, best = share(results, OURS), share(results, rival)
         text = f"{rival} {best:.2f}; {note}"
         if name.startswith("linear"):
-            yield claim("share of the possible gain, of the best rival's", ours / best, 0.95, ">=", f"{ours:.2f}; {text}", **details)
+            yield claim(
+                "share of the possible gain, of the best rival's",
+                ours / best,
+                0.95, ">=", f"{ours:.2f}; {text}", **details,
+            )
         else:
-            yield claim("share of the possible gain less the best rival's", ours - best, 0.10, ">=", f"{ours:.2f}; {text}", **details)
+            yield claim(
+                "share of the possible gain less the best rival's",
+                ours - best,
+                0.10, ">=", f"{ours:.2f}; {text}", **details,
+            )
         yield claim("calibration error", errors.mean(), 0.02)
-    yield Claim(f"{name}: seconds of the recipe", float(column(results, OURS, "seconds").mean()), None, note=f"of the tuned {rival} {column(results, rival, 'seconds').mean():.1f}")
+    yield Claim(
+        f"{name}: seconds of the recipe",
+        float(column(results, OURS, "seconds").mean()),
+        None,
+        note=f"of the tuned {rival} {column(results, rival, 'seconds').mean():.1f}",
+    )
 
 
 def seeds_of(text):
@@ -150,8 +203,12 @@ def seeds_of(text):
 
 def options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--smoke", action="store_true", help="a small, quick run that writes no results")
-    parser.add_argument("--seeds", type=seeds_of, default=JUDGED, help="such as 0-9; default 100-119")
+    parser.add_argument(
+        "--smoke", action="store_true", help="a small, quick run that writes no results"
+    )
+    parser.add_argument(
+        "--seeds", type=seeds_of, default=JUDGED, help="such as 0-9; default 100-119"
+    )
     parser.add_argument("--worlds", nargs="+", choices=[*PLANTED, *REAL], default=[*PLANTED, *REAL])
     parser.add_argument("--trials", type=int, default=20, help="of each rival's search")
     parser.add_argument("--bars", type=int, default=4000, help="per symbol of planted markets")
@@ -170,9 +227,15 @@ def main():
     if chosen.smoke:
         seeds, names, trials, size = range(1), ["linear .4", "cross"], 1, {"n_bars": 900}
     tasks = [(name, seed) for name in names for seed in (seeds if name in PLANTED else seeds[:1])]
-    results = Parallel(n_jobs=chosen.jobs)(delayed(measure)(name, seed, trials, size) for name, seed in tasks)
+    results = Parallel(n_jobs=chosen.jobs)(
+        delayed(measure)(name, seed, trials, size) for name, seed in tasks
+    )
     judged = not chosen.smoke and set(JUDGED) <= set(seeds) and trials >= 20
-    claims = [claim for name in names for claim in claims_of(name, [one for one in results if one["world"] == name], judged)]
+    claims = [
+        claim
+        for name in names
+        for claim in claims_of(name, [one for one in results if one["world"] == name], judged)
+    ]
     report(chosen.name, claims, smoke=chosen.smoke)
 
 

@@ -1,4 +1,5 @@
-"""Search quality and wall time against optuna-integration's OptunaSearchCV and RandomizedSearchCV: same space, trials and folds."""
+"""Search quality and wall time against optuna-integration's OptunaSearchCV and RandomizedSearchCV:
+same space, trials and folds."""
 
 import os
 
@@ -20,7 +21,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
-from sktrain import AdaptiveLabeler, BarFeatures, EnhancedWalkForwardCV, GRUClassifier, SlidingWindow
+from sktrain import (
+    AdaptiveLabeler,
+    BarFeatures,
+    EnhancedWalkForwardCV,
+    GRUClassifier,
+    SlidingWindow,
+)
 from sktrain.datasets import load_sp500, make_market
 from sktrain.search import OptunaSearchCV
 
@@ -34,17 +41,39 @@ def materialised(cv, X, y):
 
 
 def sp500_gru():
-    """Windows of seven features of the last 800 S&P 500 bars; a GRU of a few units for two epochs."""
-    bars, y = AdaptiveLabeler(horizon=3, base_threshold=0.5, scaling="sigma").fit_resample(load_sp500())
+    """Windows of seven features of the last 800 S&P 500 bars; a GRU of a few units for two
+    epochs."""
+    bars, y = AdaptiveLabeler(horizon=3, base_threshold=0.5, scaling="sigma").fit_resample(
+        load_sp500()
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        X = np.asarray(SlidingWindow(lookback=5).fit_transform(BarFeatures(windows=(5, 20)).fit_transform(bars).iloc[:, :7]), dtype=np.float32)
+        X = np.asarray(
+            SlidingWindow(lookback=5).fit_transform(
+                BarFeatures(windows=(5, 20)).fit_transform(bars).iloc[:, :7]
+            ),
+            dtype=np.float32,
+        )
     X, y = X[-800:], y.iloc[-800:]
-    model = GRUClassifier(max_epochs=2, batch_size=128, random_state=0, callbacks__early_stopping=None, module__n_layers=1, horizon=3)
+    model = GRUClassifier(
+        max_epochs=2, batch_size=128, random_state=0, callbacks__early_stopping=None,
+        module__n_layers=1, horizon=3,
+    )
     space = {
-        "lr": FloatDistribution(1e-5, 1e-1, log=True), "module__hidden_size": IntDistribution(4, 32), "module__dropout": FloatDistribution(0.0, 0.5),
-    }  # fmt: skip
-    return model, space, X, np.asarray(y), materialised(EnhancedWalkForwardCV(n_splits=5, ensure_regime_coverage=False, horizon=3), X, y), "neg_log_loss"
+        "lr": FloatDistribution(1e-5, 1e-1, log=True),
+        "module__hidden_size": IntDistribution(4, 32),
+        "module__dropout": FloatDistribution(0.0, 0.5),
+    }
+    return (
+        model,
+        space,
+        X,
+        np.asarray(y),
+        materialised(
+            EnhancedWalkForwardCV(n_splits=5, ensure_regime_coverage=False, horizon=3), X, y
+        ),
+        "neg_log_loss",
+    )
 
 
 def market_logistic():
@@ -54,8 +83,17 @@ def market_logistic():
     known = features.notna().all(axis=1).to_numpy()
     X, y = features[known].to_numpy(), np.asarray(market.y)[known]
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
-    space = {"logisticregression__C": FloatDistribution(1e-6, 1e4, log=True), "logisticregression__tol": FloatDistribution(1e-6, 1e-1, log=True)}
-    return model, space, X, y, materialised(EnhancedWalkForwardCV(n_splits=5, ensure_regime_coverage=False, horizon=1), X, y), "neg_log_loss"
+    space = {
+        "logisticregression__C": FloatDistribution(1e-6, 1e4, log=True),
+        "logisticregression__tol": FloatDistribution(1e-6, 1e-1, log=True),
+    }
+    return (
+        model, space, X, y,
+        materialised(
+            EnhancedWalkForwardCV(n_splits=5, ensure_regime_coverage=False, horizon=1), X, y
+        ),
+        "neg_log_loss",
+    )
 
 
 def smooth_svr():
@@ -64,9 +102,20 @@ def smooth_svr():
     X = rng.uniform(-1, 1, (800, 4))
     y = np.sin(3 * X[:, 0]) + X[:, 1] ** 2 - X[:, 2] * X[:, 3] + rng.normal(0, 0.1, 800)
     space = {
-        "C": FloatDistribution(1e-3, 1e2, log=True), "gamma": FloatDistribution(1e-4, 1e2, log=True), "epsilon": FloatDistribution(1e-3, 1.0, log=True),
-    }  # fmt: skip
-    return SVR(), space, X, y, materialised(EnhancedWalkForwardCV(n_splits=5, ensure_regime_coverage=False, horizon=0), X, y), "r2"
+        "C": FloatDistribution(1e-3, 1e2, log=True),
+        "gamma": FloatDistribution(1e-4, 1e2, log=True),
+        "epsilon": FloatDistribution(1e-3, 1.0, log=True),
+    }
+    return (
+        SVR(),
+        space,
+        X,
+        y,
+        materialised(
+            EnhancedWalkForwardCV(n_splits=5, ensure_regime_coverage=False, horizon=0), X, y
+        ),
+        "r2",
+    )
 
 
 def as_scipy(space):
@@ -75,7 +124,11 @@ def as_scipy(space):
         if isinstance(bound, IntDistribution):
             out[name] = randint(bound.low, bound.high + 1)
         else:
-            out[name] = loguniform(bound.low, bound.high) if bound.log else uniform(bound.low, bound.high - bound.low)
+            out[name] = (
+                loguniform(bound.low, bound.high)
+                if bound.log
+                else uniform(bound.low, bound.high - bound.low)
+            )
     return out
 
 
@@ -101,20 +154,53 @@ def main():
         for seed in range(seeds):
             for name, search in contenders(model, space, cv, scoring, seed, n_trials).items():
                 if seed == 0 and name == "sktrain":
-                    contenders(model, space, cv, scoring, seed, 5)[name].fit(X, y)  # workers start once
+                    # workers start once
+                    contenders(model, space, cv, scoring, seed, 5)[name].fit(X, y)
                 start = time.perf_counter()
                 search.fit(X, y)
                 wall[name][row, seed] = time.perf_counter() - start
-                best[name][row, seed] = np.nanmax(search.cv_results_["mean_test_score"]) if name != "integration" else search.study_.best_value
-        print(problem.__name__, {name: (round(best[name][row].mean(), 4), round(wall[name][row].sum(), 1)) for name in best}, flush=True)
+                best[name][row, seed] = (
+                    np.nanmax(search.cv_results_["mean_test_score"])
+                    if name != "integration"
+                    else search.study_.best_value
+                )
+        print(
+            problem.__name__,
+            {
+                name: (round(best[name][row].mean(), 4), round(wall[name][row].sum(), 1))
+                for name in best
+            },
+            flush=True,
+        )
     claims = []
     for other in ("integration", "random"):
-        note = ", ".join(f"{problem.__name__} {gain:+.4f}" for problem, gain in zip(problems, (best["sktrain"] - best[other]).mean(axis=1)))
-        claims.append(Claim(f"best score less {other}'s, mean of {seeds} seeds", (best["sktrain"] - best[other]).mean(), 0.0, ">=", note=note))
+        note = ", ".join(
+            f"{problem.__name__} {gain:+.4f}"
+            for problem, gain in zip(problems, (best["sktrain"] - best[other]).mean(axis=1))
+        )
+        claims.append(
+            Claim(
+                f"best score less {other}'s, mean of {seeds} seeds",
+                (best["sktrain"] - best[other]).mean(),
+                0.0,
+                ">=",
+                note=note,
+            )
+        )
     for other in ("integration", "random"):
-        note = ", ".join(f"{problem.__name__} {ratio:.2f}" for problem, ratio in zip(problems, wall["sktrain"].sum(1) / wall[other].sum(1)))
+        note = ", ".join(
+            f"{problem.__name__} {ratio:.2f}"
+            for problem, ratio in zip(problems, wall["sktrain"].sum(1) / wall[other].sum(1))
+        )
         bound = 0.6 if other == "integration" else None
-        claims.append(Claim(f"wall time / {other}'s (2 workers, 1 thread each)", wall["sktrain"].sum() / wall[other].sum(), bound, note=note))
+        claims.append(
+            Claim(
+                f"wall time / {other}'s (2 workers, 1 thread each)",
+                wall["sktrain"].sum() / wall[other].sum(),
+                bound,
+                note=note,
+            )
+        )
     report("search", claims, smoke=smoke)
 
 

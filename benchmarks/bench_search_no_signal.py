@@ -1,4 +1,5 @@
-"""How often the overfit report sees an edge in markets that have none, and in markets that have one."""
+"""How often the overfit report sees an edge in markets that have none, and in markets that have
+one."""
 
 import os
 
@@ -25,7 +26,11 @@ def searched(seed, signal, n_trials):
     X, y = features[known], market.y[known].astype(int)
     model = make_pipeline(StandardScaler(), LogisticRegression(tol=1e-3))
     cv = EnhancedWalkForwardCV(n_splits=5, horizon=1, ensure_regime_coverage=False)
-    return OptunaSearchCV(model, {"logisticregression__C": (1e-5, 1.0, "log")}, n_trials=n_trials, cv=cv, random_state=seed, refit=False).fit(X, y)
+    return OptunaSearchCV(
+        model,
+        {"logisticregression__C": (1e-5, 1.0, "log")},
+        n_trials=n_trials, cv=cv, random_state=seed, refit=False,
+    ).fit(X, y)
 
 
 def main():
@@ -36,9 +41,24 @@ def main():
     real = [searched(seed, 0.5, n_trials).overfit_report_ for seed in range(markets // 10 or 1)]
     lead = np.mean([one.best_score - one.baseline_score for one in null])
     claims = [
-        Claim(f"edges seen in {markets} markets without one", sum(one.has_edge for one in null), 3, note=f"best score leads the majority by {lead:+.4f}"),
-        Claim("edges seen in markets with one, share", float(np.mean([one.has_edge for one in real])), None, note=f"{len(real)} markets, signal 0.5"),
-        Claim("naive calls on the no-signal markets", sum(one.best_score > one.baseline_score for one in null), None, note="best score above the majority class"),
+        Claim(
+            f"edges seen in {markets} markets without one",
+            sum(one.has_edge for one in null),
+            3,
+            note=f"best score leads the majority by {lead:+.4f}",
+        ),
+        Claim(
+            "edges seen in markets with one, share",
+            float(np.mean([one.has_edge for one in real])),
+            None,
+            note=f"{len(real)} markets, signal 0.5",
+        ),
+        Claim(
+            "naive calls on the no-signal markets",
+            sum(one.best_score > one.baseline_score for one in null),
+            None,
+            note="best score above the majority class",
+        ),
     ]
     report("search_no_signal", claims, smoke=smoke)
 

@@ -1,4 +1,5 @@
-"""What a trial costs beyond its fits, against RandomizedSearchCV on the same estimator, folds and number of trials."""
+"""What a trial costs beyond its fits, against RandomizedSearchCV on the same estimator, folds and
+number of trials."""
 
 import os
 
@@ -36,14 +37,36 @@ def main():
     n_trials = 10 if smoke else 100
     X, y = np.zeros((200, 3)), np.arange(200) % 2
     ranges = {"a": (1e-3, 1e3, "log"), "b": (0.0, 1.0), "c": (0.0, 1.0), "d": (1e-3, 1e3, "log")}
-    priors = {"a": loguniform(1e-3, 1e3), "b": uniform(), "c": uniform(), "d": loguniform(1e-3, 1e3)}
+    priors = {
+        "a": loguniform(1e-3, 1e3),
+        "b": uniform(),
+        "c": uniform(),
+        "d": loguniform(1e-3, 1e3),
+    }
     ours, plain, ratio = paired(
-        lambda: OptunaSearchCV(Nothing(), ranges, n_trials=n_trials, pruner=False, random_state=0).fit(X, y),
+        lambda: OptunaSearchCV(
+            Nothing(), ranges, n_trials=n_trials, pruner=False, random_state=0
+        ).fit(X, y),
         lambda: RandomizedSearchCV(Nothing(), priors, n_iter=n_trials, random_state=0).fit(X, y),
         repeat=2 if smoke else 5,
     )
-    note = f"{1e3 * ours / n_trials:.1f} ms a trial against {1e3 * plain / n_trials:.1f} ms; 5 folds, 4 parameters, {n_trials} trials, ratio {ratio:.1f}"
-    report("search_overhead", [Claim("overhead a trial over RandomizedSearchCV", 1e3 * (ours - plain) / n_trials, 20.0, unit="ms", note=note)], smoke=smoke)
+    note = (
+        f"{1e3 * ours / n_trials:.1f} ms a trial against {1e3 * plain / n_trials:.1f} ms; 5 "
+        f"folds, 4 parameters, {n_trials} trials, ratio {ratio:.1f}"
+    )
+    report(
+        "search_overhead",
+        [
+            Claim(
+                "overhead a trial over RandomizedSearchCV",
+                1e3 * (ours - plain) / n_trials,
+                20.0,
+                unit="ms",
+                note=note,
+            )
+        ],
+        smoke=smoke,
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Fold fits that pruning saves on a space with hopeless regions, and what it costs in best score, against no pruning."""
+"""Fold fits that pruning saves on a space with hopeless regions, and what it costs in best score,
+against no pruning."""
 
 import os
 
@@ -28,7 +29,10 @@ SPACE = {
 
 
 def fold_fits(search):
-    return sum(np.isfinite(search.cv_results_[f"split{fold}_test_score"]).sum() for fold in range(search.n_splits_))
+    return sum(
+        np.isfinite(search.cv_results_[f"split{fold}_test_score"]).sum()
+        for fold in range(search.n_splits_)
+    )
 
 
 def main():
@@ -39,19 +43,42 @@ def main():
     features = BarFeatures(windows=(5, 10, 20)).fit_transform(market.bars)
     known = features.notna().all(axis=1).to_numpy()
     X, y = features[known].to_numpy(), np.asarray(market.y)[known]
-    model = make_pipeline(StandardScaler(), SGDClassifier(loss="log_loss", max_iter=10, random_state=0))
+    model = make_pipeline(
+        StandardScaler(), SGDClassifier(loss="log_loss", max_iter=10, random_state=0)
+    )
     claims = []
     for n_folds in dict.fromkeys((5, folds)):
         saved, lost = [], []
         for seed in range(seeds):
-            shared = {"n_trials": n_trials, "cv": TimeSeriesSplit(n_folds, gap=1), "scoring": "accuracy", "refit": False, "random_state": seed}
+            shared = {
+                "n_trials": n_trials,
+                "cv": TimeSeriesSplit(n_folds, gap=1),
+                "scoring": "accuracy",
+                "refit": False,
+                "random_state": seed,
+            }
             pruned = OptunaSearchCV(model, SPACE, **shared).fit(X, y)
             full = OptunaSearchCV(model, SPACE, pruner=False, **shared).fit(X, y)
             saved.append(1 - fold_fits(pruned) / fold_fits(full))
             lost.append(full.best_score_ - pruned.best_score_)
         spread = f"seeds {min(saved):.0%} to {max(saved):.0%}"
-        claims.append(Claim(f"fold fits saved, {n_folds} folds", float(np.mean(saved)), 0.40, ">=", note=f"{n_trials} trials, {spread}"))
-        claims.append(Claim(f"best score lost, {n_folds} folds", float(np.mean(lost)), 0.003, note=f"worst seed {max(lost):+.4f}"))
+        claims.append(
+            Claim(
+                f"fold fits saved, {n_folds} folds",
+                float(np.mean(saved)),
+                0.40,
+                ">=",
+                note=f"{n_trials} trials, {spread}",
+            )
+        )
+        claims.append(
+            Claim(
+                f"best score lost, {n_folds} folds",
+                float(np.mean(lost)),
+                0.003,
+                note=f"worst seed {max(lost):+.4f}",
+            )
+        )
     report("search_pruning", claims, smoke=smoke)
 
 

@@ -1,7 +1,8 @@
-"""A serving process in a fresh interpreter: time to open a saved pipeline and answer once, and the memory it takes.
+"""A serving process in a fresh interpreter: time to open a saved pipeline and answer once, and the
+memory it takes.
 
-The plain alternative is the joblib file of the trained torch pipeline, opened by a process that does
-the same. Most of opening a quantized pipeline is importing scikit-learn, which imports
+The plain alternative is the joblib file of the trained torch pipeline, opened by a process that
+does the same. Most of opening a quantized pipeline is importing scikit-learn, which imports
 ``scipy.stats`` for what no prediction needs; what that costs is measured beside it.
 """
 
@@ -56,21 +57,36 @@ def statistics_alone():
 
 
 def serve(path, bars, mode):
-    """Seconds to load (and import what loading needs), seconds until the first answer, peak MiB of the process."""
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", SERVE, str(path), str(bars), mode], capture_output=True, text=True, check=True)
+    """Seconds to load (and import what loading needs), seconds until the first answer, peak MiB of
+    the process."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SERVE, str(path), str(bars), mode],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return tuple(map(float, done.stdout.split()))
 
 
 def main():
     smoke = arguments(__doc__).smoke
     import sktrain
-    from sktrain import AdaptiveLabeler, BarFeatures, ModelPruner, ModelQuantizer, SlidingWindow, save
+    from sktrain import (
+        AdaptiveLabeler,
+        BarFeatures,
+        ModelPruner,
+        ModelQuantizer,
+        SlidingWindow,
+        save,
+    )
     from sktrain.datasets import load_sp500
 
     name, sizes = NETS["gru"]
     bars, y = AdaptiveLabeler(horizon=3, base_threshold=0.01).fit_resample(load_sp500().iloc[:500])
     net = getattr(sktrain, name)(max_epochs=1, random_state=0, train_split=None, **sizes)
-    model = Pipeline([("features", BarFeatures()), ("window", SlidingWindow(lookback=LOOKBACK)), ("net", net)]).fit(bars, y)
+    model = Pipeline(
+        [("features", BarFeatures()), ("window", SlidingWindow(lookback=LOOKBACK)), ("net", net)]
+    ).fit(bars, y)
     ModelPruner(0.5).prune_model(model)
     small = ModelQuantizer().quantize_model(model)
     whole = ModelQuantizer(activations="int8").quantize_model(model)
@@ -101,22 +117,47 @@ def compare(file, runs):
     """Claims about one file; ratios are taken run by run."""
 
     def ratio(mode, what):
-        return statistics.median(theirs[what] / ours[what] for ours, theirs in zip(runs[file, mode], runs["torch.joblib", mode]))
+        return statistics.median(
+            theirs[what] / ours[what]
+            for ours, theirs in zip(runs[file, mode], runs["torch.joblib", mode])
+        )
 
     def middle(name, mode, what):
         return statistics.median(one[what] for one in runs[name, mode])
 
     def note(mode, what, unit):
-        return f"{middle(file, mode, what):.2f} {unit}, torch pipeline {middle('torch.joblib', mode, what):.2f} {unit}"
+        return (
+            f"{middle(file, mode, what):.2f} {unit}, torch pipeline "
+            f"{middle('torch.joblib', mode, what):.2f} {unit}"
+        )
 
     opened = middle(file, "cold", 0)
     bound = 1.0 if file.endswith(".sktrain") else None
     note_of = "pandas imported before, probe rows predicted" if bound else "pandas imported before"
     yield Claim(f"{file}: seconds of a cold load", opened, bound, unit="s", note=note_of)
     yield Claim(f"{file}: cold load", ratio("cold", 0), None, ">=", "x", note("cold", 0, "s"))
-    yield Claim(f"{file}: cold load and first answer", ratio("cold", 1), None, ">=", "x", note("cold", 1, "s"))
-    yield Claim(f"{file}: load where scikit-learn is imported already", ratio("warm", 0), None, ">=", "x", note("warm", 0, "s"))
-    yield Claim(f"{file}: peak memory of the process", 1 / ratio("cold", 2), 0.5, note=note("cold", 2, "MiB"))
+    yield Claim(
+        f"{file}: cold load and first answer",
+        ratio("cold", 1),
+        None,
+        ">=",
+        "x",
+        note("cold", 1, "s"),
+    )
+    yield Claim(
+        f"{file}: load where scikit-learn is imported already",
+        ratio("warm", 0),
+        None,
+        ">=",
+        "x",
+        note("warm", 0, "s"),
+    )
+    yield Claim(
+        f"{file}: peak memory of the process",
+        1 / ratio("cold", 2),
+        0.5,
+        note=note("cold", 2, "MiB"),
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Label spans and the purging kernel on a million rows: seconds, and the ratio to a loop over rows (extrapolated from a part)."""
+"""Label spans and the purging kernel on a million rows: seconds, and the ratio to a loop over rows
+(extrapolated from a part)."""
 
 from _harness import Claim, arguments, report, seconds
 import numpy as np
@@ -25,7 +26,8 @@ def purge_row_by_row(start, end, low, high, axis, embargo):
 
 
 def spans_row_by_row(index, horizon):
-    """End time of every label, one row at a time: the bar ``horizon`` ahead, past the end the next nanoseconds."""
+    """End time of every label, one row at a time: the bar ``horizon`` ahead, past the end the next
+    nanoseconds."""
     n, ends = len(index), []
     for row in range(n):
         ahead = row + horizon
@@ -57,15 +59,40 @@ def main():
     make = seconds(lambda: label_spans(rows, horizon=HORIZON), repeat=11)
     cut_loop, lists_loop, make_loop = (
         seconds(function, repeat=3, warmup=0) * n / part
-        for function in (lambda: purge_row_by_row(*arrays), lambda: purge_row_by_row(*lists), lambda: spans_row_by_row(head, HORIZON))
+        for function in (
+            lambda: purge_row_by_row(*arrays),
+            lambda: purge_row_by_row(*lists),
+            lambda: spans_row_by_row(head, HORIZON),
+        )
     )
     note = f"{{:.3f}} s, extrapolated from {part:,} rows"
     claims = [
         Claim(f"label_spans, {n:,} rows", make, 1.0, "<=", "s", smoke=True),
         Claim(f"cut_blocks, {n:,} rows", cut, 1.0, "<=", "s", smoke=True),
-        Claim("label_spans, faster than the loop over rows", make_loop / make, 100.0, ">=", "x", note.format(make_loop)),
-        Claim("cut_blocks, faster than the loop over rows of arrays", cut_loop / cut, 100.0, ">=", "x", note.format(cut_loop)),
-        Claim("cut_blocks, faster than the loop over rows of plain lists", lists_loop / cut, None, ">=", "x", note.format(lists_loop)),
+        Claim(
+            "label_spans, faster than the loop over rows",
+            make_loop / make,
+            100.0,
+            ">=",
+            "x",
+            note.format(make_loop),
+        ),
+        Claim(
+            "cut_blocks, faster than the loop over rows of arrays",
+            cut_loop / cut,
+            100.0,
+            ">=",
+            "x",
+            note.format(cut_loop),
+        ),
+        Claim(
+            "cut_blocks, faster than the loop over rows of plain lists",
+            lists_loop / cut,
+            None,
+            ">=",
+            "x",
+            note.format(lists_loop),
+        ),
     ]
     report("spans", claims, smoke=smoke)
 

@@ -1,7 +1,9 @@
-"""Whether partial_fit of a net pays: four blocks of 100 rows after a fit on 1,000, with the concept as it was and after it changed.
+"""Whether partial_fit of a net pays: four blocks of 100 rows after a fit on 1,000, with the concept
+as it was and after it changed.
 
-Beside it the plain alternative, training on with ``warm_start`` on each block alone up to ``max_epochs``. 30 seeds; every figure is a
-mean of paired differences on 3,000 rows of the newest concept, its interval Student's t at 95 %.
+Beside it the plain alternative, training on with ``warm_start`` on each block alone up to
+``max_epochs``. 30 seeds; every figure is a mean of paired differences on 3,000 rows of the newest
+concept, its interval Student's t at 95 %.
 """
 
 import copy
@@ -19,7 +21,8 @@ SIGNAL = {"stationary": (0, 1.0), "another feature": (1, 1.0), "the sign turned"
 
 
 def rows(rng, n, concept):
-    """Ten standard normal features; one of them decides, under noise of 1.5 (Bayes accuracy .687)."""
+    """Ten standard normal features; one of them decides, under noise of 1.5 (Bayes accuracy
+    .687)."""
     feature, sign = SIGNAL[concept]
     X = rng.standard_normal((n, 10))
     return X, (sign * X[:, feature] + 1.5 * rng.standard_normal(n) > 0).astype(int)
@@ -54,12 +57,38 @@ def main():
     for concept, found in zip(SIGNAL, worlds):
         mean = found.mean(axis=0)
         half = stats.t.ppf(0.975, n_seeds - 1) * found.std(axis=0, ddof=1) / np.sqrt(n_seeds)
-        note = f"± {half[0]:.4f}; training on: {mean[1]:+.4f} ± {half[1]:.4f}; {mean[2]:.0%} accepted"
+        note = (
+            f"± {half[0]:.4f}; training on: {mean[1]:+.4f} ± {half[1]:.4f}; {mean[2]:.0%} accepted"
+        )
         if concept == "stationary":
-            claims.append(Claim("updates on stationary blocks, accuracy gained: upper end", mean[0] + half[0], 0.0, ">=", note=note))
-            claims.append(Claim("updates on stationary blocks, accuracy gained", mean[0], -0.003, ">=", note=note))
+            claims.append(
+                Claim(
+                    "updates on stationary blocks, accuracy gained: upper end",
+                    mean[0] + half[0],
+                    0.0,
+                    ">=",
+                    note=note,
+                )
+            )
+            claims.append(
+                Claim(
+                    "updates on stationary blocks, accuracy gained",
+                    mean[0],
+                    -0.003,
+                    ">=",
+                    note=note,
+                )
+            )
         else:
-            claims.append(Claim(f"updates after {concept}, accuracy gained: lower end", mean[0] - half[0], 0.0, ">=", note=note))
+            claims.append(
+                Claim(
+                    f"updates after {concept}, accuracy gained: lower end",
+                    mean[0] - half[0],
+                    0.0,
+                    ">=",
+                    note=note,
+                )
+            )
     report("updates", claims, smoke=smoke)
 
 

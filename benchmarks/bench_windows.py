@@ -1,7 +1,9 @@
-"""Peak memory of SlidingWindow in a 5-fold cross_validate with a trivial classifier, in units of the base array.
+"""Peak memory of SlidingWindow in a 5-fold cross_validate with a trivial classifier, in units of
+the base array.
 
-Each variant runs in a process of its own; what is compared is the highest resident memory minus what the process held before the base
-array was made. Materialised windows would hold ``lookback`` times the base array.
+Each variant runs in a process of its own; what is compared is the highest resident memory minus
+what the process held before the base array was made. Materialised windows would hold ``lookback``
+times the base array.
 """
 
 import json
@@ -24,7 +26,9 @@ def measure(n, features, lookback, kind):
     from sktrain import SlidingWindow, with_history
 
     model = make_pipeline(SlidingWindow(lookback), DummyClassifier())
-    small = with_history(pd.DataFrame(np.ones((99, 2)), pd.date_range("2000", periods=99, freq="min")))
+    small = with_history(
+        pd.DataFrame(np.ones((99, 2)), pd.date_range("2000", periods=99, freq="min"))
+    )
     cross_validate(model, small, np.arange(99) % 2, cv=KFold(5))  # everything is imported and warm
     before = psutil.Process().memory_info().rss
     X = np.random.default_rng(0).standard_normal((n, features))
@@ -41,7 +45,15 @@ def main(smoke):
     n, features, lookback = (100_000, 10, 60) if smoke else (300_000, 20, 60)
     claims = []
     for kind in ("frame", "array"):
-        command = [sys.executable, __file__, "--measure", str(n), str(features), str(lookback), kind]
+        command = [
+            sys.executable,
+            __file__,
+            "--measure",
+            str(n),
+            str(features),
+            str(lookback),
+            kind,
+        ]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"bench_windows: {done.stderr}")

@@ -46,13 +46,17 @@ from sktrain.datasets import load_headlines
 from sktrain.exceptions import SktrainError
 from sktrain.news._cache import clear_memory
 
-NETS = ("MLPNetClassifier", "GRUClassifier", "LSTMClassifier", "TCNClassifier", "TransformerClassifier")
+NETS = (
+    "MLPNetClassifier", "GRUClassifier", "LSTMClassifier", "TCNClassifier", "TransformerClassifier",
+)
 SECONDS = 280
 ANSWERS = 1e-4
-"""Of a probability between devices, same weights: float32 sums in another order, and TF32 is off. Calibrated slopes multiply by up to 4."""
+"""Of a probability between devices, same weights: float32 sums in another order, and TF32 is off.
+Calibrated slopes multiply by up to 4."""
 COMPILED = ("MLPNetClassifier",)
 LEARNED = {False: 0.03, "bfloat16": 0.06, "float16": 0.06}
-"""Of accuracy, between a net trained on the device and one trained in float32 on the CPU: the same batches, other rounding."""
+"""Of accuracy, between a net trained on the device and one trained in float32 on the CPU: the same
+batches, other rounding."""
 
 RESUME = """
 import sys
@@ -73,7 +77,8 @@ print(dict(net.callbacks_)["checkpoint"].resumed_epochs_)
 
 
 class Checks:
-    """Runs named checks one after the other; each gets figures to fill, or None once time is over."""
+    """Runs named checks one after the other; each gets figures to fill, or None once time is
+    over."""
 
     def __init__(self, device, small):
         self.device, self.small, self.rows, self.began = device, small, [], time.perf_counter()
@@ -89,13 +94,21 @@ class Checks:
             yield figures
         except Exception as error:  # one broken path must not hide the others
             traceback.print_exc()
-            self._note(name, "FAILED", {**figures, "error": f"{type(error).__name__}: {error}"[:300]}, time.perf_counter() - start)
+            self._note(
+                name,
+                "FAILED",
+                {**figures, "error": f"{type(error).__name__}: {error}"[:300]},
+                time.perf_counter() - start,
+            )
         else:
             self._note(name, figures.pop("status", "ok"), figures, time.perf_counter() - start)
 
     def _note(self, name, status, figures, seconds):
         self.rows.append({"check": name, "status": status, "seconds": round(seconds, 2), **figures})
-        shown = "  ".join(f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in figures.items())
+        shown = "  ".join(
+            f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
+            for key, value in figures.items()
+        )
         print(f"{name:<58} {status:<8} {seconds:6.1f} s  {shown}", flush=True)
 
 
@@ -111,47 +124,81 @@ def require(condition, message):
 
 
 def trainings(checks, n, steps):
-    """The five nets in every precision, with and without checkpointing and compile, against float32 on the CPU."""
+    """The five nets in every precision, with and without checkpointing and compile, against float32
+    on the CPU."""
     (X, y), (T, t) = rows_of(n, steps, 8, 0), rows_of(1000, steps, 8, 1)
     kinds = [(precision, False, False) for precision in LEARNED]
     kinds += [(False, True, False), ("bfloat16", True, False), (False, False, True)]
     for name in NETS:
-        Net, options = getattr(sktrain, name), {"max_epochs": 8, "lr": 0.01, "horizon": 0, "random_state": 0}
+        Net, options = (
+            getattr(sktrain, name),
+            {"max_epochs": 8, "lr": 0.01, "horizon": 0, "random_state": 0},
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             expected = Net(mixed_precision=False, **options).fit(X, y).score(T, t)
             for precision, checkpointing, compiled in kinds:
-                label = f"{name} {precision or 'float32'}{', checkpointing' * checkpointing}{', compile' * compiled}"
+                label = (
+                    f"{name} "
+                    f"{precision or 'float32'}{', checkpointing' * checkpointing}{', compile' * compiled}"
+                )
                 with checks.check(label) as figures:
                     if figures is None:
                         continue
                     if compiled and (checks.small or name not in COMPILED):
                         figures.update(status="skipped", reason="compiling takes long")
                         continue
-                    net = Net(mixed_precision=precision, gradient_checkpointing=checkpointing, compile=compiled, device=checks.device, **options).fit(X, y)
-                    figures.update(precision=net.precision_, skipped_steps=net.n_skipped_steps_, accuracy=float(net.score(T, t)), cpu=float(expected))
-                    require(abs(figures["accuracy"] - expected) <= LEARNED[precision], f"accuracy is off by more than {LEARNED[precision]}")
+                    net = Net(
+                        mixed_precision=precision, gradient_checkpointing=checkpointing,
+                        compile=compiled, device=checks.device, **options,
+                    ).fit(X, y)
+                    figures.update(
+                        precision=net.precision_,
+                        skipped_steps=net.n_skipped_steps_,
+                        accuracy=float(net.score(T, t)),
+                        cpu=float(expected),
+                    )
+                    require(
+                        abs(figures["accuracy"] - expected) <= LEARNED[precision],
+                        f"accuracy is off by more than {LEARNED[precision]}",
+                    )
                     if (precision, checkpointing, compiled) == (False, False, False):
                         answers(checks, name, net, T)
 
 
 def answers(checks, name, net, T):
-    """The weights of one device give the same probabilities on the other, also from a file, quantized, and one row at a time."""
+    """The weights of one device give the same probabilities on the other, also from a file,
+    quantized, and one row at a time."""
     here = net.predict_proba(T)
-    with checks.check(f"{name}: saved on {checks.device}, opened on the CPU") as figures, tempfile.TemporaryDirectory() as folder:
+    with (
+        checks.check(f"{name}: saved on {checks.device}, opened on the CPU") as figures,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         if figures is None:
             return
         opened = sktrain.load(sktrain.save(net, Path(folder) / "net.sktrain"))
         figures["largest_difference"] = float(np.abs(opened.predict_proba(T) - here).max())
-        require(str(next(opened.module_.parameters()).device) == "cpu", "the opened net is not on the CPU")
-        require(figures["largest_difference"] <= ANSWERS, f"probabilities differ by more than {ANSWERS}")
-    with checks.check(f"{name}: a row alone, and in a call with a row that float32 cannot hold") as figures:
+        require(
+            str(next(opened.module_.parameters()).device) == "cpu",
+            "the opened net is not on the CPU",
+        )
+        require(
+            figures["largest_difference"] <= ANSWERS, f"probabilities differ by more than {ANSWERS}"
+        )
+    with checks.check(
+        f"{name}: a row alone, and in a call with a row that float32 cannot hold"
+    ) as figures:
         if figures is None:
             return
         many = np.concatenate([T, T[:1]])
         many[-1, 0, 0] = 1e38
         together = net.predict_proba(many)
-        figures["largest_difference"] = float(max(np.abs(together[:-1] - here).max(), np.abs(net.predict_proba(T[:1]) - here[:1]).max()))
+        figures["largest_difference"] = float(
+            max(
+                np.abs(together[:-1] - here).max(),
+                np.abs(net.predict_proba(T[:1]) - here[:1]).max(),
+            )
+        )
         require(np.isfinite(together).all(), "a row's probabilities are not finite")
         require(figures["largest_difference"] <= 1e-5, "a row's answer depends on the others")
     with checks.check(f"{name}: quantized") as figures:
@@ -169,37 +216,70 @@ def repeats(checks, n, steps):
         with checks.check(f"{name}: a seed repeats bit for bit") as figures:
             if figures is None:
                 continue
-            nets = [getattr(sktrain, name)(max_epochs=2, device=checks.device, horizon=0, random_state=0).fit(X, y) for _ in range(2)]
-            same = all(torch.equal(a, b) for a, b in zip(nets[0].module_.state_dict().values(), nets[1].module_.state_dict().values(), strict=True))
+            nets = [
+                getattr(sktrain, name)(
+                    max_epochs=2, device=checks.device, horizon=0, random_state=0
+                ).fit(X, y)
+                for _ in range(2)
+            ]
+            same = all(
+                torch.equal(a, b)
+                for a, b in zip(
+                    nets[0].module_.state_dict().values(),
+                    nets[1].module_.state_dict().values(),
+                    strict=True,
+                )
+            )
             require(same, "two trainings with one seed differ")
 
 
 def resumes(checks, n, steps):
-    with checks.check("a killed training resumes bit for bit") as figures, tempfile.TemporaryDirectory() as folder:
+    with (
+        checks.check("a killed training resumes bit for bit") as figures,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         if figures is None:
             return
         folder = Path(folder)
         np.save(folder / "X.npy", rows_of(n, steps, 8, 0)[0])
 
         def run(checkpoints, mode, out):
-            command = [sys.executable, "-W", "ignore", "-c", RESUME, folder / "X.npy", folder / checkpoints, checks.device, mode, folder / out]
+            command = [
+                sys.executable, "-W", "ignore", "-c", RESUME,
+                folder / "X.npy",
+                folder / checkpoints,
+                checks.device,
+                mode,
+                folder / out,
+            ]
             return subprocess.run(list(map(str, command)), capture_output=True, text=True)
 
         killed = run("a", "kill", "a.npy")
         require(killed.returncode == -9, f"the training was not killed: {killed.stderr[-300:]}")
         resumed, whole = run("a", "go", "a.npy"), run("b", "go", "b.npy")
-        require(not resumed.returncode and not whole.returncode, (resumed.stderr + whole.stderr)[-300:])
+        require(
+            not resumed.returncode and not whole.returncode, (resumed.stderr + whole.stderr)[-300:]
+        )
         figures["resumed_epochs"] = int(resumed.stdout)
         require(figures["resumed_epochs"] == 3, "the checkpoint was not used")
-        require(np.array_equal(np.load(folder / "a.npy"), np.load(folder / "b.npy")), "weights differ from those of an uninterrupted training")
+        require(
+            np.array_equal(np.load(folder / "a.npy"), np.load(folder / "b.npy")),
+            "weights differ from those of an uninterrupted training",
+        )
 
 
 def updates(checks, n, steps):
-    with checks.check("partial_fit, and a checkpoint in the same process") as figures, tempfile.TemporaryDirectory() as folder:
+    with (
+        checks.check("partial_fit, and a checkpoint in the same process") as figures,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         if figures is None:
             return
         (X, y), (A, a) = rows_of(n, steps, 8, 0), rows_of(400, steps, 8, 2)
-        net = MLPNetClassifier(max_epochs=5, device=checks.device, horizon=0, random_state=0, callbacks=[("checkpoint", TrainingCheckpoint(folder))])
+        net = MLPNetClassifier(
+            max_epochs=5, device=checks.device, horizon=0, random_state=0,
+            callbacks=[("checkpoint", TrainingCheckpoint(folder))],
+        )
         figures["accuracy"] = float(net.fit(X, y).partial_fit(A, a).score(A, a))
 
 
@@ -216,14 +296,33 @@ def encoder(checks):
         from sktrain import PretrainedNewsEncoder
 
         with tempfile.TemporaryDirectory() as folder:
-            words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "profit", "loss", "rises", "falls", "bank", "oil"]
+            words = [
+                "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "profit", "loss", "rises", "falls",
+                "bank", "oil",
+            ]
             (Path(folder) / "vocab.txt").write_text("\n".join(words))
-            transformers.BertTokenizerFast(vocab_file=str(Path(folder) / "vocab.txt")).save_pretrained(folder)
+            transformers.BertTokenizerFast(
+                vocab_file=str(Path(folder) / "vocab.txt")
+            ).save_pretrained(folder)
             torch.manual_seed(0)
-            sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
-            transformers.BertModel(transformers.BertConfig(vocab_size=len(words), **sizes)).save_pretrained(folder)
+            sizes = {
+                "hidden_size": 32,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 4,
+                "intermediate_size": 64,
+            }
+            transformers.BertModel(
+                transformers.BertConfig(vocab_size=len(words), **sizes)
+            ).save_pretrained(folder)
             texts = ["profit rises", "loss falls", "bank oil profit", "oil"] * 50
-            found = [np.asarray(PretrainedNewsEncoder(folder, embed_dim=None, device=device).fit(texts).transform(texts)) for device in (checks.device, "cpu")]
+            found = [
+                np.asarray(
+                    PretrainedNewsEncoder(folder, embed_dim=None, device=device)
+                    .fit(texts)
+                    .transform(texts)
+                )
+                for device in (checks.device, "cpu")
+            ]
             figures["largest_difference"] = float(np.abs(found[0] - found[1]).max())
             require(figures["largest_difference"] <= 1e-4, "embeddings differ between devices")
 
@@ -500,7 +599,9 @@ def main():
     for name in given.only.split(",") if given.only else groups:
         groups[name]()
         if not given.small:
-            write(checks, given.out / ("check_cuda.json" if kind == "cuda" else f"check_{kind}.json"))
+            write(
+                checks, given.out / ("check_cuda.json" if kind == "cuda" else f"check_{kind}.json")
+            )
     failed = [row["check"] for row in checks.rows if row["status"] == "FAILED"]
     if failed:
         sys.exit(f"failed: {'; '.join(failed)}")

@@ -1,4 +1,5 @@
-"""Writes docs/leakage_zoo.md: every case of the zoo, what the auditor says, and what two peers say of the same case.
+"""Writes docs/leakage_zoo.md: every case of the zoo, what the auditor says, and what two peers say
+of the same case.
 
 ``--smoke`` runs a few cases and writes nothing.
 """
@@ -36,7 +37,9 @@ HEAD = """# The leakage zoo
 
 
 def load_zoo():
-    spec = importlib.util.spec_from_file_location("leakage_zoo_cases", ROOT / "tests" / "leakage" / "zoo.py")
+    spec = importlib.util.spec_from_file_location(
+        "leakage_zoo_cases", ROOT / "tests" / "leakage" / "zoo.py"
+    )
     module = importlib.util.module_from_spec(spec)
     sys.modules["leakage_zoo_cases"] = module
     spec.loader.exec_module(module)
@@ -77,7 +80,10 @@ def sklearn_says(case):
             return "alarm"
         except Exception:
             return "refuses" if case.task == "audit" else "–"  # its check knows plain arrays only
-    kinds = {w.category.__name__ for w in seen} - {"ConvergenceWarning", "FutureWarning", "UnknownHorizonWarning", "ColdStartWarning", "RuntimeWarning", "UserWarning"}
+    kinds = {w.category.__name__ for w in seen} - {
+        "ConvergenceWarning", "FutureWarning", "UnknownHorizonWarning", "ColdStartWarning",
+        "RuntimeWarning", "UserWarning",
+    }
     return "alarm" if kinds else "silent"
 
 
@@ -92,7 +98,9 @@ def main():
         missed += case.leak and case.code not in codes
         alarms += not case.leak and bool(codes)
         said = ", ".join(codes) if codes else "passed" if found.status == "PASS" else found.status
-        lines.append(f"| {case.name} | {case.task} | {said} | {purged(case)} | {sklearn_says(case)} |")
+        lines.append(
+            f"| {case.name} | {case.task} | {said} | {purged(case)} | {sklearn_says(case)} |"
+        )
     if not args.smoke:
         import purgedcv
 
@@ -100,7 +108,10 @@ def main():
         (ROOT / "docs" / "leakage_zoo.md").write_text(head + "\n".join(lines) + "\n")
     claims = [
         Claim("leaks missed", missed, 0, smoke=True, note=f"of {sum(case.leak for case in cases)}"),
-        Claim("clean twins flagged", alarms, 0, smoke=True, note=f"of {sum(not case.leak for case in cases)}"),
+        Claim(
+            "clean twins flagged", alarms, 0, smoke=True,
+            note=f"of {sum(not case.leak for case in cases)}",
+        ),
     ]
     report("leakage_zoo", claims, smoke=args.smoke)
 

@@ -1,4 +1,5 @@
-"""The documentation: guides in Markdown, a reference made from the docstrings, and the examples, executed."""
+"""The documentation: guides in Markdown, a reference made from the docstrings, and the examples,
+executed."""
 
 from importlib import import_module
 import inspect
@@ -53,7 +54,8 @@ sphinx_gallery_conf = {
 }
 
 HERE = Path(__file__).parent
-# what a user calls on an object, wherever it is defined; other inherited methods are documented where they come from
+# what a user calls on an object, wherever it is defined; other inherited methods are documented
+# where they come from
 VERBS = {
     *("fit", "partial_fit", "predict", "predict_proba", "predict_log_proba", "decision_function"),
     *("score", "transform", "fit_transform", "fit_resample", "fit_predict", "inverse_transform"),
@@ -68,7 +70,8 @@ def is_hook(name):
 
 
 def is_request(name):
-    """Whether a method is one of scikit-learn's ``set_fit_request`` and its like, the same on every object."""
+    """Whether a method is one of scikit-learn's ``set_fit_request`` and its like, the same on every
+    object."""
     return name.startswith("set_") and name.endswith("_request")
 
 
@@ -114,7 +117,8 @@ def _entry(qualified):
 
 
 def _write_reference():
-    """One page of reference for each room, from the public names; a file is only written when it changes."""
+    """One page of reference for each room, from the public names; a file is only written when it
+    changes."""
     folder = HERE / "api"
     folder.mkdir(exist_ok=True)
     pages = {}
@@ -133,19 +137,24 @@ def _write_reference():
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
     index = ["Reference", "=========", "", ".. toctree::", "   :maxdepth: 1", ""]
-    (folder / "index.rst").write_text("\n".join([*index, *(f"   {page}" for page in sorted(pages)), ""]))
+    (folder / "index.rst").write_text(
+        "\n".join([*index, *(f"   {page}" for page in sorted(pages)), ""])
+    )
 
 
 _write_reference()
 
 
 def _unlink_what_is_elsewhere(app, what, name, value, options, lines):
-    """Docstrings inherited from other libraries refer to labels of their own pages: keep the words alone."""
+    """Docstrings inherited from other libraries refer to labels of their own pages: keep the words
+    alone."""
     if str(getattr(value, "__module__", "")).startswith("sktrain"):
         return
     for number, line in enumerate(lines):
         line = re.sub(r":(?:ref|term|doc|class|func|meth|mod):`([^`<]*?)\s*<[^`>]*>`", r"\1", line)
-        lines[number] = re.sub(r":(?:ref|term|doc|class|func|meth|mod):`~?([^`]*)`", r"``\1``", line)
+        lines[number] = re.sub(
+            r":(?:ref|term|doc|class|func|meth|mod):`~?([^`]*)`", r"``\1``", line
+        )
 
 
 def setup(app):

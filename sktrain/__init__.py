@@ -1,7 +1,7 @@
 """sktrain: leakage-safe training of classifiers on market bars and news, as scikit-learn objects.
 
-Every public name is here and is loaded on first use, so ``import sktrain`` costs little and loads no torch, optuna,
-transformers or matplotlib.
+Every public name is here and is loaded on first use, so ``import sktrain`` costs little and loads
+no torch, optuna, transformers or matplotlib.
 """
 
 from importlib import import_module
@@ -15,55 +15,32 @@ _ROOMS = {
     "drift": ("DriftDetector", "DriftGuard", "DriftReport", "monitor"),
     "ensemble": ("PooledClassifier", "make_recipe"),
     "evaluation": (
-        "corrected_mean_interval",
-        "deflated_sharpe_ratio",
-        "effective_number_of_trials",
-        "expected_maximum_sharpe",
-        "false_discovery_rate",
-        "fold_scores",
-        "minimum_track_record_length",
-        "null_calibration",
-        "null_market",
-        "per_regime_scores",
-        "probabilistic_sharpe_ratio",
-        "probability_of_backtest_overfitting",
-        "profit_and_loss",
-        "sharpe_ratio",
-        "to_positions",
-        "walk_forward_predict",
+        "corrected_mean_interval", "deflated_sharpe_ratio", "effective_number_of_trials",
+        "expected_maximum_sharpe", "false_discovery_rate", "fold_scores",
+        "minimum_track_record_length", "null_calibration", "null_market", "per_regime_scores",
+        "probabilistic_sharpe_ratio", "probability_of_backtest_overfitting", "profit_and_loss",
+        "sharpe_ratio", "to_positions", "walk_forward_predict",
     ),
     "features": ("BarFeatures", "MarketRegime", "RegimeDetector", "SlidingWindow", "WindowedArray"),
-    "labels": ("AdaptiveLabeler", "TripleBarrierLabeler", "average_uniqueness", "sequential_bootstrap", "time_decay_weights"),
+    "labels": (
+        "AdaptiveLabeler", "TripleBarrierLabeler", "average_uniqueness", "sequential_bootstrap",
+        "time_decay_weights",
+    ),
     "leakage": ("LeakageReport", "LeakageValidator"),
     "nets": (
-        "ClassWeightedSampler",
-        "DropoutSchedule",
-        "EnhancedDropout",
-        "EnhancedEarlyStopping",
-        "FocalLoss",
-        "GRUClassifier",
-        "GradientClip",
-        "GradientRegularizer",
-        "LSTMClassifier",
-        "MLPNetClassifier",
-        "ReduceOnPlateau",
-        "StopFlag",
-        "TCNClassifier",
-        "TrainingCheckpoint",
-        "TransformerClassifier",
-        "WeightDecaySchedule",
-        "WeightDecayScheduler",
+        "ClassWeightedSampler", "DropoutSchedule", "EnhancedDropout", "EnhancedEarlyStopping",
+        "FocalLoss", "GRUClassifier", "GradientClip", "GradientRegularizer", "LSTMClassifier",
+        "MLPNetClassifier", "ReduceOnPlateau", "StopFlag", "TCNClassifier", "TrainingCheckpoint",
+        "TransformerClassifier", "WeightDecaySchedule", "WeightDecayScheduler",
     ),
-    "news": ("NewsAligner", "NewsArticle", "NewsFeatures", "PretrainedNewsEncoder", "read_news", "with_news"),
+    "news": (
+        "NewsAligner", "NewsArticle", "NewsFeatures", "PretrainedNewsEncoder", "read_news",
+        "with_news",
+    ),
     "persistence": ("load", "save"),
     "plotting": (
-        "CompressionDisplay",
-        "DriftDisplay",
-        "LabelDisplay",
-        "LearningCurveDisplay",
-        "RegimeDisplay",
-        "SearchDisplay",
-        "WalkForwardDisplay",
+        "CompressionDisplay", "DriftDisplay", "LabelDisplay", "LearningCurveDisplay",
+        "RegimeDisplay", "SearchDisplay", "WalkForwardDisplay",
     ),
     "reproducibility": ("DeterministicTrainingConfig",),
     "resample": ("WindowSMOTE", "apply_smote"),
@@ -72,7 +49,12 @@ _ROOMS = {
     "trainer": ("EnhancedTrainer", "EnhancedTrainingConfig"),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
-_MODULES = ("datasets", "exceptions", "testing", *(room for room in _ROOMS if not room.startswith("_")))
+_MODULES = (
+    "datasets",
+    "exceptions",
+    "testing",
+    *(room for room in _ROOMS if not room.startswith("_")),
+)
 
 __all__ = sorted([*_HOME, "__version__"])
 

@@ -1,8 +1,8 @@
 """Base of transformers that look back: each row is computed from the past only.
 
-A subclass says how to compute the rows of instruments that stand together, each in order of time, and how many rows a value looks
-back on (``lookback_``). This base finds the context of any slice of rows, computes a whole history once, and hands on a history of
-its own output.
+A subclass says how to compute the rows of instruments that stand together, each in order of time,
+and how many rows a value looks back on (``lookback_``). This base finds the context of any slice of
+rows, computes a whole history once, and hands on a history of its own output.
 """
 
 from typing import Any, Self
@@ -23,10 +23,11 @@ __all__ = ["CausalTransformer"]
 class CausalTransformer(TransformerMixin, BaseEstimator):
     """Template: ``fit`` learns and remembers a tail, ``transform`` computes with context.
 
-    Subclasses give ``_compute(bars)`` (a DataFrame of the same index, a pure function of the bars, the parameters and the
-    learned state; instruments stand together and must not see each other: :func:`segment_starts`), ``_lookback()``, ``get_feature_names_out``, and where needed ``_learn(bars, rows)``
-    (``bars`` with context, the places of the rows of ``fit`` among them: learn from those only) and ``_state()`` (what was
-    learned, hashable).
+    Subclasses give ``_compute(bars)`` (a DataFrame of the same index, a pure function of the bars,
+    the parameters and the learned state; instruments stand together and must not see each other:
+    :func:`segment_starts`), ``_lookback()``, ``get_feature_names_out``, and where needed
+    ``_learn(bars, rows)`` (``bars`` with context, the places of the rows of ``fit`` among them:
+    learn from those only) and ``_state()`` (what was learned, hashable).
     """
 
     _required: tuple[str, ...] = OHLCV
@@ -64,12 +65,14 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
-        """Compute one row of values for every row of ``X``, from that row and the ``lookback_ - 1`` rows before it.
+        """Compute one row of values for every row of ``X``, from that row and the ``lookback_ - 1``
+        rows before it.
 
         Parameters
         ----------
         X : DataFrame of bars, shape (n, >= 5)
-            Rows in any order when they carry a history (see ``with_history``); else in order of time.
+            Rows in any order when they carry a history (see ``with_history``); else in order of
+            time.
 
         Returns
         -------
@@ -80,7 +83,9 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
         bars, rows, history, fresh = self._context(X)
         kept = {key: X.attrs[key] for key in (LABEL_TIMES,) if key in X.attrs}
         if history is not None:
-            whole = history.cached(self._key(), lambda frame: history.over(self._compute(bars), self.lookback_))
+            whole = history.cached(
+                self._key(), lambda frame: history.over(self._compute(bars), self.lookback_)
+            )
             return _take(whole.frame, rows, {"history": whole, **kept})
         if fresh:
             context = prepend_tail(
@@ -94,30 +99,46 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
         return _take(self._compute(bars), rows, kept)
 
     def _context(self, X):
-        """Checked bars to compute on, the places of X's rows among them, the handle whose frame they are, and whether nothing is remembered."""
-        reads = [name for name in X.columns if isinstance(name, str) and name.lower() in OHLCV] if isinstance(X, pd.DataFrame) else []
-        complete = len(X) and {name.lower() for name in reads}.issuperset(self._required) if reads else False
+        """Checked bars to compute on, the places of X's rows among them, the handle whose frame
+        they are, and whether nothing is remembered."""
+        reads = (
+            [name for name in X.columns if isinstance(name, str) and name.lower() in OHLCV]
+            if isinstance(X, pd.DataFrame)
+            else []
+        )
+        complete = (
+            len(X) and {name.lower() for name in reads}.issuperset(self._required)
+            if reads
+            else False
+        )
         back = {"caller": type(self).__name__, "lookback": self._lookback()}
         context = recall(X, columns=reads, **back) if complete else None
         if context is None:
             return self._check(X), np.arange(len(X)), None, True
         try:
             bars = context.history.cached(("bars", self._required), self._check)
-        except InvalidBarsError:  # a bad row concerns only the rows after it: look no further than asked
+        # a bad row concerns only the rows after it: look no further than asked
+        except InvalidBarsError:
             frame, rows = _until_asked(context.frame, context.rows)
             return self._check(frame), rows, None, False
         return bars, context.rows, context.history, False
 
     def _check(self, X):
         """The checked columns that are read, under their lower-case names."""
-        bars = check_bars(X, required=self._required, warn=False)  # tells that periods become timestamps
+        # tells that periods become timestamps
+        bars = check_bars(X, required=self._required, warn=False)
         bars = bars.to_timestamp() if isinstance(bars.index, pd.PeriodIndex) else bars
         bars = bars[list(self._required)]
         bars.attrs = {}
         return bars
 
     def _key(self):
-        return type(self).__module__, type(self).__qualname__, repr(sorted(self.get_params().items())), self._state()
+        return (
+            type(self).__module__,
+            type(self).__qualname__,
+            repr(sorted(self.get_params().items())),
+            self._state(),
+        )
 
     def _state(self):
         return ()
@@ -133,7 +154,8 @@ class CausalTransformer(TransformerMixin, BaseEstimator):
 
 
 def _until_asked(frame, rows):
-    """The rows of each instrument up to the last one asked for, and where the rows stand among them."""
+    """The rows of each instrument up to the last one asked for, and where the rows stand among
+    them."""
     starts = segment_starts(frame.index)
     owner = np.searchsorted(starts, np.arange(len(frame)), side="right") - 1
     last = np.full(len(starts), -1)

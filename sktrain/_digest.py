@@ -255,7 +255,8 @@ class _Reader:
         return _joined(
             "builtin",
             module,
-            getattr(thing, "__qualname__", thing.__name__),  # numpy 2.0's ufuncs have no qualified name
+            # numpy 2.0's ufuncs have no qualified name
+            getattr(thing, "__qualname__", thing.__name__),
             library_version(module),
             *([self.of(owner)] if bound else []),
         )

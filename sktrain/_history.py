@@ -1,9 +1,10 @@
 """The handle that lets a slice of rows remember what came before.
 
-What enters is a full frame of rows, sorted by symbol and time; what leaves is the same frame with a light handle in
-``attrs["history"]``. pandas copies attrs through slicing, so a fold of rows still knows the rows before it. A causal
-transformer asks :func:`recall` for the frame to compute on and the places of its own rows in it; it may use rows up to the one
-being computed, never a later one. Rows without a handle: see ``_tail``.
+What enters is a full frame of rows, sorted by symbol and time; what leaves is the same frame with a
+light handle in ``attrs["history"]``. pandas copies attrs through slicing, so a fold of rows still
+knows the rows before it. A causal transformer asks :func:`recall` for the frame to compute on and
+the places of its own rows in it; it may use rows up to the one being computed, never a later one.
+Rows without a handle: see ``_tail``.
 
 To another process, or into a file, a slice takes along the rows around it, not the whole history.
 """
@@ -22,23 +23,31 @@ import pandas as pd
 from ._results import compute_once, hold
 from .exceptions import InvalidBarsError, StaleHistoryWarning
 
-__all__ = ["Context", "Handle", "History", "get_history", "lazy_copy", "locate_rows", "recall", "segment_starts", "with_history"]
+__all__ = [
+    "Context", "Handle", "History", "get_history", "lazy_copy", "locate_rows", "recall",
+    "segment_starts", "with_history",
+]
 
-_REACH = 256  # rows that travel on either side of a slice: four times the longest default window, and less than 10 KiB of bars
+# rows that travel on either side of a slice: four times the longest default window, and less than
+# 10 KiB of bars
+_REACH = 256
 _ROWS_AT_ONCE = 16_384  # rows compared in one go
 _alive: WeakValueDictionary = WeakValueDictionary()  # handle per uid
-_last: list = []  # the handle that came last from another process: a worker's next task brings it again
+# the handle that came last from another process: a worker's next task brings it again
+_last: list = []
 
 
 def lazy_copy(frame):
-    """A copy whose changes stay its own: lazily where pandas copies on write (3.0), else at once."""
+    """A copy whose changes stay its own: lazily where pandas copies on write (3.0), else at
+    once."""
     return frame.copy(deep=pd.__version__ < "3")
 
 
 class Handle(dict):
     """An empty dict with a name: pandas may copy it, compare it and write it as JSON at no cost.
 
-    Copies of a handle are the handle itself, and one that travelled to another process equals the one that stayed.
+    Copies of a handle are the handle itself, and one that travelled to another process equals the
+    one that stayed.
     """
 
     __slots__ = ("_uid",)
@@ -106,24 +115,28 @@ class History(Handle):
         return f"History({len(self._frame)} rows)"
 
     def cached(self, key, compute):
-        """``compute(frame)``, remembered under ``key`` for every copy of this handle in this process.
+        """``compute(frame)``, remembered under ``key`` for every copy of this handle in this
+        process.
 
         Parameters
         ----------
         key : hashable
-            Everything the result depends on besides the frame: who computes, parameters, learned state.
+            Everything the result depends on besides the frame: who computes, parameters, learned
+            state.
         compute : callable
             Pure function of the frame; its result is shared, so nobody may change it.
 
         Returns
         -------
         object
-            A History, DataFrame or ndarray weighs what it holds; the least recently used results are dropped first.
+            A History, DataFrame or ndarray weighs what it holds; the least recently used results
+            are dropped first.
         """
         return compute_once(self._uid, key, lambda: compute(self._frame))
 
     def over(self, frame, lookback=1):
-        """A handle on ``frame``, whose rows were made from as many rows of this one, ``lookback`` each."""
+        """A handle on ``frame``, whose rows were made from as many rows of this one, ``lookback``
+        each."""
         known = None if self._lookback is None else max(self._lookback - (lookback - 1), 0)
         return History(frame, reach=self._reach, lookback=known)
 
@@ -131,11 +144,17 @@ class History(Handle):
         """Refuse to compute what looks back further than the rows that travelled along."""
         if self._lookback is None or (lookback is not None and lookback - 1 <= self._lookback):
             return
-        far, more = ("without limit", "") if lookback is None else (
-            f"{lookback} rows", f"Before slicing, call with_history(frame, lookback={lookback}), or send"
+        far, more = (
+            ("without limit", "")
+            if lookback is None
+            else (
+                f"{lookback} rows",
+                f"Before slicing, call with_history(frame, lookback={lookback}), or send",
+            )
         )
         raise InvalidBarsError(
-            f"{caller} looks back {far}, but these rows came from another process or a file with {self._lookback} rows of their "
+            f"{caller} looks back {far}, but these rows came from another process or a file with "
+            f"{self._lookback} rows of their "
             f"past. {more or 'Send'} the whole frame."
         )
 
@@ -153,7 +172,8 @@ class History(Handle):
         return self if part is None else part
 
     def _cut(self, positions, reach):
-        """A handle on the rows around some; None (never itself, which it would keep) for most rows."""
+        """A handle on the rows around some; None (never itself, which it would keep) for most
+        rows."""
         starts = segment_starts(self._frame.index)
         ends = np.append(starts[1:], len(self._frame))
         positions = np.unique(positions)
@@ -167,7 +187,9 @@ class History(Handle):
         frame = self._frame.iloc[kept]
         if isinstance(frame.index, pd.MultiIndex):
             frame.index = frame.index.remove_unused_levels()
-        return History(frame, f"{self._uid}/{_digest(positions)}", reach=self._reach, lookback=reach)
+        return History(
+            frame, f"{self._uid}/{_digest(positions)}", reach=self._reach, lookback=reach
+        )
 
     def locate(self, index):
         """Positions of ``index`` in the frame, or None when a row is not there."""
@@ -205,7 +227,8 @@ copyreg.pickle(pd.DataFrame, _reduce_frame)
 
 
 def locate_rows(own, index):
-    """Positions of the rows of ``index`` in ``own``, whose rows stand once; -1 where a row is not there.
+    """Positions of the rows of ``index`` in ``own``, whose rows stand once; -1 where a row is not
+    there.
 
     Parameters
     ----------
@@ -218,13 +241,22 @@ def locate_rows(own, index):
     """
     if index is own or (len(index) == len(own) and index.equals(own)):
         return np.arange(len(own))
-    if type(index) is not type(own) or getattr(index, "tz", None) != getattr(own, "tz", None) or not len(own):
+    if (
+        type(index) is not type(own)
+        or getattr(index, "tz", None) != getattr(own, "tz", None)
+        or not len(own)
+    ):
         return np.full(len(index), -1)
-    if isinstance(own, pd.DatetimeIndex) and own.is_monotonic_increasing:  # a search needs no hash table
+    # a search needs no hash table
+    if isinstance(own, pd.DatetimeIndex) and own.is_monotonic_increasing:
         if index.hasnans:
             return np.full(len(index), -1)
         return _search(own, index)
-    keys = _keys(own, index) if isinstance(own, pd.MultiIndex) and own.nlevels == index.nlevels == 2 else None
+    keys = (
+        _keys(own, index)
+        if isinstance(own, pd.MultiIndex) and own.nlevels == index.nlevels == 2
+        else None
+    )
     return own.get_indexer(index) if keys is None else _search(*keys)
 
 
@@ -235,8 +267,11 @@ def _search(own, wanted):
 
 
 def _keys(own, index):
-    """One number per row of two indexes with the same levels, increasing in ``own``; None where that cannot be said."""
-    if not all(mine is theirs or mine.equals(theirs) for mine, theirs in zip(own.levels, index.levels)):
+    """One number per row of two indexes with the same levels, increasing in ``own``; None where
+    that cannot be said."""
+    if not all(
+        mine is theirs or mine.equals(theirs) for mine, theirs in zip(own.levels, index.levels)
+    ):
         return None
     width = len(own.levels[1])
     keys = [np.asarray(one.codes[0], dtype=np.int64) * width + one.codes[1] for one in (own, index)]
@@ -251,21 +286,24 @@ def get_history(X):
 
 
 def with_history(frame: pd.DataFrame, lookback: int = _REACH) -> pd.DataFrame:
-    """Return ``frame`` with a handle on all its rows, so that any later slice of it remembers what came before.
+    """Return ``frame`` with a handle on all its rows, so that any later slice of it remembers what
+    came before.
 
     Parameters
     ----------
     frame : DataFrame
-        Rows indexed by a ``DatetimeIndex``, or by a ``MultiIndex`` (symbol, time); every row stands once.
+        Rows indexed by a ``DatetimeIndex``, or by a ``MultiIndex`` (symbol, time); every row stands
+        once.
     lookback : int, default=256
-        Rows before and after it that a slice takes along into another process or a file, or as many as it has itself if that
-        is more. What looks back further than that refuses to compute there; within this process a slice knows every row.
+        Rows before and after it that a slice takes along into another process or a file, or as many
+        as it has itself if that is more. What looks back further than that refuses to compute
+        there; within this process a slice knows every row.
 
     Returns
     -------
     DataFrame
-        A shallow copy. Transformers that look back (``BarFeatures``, ``SlidingWindow``, ``RegimeDetector``) compute any
-        slice of it exactly as they would the whole.
+        A shallow copy. Transformers that look back (``BarFeatures``, ``SlidingWindow``,
+        ``RegimeDetector``) compute any slice of it exactly as they would the whole.
 
     Raises
     ------
@@ -280,13 +318,20 @@ def with_history(frame: pd.DataFrame, lookback: int = _REACH) -> pd.DataFrame:
     >>> frame.iloc[3:].attrs["history"]
     History(5 rows)
     """
-    if not isinstance(frame, pd.DataFrame) or not isinstance(frame.index, (pd.DatetimeIndex, pd.MultiIndex)):
-        raise InvalidBarsError(f"with_history needs a DataFrame indexed by time, or by (symbol, time); got {type(frame).__name__}.")
+    if not isinstance(frame, pd.DataFrame) or not isinstance(
+        frame.index, (pd.DatetimeIndex, pd.MultiIndex)
+    ):
+        raise InvalidBarsError(
+            "with_history needs a DataFrame indexed by time, or by (symbol, time); got "
+            f"{type(frame).__name__}."
+        )
     if isinstance(lookback, bool) or not isinstance(lookback, Integral) or lookback < 1:
         raise InvalidBarsError(f"lookback must be a whole number >= 1, got {lookback!r}.")
     if frame.index.has_duplicates:
         row = int(np.argmax(frame.index.duplicated()))
-        raise InvalidBarsError(f"with_history needs every row once: row {row} ({frame.index[row]}) stands twice.")
+        raise InvalidBarsError(
+            f"with_history needs every row once: row {row} ({frame.index[row]}) stands twice."
+        )
     out = lazy_copy(frame)
     out.attrs = {key: value for key, value in frame.attrs.items() if key != "history"}
     whole = out if out.index.is_monotonic_increasing else _sorted(out)
@@ -301,16 +346,26 @@ def _sorted(frame):
 
 
 def _segments_sorted(index):
-    """Whether each symbol's rows stand together and in order of time, whatever the order of the symbols."""
-    codes, times = np.asarray(index.codes[0]), index.levels[1].asi8[index.codes[1]] if isinstance(index.levels[1], pd.DatetimeIndex) else None
+    """Whether each symbol's rows stand together and in order of time, whatever the order of the
+    symbols."""
+    codes, times = (
+        np.asarray(index.codes[0]),
+        index.levels[1].asi8[index.codes[1]]
+        if isinstance(index.levels[1], pd.DatetimeIndex)
+        else None,
+    )
     if times is None:
         return False
     same = codes[1:] == codes[:-1]
-    return bool((times[1:] > times[:-1])[same].all()) and len(np.unique(codes)) == int((~same).sum()) + 1
+    return (
+        bool((times[1:] > times[:-1])[same].all())
+        and len(np.unique(codes)) == int((~same).sum()) + 1
+    )
 
 
 def segment_starts(index):
-    """Positions where a new symbol begins in a frame whose symbols stand together; ``[0]`` for one instrument.
+    """Positions where a new symbol begins in a frame whose symbols stand together; ``[0]`` for one
+    instrument.
 
     Examples
     --------
@@ -344,18 +399,25 @@ class Context:
 
 
 def _same_block(X, frame, positions):
-    """Whether frames of one dtype hold the same values; compared in the order in which they lie in memory, piece by piece."""
+    """Whether frames of one dtype hold the same values; compared in the order in which they lie in
+    memory, piece by piece."""
     dtypes = set(X.dtypes) | set(frame.dtypes)
     if len(dtypes) != 1 or next(iter(dtypes)) not in (np.dtype(np.float64), np.dtype(np.float32)):
         return False
     mine, theirs = X.to_numpy(), frame.to_numpy()
     by_column = theirs.flags.f_contiguous and not theirs.flags.c_contiguous
-    pairs = [(mine[:, j], theirs[:, j]) for j in range(mine.shape[1])] if by_column else [(mine, theirs)]
+    pairs = (
+        [(mine[:, j], theirs[:, j]) for j in range(mine.shape[1])]
+        if by_column
+        else [(mine, theirs)]
+    )
     rows = _run_of(positions)
     for one, other in pairs:
         for low in range(0, len(positions), _ROWS_AT_ONCE):
             part = slice(low, low + _ROWS_AT_ONCE)
-            if not np.array_equal(one[part], other[rows][part] if rows else other[positions[part]], equal_nan=True):
+            if not np.array_equal(
+                one[part], other[rows][part] if rows else other[positions[part]], equal_nan=True
+            ):
                 return False
     return True
 
@@ -379,7 +441,9 @@ def _agrees(X, history, positions, columns):
         if name not in frame.columns:
             return f"a column {name!r} that it does not hold"
         mine, theirs = X[name].to_numpy(), frame[name].to_numpy()
-        theirs = theirs if len(positions) == len(theirs) and X.index is frame.index else theirs[rows]
+        theirs = (
+            theirs if len(positions) == len(theirs) and X.index is frame.index else theirs[rows]
+        )
         if mine is theirs:
             continue
         equal = mine == theirs
@@ -405,7 +469,8 @@ def recall(X, *, columns=None, caller="transform", lookback=1):
     Returns
     -------
     Context or None
-        None without a handle, and when the handle disagrees with the rows that carry it (a ``StaleHistoryWarning``).
+        None without a handle, and when the handle disagrees with the rows that carry it (a
+        ``StaleHistoryWarning``).
     """
     history = get_history(X)
     if history is None:
@@ -416,7 +481,8 @@ def recall(X, *, columns=None, caller="transform", lookback=1):
         history.require(lookback, caller)
         return Context(history.frame, positions, history)
     warnings.warn(
-        f"{caller} ignored the remembered history: the rows have {clash}. Renew it with with_history(df) after changing rows or columns.",
+        f"{caller} ignored the remembered history: the rows have {clash}. Renew it with "
+        "with_history(df) after changing rows or columns.",
         StaleHistoryWarning,
         stacklevel=4,
     )

@@ -110,7 +110,8 @@ def last_block(
     elif reason is None and spans.source is None:
         message = (
             f"{caller} does not know how far the labels look ahead, so the {len(valid)} rows it "
-            "validates on are not purged. Pass labels of a sktrain labeler, label_end_times=..., or "
+            "validates on are not purged. Pass labels of a sktrain labeler, label_end_times=..., "
+            "or "
             "horizon=... (0 for labels known at once)."
         )
         warnings.warn(message, UnknownHorizonWarning, stacklevel=stacklevel)
@@ -139,7 +140,8 @@ _LONGER = 2  # times the longest run before them
 
 
 def _stand_class_by_class(codes, valid):
-    """Whether the last rows form at most one run per class, or end in runs far longer than before."""
+    """Whether the last rows form at most one run per class, or end in runs far longer than
+    before."""
     last = codes[valid]
     if np.count_nonzero(np.diff(last)) + 1 == len(np.unique(last)):
         return True

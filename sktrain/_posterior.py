@@ -1,8 +1,9 @@
-"""From class scores to class probabilities: the inverse of the focal loss in closed form, then one temperature and one weight
-toward the training prior, learned on validation rows by log loss.
+"""From class scores to class probabilities: the inverse of the focal loss in closed form, then one
+temperature and one weight toward the training prior, learned on validation rows by log loss.
 
-Quantized nets, which open without torch, use it too: nothing here imports torch. Tensors of torch are taken all the same, and stay on
-their device. :mod:`sktrain.compression` writes the same formulas as ONNX operators.
+Quantized nets, which open without torch, use it too: nothing here imports torch. Tensors of torch
+are taken all the same, and stay on their device. :mod:`sktrain.compression` writes the same
+formulas as ONNX operators.
 """
 
 from dataclasses import dataclass, replace
@@ -15,8 +16,8 @@ import numpy as np
 __all__ = ["Posterior", "focal_log_posterior"]
 
 _FLATTEST, _STEEPEST = 0.1, 4.0
-"""Bounds of 1 / temperature. At 1/10 a net without signal loses a hundredth of what its own scores lose, about .0005 nats, and still
-ranks rows; above 4 a float32 graph no longer agrees to 5e-6."""
+"""Bounds of 1 / temperature. At 1/10 a net without signal loses a hundredth of what its own scores
+lose, about .0005 nats, and still ranks rows; above 4 a float32 graph no longer agrees to 5e-6."""
 _TINY = 1e-300  # of the odds of all other classes together, so that its logarithm is finite
 _DOUBT = 3.0
 """Nats of log likelihood that chance gains on the validation rows where there is nothing to gain:
@@ -32,10 +33,12 @@ gained under it, .0236 at most; a weak signal gains most under it."""
 def focal_log_posterior(scores, gamma):
     """Logarithm of the class probabilities that minimise the expected focal loss at ``scores``.
 
-    The focal loss is not proper: its minimiser v is not the posterior η. Setting the derivative of the expected loss to a constant
-    gives η_k ∝ h(v_k), h(v) = v / ((1 - v)^γ - γ (1 - v)^(γ-1) v log v) (Charoenphakdee et al. 2021, "On focal loss for
-    class-posterior probability estimation", theorem 11). Here log h(v) = log v - γ log(1 - v) - log(1 + γ r), with
-    r = -v log v / (1 - v) in [0, 1], which neither overflows nor cancels. h rises strictly, so the order of the classes stays.
+    The focal loss is not proper: its minimiser v is not the posterior η. Setting the derivative of
+    the expected loss to a constant gives η_k ∝ h(v_k), h(v) = v / ((1 - v)^γ - γ (1 - v)^(γ-1) v
+    log v) (Charoenphakdee et al. 2021, "On focal loss for class-posterior probability estimation",
+    theorem 11). Here log h(v) = log v - γ log(1 - v) - log(1 + γ r), with r = -v log v / (1 - v) in
+    [0, 1], which neither overflows nor cancels. h rises strictly, so the order of the classes
+    stays.
 
     Parameters
     ----------
@@ -62,7 +65,8 @@ def focal_log_posterior(scores, gamma):
     if gamma == 0:
         return z
     odds = xp.exp(z)  # to the best class
-    others = xp.at_least(odds @ xp.array(_off_diagonal(z.shape[1])), _TINY)  # unlike 1 - v, no subtraction
+    # unlike 1 - v, no subtraction
+    others = xp.at_least(odds @ xp.array(_off_diagonal(z.shape[1])), _TINY)
     log_v = z - xp.log1p(xp.lowest(others, axis=1, keepdims=True))
     return log_v - gamma * xp.log(others) - xp.log1p(-gamma * log_v * odds / others)
 
@@ -103,9 +107,10 @@ def _log_softmax(scores):
 class Posterior:
     """How a net's class scores become probabilities.
 
-    With L the log posterior of :func:`focal_log_posterior` and π the training prior, ``log q ∝ L / temperature + prior_weight log π``
-    (temperature: Guo et al. 2017, "On calibration of modern neural networks"). (1, 0) is the posterior as it is; a large temperature
-    with the weight 1 is the prior.
+    With L the log posterior of :func:`focal_log_posterior` and π the training prior, ``log q ∝ L /
+    temperature + prior_weight log π`` (temperature: Guo et al. 2017, "On calibration of modern
+    neural networks"). (1, 0) is the posterior as it is; a large temperature with the weight 1 is
+    the prior.
 
     Attributes
     ----------
@@ -116,9 +121,11 @@ class Posterior:
     prior_weight : float
         Weight of the logarithm of the training prior, in [0, 1].
     prior : ndarray of float64, shape (n_classes,), or None
-        Shares of the classes in the training rows, as weighted in training; None where nothing was calibrated.
+        Shares of the classes in the training rows, as weighted in training; None where nothing was
+        calibrated.
     n_rows : float
-        Validation rows they were learned from, overlapping labels counted once; 0 where nothing was calibrated.
+        Validation rows they were learned from, overlapping labels counted once; 0 where nothing was
+        calibrated.
     """
 
     gamma: float = 0.0
@@ -139,15 +146,18 @@ class Posterior:
     def calibrated(self, scores, codes, prior, n_trained, *, weight=None, share=1.0):
         """The same with temperature and weight of the prior learned from validation rows.
 
-        The slope 1 / temperature minimises the log loss of the rows, the labels softened as Platt (1999) does for few rows. As it
-        falls from 1 to 0, the weight of the prior rises: from the posterior as it is to the prior. Left free, the weight follows how
-        often the classes happened to come in the block, and log loss and calibration on later rows of the bundled markets get worse.
-        Each step (from the prior, or from an earlier calibration, to the posterior; from there to steeper slopes) is shortened by
-        G / (G + 3), where G is what it gains in nats over all rows: where these cannot tell the net from its prior, the prior has
+        The slope 1 / temperature minimises the log loss of the rows, the labels softened as Platt
+        (1999) does for few rows. As it falls from 1 to 0, the weight of the prior rises: from the
+        posterior as it is to the prior. Left free, the weight follows how often the classes
+        happened to come in the block, and log loss and calibration on later rows of the bundled
+        markets get worse. Each step (from the prior, or from an earlier calibration, to the
+        posterior; from there to steeper slopes) is shortened by G / (G + 3), where G is what it
+        gains in nats over all rows: where these cannot tell the net from its prior, the prior has
         the word, and few rows do not undo what many have taught.
 
-        The prior itself counts as far as the training rows tell it from equal shares: E / (E + (n_classes - 1) / 2), E their
-        log likelihood ratio. A prior of 52 to 48 known from few rows does not outvote a weak signal.
+        The prior itself counts as far as the training rows tell it from equal shares: E / (E +
+        (n_classes - 1) / 2), E their log likelihood ratio. A prior of 52 to 48 known from few rows
+        does not outvote a weak signal.
 
         Parameters
         ----------
@@ -186,10 +196,14 @@ class Posterior:
         best = _least(loss, 0.0, 1.0)
         if loss(1.0) <= loss(best):
             best = _least(loss, 1.0, _STEEPEST)
-        slope = start + (step(start, 1.0) + step(1.0, best) if start < 1 < best else step(start, best))
+        slope = start + (
+            step(start, 1.0) + step(1.0, best) if start < 1 < best else step(start, best)
+        )
         slope = float(np.clip(slope, _FLATTEST, _STEEPEST))
         level = float(trust * max(1 - slope, 0.0))
-        return replace(self, temperature=1 / slope, prior_weight=level, prior=prior, n_rows=float(n_rows))
+        return replace(
+            self, temperature=1 / slope, prior_weight=level, prior=prior, n_rows=float(n_rows)
+        )
 
 
 def _least(function, low, high):

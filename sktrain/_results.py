@@ -1,6 +1,8 @@
-"""Results computed on a history, shared by all handles of it in this process, and gone when the last of them is.
+"""Results computed on a history, shared by all handles of it in this process, and gone when the
+last of them is.
 
-A handle's name and a key enter, what was computed for them leaves. What is kept is bounded in number and in bytes as well.
+A handle's name and a key enter, what was computed for them leaves. What is kept is bounded in
+number and in bytes as well.
 """
 
 from collections import Counter, OrderedDict
@@ -31,14 +33,17 @@ def _let_go(uid):
         _handles[uid] -= 1
         if _handles[uid] <= 0:
             del _handles[uid]
-            gone = [_results.pop(place) for place in [place for place in _results if place[0] == uid]]
+            gone = [
+                _results.pop(place) for place in [place for place in _results if place[0] == uid]
+            ]
     del gone
 
 
 def compute_once(uid, key, compute):
     """What is kept under (uid, key), or else ``compute()``, which is kept from now on.
 
-    A DataFrame, an ndarray or what has a ``frame`` weighs what it holds; the least recently used results go first.
+    A DataFrame, an ndarray or what has a ``frame`` weighs what it holds; the least recently used
+    results go first.
     """
     place = (uid, key)
     with _lock:

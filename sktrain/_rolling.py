@@ -1,13 +1,17 @@
 """Rolling sums, moments and slopes, from each row's window only.
 
-Running totals carry rounding errors from the far past into every later row. Here a window of w values is put together from blocks of
-1, 2, 4, ... values by one fixed tree: the result depends on nothing outside the window, to the last bit, and costs about
-2 log2(w) passes over the array. Several windows share their blocks. The first ``w - 1`` rows are NaN.
+Running totals carry rounding errors from the far past into every later row. Here a window of w
+values is put together from blocks of 1, 2, 4, ... values by one fixed tree: the result depends on
+nothing outside the window, to the last bit, and costs about 2 log2(w) passes over the array.
+Several windows share their blocks. The first ``w - 1`` rows are NaN.
 """
 
 import numpy as np
 
-__all__ = ["PIECE", "join_moments", "join_sums", "lag", "over_windows", "rolling_mean", "rolling_moments", "rolling_slope", "rolling_std", "rolling_sum"]
+__all__ = [
+    "PIECE", "join_moments", "join_sums", "lag", "over_windows", "rolling_mean", "rolling_moments",
+    "rolling_slope", "rolling_std", "rolling_sum",
+]
 
 
 def lag(x, k):
@@ -47,7 +51,9 @@ def over_windows(block, windows, join):
     blocks, size, n = {1: block}, 1, block[0].shape[-1]
     for window in windows:
         while 2 * size <= window:
-            blocks[2 * size] = join(_from(blocks[size], size), size, _first(blocks[size], n - 2 * size + 1), size)
+            blocks[2 * size] = join(
+                _from(blocks[size], size), size, _first(blocks[size], n - 2 * size + 1), size
+            )
             size *= 2
         total, covered = None, 0
         for bit in range(window.bit_length()):
@@ -72,7 +78,8 @@ def _first(parts, count):
 def _fold(block, window, join):
     """``over_windows`` for one window, NaN in front.
 
-    Long arrays are worked on in pieces: what a row gives depends on its window alone, so the pieces fit exactly.
+    Long arrays are worked on in pieces: what a row gives depends on its window alone, so the pieces
+    fit exactly.
     """
     n = len(block[0])
     out = tuple(np.full(n, np.nan) for _ in block)
@@ -93,7 +100,8 @@ def join_sums(late, _n_late, early, _n_early):
 def join_moments(late, n_late, early, n_early):
     """Mean and sum of squared deviations of two stretches, for :func:`over_windows`.
 
-    The update of Chan, Golub and LeVeque (1983), which does not cancel; equal values give exactly 0.
+    The update of Chan, Golub and LeVeque (1983), which does not cancel; equal values give exactly
+    0.
     """
     n = n_late + n_early
     delta = early[0] - late[0]
@@ -140,10 +148,11 @@ def rolling_std(x, window):
 
 
 def rolling_slope(steps, window):
-    """Least-squares slope per row of the last ``window`` levels, given their steps ``level[t] - level[t-1]``.
+    """Least-squares slope per row of the last ``window`` levels, given their steps ``level[t] -
+    level[t-1]``.
 
-    In closed form the slope is a weighted sum of the ``window - 1`` steps with the weights ``6 k (w - k) / (w (w^2 - 1))``, so it
-    does not see the size of the levels.
+    In closed form the slope is a weighted sum of the ``window - 1`` steps with the weights ``6 k (w
+    - k) / (w (w^2 - 1))``, so it does not see the size of the levels.
 
     Examples
     --------

@@ -1,7 +1,8 @@
-"""Metadata on its way through a meta-estimator: what its method was given, as arguments of the method it wraps.
+"""Metadata on its way through a meta-estimator: what its method was given, as arguments of the
+method it wraps.
 
-With scikit-learn's metadata routing on, the wrapped estimator gets what it requests; off, it gets what its signature names, of
-a Pipeline the last step, and metadata that nobody takes is refused.
+With scikit-learn's metadata routing on, the wrapped estimator gets what it requests; off, it gets
+what its signature names, of a Pipeline the last step, and metadata that nobody takes is refused.
 """
 
 from inspect import Parameter, signature
@@ -121,6 +122,8 @@ def metadata_rows(params: dict, rows: np.ndarray, n: int) -> dict:
     """What belongs to ``rows`` of metadata of n rows; what is not one value per row stays whole."""
     like = np.empty((n, 0))
     return {
-        name: value[rows] if isinstance(value, pd.Index) else _check_method_params(like, {name: value}, indices=rows)[name]
+        name: value[rows]
+        if isinstance(value, pd.Index)
+        else _check_method_params(like, {name: value}, indices=rows)[name]
         for name, value in params.items()
     }

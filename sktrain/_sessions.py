@@ -1,4 +1,5 @@
-"""Trading sessions of intraday bars, read from the pauses between their stamps. Labels, volatilities and windows ask here."""
+"""Trading sessions of intraday bars, read from the pauses between their stamps. Labels,
+volatilities and windows ask here."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,8 @@ from .exceptions import SktrainError
 
 __all__ = ["SESSION", "check_pause", "session_starts"]
 
-#: Longer than every lunch break of the large exchanges (90 minutes at most), shorter than every night.
+#: Longer than every lunch break of the large exchanges (90 minutes at most), shorter than every
+# night.
 SESSION = "4h"
 
 
@@ -21,13 +23,15 @@ def check_pause(session: object) -> pd.Timedelta:
         pause = pd.NaT
     if not pause > pd.Timedelta(0):
         raise SktrainError(
-            f"session={session!r} is no time span; write the shortest pause that ends a session, like '4h'."
+            f"session={session!r} is no time span; write the shortest pause that ends a session, "
+            "like '4h'."
         )
     return pause
 
 
 def session_starts(index: pd.Index, session: object = SESSION, *, check: bool = True) -> np.ndarray:
-    """Which bars open a session: the first of each symbol, and those after a pause of at least ``session``.
+    """Which bars open a session: the first of each symbol, and those after a pause of at least
+    ``session``.
 
     Parameters
     ----------
@@ -35,8 +39,8 @@ def session_starts(index: pd.Index, session: object = SESSION, *, check: bool = 
     session : Timedelta or str, default="4h"
         The shortest pause that ends a session.
     check : bool, default=True
-        Whether to refuse bars that have no sessions: those where most steps from bar to bar are such pauses. A few live rows
-        tell nothing about it; ask where the history is.
+        Whether to refuse bars that have no sessions: those where most steps from bar to bar are
+        such pauses. A few live rows tell nothing about it; ask where the history is.
 
     Returns
     -------
@@ -60,9 +64,11 @@ def session_starts(index: pd.Index, session: object = SESSION, *, check: bool = 
     first = segment_starts(index)
     opens[first] = False
     steps = len(times) - len(first)
-    if check and steps > 1 and opens.sum() > steps / 2:  # a session has several bars; daily bars have none
+    # a session has several bars; daily bars have none
+    if check and steps > 1 and opens.sum() > steps / 2:
         raise SktrainError(
-            f"crosses_session=False is for intraday bars: with session={session!r}, {int(opens.sum()) + len(first)} of {len(times)} bars "
+            f"crosses_session=False is for intraday bars: with session={session!r}, "
+            f"{int(opens.sum()) + len(first)} of {len(times)} bars "
             "would be the first of a session. Leave crosses_session at True for these bars."
         )
     opens[first] = True

@@ -1,9 +1,11 @@
-"""The kernel for label spans: overlap, purge, embargo, concurrency. Everybody asks it; nobody rewrites it.
+"""The kernel for label spans: overlap, purge, embargo, concurrency. Everybody asks it; nobody
+rewrites it.
 
-What enters: for every row the time it was decided (``start``) and the time its label was known (``end``), as int64 on one
-common axis, and ``axis``, the sorted unique times of all rows. What leaves: boolean masks over the rows. Spans are closed at
-both ends, ``[start, end]``: two spans that touch in a single instant overlap. An embargo of k leaves exactly k unique times
-between the end of a label and a row on the other side of the cut; an embargo in time leaves more than that time.
+What enters: for every row the time it was decided (``start``) and the time its label was known
+(``end``), as int64 on one common axis, and ``axis``, the sorted unique times of all rows. What
+leaves: boolean masks over the rows. Spans are closed at both ends, ``[start, end]``: two spans that
+touch in a single instant overlap. An embargo of k leaves exactly k unique times between the end of
+a label and a row on the other side of the cut; an embargo in time leaves more than that time.
 """
 
 from dataclasses import dataclass
@@ -54,11 +56,15 @@ class Spans:
         start = np.asarray(start, dtype=np.int64)
         end = np.asarray(end, dtype=np.int64)
         if start.shape != end.shape or start.ndim != 1:
-            raise SktrainError(f"starts and ends must be 1-D and of equal length, got shapes {start.shape} and {end.shape}.")
+            raise SktrainError(
+                f"starts and ends must be 1-D and of equal length, got shapes {start.shape} and "
+                f"{end.shape}."
+            )
         backwards = np.flatnonzero(end < start)
         if backwards.size:
             raise SktrainError(
-                f"label end times: row {backwards[0]} ends before it starts ({backwards.size} such rows). "
+                f"label end times: row {backwards[0]} ends before it starts ({backwards.size} "
+                "such rows). "
                 "A label cannot be known before it is decided."
             )
         if start.size and (start[1:] > start[:-1]).all():
@@ -69,7 +75,11 @@ class Spans:
     @cached_property
     def order(self):
         """Permutation that sorts the rows by time, or None when they are in order."""
-        return None if (self.codes[1:] >= self.codes[:-1]).all() else np.argsort(self.codes, kind="stable")
+        return (
+            None
+            if (self.codes[1:] >= self.codes[:-1]).all()
+            else np.argsort(self.codes, kind="stable")
+        )
 
     def in_order(self, values):
         """``values`` (one per row) in order of time."""
@@ -102,7 +112,8 @@ class Spans:
 
 @dataclass(frozen=True)
 class Cut:
-    """Three disjoint masks over the rows; together they are the candidates that stand outside every block.
+    """Three disjoint masks over the rows; together they are the candidates that stand outside every
+    block.
 
     Attributes
     ----------
@@ -120,7 +131,8 @@ class Cut:
 
 
 def sorted_unique(times):
-    """The distinct times in order; by sorting, which numpy's hash table needs many times as long for on times in order.
+    """The distinct times in order; by sorting, which numpy's hash table needs many times as long
+    for on times in order.
 
     Examples
     --------
@@ -146,9 +158,9 @@ def overlaps(start, end, low, high):
 def cut_blocks(spans, blocks, candidate, known=None, *, embargo=0):
     """Which candidate rows may train when the rows of ``blocks`` are tested.
 
-    A row before a block stays when its label is known strictly before the first tested time, with the embargo between them.
-    A row after a block stays when it starts strictly after the block's latest label was known, with the embargo between them
-    (Lopez de Prado 2018, ch. 7).
+    A row before a block stays when its label is known strictly before the first tested time, with
+    the embargo between them. A row after a block stays when it starts strictly after the block's
+    latest label was known, with the embargo between them (Lopez de Prado 2018, ch. 7).
 
     Parameters
     ----------
@@ -159,9 +171,11 @@ def cut_blocks(spans, blocks, candidate, known=None, *, embargo=0):
     candidate : ndarray of bool, shape (n,)
         Rows to choose from. Rows inside a block are never chosen.
     known : ndarray of bool, shape (n,), optional
-        Rows with a label; only those are tested, and only their outcomes reach past a block. Default all.
+        Rows with a label; only those are tested, and only their outcomes reach past a block.
+        Default all.
     embargo : int or Timedelta, default=0
-        Unique times left out between labels and rows on the other side, or the time that must have passed and more.
+        Unique times left out between labels and rows on the other side, or the time that must have
+        passed and more.
 
     Returns
     -------
@@ -194,7 +208,9 @@ def cut_blocks(spans, blocks, candidate, known=None, *, embargo=0):
             continue
         _reject_before(spans.axis, ends[:low], codes[tested][0], embargo, clash[:low], near[:low])
         latest = ends[tested].max()
-        over, soon = np.searchsorted(codes, [clear_of(spans.axis, latest), clear_of(spans.axis, latest, embargo)])
+        over, soon = np.searchsorted(
+            codes, [clear_of(spans.axis, latest), clear_of(spans.axis, latest, embargo)]
+        )
         clash[high:over] = True
         near[high:soon] = True
     purged = free & clash
@@ -273,7 +289,8 @@ def clear_of(axis, end, embargo=0):
 
 
 def _reject_before(axis, ends, first, embargo, clash, near):
-    """Mark rows before a block whose outcome reaches the first tested position, or comes too near."""
+    """Mark rows before a block whose outcome reaches the first tested position, or comes too
+    near."""
     clash |= ends >= axis[first]
     if isinstance(embargo, pd.Timedelta):
         near |= ends >= axis[first] - embargo.as_unit("ns").value
@@ -302,5 +319,7 @@ def concurrency(first, last, n_bars):
     >>> concurrency([0, 2, 4], [2, 3, 5], 6)
     array([1, 1, 2, 1, 1, 1])
     """
-    change = np.bincount(first, minlength=n_bars + 1) - np.bincount(np.asarray(last) + 1, minlength=n_bars + 1)
+    change = np.bincount(first, minlength=n_bars + 1) - np.bincount(
+        np.asarray(last) + 1, minlength=n_bars + 1
+    )
     return np.cumsum(change)[:n_bars]

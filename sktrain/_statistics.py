@@ -1,4 +1,5 @@
-"""Statistics that several rooms draw on: the error of a mean over folds, the best of several draws."""
+"""Statistics that several rooms draw on: the error of a mean over folds, the best of several
+draws."""
 
 import numpy as np
 from scipy import stats

@@ -1,7 +1,7 @@
 """What ``fit`` remembers of its last rows, for fresh rows that carry no history.
 
-A frame enters ``remember_tail`` in ``fit``, its last rows per instrument leave; ``prepend_tail`` puts them before rows that follow
-directly, and warns where nothing is known to stand before.
+A frame enters ``remember_tail`` in ``fit``, its last rows per instrument leave; ``prepend_tail``
+puts them before rows that follow directly, and warns where nothing is known to stand before.
 """
 
 import warnings
@@ -18,8 +18,9 @@ __all__ = ["prepend_tail", "remember_tail", "usual_pauses"]
 def prepend_tail(X, tail=None, *, caller="transform", first_seen=None, pause=None, usual=None):
     """Put what ``fit`` remembered before rows that carry no history.
 
-    ``tail`` (from :func:`remember_tail`) stands before ``X`` when X follows it directly: the gap is at most twice the largest
-    spacing within the tail, or twice a usual pause, per symbol. Else rows start cold, with a ``ColdStartWarning``.
+    ``tail`` (from :func:`remember_tail`) stands before ``X`` when X follows it directly: the gap is
+    at most twice the largest spacing within the tail, or twice a usual pause, per symbol. Else rows
+    start cold, with a ``ColdStartWarning``.
 
     Parameters
     ----------
@@ -30,12 +31,15 @@ def prepend_tail(X, tail=None, *, caller="transform", first_seen=None, pause=Non
     caller : str
         Name for the warning.
     first_seen : dict, optional
-        First time of each symbol's rows in ``fit``: rows that start there have nothing before them to miss.
+        First time of each symbol's rows in ``fit``: rows that start there have nothing before them
+        to miss.
     pause : Timedelta, optional
-        For a caller that never looks behind a pause this long: rows that come after one have nothing before them to miss.
+        For a caller that never looks behind a pause this long: rows that come after one have
+        nothing before them to miss.
     usual : dict, optional
-        Longest usual pause of each symbol in nanoseconds, from :func:`usual_pauses`: the tail of intraday rows lies inside one
-        session, and the first row of the next one follows it all the same.
+        Longest usual pause of each symbol in nanoseconds, from :func:`usual_pauses`: the tail of
+        intraday rows lies inside one session, and the first row of the next one follows it all the
+        same.
 
     Returns
     -------
@@ -48,7 +52,8 @@ def prepend_tail(X, tail=None, *, caller="transform", first_seen=None, pause=Non
         return Context(own, np.arange(len(own)), None)
     frame = pd.concat([before[list(own.columns)], own])
     if isinstance(frame.index, pd.MultiIndex):
-        order = np.argsort(np.asarray(frame.index.codes[0]), kind="stable")  # each symbol's tail, then its rows
+        # each symbol's tail, then its rows
+        order = np.argsort(np.asarray(frame.index.codes[0]), kind="stable")
         rows = np.empty(len(order), dtype=np.intp)
         rows[order] = np.arange(len(order))
         return Context(frame.iloc[order], rows[len(before) :], None)
@@ -59,7 +64,11 @@ def _before(X, tail, caller, first_seen, pause, usual):
     """The part of ``tail`` that ends directly before ``X``, per symbol; None when there is none."""
     parts, cold = [], []
     panel = isinstance(X.index, pd.MultiIndex)
-    usable = tail is not None and isinstance(tail.index, pd.MultiIndex) == panel and set(tail.columns) == set(X.columns)
+    usable = (
+        tail is not None
+        and isinstance(tail.index, pd.MultiIndex) == panel
+        and set(tail.columns) == set(X.columns)
+    )
     tails = _by_symbol(tail) if usable else {}
     for start in segment_starts(X.index):
         symbol = X.index[start][0] if panel else None
@@ -73,7 +82,8 @@ def _before(X, tail, caller, first_seen, pause, usual):
     if cold:
         who = f" for {', '.join(map(str, cold[:5]))}" if panel else ""
         warnings.warn(
-            f"{caller} knows no rows before {X.index[0]}{who}: values that look further back are missing. "
+            f"{caller} knows no rows before {X.index[0]}{who}: values that look further back are "
+            "missing. "
             "Pass more past rows, or a frame from with_history.",
             ColdStartWarning,
             stacklevel=5,
@@ -115,13 +125,15 @@ def _after_pause(part, first, pause):
 def remember_tail(X, lookback, *, rows=None):
     """What ``fit`` keeps so that fresh rows without a handle have context.
 
-    Per symbol the last ``lookback`` rows up to the last row of ``fit``, and up to ``lookback`` rows after it where they are
-    known (rows a labeler dropped because their outcome is unknown). A later row is only ever used for rows after it.
+    Per symbol the last ``lookback`` rows up to the last row of ``fit``, and up to ``lookback`` rows
+    after it where they are known (rows a labeler dropped because their outcome is unknown). A later
+    row is only ever used for rows after it.
 
     Parameters
     ----------
     X : DataFrame
-        Rows sorted by time within each symbol, symbols together: the rows of ``fit``, or the history they stand in.
+        Rows sorted by time within each symbol, symbols together: the rows of ``fit``, or the
+        history they stand in.
     lookback : int
         Rows a value may look back on.
     rows : ndarray of int, optional
@@ -144,7 +156,12 @@ def remember_tail(X, lookback, *, rows=None):
     panel = isinstance(X.index, pd.MultiIndex)
     pieces, first_seen = [], {}
     for segment in np.flatnonzero(last >= 0):
-        pieces.append(np.arange(max(last[segment] + 1 - kept, starts[segment]), min(last[segment] + 1 + lookback, ends[segment])))
+        pieces.append(
+            np.arange(
+                max(last[segment] + 1 - kept, starts[segment]),
+                min(last[segment] + 1 + lookback, ends[segment]),
+            )
+        )
         label = X.index[int(first[segment])]
         first_seen[label[0] if panel else None] = label[1] if panel else label
     tail = X.iloc[np.concatenate(pieces)].copy()
@@ -154,7 +171,8 @@ def remember_tail(X, lookback, *, rows=None):
     return tail, first_seen
 
 
-#: A month holds weekends and most holidays; a longer look back would call a closed exchange usual for ever.
+#: A month holds weekends and most holidays; a longer look back would call a closed exchange usual
+# for ever.
 _USUAL = pd.Timedelta(days=31)
 
 

@@ -1,7 +1,7 @@
 """Which random numbers a fit draws, and what else decides whether two runs agree.
 
-What enters is a seed; what leaves is a scope in which python, numpy and torch draw from it, after which every global is what it
-was. Nothing here looks at data or time.
+What enters is a seed; what leaves is a scope in which python, numpy and torch draw from it, after
+which every global is what it was. Nothing here looks at data or time.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,8 @@ __all__ = [
 ]
 
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
-_streams: list[Any] = []  # of seeds for random_state=None, while a DeterministicTrainingConfig is in force
+# of seeds for random_state=None, while a DeterministicTrainingConfig is in force
+_streams: list[Any] = []
 _training = threading.RLock()
 
 
@@ -59,7 +60,8 @@ def alone() -> Any:
 
 
 def draw_seed(random_state: Any, *path: Any) -> int:
-    """One 63-bit seed from ``random_state`` and a path of counters (a trial, a fold, the number of a ``partial_fit``).
+    """One 63-bit seed from ``random_state`` and a path of counters (a trial, a fold, the number of
+    a ``partial_fit``).
 
     Parameters
     ----------
@@ -81,18 +83,25 @@ def draw_seed(random_state: Any, *path: Any) -> int:
     (True, False)
     """
     if random_state is None:
-        entropy = int(_streams[-1].integers(0, 2**63 - 1)) if _streams else np.random.SeedSequence().entropy
+        entropy = (
+            int(_streams[-1].integers(0, 2**63 - 1))
+            if _streams
+            else np.random.SeedSequence().entropy
+        )
     elif isinstance(random_state, np.random.RandomState):
         entropy = int(random_state.randint(0, 2**31 - 1))
     elif isinstance(random_state, np.random.Generator):
         entropy = int(random_state.integers(0, 2**31 - 1))
     else:
         entropy = int(random_state)
-    return int(np.random.SeedSequence([entropy, *path]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return int(
+        np.random.SeedSequence([entropy, *path]).generate_state(1, np.uint64)[0] >> np.uint64(1)
+    )
 
 
 def seed_parts(estimator: Any, key: Any) -> Any:
-    """Give every ``random_state`` that is None, of an estimator or of a part of it, a seed of its own; what the user fixed stays.
+    """Give every ``random_state`` that is None, of an estimator or of a part of it, a seed of its
+    own; what the user fixed stays.
 
     Parameters
     ----------
@@ -114,10 +123,16 @@ def seed_parts(estimator: Any, key: Any) -> Any:
     True
     """
     params = estimator.get_params(deep=True)
-    unseeded = sorted(name for name, value in params.items() if name.split("__")[-1] == "random_state" and value is None)
+    unseeded = sorted(
+        name
+        for name, value in params.items()
+        if name.split("__")[-1] == "random_state" and value is None
+    )
     if unseeded:
         seeds = np.random.SeedSequence(key).generate_state(len(unseeded))
-        estimator.set_params(**{name: int(seed % np.iinfo(np.int32).max) for name, seed in zip(unseeded, seeds)})
+        estimator.set_params(
+            **{name: int(seed % np.iinfo(np.int32).max) for name, seed in zip(unseeded, seeds)}
+        )
     return estimator
 
 
@@ -130,13 +145,15 @@ def _seed_everything(seed):
     if not isinstance(seed, int):
         seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
     random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - libraries called inside may draw from the global generator
+    # libraries called inside may draw from the global generator
+    np.random.seed(seed % 2**32)  # noqa: NPY002
     if torch := _loaded_torch():
         torch.manual_seed(seed)
 
 
 def rng_states():
-    """The states of the global generators of python, numpy and, where it is loaded, torch, every CUDA device in use included."""
+    """The states of the global generators of python, numpy and, where it is loaded, torch, every
+    CUDA device in use included."""
     states = {"python": random.getstate(), "numpy": np.random.get_state()}  # noqa: NPY002
     if torch := _loaded_torch():
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
@@ -184,7 +201,8 @@ def unmoved_generators() -> Iterator[None]:
 
 @contextmanager
 def rng_scope(seed: Any) -> Iterator[None]:
-    """Seed python, numpy and torch (where it is loaded), and put their global states back at the end, whatever happens inside.
+    """Seed python, numpy and torch (where it is loaded), and put their global states back at the
+    end, whatever happens inside.
 
     Parameters
     ----------
@@ -238,21 +256,24 @@ class DeterministicTrainingConfig(BaseEstimator):
     """Global switches that make two trainings on one machine class agree bit for bit.
 
     The nets need none of this on a CPU: ``random_state`` alone makes a fit repeatable, whatever the
-    caller's generators. Nets with ``random_state=None`` are repeatable while it is enabled: the n-th
-    of them gets the n-th seed drawn from ``seed``. This is for them, for your own training loop, and
-    for CUDA, where some kernels add in a different order in each run. It reaches the threads of this
-    process, not other processes.
+    caller's generators. Nets with ``random_state=None`` are repeatable while it is enabled: the
+    n-th of them gets the n-th seed drawn from ``seed``. This is for them, for your own training
+    loop, and for CUDA, where some kernels add in a different order in each run. It reaches the
+    threads of this process, not other processes.
 
     Parameters
     ----------
     enabled : bool, default=False
-        Seed python, numpy and torch, and ask torch for deterministic kernels (an operation that has none raises an error).
+        Seed python, numpy and torch, and ask torch for deterministic kernels (an operation that has
+        none raises an error).
     seed : int, default=42
         Seed of all generators, used when enabled.
     benchmark : bool, default=True
-        Let cuDNN time its kernels and keep the fastest; which one wins may differ between runs, so it is off when enabled.
+        Let cuDNN time its kernels and keep the fastest; which one wins may differ between runs, so
+        it is off when enabled.
     num_threads : int, optional
-        Threads of torch's operators. Sums over threads are added in another order for another number of them.
+        Threads of torch's operators. Sums over threads are added in another order for another
+        number of them.
 
     Examples
     --------
@@ -285,7 +306,8 @@ class DeterministicTrainingConfig(BaseEstimator):
         self.num_threads = num_threads
 
     def apply(self) -> Self:
-        """Set the switches for the rest of the process, or until the ``with`` block that surrounds the call ends.
+        """Set the switches for the rest of the process, or until the ``with`` block that surrounds
+        the call ends.
 
         Returns
         -------
@@ -294,7 +316,9 @@ class DeterministicTrainingConfig(BaseEstimator):
         """
         import torch
 
-        validate_parameter_constraints(self._parameter_constraints, self.get_params(deep=False), type(self).__name__)
+        validate_parameter_constraints(
+            self._parameter_constraints, self.get_params(deep=False), type(self).__name__
+        )
         if self.num_threads is not None:
             torch.set_num_threads(self.num_threads)
         torch.backends.cudnn.benchmark = bool(self.benchmark and not self.enabled)

@@ -15,4 +15,7 @@ from .leakage._testing import (
     parametrize_with_leakage_checks,
 )
 
-__all__ = ["check_causal", "check_splitter", "leakage_checks", "make_bars", "parametrize_with_leakage_checks"]
+__all__ = [
+    "check_causal", "check_splitter", "leakage_checks", "make_bars",
+    "parametrize_with_leakage_checks",
+]

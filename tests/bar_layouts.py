@@ -1,4 +1,5 @@
-"""Random files of bars of which the right reading is known: every way of writing is drawn apart from the others."""
+"""Random files of bars of which the right reading is known: every way of writing is drawn apart
+from the others."""
 
 import bz2
 import gzip

@@ -16,7 +16,8 @@ import numpy as np
 import on_device
 import pytest
 
-settings.register_profile("ci", derandomize=True)  # a landing draws the same examples every time; a developer draws new ones
+# a landing draws the same examples every time; a developer draws new ones
+settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
@@ -43,8 +44,8 @@ def _has_card():
 
 @pytest.fixture(autouse=True)
 def seeded():
-    """What a test, or a check of scikit-learn's or imbalanced-learn's, draws without a seed of its own
-    is the same in every run and order; TESTS_SEED tries other numbers."""
+    """What a test, or a check of scikit-learn's or imbalanced-learn's, draws without a seed of its
+    own is the same in every run and order; TESTS_SEED tries other numbers."""
     seed = int(os.environ.get("TESTS_SEED", "0"))
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 (the generator that unseeded code draws from)

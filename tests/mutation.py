@@ -1,12 +1,13 @@
-"""Mutation testing with cosmic-ray's operators: how many small changes of the code do its tests notice?
+"""Mutation testing with cosmic-ray's operators: how many small changes of the code do its tests
+notice?
 
     python tests/mutation.py [--rooms spans splits labels persistence] [--sample N]
 
-The libraries are imported once; every mutant is tested in a forked child that imports a changed copy of
-the package and runs the tests that reach the changed line, quick ones first, until one fails. What each
-test reaches is measured with coverage. Scores go to ``benchmarks/results/mutation.json``, survivors to
-``build/mutation.json``; a survivor is equivalent, which ``tests/mutation_equivalent.json`` says with a
-reason, or wants a test.
+The libraries are imported once; every mutant is tested in a forked child that imports a changed
+copy of the package and runs the tests that reach the changed line, quick ones first, until one
+fails. What each test reaches is measured with coverage. Scores go to
+``benchmarks/results/mutation.json``, survivors to ``build/mutation.json``; a survivor is
+equivalent, which ``tests/mutation_equivalent.json`` says with a reason, or wants a test.
 """
 
 import argparse
@@ -168,7 +169,8 @@ def baseline(sources, tests, folder):
 
 
 def tests_of(mutant, whole):
-    """The tests that reach a mutant's lines, quick ones first; those of the file where importing does."""
+    """The tests that reach a mutant's lines, quick ones first; those of the file where importing
+    does."""
     path, _, _, first, last = mutant
     lines = whole["reached"].get(path, {})
     found = {test for line in range(first, last + 1) for test in lines.get(str(line), ())}
@@ -281,7 +283,8 @@ def run(room, sample, seed, before=None, tests=None, tell=print):
 
 
 def interval(killed, tried):
-    """Wilson's 95 % interval of the share killed, in per cent (Wilson 1927, J. Am. Stat. Assoc. 22)."""
+    """Wilson's 95 % interval of the share killed, in per cent (Wilson 1927, J. Am. Stat. Assoc.
+    22)."""
     from scipy.stats import binomtest
 
     found = binomtest(killed, tried).proportion_ci(method="wilson")
@@ -337,7 +340,8 @@ def main():
     for room in given.rooms:
         before = json.loads(target.read_text())[room] if given.again else None
         found = run(
-            room, given.sample, given.seed, before, given.tests, lambda text: print(text, flush=True)
+            room, given.sample, given.seed, before, given.tests,
+            lambda text: print(text, flush=True),
         )
         others = json.loads(target.read_text()) if target.exists() else {}
         target.write_text(json.dumps({**others, room: found}, indent=2) + "\n")

@@ -54,8 +54,13 @@ ROOMS = [
     "cli",
     "__main__",
 ]
-HEAVY = {"torch", "skorch", "optuna", "transformers", "matplotlib", "onnx", "onnxruntime", "imblearn"}
-LIGHT = GROUND | {"datasets", "features", "labels", "splits", "leakage", "testing", "drift", "ensemble", "evaluation", "__init__"}
+HEAVY = {
+    "torch", "skorch", "optuna", "transformers", "matplotlib", "onnx", "onnxruntime", "imblearn",
+}
+LIGHT = GROUND | {
+    "datasets", "features", "labels", "splits", "leakage", "testing", "drift", "ensemble",
+    "evaluation", "__init__",
+}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -68,18 +73,28 @@ def imported_rooms(path):
     depth = len(path.relative_to(PACKAGE).parts)
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, a.name.split(".")[1]) for a in node.names if a.name.startswith("sktrain."))
+            yield from (
+                (node.lineno, a.name.split(".")[1])
+                for a in node.names
+                if a.name.startswith("sktrain.")
+            )
         elif isinstance(node, ast.ImportFrom):
             parts = (node.module or "").split(".") if node.module else []
             if node.level == 0 and parts[:1] == ["sktrain"]:
-                yield from ((node.lineno, name) for name in (parts[1:2] or [a.name for a in node.names]))
+                yield from (
+                    (node.lineno, name) for name in (parts[1:2] or [a.name for a in node.names])
+                )
             elif node.level and node.level == depth:
-                yield from ((node.lineno, name) for name in (parts[:1] or [a.name for a in node.names]))
+                yield from (
+                    (node.lineno, name) for name in (parts[:1] or [a.name for a in node.names])
+                )
 
 
 def test_every_module_has_its_place():
     rooms = {room_of(path) for path in MODULES} - {"__init__"}
-    assert rooms - GROUND <= set(ROOMS), f"rooms without a place in the house: {rooms - GROUND - set(ROOMS)}"
+    assert rooms - GROUND <= set(ROOMS), (
+        f"rooms without a place in the house: {rooms - GROUND - set(ROOMS)}"
+    )
     assert len(MODULES) > 30
 
 
@@ -94,10 +109,16 @@ def test_imports_point_left_or_down(path):
         if here in GROUND:
             assert room not in ROOMS, f"{path}:{line}: the ground floor imports the room {room}"
         elif room in ROOMS:
-            assert ROOMS.index(room) < ROOMS.index(here), f"{path}:{line}: {here} imports {room}, which stands to its right"
+            assert ROOMS.index(room) < ROOMS.index(here), (
+                f"{path}:{line}: {here} imports {room}, which stands to its right"
+            )
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if room_of(p) in LIGHT], ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize(
+    "path",
+    [p for p in MODULES if room_of(p) in LIGHT],
+    ids=lambda path: str(path.relative_to(PACKAGE)),
+)
 def test_light_rooms_import_heavy_libraries_only_inside_functions(path):
     for node in ast.parse(path.read_text()).body:
         names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
@@ -111,7 +132,14 @@ def test_modules_stay_readable():
     assert max(lengths.values()) <= 500, max(lengths, key=lengths.get)
 
 
-@pytest.mark.parametrize("statement", ["import sktrain", "from sktrain import TemporalSplitter", "from sktrain.datasets import load_sp500"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import sktrain",
+        "from sktrain import TemporalSplitter",
+        "from sktrain.datasets import load_sp500",
+    ],
+)
 def test_light_imports_load_no_heavy_library(statement):
     code = f"import sys; {statement}; print(sorted(set(sys.modules) & {HEAVY!r}))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

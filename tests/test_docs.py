@@ -1,4 +1,5 @@
-"""Every Python block of the README and the guides runs as written, page by page; the README's figures are current."""
+"""Every Python block of the README and the guides runs as written, page by page; the README's
+figures are current."""
 
 import ast
 from importlib import import_module
@@ -20,7 +21,11 @@ SLOW = {"README.md", "scale.md"}
 
 
 def blocks(page):
-    return [match["code"] for match in BLOCK.finditer(page.read_text()) if "notest" not in match["flags"]]
+    return [
+        match["code"]
+        for match in BLOCK.finditer(page.read_text())
+        if "notest" not in match["flags"]
+    ]
 
 
 WITH_CODE = [page for page in PAGES if blocks(page)]
@@ -31,12 +36,19 @@ def test_the_guides_hold_code():
 
 
 @pytest.mark.parametrize(
-    "page", [pytest.param(p, id=p.name, marks=[pytest.mark.slow] if p.name in SLOW else []) for p in WITH_CODE]
+    "page",
+    [
+        pytest.param(p, id=p.name, marks=[pytest.mark.slow] if p.name in SLOW else [])
+        for p in WITH_CODE
+    ],
 )
 def test_code_of_a_page_runs(page, tmp_path):
     script = tmp_path / "page.py"
     script.write_text("\n\n".join(blocks(page)))
-    done = subprocess.run([sys.executable, "-W", "ignore", str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(script)],
+        cwd=tmp_path, capture_output=True, text=True, timeout=280,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -48,7 +60,10 @@ def test_readme_figures_are_generated():
     assert rendered(text) == text, "run python benchmarks/render_readme.py"
     page = (ROOT / "docs" / "figures.md").read_text()
     assert everything() == page, "run python benchmarks/render_readme.py"
-    assert text.count("| `") - page.count("**not met**") == text.partition("<!-- figures")[0].count("| `")  # no miss is left out
+    # no miss is left out
+    assert text.count("| `") - page.count("**not met**") == text.partition("<!-- figures")[0].count(
+        "| `"
+    )
     assert sum(len(claims) for _, claims in results()) > 200
 
 
@@ -88,12 +103,19 @@ def inventory(tmp_path_factory):
     """Every anchor of the built reference; warnings are errors."""
     pytest.importorskip("sphinx")
     out = tmp_path_factory.mktemp("site")
-    build = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "docs", str(out)]
+    build = [
+        sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "docs",
+        str(out),
+    ]
     quick = {**os.environ, "DOCS_WITHOUT_EXAMPLES": "1"}
     done = subprocess.run(build, cwd=ROOT, env=quick, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     lines = (out / "objects.inv").read_bytes().split(b"\n", 4)
-    return {line.split(" ")[0] for line in zlib.decompress(lines[4]).decode().splitlines() if " py:" in line}
+    return {
+        line.split(" ")[0]
+        for line in zlib.decompress(lines[4]).decode().splitlines()
+        if " py:" in line
+    }
 
 
 @pytest.mark.slow
@@ -101,7 +123,10 @@ def inventory(tmp_path_factory):
 def test_every_public_name_and_method_has_an_anchor(inventory):
     import sktrain
 
-    called = "fit partial_fit predict predict_proba transform fit_transform fit_resample split score get_params set_params"
+    called = (
+        "fit partial_fit predict predict_proba transform fit_transform fit_resample split score "
+        "get_params set_params"
+    )
     missing = []
     for module in [sktrain, *(import_module(f"sktrain.{room}") for room in sktrain._MODULES)]:
         for name in getattr(module, "__all__", ()):
@@ -111,9 +136,15 @@ def test_every_public_name_and_method_has_an_anchor(inventory):
                 missing.append(f"{module.__name__}.{name}")
             if inspect.isclass(value):
                 home = "sktrain" if f"sktrain.{name}" in inventory else module.__name__
-                own = [m for m, v in vars(value).items() if inspect.isfunction(v) and not m.startswith(("_", "on_"))]
+                own = [
+                    m
+                    for m, v in vars(value).items()
+                    if inspect.isfunction(v) and not m.startswith(("_", "on_"))
+                ]
                 own = [m for m in own if m not in ("forward", "extra_repr")]
                 methods = {*own, *(m for m in called.split() if hasattr(value, m))}
-                missing += [f"{name}.{m}" for m in sorted(methods) if f"{home}.{name}.{m}" not in inventory]
+                missing += [
+                    f"{name}.{m}" for m in sorted(methods) if f"{home}.{name}.{m}" not in inventory
+                ]
     assert not missing
     assert len(inventory) > 500

@@ -1,4 +1,5 @@
-"""Rows remember their history: slices equal the whole, the future never enters, stale handles are refused."""
+"""Rows remember their history: slices equal the whole, the future never enters, stale handles are
+refused."""
 
 import copy
 import gc
@@ -31,7 +32,12 @@ from sktrain._history import History, get_history, locate_rows, recall, segment_
 from sktrain._tail import prepend_tail, remember_tail, usual_pauses
 from sktrain._validation import label_spans
 from sktrain.datasets import load_sp500, load_us_stocks, make_market
-from sktrain.exceptions import ColdStartWarning, DataQualityWarning, InvalidBarsError, StaleHistoryWarning
+from sktrain.exceptions import (
+    ColdStartWarning,
+    DataQualityWarning,
+    InvalidBarsError,
+    StaleHistoryWarning,
+)
 
 
 def bare(frame):
@@ -44,7 +50,9 @@ def bare(frame):
 def small_panel(lengths=(90, 40, 70), seed=0):
     """An uneven panel: instruments start and end at different times."""
     bars = make_market(100, len(lengths), random_state=seed).bars
-    kept = np.concatenate([np.arange(100) >= 100 - n if i % 2 else np.arange(100) < n for i, n in enumerate(lengths)])
+    kept = np.concatenate(
+        [np.arange(100) >= 100 - n if i % 2 else np.arange(100) < n for i, n in enumerate(lengths)]
+    )
     return with_history(bare(bars[kept]))
 
 
@@ -67,7 +75,9 @@ def test_any_slice_in_any_order_equals_the_whole(transformer, panel, data):
     fitted = clone(transformer).fit(bars)
     whole = fitted.transform(bars)
     rows = np.array(data.draw(st.lists(st.integers(0, len(bars) - 1), min_size=1, max_size=60)))
-    pd.testing.assert_frame_equal(fitted.transform(bars.iloc[rows]), whole.iloc[rows], check_exact=True)
+    pd.testing.assert_frame_equal(
+        fitted.transform(bars.iloc[rows]), whole.iloc[rows], check_exact=True
+    )
 
 
 @pytest.mark.parametrize("panel", [False, True])
@@ -88,7 +98,9 @@ def test_each_symbol_of_a_panel_equals_the_symbol_alone():
         single = BarFeatures((3, 7)).fit_transform(alone)
         own = panel.index.get_level_values("symbol") == symbol
         np.testing.assert_array_equal(features[own], single)
-        np.testing.assert_array_equal(np.asarray(windows[own]), np.asarray(SlidingWindow(4).fit_transform(single)))
+        np.testing.assert_array_equal(
+            np.asarray(windows[own]), np.asarray(SlidingWindow(4).fit_transform(single))
+        )
 
 
 class Witness(ClassifierMixin, BaseEstimator):
@@ -110,13 +122,17 @@ class Witness(ClassifierMixin, BaseEstimator):
         index = X.index
         places = self.truth.index.get_indexer(index)
         assert (places >= 0).all()
-        np.testing.assert_array_equal(np.asarray(X).reshape(len(index), -1), self.truth.iloc[places])
+        np.testing.assert_array_equal(
+            np.asarray(X).reshape(len(index), -1), self.truth.iloc[places]
+        )
 
 
 SPLITTERS = [
     TemporalSplitter(embargo_bars=2),
     EnhancedWalkForwardCV(3, min_samples_per_fold=10, embargo_bars=2, ensure_regime_coverage=False),
-    EnhancedWalkForwardCV(3, window="rolling", min_samples_per_fold=10, embargo_bars=2, ensure_regime_coverage=False),
+    EnhancedWalkForwardCV(
+        3, window="rolling", min_samples_per_fold=10, embargo_bars=2, ensure_regime_coverage=False
+    ),
     CombinatorialPurgedCV(5, 2, embargo_bars=2),
     KFold(4, shuffle=True, random_state=0),
 ]
@@ -132,7 +148,9 @@ def test_inside_every_fold_of_every_splitter(panel, n_jobs):
     for lazy in (False, True):
         steps = [("features", BarFeatures((3, 7))), ("window", SlidingWindow(4, flatten=not lazy))]
         whole = Pipeline(steps).fit_transform(market.bars)
-        truth[lazy] = pd.DataFrame(np.asarray(whole).reshape(len(whole), -1), index=market.bars.index)
+        truth[lazy] = pd.DataFrame(
+            np.asarray(whole).reshape(len(whole), -1), index=market.bars.index
+        )
         model = Pipeline([*steps, ("witness", Witness(truth[lazy]))])
         for cv in SPLITTERS:
             cross_validate(model, market.bars, market.y, cv=cv, n_jobs=n_jobs, error_score="raise")
@@ -143,7 +161,9 @@ def test_nested_search_sees_the_same_features():
     steps = [("features", BarFeatures((3, 7))), ("regimes", "passthrough")]
     truth = BarFeatures((3, 7)).fit_transform(market.bars)
     model = Pipeline([*steps, ("witness", Witness(bare(truth)))])
-    inner = EnhancedWalkForwardCV(2, min_samples_per_fold=10, embargo_bars=1, ensure_regime_coverage=False)
+    inner = EnhancedWalkForwardCV(
+        2, min_samples_per_fold=10, embargo_bars=1, ensure_regime_coverage=False
+    )
     search = GridSearchCV(model, {"features__calendar": [True]}, cv=inner, error_score="raise")
     cross_validate(search, market.bars, market.y, cv=inner, error_score="raise")
 
@@ -157,7 +177,9 @@ def poison(frame, cut, kind, seed=0):
     late = frame.index.get_level_values(-1) >= cut
     rng = np.random.default_rng(seed)
     if kind == "noise":
-        frame.loc[late, ["open", "high", "low", "close"]] *= np.exp(rng.normal(0, 2, size=(int(late.sum()), 1)))
+        frame.loc[late, ["open", "high", "low", "close"]] *= np.exp(
+            rng.normal(0, 2, size=(int(late.sum()), 1))
+        )
         frame.loc[late, "volume"] = rng.integers(0, 10**9, int(late.sum()))
     elif kind == "missing":
         frame = frame.astype(float)
@@ -181,8 +203,11 @@ def test_a_poisoned_future_leaves_the_past_unchanged(transformer, panel, kind):
         clean = fitted.transform(bars[past])
         pd.testing.assert_frame_equal(fitted.transform(poisoned[early]), clean, check_exact=True)
         if kind == "noise":
-            pd.testing.assert_frame_equal(fitted.transform(poisoned)[early], clean, check_exact=True)
-        again = clone(transformer).fit(poisoned[early])  # what fit learned from the past does not move either
+            pd.testing.assert_frame_equal(
+                fitted.transform(poisoned)[early], clean, check_exact=True
+            )
+        # what fit learned from the past does not move either
+        again = clone(transformer).fit(poisoned[early])
         pd.testing.assert_frame_equal(again.transform(bars[past]), clean, check_exact=True)
 
 
@@ -193,7 +218,9 @@ def test_auto_thresholds_learn_from_the_rows_of_fit_only_with_their_history_as_c
     context = bare(bars).iloc[: rows[-1] + 1]
     volatility = context["close"].pct_change().rolling(60).std().iloc[rows]
     assert learned.volatility_threshold_ == pytest.approx(volatility.quantile(0.8), rel=1e-9)
-    shuffled = RegimeDetector(60, "auto", "auto").fit(bars.iloc[np.random.default_rng(0).permutation(rows)])
+    shuffled = RegimeDetector(60, "auto", "auto").fit(
+        bars.iloc[np.random.default_rng(0).permutation(rows)]
+    )
     assert shuffled.volatility_threshold_ == learned.volatility_threshold_
 
 
@@ -202,8 +229,12 @@ def test_finite_memory_the_last_lookback_bars_give_the_same_last_row():
     for transformer in (BarFeatures(), RegimeDetector(60, 0.012, 0.03)):
         whole = transformer.fit(bars).transform(bars)
         for end in (61, 100, 2345, len(bars)):
-            short = clone(transformer).fit_transform(bars.iloc[max(0, end - transformer.lookback_) : end])
-            pd.testing.assert_frame_equal(short.iloc[-1:], whole.iloc[end - 1 : end], check_exact=True)
+            short = clone(transformer).fit_transform(
+                bars.iloc[max(0, end - transformer.lookback_) : end]
+            )
+            pd.testing.assert_frame_equal(
+                short.iloc[-1:], whole.iloc[end - 1 : end], check_exact=True
+            )
             assert short.iloc[-1].notna().all()
 
 
@@ -213,7 +244,13 @@ def test_finite_memory_the_last_lookback_bars_give_the_same_last_row():
 def test_the_handle_survives_what_pandas_does_to_attrs():
     bars = load_sp500()
     handle = get_history(bars)
-    for derived in (bars.iloc[5:9], bars.copy(), copy.deepcopy(bars), bars[bars["close"] > 1300], pickle.loads(pickle.dumps(bars))):
+    for derived in (
+        bars.iloc[5:9],
+        bars.copy(),
+        copy.deepcopy(bars),
+        bars[bars["close"] > 1300],
+        pickle.loads(pickle.dumps(bars)),
+    ):
         assert get_history(derived) == handle
     assert copy.deepcopy(handle) is handle
     assert dict(handle) == {}
@@ -297,7 +334,9 @@ def test_an_added_column_is_stale_for_windows_only():
 
 def test_results_are_computed_once_and_the_cache_is_bounded(monkeypatch):
     calls = []
-    frame = with_history(pd.DataFrame({"x": np.arange(1000.0)}, pd.date_range("2020", periods=1000)))
+    frame = with_history(
+        pd.DataFrame({"x": np.arange(1000.0)}, pd.date_range("2020", periods=1000))
+    )
     handle = get_history(frame.iloc[5:10])
     for _ in range(3):
         get_history(frame).cached("a", lambda f: calls.append(1) or f)
@@ -323,7 +362,9 @@ def test_rows_are_found_in_a_panel_as_pandas_finds_them(data):
     assert locate_rows(panel, wanted).tolist() == rows
     other = wanted.remove_unused_levels() if data.draw(st.booleans()) else wanted.append(panel[:0])
     assert locate_rows(panel, other).tolist() == rows
-    half = panel[data.draw(st.sampled_from([slice(None, None, 2), slice(60, None), slice(None, None, -1)]))]
+    half = panel[
+        data.draw(st.sampled_from([slice(None, None, 2), slice(60, None), slice(None, None, -1)]))
+    ]
     np.testing.assert_array_equal(locate_rows(half, wanted), half.get_indexer(wanted))
 
 
@@ -342,7 +383,9 @@ def test_results_are_gone_with_their_frame():
     assert any(uid == kept.attrs["history"].uid for uid, _ in _results._results)
 
 
-@pytest.mark.parametrize("load", [load_sp500, lambda: make_market(60_000, random_state=0).bars, load_us_stocks])
+@pytest.mark.parametrize(
+    "load", [load_sp500, lambda: make_market(60_000, random_state=0).bars, load_us_stocks]
+)
 @pytest.mark.parametrize("rows", [slice(3000, 3100), slice(0, 100), slice(-100, None)])
 def test_a_slice_travels_with_what_it_needs(load, rows):
     bars = load()
@@ -351,11 +394,20 @@ def test_a_slice_travels_with_what_it_needs(load, rows):
     assert len(data) <= 50 * 1024
     back = pickle.loads(data)
     pd.testing.assert_frame_equal(back, part, check_exact=True)
-    for transformer in (BarFeatures(), BarFeatures((2, 256)), RegimeDetector(), RegimeDetector(trend_threshold="auto")):
+    for transformer in (
+        BarFeatures(),
+        BarFeatures((2, 256)),
+        RegimeDetector(),
+        RegimeDetector(trend_threshold="auto"),
+    ):
         expected = clone(transformer).fit(part).transform(part)
-        pd.testing.assert_frame_equal(clone(transformer).fit(back).transform(back), expected, check_exact=True)
+        pd.testing.assert_frame_equal(
+            clone(transformer).fit(back).transform(back), expected, check_exact=True
+        )
     model = make_pipeline(BarFeatures(), SlidingWindow(60)).fit(bars)
-    np.testing.assert_array_equal(np.asarray(model.transform(back)), np.asarray(model.transform(part)))
+    np.testing.assert_array_equal(
+        np.asarray(model.transform(back)), np.asarray(model.transform(part))
+    )
 
 
 def test_scattered_rows_travel_with_what_each_needs():
@@ -365,8 +417,11 @@ def test_scattered_rows_travel_with_what_each_needs():
     back = pickle.loads(pickle.dumps(part))
     assert len(back.attrs["history"].frame) < 2600
     features = BarFeatures()
-    pd.testing.assert_frame_equal(features.fit_transform(back), features.fit_transform(part), check_exact=True)
-    other = pickle.loads(pickle.dumps(bars.iloc[9000:9030]))  # cut from the same history, and not the same
+    pd.testing.assert_frame_equal(
+        features.fit_transform(back), features.fit_transform(part), check_exact=True
+    )
+    # cut from the same history, and not the same
+    other = pickle.loads(pickle.dumps(bars.iloc[9000:9030]))
     assert other.attrs["history"] != back.attrs["history"]
     whole = pickle.loads(pickle.dumps(bars.iloc[100:]))
     assert whole.attrs["history"] == bars.attrs["history"]
@@ -375,7 +430,9 @@ def test_scattered_rows_travel_with_what_each_needs():
 def test_what_looks_further_back_than_what_travelled_is_refused():
     bars = make_market(20_000, random_state=3).bars
     back = pickle.loads(pickle.dumps(bars.iloc[9000:9100]))
-    with pytest.raises(InvalidBarsError, match="BarFeatures looks back 301 rows.* with 256 rows.*lookback=301"):
+    with pytest.raises(
+        InvalidBarsError, match="BarFeatures looks back 301 rows.* with 256 rows.*lookback=301"
+    ):
         BarFeatures((300,)).fit(back)
     chain = make_pipeline(BarFeatures((57,)), SlidingWindow(200))  # 57 of steps, and the 199 before
     expected = np.asarray(chain.fit_transform(bars.iloc[9000:9100]))
@@ -385,7 +442,9 @@ def test_what_looks_further_back_than_what_travelled_is_refused():
     wide = with_history(bars, lookback=400).iloc[9000:9100]
     expected = BarFeatures((300,)).fit_transform(wide)
     back = pickle.loads(pickle.dumps(wide))
-    pd.testing.assert_frame_equal(BarFeatures((300,)).fit_transform(back), expected, check_exact=True)
+    pd.testing.assert_frame_equal(
+        BarFeatures((300,)).fit_transform(back), expected, check_exact=True
+    )
     for wrong in (0, True, 2.5, None):
         with pytest.raises(InvalidBarsError, match="lookback"):
             with_history(bars, lookback=wrong)
@@ -412,7 +471,12 @@ def test_a_fresh_process_computes_the_same(tmp_path):
         "import sys, joblib; from sktrain import BarFeatures; "
         "print(joblib.hash(BarFeatures().fit_transform(joblib.load(sys.argv[1])).to_numpy()))"
     )
-    found = subprocess.run([sys.executable, "-c", script, tmp_path / "part.joblib"], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "part.joblib"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert found.stdout.strip() == joblib.hash(BarFeatures().fit_transform(part).to_numpy())
 
 
@@ -432,8 +496,15 @@ def test_features_of_a_history_are_computed_once_over_all_folds(monkeypatch):
     market = make_market(200, random_state=5)
     calls = []
     original = BarFeatures._compute
-    monkeypatch.setattr(BarFeatures, "_compute", lambda self, bars: calls.append(len(bars)) or original(self, bars))
-    model = make_pipeline(BarFeatures((3, 7)), SlidingWindow(4, flatten=True), StandardScaler(), Witness(pd.DataFrame()))
+    monkeypatch.setattr(
+        BarFeatures, "_compute", lambda self, bars: calls.append(len(bars)) or original(self, bars)
+    )
+    model = make_pipeline(
+        BarFeatures((3, 7)),
+        SlidingWindow(4, flatten=True),
+        StandardScaler(),
+        Witness(pd.DataFrame()),
+    )
     monkeypatch.setattr(Witness, "compare", lambda self, X: None)
     cross_validate(model, market.bars, market.y, cv=KFold(5), error_score="raise")
     assert calls == [201]
@@ -459,7 +530,11 @@ def test_fitted_transformers_stay_small_and_carry_no_handle():
 def test_fresh_bars_continue_from_the_tail(panel):
     bars = load_us_stocks() if panel else load_sp500()
     fresh = bars.index.get_level_values(-1) >= "2012-11-01"
-    for transformer in (BarFeatures(), RegimeDetector(), make_pipeline(BarFeatures((5, 20)), SlidingWindow(7, flatten=True))):
+    for transformer in (
+        BarFeatures(),
+        RegimeDetector(),
+        make_pipeline(BarFeatures((5, 20)), SlidingWindow(7, flatten=True)),
+    ):
         fitted = clone(transformer).fit(bars[~fresh])
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -471,7 +546,11 @@ def test_rows_a_labeler_dropped_are_still_context():
     bars = load_sp500()
     labelled = bars.iloc[:-5]  # as fit_resample leaves them
     fitted = BarFeatures().fit(labelled)
-    fresh = bare(bars).set_axis(bars.index + (bars.index[-1] - bars.index[0]) + pd.Timedelta(days=1)).iloc[:3]
+    fresh = (
+        bare(bars)
+        .set_axis(bars.index + (bars.index[-1] - bars.index[0]) + pd.Timedelta(days=1))
+        .iloc[:3]
+    )
     expected = BarFeatures().fit_transform(pd.concat([bare(bars), fresh])).iloc[-3:]
     pd.testing.assert_frame_equal(fitted.transform(fresh), expected, check_exact=True)
 
@@ -515,15 +594,25 @@ def test_prepend_tail_by_hand():
 
 
 def test_tail_of_uneven_panel_keeps_symbols_apart():
-    index = pd.MultiIndex.from_tuples([(s, pd.Timestamp(2024, 1, d)) for s, n in (("B", 4), ("A", 2)) for d in range(1, n + 1)], names=["symbol", "time"])
+    index = pd.MultiIndex.from_tuples(
+        [(s, pd.Timestamp(2024, 1, d)) for s, n in (("B", 4), ("A", 2)) for d in range(1, n + 1)],
+        names=["symbol", "time"],
+    )
     frame = pd.DataFrame({"x": [1.0, 2, 3, 4, 10, 20]}, index)
     tail, first = remember_tail(frame, 3)
     assert tail["x"].tolist() == [2, 3, 4, 10, 20]
-    fresh = pd.DataFrame({"x": [5.0, 30.0]}, pd.MultiIndex.from_tuples([("B", pd.Timestamp(2024, 1, 5)), ("A", pd.Timestamp(2024, 1, 3))]))
+    fresh = pd.DataFrame(
+        {"x": [5.0, 30.0]},
+        pd.MultiIndex.from_tuples(
+            [("B", pd.Timestamp(2024, 1, 5)), ("A", pd.Timestamp(2024, 1, 3))]
+        ),
+    )
     context = prepend_tail(fresh, tail)
     assert context.frame["x"].iloc[context.rows].tolist() == [5.0, 30.0]
     starts = segment_starts(context.frame.index)
-    assert [context.frame["x"].iloc[low:high].tolist() for low, high in zip(starts, [*starts[1:], None])] in (
+    assert [
+        context.frame["x"].iloc[low:high].tolist() for low, high in zip(starts, [*starts[1:], None])
+    ] in (
         [[2, 3, 4, 5], [10, 20, 30]],
         [[10, 20, 30], [2, 3, 4, 5]],
     )
@@ -554,7 +643,10 @@ def test_letter_case_does_not_matter():
     bars = with_history(bare(load_sp500()).rename(columns=str.title))
     fitted = BarFeatures((3, 7)).fit(bars)
     assert list(fitted.feature_names_in_) == ["Open", "High", "Low", "Close", "Volume"]
-    np.testing.assert_array_equal(fitted.transform(bars.iloc[50:60]), BarFeatures((3, 7)).fit_transform(load_sp500()).iloc[50:60])
+    np.testing.assert_array_equal(
+        fitted.transform(bars.iloc[50:60]),
+        BarFeatures((3, 7)).fit_transform(load_sp500()).iloc[50:60],
+    )
 
 
 def test_set_output_keeps_the_history():
@@ -562,7 +654,9 @@ def test_set_output_keeps_the_history():
     fitted = BarFeatures((3, 7)).set_output(transform="pandas").fit(bars)
     out = fitted.transform(bars.iloc[50:60])
     assert list(out.columns) == list(fitted.get_feature_names_out())
-    np.testing.assert_array_equal(np.asarray(SlidingWindow(3).fit_transform(out)[0]), fitted.transform(bars).iloc[48:51])
+    np.testing.assert_array_equal(
+        np.asarray(SlidingWindow(3).fit_transform(out)[0]), fitted.transform(bars).iloc[48:51]
+    )
 
 
 def test_periods_become_timestamps_with_a_warning():
@@ -570,15 +664,24 @@ def test_periods_become_timestamps_with_a_warning():
     periods = bars.set_axis(bars.index.to_period("D"))
     with pytest.warns(DataQualityWarning, match="PeriodIndex"):
         out = BarFeatures((3, 7)).fit_transform(periods)
-    pd.testing.assert_frame_equal(out, BarFeatures((3, 7)).fit_transform(bars), check_freq=False, check_index_type=False)
+    pd.testing.assert_frame_equal(
+        out, BarFeatures((3, 7)).fit_transform(bars), check_freq=False, check_index_type=False
+    )
 
 
 def test_time_zones_and_minutes():
     bars = make_market(300, random_state=0).bars
-    zoned = with_history(bare(bars).set_axis(pd.date_range("2024-03-30", periods=300, freq="15min", tz="Europe/Berlin")))  # clocks change
+    # clocks change
+    zoned = with_history(
+        bare(bars).set_axis(
+            pd.date_range("2024-03-30", periods=300, freq="15min", tz="Europe/Berlin")
+        )
+    )
     fitted = BarFeatures((3, 7), calendar="intraday").fit(zoned)
     whole = fitted.transform(zoned)
-    pd.testing.assert_frame_equal(fitted.transform(zoned.iloc[[90, 200, 150]]), whole.iloc[[90, 200, 150]], check_exact=True)
+    pd.testing.assert_frame_equal(
+        fitted.transform(zoned.iloc[[90, 200, 150]]), whole.iloc[[90, 200, 150]], check_exact=True
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         live = clone(fitted).fit(bare(zoned.iloc[:200])).transform(bare(zoned.iloc[200:]))
@@ -593,12 +696,26 @@ def test_a_bootstrap_of_rows_keeps_its_context():
 
 
 def test_the_first_bar_of_a_session_follows_the_last_one():
-    """The tail of minute bars lies inside one session; nights and weekends of the month before are usual, longer pauses are not."""
+    """The tail of minute bars lies inside one session; nights and weekends of the month before are
+    usual, longer pauses are not."""
     days = pd.bdate_range("2024-03-04", periods=10)  # the last one is a Friday
-    times = pd.DatetimeIndex(np.concatenate([pd.date_range(day + pd.Timedelta("9h31min"), periods=120, freq="1min") for day in days]))
+    times = pd.DatetimeIndex(
+        np.concatenate(
+            [pd.date_range(day + pd.Timedelta("9h31min"), periods=120, freq="1min") for day in days]
+        )
+    )
     rng = np.random.default_rng(0)
     close = 100 * np.exp(rng.normal(0, 1e-3, len(times)).cumsum())
-    bars = pd.DataFrame({"open": close, "high": close * 1.001, "low": close * 0.999, "close": close, "volume": rng.uniform(1, 9, len(times))}, times)
+    bars = pd.DataFrame(
+        {
+            "open": close,
+            "high": close * 1.001,
+            "low": close * 0.999,
+            "close": close,
+            "volume": rng.uniform(1, 9, len(times)),
+        },
+        times,
+    )
     model = BarFeatures().fit(bars)
     longest = pd.Timedelta("1D") * 3 - pd.Timedelta("119min")  # Friday's last bar to Monday's first
     assert model.pauses_ == {None: longest.value}
@@ -613,7 +730,9 @@ def test_the_first_bar_of_a_session_follows_the_last_one():
 
 
 def test_usual_pauses_are_those_of_the_month_before_the_last_row_of_fit():
-    days = pd.to_datetime(["2024-01-01", "2024-01-15", "2024-03-01", "2024-03-02", "2024-03-05", "2024-03-20"])
+    days = pd.to_datetime(
+        ["2024-01-01", "2024-01-15", "2024-03-01", "2024-03-02", "2024-03-05", "2024-03-20"]
+    )
     frame = pd.DataFrame({"x": 1.0}, days)
     day = pd.Timedelta("1D").value
     assert usual_pauses(frame) == {None: 15 * day}

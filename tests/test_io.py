@@ -99,7 +99,9 @@ def test_mode_links_and_special_files(tmp_path):
     assert (tmp_path / "target").read_bytes() == b"made"
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away"
+)
 def test_the_owner_is_kept(tmp_path):
     path = atomic_write(tmp_path / "m", b"old")
     os.chown(path, 1234, 2345)

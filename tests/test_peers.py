@@ -1,4 +1,5 @@
-"""What docs/peers.md says of peers that are installed for tests, held against those peers themselves."""
+"""What docs/peers.md says of peers that are installed for tests, held against those peers
+themselves."""
 
 import numpy as np
 import pytest
@@ -27,11 +28,20 @@ def test_optuna_integration_search_is_no_classifier_and_takes_one_metric():
     import optuna
 
     many = integration.OptunaSearchCV(
-        LogisticRegression(), {"C": optuna.distributions.FloatDistribution(0.1, 1)}, n_trials=2, scoring=["accuracy", "roc_auc"]
+        LogisticRegression(),
+        {"C": optuna.distributions.FloatDistribution(0.1, 1)},
+        n_trials=2,
+        scoring=["accuracy", "roc_auc"],
     )
     with pytest.raises(KeyError, match="test_score"):
         many.fit(X, y)
-    ours = OptunaSearchCV(LogisticRegression(), {"C": (0.1, 1.0)}, n_trials=2, scoring=["accuracy", "roc_auc"], refit="accuracy").fit(X, y)
+    ours = OptunaSearchCV(
+        LogisticRegression(),
+        {"C": (0.1, 1.0)},
+        n_trials=2,
+        scoring=["accuracy", "roc_auc"],
+        refit="accuracy",
+    ).fit(X, y)
     assert "mean_test_roc_auc" in ours.cv_results_
 
 
@@ -41,7 +51,9 @@ def test_skorch_validates_on_the_oldest_rows_by_default():
     y = np.tile([0, 1], 50)
     _, valid = ValidSplit(5, stratified=True)(Dataset(np.zeros((100, 1), np.float32), y), y)
     assert max(valid.indices) < 30
-    net = GRUClassifier(max_epochs=1, module__hidden_size=4, horizon=0, valid_fraction=0.3, random_state=0)
+    net = GRUClassifier(
+        max_epochs=1, module__hidden_size=4, horizon=0, valid_fraction=0.3, random_state=0
+    )
     net.fit(np.zeros((100, 3, 1)), y)
     assert min(net.validation_.valid) == 70
 
@@ -50,9 +62,17 @@ def test_scikit_learns_boosting_stops_early_on_random_rows():
     """Only the seed differs, and so do the rows it validates on."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(400, 3)), rng.integers(0, 2, 400)
-    fits = [HistGradientBoostingClassifier(early_stopping=True, max_iter=3, random_state=seed).fit(X, y) for seed in (0, 1)]
+    fits = [
+        HistGradientBoostingClassifier(early_stopping=True, max_iter=3, random_state=seed).fit(X, y)
+        for seed in (0, 1)
+    ]
     assert not np.array_equal(fits[0].validation_score_, fits[1].validation_score_)
-    plain = [HistGradientBoostingClassifier(early_stopping=False, max_iter=3, random_state=seed).fit(X, y).predict_proba(X) for seed in (0, 1)]
+    plain = [
+        HistGradientBoostingClassifier(early_stopping=False, max_iter=3, random_state=seed)
+        .fit(X, y)
+        .predict_proba(X)
+        for seed in (0, 1)
+    ]
     np.testing.assert_array_equal(*plain)
     assert HistGradientBoostingClassifier().early_stopping == "auto"
 
@@ -62,11 +82,15 @@ def test_purgedcv_binds_times_in_its_constructor_so_nested_rows_do_not_fit():
     import pandas as pd
 
     times = pd.Series(pd.date_range("2020", periods=200))
-    theirs = purgedcv.WalkForwardSplit(3, 20, prediction_times=times, evaluation_times=times.shift(-3).ffill())
+    theirs = purgedcv.WalkForwardSplit(
+        3, 20, prediction_times=times, evaluation_times=times.shift(-3).ffill()
+    )
     X = pd.DataFrame({"x": np.zeros(200)}, index=pd.DatetimeIndex(times))
     assert len(list(theirs.split(X))) == 3
     inner = X.iloc[:120]
     with pytest.raises(ValueError, match=r".+"):
         list(theirs.split(inner))
-    ours = EnhancedWalkForwardCV(3, horizon=3, ensure_regime_coverage=False, min_samples_per_fold=10, embargo_bars=0)
+    ours = EnhancedWalkForwardCV(
+        3, horizon=3, ensure_regime_coverage=False, min_samples_per_fold=10, embargo_bars=0
+    )
     assert len(list(ours.split(inner))) == 3

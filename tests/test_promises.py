@@ -1,4 +1,5 @@
-"""Promises that cross rooms: bad input is refused by name or answered honestly, rows are independent, one seed is one result."""
+"""Promises that cross rooms: bad input is refused by name or answered honestly, rows are
+independent, one seed is one result."""
 
 import hashlib
 import itertools
@@ -60,15 +61,24 @@ MUTATIONS = {
     "open outside": put("open", 1e6),
     "negative volume": put("volume", -1),
     "nan volume": put("volume", np.nan),
-    "constant": lambda bars, row: bars.assign(close=bars["low"].min(), open=bars["low"].min(), low=bars["low"].min()),
+    "constant": lambda bars, row: bars.assign(
+        close=bars["low"].min(), open=bars["low"].min(), low=bars["low"].min()
+    ),
     "all constant": lambda bars, row: bars.assign(open=9.0, high=9.0, low=9.0, close=9.0, volume=0),
-    "jump": lambda bars, row: bars.assign(**{c: np.where(np.arange(len(bars)) >= row, 3.0, 1.0) * bars[c] for c in ("open", "high", "low", "close")}),
+    "jump": lambda bars, row: bars.assign(
+        **{
+            c: np.where(np.arange(len(bars)) >= row, 3.0, 1.0) * bars[c]
+            for c in ("open", "high", "low", "close")
+        }
+    ),
     "missing column": lambda bars, row: bars.drop(columns="volume"),
     "twice": lambda bars, row: pd.concat([bars, bars["close"]], axis=1),
     "upper case": lambda bars, row: bars.rename(columns=str.upper),
     "numbers as names": lambda bars, row: bars.set_axis(range(5), axis=1),
     "float16": lambda bars, row: bars.astype({"close": np.float16}),
-    "float32": lambda bars, row: bars.astype(dict.fromkeys(("open", "high", "low", "close"), np.float32)),
+    "float32": lambda bars, row: bars.astype(
+        dict.fromkeys(("open", "high", "low", "close"), np.float32)
+    ),
     "strings": lambda bars, row: bars.astype({"close": str}),
     "objects": lambda bars, row: bars.astype({"close": object}),
     "complex": lambda bars, row: bars.astype({"close": complex}),
@@ -88,7 +98,10 @@ MUTATIONS = {
     "list": lambda bars, row: bars.to_numpy().tolist(),
     "none": lambda bars, row: None,
 }
-NAMED = ("row", "column", "Column", "Bars", "bars", "Times", "times", "index", "open", "high", "low", "close", "volume", "lack")
+NAMED = (
+    "row", "column", "Column", "Bars", "bars", "Times", "times", "index", "open", "high", "low",
+    "close", "volume", "lack",
+)
 
 
 @settings(max_examples=500, deadline=None)
@@ -114,13 +127,25 @@ _kept = []
 
 def _fitted():
     if not _kept:
-        bars, y = AdaptiveLabeler(base_threshold=0.5, scaling="sigma").fit_resample(load_sp500().iloc[:600])
-        steps = [("f", BarFeatures(windows=(5, 10))), ("w", SlidingWindow(lookback=4)), ("net", MLPNetClassifier(max_epochs=1, random_state=0))]
+        bars, y = AdaptiveLabeler(base_threshold=0.5, scaling="sigma").fit_resample(
+            load_sp500().iloc[:600]
+        )
+        steps = [
+            ("f", BarFeatures(windows=(5, 10))),
+            ("w", SlidingWindow(lookback=4)),
+            ("net", MLPNetClassifier(max_epochs=1, random_state=0)),
+        ]
         _kept.append(Pipeline(steps).fit(bars, y))
     return _kept[0]
 
 
-@pytest.mark.parametrize("name", ["nan", "inf", "huge", "zero", "negative", "crossed", "open outside", "negative volume", "repeated", "swapped", "nat"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nan", "inf", "huge", "zero", "negative", "crossed", "open outside", "negative volume",
+        "repeated", "swapped", "nat",
+    ],
+)
 @pytest.mark.parametrize("row", [0, 57, LAST - FIRST - 1])
 def test_faults_of_one_row_name_that_row(name, row):
     bars = MUTATIONS[name](fresh(), row)
@@ -189,10 +214,17 @@ def test_shuffled_labels_are_worth_nothing():
     from sktrain import EnhancedWalkForwardCV, with_label_times
     from sktrain.evaluation import baselines, fold_scores
 
-    bars, y = AdaptiveLabeler(base_threshold=0.5, scaling="sigma").fit_resample(load_sp500().iloc[:2500])
+    bars, y = AdaptiveLabeler(base_threshold=0.5, scaling="sigma").fit_resample(
+        load_sp500().iloc[:2500]
+    )
     noise = pd.Series(np.random.default_rng(0).permutation(y.to_numpy()), index=y.index)
     noise = with_label_times(noise, like=y)
     model = Pipeline([("f", BarFeatures()), ("logistic", baselines()["logistic"])])
-    found = fold_scores({"model": model, "majority": baselines()["majority"]}, bars, noise, EnhancedWalkForwardCV(n_splits=5))
+    found = fold_scores(
+        {"model": model, "majority": baselines()["majority"]},
+        bars,
+        noise,
+        EnhancedWalkForwardCV(n_splits=5),
+    )
     assert "no edge shown" in found.verdict() or "worse" in found.verdict()
     assert isinstance(model[-1][-1], LogisticRegression)

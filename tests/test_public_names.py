@@ -39,7 +39,8 @@ def _methods(cls):
 
 
 def public_names():
-    """{name: signature, or {"init": signature, "methods": {name: signature}}} of every public name."""
+    """{name: signature, or {"init": signature, "methods": {name: signature}}} of every public
+    name."""
     found = {}
     rooms = ["sktrain", "sktrain.datasets", "sktrain.testing", "sktrain.exceptions"]
     rooms += [f"sktrain.{name}" for name in sktrain._MODULES if f"sktrain.{name}" not in rooms]
@@ -80,8 +81,15 @@ def test_public_names_and_signatures_change_only_with_the_changelog():
 
 
 def test_a_lost_name_a_changed_default_and_a_new_method_are_seen():
-    was = {"a.f": "(x, *, y=1)", "a.g": "()", "a.C": {"init": "(p=0)", "methods": {"fit": "(self, X)"}}}
-    now = {"a.f": "(x, *, y=2)", "a.C": {"init": "(p=0)", "methods": {"fit": "(self, X)", "score": "()"}}}
+    was = {
+        "a.f": "(x, *, y=1)",
+        "a.g": "()",
+        "a.C": {"init": "(p=0)", "methods": {"fit": "(self, X)"}},
+    }
+    now = {
+        "a.f": "(x, *, y=2)",
+        "a.C": {"init": "(p=0)", "methods": {"fit": "(self, X)", "score": "()"}},
+    }
     assert _changes(was, now) == (["a.C.score"], ["a.f", "a.g"])
 
 

@@ -13,9 +13,15 @@ from sktrain.reproducibility import draw_seed, rng_scope
 
 def world():
     return (
-        random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist(), torch.get_num_threads(),  # noqa: NPY002
-        torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled(),
-        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic, os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
+        random.getstate(),
+        np.random.get_state()[1].tolist(),  # noqa: NPY002
+        torch.get_rng_state().tolist(),
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.backends.cudnn.benchmark,
+        torch.backends.cudnn.deterministic,
+        os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
     )
 
 
@@ -23,7 +29,14 @@ def draws():
     return random.random(), np.random.rand(), float(torch.rand(1))  # noqa: NPY002
 
 
-@pytest.mark.parametrize("params", [{"enabled": True}, {"enabled": False, "num_threads": 2}, {"enabled": True, "num_threads": 2, "seed": 7}])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"enabled": True},
+        {"enabled": False, "num_threads": 2},
+        {"enabled": True, "num_threads": 2, "seed": 7},
+    ],
+)
 def test_the_block_restores_every_global_even_after_an_error(params):
     before = world()
     with pytest.raises(KeyError), DeterministicTrainingConfig(**params) as config:  # noqa: PT012
@@ -59,7 +72,17 @@ def test_apply_alone_seeds():
         assert torch.backends.cudnn.benchmark
 
 
-@pytest.mark.parametrize("params", [{"enabled": 1.5}, {"seed": -1}, {"seed": True}, {"seed": 2**32}, {"num_threads": 0}, {"num_threads": 1.0}])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"enabled": 1.5},
+        {"seed": -1},
+        {"seed": True},
+        {"seed": 2**32},
+        {"num_threads": 0},
+        {"num_threads": 1.0},
+    ],
+)
 def test_nonsense_is_refused_and_changes_nothing(params):
     before = world()
     with pytest.raises(ValueError, match=next(iter(params))), DeterministicTrainingConfig(**params):

@@ -23,7 +23,9 @@ def rows():
 @pytest.fixture(scope="module")
 def windows():
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame(rng.normal(size=(200, 3)), pd.date_range("2020", periods=200), columns=list("abc"))
+    frame = pd.DataFrame(
+        rng.normal(size=(200, 3)), pd.date_range("2020", periods=200), columns=list("abc")
+    )
     y = pd.Series(np.where(rng.random(200) < 0.2, "rare", "common"), frame.index)
     y.attrs["label_horizon"] = 3
     return SlidingWindow(lookback=5).fit_transform(frame), y
@@ -53,7 +55,9 @@ def test_synthetic_windows_lie_between_their_parents_and_follow_them(windows):
         window = X_all[[child]].gather()[0]
         for a, b in smote.parents_:
             low, high = np.minimum(values[a], values[b]), np.maximum(values[a], values[b])
-            if ((window >= low - 1e-12) & (window <= high + 1e-12) | np.isnan(window)).all() and X_all.index[child] == max(X.index[a], X.index[b]):
+            if (
+                (window >= low - 1e-12) & (window <= high + 1e-12) | np.isnan(window)
+            ).all() and X_all.index[child] == max(X.index[a], X.index[b]):
                 own[child] = (a, b)
                 break
         assert child in own
@@ -80,7 +84,9 @@ def test_the_caller_rows_are_untouched(rows):
 
 def test_frames_and_three_dimensions(rows):
     X, y = rows
-    frame, labels = apply_smote(pd.DataFrame(X, columns=list("abcd")), pd.Series(y, name="target"), random_state=0)
+    frame, labels = apply_smote(
+        pd.DataFrame(X, columns=list("abcd")), pd.Series(y, name="target"), random_state=0
+    )
     assert list(frame.columns) == list("abcd")
     assert labels.name == "target"
     assert len(frame) == 200
@@ -92,7 +98,9 @@ def test_small_classes(rows):
     X, y = rows
     y = y.copy()
     y[100:117] = 0
-    with pytest.warns(ResamplingWarning, match="class .*1.* has 3 rows, so k_neighbors=5 was lowered to 2"):
+    with pytest.warns(
+        ResamplingWarning, match="class .*1.* has 3 rows, so k_neighbors=5 was lowered to 2"
+    ):
         X_all, _ = apply_smote(X, y, random_state=0)
     assert len(X_all) == 234
     y[117:119] = 0
@@ -122,20 +130,26 @@ def test_samplers_stand_before_nets(rows, windows):
     net = MLPNetClassifier(max_epochs=2, random_state=0)
     for sampler in (SMOTE(random_state=0), WindowSMOTE(random_state=0)):
         model = SamplingPipeline([("smote", sampler), ("net", net)]).fit(X, y)
-        assert clone(model).fit(X, y).predict_proba(X) == pytest.approx(model.predict_proba(X), abs=0)
+        assert clone(model).fit(X, y).predict_proba(X) == pytest.approx(
+            model.predict_proba(X), abs=0
+        )
     W, labels = windows
     model = SamplingPipeline([("smote", WindowSMOTE(random_state=0)), ("net", net)]).fit(W, labels)
     block = model[-1].validation_
-    cut = labels.index.get_level_values(-1)[-1] - pd.Timedelta(days=29)  # the last 15 % of 200 times
+    # the last 15 % of 200 times
+    cut = labels.index.get_level_values(-1)[-1] - pd.Timedelta(days=29)
     assert block.valid is not None
     smote = WindowSMOTE(random_state=0)
     index = smote.fit_resample(W, labels)[0].index
     assert (index[block.valid] >= cut).all()
-    assert (index[block.train] < cut - pd.Timedelta(days=3)).all()  # purged by the horizon, counted in bars, not rows
+    # purged by the horizon, counted in bars, not rows
+    assert (index[block.train] < cut - pd.Timedelta(days=3)).all()
 
 
 def test_prior_correction():
-    assert correct_prior([[0.5, 0.5]], [0.9, 0.1], [0.5, 0.5]).tolist() == [pytest.approx([0.9, 0.1])]
+    assert correct_prior([[0.5, 0.5]], [0.9, 0.1], [0.5, 0.5]).tolist() == [
+        pytest.approx([0.9, 0.1])
+    ]
     with pytest.raises(SktrainError, match="resampled_prior"):
         correct_prior([[0.5, 0.5]], [0.9, 0.1], [0.5, 0.6])
 
@@ -157,14 +171,25 @@ class Noting(LogisticRegression):
     """Keeps what its fit was told."""
 
     def fit(self, X, y, sample_weight=None, label_end_times=None, times=None):
-        self.told_ = {"X": X, "y": y, "sample_weight": sample_weight, "label_end_times": label_end_times, "times": times}
+        self.told_ = {
+            "X": X,
+            "y": y,
+            "sample_weight": sample_weight,
+            "label_end_times": label_end_times,
+            "times": times,
+        }
         return super().fit(np.asarray(X).reshape(len(X), -1), y, sample_weight)
 
 
 @pytest.mark.parametrize("kind", ["frame", "windows", "array", "list"])
 def test_rows_and_labels_leave_in_step(windows, kind):
     lazy, y = windows
-    X = {"frame": pd.DataFrame(lazy.gather()[:, -1], lazy.index, list("abc")), "windows": lazy, "array": lazy.gather(), "list": lazy.gather()[:, -1].tolist()}[kind]
+    X = {
+        "frame": pd.DataFrame(lazy.gather()[:, -1], lazy.index, list("abc")),
+        "windows": lazy,
+        "array": lazy.gather(),
+        "list": lazy.gather()[:, -1].tolist(),
+    }[kind]
     smote = WindowSMOTE(random_state=0)
     X_all, y_all = smote.fit_resample(X, y)
     assert type(X_all) is type(X)
@@ -176,13 +201,21 @@ def test_rows_and_labels_leave_in_step(windows, kind):
     np.testing.assert_array_equal(np.asarray(X_all)[~smote.synthetic_], np.asarray(X))
     made = np.asarray(X, dtype=float)[smote.parents_]
     share = smote.shares_.reshape(-1, *[1] * (made.ndim - 2))
-    np.testing.assert_allclose(np.asarray(X_all, dtype=float)[smote.synthetic_], made[:, 0] + share * (made[:, 1] - made[:, 0]))
+    np.testing.assert_allclose(
+        np.asarray(X_all, dtype=float)[smote.synthetic_],
+        made[:, 0] + share * (made[:, 1] - made[:, 0]),
+    )
 
 
 def test_labels_leave_as_they_came(rows):
     X, y = rows
     expected = WindowSMOTE(random_state=0).fit_resample(X, y)[1]
-    for kind in (y.tolist(), y[:, None], pd.DataFrame({"class": y}), pd.Series(y, name="class", dtype="category")):
+    for kind in (
+        y.tolist(),
+        y[:, None],
+        pd.DataFrame({"class": y}),
+        pd.Series(y, name="class", dtype="category"),
+    ):
         made = WindowSMOTE(random_state=0).fit_resample(X, kind)[1]
         assert type(made) is (np.ndarray if isinstance(kind, np.ndarray) else type(kind))
         np.testing.assert_array_equal(np.asarray(made).ravel(), expected)
@@ -212,7 +245,11 @@ def test_a_synthetic_row_stands_for_the_parent_that_is_known_later(windows):
 @pytest.mark.parametrize("kind", ["frame", "windows", "array"])
 def test_a_net_behind_it_validates_on_real_rows_alone(windows, kind):
     lazy, y = windows
-    X = {"frame": pd.DataFrame(lazy.gather()[:, -1], lazy.index, list("abc")), "windows": lazy, "array": lazy.gather()}[kind]
+    X = {
+        "frame": pd.DataFrame(lazy.gather()[:, -1], lazy.index, list("abc")),
+        "windows": lazy,
+        "array": lazy.gather(),
+    }[kind]
     smote = WindowSMOTE(random_state=0)
     net = MLPNetClassifier(max_epochs=1, random_state=0)
     fitted = SamplingPipeline([("smote", smote), ("net", net)]).fit(X, y)
@@ -224,7 +261,11 @@ def test_a_net_behind_it_validates_on_real_rows_alone(windows, kind):
     assert bars > 3  # the horizon of y
 
 
-@pytest.mark.parametrize("sampler", [SMOTE(random_state=0), ADASYN(random_state=0), RandomOverSampler(random_state=0)], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize(
+    "sampler",
+    [SMOTE(random_state=0), ADASYN(random_state=0), RandomOverSampler(random_state=0)],
+    ids=lambda s: type(s).__name__,
+)
 def test_behind_imblearns_samplers_a_net_validates_on_nothing_and_says_so(windows, sampler):
     lazy, y = windows
     X = pd.DataFrame(lazy.gather()[:, -1], lazy.index, list("abc")).fillna(0.0)
@@ -237,13 +278,21 @@ def test_behind_imblearns_samplers_a_net_validates_on_nothing_and_says_so(window
 def test_rows_that_a_sampler_copies_keep_their_times_inside_resampled_classifier(windows):
     lazy, y = windows
     X = pd.DataFrame(lazy.gather()[:, -1], lazy.index, list("abc")).fillna(0.0)
-    model = ResampledClassifier(MLPNetClassifier(max_epochs=1, random_state=0), RandomOverSampler(random_state=0)).fit(X, y)
+    model = ResampledClassifier(
+        MLPNetClassifier(max_epochs=1, random_state=0), RandomOverSampler(random_state=0)
+    ).fit(X, y)
     block = model.estimator_.validation_
     assert block.n_purged > 0
-    noted = ResampledClassifier(Noting(), RandomOverSampler(random_state=0)).fit(X, y, sample_weight=np.arange(200.0), times=X.index).estimator_.told_
+    noted = (
+        ResampledClassifier(Noting(), RandomOverSampler(random_state=0))
+        .fit(X, y, sample_weight=np.arange(200.0), times=X.index)
+        .estimator_.told_
+    )
     assert noted["X"].index.is_monotonic_increasing
     np.testing.assert_array_equal(X.loc[noted["X"].index], noted["X"])
-    np.testing.assert_array_equal(noted["sample_weight"], pd.Series(np.arange(200.0), X.index)[noted["X"].index])
+    np.testing.assert_array_equal(
+        noted["sample_weight"], pd.Series(np.arange(200.0), X.index)[noted["X"].index]
+    )
     assert noted["times"].equals(noted["X"].index)
     assert noted["y"].attrs["label_horizon"] == 3
 
@@ -260,7 +309,9 @@ def test_metadata_follows_the_rows(windows):
     a, b = weight[smote.parents_].T
     np.testing.assert_allclose(told["sample_weight"][smote.synthetic_], a + smote.shares_ * (b - a))
     np.testing.assert_array_equal(told["sample_weight"][~smote.synthetic_], weight)
-    with pytest.raises(SktrainError, match="SMOTE does not say which rows .*sample_weight cannot follow"):
+    with pytest.raises(
+        SktrainError, match="SMOTE does not say which rows .*sample_weight cannot follow"
+    ):
         ResampledClassifier(Noting(), SMOTE()).fit(X[:, -1], y, sample_weight=weight)
     with pytest.raises(SktrainError, match="KNeighborsClassifier takes no sample_weight"):
         ResampledClassifier(KNeighborsClassifier()).fit(X[:, -1], y, sample_weight=weight)
@@ -268,9 +319,13 @@ def test_metadata_follows_the_rows(windows):
 
 def test_what_is_left_open_is_seeded(rows):
     def drawn(seed):
-        return ResampledClassifier(LogisticRegression(), random_state=seed).fit(*rows).estimator_.coef_
+        return (
+            ResampledClassifier(LogisticRegression(), random_state=seed).fit(*rows).estimator_.coef_
+        )
 
     np.testing.assert_array_equal(drawn(1), drawn(1))
     assert (drawn(1) != drawn(2)).any()
-    fixed = ResampledClassifier(LogisticRegression(), WindowSMOTE(random_state=5), random_state=1).fit(*rows)
+    fixed = ResampledClassifier(
+        LogisticRegression(), WindowSMOTE(random_state=5), random_state=1
+    ).fit(*rows)
     assert fixed.sampler_.random_state == 5

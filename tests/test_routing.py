@@ -1,4 +1,5 @@
-"""Metadata on its way through meta-estimators, with scikit-learn's routing on and off, down to what a net is told."""
+"""Metadata on its way through meta-estimators, with scikit-learn's routing on and off, down to what
+a net is told."""
 
 import numpy as np
 import pandas as pd
@@ -35,7 +36,14 @@ class Noting(MLPNetClassifier):
     heard = []
 
     def fit(self, X, y, sample_weight=None, *, label_end_times=None, times=None):
-        type(self).heard.append({"sample_weight": sample_weight, "label_end_times": label_end_times, "times": times, "rows": np.asarray(X)})
+        type(self).heard.append(
+            {
+                "sample_weight": sample_weight,
+                "label_end_times": label_end_times,
+                "times": times,
+                "rows": np.asarray(X),
+            }
+        )
         return super().fit(X, y, sample_weight, label_end_times=label_end_times, times=times)
 
 
@@ -46,9 +54,13 @@ def net():
 
 WRAPPERS = {
     "compressed": CompressedClassifier,
-    "compressed pipeline": lambda inner: CompressedClassifier(Pipeline([("same", FunctionTransformer()), ("net", inner)])),
+    "compressed pipeline": lambda inner: CompressedClassifier(
+        Pipeline([("same", FunctionTransformer()), ("net", inner)])
+    ),
     "guard": DriftGuard,
-    "guarded pipeline": lambda inner: DriftGuard(Pipeline([("same", FunctionTransformer()), ("net", inner)])),
+    "guarded pipeline": lambda inner: DriftGuard(
+        Pipeline([("same", FunctionTransformer()), ("net", inner)])
+    ),
     "resampled": lambda inner: ResampledClassifier(inner, random_state=0),
 }
 
@@ -70,13 +82,18 @@ def test_a_net_inside_hears_what_its_wrapper_is_told(name, routing):
     np.testing.assert_array_equal(heard["sample_weight"], TOLD["sample_weight"])
     assert heard["label_end_times"].equals(TOLD["label_end_times"])
     assert heard["times"].equals(TIMES)
-    plain = Noting(max_epochs=1, module__hidden_size=4, module__n_layers=1, random_state=0).fit(X, Y, **TOLD)
+    plain = Noting(max_epochs=1, module__hidden_size=4, module__n_layers=1, random_state=0).fit(
+        X, Y, **TOLD
+    )
     assert plain.validation_.n_purged >= 20
 
 
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_what_nobody_requests_is_scikit_learns_error(name):
-    with config_context(enable_metadata_routing=True), pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
+    with (
+        config_context(enable_metadata_routing=True),
+        pytest.raises(UnsetMetadataPassedError, match="sample_weight"),
+    ):
         WRAPPERS[name](net()).fit(X, Y, sample_weight=TOLD["sample_weight"])
 
 
@@ -98,8 +115,11 @@ class Plain(ClassifierMixin, BaseEstimator):
 def test_without_routing_what_is_not_taken_is_refused(wrapper):
     with pytest.raises(SktrainError, match="Plain takes no label_end_times in fit"):
         wrapper(Plain()).fit(X, Y, label_end_times=TOLD["label_end_times"])
-    with pytest.raises((ValueError, TypeError), match="enable_metadata_routing|label_end_times"):  # a vote hands nothing on without routing
-        wrapper(VotingClassifier([("a", net())], voting="soft")).fit(X, Y, label_end_times=TOLD["label_end_times"])
+    # a vote hands nothing on without routing
+    with pytest.raises((ValueError, TypeError), match="enable_metadata_routing|label_end_times"):
+        wrapper(VotingClassifier([("a", net())], voting="soft")).fit(
+            X, Y, label_end_times=TOLD["label_end_times"]
+        )
 
 
 def test_a_cross_validation_routes_through_a_compressed_net():
@@ -127,7 +147,9 @@ def test_metadata_is_remembered_with_the_rows_of_a_guard():
 
     drifted = X + 5 * (np.arange(N) >= 200)[:, None]
     weight = TOLD["sample_weight"]
-    guard = DriftGuard(Weighted(loss="log_loss", random_state=0), refit_rows=150, watch_performance=False).fit(drifted[:100], Y[:100], sample_weight=weight[:100])
+    guard = DriftGuard(
+        Weighted(loss="log_loss", random_state=0), refit_rows=150, watch_performance=False
+    ).fit(drifted[:100], Y[:100], sample_weight=weight[:100])
     guard.partial_fit(drifted[100:200], Y[100:200], sample_weight=weight[100:200])
     guard.partial_fit(drifted[200:], Y[200:], sample_weight=weight[200:])
     assert guard.log_["decision"].tolist() == ["fit", "update", "refit"]
@@ -141,18 +163,30 @@ def test_metadata_is_remembered_with_the_rows_of_a_guard():
 @pytest.mark.parametrize("steps", [False, True])
 def test_a_guard_routes_partial_fit(steps):
     with config_context(enable_metadata_routing=True):
-        inner = SGDClassifier(loss="log_loss", random_state=0).set_fit_request(sample_weight=True).set_partial_fit_request(sample_weight=True)
+        inner = (
+            SGDClassifier(loss="log_loss", random_state=0)
+            .set_fit_request(sample_weight=True)
+            .set_partial_fit_request(sample_weight=True)
+        )
         model = Pipeline([("scale", StandardScaler()), ("sgd", inner)]) if steps else inner
         weight = np.where(Y[:200] == 1, 1.0, 1e-6)
-        guards = [DriftGuard(model, on_drift="warn", watch_performance=False).fit(X[:100], Y[:100]) for _ in range(2)]
+        guards = [
+            DriftGuard(model, on_drift="warn", watch_performance=False).fit(X[:100], Y[:100])
+            for _ in range(2)
+        ]
         with_weight = guards[0].partial_fit(X[100:200], Y[100:200], sample_weight=weight[100:])
         without = guards[1].partial_fit(X[100:200], Y[100:200])
-    assert with_weight.predict_proba(X[200:])[:, 1].mean() > without.predict_proba(X[200:])[:, 1].mean()
+    assert (
+        with_weight.predict_proba(X[200:])[:, 1].mean()
+        > without.predict_proba(X[200:])[:, 1].mean()
+    )
 
 
 def test_rows_of_metadata():
     rows = np.array([3, 1])
-    cut = metadata_rows({"a": TIMES, "b": np.arange(N), "c": "whole", "d": pd.Series(np.arange(N), TIMES)}, rows, N)
+    cut = metadata_rows(
+        {"a": TIMES, "b": np.arange(N), "c": "whole", "d": pd.Series(np.arange(N), TIMES)}, rows, N
+    )
     assert cut["a"].equals(TIMES[rows])
     assert cut["b"].tolist() == [3, 1]
     assert cut["c"] == "whole"
@@ -161,10 +195,21 @@ def test_rows_of_metadata():
 
 def test_a_compressed_classifier_can_be_seeded():
     def weights(**seeds):
-        model = CompressedClassifier(MLPNetClassifier(max_epochs=1, module__hidden_size=4, module__n_layers=1, **seeds.pop("inner", {})), **seeds)
+        model = CompressedClassifier(
+            MLPNetClassifier(
+                max_epochs=1, module__hidden_size=4, module__n_layers=1, **seeds.pop("inner", {})
+            ),
+            **seeds,
+        )
         return model.fit(X, Y).predict_proba(X)
 
     np.testing.assert_array_equal(weights(random_state=1), weights(random_state=1))
     assert (weights(random_state=1) != weights(random_state=2)).any()
-    np.testing.assert_array_equal(weights(random_state=1, inner={"random_state": 7}), weights(random_state=2, inner={"random_state": 7}))
-    np.testing.assert_array_equal(CompressedClassifier(random_state=3).fit(X, Y).predict_proba(X), CompressedClassifier(random_state=3).fit(X, Y).predict_proba(X))
+    np.testing.assert_array_equal(
+        weights(random_state=1, inner={"random_state": 7}),
+        weights(random_state=2, inner={"random_state": 7}),
+    )
+    np.testing.assert_array_equal(
+        CompressedClassifier(random_state=3).fit(X, Y).predict_proba(X),
+        CompressedClassifier(random_state=3).fit(X, Y).predict_proba(X),
+    )

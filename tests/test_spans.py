@@ -19,7 +19,9 @@ def cases(draw):
     end = start + rng.integers(0, 120, n) * draw(st.integers(0, 1))
     spans = Spans.from_times(start, end)
     m = len(spans.axis)
-    cuts = sorted(rng.choice(m + 1, size=min(m + 1, draw(st.sampled_from([2, 4, 6])) // 2 * 2), replace=False))
+    cuts = sorted(
+        rng.choice(m + 1, size=min(m + 1, draw(st.sampled_from([2, 4, 6])) // 2 * 2), replace=False)
+    )
     blocks = [(int(a), int(b) - 1) for a, b in zip(cuts[::2], cuts[1::2])]
     candidate, known = rng.random(n) < 0.9, rng.random(n) < 0.8
     return spans, blocks, candidate, known if draw(st.booleans()) else None, draw(st.integers(0, 6))
@@ -31,11 +33,15 @@ def oracle(spans, blocks, candidate, known, embargo):
     known = np.ones(n, bool) if known is None else known
     train, purged, embargoed = [], [], []
     for i in range(n):
-        if not candidate[i] or any(spans.axis[a] <= spans.start[i] <= spans.axis[b] for a, b in blocks):
+        if not candidate[i] or any(
+            spans.axis[a] <= spans.start[i] <= spans.axis[b] for a, b in blocks
+        ):
             continue
         clash = near = False
         for a, b in blocks:
-            tested = [j for j in range(n) if known[j] and spans.axis[a] <= spans.start[j] <= spans.axis[b]]
+            tested = [
+                j for j in range(n) if known[j] and spans.axis[a] <= spans.start[j] <= spans.axis[b]
+            ]
             if not tested:
                 continue
             first, latest = min(spans.start[tested]), max(spans.end[tested])
@@ -68,7 +74,9 @@ def test_the_order_of_rows_does_not_matter(case, random):
     random.shuffle(order)
     mixed = Spans.from_times(spans.start[order], spans.end[order])
     plain = cut_blocks(spans, blocks, candidate, known, embargo=embargo)
-    cut = cut_blocks(mixed, blocks, candidate[order], None if known is None else known[order], embargo=embargo)
+    cut = cut_blocks(
+        mixed, blocks, candidate[order], None if known is None else known[order], embargo=embargo
+    )
     np.testing.assert_array_equal(cut.train, plain.train[order])
     np.testing.assert_array_equal(cut.purged, plain.purged[order])
     for block in blocks:
@@ -117,7 +125,10 @@ def test_concurrency_against_a_count(pairs):
         (lambda: Spans.from_times([0, 5], [1, 4]), r"row 1 ends before it starts \(1 such rows\)"),
         (lambda: Spans.from_times([0, 5], [1]), "equal length"),
         (lambda: Spans.from_times([[0]], [[1]]), "1-D"),
-        (lambda: cut_blocks(Spans.from_times([0], [1]), [], np.ones(1, bool), embargo=-1), "embargo must be 0 or more, got -1"),
+        (
+            lambda: cut_blocks(Spans.from_times([0], [1]), [], np.ones(1, bool), embargo=-1),
+            "embargo must be 0 or more, got -1",
+        ),
     ],
 )
 def test_bad_spans_are_named(call, message):

@@ -6,14 +6,29 @@ import pytest
 from sklearn.model_selection import KFold, TimeSeriesSplit
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from sktrain import AdaptiveLabeler, BarFeatures, CombinatorialPurgedCV, EnhancedWalkForwardCV, RegimeDetector, TemporalSplitter
-from sktrain.testing import check_causal, check_splitter, leakage_checks, make_bars, parametrize_with_leakage_checks
+from sktrain import (
+    AdaptiveLabeler,
+    BarFeatures,
+    CombinatorialPurgedCV,
+    EnhancedWalkForwardCV,
+    RegimeDetector,
+    TemporalSplitter,
+)
+from sktrain.testing import (
+    check_causal,
+    check_splitter,
+    leakage_checks,
+    make_bars,
+    parametrize_with_leakage_checks,
+)
 
 OURS = [
     TemporalSplitter(),
     TemporalSplitter(evaluate="test", embargo_bars=0),
     EnhancedWalkForwardCV(n_splits=3, ensure_regime_coverage=False, min_samples_per_fold=20),
-    EnhancedWalkForwardCV(n_splits=3, window="rolling", ensure_regime_coverage=False, min_samples_per_fold=20),
+    EnhancedWalkForwardCV(
+        n_splits=3, window="rolling", ensure_regime_coverage=False, min_samples_per_fold=20
+    ),
     CombinatorialPurgedCV(n_blocks=5, n_test_blocks=2),
     CombinatorialPurgedCV(n_blocks=5, n_test_blocks=1, embargo_bars=0),
     BarFeatures(windows=(5, 20)),
@@ -33,7 +48,11 @@ def test_every_object_is_checked():
     assert counts == [4] * 6 + [2] * 4
 
 
-@pytest.mark.parametrize("cv", [KFold(5), KFold(5, shuffle=True, random_state=0), TimeSeriesSplit(5), KFold(5, shuffle=True)], ids=repr)
+@pytest.mark.parametrize(
+    "cv",
+    [KFold(5), KFold(5, shuffle=True, random_state=0), TimeSeriesSplit(5), KFold(5, shuffle=True)],
+    ids=repr,
+)
 def test_careless_splitters_are_refused(cv):
     with pytest.raises(AssertionError):
         check_splitter(cv)
@@ -67,13 +86,20 @@ class _Boasts(EnhancedWalkForwardCV):
     """Declares an embargo that it does not keep."""
 
     def split(self, X, y=None, groups=None, label_end_times=None):
-        honest = EnhancedWalkForwardCV(self.n_splits, ensure_regime_coverage=False, embargo_bars=0, min_samples_per_fold=20)
+        honest = EnhancedWalkForwardCV(
+            self.n_splits, ensure_regime_coverage=False, embargo_bars=0, min_samples_per_fold=20
+        )
         return honest.split(X, y)
 
 
 @pytest.mark.parametrize(
     ("cv", "said"),
-    [(_Reverse(), "later than those it tests"), (_Writes(), "changed"), (_Miscounts(), "declares 2 folds"), (_Boasts(3), "embargo bars it declares")],
+    [
+        (_Reverse(), "later than those it tests"),
+        (_Writes(), "changed"),
+        (_Miscounts(), "declares 2 folds"),
+        (_Boasts(3), "embargo bars it declares"),
+    ],
     ids=["reverse", "writes", "miscounts", "boasts"],
 )
 def test_broken_splitters_are_named(cv, said):

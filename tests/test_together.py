@@ -1,9 +1,11 @@
-"""Any two parts of sktrain in one pipeline: a cell for every part and everything a pipeline is put through, generated from lists.
+"""Any two parts of sktrain in one pipeline: a cell for every part and everything a pipeline is put
+through, generated from lists.
 
-A part is exchanged for another in one base pipeline (labels, features, a resampler or a check, a classifier, folds), and by default
-each part meets every column. Folds stand in the base pipeline as those of a search around it. Every two parts, in the columns where they
-meet (of the costly ones, that of their turn), and the product of features, middles and classifiers are marked slow. A cell that is meant to fail stands in ``REFUSED`` with the words the
-user gets and the reason.
+A part is exchanged for another in one base pipeline (labels, features, a resampler or a check, a
+classifier, folds), and by default each part meets every column. Folds stand in the base pipeline as
+those of a search around it. Every two parts, in the columns where they meet (of the costly ones,
+that of their turn), and the product of features, middles and classifiers are marked slow. A cell
+that is meant to fail stands in ``REFUSED`` with the words the user gets and the reason.
 """
 
 from functools import cache
@@ -35,7 +37,13 @@ from sktrain.news import NewsFeatures, with_news
 from sktrain.resample import ResampledClassifier
 
 N_ROWS = 300
-SMALL = {"max_epochs": 1, "module__hidden_size": 4, "module__n_layers": 1, "random_state": 0, "batch_size": 64}
+SMALL = {
+    "max_epochs": 1,
+    "module__hidden_size": 4,
+    "module__n_layers": 1,
+    "random_state": 0,
+    "batch_size": 64,
+}
 
 
 def net(name, **changes):
@@ -48,9 +56,23 @@ LABELERS = {
 }
 SOURCES = {
     "bars": lambda: [("features", st.BarFeatures(windows=(5,)))],
-    "windows": lambda: [("features", st.BarFeatures(windows=(5,))), ("window", st.SlidingWindow(3))],
-    "flat windows": lambda: [("features", st.BarFeatures(windows=(5,))), ("window", st.SlidingWindow(3, flatten=True))],
-    "news": lambda: [("features", NewsFeatures(make_pipeline(TfidfVectorizer(), TruncatedSVD(2, random_state=0)), features=st.BarFeatures(windows=(5,))))],
+    "windows": lambda: [
+        ("features", st.BarFeatures(windows=(5,))),
+        ("window", st.SlidingWindow(3)),
+    ],
+    "flat windows": lambda: [
+        ("features", st.BarFeatures(windows=(5,))),
+        ("window", st.SlidingWindow(3, flatten=True)),
+    ],
+    "news": lambda: [
+        (
+            "features",
+            NewsFeatures(
+                make_pipeline(TfidfVectorizer(), TruncatedSVD(2, random_state=0)),
+                features=st.BarFeatures(windows=(5,)),
+            ),
+        )
+    ],
 }
 MIDDLES = {
     "nothing": list,
@@ -61,15 +83,24 @@ MIDDLES = {
 }
 CLASSIFIERS = {
     "logistic": lambda: make_pipeline(SimpleImputer(), LogisticRegression(C=1e-3, max_iter=2000)),
-    "boosting": lambda: HistGradientBoostingClassifier(max_iter=2, max_leaf_nodes=4, early_stopping=False, random_state=0),
+    "boosting": lambda: HistGradientBoostingClassifier(
+        max_iter=2, max_leaf_nodes=4, early_stopping=False, random_state=0
+    ),
     "mlp": lambda: net("MLPNetClassifier"),
     "gru": lambda: net("GRUClassifier"),
     "lstm": lambda: net("LSTMClassifier"),
     "tcn": lambda: net("TCNClassifier"),
     "transformer": lambda: net("TransformerClassifier", module__hidden_size=8),
-    "vote": lambda: VotingClassifier([("a", net("MLPNetClassifier")), ("b", net("MLPNetClassifier", random_state=1))], voting="soft"),
-    "pooled": lambda: PooledClassifier([("a", net("MLPNetClassifier")), ("b", net("GRUClassifier"))]),
-    "calibrated": lambda: CalibratedClassifierCV(net("MLPNetClassifier"), cv=st.TemporalSplitter(embargo_bars=0, horizon=3), ensemble=True),
+    "vote": lambda: VotingClassifier(
+        [("a", net("MLPNetClassifier")), ("b", net("MLPNetClassifier", random_state=1))],
+        voting="soft",
+    ),
+    "pooled": lambda: PooledClassifier(
+        [("a", net("MLPNetClassifier")), ("b", net("GRUClassifier"))]
+    ),
+    "calibrated": lambda: CalibratedClassifierCV(
+        net("MLPNetClassifier"), cv=st.TemporalSplitter(embargo_bars=0, horizon=3), ensemble=True
+    ),
     "compressed": lambda: st.CompressedClassifier(net("MLPNetClassifier"), sparsity=0.3),
     "guard": lambda: st.DriftGuard(net("MLPNetClassifier"), on_drift="warn"),
     "resampled": lambda: ResampledClassifier(net("MLPNetClassifier"), random_state=0),
@@ -82,12 +113,26 @@ FOLDS = {
     "blocks": lambda: st.CombinatorialPurgedCV(4, 1, embargo_bars=1),
     "28 folds": lambda: st.CombinatorialPurgedCV(8, 2, embargo_bars=1),
 }
-BASE = {"labels": "adaptive", "features": "bars", "middle": "nothing", "classifier": "logistic", "folds": "two folds"}
-KINDS = {"labels": LABELERS, "features": SOURCES, "middle": MIDDLES, "classifier": CLASSIFIERS, "folds": FOLDS}
+BASE = {
+    "labels": "adaptive",
+    "features": "bars",
+    "middle": "nothing",
+    "classifier": "logistic",
+    "folds": "two folds",
+}
+KINDS = {
+    "labels": LABELERS,
+    "features": SOURCES,
+    "middle": MIDDLES,
+    "classifier": CLASSIFIERS,
+    "folds": FOLDS,
+}
 
 
 def walk_forward(n):
-    return st.EnhancedWalkForwardCV(n, embargo_bars=1, min_samples_per_fold=20, ensure_regime_coverage=False)
+    return st.EnhancedWalkForwardCV(
+        n, embargo_bars=1, min_samples_per_fold=20, ensure_regime_coverage=False
+    )
 
 
 def cell(kind, part, column=None):
@@ -118,7 +163,11 @@ class Case:
         self.parts = parts
         self.X, self.y = rows_of(parts["labels"], parts["features"] == "news")
         self.X, self.y = self.X.iloc[-N_ROWS:], self.y.iloc[-N_ROWS:]
-        steps = [*SOURCES[parts["features"]](), *MIDDLES[parts["middle"]](), ("model", CLASSIFIERS[parts["classifier"]]())]
+        steps = [
+            *SOURCES[parts["features"]](),
+            *MIDDLES[parts["middle"]](),
+            ("model", CLASSIFIERS[parts["classifier"]]()),
+        ]
         self.pipeline, self.cv = Pipeline(steps), FOLDS[parts["folds"]]()
         self.searched = parts["folds"] != BASE["folds"]
         self.estimator = self.search() if self.searched else self.pipeline
@@ -158,7 +207,9 @@ def fits_and_predicts(case):
     proba = case.fitted.predict_proba(case.X[-20:])
     assert proba.shape == (20, len(case.fitted.classes_))
     np.testing.assert_allclose(proba.sum(axis=1), 1)
-    np.testing.assert_array_equal(case.fitted.predict(case.X[-20:]), case.fitted.classes_[proba.argmax(axis=1)])
+    np.testing.assert_array_equal(
+        case.fitted.predict(case.X[-20:]), case.fitted.classes_[proba.argmax(axis=1)]
+    )
 
 
 def is_cloned(case):
@@ -166,7 +217,11 @@ def is_cloned(case):
     assert repr(again) == repr(case.estimator)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        np.testing.assert_allclose(again.fit(case.X, case.y).predict_proba(case.X[-5:]), case.fitted.predict_proba(case.X[-5:]), atol=1e-6)
+        np.testing.assert_allclose(
+            again.fit(case.X, case.y).predict_proba(case.X[-5:]),
+            case.fitted.predict_proba(case.X[-5:]),
+            atol=1e-6,
+        )
 
 
 def is_shown(case):
@@ -180,12 +235,16 @@ def is_shown(case):
 def is_dumped_by_joblib(case, tmp_path):
     joblib.dump(case.fitted, tmp_path / "model.joblib")
     again = joblib.load(tmp_path / "model.joblib")
-    np.testing.assert_array_equal(again.predict_proba(case.X[-5:]), case.fitted.predict_proba(case.X[-5:]))
+    np.testing.assert_array_equal(
+        again.predict_proba(case.X[-5:]), case.fitted.predict_proba(case.X[-5:])
+    )
 
 
 def is_saved(case, tmp_path):
     again = st.load(st.save(case.fitted, tmp_path / "model.sktrain"))
-    np.testing.assert_allclose(again.predict_proba(case.X[-5:]), case.fitted.predict_proba(case.X[-5:]), atol=1e-6)
+    np.testing.assert_allclose(
+        again.predict_proba(case.X[-5:]), case.fitted.predict_proba(case.X[-5:]), atol=1e-6
+    )
 
 
 def speaks_pandas(case):
@@ -194,7 +253,9 @@ def speaks_pandas(case):
         model = clone(case.estimator)
         (model.estimator if case.searched else model).set_output(transform="pandas")
         model.fit(case.X, case.y)
-    np.testing.assert_allclose(model.predict_proba(case.X[-5:]), case.fitted.predict_proba(case.X[-5:]), atol=1e-6)
+    np.testing.assert_allclose(
+        model.predict_proba(case.X[-5:]), case.fitted.predict_proba(case.X[-5:]), atol=1e-6
+    )
 
 
 def learns_on(case):
@@ -218,7 +279,9 @@ def is_cross_validated(case):
 
 def is_cross_validated_by_two(case):
     settings = {"cv": case.cv, "error_score": "raise", "n_jobs": 2}
-    np.testing.assert_allclose(cross_val_score(case.pipeline, case.X, case.y, **settings), case.scores)
+    np.testing.assert_allclose(
+        cross_val_score(case.pipeline, case.X, case.y, **settings), case.scores
+    )
 
 
 def a_parameter(case):
@@ -242,7 +305,9 @@ def is_searched(case):
 
 
 def is_grid_searched(case):
-    search = GridSearchCV(case.pipeline, a_parameter(case), cv=case.cv, error_score="raise").fit(case.X, case.y)
+    search = GridSearchCV(case.pipeline, a_parameter(case), cv=case.cv, error_score="raise").fit(
+        case.X, case.y
+    )
     assert np.isfinite(search.best_score_)
 
 
@@ -254,31 +319,54 @@ def is_audited(case):
         raise RuntimeError(report.summary())  # an audit tells what could not be run, and goes on
     met = (case.parts["middle"], case.parts["classifier"])
     errors = {one.code for one in report.findings if one.severity == "error"}
-    assert errors <= {code for code, samplers, models in FOUND if met[0] in samplers and met[1] in models}, (
-        report.summary()
-    )
+    assert errors <= {
+        code for code, samplers, models in FOUND if met[0] in samplers and met[1] in models
+    }, report.summary()
 
 
 def is_calibrated_on_noise(case):
     bars = bars_of(case.parts["features"] == "news")
-    found = null_calibration(case.pipeline, bars, labeler=LABELERS[case.parts["labels"]](), cv=case.cv, n_null=1, random_state=0, verbose=0)
+    found = null_calibration(
+        case.pipeline,
+        bars,
+        labeler=LABELERS[case.parts["labels"]](),
+        cv=case.cv, n_null=1, random_state=0, verbose=0,
+    )
     assert found.p_value in (0.5, 1.0)
 
 
-CHEAP = [fits_and_predicts, is_cloned, is_shown, is_dumped_by_joblib, is_saved, speaks_pandas, learns_on, is_cross_validated]
-COSTLY = [is_cross_validated_by_two, is_searched, is_grid_searched, is_audited, is_calibrated_on_noise]
+CHEAP = [
+    fits_and_predicts, is_cloned, is_shown, is_dumped_by_joblib, is_saved, speaks_pandas, learns_on,
+    is_cross_validated,
+]
+COSTLY = [
+    is_cross_validated_by_two, is_searched, is_grid_searched, is_audited, is_calibrated_on_noise,
+]
 
 # What does not go together, the words the user gets, and why.
 TABLES_ONLY = {"logistic", "boosting"}
 LEARN_ONCE = {"logistic", "boosting", "vote", "pooled", "calibrated", "compressed", "resampled"}
 REFUSED = [
-    ({"features": {"windows"}, "middle": {"drift"}}, "check windows before they are cut", "a detector watches features, before SlidingWindow"),
-    ({"features": {"windows"}, "middle": {"SMOTE", "RandomOverSampler"}}, "dim 3", "imbalanced-learn mixes rows of tables: WindowSMOTE"),
-    ({"features": {"windows"}, "classifier": TABLES_ONLY}, "dim 3", "scikit-learn's models take no windows: flatten=True"),
+    (
+        {"features": {"windows"}, "middle": {"drift"}},
+        "check windows before they are cut",
+        "a detector watches features, before SlidingWindow",
+    ),
+    (
+        {"features": {"windows"}, "middle": {"SMOTE", "RandomOverSampler"}},
+        "dim 3",
+        "imbalanced-learn mixes rows of tables: WindowSMOTE",
+    ),
+    (
+        {"features": {"windows"}, "classifier": TABLES_ONLY},
+        "dim 3",
+        "scikit-learn's models take no windows: flatten=True",
+    ),
     (
         {"labels": {"barriers"}, "middle": {"SMOTE"}, "column": {"is_calibrated_on_noise"}},
         "contains NaN",
-        "the first bars of a copy are labelled before they have all features, and SMOTE takes no gaps",
+        ("the first bars of a copy are labelled before they have all features, and SMOTE takes no "
+        "gaps"),
     ),
 ]
 # What the audit rightly finds: rows made up, and then validated on or split.
@@ -293,7 +381,14 @@ def words_for(parts, column=fits_and_predicts):
     names = {**parts, "column": column.__name__}
     if column is learns_on and parts["classifier"] in LEARN_ONCE:
         return None  # says so before it looks at the rows
-    return next((words for met, words, _ in REFUSED if all(names[kind] in those for kind, those in met.items())), None)
+    return next(
+        (
+            words
+            for met, words, _ in REFUSED
+            if all(names[kind] in those for kind, those in met.items())
+        ),
+        None,
+    )
 
 
 def put_through(parts, column, tmp_path):
@@ -327,7 +422,11 @@ def pairs():
             for one in KINDS[first]:
                 for two in KINDS[second]:
                     met = {first: one, second: two}
-                    yield {**BASE, **({"classifier": "mlp"} if "windows" in (one, two) else {}), **met}
+                    yield {
+                        **BASE,
+                        **({"classifier": "mlp"} if "windows" in (one, two) else {}),
+                        **met,
+                    }
 
 
 def named(parts):
@@ -337,13 +436,16 @@ def named(parts):
 PAIRS = list({named(parts): parts for parts in pairs()}.values())
 
 
-@pytest.mark.parametrize("parts", [parts for parts in PAIRS if parts["folds"] == BASE["folds"]], ids=named)
+@pytest.mark.parametrize(
+    "parts", [parts for parts in PAIRS if parts["folds"] == BASE["folds"]], ids=named
+)
 def test_any_two_parts_fit_and_predict(parts, tmp_path):
     put_through(parts, fits_and_predicts, tmp_path)
 
 
 def columns_of_pairs():
-    """What is not alone a part's own business (clone, repr), and of the costly columns that of the pair's turn."""
+    """What is not alone a part's own business (clone, repr), and of the costly columns that of the
+    pair's turn."""
     scored = [is_cross_validated, *COSTLY]
     for place, parts in enumerate(PAIRS):
         if parts["folds"] == BASE["folds"]:
@@ -384,7 +486,11 @@ def test_models_open_in_a_fresh_process(tmp_path):
     for name, case in cases.items():
         joblib.dump(case.fitted, tmp_path / f"{name}.joblib")
         st.save(case.fitted, tmp_path / f"{name}.sktrain")
-    run = subprocess.run([sys.executable, "-W", "ignore", "-c", IN_ANOTHER_PROCESS, str(tmp_path)], capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", IN_ANOTHER_PROCESS, str(tmp_path)],
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == 0, run.stderr
     said = json.loads(run.stdout.splitlines()[-1])
     assert set(said) == set(cases)
@@ -397,12 +503,19 @@ def test_models_open_in_a_fresh_process(tmp_path):
 def test_a_labeler_stands_in_a_pipeline_as_the_sampler_it_is():
     bars = bars_of(False).iloc[-200:]
     for make in LABELERS.values():
-        steps = [("label", make().as_sampler()), *SOURCES["bars"](), ("model", CLASSIFIERS["mlp"]())]
+        steps = [
+            ("label", make().as_sampler()),
+            *SOURCES["bars"](),
+            ("model", CLASSIFIERS["mlp"]()),
+        ]
         model = Pipeline(steps).fit(bars)
         rows, y = make().fit_resample(bars)
         by_hand = Pipeline(steps[1:]).fit(rows, y)
         np.testing.assert_array_equal(model.predict_proba(bars), by_hand.predict_proba(bars))
-        assert clone(model).set_params(label__labeler=make()).get_params()["label__labeler"] is not None
+        assert (
+            clone(model).set_params(label__labeler=make()).get_params()["label__labeler"]
+            is not None
+        )
 
 
 def test_refusals_have_reasons_and_meet_something():
@@ -418,4 +531,8 @@ def test_refusals_have_reasons_and_meet_something():
 @pytest.mark.parametrize("middle", MIDDLES)
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
 def test_the_product_of_features_middles_and_classifiers(features, middle, classifier, tmp_path):
-    put_through({**BASE, "features": features, "middle": middle, "classifier": classifier}, fits_and_predicts, tmp_path)
+    put_through(
+        {**BASE, "features": features, "middle": middle, "classifier": classifier},
+        fits_and_predicts,
+        tmp_path,
+    )

@@ -28,7 +28,9 @@ def test_public_signatures_are_annotated():
     whole = {name: _is_whole(function) for name, function in found.items() if function is not None}
     share = sum(whole.values()) / len(whole)
     bare = "\n".join(sorted(name for name, is_whole in whole.items() if not is_whole))
-    print(f"{sum(whole.values())} of {len(whole)} public signatures are annotated whole: {share:.3f}")
+    print(
+        f"{sum(whole.values())} of {len(whole)} public signatures are annotated whole: {share:.3f}"
+    )
     assert share >= SHARE, f"only {share:.3f} are annotated whole; these are not:\n{bare}"
 
 

@@ -1,4 +1,5 @@
-"""The door: every bad input of the catalogue is refused with its place, every legal one passes unchanged."""
+"""The door: every bad input of the catalogue is refused with its place, every legal one passes
+unchanged."""
 
 from decimal import Decimal
 import warnings
@@ -10,7 +11,16 @@ import pytest
 from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
 
 from sktrain import with_history
-from sktrain._validation import Count, Number, check_bars, check_count, label_horizon, label_spans, labelled_mask, time_axis
+from sktrain._validation import (
+    Count,
+    Number,
+    check_bars,
+    check_count,
+    label_horizon,
+    label_spans,
+    labelled_mask,
+    time_axis,
+)
 from sktrain.exceptions import (
     DataQualityWarning,
     InvalidBarsError,
@@ -46,7 +56,9 @@ def put(column, row, value):
 
 
 def panel(*symbols):
-    return pd.concat({symbol: make(seed=i) for i, symbol in enumerate(symbols)}, names=["symbol", "time"])
+    return pd.concat(
+        {symbol: make(seed=i) for i, symbol in enumerate(symbols)}, names=["symbol", "time"]
+    )
 
 
 CATALOGUE = {
@@ -59,18 +71,30 @@ CATALOGUE = {
     "crossed": (lambda: make(high=1.0), "high < low in row 0"),
     "close outside": (lambda: put("close", 9, 500), r"close lies outside \[low, high\] in row 9"),
     "open outside": (lambda: put("open", 9, 0.5), r"open lies outside \[low, high\] in row 9"),
-    "negative volume": (lambda: put("volume", 2, -5), "'volume' must be zero or more, got -5.0 in row 2"),
+    "negative volume": (
+        lambda: put("volume", 2, -5),
+        "'volume' must be zero or more, got -5.0 in row 2",
+    ),
     "unsigned": (lambda: make().astype({"volume": "uint64"}), "'volume' has dtype uint64"),
     "half precision": (lambda: make().astype({"close": "float16"}), "'close' has dtype float16"),
     "strings": (lambda: make(close="100.5"), "'close' has dtype (str|object)"),
     "decimals": (lambda: make(close=Decimal("100")), "'close' has dtype object"),
-    "pd.NA": (lambda: make(volume=pd.array([pd.NA] + [1] * 29, dtype="Int64")), "'volume' is nan in row 0"),
+    "pd.NA": (
+        lambda: make(volume=pd.array([pd.NA] + [1] * 29, dtype="Int64")),
+        "'volume' is nan in row 0",
+    ),
     "booleans": (lambda: make(volume=True), "'volume' has dtype bool"),
     "dates": (lambda: make(close=pd.Timestamp("2020")), "'close' has dtype datetime64"),
     "durations": (lambda: make(close=pd.Timedelta("1D")), "'close' has dtype timedelta64"),
-    "categories": (lambda: make().assign(close=lambda b: b["close"].astype("category")), "'close' has dtype category"),
+    "categories": (
+        lambda: make().assign(close=lambda b: b["close"].astype("category")),
+        "'close' has dtype category",
+    ),
     "complex": (lambda: make(close=1j), "'close' has dtype complex128"),
-    "missing column": (lambda: make().drop(columns=["open", "volume"]), r"lack the columns open, volume; found \['high'"),
+    "missing column": (
+        lambda: make().drop(columns=["open", "volume"]),
+        r"lack the columns open, volume; found \['high'",
+    ),
     "double column": (lambda: make(CLOSE=1.0), "'close' stands more than once"),
     "numbered columns": (lambda: make().set_axis(range(5), axis=1), "must be strings"),
     "mixed names": (lambda: make().rename(columns={"volume": 5}), "must be strings"),
@@ -81,31 +105,55 @@ CATALOGUE = {
     "duplicate time": (lambda: make().iloc[[0, 1, 1, 2]], r"row 2 \(2020-01-02.*repeats"),
     "descending": (lambda: make().iloc[::-1], r"row 1 \(2020-01-29.*earlier"),
     "shuffled": (lambda: make().iloc[[0, 5, 3]], "row 2 .*earlier"),
-    "NaT": (lambda: make().set_axis(make().index.where(make().index.day != 4)), "row 3 has no time"),
+    "NaT": (
+        lambda: make().set_axis(make().index.where(make().index.day != 4)),
+        "row 3 has no time",
+    ),
     "two zones": (
-        lambda: make(2).set_axis(pd.Index([pd.Timestamp("2020", tz="UTC"), pd.Timestamp("2021", tz="Asia/Tokyo")], dtype=object)),
+        lambda: make(2).set_axis(
+            pd.Index(
+                [pd.Timestamp("2020", tz="UTC"), pd.Timestamp("2021", tz="Asia/Tokyo")],
+                dtype=object,
+            )
+        ),
         "mixes time zones",
     ),
     "naive and aware": (
-        lambda: make(2).set_axis(pd.Index([pd.Timestamp("2020", tz="UTC"), pd.Timestamp("2021")], dtype=object)),
+        lambda: make(2).set_axis(
+            pd.Index([pd.Timestamp("2020", tz="UTC"), pd.Timestamp("2021")], dtype=object)
+        ),
         "mixes time zones",
     ),
     "repeated hour": (
-        lambda: make(3).set_axis(pd.DatetimeIndex(["2020-10-25 01:00", "2020-10-25 02:00", "2020-10-25 02:00"])),
+        lambda: make(3).set_axis(
+            pd.DatetimeIndex(["2020-10-25 01:00", "2020-10-25 02:00", "2020-10-25 02:00"])
+        ),
         "row 2 .*repeats",
     ),
     "no times": (lambda: make().reset_index(drop=True), "got RangeIndex"),
-    "strings as times": (lambda: make().set_axis([f"day {i}" for i in range(30)]), "values of type str"),
-    "epoch as nanoseconds": (lambda: make().set_axis(pd.to_datetime(1577836800 + 86400 * np.arange(30))), "1970"),
+    "strings as times": (
+        lambda: make().set_axis([f"day {i}" for i in range(30)]),
+        "values of type str",
+    ),
+    "epoch as nanoseconds": (
+        lambda: make().set_axis(pd.to_datetime(1577836800 + 86400 * np.arange(30))),
+        "1970",
+    ),
     "epoch too late": (
         lambda: make().set_axis(pd.DatetimeIndex((1577836800000 + np.arange(30)).astype("M8[s]"))),
         "wrong unit",
     ),
-    "symbols apart": (lambda: panel("A", "B").iloc[[0, 1, 30, 31, 2]], "symbol 'A' are not together"),
+    "symbols apart": (
+        lambda: panel("A", "B").iloc[[0, 1, 30, 31, 2]],
+        "symbol 'A' are not together",
+    ),
     "unsorted in a symbol": (lambda: panel("A", "B").iloc[[0, 1, 31, 30]], r"row 3 .*earlier"),
     "time before symbol": (lambda: panel("A", "B").swaplevel(), "symbol first with swaplevel"),
     "three levels": (lambda: pd.concat({"x": panel("A")}), "two levels"),
-    "no symbol": (lambda: panel("A").set_axis(pd.MultiIndex.from_arrays([[None] * 30, make().index])), "row 0 has no symbol"),
+    "no symbol": (
+        lambda: panel("A").set_axis(pd.MultiIndex.from_arrays([[None] * 30, make().index])),
+        "row 0 has no symbol",
+    ),
 }
 
 
@@ -117,7 +165,11 @@ def test_the_catalogue_of_bad_bars(case):
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.integers(0, 29), st.sampled_from(["open", "high", "low", "close", "volume"]), st.sampled_from([np.nan, np.inf, -np.inf, -1.0, 1e308]))
+@given(
+    st.integers(0, 29),
+    st.sampled_from(["open", "high", "low", "close", "volume"]),
+    st.sampled_from([np.nan, np.inf, -np.inf, -1.0, 1e308]),
+)
 def test_the_first_bad_row_is_named(row, column, value):
     bars = make()
     bars[column] = bars[column].astype(float)
@@ -127,11 +179,24 @@ def test_the_first_bad_row_is_named(row, column, value):
 
 
 SUSPICIOUS = {
-    "split": (lambda: make(n=30).assign(**{c: make()[c] * np.where(np.arange(30) < 9, 1, 0.3) for c in ("open", "high", "low", "close")}), "row 9"),
-    "stale": (lambda: make(40).assign(open=100.0, high=101.0, low=99.0, close=[100.0] * 35 + [100.5] * 5), "stands still at 100 for 35 bars"),
+    "split": (
+        lambda: make(n=30).assign(
+            **{
+                c: make()[c] * np.where(np.arange(30) < 9, 1, 0.3)
+                for c in ("open", "high", "low", "close")
+            }
+        ),
+        "row 9",
+    ),
+    "stale": (
+        lambda: make(40).assign(open=100.0, high=101.0, low=99.0, close=[100.0] * 35 + [100.5] * 5),
+        "stands still at 100 for 35 bars",
+    ),
     "constant": (lambda: make(volume=7), "'volume' is 7 in all 30 rows"),
     "mixed frequency": (
-        lambda: make(100).set_axis(pd.date_range("2020", periods=50).append(pd.date_range("2021", periods=50, freq="h"))),
+        lambda: make(100).set_axis(
+            pd.date_range("2020", periods=50).append(pd.date_range("2021", periods=50, freq="h"))
+        ),
         "mixed frequency.* 0 days 01:00:00 .* 1 days",
     ),
     "periods": (lambda: make().to_period(), "PeriodIndex"),
@@ -195,13 +260,20 @@ def test_resolutions_of_time_are_one_axis(unit):
 
 
 def test_rows_without_times_are_in_order():
-    for rows in (np.zeros((4, 2)), [[1], [2], [3], [4]], pd.DataFrame({"x": range(4)}), pd.DataFrame({"x": range(4)}, index=list("abcd"))):
+    for rows in (
+        np.zeros((4, 2)),
+        [[1], [2], [3], [4]],
+        pd.DataFrame({"x": range(4)}),
+        pd.DataFrame({"x": range(4)}, index=list("abcd")),
+    ):
         axis = time_axis(rows)
         assert axis.times.tolist() == [0, 1, 2, 3]
         assert axis.symbols is None
 
 
-@pytest.mark.parametrize("labels", [["2020-01-02", "2020-01-01"], [pd.Timestamp("2020").date()] * 2])
+@pytest.mark.parametrize(
+    "labels", [["2020-01-02", "2020-01-01"], [pd.Timestamp("2020").date()] * 2]
+)
 def test_times_in_disguise_are_not_taken_for_an_order(labels):
     with pytest.raises(InvalidBarsError, match="to_datetime"):
         time_axis(pd.DataFrame({"x": [1, 2]}, index=pd.Index(labels, dtype=object)))
@@ -279,7 +351,9 @@ def test_unknown_and_impossible_horizons():
     with pytest.warns(UnknownHorizonWarning, match="me does not know"):
         spans, _ = label_spans(np.zeros((5, 1)), caller="me")
     assert (spans.start == spans.end).all()
-    with pytest.raises(NotEnoughDataError, match="horizon=5 is longer than the data: 5 unique times"):
+    with pytest.raises(
+        NotEnoughDataError, match="horizon=5 is longer than the data: 5 unique times"
+    ):
         label_spans(np.zeros((5, 1)), horizon=5)
     with pytest.raises(NotEnoughDataError, match="no rows"):
         label_spans(np.zeros((0, 1)), horizon=1)
@@ -292,7 +366,10 @@ def test_unknown_and_impossible_horizons():
         (lambda index: index - pd.Timedelta("1D"), "row 0 ends before it starts"),
         (lambda index: index.tz_localize("UTC"), "time zone"),
         (lambda index: np.arange(30), "must hold timestamps, got int64"),
-        (lambda index: pd.Series(index, index=index[::-1]), r"row 0 is 2020-01-01 .* in label_end_times"),
+        (
+            lambda index: pd.Series(index, index=index[::-1]),
+            r"row 0 is 2020-01-01 .* in label_end_times",
+        ),
     ],
 )
 def test_end_times_are_checked(ends, message):

@@ -1,5 +1,6 @@
-"""What a wrapper answers to input that what it wraps cannot take: one sentence that names it, never an
-obscure error from inside; and a step that drops the index costs a pipeline nothing but the index.
+"""What a wrapper answers to input that what it wraps cannot take: one sentence that names it, never
+an obscure error from inside; and a step that drops the index costs a pipeline nothing but the
+index.
 """
 
 from imblearn.over_sampling import SMOTE
@@ -99,7 +100,9 @@ def test_one_class_in_a_fold_is_named(name, table):
     y = np.repeat([0, 1], [120, 40])  # the first training block has zeros only
     model, cv = WRAPPERS[name](), folds().set_params(horizon=0)
     if name == "OptunaSearchCV":
-        with pytest.raises(SktrainError, match=r"Fold 0 of cv trains on the one class 0 \(\d+ rows"):
+        with pytest.raises(
+            SktrainError, match=r"Fold 0 of cv trains on the one class 0 \(\d+ rows"
+        ):
             model.set_params(cv=cv).fit(X, y)
         return
     with pytest.raises(SktrainError, match="the one class 0"):
@@ -109,7 +112,9 @@ def test_one_class_in_a_fold_is_named(name, table):
 @pytest.mark.filterwarnings("ignore::sktrain.exceptions.UnknownHorizonWarning")
 def test_an_infinite_score_never_wins_and_is_named(table):
     for value in (np.inf, -np.inf):
-        with pytest.raises(SktrainError, match=r"None of 2 trials gave a finite score.+Fold scores"):
+        with pytest.raises(
+            SktrainError, match=r"None of 2 trials gave a finite score.+Fold scores"
+        ):
             search(net(), scoring=lambda estimator, X, y, value=value: value).fit(*table)
 
 
@@ -118,7 +123,9 @@ def test_a_score_that_is_undefined_on_the_last_block_is_named(market):
     last = np.arange(len(y)) >= len(y) - 60
     y = st.with_label_times(y.mask(last & (y == 1), 0).astype(int), like=y)
     model = st.CompressedClassifier(net(), max_score_drop=0.1, scoring="roc_auc_ovr")
-    with pytest.raises(SktrainError, match=r"scoring='roc_auc_ovr' is nan on the last block.+Number of classes"):
+    with pytest.raises(
+        SktrainError, match=r"scoring='roc_auc_ovr' is nan on the last block.+Number of classes"
+    ):
         model.fit(X, y)
 
 
@@ -208,7 +215,9 @@ def test_an_audit_sees_through_a_step_that_drops_the_index(market):
     X, y = market
     audit = st.LeakageValidator(budget="quick", verbose=0)
     for drop in DROPS.values():
-        report = audit.audit(Pipeline([("drop", FunctionTransformer(drop)), ("n", net())]), X, y, folds())
+        report = audit.audit(
+            Pipeline([("drop", FunctionTransformer(drop)), ("n", net())]), X, y, folds()
+        )
         assert report.status in ("PASS", "INCONCLUSIVE"), report.summary()
 
 

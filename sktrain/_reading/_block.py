@@ -24,7 +24,8 @@ _TORN = 0.8  # what rows lose whose cells begin or end within quotes
 _FOOTER = 30  # lines from the end
 # What sums and means below the rows are called
 _SUMS = re.compile(
-    r"(?i)(?:grand |sub)?(?:totals?|sums?|averages?|avg|means?|median|max(?:imum)?|min(?:imum)?|std|count"
+    r"(?i)(?:grand |sub)?(?:totals?|sums?|averages?|avg|means?|median|max(?:imum)?|min(?:imum)?"
+    r"|std|count"
     r"|highest|lowest|summe|gesamt|durchschnitt|mittelwert|moyenne|somme|promedio|media|suma|totale"
     r"|média|soma|gemiddelde|totaal|razem|średnia|итого|среднее|合计|总计|平均|合計|小计)\b\W*$"
 )

@@ -7,9 +7,9 @@ __all__ = ["MISSING", "SERIALS", "cell_kind", "is_missing", "time_shape"]
 
 # How files write "no value"; symbols are never compared with these
 MISSING = (
-    "", "NA", "N/A", "n/a", "na", "<NA>", "#N/A", "NaN", "nan", "NAN", "NULL", "Null", "null", "None", "none", "NaT",
-    "-", "--", "---", "—", "–", "#DIV/0!", "\\N", ".",
-)  # fmt: skip
+    "", "NA", "N/A", "n/a", "na", "<NA>", "#N/A", "NaN", "nan", "NAN", "NULL", "Null", "null",
+    "None", "none", "NaT", "-", "--", "---", "—", "–", "#DIV/0!", "\\N", ".",
+)
 _EMPTY = frozenset(MISSING)
 _GROUPED = re.compile(r"\d{1,3}(?:([.,'’\s])\d{3})+(?:\D\d*)?$")
 _NUMBER = re.compile(
@@ -21,7 +21,8 @@ _TIME = re.compile(
     r"(?:\D{2,24}[,.:]?\s+)?(?:"
     r"\d{4}\s?[-/.年년]\s?\d{1,2}(?:\s?[-/.月월]\s?\d{1,2}\s?[日일]?)?(?:\D.*)?"
     r"|\d{1,2}[-/.]\s?\d{1,2}[-/.]\s?\d{2,4}(?:\D.*)?"
-    r"|\d{1,2}(?:st|nd|rd|th|er)?[-/. ]*(?:de |of )?[^\W\d]{3,12}\.?[-/., ']*(?:de |del )?\d{2,4}(?:\D.*)?"
+    r"|\d{1,2}(?:st|nd|rd|th|er)?[-/. ]*(?:de |of )?[^\W\d]{3,12}\.?[-/., ']*(?:de "
+    r"|del )?\d{2,4}(?:\D.*)?"
     r"|[^\W\d]{3,9}\.?[- ]\d{1,2}(?:st|nd|rd|th)?(?:,? |-)(?:\d{4}|\d{2})(?:\D.*)?"
     r"|\d{4}[-. ]+[^\W\d]{3,12}\.?[- ]\d{1,2}(?:\D.*)?"
     r"|(?:民[國国]|令和|平成|昭和)\s?(?:\d{1,3}|元)\D.*|1\d{2}[-/.年]\d{1,2}[-/.月]\d{1,2}日?(?:\D.*)?"

@@ -137,12 +137,18 @@ def _shouted(name: str) -> bool:
 
 
 _PARTS = (
-    ("year", "yyyy", "年", "jahr", "année", "año", "ano", "anno", "jaar", "år", "rok", "год", "yıl"),
-    ("month", "mm", "mon", "月", "monat", "mois", "mes", "mês", "mese", "maand", "měsíc", "месяц", "ay"),
+    (
+        "year", "yyyy", "年", "jahr", "année", "año", "ano", "anno", "jaar", "år", "rok", "год",
+        "yıl",
+    ),
+    (
+        "month", "mm", "mon", "月", "monat", "mois", "mes", "mês", "mese", "maand", "měsíc", "месяц",
+        "ay",
+    ),
     ("day", "dd", "日", "tag", "jour", "día", "dia", "giorno", "dag", "den", "день", "gün"),
     ("hour", "hh", "时", "小时", "stunde", "heure", "hora", "ora", "uur", "hodina", "час", "saat"),
     ("minute", "min", "分", "分钟", "minuto", "minuta"),
-)  # fmt: skip
+)
 
 
 def parts_of_days(names: Sequence[str]) -> list[int]:

@@ -18,7 +18,8 @@ _SUFFIX = r"(?i)^(.*?)\s*(mio|mrd|tsd|[kmbt万亿億千%])\.?$"
 # Blanks and apostrophes between digits set three apart: 100'12 is no number but 32nds of a bond
 _GROUPING = r"(?<=\d)['’\s\u00a0\u202f](?=\d{3}(?!\d))"
 _UNITS = (
-    r"[A-Z]{0,2}[$€£¥₹₩₽₺₴₫฿]|(?<![A-Za-z])(?:USDT?|EUR|GB[PpX]|CHF|JPY|CN[YH]|RMB|KRW|INR|RUB|BRL|SEK|NOK|DKK"
+    r"[A-Z]{0,2}[$€£¥₹₩₽₺₴₫฿]|(?<![A-Za-z])(?:USDT?|EUR|GB[PpX]|CHF|JPY|CN[YH]|RMB|KRW|INR|RUB|BRL"
+    r"|SEK|NOK|DKK"
     r"|PLN|CZK|HUF|TRY|HKD|TWD|SGD|AUD|CAD|NZD|ZAR|MXN|THB|IDR|VND|BTC|ETH|Rs\.?|kr\.?|TL|Stk\.?)"
     r"(?![A-Za-z])|zł|Kč|руб\.?|[元手股円株원주]"
 )

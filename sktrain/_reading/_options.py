@@ -13,7 +13,9 @@ _TEXTS = ("timezone", "encoding", "symbol")
 
 
 def check_options(
-    told: Mapping[str, object], choices: Mapping[str, tuple[str | None, ...]], error: type[SktrainError]
+    told: Mapping[str, object],
+    choices: Mapping[str, tuple[str | None, ...]],
+    error: type[SktrainError],
 ) -> None:
     """Refuse options of a wrong kind.
 

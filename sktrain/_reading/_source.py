@@ -56,7 +56,8 @@ _NOT_DATA = (
 # Members of archives that tell about the data: HistData's report beside its CSV, World Bank's
 # metadata
 _ABOUT = re.compile(
-    r"(?i)^(?:read[ _-]?me|licen[cs]e|notice|disclaimer|copying|terms|changelog|metadata)\b|^metadata_"
+    r"(?i)^(?:read[ _-]?me|licen[cs]e|notice|disclaimer|copying|terms|changelog|metadata)\b"
+    r"|^metadata_"
     r"|\.(?:md|pdf|html?|rst|url|rtf|docx?|nfo|sha\d+|md5|checksum)$"
 )
 _TABLES = re.compile(r"(?i)\.(?:csv|tsv|parquet|feather|json|jsonl|xlsx)$")

@@ -23,7 +23,8 @@ _AFTER_NOON = "下午|午後|午后|오후|晚上(?!\\s*12)"
 # Words that say which half of the day or how long ago: never dropped, so that what is not
 # understood is refused
 _TELLING = (
-    "noon|midnight|morning|afternoon|evening|night|ago|yesterday|today|tomorrow|mañana|tarde|noche|manhã|noite|"
+    "noon|midnight|morning|afternoon|evening|night|ago|yesterday|today|tomorrow|"
+    "mañana|tarde|noche|manhã|noite|"
     "abends|nachmittags|vormittags|gestern|heute|hier|vor|[^\\W\\d]*[午晚夜早晨前昨今]"
 )
 _CLOCK = r"(?<![\d:])(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:[.,:](\d{1,9})\d*)?)?(?![\d:])"
@@ -36,8 +37,10 @@ _BEHIND = rf"(?:(?<={_AT})|(?<={_HALF}[ap]m))"
 _ZONE = re.compile(
     rf"{_BEHIND}\(?(?:GMT|UTC|UT|Z)\s?([+-]\d{{1,2}}(?::?\d{{2}})?)(?![\d./-])"
     rf"|{_BEHIND}([+-]\d{{2}}(?::?\d{{2}})?)(?![\d./-])"
-    rf"|(?:(?<={_AT})|(?<={_HALF}[ap]m)|\s|\()({'|'.join(sorted(ZONE_WORDS, key=len, reverse=True))})(?![^\W\d])"
-    rf"|(?:^|(?<={_AT})|(?<={_HALF}[ap]m)|[\s(])([A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?)"
+    rf"|(?:(?<={_AT})|(?<={_HALF}[ap]m)|\s"
+    rf"|\()({'|'.join(sorted(ZONE_WORDS, key=len, reverse=True))})(?![^\W\d])"
+    rf"|(?:^|(?<={_AT})|(?<={_HALF}[ap]m)"
+    rf"|[\s(])([A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?)"
 )
 _ERAS = {"民國": 1911, "民国": 1911, "令和": 2018, "平成": 1988, "昭和": 1925}
 _MONTH = "|".join(MONTHS)

@@ -229,7 +229,10 @@ class _TextTable(Table):
         found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", error)
         if found:
             line = int(found[2]) + (0 if self._whole() else self._skip)
-            return f"line {line} has {found[3]} cells, the other rows {found[1]}: repair the line, or drop it with {_drop()}."
+            return (
+                f"line {line} has {found[3]} cells, the other rows {found[1]}: repair the line, "
+                f"or drop it with {_drop()}."
+            )
         return f"cannot be read as a table: {error.strip()}"
 
     def place(self, row: int) -> str:
@@ -243,7 +246,10 @@ class _TextTable(Table):
         ) as lines:
             if self.delimiter is None:
                 rows = (n for n, line in enumerate(lines, 1) if line.strip())
-                return f"line {self._skip + next((n for i, n in enumerate(rows) if i == row), row + 1)}"
+                return (
+                    "line "
+                    f"{self._skip + next((n for i, n in enumerate(rows) if i == row), row + 1)}"
+                )
             reader = csv.reader(lines, delimiter=self.delimiter)
             count = -1
             begin = 0

@@ -15,7 +15,8 @@ __all__ = ["OHLCV", "check_bars"]
 
 OHLCV = ("open", "high", "low", "close", "volume")
 _PRICES = OHLCV[:4]
-_ROUNDING = 1e-6  # published prices are rounded: open and close may leave [low, high] by this relative amount
+# published prices are rounded: open and close may leave [low, high] by this relative amount
+_ROUNDING = 1e-6
 _LARGEST = 1e100  # squares of larger prices overflow
 _JUMP = 0.5  # a larger one-bar move smells of an unadjusted split
 _STANDSTILL = 20  # so many equal closes in a row smell of a stale feed
@@ -28,10 +29,16 @@ def _normalise_columns(bars, required):
     names = [lower.get(name, name) for name in bars.columns]
     double = {name for name in names if names.count(name) > 1}
     if double:
-        raise InvalidBarsError(f"Column {sorted(double)[0]!r} stands more than once in {list(bars.columns)!r}. Keep one of them.")
+        raise InvalidBarsError(
+            f"Column {sorted(double)[0]!r} stands more than once in {list(bars.columns)!r}. Keep "
+            "one of them."
+        )
     missing = [name for name in required if name not in names]
     if missing:
-        raise InvalidBarsError(f"Bars lack the column{'s' * (len(missing) > 1)} {', '.join(missing)}; found {list(bars.columns)!r}.")
+        raise InvalidBarsError(
+            f"Bars lack the column{'s' * (len(missing) > 1)} {', '.join(missing)}; found "
+            f"{list(bars.columns)!r}."
+        )
     return bars if names == list(bars.columns) else bars.set_axis(names, axis=1)
 
 
@@ -39,8 +46,12 @@ def _check_numbers(bars, name, index):
     column = bars[name]
     dtype = column.dtype
     numeric = pd.api.types.is_signed_integer_dtype(dtype) or pd.api.types.is_float_dtype(dtype)
-    if not numeric or dtype == np.float16:  # unsigned differences wrap round, half precision loses cents
-        raise InvalidBarsError(f"Column {name!r} has dtype {dtype}, expected float64 or signed integers. Convert it with pd.to_numeric(...).astype(float).")
+    # unsigned differences wrap round, half precision loses cents
+    if not numeric or dtype == np.float16:
+        raise InvalidBarsError(
+            f"Column {name!r} has dtype {dtype}, expected float64 or signed integers. Convert it "
+            "with pd.to_numeric(...).astype(float)."
+        )
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     least, most = values.min(), values.max()  # NaN if there is one
     if (least > 0 if name in _PRICES else least >= 0) and most <= _LARGEST:
@@ -48,15 +59,24 @@ def _check_numbers(bars, name, index):
     bad = ~np.isfinite(values)
     if bad.any():
         row = int(np.argmax(bad))
-        raise InvalidBarsError(f"Column {name!r} is {values[row]} in {row_name(index, row)} ({int(bad.sum())} such rows). Drop or repair them.")
+        raise InvalidBarsError(
+            f"Column {name!r} is {values[row]} in {row_name(index, row)} ({int(bad.sum())} such "
+            "rows). Drop or repair them."
+        )
     limit = values <= 0 if name in _PRICES else values < 0
     if limit.any():
         row = int(np.argmax(limit))
         need = "positive" if name in _PRICES else "zero or more"
-        raise InvalidBarsError(f"Column {name!r} must be {need}, got {values[row]} in {row_name(index, row)} ({int(limit.sum())} such rows).")
+        raise InvalidBarsError(
+            f"Column {name!r} must be {need}, got {values[row]} in {row_name(index, row)} "
+            f"({int(limit.sum())} such rows)."
+        )
     if values.max() > _LARGEST:
         row = int(np.argmax(values))
-        raise InvalidBarsError(f"Column {name!r} is {values[row]:g} in {row_name(index, row)}, larger than any price or volume (limit {_LARGEST:g}).")
+        raise InvalidBarsError(
+            f"Column {name!r} is {values[row]:g} in {row_name(index, row)}, larger than any price "
+            f"or volume (limit {_LARGEST:g})."
+        )
     return values
 
 
@@ -67,14 +87,20 @@ def _check_range(values, index):
         return  # nothing to find, not even after rounding
     if (high < low).any():
         row = int(np.argmax(high < low))
-        raise InvalidBarsError(f"high < low in {row_name(index, row)}: high {high[row]:g}, low {low[row]:g} ({int((high < low).sum())} such rows).")
+        raise InvalidBarsError(
+            f"high < low in {row_name(index, row)}: high {high[row]:g}, low {low[row]:g} "
+            f"({int((high < low).sum())} such rows)."
+        )
     for name in ("open", "close"):
         if name in values:
-            outside = (values[name] > high * (1 + _ROUNDING)) | (values[name] < low * (1 - _ROUNDING))
+            outside = (values[name] > high * (1 + _ROUNDING)) | (
+                values[name] < low * (1 - _ROUNDING)
+            )
             if outside.any():
                 row = int(np.argmax(outside))
                 raise InvalidBarsError(
-                    f"{name} lies outside [low, high] in {row_name(index, row)}: {name} {values[name][row]:g}, "
+                    f"{name} lies outside [low, high] in {row_name(index, row)}: {name} "
+                    f"{values[name][row]:g}, "
                     f"low {low[row]:g}, high {high[row]:g} ({int(outside.sum())} such rows)."
                 )
 
@@ -84,7 +110,11 @@ def _warn_suspicious(values, axis):
         warnings.warn(message, DataQualityWarning, stacklevel=4)
 
     n = len(axis.times)
-    same_symbol = np.ones(max(n - 1, 0), dtype=bool) if axis.symbols is None else axis.symbols[1:] == axis.symbols[:-1]
+    same_symbol = (
+        np.ones(max(n - 1, 0), dtype=bool)
+        if axis.symbols is None
+        else axis.symbols[1:] == axis.symbols[:-1]
+    )
     if n > _STANDSTILL:
         for name, column in values.items():
             if (column == column[0]).all():
@@ -97,10 +127,15 @@ def _warn_suspicious(values, axis):
     if jump.any():
         row = int(np.argmax(jump)) + 1
         moved = f"{close[row] / close[row - 1] - 1:+.0%} in {row_name(axis.index, row)}"
-        warn(f"close moves by {moved} ({int(jump.sum())} jumps over {_JUMP:.0%}). Unadjusted split?")
+        warn(
+            f"close moves by {moved} ({int(jump.sum())} jumps over {_JUMP:.0%}). Unadjusted split?"
+        )
     begin, length = _longest_run((close[1:] == close[:-1]) & same_symbol)
     if length >= _STANDSTILL:
-        warn(f"close stands still at {close[begin]:g} for {length + 1} bars from {row_name(axis.index, begin)}. A stale feed?")
+        warn(
+            f"close stands still at {close[begin]:g} for {length + 1} bars from "
+            f"{row_name(axis.index, begin)}. A stale feed?"
+        )
 
 
 def _longest_run(flags):
@@ -113,14 +148,18 @@ def _longest_run(flags):
 
 
 def _warn_uneven_spacing(steps, warn):
-    """Say so when the usual spacing of bars changes along the frame (weekends and holidays do not change the median)."""
+    """Say so when the usual spacing of bars changes along the frame (weekends and holidays do not
+    change the median)."""
     usable = len(steps) // _STANDSTILL * _STANDSTILL
     if usable < 2 * _STANDSTILL:
         return
     usual = np.median(steps[:usable].reshape(-1, _STANDSTILL), axis=1)
     if usual.max() > 1.9 * usual.min():
         shortest, longest = pd.Timedelta(int(usual.min())), pd.Timedelta(int(usual.max()))
-        warn(f"Bars of mixed frequency: the usual gap between bars is {shortest} in one part and {longest} in another.")
+        warn(
+            f"Bars of mixed frequency: the usual gap between bars is {shortest} in one part and "
+            f"{longest} in another."
+        )
 
 
 def check_bars(bars, *, required=OHLCV, warn=True):
@@ -129,13 +168,14 @@ def check_bars(bars, *, required=OHLCV, warn=True):
     Parameters
     ----------
     bars : DataFrame
-        ``open high low close volume`` in any letter case, other columns pass through. Index: a strictly increasing
-        ``DatetimeIndex`` (one instrument) or a ``MultiIndex`` (symbol, time), increasing within each symbol.
+        ``open high low close volume`` in any letter case, other columns pass through. Index: a
+        strictly increasing ``DatetimeIndex`` (one instrument) or a ``MultiIndex`` (symbol, time),
+        increasing within each symbol.
     required : tuple of str, default=("open", "high", "low", "close", "volume")
         Columns that must be there; of the five, only those present are checked.
     warn : bool, default=True
-        Whether legal but suspicious bars give a ``DataQualityWarning``: a jump over 50 %, twenty equal closes in a row, a
-        constant column, a change of frequency.
+        Whether legal but suspicious bars give a ``DataQualityWarning``: a jump over 50 %, twenty
+        equal closes in a row, a constant column, a change of frequency.
 
     Returns
     -------
@@ -159,7 +199,10 @@ def check_bars(bars, *, required=OHLCV, warn=True):
     ['open', 'high', 'low', 'close', 'volume']
     """
     if not isinstance(bars, pd.DataFrame):
-        raise InvalidBarsError(f"Bars must be a pandas DataFrame with columns {', '.join(required)}, got {type(bars).__name__}.")
+        raise InvalidBarsError(
+            f"Bars must be a pandas DataFrame with columns {', '.join(required)}, got "
+            f"{type(bars).__name__}."
+        )
     if not len(bars):
         raise InvalidBarsError("Bars are empty: no rows.")
     if not isinstance(bars.index, (pd.DatetimeIndex, pd.MultiIndex, pd.PeriodIndex)):
@@ -169,7 +212,9 @@ def check_bars(bars, *, required=OHLCV, warn=True):
         bars = bars.set_axis(to_timestamps(bars.index, stacklevel=4))
     axis = time_axis(bars)
     check_order(axis)
-    values = {name: _check_numbers(bars, name, axis.index) for name in OHLCV if name in bars.columns}
+    values = {
+        name: _check_numbers(bars, name, axis.index) for name in OHLCV if name in bars.columns
+    }
     if "high" in values and "low" in values:
         _check_range(values, axis.index)
     if warn:

@@ -15,14 +15,16 @@ _WORDS = re.compile(r"[A-Za-z]")
 
 
 def is_duration(value: object) -> bool:
-    """Whether ``value`` is meant as a length of time: a Timedelta of any library, an offset, or text such as ``"5D"``."""
+    """Whether ``value`` is meant as a length of time: a Timedelta of any library, an offset, or
+    text such as ``"5D"``."""
     return isinstance(value, (str, timedelta, np.timedelta64, pd.offsets.BaseOffset))
 
 
 def _to_timedelta(name, value):
     if isinstance(value, str) and not _WORDS.search(value):
         raise SktrainError(
-            f"{name}={value!r} has no unit. Pass a number of bars, or a length of time such as '5D' or '4h'."
+            f"{name}={value!r} has no unit. Pass a number of bars, or a length of time such as "
+            "'5D' or '4h'."
         )
     if isinstance(value, pd.offsets.Day):  # 24 hours here, whatever the calendar of the rows
         return pd.Timedelta(days=value.n)
@@ -30,7 +32,8 @@ def _to_timedelta(name, value):
         length = pd.Timedelta(value)
     except (ValueError, TypeError) as error:
         raise SktrainError(
-            f"{name}={value!r} is no fixed length of time. Pass a Timedelta or text such as '5D' or '4h'; "
+            f"{name}={value!r} is no fixed length of time. Pass a Timedelta or text such as '5D' "
+            "or '4h'; "
             "months and business days differ in length, so count bars for them."
         ) from error
     if pd.isna(length):

@@ -65,7 +65,8 @@ def _zone(index):
 
 
 def ends_from_times(axis, ends, n):
-    """Given end times of n rows as nanoseconds (row numbers where rows carry no time); the row's own time where missing."""
+    """Given end times of n rows as nanoseconds (row numbers where rows carry no time); the row's
+    own time where missing."""
     if len(ends) != n:
         raise InvalidSplitError(
             f"label_end_times has {len(ends)} values for {n} rows. "
@@ -75,7 +76,8 @@ def ends_from_times(axis, ends, n):
         values = np.asarray(ends)
         if values.dtype.kind not in "iu":
             raise InvalidSplitError(
-                f"label_end_times of rows without times must be integer row positions, got dtype {values.dtype}. Or say when the rows are: times=..."
+                "label_end_times of rows without times must be integer row positions, got dtype "
+                f"{values.dtype}. Or say when the rows are: times=..."
             )
         return values.astype(np.int64)
     if isinstance(ends, pd.Series) and isinstance(
@@ -88,12 +90,14 @@ def ends_from_times(axis, ends, n):
     if not isinstance(stamps, pd.DatetimeIndex):
         if stamps.dtype != object or not stamps.isna().all():
             raise InvalidSplitError(
-                f"label_end_times must hold timestamps, got {stamps.dtype}. Convert with pd.to_datetime."
+                f"label_end_times must hold timestamps, got {stamps.dtype}. Convert with "
+                "pd.to_datetime."
             )
         stamps = pd.DatetimeIndex(stamps)
     if (stamps.tz is None) != (_zone(axis.index) is None):
         raise InvalidSplitError(
-            f"label_end_times have time zone {stamps.tz}, the rows have {_zone(axis.index)}. Localise one of them."
+            f"label_end_times have time zone {stamps.tz}, the rows have {_zone(axis.index)}. "
+            "Localise one of them."
         )
     missing = np.asarray(stamps.isna())
     try:
@@ -101,7 +105,8 @@ def ends_from_times(axis, ends, n):
     except (pd.errors.OutOfBoundsDatetime, OverflowError) as error:
         row = int(np.argmax(stamps == stamps.max()))
         raise InvalidSplitError(
-            f"label_end_times: row {row} ends at {stamps[row]}, later than nanoseconds can count (2262). Use NaT where there is no label."
+            f"label_end_times: row {row} ends at {stamps[row]}, later than nanoseconds can count "
+            "(2262). Use NaT where there is no label."
         ) from error
     return np.where(
         missing, axis.times, np.minimum(values, max(_LAST, int(axis.times.max(initial=0))))

@@ -1,8 +1,9 @@
-"""The handle that carries when each label is known, and whether the labels that carry it are still those it was written for.
+"""The handle that carries when each label is known, and whether the labels that carry it are still
+those it was written for.
 
-Labelers write it on y and on the rows they return; pandas hands it on through slices and folds. It holds one row per label: the
-row's index, the end of its label and the label itself. Labels that no longer follow from those it holds (a shift, a shuffle) are
-stale: the ends it knows are not theirs.
+Labelers write it on y and on the rows they return; pandas hands it on through slices and folds. It
+holds one row per label: the row's index, the end of its label and the label itself. Labels that no
+longer follow from those it holds (a shift, a shuffle) are stale: the ends it knows are not theirs.
 """
 
 from dataclasses import dataclass
@@ -47,7 +48,8 @@ class LabelTimes(Handle):
     index : DatetimeIndex, or MultiIndex (symbol, time), of length n
         Rows, each once.
     end : ndarray of int64, shape (n,)
-        Nanoseconds since 1970 (UTC) at which each label is known; the row's own time where there is no label.
+        Nanoseconds since 1970 (UTC) at which each label is known; the row's own time where there is
+        no label.
     codes : ndarray of int, shape (n,)
         Number of each row's label in ``labels``; -1 where there is none.
     labels : ndarray
@@ -81,7 +83,8 @@ class LabelTimes(Handle):
         return self._labels
 
     def __eq__(self, other):
-        """Handles of one horizon count as equal, so that pandas keeps attrs when labels of several symbols are concatenated."""
+        """Handles of one horizon count as equal, so that pandas keeps attrs when labels of several
+        symbols are concatenated."""
         return type(other) is LabelTimes and self.horizon == other.horizon
 
     def __hash__(self):
@@ -100,16 +103,19 @@ class LabelTimes(Handle):
         return _unpack, (*self._packed, self._labels, self.horizon, self._uid)
 
     def find(self, index: pd.Index) -> np.ndarray:
-        """Places of the rows of ``index`` among the rows known here, -1 where a row is not known."""
+        """Places of the rows of ``index`` among the rows known here, -1 where a row is not
+        known."""
         return locate_rows(self._index, index)
 
     @property
     def is_continuous(self) -> bool:
-        """Whether most labels stand once, as targets of a regression do: then any values are a function of them."""
+        """Whether most labels stand once, as targets of a regression do: then any values are a
+        function of them."""
         return len(self._labels) > max(FEW, len(self._index) // 2)
 
     def find_in_symbols(self, times: np.ndarray) -> np.ndarray:
-        """For distinct times without symbols: where they stand among the rows of every symbol that holds all of them.
+        """For distinct times without symbols: where they stand among the rows of every symbol that
+        holds all of them.
 
         Returns
         -------
@@ -125,7 +131,8 @@ class LabelTimes(Handle):
         return rows[np.lexsort((order[place[rows]], symbols))].reshape(-1, len(times))
 
     def latest_ends(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """For times without symbols: the latest end of any symbol's label there, and which times are known at all."""
+        """For times without symbols: the latest end of any symbol's label there, and which times
+        are known at all."""
         if self._range is None:
             own = _own_times(self._index)
             order = np.argsort(own, kind="stable")
@@ -212,7 +219,8 @@ def write_label_times(y: pd.Series, end: np.ndarray, horizon: int | str) -> None
 
 
 def keep_label_times(new: pd.Series, old) -> pd.Series:
-    """Give ``new`` the label times of ``old`` whatever its values, in place: for experiments that change labels on purpose."""
+    """Give ``new`` the label times of ``old`` whatever its values, in place: for experiments that
+    change labels on purpose."""
     new.attrs = dict(getattr(old, "attrs", {}))
     handle = label_times_of(old)
     if handle is not None:
@@ -224,7 +232,8 @@ def keep_label_times(new: pd.Series, old) -> pd.Series:
 
 
 class Synthetic(Handle):
-    """A handle that marks rows a resampler made; it belongs to tables of as many rows as its mask."""
+    """A handle that marks rows a resampler made; it belongs to tables of as many rows as its
+    mask."""
 
     __slots__ = ("mask",)
 
@@ -237,7 +246,8 @@ class Synthetic(Handle):
 
 
 def mark_synthetic(rows, mask: np.ndarray) -> None:
-    """Write on resampled rows or labels, in place, which of them are synthetic, so that nothing validates on them."""
+    """Write on resampled rows or labels, in place, which of them are synthetic, so that nothing
+    validates on them."""
     rows.attrs["synthetic"] = Synthetic(np.asarray(mask, dtype=bool))
 
 
@@ -261,7 +271,8 @@ class Carried:
     known : ndarray of bool, shape (n,)
         Rows that the handle holds.
     places : ndarray of intp, shape (n,), or None
-        Place of each row in the handle; None where rows carry no symbol, so that several labels share a time.
+        Place of each row in the handle; None where rows carry no symbol, so that several labels
+        share a time.
     handle : LabelTimes
     """
 
@@ -275,7 +286,8 @@ class Carried:
         return bool(self.known.all())
 
     def stale_row(self, y) -> tuple | None:
-        """The first row whose label does not follow from the handle's: (row, its label, the handle's); None when all do."""
+        """The first row whose label does not follow from the handle's: (row, its label, the
+        handle's); None when all do."""
         if self.places is None or y is None:
             return None
         found = [
@@ -285,10 +297,12 @@ class Carried:
 
 
 def carried(axis, handle: LabelTimes | None, y=None) -> Carried | None:
-    """What ``handle`` knows of the rows of ``axis``, whose labels are ``y``; None when it knows none of them.
+    """What ``handle`` knows of the rows of ``axis``, whose labels are ``y``; None when it knows
+    none of them.
 
-    Rows without symbols that a handle of a panel knows may be those of one symbol (``y.loc["A"]``): then their times stand once,
-    and what it knows of them is what it knows of the symbols whose labels they may be.
+    Rows without symbols that a handle of a panel knows may be those of one symbol (``y.loc["A"]``):
+    then their times stand once, and what it knows of them is what it knows of the symbols whose
+    labels they may be.
     """
     if handle is None or axis.index is None or not len(handle.index) or not len(axis.index):
         return None
@@ -305,7 +319,8 @@ def carried(axis, handle: LabelTimes | None, y=None) -> Carried | None:
 
 
 def _of_one_symbol(handle, places, y):
-    """What a handle knows of rows that stand at ``places[k]`` of it if they are those of its k-th symbol."""
+    """What a handle knows of rows that stand at ``places[k]`` of it if they are those of its k-th
+    symbol."""
     known = np.ones(places.shape[1], dtype=bool)
     columns = [] if y is None else label_columns(y)
     follow = [
@@ -325,20 +340,23 @@ def with_label_times(y: Any, *, end_times: Any = None, like: pd.Series | None = 
     y : Series of shape (n,), or array-like with ``like``
         Labels indexed by time or by (symbol, time), every row once.
     end_times : array-like of timestamps, shape (n,), optional
-        Time of the last bar each label used; NaT where there is no label. A Series must have the index of ``y``.
+        Time of the last bar each label used; NaT where there is no label. A Series must have the
+        index of ``y``.
     like : Series, optional
-        Labels that carry their times already: every row of ``y`` is known when the same row of ``like`` is.
+        Labels that carry their times already: every row of ``y`` is known when the same row of
+        ``like`` is.
 
     Returns
     -------
     Series
-        A copy of ``y`` whose ``attrs`` tell splitters, nets, resamplers and the auditor when labels are known;
-        ``attrs["label_horizon"]`` is the longest span in bars.
+        A copy of ``y`` whose ``attrs`` tell splitters, nets, resamplers and the auditor when labels
+        are known; ``attrs["label_horizon"]`` is the longest span in bars.
 
     Raises
     ------
     SktrainError
-        When not exactly one of ``end_times`` and ``like`` is given, rows do not fit, or a label ends before it starts.
+        When not exactly one of ``end_times`` and ``like`` is given, rows do not fit, or a label
+        ends before it starts.
 
     Examples
     --------
@@ -364,7 +382,8 @@ def with_label_times(y: Any, *, end_times: Any = None, like: pd.Series | None = 
             else f"row {int(np.argmax(axis.index.duplicated()))} twice"
         )
         raise SktrainError(
-            f"with_label_times needs a Series indexed by time, or by (symbol, time), every row once; y has {what}."
+            "with_label_times needs a Series indexed by time, or by (symbol, time), every row "
+            f"once; y has {what}."
         )
     end = ends_from_times(axis, end_times, len(y))
     spans = Spans.from_times(axis.times, end)
@@ -379,7 +398,8 @@ def with_label_times(y: Any, *, end_times: Any = None, like: pd.Series | None = 
 def _series(y):
     if not isinstance(y, pd.Series):
         raise SktrainError(
-            f"with_label_times needs a Series indexed by time, or by (symbol, time); got {type(y).__name__}."
+            "with_label_times needs a Series indexed by time, or by (symbol, time); got "
+            f"{type(y).__name__}."
         )
     return y
 
@@ -393,7 +413,8 @@ def _like(y, like):
     if not isinstance(y, pd.Series):
         if len(y) != len(like):
             raise SktrainError(
-                f"y has {len(y)} values and no index, like has {len(like)} rows. Pass a Series indexed like it."
+                f"y has {len(y)} values and no index, like has {len(like)} rows. Pass a Series "
+                "indexed like it."
             )
         y = pd.Series(y, index=like.index, name=like.name)
     if not len(y):
@@ -402,7 +423,8 @@ def _like(y, like):
     if known is None or known.places is None or not known.all_known:
         row = 0 if known is None else int(np.argmin(known.known))
         raise SktrainError(
-            f"row {row} of y ({y.index[row]}) is no row of like. Pass labels of the same rows, or end_times=..."
+            f"row {row} of y ({y.index[row]}) is no row of like. Pass labels of the same rows, or "
+            "end_times=..."
         )
     out = lazy_copy(y)
     out.attrs = {key: value for key, value in y.attrs.items() if key != KEY}
@@ -417,12 +439,18 @@ def refuse_stale(caller: str, row: int, index: pd.Index, value, label):
     )
     if not isinstance(index, pd.MultiIndex) and index.has_duplicates:
         raise InvalidSplitError(
-            f"{caller}: y is stale: row {row} ({index[row]}) has {value!r} where the labels whose times it carries have {label!r}, and times "
-            "repeat. If the labels of several symbols were put together, tell them apart, in X too: "
-            "pd.concat({'A': y_a, 'B': y_b}, names=['symbol', 'time']). Else say when they are known: label_end_times=... in this call."
+            f"{caller}: y is stale: row {row} ({index[row]}) has {value!r} where the labels whose "
+            f"times it carries have {label!r}, and times "
+            "repeat. If the labels of several symbols were put together, tell them apart, in X "
+            "too: "
+            "pd.concat({'A': y_a, 'B': y_b}, names=['symbol', 'time']). Else say when they are "
+            "known: label_end_times=... in this call."
         )
     raise InvalidSplitError(
-        f"{caller}: y is stale: row {row} ({index[row]}) has {value!r} where the labels whose times it carries have {label!r}. Values were "
-        "shifted, shuffled or made anew after labelling (a recoding such as y == 2 keeps its times). "
-        "Say when these labels are known: y = with_label_times(y, end_times=...), or label_end_times=... in this call."
+        f"{caller}: y is stale: row {row} ({index[row]}) has {value!r} where the labels whose "
+        f"times it carries have {label!r}. Values were "
+        "shifted, shuffled or made anew after labelling (a recoding such as y == 2 keeps its "
+        "times). "
+        "Say when these labels are known: y = with_label_times(y, end_times=...), or "
+        "label_end_times=... in this call."
     )

@@ -1,9 +1,11 @@
-"""Label spans of rows: the one function that turns rows, labels and what a caller was given into the closed span of every label.
+"""Label spans of rows: the one function that turns rows, labels and what a caller was given into
+the closed span of every label.
 
-Sources, in order: ``label_end_times`` given for the call, the handle that y carries (else the one that X carries), ``horizon``,
-``y.attrs["label_horizon"]``. No source may say less than y does: that is an error which names both. A horizon in bars counts bars
-of the row's own symbol, those the rows remember included; past the last known bar it counts unique times, and where times repeat
-without symbols it counts unique times throughout.
+Sources, in order: ``label_end_times`` given for the call, the handle that y carries (else the one
+that X carries), ``horizon``, ``y.attrs["label_horizon"]``. No source may say less than y does: that
+is an error which names both. A horizon in bars counts bars of the row's own symbol, those the rows
+remember included; past the last known bar it counts unique times, and where times repeat without
+symbols it counts unique times throughout.
 """
 
 import warnings
@@ -23,7 +25,8 @@ __all__ = ["horizon_in_bars", "label_horizon", "label_spans", "labelled_mask", "
 
 
 def label_horizon(y, horizon=None):
-    """What labels look ahead: ``horizon`` if given, else what the labeler wrote on ``y``, else None.
+    """What labels look ahead: ``horizon`` if given, else what the labeler wrote on ``y``, else
+    None.
 
     Returns
     -------
@@ -36,14 +39,16 @@ def label_horizon(y, horizon=None):
 
 
 def said_horizon(X, y, horizon=None) -> int | str | None:
-    """What labels are said to look ahead, by the caller, y or X, in a form that JSON holds; None when nobody says it."""
+    """What labels are said to look ahead, by the caller, y or X, in a form that JSON holds; None
+    when nobody says it."""
     span = label_horizon(y, horizon)
     handle = label_times_of(X) if span is None else None
     return handle.horizon if handle is not None else None if span is None else shown_span(span)
 
 
 def horizon_in_bars(y, horizon=None):
-    """As :func:`label_horizon`, a length of time counted in the unique times of ``y`` (those of its labels where it carries them).
+    """As :func:`label_horizon`, a length of time counted in the unique times of ``y`` (those of its
+    labels where it carries them).
 
     Returns
     -------
@@ -77,7 +82,8 @@ def _ends_from_horizon(X, axis, horizon):
     if isinstance(horizon, pd.Timedelta):
         if axis.index is None:
             raise InvalidSplitError(
-                f"horizon={str(horizon)!r} is a length of time, but the rows carry no times. Count bars, or pass times=..."
+                f"horizon={str(horizon)!r} is a length of time, but the rows carry no times. "
+                "Count bars, or pass times=..."
             )
     elif horizon == 0:
         return axis.times
@@ -103,19 +109,23 @@ def _ends_from_horizon(X, axis, horizon):
 
 
 def _refuse_cut(history, positions, horizon):
-    """A history that was cut to travel holds so many bars after each row; never fewer than a horizon in bars can ask for."""
+    """A history that was cut to travel holds so many bars after each row; never fewer than a
+    horizon in bars can ask for."""
     ahead, times = history.lookback, time_axis(history.frame).times
     here = positions[positions + ahead < len(times)]
     span = times[here + ahead] - times[here]  # negative into the next symbol
     if ((span >= 0) & (span < horizon.as_unit("ns").value)).any():
         raise InvalidSplitError(
-            f"horizon={str(horizon)!r} looks further ahead than the {ahead} bars that came along with these rows from another "
-            "process or a file. Before slicing, call with_history(frame, lookback=...) with more of them, or send the whole frame."
+            f"horizon={str(horizon)!r} looks further ahead than the {ahead} bars that came along "
+            "with these rows from another "
+            "process or a file. Before slicing, call with_history(frame, lookback=...) with more "
+            "of them, or send the whole frame."
         )
 
 
 def _of_bars(times, symbols, horizon):
-    """The last bar within ``horizon`` of each bar, bars sorted by (symbol, time); a bar that stands several times counts once."""
+    """The last bar within ``horizon`` of each bar, bars sorted by (symbol, time); a bar that stands
+    several times counts once."""
     again = times[1:] == times[:-1]
     if symbols is not None:
         again &= symbols[1:] == symbols[:-1]
@@ -143,7 +153,9 @@ def _ahead(times, symbols, horizon):
         unique = sorted_unique(times)
     end = times[np.minimum(target, last)]
     beyond = target > last
-    if beyond.any():  # the bars that decided these labels are not here: count them on the common axis, then past its end
+    # the bars that decided these labels are not here: count them on the common axis, then past its
+    # end
+    if beyond.any():
         place = np.searchsorted(unique, end[beyond]) + (target - last)[beyond]
         spill = np.maximum(place - (len(unique) - 1), 0)
         end[beyond] = unique[np.minimum(place, len(unique) - 1)] + spill
@@ -151,7 +163,8 @@ def _ahead(times, symbols, horizon):
 
 
 def _within(times, symbols, span):
-    """The last bar of the own symbol no later than ``span`` after each bar; past the last bar, that time itself."""
+    """The last bar of the own symbol no later than ``span`` after each bar; past the last bar, that
+    time itself."""
     unique, codes = np.unique(times, return_inverse=True)
     until = np.searchsorted(unique, times + span, side="right") - 1
     group = (
@@ -182,7 +195,8 @@ def label_spans(
     Parameters
     ----------
     X : DataFrame or array-like of length n
-        The rows. A history handle on ``X`` lets a horizon be counted in bars that are no rows of ``X``.
+        The rows. A history handle on ``X`` lets a horizon be counted in bars that are no rows of
+        ``X``.
     y : array-like of length n, optional
         Labels; a handle or ``attrs["label_horizon"]`` on them says how far they look ahead.
     horizon : int, Timedelta or str, optional
@@ -194,15 +208,17 @@ def label_spans(
     caller : str
         Name for the warning and the errors.
     strict : bool, default=True
-        Refuse a table that could say when its rows are and does not; else its row order is the order of time.
+        Refuse a table that could say when its rows are and does not; else its row order is the
+        order of time.
     warn : bool, default=True
         Whether an unknown horizon gives the warning.
 
     Returns
     -------
     spans : Spans
-        ``spans.source`` says where they were learned: ``"label_end_times"``, ``"y"``, ``"X"``, ``"horizon"``,
-        ``"label_horizon"``, or None with an ``UnknownHorizonWarning``: a label is then taken to be known at once.
+        ``spans.source`` says where they were learned: ``"label_end_times"``, ``"y"``, ``"X"``,
+        ``"horizon"``, ``"label_horizon"``, or None with an ``UnknownHorizonWarning``: a label is
+        then taken to be known at once.
     axis : TimeAxis
 
     Raises
@@ -239,7 +255,9 @@ class _Sources:
             fits = found is not None and (
                 self.given is None if y is None else found.stale_row(y) is None
             )
-            if fits:  # what X was written for; other labels than those, or folds asked for without labels, are told by the caller
+            # what X was written for; other labels than those, or folds asked for without labels,
+            # are told by the caller
+            if fits:
                 self.carried, self.owner = found, "X"
         if self.carried is not None and self.told is None:
             self.told = as_span("horizon", self.carried.handle.horizon, minimum=0)
@@ -264,7 +282,8 @@ class _Sources:
             warnings.warn(
                 f"{self.caller} does not know how far the labels look ahead, so it purges nothing. "
                 "Pass horizon=..., label_end_times=..., or labels from a sktrain labeler. In "
-                "cross_val_score and searches, label_end_times reach the folds as params={...} after "
+                "cross_val_score and searches, label_end_times reach the folds as params={...} "
+                "after "
                 "sklearn.set_config(enable_metadata_routing=True); on labels they need no routing: "
                 "with_label_times(y, end_times=...).",
                 UnknownHorizonWarning,
@@ -273,7 +292,8 @@ class _Sources:
         return self.axis.times, None
 
     def _says_more(self):
-        """Whether the horizon of this call is longer than what stale labels said of themselves before they were changed."""
+        """Whether the horizon of this call is longer than what stale labels said of themselves
+        before they were changed."""
         return (
             self.given is not None
             and type(self.given) is type(self.told)
@@ -302,8 +322,10 @@ class _Sources:
     def _refuse_shorter(self):
         if self.told is not None and type(self.given) is type(self.told) and self.given < self.told:
             raise InvalidSplitError(
-                f"{self.caller}: horizon={self._shown(self.given)} is shorter than what {self.owner} says, {self._shown(self.told)}: it would purge "
-                f"too little. Leave horizon out; or, if these labels look ahead less, say so with with_label_times(y, end_times=...)."
+                f"{self.caller}: horizon={self._shown(self.given)} is shorter than what "
+                f"{self.owner} says, {self._shown(self.told)}: it would purge "
+                "too little. Leave horizon out; or, if these labels look ahead less, say so with "
+                "with_label_times(y, end_times=...)."
             )
 
     @staticmethod
@@ -316,8 +338,10 @@ class _Sources:
             row = int(np.argmax(less))
             when, known = (pd.Timestamp(int(values[row])) for values in (end, self.carried.end))
             raise InvalidSplitError(
-                f"{self.caller}: {name} ends the label of row {row} ({self.axis.index[row]}) at {when}, but {self.owner} knows it only at {known} "
-                f"({int(less.sum())} such rows): it would purge too little. Leave it out, or write the right times on y with with_label_times."
+                f"{self.caller}: {name} ends the label of row {row} ({self.axis.index[row]}) at "
+                f"{when}, but {self.owner} knows it only at {known} "
+                f"({int(less.sum())} such rows): it would purge too little. Leave it out, or "
+                "write the right times on y with with_label_times."
             )
 
     def _counted(self, span):

@@ -24,7 +24,8 @@ class Count(Interval):
 
 
 class Number(Interval):
-    """A finite real number within bounds for ``_parameter_constraints``; booleans and NaN are refused."""
+    """A finite real number within bounds for ``_parameter_constraints``; booleans and NaN are
+    refused."""
 
     def __init__(self, left=None, right=None, *, closed="both"):
         super().__init__(Real, left, right, closed=closed)
@@ -49,7 +50,8 @@ def check_count(name, value, *, minimum=1):
 
 
 def real_numbers(name, values):
-    """``values`` as an array of float64, or a refusal of complex numbers, times and what is no number.
+    """``values`` as an array of float64, or a refusal of complex numbers, times and what is no
+    number.
 
     Examples
     --------

@@ -19,7 +19,8 @@ def label_columns(y):
 
 
 def first_stale(values, known, places, handle):
-    """Labels follow when each distinct label of the handle became one value, or that value and one common mask value."""
+    """Labels follow when each distinct label of the handle became one value, or that value and one
+    common mask value."""
     codes = handle.codes[places].astype(np.intp)
     new, distinct = _numbered(values)
     usable = known & (codes >= 0) & (new >= 0)
@@ -41,10 +42,12 @@ def first_stale(values, known, places, handle):
 
 
 def _follow_in_order(codes, new):
-    """Whether values follow from labels that stand (nearly) once each, so that any values would be a function of them.
+    """Whether values follow from labels that stand (nearly) once each, so that any values would be
+    a function of them.
 
-    Then an order is asked for: the same values, or a monotone function of them, or few classes cut at thresholds, two to a class
-    at most; rows of one fixed value, a mask, may stand anywhere, where other values remain to be compared.
+    Then an order is asked for: the same values, or a monotone function of them, or few classes cut
+    at thresholds, two to a class at most; rows of one fixed value, a mask, may stand anywhere,
+    where other values remain to be compared.
     """
     counts = np.bincount(new)
     masked = new == counts.argmax()
@@ -64,7 +67,8 @@ def _in_order(codes, new):
 
 
 class _Met:
-    """Which new values each old label became, as pairs: old label ``old[k]`` became new value ``new[k]`` in ``counts[k]`` rows."""
+    """Which new values each old label became, as pairs: old label ``old[k]`` became new value
+    ``new[k]`` in ``counts[k]`` rows."""
 
     def __init__(self, codes, new, n_new):
         pairs = codes * n_new + new
@@ -85,10 +89,12 @@ class _Met:
         return most
 
     def follow(self):
-        """Whether new values are a function of old labels, or of them and of a mask that turns rows into one fixed value.
+        """Whether new values are a function of old labels, or of them and of a mask that turns rows
+        into one fixed value.
 
-        A mask is believed when it shows what chance would not: some old label always became the fixed value (hold in
-        meta-labels), or the labels that were masked in part still differ elsewhere.
+        A mask is believed when it shows what chance would not: some old label always became the
+        fixed value (hold in meta-labels), or the labels that were masked in part still differ
+        elsewhere.
         """
         became = np.bincount(self.old)  # how many values each label became
         if became.max() <= 1:

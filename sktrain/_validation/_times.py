@@ -54,13 +54,15 @@ class TimeAxis:
 def _nanoseconds(index, what):
     if index.hasnans:
         raise InvalidBarsError(
-            f"{what}: row {int(np.flatnonzero(index.isna())[0])} has no time (NaT). Drop or repair it."
+            f"{what}: row {int(np.flatnonzero(index.isna())[0])} has no time (NaT). Drop or "
+            "repair it."
         )
     try:
         return index.as_unit("ns").asi8
     except (pd.errors.OutOfBoundsDatetime, OverflowError) as error:
         raise InvalidBarsError(
-            f"{what}: times reach from {index.min()} to {index.max()}. Epoch numbers read in the wrong unit? "
+            f"{what}: times reach from {index.min()} to {index.max()}. Epoch numbers read in the "
+            "wrong unit? "
             "Convert with pd.to_datetime(values, unit='s') or the unit they are in."
         ) from error
 
@@ -75,7 +77,8 @@ def time_axis(X, y=None, *, times=None):
     y : Series of length n, optional
         Where ``X`` carries no times, the index of ``y`` tells them.
     times : DatetimeIndex, or MultiIndex (symbol, time), of length n, optional
-        When the rows are, for rows whose index was taken away. Where nothing tells, row order is the order of time.
+        When the rows are, for rows whose index was taken away. Where nothing tells, row order is
+        the order of time.
 
     Returns
     -------
@@ -94,7 +97,8 @@ def time_axis(X, y=None, *, times=None):
         if own is not None and not _same_rows(own, given):
             row = first_difference(own, given)
             raise InvalidBarsError(
-                f"times: row {row} is {given[row]}, but the index of the rows says {own[row]}. Pass one of them."
+                f"times: row {row} is {given[row]}, but the index of the rows says {own[row]}. "
+                "Pass one of them."
             )
         own = given
     return (
@@ -118,7 +122,8 @@ def first_difference(one, other):
 
 
 def _timed(index):
-    """The index when it holds times (periods and Arrow timestamps converted), None when it holds none."""
+    """The index when it holds times (periods and Arrow timestamps converted), None when it holds
+    none."""
     if isinstance(index, pd.PeriodIndex):
         return to_timestamps(index, stacklevel=5)
     if isinstance(index, (pd.MultiIndex, pd.DatetimeIndex)):
@@ -136,7 +141,8 @@ def _axis_of(index):
         return TimeAxis(_nanoseconds(index, "index"), None, index)
     if index.nlevels != 2:
         raise InvalidBarsError(
-            f"A panel needs an index of two levels (symbol, time), got {index.nlevels} levels named {list(index.names)}."
+            f"A panel needs an index of two levels (symbol, time), got {index.nlevels} levels "
+            f"named {list(index.names)}."
         )
     times = index.levels[1]
     if not isinstance(times, pd.DatetimeIndex):
@@ -178,7 +184,8 @@ def _given_times(times, n):
             times = pd.DatetimeIndex(times)
         else:
             raise InvalidBarsError(
-                f"times must be a DatetimeIndex or a MultiIndex (symbol, time), such as X.index; got {type(times).__name__} of {values.dtype}."
+                "times must be a DatetimeIndex or a MultiIndex (symbol, time), such as X.index; "
+                f"got {type(times).__name__} of {values.dtype}."
             )
     if len(times) != n:
         raise InvalidBarsError(
@@ -197,21 +204,25 @@ def to_timestamps(index, stacklevel):
     return index.to_timestamp()
 
 
-# A day, month or year, a separator, and two more of them; or eight digits; or a month's name between numbers.
+# A day, month or year, a separator, and two more of them; or eight digits; or a month's name
+# between numbers.
 _DATE_TEXT = re.compile(
-    r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|(19|20)\d{6}(\D|$)|\d{1,4}[-\s][A-Za-z]{3,9}[-\s,]+\d{2,4})"
+    r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|(19|20)\d{6}(\D|$)"
+    r"|\d{1,4}[-\s][A-Za-z]{3,9}[-\s,]+\d{2,4})"
 )
 
 
 def could_be_time(value):
-    """Whether a label of an index that holds no timestamps reads like one: then the row order must not pass for time."""
+    """Whether a label of an index that holds no timestamps reads like one: then the row order must
+    not pass for time."""
     return isinstance(value, date) or (
         isinstance(value, str) and _DATE_TEXT.match(value) is not None
     )
 
 
 def refuse_untold_times(X, caller):
-    """Refuse a table without a time index that could say when its rows are: row order must not pass for time.
+    """Refuse a table without a time index that could say when its rows are: row order must not pass
+    for time.
 
     Raises
     ------
@@ -226,13 +237,17 @@ def refuse_untold_times(X, caller):
     ):
         if not index.is_monotonic_increasing or index.has_duplicates:
             raise InvalidBarsError(
-                f"{caller}: the index of X is {index.dtype} and not increasing ({index[0]}, {index[1]}, …), so row order is not time. "
-                "Set times with X.set_index(pd.to_datetime(...)), pass times=..., or X.reset_index(drop=True) if rows are in order of time."
+                f"{caller}: the index of X is {index.dtype} and not increasing ({index[0]}, "
+                f"{index[1]}, …), so row order is not time. "
+                "Set times with X.set_index(pd.to_datetime(...)), pass times=..., or "
+                "X.reset_index(drop=True) if rows are in order of time."
             )
         if _EPOCHS[0] <= index[0] and index[-1] < _EPOCHS[1]:
             raise InvalidBarsError(
-                f"{caller}: the index of X holds integers such as {index[0]}, which read like epoch numbers or dates. "
-                "Convert it: X.set_index(pd.to_datetime(X.index, unit='s')), or the unit or format it is in."
+                f"{caller}: the index of X holds integers such as {index[0]}, which read like "
+                "epoch numbers or dates. "
+                "Convert it: X.set_index(pd.to_datetime(X.index, unit='s')), or the unit or "
+                "format it is in."
             )
     column = _column_of_times(X)
     if column is None:
@@ -244,7 +259,8 @@ def refuse_untold_times(X, caller):
     if hasattr(X, "get_column"):  # polars
         told = told.replace("X.", "X.to_pandas().")
     raise InvalidBarsError(
-        f"{caller}: X has no time index, but its column {column!r} holds times: row order must not pass for time. "
+        f"{caller}: X has no time index, but its column {column!r} holds times: row order must "
+        "not pass for time. "
         f"Use {told}{_convert(X, column)}, or pass times=..."
     )
 
@@ -312,7 +328,8 @@ def _column_of_times(X):
 
 
 def _column_of_symbols(X, time):
-    """A column that could name the instrument of each row: by its name, else the only text that repeats."""
+    """A column that could name the instrument of each row: by its name, else the only text that
+    repeats."""
     names = [name for name, _, _ in _columns(X) if name != time]
     named = next((name for name in names if str(name).lower() in _SYMBOL_NAMES), None)
     if named is not None:
@@ -342,14 +359,19 @@ def _convert(X, column):
 
 
 def warn_of_repeated_times(axis, X, caller):
-    """Say so when times repeat unevenly without symbols: then a count of unique times is not every symbol's count of bars."""
+    """Say so when times repeat unevenly without symbols: then a count of unique times is not every
+    symbol's count of bars."""
     _, rows = np.unique(axis.times, return_counts=True)
     if rows.min() == rows.max():
         return
     symbol = _column_of_symbols(X, None) if isinstance(X, pd.DataFrame) else None
-    told = f"X.set_index({'<symbol column>' if symbol is None else repr(symbol)}, append=True).swaplevel()"
+    told = (
+        f"X.set_index({'<symbol column>' if symbol is None else repr(symbol)}, "
+        "append=True).swaplevel()"
+    )
     warnings.warn(
-        f"{caller}: times repeat ({rows.min()} to {rows.max()} rows each) and no symbol tells rows apart, so a horizon counts unique times, "
+        f"{caller}: times repeat ({rows.min()} to {rows.max()} rows each) and no symbol tells "
+        "rows apart, so a horizon counts unique times, "
         f"which is too short for a symbol that trades rarely. Tell symbols with {told}.",
         DataQualityWarning,
         stacklevel=5,
@@ -362,10 +384,12 @@ def refuse_timeless(index):
     zones = {str(value.tzinfo) for value in index[:1000] if hasattr(value, "tzinfo")}
     if len(zones) > 1:
         raise InvalidBarsError(
-            f"The index mixes time zones ({', '.join(sorted(zones))}). Convert all times to one zone with pd.to_datetime(index, utc=True)."
+            f"The index mixes time zones ({', '.join(sorted(zones))}). Convert all times to one "
+            "zone with pd.to_datetime(index, utc=True)."
         )
     raise InvalidBarsError(
-        f"Rows need a DatetimeIndex, or a MultiIndex (symbol, time); got {type(index).__name__} of {index.dtype} (values of type {', '.join(kinds)}). "
+        f"Rows need a DatetimeIndex, or a MultiIndex (symbol, time); got {type(index).__name__} "
+        f"of {index.dtype} (values of type {', '.join(kinds)}). "
         "Use read_bars, or set the index with df.set_index(pd.to_datetime(df['date']))."
     )
 
@@ -375,7 +399,8 @@ def row_name(index, position):
 
 
 def _several_instruments(times):
-    """What in times without symbols speaks for several instruments, one below the other or side by side; "" for nothing."""
+    """What in times without symbols speaks for several instruments, one below the other or side by
+    side; "" for nothing."""
     distinct, counts = np.unique(times, return_counts=True)
     repeated = int((counts > 1).sum())
     if repeated > 1 and repeated * 2 > len(distinct):
@@ -398,15 +423,18 @@ def check_order(axis):
             seen, again = np.unique(heads, return_counts=True)
             name = index.levels[0][seen[again > 1][0]]
             raise InvalidBarsError(
-                f"The rows of symbol {name!r} are not together. Sort the panel with bars.sort_index()."
+                f"The rows of symbol {name!r} are not together. Sort the panel with "
+                "bars.sort_index()."
             )
     if bad.any():
         row = int(np.argmax(bad)) + 1
         several = "" if symbols is not None else _several_instruments(times)
         if several:
             raise InvalidBarsError(
-                f"Times must increase strictly: {row_name(index, row)} does not, and {several}: these seem to be bars of several "
-                "instruments. Tell them apart with df.set_index(['symbol', 'time']); sorting, or dropping repeated times, would mix them."
+                f"Times must increase strictly: {row_name(index, row)} does not, and {several}: "
+                "these seem to be bars of several "
+                "instruments. Tell them apart with df.set_index(['symbol', 'time']); sorting, or "
+                "dropping repeated times, would mix them."
             )
         what = (
             "repeats the time before it"
@@ -419,12 +447,16 @@ def check_order(axis):
             else "Sort with bars.sort_index()"
         )
         if symbols is None and not (step < 0).all():
-            fix += " if all rows are of one instrument, else tell them apart with df.set_index(['symbol', 'time'])"
+            fix += (
+                " if all rows are of one instrument, else tell them apart with "
+                "df.set_index(['symbol', 'time'])"
+            )
         raise InvalidBarsError(
             f"Times must increase strictly: {row_name(index, row)} {what}. {fix}."
         )
     if len(times) > 1 and times.max() < pd.Timestamp("1971-01-01").value and times.min() >= 0:
         raise InvalidBarsError(
-            f"All times lie in 1970 ({index[0]} … {index[-1]}): epoch numbers read in the wrong unit. "
+            f"All times lie in 1970 ({index[0]} … {index[-1]}): epoch numbers read in the wrong "
+            "unit. "
             "Convert with pd.to_datetime(values, unit='s')."
         )

@@ -1,6 +1,7 @@
 """Small, fast models: pruned, with eight-bit weights, with figures of what it cost.
 
-Names are loaded on first use: a process that only serves a quantized model imports what predicts, and nothing that trains.
+Names are loaded on first use: a process that only serves a quantized model imports what predicts,
+and nothing that trains.
 """
 
 from importlib import import_module
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ._classifier import CompressedClassifier, UnavailableEstimator
-    from ._graph import export_onnx
+    from ._export import export_onnx
     from ._pruner import ModelPruner, cubic_sparsity
     from ._quantized import QuantizedClassifier
     from ._quantizer import ModelQuantizer

@@ -3,9 +3,10 @@
 With it, weights are pruned, refitted and rounded so that every layer answers as it did before.
 Labels play no part; rows know time only by the order of their steps.
 
-The measure is E|W x - W' x|² over the inputs x of a layer, which needs no more of them than the second moments H = E x xᵀ. A weight costs
-least where w² / [H⁻¹]ⱼⱼ is smallest, and what the others have to take over is a problem of least squares (Hassibi & Stork 1993, "Second
-order derivatives for network pruning"; by layer: Frantar & Alistarh 2022, "Optimal brain compression").
+The measure is E|W x - W' x|² over the inputs x of a layer, which needs no more of them than the
+second moments H = E x xᵀ. A weight costs least where w² / [H⁻¹]ⱼⱼ is smallest, and what the others
+have to take over is a problem of least squares (Hassibi & Stork 1993, "Second order derivatives for
+network pruning"; by layer: Frantar & Alistarh 2022, "Optimal brain compression").
 """
 
 import math
@@ -22,14 +23,17 @@ __all__ = ["answers", "keep_mask", "layer_inputs", "refit", "round_rows", "salie
 
 _ROWS = 4096  # rows that are looked at; more are thinned evenly
 _INPUTS = 16_384  # inputs of a layer that are enough to know their moments
-_WIDEST = 4096  # inputs of a layer beyond which only their sizes are known, not what they have in common
-_RIDGE = 0.01  # of the mean moment, added to the diagonal: pulls refitted weights towards the old ones
+# inputs of a layer beyond which only their sizes are known, not what they have in common
+_WIDEST = 4096
+# of the mean moment, added to the diagonal: pulls refitted weights towards the old ones
+_RIDGE = 0.01
 _BATCH = 256
 _TRIALS = 1024  # rows on which the effect of one layer on the answers is measured
 
 
 def windows_of(model, X, weight=None):
-    """What a net is shown: pairs of a batch of windows (rows, steps, features) and the rows' weights (None: all alike).
+    """What a net is shown: pairs of a batch of windows (rows, steps, features) and the rows'
+    weights (None: all alike).
 
     Rows are thinned evenly; a bare Module takes a 3-D array.
     """
@@ -41,9 +45,19 @@ def windows_of(model, X, weight=None):
         rows = model.read_rows(X, reset=False)
         take, n = rows.gather, len(rows)
         kind = next(model.module_.parameters())
-    weight = None if weight is None else torch.tensor(_check_sample_weight(weight, np.empty((n, 1)), dtype=np.float64, ensure_non_negative=True))
+    weight = (
+        None
+        if weight is None
+        else torch.tensor(
+            _check_sample_weight(
+                weight, np.empty((n, 1)), dtype=np.float64, ensure_non_negative=True
+            )
+        )
+    )
     picked = torch.linspace(0, n - 1, min(n, _ROWS)).round().long()
-    batches = ((take(some).to(device=kind.device, dtype=kind.dtype), some) for some in picked.split(_BATCH))
+    batches = (
+        (take(some).to(device=kind.device, dtype=kind.dtype), some) for some in picked.split(_BATCH)
+    )
     return [(batch, None if weight is None else weight[some]) for batch, some in batches]
 
 
@@ -59,15 +73,20 @@ def layer_inputs(network, windows):
     Returns
     -------
     dict of str to float64 Tensor
-        By name of the weight, (inputs, inputs); (inputs,), the diagonal alone, for very wide layers. Layers of other kinds, or that were not
-        called, are missing.
+        By name of the weight, (inputs, inputs); (inputs,), the diagonal alone, for very wide
+        layers. Layers of other kinds, or that were not called, are missing.
 
     Raises
     ------
     SktrainError
         Rows so extreme that what a layer receives overflows.
     """
-    found, generator, n_rows, weight = {}, torch.Generator().manual_seed(0), sum(len(batch) for batch, _ in windows), None
+    found, generator, n_rows, weight = (
+        {},
+        torch.Generator().manual_seed(0),
+        sum(len(batch) for batch, _ in windows),
+        None,
+    )
 
     def watch(prefix):
         def see(layer, inputs, output):
@@ -78,7 +97,11 @@ def layer_inputs(network, windows):
 
         return see
 
-    hooks = [layer.register_forward_hook(watch(prefix)) for prefix, layer in network.named_modules() if _is_watched(layer)]
+    hooks = [
+        layer.register_forward_hook(watch(prefix))
+        for prefix, layer in network.named_modules()
+        if _is_watched(layer)
+    ]
     training = network.training
     try:
         with torch.no_grad():
@@ -91,12 +114,16 @@ def layer_inputs(network, windows):
             hook.remove()
     for name, moments in found.items():
         if not torch.isfinite(moments).all():
-            raise SktrainError(f"The rows to calibrate on are so extreme that what reaches {name} overflows. Leave out rows with extreme values.")
+            raise SktrainError(
+                f"The rows to calibrate on are so extreme that what reaches {name} overflows. "
+                "Leave out rows with extreme values."
+            )
     return found
 
 
 def answers(network, windows):
-    """Scores of some of the rows and the weight of each: float64 Tensors (rows, scores) and (rows,), the weights' sum 1.
+    """Scores of some of the rows and the weight of each: float64 Tensors (rows, scores) and
+    (rows,), the weights' sum 1.
 
     What all scores of a row share changes no probability and is taken off.
 
@@ -115,12 +142,15 @@ def answers(network, windows):
                 found = found[0] if isinstance(found, (tuple, list)) else found
                 if not isinstance(found, torch.Tensor):
                     raise SktrainError(
-                        f"{type(network).__name__} returns {type(found).__name__}, in which no scores are known. Let it return a tensor, or leave out "
+                        f"{type(network).__name__} returns {type(found).__name__}, in which no "
+                        "scores are known. Let it return a tensor, or leave out "
                         "the rows."
                     )
                 found = found.flatten(1).double().cpu()
                 scores.append(found - found.mean(1, keepdim=True) if found.shape[1] > 1 else found)
-                weights.append(torch.ones(len(batch), dtype=torch.float64) if weight is None else weight)
+                weights.append(
+                    torch.ones(len(batch), dtype=torch.float64) if weight is None else weight
+                )
     finally:
         network.train(training)
     weights = torch.cat(weights)
@@ -129,9 +159,18 @@ def answers(network, windows):
 
 def _is_watched(layer):
     if isinstance(layer, nn.Conv1d):
-        return layer.groups == 1 and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+        return (
+            layer.groups == 1
+            and layer.padding_mode == "zeros"
+            and not isinstance(layer.padding, str)
+        )
     if isinstance(layer, (nn.GRU, nn.LSTM)):
-        return layer.num_layers == 1 and layer.batch_first and not layer.bidirectional and not layer.proj_size
+        return (
+            layer.num_layers == 1
+            and layer.batch_first
+            and not layer.bidirectional
+            and not layer.proj_size
+        )
     return isinstance(layer, nn.Linear)
 
 
@@ -149,7 +188,9 @@ def _received(layer, X, output):
 
 def _patches(layer, X):
     """What a convolution multiplies, a row per place, in the order of its flattened weight."""
-    (size,), (gap,), (stride,), (sides,) = layer.kernel_size, layer.dilation, layer.stride, layer.padding
+    (size,), (gap,), (stride,), (sides,) = (
+        layer.kernel_size, layer.dilation, layer.stride, layer.padding,
+    )
     X = F.pad(X, (sides, sides))
     return X.unfold(2, (size - 1) * gap + 1, stride)[..., ::gap].transpose(1, 2).flatten(2)
 
@@ -169,7 +210,9 @@ def _moments(X, weight, n_rows, generator):
 def _factor(moments):
     """Cholesky factor of the moments and a ridge."""
     ridge = _RIDGE * float(moments.diagonal().mean())
-    return torch.linalg.cholesky(moments + (ridge or 1.0) * torch.eye(len(moments), dtype=torch.float64))
+    return torch.linalg.cholesky(
+        moments + (ridge or 1.0) * torch.eye(len(moments), dtype=torch.float64)
+    )
 
 
 def _rows(weight):
@@ -180,14 +223,16 @@ def saliency(weight, moments=None):
     """What leaving out each weight alone costs, flattened; without ``moments``, its square."""
     cost = _rows(weight).square()
     if moments is not None and moments.ndim == 1:
-        cost = cost * moments  # Sun et al. 2023, "A simple and effective pruning approach for large language models"
+        # Sun et al. 2023, "A simple and effective pruning approach for large language models"
+        cost = cost * moments
     elif moments is not None:
         cost = cost / torch.cholesky_inverse(_factor(moments)).diagonal()
     return cost.flatten()
 
 
 def keep_mask(weight, count, moments=None):
-    """True where a weight stays, of its shape: ``count`` go, those that cost least (without ``moments``, the smallest)."""
+    """True where a weight stays, of its shape: ``count`` go, those that cost least (without
+    ``moments``, the smallest)."""
     keep = torch.ones(weight.numel(), dtype=torch.bool)
     keep[saliency(weight, moments).argsort(stable=True)[:count]] = False
     return keep.reshape(weight.shape).to(weight.device)
@@ -196,7 +241,8 @@ def keep_mask(weight, count, moments=None):
 def refit(weight, keep, moments=None):
     """Zero what does not stay, in place; what stays takes over what it can."""
     if moments is None or moments.ndim == 1:
-        weight.data.masked_fill_(~keep, 0.0)  # multiplying would leave negative zeros, which do not pack
+        # multiplying would leave negative zeros, which do not pack
+        weight.data.masked_fill_(~keep, 0.0)
         return
     factor, rows, held = _factor(moments), _rows(weight), keep.cpu().flatten(1)
     total, inverse = factor @ factor.T, torch.cholesky_inverse(factor)
@@ -206,16 +252,19 @@ def refit(weight, keep, moments=None):
         if len(gone) < len(kept):
             row -= inverse[:, gone] @ torch.linalg.solve(inverse[gone][:, gone], row[gone])
         elif len(kept):
-            row[kept] = torch.cholesky_solve(want[kept, None], torch.linalg.cholesky(total[kept][:, kept])).squeeze(1)
+            row[kept] = torch.cholesky_solve(
+                want[kept, None], torch.linalg.cholesky(total[kept][:, kept])
+            ).squeeze(1)
         row[gone] = 0.0
     weight.data.copy_(rows.reshape(weight.shape))
 
 
 def round_rows(rows, largest, group, moments):
-    """Whole numbers and scales for the rows of a weight; what rounding one weight costs, those after it make up for.
+    """Whole numbers and scales for the rows of a weight; what rounding one weight costs, those
+    after it make up for.
 
-    Zeros stay zero. Column by column: Frantar et al. 2023, "GPTQ: accurate post-training quantization for generative pre-trained
-    transformers".
+    Zeros stay zero. Column by column: Frantar et al. 2023, "GPTQ: accurate post-training
+    quantization for generative pre-trained transformers".
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
 """An estimator that trains a net, prunes it, fine-tunes it and quantizes it.
 
-What compression costs is measured on the last block of unique times, purged of rows whose label reaches into it.
+What compression costs is measured on the last block of unique times, purged of rows whose label
+reaches into it.
 """
 
 from functools import partial
@@ -33,8 +34,9 @@ _MILDER = (1.0, 0.75, 0.5, 0.25, 0.0)  # shares of the sparsity asked for, stron
 class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Train a net, prune it, quantize it.
 
-    Which weights go and how the others are rounded is decided on the training rows before the last block, where these can be followed to
-    the nets: through Pipelines, VotingClassifiers and PooledClassifiers. Inside other meta-estimators the size of a weight decides.
+    Which weights go and how the others are rounded is decided on the training rows before the last
+    block, where these can be followed to the nets: through Pipelines, VotingClassifiers and
+    PooledClassifiers. Inside other meta-estimators the size of a weight decides.
 
     Parameters
     ----------
@@ -45,12 +47,14 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     bits : 8, 4 or None, default=8
         Bits per weight; None keeps floats, and torch.
     fine_tune_epochs : int, default=0
-        Epochs of training while the sparsity rises by the cubic schedule (Zhu & Gupta 2017); 0 prunes at once. What is trained on are the
-        float net's own answers, not the labels, so the small net says what the large one said.
+        Epochs of training while the sparsity rises by the cubic schedule (Zhu & Gupta 2017); 0
+        prunes at once. What is trained on are the float net's own answers, not the labels, so the
+        small net says what the large one said.
     max_score_drop : float, optional
-        How far the score on the last block may fall. When it falls further, the strongest milder compression that holds is taken
-        (three quarters, half, a quarter of the sparsity, none; then float weights), and a warning says so. The level is chosen with a
-        model that never saw the block; then the model is trained again on all rows.
+        How far the score on the last block may fall. When it falls further, the strongest milder
+        compression that holds is taken (three quarters, half, a quarter of the sparsity, none; then
+        float weights), and a warning says so. The level is chosen with a model that never saw the
+        block; then the model is trained again on all rows.
     validation : float, default=0.15
         Share of unique times in the last block.
     scoring : str, default="balanced_accuracy"
@@ -62,15 +66,17 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     horizon : int, optional
         Bars a label looks ahead, for the purge; default what a sktrain labeler wrote on ``y``.
     random_state : int, RandomState or None, default=None
-        Seeds every ``random_state`` left None inside the estimator, the default net's included; what has a seed keeps it.
+        Seeds every ``random_state`` left None inside the estimator, the default net's included;
+        what has a seed keeps it.
 
     Attributes
     ----------
     model_ : fitted estimator
         The compressed model; the float one is not kept.
     report_ : CompressionReport
-        Before and after, measured on the last block (``n_rows`` rows; all rows where the block would be too small). Nets hold these
-        rows back for early stopping and do not train on them by default.
+        Before and after, measured on the last block (``n_rows`` rows; all rows where the block
+        would be too small). Nets hold these rows back for early stopping and do not train on them
+        by default.
     sparsity_, bits_ : float, int or None
         What was done in the end.
     classes_, n_features_in_, feature_names_in_
@@ -137,7 +143,8 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     def __getattr__(self, name):
-        """The recipe of a model from a file is opened when it is asked for: predicting has no use for it, nor for torch."""
+        """The recipe of a model from a file is opened when it is asked for: predicting has no use
+        for it, nor for torch."""
         opener = vars(self).get("_opener") if name == "estimator" else None
         if opener is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -211,8 +218,14 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self._validate_params()
         quantizer(self.bits, self.activations)  # refuses what does not go together
         X, y = _indexable(X, y)
-        known = {name: value for name, value in (("label_end_times", label_end_times), ("times", times)) if value is not None}
-        routed = routed_params(self, self._estimator(), "fit", {"sample_weight": sample_weight, **known, **params})
+        known = {
+            name: value
+            for name, value in (("label_end_times", label_end_times), ("times", times))
+            if value is not None
+        }
+        routed = routed_params(
+            self, self._estimator(), "fit", {"sample_weight": sample_weight, **known, **params}
+        )
         seed = None if self.random_state is None else draw_seed(self.random_state)
         self._finish(self._trained(X, y, routed, seed), X, y, known, routed, sample_weight, seed)
         return self
@@ -224,7 +237,9 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         train, valid = self._block(X, y, known)
         if self.max_score_drop is not None and len(valid) < len(train) + len(valid):
             level = self._level_that_holds(X, y, sample_weight, routed, seed, train, valid)
-        small, reached = self._compressed(model, level, _safe_indexing(X, train), _weights_of(sample_weight, train))
+        small, reached = self._compressed(
+            model, level, _safe_indexing(X, train), _weights_of(sample_weight, train)
+        )
         seen = _safe_indexing(X, valid), np.asarray(y)[valid]
         report = measure(model, small, *seen, sparsity=reached, quantize=self._quantizer(level[1]))
         self.model_, self.report_, self.sparsity_, self.bits_ = small, report, reached, level[1]
@@ -241,9 +256,14 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         return model.fit(X, y, **routed)
 
     def _block(self, X, y, known):
-        """Row numbers before the last block, purged, and in it; everything twice where it would be too small."""
+        """Row numbers before the last block, purged, and in it; everything twice where it would be
+        too small."""
         _, codes = np.unique(np.asarray(y), return_inverse=True)
-        settings = {"fraction": self.validation, "horizon": self.horizon, "caller": type(self).__name__}
+        settings = {
+            "fraction": self.validation,
+            "horizon": self.horizon,
+            "caller": type(self).__name__,
+        }
         block = last_block(X, y, codes.reshape(-1), **settings, **known)
         everything = np.arange(len(codes))
         return (everything, everything) if block.valid is None else (block.train, block.valid)
@@ -253,7 +273,11 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         from sklearn.metrics import get_scorer
 
         weight = _weights_of(sample_weight, train)
-        X_train, y_train, scorer = _safe_indexing(X, train), _rows_of(y, train), get_scorer(self.scoring)
+        X_train, y_train, scorer = (
+            _safe_indexing(X, train),
+            _rows_of(y, train),
+            get_scorer(self.scoring),
+        )
         X_valid, y_valid = _safe_indexing(X, valid), np.asarray(y)[valid]
         model = self._trained(X_train, y_train, metadata_rows(routed, train, len(y)), seed)
         best = self._defined(scorer, model, X_valid, y_valid)
@@ -267,15 +291,18 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             level = (0.0, None)
         if level != (self.sparsity, self.bits):
             warnings.warn(
-                f"sparsity={self.sparsity}, bits={self.bits} lowers {self.scoring} by {drops[0]:.4f} on the last block, more than "
-                f"max_score_drop={self.max_score_drop}; sparsity={level[0]:g}, bits={level[1]} is used instead.",
+                f"sparsity={self.sparsity}, bits={self.bits} lowers {self.scoring} by "
+                f"{drops[0]:.4f} on the last block, more than "
+                f"max_score_drop={self.max_score_drop}; sparsity={level[0]:g}, bits={level[1]} is "
+                "used instead.",
                 SktrainWarning,
                 stacklevel=3,
             )
         return level
 
     def _defined(self, scorer, model, X, y):
-        """The score of the float model; one that is not finite is refused, for nothing can be held to it."""
+        """The score of the float model; one that is not finite is refused, for nothing can be held
+        to it."""
         best, why = np.nan, ""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what scikit-learn would say of it is said below
@@ -285,8 +312,10 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
                 why = f": {error}"
         if not np.isfinite(best):
             raise SktrainError(
-                f"scoring={self.scoring!r} is {best} on the last block ({len(y)} rows of the classes "
-                f"{np.unique(y).tolist()}), so max_score_drop={self.max_score_drop} cannot be held to "
+                f"scoring={self.scoring!r} is {best} on the last block ({len(y)} rows of the "
+                "classes "
+                f"{np.unique(y).tolist()}), so max_score_drop={self.max_score_drop} cannot be "
+                "held to "
                 f"it. Use another scoring or a larger validation{why}"
             )
         return best
@@ -335,7 +364,9 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     def __getstate__(self):
         estimator = self.estimator
-        state = {name: value for name, value in super().__getstate__().items() if name != "estimator"}
+        state = {
+            name: value for name, value in super().__getstate__().items() if name != "estimator"
+        }
         if "report_" in state:
             state["report_"] = state["report_"].to_dict()
         return {**state, "estimator": estimator}  # last, so that a file may leave it for later
@@ -349,7 +380,8 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         super().__setstate__(state)
 
     def __reduce_ex__(self, protocol):
-        """Pickle the unfitted estimator apart, so that a compressed model opens where torch is not installed."""
+        """Pickle the unfitted estimator apart, so that a compressed model opens where torch is not
+        installed."""
         state = self.__getstate__()
         return _opened, (type(self), state, pickle.dumps(state.pop("estimator"), protocol))
 
@@ -369,15 +401,20 @@ def _unpickled(estimator):
 
 
 def _ladder(sparsity, bits):
-    """Levels to try, strongest first; the last resort, float weights unpruned, is not among them."""
+    """Levels to try, strongest first; the last resort, float weights unpruned, is not among
+    them."""
     levels = dict.fromkeys((sparsity * share, bits) for share in _MILDER)
     return [level for level in levels if level != (0.0, None)]
 
 
 def _indexable(X, y):
     if y is None:
-        raise ValueError("This CompressedClassifier estimator requires y to be passed, but the target y is None")
-    return X if hasattr(X, "shape") else np.asarray(X), y if isinstance(y, pd.Series) else column_or_1d(y, warn=True)
+        raise ValueError(
+            "This CompressedClassifier estimator requires y to be passed, but the target y is None"
+        )
+    return X if hasattr(X, "shape") else np.asarray(X), y if isinstance(
+        y, pd.Series
+    ) else column_or_1d(y, warn=True)
 
 
 def _rows_of(y, rows):
@@ -413,6 +450,9 @@ class UnavailableEstimator(BaseEstimator):
         MissingDependencyError
             Always; the message says what to install.
         """
-        raise MissingDependencyError("This estimator needs torch and skorch, which are not installed. Install them to train it: pip install torch skorch")
+        raise MissingDependencyError(
+            "This estimator needs torch and skorch, which are not installed. Install them to "
+            "train it: pip install torch skorch"
+        )
 
     predict_proba = fit

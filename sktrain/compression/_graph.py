@@ -1,33 +1,26 @@
 """An ONNX graph of floats from a trained network: windows in, class scores out, any batch size.
 
-The five networks are written out operator by operator, which takes milliseconds; any other network goes through torch's exporter. The
-order of steps inside a window is all there is of time. What a pipeline does before its network (features, windows) is not exported.
+The five networks are written out operator by operator, which takes milliseconds; any other network
+goes through torch's exporter. The order of steps inside a window is all there is of time. What a
+pipeline does before its network (features, windows) is not exported.
 """
 
 import math
-import os
-from typing import Any
 
 import numpy as np
-from sklearn.ensemble import VotingClassifier
-from sklearn.pipeline import Pipeline
 
-from .._io import atomic_write
 from .._optional import require
-from ..ensemble import PooledClassifier
-from ..exceptions import PersistenceError, SktrainError
-from ._places import is_net, members_of, nets_in
-from ._posterior import add_posterior
-from ._quantized import QuantizedClassifier
+from ..exceptions import SktrainError
 
-__all__ = ["INPUT", "SCORES", "Graph", "export_onnx", "float_graph", "joined", "vote_of"]
+__all__ = ["INPUT", "PROBABILITIES", "SCORES", "Graph", "float_graph"]
 
 INPUT, SCORES, PROBABILITIES = "X", "scores", "probabilities"
 _OPSET, _IR = 20, 10
 
 
 class Graph:
-    """Collects nodes and weights; calling it with an operator's name adds a node and returns the name of what it yields."""
+    """Collects nodes and weights; calling it with an operator's name adds a node and returns the
+    name of what it yields."""
 
     def __init__(self, n_steps):
         self.helper = require("onnx.helper", extra="deploy", caller="ONNX export")
@@ -43,20 +36,35 @@ class Graph:
         if hasattr(value, "detach"):
             value = value.detach().cpu().numpy()
         value = np.asarray(value)
-        self.weights[name] = np.ascontiguousarray(value, dtype=np.float32) if value.dtype.kind == "f" else value.astype(np.int64)
+        self.weights[name] = (
+            np.ascontiguousarray(value, dtype=np.float32)
+            if value.dtype.kind == "f"
+            else value.astype(np.int64)
+        )
         return name
 
     def dense(self, X, name, layer):
         """``X @ weight.T + bias`` for two axes."""
-        return self("Gemm", X, self.weight(f"{name}.weight", layer.weight), self.weight(f"{name}.bias", layer.bias), transB=1)
+        return self(
+            "Gemm",
+            X,
+            self.weight(f"{name}.weight", layer.weight),
+            self.weight(f"{name}.bias", layer.bias),
+            transB=1,
+        )
 
     def reshape(self, X, *shape):
         """The same numbers in another shape; -1 is what is left."""
-        return self("Reshape", X, self.weight("shape." + ".".join(map(str, shape)), np.array(shape)))
+        return self(
+            "Reshape", X, self.weight("shape." + ".".join(map(str, shape)), np.array(shape))
+        )
 
     def model(self, n_features, n_outputs, output, output_name=SCORES):
         """The finished ``ModelProto``; the batch is free."""
-        helper, numpy_helper = self.helper, require("onnx.numpy_helper", extra="deploy", caller="ONNX export")
+        helper, numpy_helper = (
+            self.helper,
+            require("onnx.numpy_helper", extra="deploy", caller="ONNX export"),
+        )
         self.nodes.append(helper.make_node("Identity", [output], [output_name]))
         graph = helper.make_graph(
             self.nodes,
@@ -65,7 +73,12 @@ class Graph:
             [helper.make_tensor_value_info(output_name, 1, ["batch", n_outputs])],
             [numpy_helper.from_array(value, name) for name, value in self.weights.items()],
         )
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR, producer_name="sktrain")
+        return helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", _OPSET)],
+            ir_version=_IR,
+            producer_name="sktrain",
+        )
 
 
 def float_graph(module, shape):
@@ -105,7 +118,12 @@ def _writers():
     from ..nets import _modules as nets
 
     recurrent = {nets.GRUModule: _recurrent, nets.LSTMModule: _recurrent}
-    return {nets.MLPModule: _mlp, nets.TCNModule: _tcn, nets.TransformerModule: _transformer, **recurrent}
+    return {
+        nets.MLPModule: _mlp,
+        nets.TCNModule: _tcn,
+        nets.TransformerModule: _transformer,
+        **recurrent,
+    }
 
 
 def _standardized(graph, layer):
@@ -150,8 +168,9 @@ def _gates(layer, kind):
 def _tcn(graph, module, X):
     """Only the last step is read off, so only what it depends on is worked out.
 
-    Block i looks back in strides of 2^i, so it needs every 2^i-th step before the last alone. Halving the steps after each block
-    leaves convolutions of neighbours. Rows are a second axis of one image, so that a convolution is one product for all of them.
+    Block i looks back in strides of 2^i, so it needs every 2^i-th step before the last alone.
+    Halving the steps after each block leaves convolutions of neighbours. Rows are a second axis of
+    one image, so that a convolution is one product for all of them.
     """
     n_blocks, size = len(module.blocks), module.kernel_size
     steps = min(graph.n_steps, _span(size, n_blocks))
@@ -166,7 +185,9 @@ def _tcn(graph, module, X):
         if hasattr(block.skip, "weight"):
             skip = _conv(graph, skip, f"blocks.{i}.skip", block.skip, outer, outer)
         X, steps = graph("Relu", graph("Add", second, skip)), outer
-    return graph("Transpose", graph("Squeeze", X, graph.weight("around", np.array([0, 3]))), perm=[1, 0])
+    return graph(
+        "Transpose", graph("Squeeze", X, graph.weight("around", np.array([0, 3]))), perm=[1, 0]
+    )
 
 
 def _span(size, n_blocks):
@@ -179,30 +200,52 @@ def _thinned(graph, X, steps, kept, stride=1, axis=3):
     if kept == steps:
         return X
     bounds = {"from": steps - 1 - stride * (kept - 1), "to": steps, "axis": axis, "by": stride}
-    return graph("Slice", X, *(graph.weight(f"{name}.{value}", np.array([value])) for name, value in bounds.items()))
+    return graph(
+        "Slice",
+        X,
+        *(graph.weight(f"{name}.{value}", np.array([value])) for name, value in bounds.items()),
+    )
 
 
 def _conv(graph, X, name, layer, steps, kept, stride=1):
     """A convolution of neighbouring steps; what lies before the first is zero."""
-    weight, bias = graph.weight(f"{name}.weight", layer.weight.unsqueeze(2)), graph.weight(f"{name}.bias", layer.bias)
+    weight, bias = (
+        graph.weight(f"{name}.weight", layer.weight.unsqueeze(2)),
+        graph.weight(f"{name}.bias", layer.bias),
+    )
     size = layer.kernel_size[0]
     before = stride * (kept - 1) + size - steps
-    return graph("Conv", X, weight, bias, pads=[0, before, 0, 0], strides=[1, stride], kernel_shape=[1, size])
+    return graph(
+        "Conv", X, weight, bias, pads=[0, before, 0, 0], strides=[1, stride], kernel_shape=[1, size]
+    )
 
 
 def _transformer(graph, module, X):
-    """Rows and steps share one axis wherever they need not be told apart: products with their bias are one operator there."""
+    """Rows and steps share one axis wherever they need not be told apart: products with their bias
+    are one operator there."""
     n_steps, size = module.n_steps, module.hidden_size
-    X = graph.reshape(graph.dense(graph.reshape(X, -1, module.n_features), "embed", module.embed), -1, n_steps, size)
+    X = graph.reshape(
+        graph.dense(graph.reshape(X, -1, module.n_features), "embed", module.embed),
+        -1,
+        n_steps,
+        size,
+    )
     X = graph.reshape(graph("Add", X, graph.weight("positions", module.positions)), -1, size)
     for i, block in enumerate(module.blocks):
-        X = _attention_block(graph, X, f"blocks.{i}", block, n_steps, last_only=i + 1 == len(module.blocks))
+        X = _attention_block(
+            graph, X, f"blocks.{i}", block, n_steps, last_only=i + 1 == len(module.blocks)
+        )
     return _norm(graph, X, "norm", module.norm)
 
 
 def _norm(graph, X, name, layer):
     return graph(
-        "LayerNormalization", X, graph.weight(f"{name}.weight", layer.weight), graph.weight(f"{name}.bias", layer.bias), axis=-1, epsilon=layer.eps
+        "LayerNormalization",
+        X,
+        graph.weight(f"{name}.weight", layer.weight),
+        graph.weight(f"{name}.bias", layer.bias),
+        axis=-1,
+        epsilon=layer.eps,
     )
 
 
@@ -217,9 +260,19 @@ def _attention_block(graph, X, name, block, n_steps, last_only):
     seen = Z
     if last_only:
         at = graph.weight("last_step", np.array(-1))
-        X, seen = (graph("Gather", graph.reshape(one, -1, n_steps, width), at, axis=1) for one in (X, Z))
-    query = heads(graph.dense(seen, f"{name}.query", block.query), 1 if last_only else n_steps, [0, 2, 1, 3])
-    key, value = graph("Split", graph.dense(Z, f"{name}.key_value", block.key_value), outputs=2, axis=1, num_outputs=2)
+        X, seen = (
+            graph("Gather", graph.reshape(one, -1, n_steps, width), at, axis=1) for one in (X, Z)
+        )
+    query = heads(
+        graph.dense(seen, f"{name}.query", block.query), 1 if last_only else n_steps, [0, 2, 1, 3]
+    )
+    key, value = graph(
+        "Split",
+        graph.dense(Z, f"{name}.key_value", block.key_value),
+        outputs=2,
+        axis=1,
+        num_outputs=2,
+    )
     found = graph("MatMul", query, heads(key, n_steps, [0, 2, 3, 1]))
     found = graph("Mul", found, graph.weight("temperature", np.float32(1 / math.sqrt(size))))
     if not last_only:
@@ -228,7 +281,12 @@ def _attention_block(graph, X, name, block, n_steps, last_only):
     mixed = graph("MatMul", graph("Softmax", found, axis=-1), heads(value, n_steps, [0, 2, 1, 3]))
     mixed = graph.reshape(graph("Transpose", mixed, perm=[0, 2, 1, 3]), -1, width)
     X = graph("Add", X, graph.dense(mixed, f"{name}.project", block.project))
-    wide = graph("Gelu", graph.dense(_norm(graph, X, f"{name}.norm_mlp", block.norm_mlp), f"{name}.widen", block.widen))
+    wide = graph(
+        "Gelu",
+        graph.dense(
+            _norm(graph, X, f"{name}.norm_mlp", block.norm_mlp), f"{name}.widen", block.widen
+        ),
+    )
     return graph("Add", X, graph.dense(wide, f"{name}.narrow", block.narrow))
 
 
@@ -251,13 +309,21 @@ def _traced(module, shape):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                module.eval(), example, dynamo=True, verbose=False, input_names=[INPUT], output_names=[SCORES],
+                module.eval(),
+                example,
+                dynamo=True,
+                verbose=False,
+                input_names=[INPUT],
+                output_names=[SCORES],
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
             )
     except Exception as error:
-        named = ", ".join(sorted({type(part).__name__ for part in module.modules() if not list(part.children())}))
+        named = ", ".join(
+            sorted({type(part).__name__ for part in module.modules() if not list(part.children())})
+        )
         raise SktrainError(
-            f"{type(module).__name__} cannot be exported to ONNX (its layers: {named}): {_reason(error)}"
+            f"{type(module).__name__} cannot be exported to ONNX (its layers: {named}): "
+            f"{_reason(error)}"
         ) from error
     finally:
         logger.setLevel(level)
@@ -267,143 +333,3 @@ def _traced(module, shape):
 def _reason(error):
     lines = [line.strip() for line in str(error.__cause__ or error).splitlines() if line.strip()]
     return lines[0][:300] if lines else type(error).__name__
-
-
-def export_onnx(model: Any, path: str | os.PathLike) -> Any:
-    """Write the networks of a fitted model as one ONNX file.
-
-    Parameters
-    ----------
-    model : net, QuantizedClassifier, Pipeline ending in one, soft VotingClassifier or PooledClassifier of them
-        Fitted. Steps of a pipeline before its net are not part of the file.
-    path : path
-        Written whole or not at all.
-
-    Returns
-    -------
-    pathlib.Path
-        The file: input ``X``, float32 of shape (batch, steps, features), NaN is missing; output ``probabilities``, float32 of shape
-        (batch, n_classes), columns as in ``classes_``, which the metadata entry ``classes`` lists.
-
-    Raises
-    ------
-    SktrainError
-        A model without nets, or with a part or layer that cannot be exported (named).
-    NotFittedError
-        A net that was not fitted.
-    PersistenceError
-        The file cannot be written; an old one stays as it was.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sktrain import GRUClassifier, export_onnx
-    >>> X = np.random.default_rng(0).normal(size=(60, 5, 2))
-    >>> net = GRUClassifier(max_epochs=1, random_state=0).fit(X, X[:, -1, 0] > 0)
-    >>> export_onnx(net, getfixture("tmp_path") / "net.onnx").name
-    'net.onnx'
-    """
-    onnx = require("onnx", extra="deploy", caller="export_onnx")
-    members = list(_members(model, 1.0))
-    nets = [(_scores(one), weight) for one, weight in members if not isinstance(one, np.ndarray)]
-    constants = [weight * one for one, weight in members if isinstance(one, np.ndarray)]
-    made = joined(onnx, nets, constants)
-    onnx.helper.set_model_props(made, {"classes": ",".join(map(str, np.asarray(model.classes_).tolist()))})
-    onnx.checker.check_model(made)
-    try:
-        return atomic_write(path, made.SerializeToString())
-    except OSError as error:
-        raise PersistenceError(f"{str(path)!r} cannot be written: {error.strerror or error}.") from error
-
-
-def _members(model, weight):
-    """Networks, or constant probabilities, and the share of each in the vote."""
-    if isinstance(model, Pipeline):
-        yield from _members(model.steps[-1][1], weight)
-    elif isinstance(model, PooledClassifier):
-        if not hasattr(model, "estimators_"):
-            nets_in(model)  # names what is not fitted
-        for one, share in zip(model.estimators_, model.weights_):
-            yield from _members(one, weight * share)
-        yield model.prior_, weight * model.weights_[-1]
-    elif isinstance(model, VotingClassifier):
-        if model.voting != "soft":
-            raise SktrainError(f"Only soft votes can be exported: voting={model.voting!r}.")
-        if not hasattr(model, "estimators_"):
-            nets_in(model)  # names what is not fitted
-        shares = np.ones(len(model.estimators_)) if model.weights is None else np.asarray(model._weights_not_none, dtype=float)
-        for one, share in zip(model.estimators_, shares / shares.sum()):
-            yield from _members(one, weight * share)
-    elif members_of(model):
-        for one in members_of(model):
-            yield one, weight / len(members_of(model))
-    elif isinstance(model, QuantizedClassifier) or is_net(model):
-        if is_net(model):
-            nets_in(model)
-        yield model, weight
-    elif hasattr(model, "model_"):
-        yield from _members(model.model_, weight)
-    else:
-        raise SktrainError(f"{type(model).__name__} cannot be exported: only nets, pipelines that end in them, soft votes and pools of them can.")
-
-
-def _scores(model):
-    if isinstance(model, QuantizedClassifier):
-        return require("onnx", extra="deploy", caller="export_onnx").load_from_string(model.to_onnx())
-    graph = float_graph(model.module_, (model.lookback_, model.step_features_))
-    return add_posterior(graph, getattr(model, "posterior_", None), SCORES)
-
-
-def vote_of(graphs):
-    """One graph of the members of a net: its scores are the logarithm of their mean posterior.
-
-    Parameters
-    ----------
-    graphs : list of ModelProto
-        Of each member; a softmax of its scores is its posterior.
-
-    Returns
-    -------
-    ModelProto
-        Names of member k begin with ``mk_``.
-    """
-    onnx = require("onnx", extra="deploy", caller="ONNX export")
-    made = joined(onnx, [(graph, 1 / len(graphs)) for graph in graphs])
-    least = onnx.numpy_helper.from_array(np.float32(1e-30), "least")
-    made.graph.initializer.append(least)
-    nodes = [
-        onnx.helper.make_node("Max", [PROBABILITIES, "least"], ["above_zero"]),
-        onnx.helper.make_node("Log", ["above_zero"], [SCORES]),
-    ]
-    made.graph.node.extend(nodes)
-    made.graph.output[0].name = SCORES
-    return made
-
-
-def joined(onnx, members, constants=()):
-    """One graph of several: a softmax over each one's scores, then their weighted mean, with the constants."""
-    helper, first = onnx.helper, members[0][0]
-    nodes, weights, shares = [], [], []
-    for place, (model, share) in enumerate(members):
-        if _opset(model) != _opset(first):
-            raise SktrainError(f"The members were exported for different versions of ONNX ({_opset(first)} and {_opset(model)}).")
-        model = onnx.compose.add_prefix(model, f"m{place}_", rename_inputs=False)
-        nodes.extend(model.graph.node)
-        weights.extend(model.graph.initializer)
-        nodes.append(helper.make_node("Softmax", [model.graph.output[0].name], [f"p{place}"], axis=-1))
-        weights.append(onnx.numpy_helper.from_array(np.float32(share), f"w{place}"))
-        nodes.append(helper.make_node("Mul", [f"p{place}", f"w{place}"], [f"s{place}"]))
-        shares.append(f"s{place}")
-    if constants:
-        constant = np.sum(constants, axis=0, dtype=np.float64).astype(np.float32)[None]
-        weights.append(onnx.numpy_helper.from_array(constant, "prior"))
-        shares.append("prior")
-    nodes.append(helper.make_node("Sum", shares, [PROBABILITIES]))
-    size = first.graph.output[0].type.tensor_type.shape.dim[1].dim_value
-    graph = helper.make_graph(nodes, "sktrain", [first.graph.input[0]], [helper.make_tensor_value_info(PROBABILITIES, 1, ["batch", size])], weights)
-    assert graph.input[0].name == INPUT
-    return helper.make_model(graph, opset_imports=first.opset_import, ir_version=first.ir_version, producer_name="sktrain")
-
-
-def _opset(model):
-    return next(one.version for one in model.opset_import if one.domain in ("", "ai.onnx"))

@@ -55,7 +55,8 @@ def round_activations(model, codes, n_steps, name="The network"):
             writer.nodes.append(node)
     if not writer.n_products:
         raise SktrainError(
-            f"activations='int8' rounds what reaches layers of at least {_FEWEST} inputs and outputs, "
+            f"activations='int8' rounds what reaches layers of at least {_FEWEST} inputs and "
+            "outputs, "
             f"and {name} has none. Use activations=None."
         )
     writer.finish()
@@ -97,7 +98,12 @@ class _Writer:
         """Whether a weight has eight bits, one scale per output, and is large enough."""
         whole = self.constants.get(f"{name}.scale")
         fits = min(n_inputs, n_outputs) >= _FEWEST and n_inputs * 127 * 127 < _INT32_MAX
-        return f"{name}.int8" in self.codes and whole is not None and prod(whole.dims) == n_outputs and fits
+        return (
+            f"{name}.int8" in self.codes
+            and whole is not None
+            and prod(whole.dims) == n_outputs
+            and fits
+        )
 
     def product(self, X, weight, turn=None, bias=None):
         """``X @ weight + bias`` by whole numbers; ``turn`` makes the table (inputs, outputs)."""
@@ -111,7 +117,9 @@ class _Writer:
         size = self("Mul", largest, self.constant("int_step", np.float32(1 / _LARGEST)))
         size = self("Max", size, self.constant("int_tiny", _TINY))
         # a cast cuts off towards zero, and all is positive here: half a step more rounds
-        shifted = self("Add", self("Div", X, size), self.constant("int_mid", np.float32(_ZERO + 0.5)))
+        shifted = self(
+            "Add", self("Div", X, size), self.constant("int_mid", np.float32(_ZERO + 0.5))
+        )
         whole = self("Cast", shifted, to=2)  # uint8
         whole = self("MatMulInteger", whole, table, self.constant("int_zero", np.uint8(_ZERO)))
         result = self("Mul", self("Mul", self("Cast", whole, to=1), scale), size)
@@ -220,7 +228,8 @@ def _recurrent(writer, node):
         return False
     if writer.n_steps > _MOST_STEPS:
         raise SktrainError(
-            f"activations='int8' takes windows of up to {_MOST_STEPS} steps in recurrent layers, got "
+            f"activations='int8' takes windows of up to {_MOST_STEPS} steps in recurrent layers, "
+            "got "
             f"{writer.n_steps} in {writer.name}. Use activations=None or a smaller lookback."
         )
     own, fed_back = np.split(writer.value(bias).reshape(-1).copy(), 2)
@@ -248,7 +257,9 @@ def _projected(writer, X, weight, n_gates):
 def _by_step(writer, every):
     """(steps, rows, gates) as one (1, rows, gates) per step: no axis has to be taken off."""
     steps = writer.n_steps
-    return writer("Split", every, outputs=steps, axis=0, num_outputs=steps) if steps > 1 else [every]
+    return (
+        writer("Split", every, outputs=steps, axis=0, num_outputs=steps) if steps > 1 else [every]
+    )
 
 
 def _gru(writer, every, weight, back, size):

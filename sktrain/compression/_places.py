@@ -62,11 +62,16 @@ def nets_in(model):
     visit(model)
     fitted = [net for net in found if net.__sklearn_is_fitted__()]
     if not found:
-        raise SktrainError(f"{type(model).__name__} holds no neural net; only sktrain's nets, and pipelines and ensembles of them, can be compressed.")
+        raise SktrainError(
+            f"{type(model).__name__} holds no neural net; only sktrain's nets, and pipelines and "
+            "ensembles of them, can be compressed."
+        )
     if not fitted:
         from sklearn.exceptions import NotFittedError
 
-        raise NotFittedError(f"This {type(found[0]).__name__} is not fitted yet. Call fit before compressing it.")
+        raise NotFittedError(
+            f"This {type(found[0]).__name__} is not fitted yet. Call fit before compressing it."
+        )
     return fitted
 
 
@@ -81,7 +86,8 @@ def _parts(value):
 
 
 def through_steps(model, X):
-    """The last step of a pipeline (of a pipeline's last pipeline), and what the steps before it make of ``X``."""
+    """The last step of a pipeline (of a pipeline's last pipeline), and what the steps before it
+    make of ``X``."""
     while isinstance(model, Pipeline):  # imblearn's is one too; its samplers let rows pass
         for _, step in model.steps[:-1]:
             X = step.transform(X) if hasattr(step, "transform") else X
@@ -90,8 +96,8 @@ def through_steps(model, X):
 
 
 def rows_can_be_followed(model):
-    """Whether it is plain what each net of a model is given: nets, pipelines that end in them, votes
-    and pools of them, whatever else votes."""
+    """Whether it is plain what each net of a model is given: nets, pipelines that end in them,
+    votes and pools of them, whatever else votes."""
     while isinstance(model, Pipeline):
         model = model.steps[-1][1]
     if is_vote(model):
@@ -128,7 +134,10 @@ def nets_with_rows(model, X):
     """
     nets_in(model)
     if not rows_can_be_followed(model):
-        raise SktrainError(f"Rows cannot be followed to the nets inside a {type(model).__name__}: only through nets, Pipelines, VotingClassifiers and PooledClassifiers.")
+        raise SktrainError(
+            f"Rows cannot be followed to the nets inside a {type(model).__name__}: only through "
+            "nets, Pipelines, VotingClassifiers and PooledClassifiers."
+        )
     found = {}
 
     def visit(one, rows):
@@ -144,7 +153,8 @@ def nets_with_rows(model, X):
 
 
 def copy_with(model, replace, together=None):
-    """A copy of ``model`` in which ``replace(net)`` stands in place of every net; everything else is shared with the original.
+    """A copy of ``model`` in which ``replace(net)`` stands in place of every net; everything else
+    is shared with the original.
 
     The same net at two places is replaced once. Containers that hold no net are not copied. A net
     of several members is one of their copies, or what ``together(net)`` makes of it.
@@ -164,7 +174,11 @@ def copy_with(model, replace, together=None):
             new = type(value)(parts) if changed and type(value) in (list, tuple) else value
         elif isinstance(value, dict):
             parts = {key: visit(part) for key, part in value.items()}
-            new = _filled(value, parts) if any(parts[key] is not value[key] for key in value) else value
+            new = (
+                _filled(value, parts)
+                if any(parts[key] is not value[key] for key in value)
+                else value
+            )
         elif isinstance(value, BaseEstimator):
             parts = {key: visit(part) for key, part in vars(value).items()}
             new = value

@@ -1,6 +1,8 @@
-"""How class scores become probabilities (:class:`sktrain._posterior.Posterior`), written into an ONNX graph.
+"""How class scores become probabilities (:class:`sktrain._posterior.Posterior`), written into an
+ONNX graph.
 
-The graph's scores become logarithms of the posterior, so that a plain softmax of them, in any runtime, gives the probabilities.
+The graph's scores become logarithms of the posterior, so that a plain softmax of them, in any
+runtime, gives the probabilities.
 """
 
 import numpy as np
@@ -11,11 +13,13 @@ __all__ = ["add_posterior"]
 
 _RAW = "raw_scores"
 _TINY = np.float32(1e-30)
-_SERIES = np.float32(0.05)  # below it float32 loses log(1 - m); the series to m³ is off by less than m⁴ / 20 = 3e-7
+# below it float32 loses log(1 - m); the series to m³ is off by less than m⁴ / 20 = 3e-7
+_SERIES = np.float32(0.05)
 
 
 def add_posterior(model, posterior, output):
-    """Make the scores of a graph (in place) logarithms of probabilities, up to a constant of each row.
+    """Make the scores of a graph (in place) logarithms of probabilities, up to a constant of each
+    row.
 
     Parameters
     ----------
@@ -43,13 +47,16 @@ def add_posterior(model, posterior, output):
         scores = _inverted(write, scores, np.float32(posterior.gamma), n_classes)
     if posterior.prior is not None:
         scores = write("Mul", scores, np.float32(1 / posterior.temperature))
-        scores = write("Add", scores, (posterior.prior_weight * np.log(posterior.prior)).astype(np.float32))
+        scores = write(
+            "Add", scores, (posterior.prior_weight * np.log(posterior.prior)).astype(np.float32)
+        )
     write("Identity", scores, to=output)
     return model
 
 
 def _inverted(write, log_v, gamma, n_classes):
-    """log v - γ log(1 - v) - log(1 + γ r), r = -v log v / (1 - v); 1 - v is the sum of the other classes, not a difference."""
+    """log v - γ log(1 - v) - log(1 + γ r), r = -v log v / (1 - v); 1 - v is the sum of the other
+    classes, not a difference."""
     v = write("Exp", log_v)
     miss = write("Max", write("MatMul", v, (1 - np.eye(n_classes)).astype(np.float32)), _TINY)
     direct = write("Neg", write("Div", write("Mul", v, log_v), miss))
@@ -71,7 +78,10 @@ class _Writer:
 
     def __call__(self, op, *inputs, to=None, **attributes):
         name = to or f"posterior.{len(self.graph.node)}"
-        names = [one if isinstance(one, str) else self._constant(f"{name}.{k}", one) for k, one in enumerate(inputs)]
+        names = [
+            one if isinstance(one, str) else self._constant(f"{name}.{k}", one)
+            for k, one in enumerate(inputs)
+        ]
         self.graph.node.append(self.helper.make_node(op, names, [name], **attributes))
         return name
 

@@ -1,7 +1,8 @@
 """Pruning: the weights a network needs least are set to zero; rows, where given, show which.
 
-Only matrices are pruned (weights of linear, convolutional and recurrent layers), never biases, norms or positions. The zeros stand in
-the weights themselves: nothing is left that would hinder copying, pickling or further training.
+Only matrices are pruned (weights of linear, convolutional and recurrent layers), never biases,
+norms or positions. The zeros stand in the weights themselves: nothing is left that would hinder
+copying, pickling or further training.
 """
 
 from dataclasses import dataclass
@@ -45,25 +46,32 @@ def cubic_sparsity(progress: float, target: float, initial: float = 0.0) -> floa
 
 
 class ModelPruner(BaseEstimator):
-    """Magnitude pruning with a guard for layers that would suffer, or, where rows are given, pruning by what the model answers on them.
+    """Magnitude pruning with a guard for layers that would suffer, or, where rows are given,
+    pruning by what the model answers on them.
 
-    Without rows the smallest weights go. With rows, in each layer those go whose loss changes its outputs least, and the others take over
-    what they can by least squares (Hassibi & Stork 1993); how many, is decided by trying: each layer is pruned alone at a few sparsities, and
-    the layers that move the model's answers least give most. Rows keep a model's answers far better; it takes seconds and no training.
+    Without rows the smallest weights go. With rows, in each layer those go whose loss changes its
+    outputs least, and the others take over what they can by least squares (Hassibi & Stork 1993);
+    how many, is decided by trying: each layer is pruned alone at a few sparsities, and the layers
+    that move the model's answers least give most. Rows keep a model's answers far better; it takes
+    seconds and no training.
 
     Parameters
     ----------
     target_sparsity : float, default=0.5
         Share of the prunable weights to set to zero, in [0, 1).
     scope : {"global", "layer"}, default="global"
-        Whether the weights that matter least in the whole network go, or the same share of each layer.
+        Whether the weights that matter least in the whole network go, or the same share of each
+        layer.
     sensitivity : float, default=0.1
-        The guard of global pruning, in [0, 1]: how much more of its signal a layer may lose than if every layer lost the same share of
-        weights; what it is spared, others bear. Signal lost is 1 − cos of the angle between the layer's outputs before and after, for
-        inputs that are white noise: ``1 - |W pruned| / |W|``. 0 comes close to ``scope="layer"``, 1 switches the guard off.
+        The guard of global pruning, in [0, 1]: how much more of its signal a layer may lose than if
+        every layer lost the same share of weights; what it is spared, others bear. Signal lost is 1
+        − cos of the angle between the layer's outputs before and after, for inputs that are white
+        noise: ``1 - |W pruned| / |W|``. 0 comes close to ``scope="layer"``, 1 switches the guard
+        off.
     structured : bool, default=False
-        Take whole hidden units out of the five nets, which become narrower and faster, in place of single weights. The target is the share of
-        matrix weights that go with them; ``scope``, ``sensitivity`` and rows play no part. Train on afterwards, or fine-tune as
+        Take whole hidden units out of the five nets, which become narrower and faster, in place of
+        single weights. The target is the share of matrix weights that go with them; ``scope``,
+        ``sensitivity`` and rows play no part. Train on afterwards, or fine-tune as
         :class:`CompressedClassifier` does: units do more than weights.
 
     Attributes
@@ -119,8 +127,9 @@ class ModelPruner(BaseEstimator):
         target_sparsity : float, optional
             In place of the parameter.
         X : as the model takes it, optional
-            Rows to keep the answers on, without labels: training rows, some hundred or more, up to 4,096 of which are looked at. A bare Module
-            takes an array of shape (n, steps, features).
+            Rows to keep the answers on, without labels: training rows, some hundred or more, up to
+            4,096 of which are looked at. A bare Module takes an array of shape (n, steps,
+            features).
         sample_weight : array-like of shape (n,), optional
             How much each row of ``X`` counts.
 
@@ -153,8 +162,13 @@ class ModelPruner(BaseEstimator):
         self.layers_ = []
         for (network, _), named, rows in zip(networks, weights, seen):
             prune_weights(named, target, self.scope, self.sensitivity, *rows)
-            self.layers_ += [LayerSparsity(type(network).__name__, name, w.numel(), int((w == 0).sum())) for name, w in named.items()]
-        return sum(layer.n_zeros for layer in self.layers_) / sum(layer.n_weights for layer in self.layers_)
+            self.layers_ += [
+                LayerSparsity(type(network).__name__, name, w.numel(), int((w == 0).sum()))
+                for name, w in named.items()
+            ]
+        return sum(layer.n_zeros for layer in self.layers_) / sum(
+            layer.n_weights for layer in self.layers_
+        )
 
 
 @dataclass(frozen=True)
@@ -173,7 +187,8 @@ class LayerSparsity:
 
 
 def networks_in(model, X=None, sample_weight=None):
-    """The torch networks of a model of any kind, each with batches of the windows that reach it (None without rows)."""
+    """The torch networks of a model of any kind, each with batches of the windows that reach it
+    (None without rows)."""
     import torch
 
     if isinstance(model, torch.nn.Module) and not is_net(model):
@@ -190,7 +205,8 @@ def networks_in(model, X=None, sample_weight=None):
 
 
 def rows_seen(network, windows):
-    """What :func:`prune_weights` learns from rows: what reaches each weight, and a function that asks the network for its answers."""
+    """What :func:`prune_weights` learns from rows: what reaches each weight, and a function that
+    asks the network for its answers."""
     if windows is None:
         return None, None
     from ._calibration import answers, layer_inputs
@@ -199,12 +215,17 @@ def rows_seen(network, windows):
 
 
 def bake(network):
-    """Prunable weights by name; masks that torch's own pruning left are multiplied in and removed first."""
+    """Prunable weights by name; masks that torch's own pruning left are multiplied in and removed
+    first."""
     import torch
     from torch.nn.utils import prune
 
     for module in network.modules():
-        for name in [key.removesuffix("_mask") for key in dict(module.named_buffers(recurse=False)) if key.endswith("_mask")]:
+        for name in [
+            key.removesuffix("_mask")
+            for key in dict(module.named_buffers(recurse=False))
+            if key.endswith("_mask")
+        ]:
             if f"{name}_orig" in dict(module.named_parameters(recurse=False)):
                 prune.remove(module, name)
     found = {}
@@ -234,14 +255,20 @@ def prune_weights(named, target, scope="global", sensitivity=0.1, inputs=None, a
     inputs, kept = inputs or {}, []
     counts = _even_counts(named, target)
     if scope == "global":
-        sizes = [np.sort(weight.detach().abs().flatten().double().cpu().numpy()) for weight in named.values()]
+        sizes = [
+            np.sort(weight.detach().abs().flatten().double().cpu().numpy())
+            for weight in named.values()
+        ]
         caps = [_cap(size, count, sensitivity) for size, count in zip(sizes, counts)]
         if answer is None:
             offers = [size[:cap] for size, cap in zip(sizes, caps)]
         else:
             before, _ = answer()
             layers = zip(named.items(), counts, caps)
-            offers = [_effects(weight, (count, cap), inputs.get(name), answer, before) for (name, weight), count, cap in layers]
+            offers = [
+                _effects(weight, (count, cap), inputs.get(name), answer, before)
+                for (name, weight), count, cap in layers
+            ]
         counts = _cheapest(offers, int(round(target * sum(map(len, sizes)))))
     for (name, weight), count in zip(named.items(), counts):
         kept.append(keep_mask(weight, int(count), inputs.get(name)))
@@ -254,17 +281,20 @@ def _even_counts(named, target):
 
 
 def _cheapest(offers, wanted):
-    """How many weights each layer gives; ``offers`` are the prices of theirs, rising, for as many as it may give."""
+    """How many weights each layer gives; ``offers`` are the prices of theirs, rising, for as many
+    as it may give."""
     owner = np.repeat(np.arange(len(offers)), [len(offer) for offer in offers])
     chosen = np.argsort(np.concatenate(offers), kind="stable")[:wanted]
     return np.bincount(owner[chosen], minlength=len(offers))
 
 
 def _effects(weight, marks, inputs, answer, before):
-    """Prices of the weights of one layer, rising: by how much the answers (squared) move for each one more that goes.
+    """Prices of the weights of one layer, rising: by how much the answers (squared) move for each
+    one more that goes.
 
-    The layer is pruned alone at half of the first mark and at each mark, and put back. Between them the change is spread over the weights as
-    what each costs the layer; no more are offered than the last mark.
+    The layer is pruned alone at half of the first mark and at each mark, and put back. Between them
+    the change is spread over the weights as what each costs the layer; no more are offered than the
+    last mark.
     """
     from ._calibration import keep_mask, refit, saliency
 

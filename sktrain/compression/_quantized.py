@@ -47,7 +47,8 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     n_threads : int, default=1
-        Threads of one prediction. One is fastest for single rows and for servers that run many workers.
+        Threads of one prediction. One is fastest for single rows and for servers that run many
+        workers.
 
     Attributes
     ----------
@@ -58,7 +59,8 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
     lookback_, step_features_ : int
         Steps per row and features per step.
     posterior_ : Posterior
-        How scores become probabilities, as in the net it was made from; a bare Module has none, and its scores go through a softmax.
+        How scores become probabilities, as in the net it was made from; a bare Module has none, and
+        its scores go through a softmax.
     network_ : str
         Name of the classifier it was made from.
     activations_ : str
@@ -84,10 +86,18 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
 
     @classmethod
     def _from_parts(cls, graph, codes, learned, n_threads=1):
-        """From a graph without its eight-bit weights, these weights by name, and what the net had learned."""
+        """From a graph without its eight-bit weights, these weights by name, and what the net had
+        learned."""
         made = cls(n_threads)
         graph = zlib.compress(graph, 9)
-        made.__setstate__({"n_threads": n_threads, "graph": graph, "weights": {name: pack(value) for name, value in codes.items()}, **learned})
+        made.__setstate__(
+            {
+                "n_threads": n_threads,
+                "graph": graph,
+                "weights": {name: pack(value) for name, value in codes.items()},
+                **learned,
+            }
+        )
         return made
 
     def __sklearn_tags__(self):
@@ -112,7 +122,10 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
         SktrainError
             Always.
         """
-        raise SktrainError("A QuantizedClassifier cannot be trained. Train the net it was made from, then quantize it again with ModelQuantizer.")
+        raise SktrainError(
+            "A QuantizedClassifier cannot be trained. Train the net it was made from, then "
+            "quantize it again with ModelQuantizer."
+        )
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities.
@@ -127,7 +140,8 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
         ndarray of float64, shape (n, n_classes)
             Columns as in ``classes_``; rows sum to 1.
         """
-        if not self.__sklearn_is_fitted__():  # asked first: the check takes as long as a small network's answer
+        # asked first: the check takes as long as a small network's answer
+        if not self.__sklearn_is_fitted__():
             check_is_fitted(self)
         parts = [self._session.run(None, {"X": batch})[0] for batch in batches(self, X, _BATCH)]
         scores = np.concatenate(parts).astype(np.float64)
@@ -177,11 +191,15 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
             ``predict_proba``.
         """
         check_is_fitted(self)
-        made = _with_weights(self._graph, {name: unpack(packed) for name, packed in self._weights.items()})
+        made = _with_weights(
+            self._graph, {name: unpack(packed) for name, packed in self._weights.items()}
+        )
         if not hasattr(self, "posterior_"):
             return made
         onnx = require("onnx", extra="deploy", caller="to_onnx")
-        return add_posterior(onnx.load_from_string(made), self.posterior_, "scores").SerializeToString()
+        return add_posterior(
+            onnx.load_from_string(made), self.posterior_, "scores"
+        ).SerializeToString()
 
     def __getstate__(self):
         state = {name: vars(self)[name] for name in ("n_threads", *_LEARNED) if name in vars(self)}
@@ -193,7 +211,8 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
 
     def __setstate__(self, state):
         vars(self).update({name: state[name] for name in ("n_threads", *_LEARNED) if name in state})
-        if isinstance(state.get("posterior_"), dict):  # files of earlier versions hold none and go on saying what they said
+        # files of earlier versions hold none and go on saying what they said
+        if isinstance(state.get("posterior_"), dict):
             self.posterior_ = Posterior(**state["posterior_"])
         if "graph" in state:
             self._graph, self._weights = state["graph"], state["weights"]
@@ -218,7 +237,9 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
 
     def _open(self):
         """Make the session; the weights become floats here."""
-        validate_parameter_constraints(self._parameter_constraints, self.get_params(), type(self).__name__)
+        validate_parameter_constraints(
+            self._parameter_constraints, self.get_params(), type(self).__name__
+        )
         codes = {name: unpack(packed) for name, packed in self._weights.items()}
         self.n_weights_ = int(sum(value.size for value in codes.values()))
         self.n_zeros_ = int(sum(value.size - np.count_nonzero(value) for value in codes.values()))
@@ -232,16 +253,24 @@ def _session(model, n_threads):
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.use_deterministic_compute = True
     options.log_severity_level = 4
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.path.join(os.devnull, "none"))  # no other file is read
+    # no other file is read
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", os.path.join(os.devnull, "none")
+    )
     try:
         return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's own exceptions have no common base
-        raise CorruptFileError(f"ONNX Runtime {runtime.__version__} cannot open the model: {error}") from error
+        raise CorruptFileError(
+            f"ONNX Runtime {runtime.__version__} cannot open the model: {error}"
+        ) from error
 
 
 def _with_weights(graph, codes):
-    """Append weights to a compressed serialized model: protocol buffers merge what is written one after the other (field 7 graph, 5 initializer)."""
-    return _inflate_graph(graph) + b"".join(field(7, field(5, _tensor(name, value))) for name, value in codes.items())
+    """Append weights to a compressed serialized model: protocol buffers merge what is written one
+    after the other (field 7 graph, 5 initializer)."""
+    return _inflate_graph(graph) + b"".join(
+        field(7, field(5, _tensor(name, value))) for name, value in codes.items()
+    )
 
 
 def _inflate_graph(data):
@@ -251,7 +280,9 @@ def _inflate_graph(data):
     except zlib.error as error:
         raise CorruptFileError(f"the graph of a quantized model is damaged: {error}.") from error
     if not engine.eof:
-        raise CorruptFileError("the graph of a quantized model is truncated or larger than a graph may be.")
+        raise CorruptFileError(
+            "the graph of a quantized model is truncated or larger than a graph may be."
+        )
     return graph
 
 
@@ -266,7 +297,11 @@ def pack(codes):
     held = flat != 0
     sparse = bool(flat.size) and 1 - held.mean() > _SPARSE
     mask = _squeeze(np.packbits(held).tobytes()) if sparse else b""
-    return {"shape": list(codes.shape), "mask": mask, "values": _squeeze((flat[held] if sparse else flat).tobytes())}
+    return {
+        "shape": list(codes.shape),
+        "mask": mask,
+        "values": _squeeze((flat[held] if sparse else flat).tobytes()),
+    }
 
 
 def unpack(packed):
@@ -275,7 +310,9 @@ def unpack(packed):
     size = _size(shape)
     if not packed["mask"]:
         return np.frombuffer(_inflate(packed["values"], size), dtype=np.int8).reshape(shape)
-    held = np.unpackbits(np.frombuffer(_inflate(packed["mask"], (size + 7) // 8), dtype=np.uint8), count=size).astype(bool)
+    held = np.unpackbits(
+        np.frombuffer(_inflate(packed["mask"], (size + 7) // 8), dtype=np.uint8), count=size
+    ).astype(bool)
     flat = np.zeros(size, dtype=np.int8)
     flat[held] = np.frombuffer(_inflate(packed["values"], int(held.sum())), dtype=np.int8)
     return flat.reshape(shape)
@@ -288,7 +325,8 @@ def _size(shape):
 
 
 def _squeeze(data):
-    engine = zlib.compressobj(9, strategy=zlib.Z_HUFFMAN_ONLY)  # weights repeat no words, only frequent values
+    # weights repeat no words, only frequent values
+    engine = zlib.compressobj(9, strategy=zlib.Z_HUFFMAN_ONLY)
     return engine.compress(data) + engine.flush()
 
 
@@ -296,5 +334,7 @@ def _inflate(data, expected):
     engine = zlib.decompressobj()
     out = engine.decompress(data, expected + 1)
     if len(out) != expected or not engine.eof:
-        raise CorruptFileError(f"a packed weight does not hold the {expected} bytes its shape asks for.")
+        raise CorruptFileError(
+            f"a packed weight does not hold the {expected} bytes its shape asks for."
+        )
     return out

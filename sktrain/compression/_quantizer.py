@@ -22,7 +22,8 @@ from .._optional import require
 from .._posterior import Posterior
 from .._validation import Count
 from ..exceptions import PersistenceError, SktrainError
-from ._graph import INPUT, SCORES, float_graph, vote_of
+from ._export import vote_of
+from ._graph import INPUT, SCORES, float_graph
 from ._integer import round_activations
 from ._places import copy_with, is_net, members_of, nets_in, nets_with_rows
 from ._posterior import add_posterior
@@ -43,8 +44,9 @@ class ModelQuantizer(BaseEstimator):
     Parameters
     ----------
     bits : {8, 4}, default=8
-        Bits per weight. 8: one scale per output channel. 4: one per 64 weights of a channel; half the file, and ten times the error, so give
-        rows to round by (``X`` of :meth:`quantize_model`).
+        Bits per weight. 8: one scale per output channel. 4: one per 64 weights of a channel; half
+        the file, and ten times the error, so give rows to round by (``X`` of
+        :meth:`quantize_model`).
     activations : {None, "int8"}, default=None
         None: what layers receive stays float32. "int8": layers of at least 64 inputs and outputs
         multiply whole numbers, which is several times faster; needs ``bits=8``. Each row has
@@ -92,19 +94,22 @@ class ModelQuantizer(BaseEstimator):
         model : net, Pipeline, ensemble or torch Module
             Fitted. It is not changed; parts that hold no net are shared with the result.
         X : as the model takes it, optional
-            Rows to keep the answers on, without labels: training rows, some hundred or more, up to 4,096 of which are looked at. What rounding one
-            weight costs a layer's outputs on them, the layer's other weights make up for (Frantar et al. 2023). Without rows, every weight is
-            rounded to the nearest.
+            Rows to keep the answers on, without labels: training rows, some hundred or more, up to
+            4,096 of which are looked at. What rounding one weight costs a layer's outputs on them,
+            the layer's other weights make up for (Frantar et al. 2023). Without rows, every weight
+            is rounded to the nearest.
         sample_weight : array-like of shape (n,), optional
             How much each row of ``X`` counts.
         example : array of shape (n, steps, features), optional
-            Rows of the right shape; needed for a bare Module that is not one of sktrain's, unless ``X`` is given.
+            Rows of the right shape; needed for a bare Module that is not one of sktrain's, unless
+            ``X`` is given.
 
         Returns
         -------
         fitted classifier
-            A :class:`~sktrain.compression.QuantizedClassifier`, or a copy of the pipeline or ensemble with one in place of each net.
-            It predicts through ONNX Runtime, pickles small, and needs no torch.
+            A :class:`~sktrain.compression.QuantizedClassifier`, or a copy of the pipeline or
+            ensemble with one in place of each net. It predicts through ONNX Runtime, pickles small,
+            and needs no torch.
 
         Raises
         ------
@@ -119,7 +124,9 @@ class ModelQuantizer(BaseEstimator):
         self._check()
         if _is_module(model):
             shape = _module_shape(model, X if example is None else example)
-            return self._quantized(model.eval(), shape, None, _moments(model, model, X, sample_weight))
+            return self._quantized(
+                model.eval(), shape, None, _moments(model, model, X, sample_weight)
+            )
         if isinstance(model, QuantizedClassifier):
             raise SktrainError("The model is quantized already.")
         nets_in(model)
@@ -157,14 +164,21 @@ class ModelQuantizer(BaseEstimator):
             The file written.
         """
         try:
-            found = nets_in(model) if not isinstance(model, QuantizedClassifier) and not _is_module(model) else []
+            found = (
+                nets_in(model)
+                if not isinstance(model, QuantizedClassifier) and not _is_module(model)
+                else []
+            )
         except SktrainError:
             found = []  # quantized already
         if found or _is_module(model):
             model = self.quantize_model(model, X, sample_weight=sample_weight)
         if Path(path).suffix == ".onnx":
             if not isinstance(model, QuantizedClassifier):
-                raise SktrainError(f"An .onnx file holds one network; {type(model).__name__} is more than that. Save a net, or use export_onnx.")
+                raise SktrainError(
+                    f"An .onnx file holds one network; {type(model).__name__} is more than that. "
+                    "Save a net, or use export_onnx."
+                )
             content = model.to_onnx()
         else:
             buffer = BytesIO()
@@ -173,11 +187,17 @@ class ModelQuantizer(BaseEstimator):
         try:
             return atomic_write(path, content)
         except OSError as error:
-            raise PersistenceError(f"{str(path)!r} cannot be written: {error.strerror or error}.") from error
+            raise PersistenceError(
+                f"{str(path)!r} cannot be written: {error.strerror or error}."
+            ) from error
 
     def _check(self):
         """Refuse parameters that are wrong or do not go together."""
-        if isinstance(self.bits, bool) or not isinstance(self.bits, (int, np.integer)) or self.bits not in _LARGEST:
+        if (
+            isinstance(self.bits, bool)
+            or not isinstance(self.bits, (int, np.integer))
+            or self.bits not in _LARGEST
+        ):
             raise SktrainError(f"bits must be 8 or 4, got {self.bits!r}.")
         self._validate_params()
         if self.activations == "int8" and self.bits != 8:
@@ -261,7 +281,10 @@ def _module_shape(module, example):
         return shape[1:]
     if hasattr(module, "n_steps") and hasattr(module, "n_features"):
         return module.n_steps, module.n_features
-    raise SktrainError(f"{type(module).__name__} does not say what it takes: give example=, an array of shape (n, steps, features).")
+    raise SktrainError(
+        f"{type(module).__name__} does not say what it takes: give example=, an array of shape "
+        "(n, steps, features)."
+    )
 
 
 def check_graph(model, module, shape):
@@ -273,17 +296,23 @@ def check_graph(model, module, shape):
     rows = torch.from_numpy(X).to(next(module.parameters()))  # where the network is
     with torch.no_grad():
         expected = module.eval()(rows).double().cpu().numpy()
-    got = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, {INPUT: X})[0]
+    got = runtime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    ).run(None, {INPUT: X})[0]
     off = np.abs(got - expected).max() / (1 + np.abs(expected).max())
     if not off < _TOLERANCE:
-        raise SktrainError(f"{type(module).__name__} cannot be exported: its ONNX graph gives scores that differ by {off:.2g}.")
+        raise SktrainError(
+            f"{type(module).__name__} cannot be exported: its ONNX graph gives scores that differ "
+            f"by {off:.2g}."
+        )
 
 
 def quantize_graph(model, bits=8, moments=None):
     """Replace float weights of ``model`` (in place) by whole numbers and scales.
 
-    They become floats again by a cast and a product, which every runtime works out once when it opens the graph. ``DequantizeLinear``
-    would not do: ONNX Runtime fuses it with products by default, which then round the activations too.
+    They become floats again by a cast and a product, which every runtime works out once when it
+    opens the graph. ``DequantizeLinear`` would not do: ONNX Runtime fuses it with products by
+    default, which then round the activations too.
 
     Parameters
     ----------
@@ -309,8 +338,13 @@ def quantize_graph(model, bits=8, moments=None):
             kept.append(tensor)
             continue
         bits_here = bits if tensor.name in channels else 8
-        codes[f"{tensor.name}.int8"], scale = quantize_array(value, axis, bits_here, moments.get(tensor.name))
-        kept += [numpy_helper.from_array(array, name) for name, array in _constants(tensor.name, value, axis, scale)]
+        codes[f"{tensor.name}.int8"], scale = quantize_array(
+            value, axis, bits_here, moments.get(tensor.name)
+        )
+        kept += [
+            numpy_helper.from_array(array, name)
+            for name, array in _constants(tensor.name, value, axis, scale)
+        ]
         nodes += _back_to_floats(tensor.name, value, axis, scale)
     rest = list(graph.node)
     del graph.node[:], graph.initializer[:]
@@ -347,8 +381,15 @@ def _back_to_floats(name, value, axis, scale):
 
 
 def _worth_it(value, axis):
-    """Whether an array has channels of many weights each; biases of recurrent layers, one long row, have not."""
-    return value is not None and value.ndim >= 2 and value.size >= _SMALLEST and value.shape[axis] > 1 and bool(np.isfinite(value).all())
+    """Whether an array has channels of many weights each; biases of recurrent layers, one long row,
+    have not."""
+    return (
+        value is not None
+        and value.ndim >= 2
+        and value.size >= _SMALLEST
+        and value.shape[axis] > 1
+        and bool(np.isfinite(value).all())
+    )
 
 
 def _channels(graph):
@@ -364,7 +405,11 @@ def _channels(graph):
         elif node.op_type in _CHANNEL:
             found.update(dict.fromkeys(names[1:3], _CHANNEL[node.op_type]))
     ranks = {tensor.name: len(tensor.dims) for tensor in graph.initializer}
-    return {name: axis % ranks[name] for name, axis in found.items() if name in ranks and ranks[name] >= 2}
+    return {
+        name: axis % ranks[name]
+        for name, axis in found.items()
+        if name in ranks and ranks[name] >= 2
+    }
 
 
 def quantize_array(value, axis, bits=8, moments=None):

@@ -28,8 +28,9 @@ class CompressionReport(Mapping):
     Attributes
     ----------
     before, after : dict
-        ``size_bytes`` (compressed joblib of what predicting needs, the optimizer left out), ``latency_ms`` (one row, prepared),
-        ``latency_256_ms``, ``accuracy``, ``balanced_accuracy``, ``log_loss``, ``calibration_error`` (expected, 10 equal bins).
+        ``size_bytes`` (compressed joblib of what predicting needs, the optimizer left out),
+        ``latency_ms`` (one row, prepared), ``latency_256_ms``, ``accuracy``, ``balanced_accuracy``,
+        ``log_loss``, ``calibration_error`` (expected, 10 equal bins).
     agreement : float
         Share of rows with the same prediction.
     max_change, mean_change : float
@@ -87,10 +88,13 @@ class CompressionReport(Mapping):
         kind = "float weights" if self.bits is None else f"{self.bits}-bit weights"
         kind += f", {self.activations} activations" if self.activations else ""
         return (
-            f"{kind}, sparsity {self.sparsity:.0%}: {old['size_bytes'] / new['size_bytes']:.1f} times smaller "
+            f"{kind}, sparsity {self.sparsity:.0%}: {old['size_bytes'] / new['size_bytes']:.1f} "
+            "times smaller "
             f"({old['size_bytes'] / 1024:,.0f} -> {new['size_bytes'] / 1024:,.0f} KiB), "
-            f"{old['latency_ms'] / new['latency_ms']:.1f} times faster ({old['latency_ms']:.2f} -> {new['latency_ms']:.2f} ms a row)\n"
-            f"same prediction for {self.agreement:.1%} of {self.n_rows} rows; probabilities move by {self.max_change:.4f} at most\n"
+            f"{old['latency_ms'] / new['latency_ms']:.1f} times faster ({old['latency_ms']:.2f} "
+            f"-> {new['latency_ms']:.2f} ms a row)\n"
+            f"same prediction for {self.agreement:.1%} of {self.n_rows} rows; probabilities move "
+            f"by {self.max_change:.4f} at most\n"
             f"balanced accuracy {old['balanced_accuracy']:.4f} -> {new['balanced_accuracy']:.4f}, "
             f"log loss {old['log_loss']:.4f} -> {new['log_loss']:.4f}"
         )
@@ -123,7 +127,8 @@ def compress_model(
     X, y : as the model takes them
         Rows to measure on.
     calibration : as the model takes it, optional
-        Other rows, without labels, to keep the answers on while pruning and rounding: training rows. Worth giving; see :class:`ModelPruner`.
+        Other rows, without labels, to keep the answers on while pruning and rounding: training
+        rows. Worth giving; see :class:`ModelPruner`.
     fine_tune_epochs : int, default=0
         Epochs of training on the model's own answers to ``calibration`` while the sparsity rises.
     scope, sensitivity, structured
@@ -141,7 +146,10 @@ def compress_model(
     if not Number(0, 1, closed="left").is_satisfied_by(sparsity):
         raise SktrainError(f"sparsity must lie in [0, 1), got {sparsity!r}.")
     if check_count("fine_tune_epochs", fine_tune_epochs, minimum=0) and calibration is None:
-        raise SktrainError(f"fine_tune_epochs={fine_tune_epochs} needs rows to train on: give calibration=, the training rows.")
+        raise SktrainError(
+            f"fine_tune_epochs={fine_tune_epochs} needs rows to train on: give calibration=, the "
+            "training rows."
+        )
     nets_in(model)
     options = {"scope": scope, "sensitivity": sensitivity, "structured": structured}
     quantize = quantizer(bits, activations)
@@ -178,9 +186,13 @@ def compressed_copy(model, sparsity, quantize, X=None, epochs=0, sample_weight=N
     if sparsity and epochs:
         from ._fine_tuning import fine_tune
 
-        reached = fine_tune(small, X, target=sparsity, epochs=epochs, sample_weight=sample_weight, **options)
+        reached = fine_tune(
+            small, X, target=sparsity, epochs=epochs, sample_weight=sample_weight, **options
+        )
     elif sparsity:
-        reached = ModelPruner(sparsity, **options).prune_model(small, X=X, sample_weight=sample_weight)
+        reached = ModelPruner(sparsity, **options).prune_model(
+            small, X=X, sample_weight=sample_weight
+        )
     if quantize is not None:
         small = quantize.quantize_model(small, X, sample_weight=sample_weight)
     return small, reached
@@ -198,7 +210,13 @@ def measure(before, after, X, y, *, sparsity=0.0, quantize=None):
         last, rows = through_steps(model, X)
         found = np.asarray(last.predict_proba(rows))
         probabilities.append(found)
-        figures.append({"size_bytes": size_of(model), **_latencies(last, rows), **_scores(y, found, model.classes_)})
+        figures.append(
+            {
+                "size_bytes": size_of(model),
+                **_latencies(last, rows),
+                **_scores(y, found, model.classes_),
+            }
+        )
     change = np.abs(probabilities[0] - probabilities[1])
     same = probabilities[0].argmax(axis=1) == probabilities[1].argmax(axis=1)
     bits, activations = (None, None) if quantize is None else (quantize.bits, quantize.activations)
@@ -222,7 +240,10 @@ def _without_optimizer(net):
 
 
 def _latencies(model, rows):
-    return {"latency_ms": _milliseconds(model, rows[-1:]), "latency_256_ms": _milliseconds(model, rows[-256:], repeat=3)}
+    return {
+        "latency_ms": _milliseconds(model, rows[-1:]),
+        "latency_256_ms": _milliseconds(model, rows[-256:], repeat=3),
+    }
 
 
 def _milliseconds(model, rows, repeat=11):

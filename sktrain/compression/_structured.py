@@ -1,7 +1,8 @@
 """Structured pruning: whole hidden units are removed, so that dense arithmetic is faster too.
 
-A plan says for each layer which sets of units its rows and columns belong to; a unit stays or goes wherever it is used, and those
-with the largest weights around them stay. Steps and their time are untouched.
+A plan says for each layer which sets of units its rows and columns belong to; a unit stays or goes
+wherever it is used, and those with the largest weights around them stay. Steps and their time are
+untouched.
 """
 
 from collections import Counter, defaultdict
@@ -19,7 +20,8 @@ __all__ = ["narrow"]
 
 
 def narrow(model, target):
-    """Take hidden units out of every network of ``model`` until about ``target`` of its matrix weights are gone.
+    """Take hidden units out of every network of ``model`` until about ``target`` of its matrix
+    weights are gone.
 
     Returns
     -------
@@ -33,14 +35,17 @@ def narrow(model, target):
     """
     if not is_net(model) and hasattr(model, "parameters"):
         raise SktrainError(
-            "structured=True makes a new, narrower network, so it takes fitted nets, pipelines and ensembles, not bare Modules."
+            "structured=True makes a new, narrower network, so it takes fitted nets, pipelines "
+            "and ensembles, not bare Modules."
         )
     fitted = nets_in(model)
     for net in fitted:
         if type(net.module_) not in _plans():
-            own = getattr(net.module_, "network", net.module_)  # a network of the user's own stands behind a standardization
+            # a network of the user's own stands behind a standardization
+            own = getattr(net.module_, "network", net.module_)
             raise SktrainError(
-                f"structured=True must know how units are wired: it takes sktrain's own networks, not {type(own).__name__}. "
+                "structured=True must know how units are wired: it takes sktrain's own networks, "
+                f"not {type(own).__name__}. "
                 "structured=False takes any."
             )
     before = after = 0
@@ -69,7 +74,8 @@ def _replace(net, target):
         if hasattr(layer, "current_p"):
             layer.current_p = old.get_submodule(name).current_p
     net.module_ = new.eval()
-    net.module__hidden_size = width  # what the network is now; set_params would declare the net unfitted
+    # what the network is now; set_params would declare the net unfitted
+    net.module__hidden_size = width
     if "optimizer_" in vars(net):  # a net from a file has none
         net.initialize_optimizer()  # its moments belonged to the old weights
 
@@ -88,7 +94,8 @@ def _resized(module, width):
 
 @dataclass(frozen=True)
 class Units:
-    """A set of units: ``times`` as many as the network is wide, in ``groups`` that keep the same number each."""
+    """A set of units: ``times`` as many as the network is wide, in ``groups`` that keep the same
+    number each."""
 
     name: str
     times: int = 1
@@ -99,11 +106,17 @@ _STREAM = Units("stream")  # channels that every block of a residual network rea
 
 
 def _plans():
-    """For each class of network what makes its plan: by layer or parameter, the sets of units along its rows and its columns."""
+    """For each class of network what makes its plan: by layer or parameter, the sets of units along
+    its rows and its columns."""
     from ..nets import _modules as nets
 
     stacked = dict.fromkeys((nets.GRUModule, nets.LSTMModule), _recurrent)
-    return {nets.MLPModule: _mlp, nets.TCNModule: _tcn, nets.TransformerModule: _transformer, **stacked}
+    return {
+        nets.MLPModule: _mlp,
+        nets.TCNModule: _tcn,
+        nets.TransformerModule: _transformer,
+        **stacked,
+    }
 
 
 def _mlp(module):
@@ -140,9 +153,16 @@ def _tcn(module):
 
 def _transformer(module):
     stream = (_STREAM,)
-    plan = {"embed": (stream, ()), "positions": ((), stream), "norm": (stream, ()), "head": ((), stream)}
+    plan = {
+        "embed": (stream, ()),
+        "positions": ((), stream),
+        "norm": (stream, ()),
+        "head": ((), stream),
+    }
     for i in range(len(module.blocks)):
-        compared, mixed = (Units(f"{what} {i}", groups=module.n_heads) for what in ("query and key", "value"))
+        compared, mixed = (
+            Units(f"{what} {i}", groups=module.n_heads) for what in ("query and key", "value")
+        )
         wide = (Units(f"wide {i}", times=2),)
         plan[f"blocks.{i}.norm_attention"] = plan[f"blocks.{i}.norm_mlp"] = stream, ()
         plan[f"blocks.{i}.query"] = (compared,), stream
@@ -154,10 +174,13 @@ def _transformer(module):
 
 
 def _state(module):
-    """Parameters and buffers. Where a TCN's first block adds its input as it is, a narrower one must pick channels of it."""
+    """Parameters and buffers. Where a TCN's first block adds its input as it is, a narrower one
+    must pick channels of it."""
     state = {name: value.clone() for name, value in module.state_dict().items()}
     if "blocks.0.first.weight" in state and "blocks.0.skip.weight" not in state:
-        state["blocks.0.skip.weight"] = torch.eye(module.n_features).to(state["head.weight"]).unsqueeze(2)
+        state["blocks.0.skip.weight"] = (
+            torch.eye(module.n_features).to(state["head.weight"]).unsqueeze(2)
+        )
         state["blocks.0.skip.bias"] = torch.zeros_like(state["blocks.0.first.bias"])
     return state
 
@@ -171,12 +194,23 @@ def _axes(plan, state):
 
 
 def _width(module, plan, state, target):
-    """The width, of those the network can have, whose number of weights comes closest to the target."""
-    buffers, shrinking = dict(module.named_buffers()), Counter(name for name, _, _ in _axes(plan, state))
-    matrices = {name: value.numel() for name, value in state.items() if value.ndim > 1 and name not in buffers}
+    """The width, of those the network can have, whose number of weights comes closest to the
+    target."""
+    buffers, shrinking = (
+        dict(module.named_buffers()),
+        Counter(name for name, _, _ in _axes(plan, state)),
+    )
+    matrices = {
+        name: value.numel()
+        for name, value in state.items()
+        if value.ndim > 1 and name not in buffers
+    }
     counts = {module.hidden_size: _count(module)}
     for width in _narrower(module):
-        counts[width] = sum(size * (width / module.hidden_size) ** shrinking[name] for name, size in matrices.items())
+        counts[width] = sum(
+            size * (width / module.hidden_size) ** shrinking[name]
+            for name, size in matrices.items()
+        )
     wanted = (1 - target) * _count(module)
     return min(counts, key=lambda width: abs(counts[width] - wanted))
 
@@ -187,7 +221,8 @@ def _narrower(module):
     if "norm.weight" in names:
         impossible.add(1)  # a norm leaves nothing of a single channel
     if "blocks.0.skip.weight" in names:
-        impossible.add(module.n_features)  # a TCN as wide as its input has no weights in its first skip
+        # a TCN as wide as its input has no weights in its first skip
+        impossible.add(module.n_features)
     return [width for width in range(step, module.hidden_size, step) if width not in impossible]
 
 
@@ -204,26 +239,34 @@ def _narrowed(module, plan, state, width):
 
 
 def _strongest(module, plan, state, width):
-    """Places of the units of each set that have the most energy in the matrices around them, the same number in every group."""
+    """Places of the units of each set that have the most energy in the matrices around them, the
+    same number in every group."""
     energy = defaultdict(float)
     for name, axis, sets in _axes(plan, state):
         if state[name].ndim > 1:
             along = _energy(name, state[name]).movedim(axis, 0).flatten(1).sum(1)
-            for units, part in zip(sets, along.split([units.times * module.hidden_size for units in sets])):
+            for units, part in zip(
+                sets, along.split([units.times * module.hidden_size for units in sets])
+            ):
                 energy[units] = energy[units] + part
     kept = {}
     for units, values in energy.items():
         values = values.reshape(units.groups, -1)
-        best = values.argsort(dim=1, descending=True, stable=True)[:, : units.times * width // units.groups]
+        best = values.argsort(dim=1, descending=True, stable=True)[
+            :, : units.times * width // units.groups
+        ]
         starts = torch.arange(units.groups, device=best.device).unsqueeze(1) * values.shape[1]
         kept[units] = (best + starts).flatten().sort().values
     return kept
 
 
 def _compensate(state, kept, share):
-    """Attention divides by the root of its dimensions, a norm by the root mean square of its channels; fewer must change neither."""
+    """Attention divides by the root of its dimensions, a norm by the root mean square of its
+    channels; fewer must change neither."""
     writers = ("embed.weight", "project.weight", "narrow.weight")
-    written = [_energy(name, value).sum(1) for name, value in state.items() if name.endswith(writers)]
+    written = [
+        _energy(name, value).sum(1) for name, value in state.items() if name.endswith(writers)
+    ]
     size = sum(written) + _energy("positions", state["positions"]).sum(0)
     gain = math.sqrt(size[kept].mean() / size.mean()) if size.any() else 1.0
     for name, value in state.items():

@@ -38,7 +38,8 @@ _HALVES = (
 _FLAGS = {"", "0", "1", "0.0", "1.0", "true", "false", "yes", "no", "y", "n"}
 _OTHER_VOLUME = re.compile(
     r"^(vol|volume) (?!ma\b|sma|ema|avg|average|weight|change|ratio|osc|delta|pct)\S+$"
-    r"|^(?!(avg|average|mean|median|rel|relative|change|delta|prev|previous)\b)\S+( \S+)? (vol|volume)$"
+    r"|^(?!(avg|average|mean|median|rel|relative|change|delta|prev|previous)\b)\S+( \S+)? (vol"
+    r"|volume)$"
 )
 _SHOWN = 12  # names of columns that a message repeats
 _MINUTE = 60 * 10**9  # nanoseconds

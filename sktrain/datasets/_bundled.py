@@ -18,7 +18,8 @@ def load_sp500() -> pd.DataFrame:
     Returns
     -------
     DataFrame, shape (5031, 5)
-        ``open high low close volume`` (index points, shares), indexed by ``time``, with a history handle.
+        ``open high low close volume`` (index points, shares), indexed by ``time``, with a history
+        handle.
 
     Notes
     -----
@@ -39,7 +40,8 @@ def load_nasdaq() -> pd.DataFrame:
     Returns
     -------
     DataFrame, shape (5031, 5)
-        ``open high low close volume`` (index points, shares), indexed by ``time``, with a history handle.
+        ``open high low close volume`` (index points, shares), indexed by ``time``, with a history
+        handle.
 
     Notes
     -----
@@ -55,7 +57,8 @@ def load_nasdaq() -> pd.DataFrame:
 
 
 def load_us_stocks(symbols: Any = None) -> pd.DataFrame:
-    """Daily bars of AAPL, FB, GOOG, IBM and MSFT, 2000-03-01 to 2013-03-01, adjusted for splits and dividends.
+    """Daily bars of AAPL, FB, GOOG, IBM and MSFT, 2000-03-01 to 2013-03-01, adjusted for splits and
+    dividends.
 
     An uneven panel: GOOG starts in 2004, FB in 2012.
 
@@ -67,7 +70,8 @@ def load_us_stocks(symbols: Any = None) -> pd.DataFrame:
     Returns
     -------
     DataFrame, shape (12154, 5)
-        ``open high low close volume`` (dollars, shares), indexed by ``(symbol, time)``, with a history handle.
+        ``open high low close volume`` (dollars, shares), indexed by ``(symbol, time)``, with a
+        history handle.
 
     Raises
     ------
@@ -91,7 +95,12 @@ def load_us_stocks(symbols: Any = None) -> pd.DataFrame:
         missing = [symbol for symbol in wanted if symbol not in known]
         if missing or not wanted:
             raise SktrainError(f"symbols={symbols!r}: choose from {', '.join(known)}.")
-        bars = pd.concat([bars[bars.index.get_level_values("symbol") == symbol] for symbol in dict.fromkeys(wanted)])
+        bars = pd.concat(
+            [
+                bars[bars.index.get_level_values("symbol") == symbol]
+                for symbol in dict.fromkeys(wanted)
+            ]
+        )
         bars.index = bars.index.remove_unused_levels()
     return with_history(check_bars(bars, warn=False))
 

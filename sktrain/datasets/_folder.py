@@ -14,11 +14,15 @@ from ._rows import Rows, in_order
 __all__ = ["read_folder"]
 
 _ENDINGS = (
-    "csv", "txt", "tsv", "dat", "prn", "parquet", "pq", "feather", "ftr", "json", "jsonl", "ndjson", "xlsx", "xls", "h5", "hdf5", "hdf",
-)  # fmt: skip
+    "csv", "txt", "tsv", "dat", "prn", "parquet", "pq", "feather", "ftr", "json", "jsonl", "ndjson",
+    "xlsx", "xls", "h5", "hdf5", "hdf",
+)
 _PACKED = re.compile(r"\.(gz|bz2|xz|zip)$", re.IGNORECASE)
 _ENDING = re.compile(rf"\.({'|'.join(_ENDINGS)})$", re.IGNORECASE)
-_DATE = r"(?:19|20)\d{2}(?:[-_.]?(?:0[1-9]|1[0-2])(?:[-_.]?(?:0[1-9]|[12]\d|3[01]))?)?|\d{2}[.-]\d{2}[.-](?:19|20)\d{2}"
+_DATE = (
+    r"(?:19|20)\d{2}(?:[-_.]?(?:0[1-9]|1[0-2])(?:[-_.]?(?:0[1-9]|[12]\d|3[01]))?)?"
+    r"|\d{2}[.-]\d{2}[.-](?:19|20)\d{2}"
+)
 _PERIOD = re.compile(rf"(?<![0-9A-Za-z])(?:{_DATE}|Q[1-4])(?![0-9A-Za-z])", re.IGNORECASE)
 
 

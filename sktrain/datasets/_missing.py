@@ -66,7 +66,10 @@ def _kind_of_file(names: list[str], missing: list[str]) -> str | None:
     words = {word for name in names for word in name.split()}
     joined = {name.replace(" ", "") for name in names}
     if "strike" in words or "strikeprice" in joined:
-        return "It seems to hold an option chain, contracts by strike: bars are one instrument over time."
+        return (
+            "It seems to hold an option chain, contracts by strike: bars are one instrument over "
+            "time."
+        )
     sides = {side for side in ("bid", "ask") if any(name.startswith(side) for name in joined)}
     if "offer" in words or any(name.startswith("offer") for name in joined):
         sides.add("ask")

@@ -1,7 +1,8 @@
 """Synthetic news with a planted relation to a market.
 
-Every article becomes available between two bars, and its tone tells, with a known reliability, the label of the later bar: an outcome
-that no bar shows yet. At ``signal=0`` tones are drawn without looking at the labels.
+Every article becomes available between two bars, and its tone tells, with a known reliability, the
+label of the later bar: an outcome that no bar shows yet. At ``signal=0`` tones are drawn without
+looking at the labels.
 """
 
 from importlib.resources import as_file, files
@@ -20,18 +21,25 @@ __all__ = ["load_headlines", "make_news"]
 
 _TONES = ("bad", "neutral", "good")  # as the labels 0, 1, 2
 _NAMES = {
-    "en": ("Alder Works", "Borealis Foods", "Corvid Motors", "Dunmore Steel", "Ember Energy", "Fathom Shipping", "Gable Homes", "Harrow Bank"),
-    "zh": ("青松科技", "北辰食品", "长河汽车", "鼎新钢铁", "东曜能源", "远帆航运", "安居地产", "恒信银行"),
+    "en": (
+        "Alder Works", "Borealis Foods", "Corvid Motors", "Dunmore Steel", "Ember Energy",
+        "Fathom Shipping", "Gable Homes", "Harrow Bank",
+    ),
+    "zh": (
+        "青松科技", "北辰食品", "长河汽车", "鼎新钢铁", "东曜能源", "远帆航运", "安居地产", "恒信银行",
+    ),
 }
 
 
 def load_headlines() -> pd.DataFrame:
-    """The bundled headlines: 90 in English and 60 in Chinese, a third of each good, neutral and bad news.
+    """The bundled headlines: 90 in English and 60 in Chinese, a third of each good, neutral and bad
+    news.
 
     Returns
     -------
     DataFrame, shape (150, 3)
-        ``tone`` ("bad", "neutral", "good"), ``language`` ("en", "zh") and ``headline``, with ``{name}`` where a company's name goes.
+        ``tone`` ("bad", "neutral", "good"), ``language`` ("en", "zh") and ``headline``, with
+        ``{name}`` where a company's name goes.
 
     Notes
     -----
@@ -57,9 +65,10 @@ def make_news(
 ) -> Any:
     """Write headlines for a market, some of which know what will happen.
 
-    Before each bar, with probability ``coverage``, one article about its instrument becomes available. With probability ``signal`` its
-    tone is that of the bar's label (bad 0, neutral 1, good 2), else it is drawn at random: with equally likely labels, the tone is
-    right with probability ``signal + (1 - signal) / 3``.
+    Before each bar, with probability ``coverage``, one article about its instrument becomes
+    available. With probability ``signal`` its tone is that of the bar's label (bad 0, neutral 1,
+    good 2), else it is drawn at random: with equally likely labels, the tone is right with
+    probability ``signal + (1 - signal) / 3``.
 
     Parameters
     ----------
@@ -77,12 +86,12 @@ def make_news(
     Returns
     -------
     Bunch
-        ``articles`` : DataFrame in order of availability: ``title``, ``available_at``, ``published_at`` (some minutes before; never earlier
-        than the bar before), ``symbols`` (text; empty for a market of one instrument) and ``language``. ``NewsAligner``, ``with_news``
-        and the encoder take it as it is.
-        ``tones`` : Series of int in {0, 1, 2}, the tone of each article.
-        ``news_accuracy`` : float, expected accuracy of the best classifier that reads nothing but the news.
-        ``market`` : Bunch, the market.
+        ``articles`` : DataFrame in order of availability: ``title``, ``available_at``,
+        ``published_at`` (some minutes before; never earlier than the bar before), ``symbols``
+        (text; empty for a market of one instrument) and ``language``. ``NewsAligner``,
+        ``with_news`` and the encoder take it as it is. ``tones`` : Series of int in {0, 1, 2}, the
+        tone of each article. ``news_accuracy`` : float, expected accuracy of the best classifier
+        that reads nothing but the news. ``market`` : Bunch, the market.
 
     Raises
     ------
@@ -102,7 +111,11 @@ def make_news(
     rng = check_random_state(random_state)
     market = make_market(random_state=rng) if market is None else market
     rows = _covered(market.bars.index, coverage, rng)
-    tones = np.where(rng.uniform(size=len(rows)) < signal, np.asarray(market.y)[rows], rng.randint(3, size=len(rows)))
+    tones = np.where(
+        rng.uniform(size=len(rows)) < signal,
+        np.asarray(market.y)[rows],
+        rng.randint(3, size=len(rows)),
+    )
     articles = _articles(market.bars.index, rows, tones, languages, rng)
     order = np.argsort(articles["available_at"].to_numpy(), kind="stable")
     right = signal + (1 - signal) / 3
@@ -126,7 +139,8 @@ def _check(signal, coverage, languages):
 
 
 def _covered(index, coverage, rng):
-    """Positions of the rows that get an article; the first bar of an instrument has none before it to be later than."""
+    """Positions of the rows that get an article; the first bar of an instrument has none before it
+    to be later than."""
     allowed = np.ones(len(index), dtype=bool)
     allowed[segment_starts(index)] = False
     return np.flatnonzero(allowed & (rng.uniform(size=len(index)) < coverage))
@@ -135,11 +149,18 @@ def _covered(index, coverage, rng):
 def _articles(index, rows, tones, languages, rng):
     times = pd.DatetimeIndex(index.get_level_values(-1)).as_unit("ns")
     before, until = times.asi8[rows - 1], times.asi8[rows]
-    available = before + ((until - before) * rng.uniform(0.05, 0.95, size=len(rows))).astype(np.int64)
-    published = before + ((available - before) * rng.uniform(0.5, 1.0, size=len(rows))).astype(np.int64)
+    available = before + ((until - before) * rng.uniform(0.05, 0.95, size=len(rows))).astype(
+        np.int64
+    )
+    published = before + ((available - before) * rng.uniform(0.5, 1.0, size=len(rows))).astype(
+        np.int64
+    )
     spoken = np.array(languages, dtype=object)[rng.randint(len(languages), size=len(rows))]
     panel = isinstance(index, pd.MultiIndex)
-    stamps = [pd.DatetimeIndex(values, tz="UTC" if times.tz is not None else None) for values in (available, published)]
+    stamps = [
+        pd.DatetimeIndex(values, tz="UTC" if times.tz is not None else None)
+        for values in (available, published)
+    ]
     return pd.DataFrame(
         {
             "title": _titles(tones, spoken, rng),
@@ -158,8 +179,13 @@ def _titles(tones, spoken, rng):
     for code, tone in enumerate(_TONES):
         for language in _NAMES:
             own = np.flatnonzero((tones == code) & (spoken == language))
-            texts = table.loc[(table["tone"] == tone) & (table["language"] == language), "headline"].to_numpy()
+            texts = table.loc[
+                (table["tone"] == tone) & (table["language"] == language), "headline"
+            ].to_numpy()
             names = np.array(_NAMES[language], dtype=object)
-            picked = zip(texts[rng.randint(len(texts), size=len(own))], names[rng.randint(len(names), size=len(own))])
+            picked = zip(
+                texts[rng.randint(len(texts), size=len(own))],
+                names[rng.randint(len(names), size=len(own))],
+            )
             titles[own] = [text.format(name=name) for text, name in picked]
     return titles

@@ -9,9 +9,11 @@ from ..exceptions import InvalidBarsError
 __all__ = ["Options"]
 
 _CHOICES = {
-    "bad_rows": ("refuse", "drop"), "incomplete_last": ("keep", "drop"), "stamps": ("close", "open"),
+    "bad_rows": ("refuse", "drop"),
+    "incomplete_last": ("keep", "drop"),
+    "stamps": ("close", "open"),
     "decimal": (None, ".", ","),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,8 @@ def read_bars(
         Which column plays which role, where the names do not tell: ``{"time": "trade_date",
         "volume": "vol"}``. Roles are time, date (the day, beside the time of day), symbol, open,
         high, low, close, volume and adjusted; None for a role that no column plays. Columns of a
-        file without header are numbered from 1. A list names all columns in order, in place of the file's header.
+        file without header are numbered from 1. A list names all columns in order, in place of the
+        file's header.
     timezone : str, optional
         Zone of times that carry none, such as ``"America/New_York"``: the bars are then stamped in
         UTC. Times that carry one are seen in it where midnights are told from times inside the day.

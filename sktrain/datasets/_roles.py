@@ -64,8 +64,8 @@ _LOOSE_SYMBOL = (
     "currency", "index name", "market",
 )  # fmt: skip
 _OPEN = (
-    "open", "o", "op", "<open>", "open price", "openprice", "opening", "opening price", "first", "开盘",
-    "开盘价", "今开", "今开盘", "开", "開盤", "開盤價", "开市价", "eröffnung", "eroeffnung", "eröffn",
+    "open", "o", "op", "<open>", "open price", "openprice", "opening", "opening price", "first",
+    "开盘", "开盘价", "今开", "今开盘", "开", "開盤", "開盤價", "开市价", "eröffnung", "eroeffnung", "eröffn",
     "eröffnungskurs", "erster", "erster kurs", "anfangskurs", "ouv", "ouverture", "premier",
     "apertura", "aper", "abertura", "始値", "寄付", "寄り付き", "시가", "откр", "открытие", "цена открытия",
     "açılış", "otwarcie", "opening kurs", "öppningskurs", "öppning", "s dq open", "opnprc",
@@ -77,12 +77,12 @@ _OPEN = (
     "giá mở cửa", "openingskoers", "openen", "openingsprijs", "mở", "開市", "開市價", "开市", "खुला",
     "ओपन", "مفتوح", "سعر الافتتاح", "preço de abertura", "eröffnungspreis", "cours d ouverture",
     "opening px", "ค่าเปิด", "ราคาเปิด", "precio apertura", "precio de apertura",
-)  # fmt: skip
+)
 _HIGH = (
-    "high", "h", "hi", "<high>", "high price", "highprice", "highest", "day high", "max", "maximum", "最高",
-    "最高价", "高", "高值", "最高價", "hoch", "tageshoch", "höchstkurs", "hoechst", "höchst", "höchster",
-    "höchstwert", "plus haut", "haut", "le plus haut", "máximo", "máx", "maximo", "máxima",
-    "massimo", "alto", "高値", "고가", "макс", "максимум", "yüksek", "najwyzszy", "najwyższy",
+    "high", "h", "hi", "<high>", "high price", "highprice", "highest", "day high", "max", "maximum",
+    "最高", "最高价", "高", "高值", "最高價", "hoch", "tageshoch", "höchstkurs", "hoechst", "höchst",
+    "höchster", "höchstwert", "plus haut", "haut", "le plus haut", "máximo", "máx", "maximo",
+    "máxima", "massimo", "alto", "高値", "고가", "макс", "максимум", "yüksek", "najwyzszy", "najwyższy",
     "s dq high", "hiprc", "hgh pric", "highpx", "bidhigh", "bid high", "askhi", "high bid",
     "kurs maksymalny", "px high", "högsta", "högsta kurs", "cao nhất", "tertinggi", "en yüksek",
     "maks", "max kurs", "hoogste", "hoog", "högst", "ylin", "korkein", "høy", "høyeste", "høj",
@@ -92,7 +92,7 @@ _HIGH = (
     "مرتفع", "أعلى سعر", "максимальная", "максимальна", "preço máximo", "precio máximo",
     "prezzo massimo", "cours plus haut", "hoogste koers", "最高値", "dagshögsta", "høyest",
     "máx del día",
-)  # fmt: skip
+)
 _LOW = (
     "low", "l", "lo", "<low>", "low price", "lowprice", "lowest", "day low", "min", "minimum", "最低",
     "最低价", "低", "低值", "最低價", "tief", "tagestief", "tiefstkurs", "tiefst", "tiefster", "tiefstwert",
@@ -108,26 +108,27 @@ _LOW = (
     "mín del día",
 )  # fmt: skip
 _CLOSE = (
-    "close", "c", "cl", "<close>", "close price", "closeprice", "closing", "closing price", "close last",
-    "last close", "收盘", "收盘价", "收", "收盤", "收盤價", "schluss", "schlusskurs", "schlußkurs",
-    "schlusskurs in eur", "zuletzt", "letzter", "dernier", "clôture", "cloture", "clot", "prc",
-    "último", "ultimo", "cierre", "fechamento", "chiusura", "終値", "종가", "закр", "закрытие",
-    "цена закрытия", "цена", "kapanış", "şimdi", "zamkniecie", "zamknięcie", "s dq close", "clsprc",
-    "cls pric", "closepx", "bidclose", "bid close", "close bid", "kurs zamknięcia", "px last",
-    "senaste", "stängning", "slutkurs", "closing kurs", "last", "last price", "latest", "price",
-    "现价", "最新价", "settle", "settle price", "现在値", "現在値", "kurs", "laatste", "slot", "slotkoers",
-    "close usd", "ltp", "lần cuối", "terakhir", "đóng cửa", "ostatnio", "sluttkurs", "last sale",
-    "kapanis", "senast", "päätös", "päätöskurssi", "viimeksi", "viimeisin", "siste", "luk",
-    "lukkekurs", "seneste", "závěr", "zavírací", "poslední", "kurz", "záró", "záróár", "utolsó",
-    "închidere", "ultimul", "κλείσιμο", "τελευταία", "záver", "закриття", "остання", "prccd",
-    "penutupan", "ล่าสุด", "ปิด", "סגירה", "אחרון", "الأخير", "الإغلاق", "giá đóng cửa", "오늘",
-    "현재가", "cierre último", "prix de clôture", "prezzo di chiusura", "son", "ostatni",
-    "stängningskurs", "trade price", "收市", "收市價", "ราคาปิด", "बंद", "मूल्य", "क्लोज़", "آخر",
-    "إغلاق", "سعر الإغلاق", "שער", "последняя", "ціна", "preço", "preço de fechamento", "precio",
-    "precio cierre", "precio de cierre", "prezzo", "cours", "cours de clôture", "slotkurs",
-    "slutkurs sek", "lukning", "pris", "hinta", "fiyat", "harga", "giá", "price close",
-    "closing value", "último preço", "zavírací kurz", "záverečný kurz", "koers",
-)  # fmt: skip
+    "close", "c", "cl", "<close>", "close price", "closeprice", "closing", "closing price",
+    "close last", "last close", "收盘", "收盘价", "收", "收盤", "收盤價", "schluss", "schlusskurs",
+    "schlußkurs", "schlusskurs in eur", "zuletzt", "letzter", "dernier", "clôture", "cloture",
+    "clot", "prc", "último", "ultimo", "cierre", "fechamento", "chiusura", "終値", "종가", "закр",
+    "закрытие", "цена закрытия", "цена", "kapanış", "şimdi", "zamkniecie", "zamknięcie",
+    "s dq close", "clsprc", "cls pric", "closepx", "bidclose", "bid close", "close bid",
+    "kurs zamknięcia", "px last", "senaste", "stängning", "slutkurs", "closing kurs", "last",
+    "last price", "latest", "price", "现价", "最新价", "settle", "settle price", "现在値", "現在値", "kurs",
+    "laatste", "slot", "slotkoers", "close usd", "ltp", "lần cuối", "terakhir", "đóng cửa",
+    "ostatnio", "sluttkurs", "last sale", "kapanis", "senast", "päätös", "päätöskurssi", "viimeksi",
+    "viimeisin", "siste", "luk", "lukkekurs", "seneste", "závěr", "zavírací", "poslední", "kurz",
+    "záró", "záróár", "utolsó", "închidere", "ultimul", "κλείσιμο", "τελευταία", "záver",
+    "закриття", "остання", "prccd", "penutupan", "ล่าสุด", "ปิด", "סגירה", "אחרון", "الأخير",
+    "الإغلاق", "giá đóng cửa", "오늘", "현재가", "cierre último", "prix de clôture",
+    "prezzo di chiusura", "son", "ostatni", "stängningskurs", "trade price", "收市", "收市價", "ราคาปิด",
+    "बंद", "मूल्य", "क्लोज़", "آخر", "إغلاق", "سعر الإغلاق", "שער", "последняя", "ціна", "preço",
+    "preço de fechamento", "precio", "precio cierre", "precio de cierre", "prezzo", "cours",
+    "cours de clôture", "slotkurs", "slutkurs sek", "lukning", "pris", "hinta", "fiyat", "harga",
+    "giá", "price close", "closing value", "último preço", "zavírací kurz", "záverečný kurz",
+    "koers",
+)
 _ADJUSTED = (
     "adj close", "adjusted close", "adjclose", "adj close price", "adjusted closing price",
     "close adj", "close adjusted", "adjustedclose", "adj closing price", "adj last",
@@ -172,25 +173,43 @@ _WORDS = {
     "high": ({"high", "highest", "max", "maximum", "máximo", "massimo", "yüksek", "maks"}, _BESIDE),
     "low": ({"low", "lowest", "min", "minimum", "mínimo", "minimo", "düşük"}, _BESIDE),
     "close": (
-        {"close", "closing", "last", "cierre", "fechamento", "chiusura", "clôture", "kapanış",
-         "settlement"},
+        {
+            "close", "closing", "last", "cierre", "fechamento", "chiusura", "clôture", "kapanış",
+            "settlement",
+        },
         _BESIDE,
     ),
     "symbol": (
         {"symbol", "ticker", "code"},
-        {"stock", "asset", "security", "securities", "instrument", "company", "index", "fund", "coin",
-         "share", "name", "the", "of", "trading", "crypto", "currency", "equity", "etf", "market"},
+        {
+            "stock", "asset", "security", "securities", "instrument", "company", "index", "fund",
+            "coin", "share", "name", "the", "of", "trading", "crypto", "currency", "equity", "etf",
+            "market",
+        },
     ),
     "volume": (
         {"volume", "vol", "quantity", "qty", "hacmi", "hacim", "volumen"},
-        _BESIDE | {"total", "shares", "number", "units", "lots", "contracts", "no", "toplam", "işlem"},
+        _BESIDE
+        | {"total", "shares", "number", "units", "lots", "contracts", "no", "toplam", "işlem"},
     ),
 }
 
-BARS = RoleTable({
-    "time": _TIME, "date": _DAY, "clock": _CLOCK, "symbol": _SYMBOL, "loose symbol": _LOOSE_SYMBOL,
-    "open": _OPEN, "high": _HIGH, "low": _LOW, "close": _CLOSE, "adjusted": _ADJUSTED, "volume": _VOLUME,
-}, words=_WORDS)  # fmt: skip
+BARS = RoleTable(
+    {
+        "time": _TIME,
+        "date": _DAY,
+        "clock": _CLOCK,
+        "symbol": _SYMBOL,
+        "loose symbol": _LOOSE_SYMBOL,
+        "open": _OPEN,
+        "high": _HIGH,
+        "low": _LOW,
+        "close": _CLOSE,
+        "adjusted": _ADJUSTED,
+        "volume": _VOLUME,
+    },
+    words=_WORDS,
+)
 
 # Names of times at which a bar begins: its values are known one bar later
 OPENING_STAMPS = (

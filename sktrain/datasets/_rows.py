@@ -328,7 +328,10 @@ def _several(rows: Rows) -> str:
     shown = rows.spelled.get(found[0], found[0])
     words = ", ".join(map(clipped, pd.unique(rows.frame[found[0]].astype("str"))[:3]))
     if set(plain_name(found[0]).split()) & _LENGTHS:
-        return f"bars of several lengths ({clipped(shown)} holds {words}). Keep the rows of one of them."
+        return (
+            f"bars of several lengths ({clipped(shown)} holds {words}). Keep the rows of one of "
+            "them."
+        )
     call = option("columns", {"symbol": shown})
     return f"{clipped(shown)} tells them apart ({words}): if these are instruments, say {call}."
 

@@ -1,4 +1,5 @@
-"""The volume of bars: by its name, by what varies, counted in shares or coins rather than in money."""
+"""The volume of bars: by its name, by what varies, counted in shares or coins rather than in
+money."""
 
 import numpy as np
 import pandas as pd
@@ -13,12 +14,15 @@ _AMOUNTS = frozenset(["amount", "base", "coin", "coins", "qty", "quantity", "siz
 _FEW = 10  # rows that are too few to tell a volume by its numbers
 # Words in names of whole numbers that vary from bar to bar and are no volume
 _NO_VOLUME = frozenset(
-    ["amount", "turnover", "value", "money", "trades", "trade", "count", "n", "transactions", "deals",
-     "oi", "interest", "openint", "cap", "marketcap", "spread", "outstanding", "number", "id", "time",
-     "timestamp", "date", "year", "month", "day", "hour", "minute", "week", "weekday", "index", "row",
-     "label", "target", "signal", "close", "quote", "成交额", "成交金额", "总市值", "流通市值", "市值", "金额",
-     "成交笔数", "持仓量", "avg", "average", "ma", "sma", "ema", "rank", "seq", "sequence", "updated"]
-)  # fmt: skip
+    [
+        "amount", "turnover", "value", "money", "trades", "trade", "count", "n", "transactions",
+        "deals", "oi", "interest", "openint", "cap", "marketcap", "spread", "outstanding", "number",
+        "id", "time", "timestamp", "date", "year", "month", "day", "hour", "minute", "week",
+        "weekday", "index", "row", "label", "target", "signal", "close", "quote", "成交额", "成交金额",
+        "总市值", "流通市值", "市值", "金额", "成交笔数", "持仓量", "avg", "average", "ma", "sma", "ema", "rank",
+        "seq", "sequence", "updated",
+    ]
+)
 
 
 def own_name(name: str) -> str:

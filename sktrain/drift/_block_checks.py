@@ -38,12 +38,14 @@ class BlockChecks:
             )
         if len(y) == 0 or len(y) != X.shape[0]:
             raise SktrainError(
-                f"A block needs as many labels as rows, and at least one; got {len(y)} labels for X of shape {np.shape(X)}."
+                f"A block needs as many labels as rows, and at least one; got {len(y)} labels for "
+                f"X of shape {np.shape(X)}."
             )
         new = sorted(set(np.asarray(y).tolist()) - set(np.asarray(self.classes_).tolist()), key=str)
         if new:
             raise SktrainError(
-                f"The block holds classes {new} that the model does not know ({list(self.classes_)}). Fit anew."
+                f"The block holds classes {new} that the model does not know "
+                f"({list(self.classes_)}). Fit anew."
             )
         self.estimator_.predict(
             _safe_indexing(X, np.arange(1))

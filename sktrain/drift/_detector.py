@@ -161,7 +161,8 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         sample = read_sample(X)
         if not sample.n_rows:
             raise SktrainError(
-                f"Found array with 0 sample(s) (shape=(0, {len(sample.names)})) while a minimum of 1 is required."
+                f"Found array with 0 sample(s) (shape=(0, {len(sample.names)})) while a minimum "
+                "of 1 is required."
             )
         validate_data(self, X, skip_check_array=True)
         reference = Reference.learn(sample, self.n_bins)
@@ -325,7 +326,13 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         )
 
     def monitor(
-        self, X: Any, *, every: int, window: int, features: Any = "auto", reference: int | None = None
+        self,
+        X: Any,
+        *,
+        every: int,
+        window: int,
+        features: Any = "auto",
+        reference: int | None = None,
     ) -> Iterator:
         """Check a rolling window of history; see :func:`sktrain.monitor`.
 
@@ -378,12 +385,16 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             report = self.check(X)
             if len(report.outliers):
                 warnings.warn(
-                    f"Not all rows are what a model should see: {describe_outliers(report.outliers)}.",
+                    "Not all rows are what a model should see: "
+                    f"{describe_outliers(report.outliers)}.",
                     DriftWarning,
                     stacklevel=2,
                 )
             if report.drift_detected:
-                message = f"The rows drifted from the reference: {report.reason}. Recommendation: {report.recommendation}."
+                message = (
+                    f"The rows drifted from the reference: {report.reason}. Recommendation: "
+                    f"{report.recommendation}."
+                )
                 if self.on_drift == "raise":
                     raise DriftDetectedError(message, report)
                 warnings.warn(message, DriftWarning, stacklevel=2)
@@ -394,19 +405,14 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _read(self, X):
         """The sample of new rows, after a look at its columns."""
-        known = getattr(self, "feature_names_in_", None)
-        given = list(X.columns) if hasattr(X, "columns") else None
-        if (
-            known is not None
-            and given is not None
-            and list(known) != given
-            and set(known) == set(given)
-        ):
+        known, given = list(getattr(self, "feature_names_in_", ())), list(getattr(X, "columns", ()))
+        if known != given and set(known) == set(given):
             place = next(i for i, (a, b) in enumerate(zip(known, given)) if a != b)
             raise SktrainError(
                 "The feature names should match those that were passed during fit.\n"
                 "Feature names must be in the same order as they were in fit.\n"
-                f"They differ from column {place} on: {known[place]!r} in fit, {given[place]!r} now. Reorder with X[detector.feature_names_in_]."
+                f"They differ from column {place} on: {known[place]!r} in fit, {given[place]!r} "
+                "now. Reorder with X[detector.feature_names_in_]."
             )
         sample = read_sample(X)
         validate_data(self, X, skip_check_array=True, reset=False)
@@ -422,10 +428,8 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         rows = np.zeros(sample.n_rows, dtype=bool)
         for found in far.values():
             rows[found] = True
-        if (
-            2 * rows.sum() > sample.n_rows
-            and min(sample.n_times, reference.n_times) >= self.min_samples
-        ):
+        enough = min(sample.n_times, reference.n_times) >= self.min_samples
+        if enough and 2 * rows.sum() > sample.n_rows:
             return {}, sample
         return far, sample.take(~rows) if far else sample
 

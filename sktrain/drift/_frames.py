@@ -129,7 +129,8 @@ def _object_column(values, name):
         raise SktrainError(f"Complex data not supported: column {name!r}.")
     if odd:
         raise TypeError(
-            f"Column {name!r}: argument must be a string or a number, got values of type {odd[0].__name__}."
+            f"Column {name!r}: argument must be a string or a number, got values of type "
+            f"{odd[0].__name__}."
         )
     if any(issubclass(kind, (str, bytes)) for kind in kinds):
         return values, missing, 0.0
@@ -167,7 +168,8 @@ def _read_column(values, name):
         return values.to_numpy(dtype=np.float64, na_value=np.nan), None, _resolution(stored)
     if isinstance(dtype, np.dtype) and dtype.kind in "mM":
         raise SktrainError(
-            f"Column {name!r} holds {dtype}, which drifts by nature. Put times into the index, or turn them into features."
+            f"Column {name!r} holds {dtype}, which drifts by nature. Put times into the index, or "
+            "turn them into features."
         )
     return _object_column(np.asarray(values, dtype=object), name)
 
@@ -190,7 +192,8 @@ def _refuse_infinite(values, name, index, extremes):
     row = int(np.argmax(infinite))
     where = f"row {row}" if index is None else f"row {row} ({index[row]})"
     raise SktrainError(
-        f"Input X contains infinity: column {name!r} is {values[row]} in {where} ({int(infinite.sum())} such rows). "
+        f"Input X contains infinity: column {name!r} is {values[row]} in {where} "
+        f"({int(infinite.sum())} such rows). "
         "Repair it, or mark it missing with NaN."
     )
 
@@ -248,7 +251,8 @@ def read_sample(X):
         if X.ndim != 2:
             raise SktrainError(
                 f"Expected 2D array, got {X.ndim}D array instead: shape {X.shape}. "
-                "Reshape your data: drift is checked on rows of features, so check windows before they are cut."
+                "Reshape your data: drift is checked on rows of features, so check windows before "
+                "they are cut."
             )
     if X.shape[1] == 0:
         raise SktrainError(f"0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")

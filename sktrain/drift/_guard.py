@@ -50,7 +50,8 @@ def _delegates(method):
 def _updates(self):
     if not can_update(self.estimator):
         raise AttributeError(
-            f"{type(self.estimator).__name__} has no partial_fit (of a Pipeline, the last step needs one)."
+            f"{type(self.estimator).__name__} has no partial_fit (of a Pipeline, the last step "
+            "needs one)."
         )
     return True
 

@@ -94,7 +94,8 @@ def monitor(
         first = check_count("reference", reference)
     if first + window > sample.n_times:
         raise NotEnoughDataError(
-            f"monitor needs {first + window} unique times (reference {first}, window {window}), X has {sample.n_times}."
+            f"monitor needs {first + window} unique times (reference {first}, window {window}), X "
+            f"has {sample.n_times}."
         )
     if first:
         detector = DriftDetector(**detector.get_params()).fit(_take(rows, sample, 0, first))
@@ -109,7 +110,9 @@ def _looks(rows, sample, detector, ends, window):
 def _take(rows, sample, low, high):
     """The rows of a range of unique times."""
     chosen = sample.rows((low, high))
-    return _safe_indexing(rows, np.arange(chosen.start, chosen.stop) if isinstance(chosen, slice) else chosen)
+    return _safe_indexing(
+        rows, np.arange(chosen.start, chosen.stop) if isinstance(chosen, slice) else chosen
+    )
 
 
 def drift_history(reports: Iterable, value: str = "psi") -> pd.DataFrame:
@@ -137,6 +140,8 @@ def drift_history(reports: Iterable, value: str = "psi") -> pd.DataFrame:
     """
     reports = list(reports)
     ends = [number if report.end is None else report.end for number, report in enumerate(reports)]
-    table = pd.DataFrame([report.per_feature[value] for report in reports], index=pd.Index(ends, name="end"))
+    table = pd.DataFrame(
+        [report.per_feature[value] for report in reports], index=pd.Index(ends, name="end")
+    )
     table.columns.name = "feature"
     return table

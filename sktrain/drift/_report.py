@@ -14,7 +14,8 @@ __all__ = ["DriftReport", "decide", "recommend"]
 
 _ADVICE = {
     ("covariate", "retrain"): (
-        "Expect worse scores on rows like the new ones, and retrain on newer rows that include them; "
+        "Expect worse scores on rows like the new ones, and retrain on newer rows that include "
+        "them; "
         "training again on the rows of the reference changes nothing."
     ),
     (
@@ -167,7 +168,10 @@ class DriftReport(Mapping):
         when = "" if self.start is None else f", {self.start} to {self.end}"
         head = f"{self.status}: {self.n_new} new rows against {self.n_reference}{when}"
         told = [f"recommendation: {self.recommendation} ({self.reason})", self.advice]
-        worst = f"worst PSI {self.psi:.3f}, mean shift {self.mean_shift:.2f} sd, correlation similarity {self.correlation:.2f}"
+        worst = (
+            f"worst PSI {self.psi:.3f}, mean shift {self.mean_shift:.2f} sd, correlation "
+            f"similarity {self.correlation:.2f}"
+        )
         shown = ["psi", "mean_shift", "spread", "p_value", "p_adjusted", "drifted", "cause"]
         table = self.per_feature.sort_values("p_value", kind="stable")[shown].head(20)
         text = table.to_string(float_format=lambda value: f"{value:.3g}")
@@ -282,7 +286,10 @@ def recommend(table, detail, thresholds):
     if len(hint):
         return (
             "monitor",
-            f"{hint['p_value'].idxmin()} moved, almost surprisingly (adjusted p {hint['p_adjusted'].min():.2g})",
+            (
+                f"{hint['p_value'].idxmin()} moved, almost surprisingly (adjusted p "
+                f"{hint['p_adjusted'].min():.2g})"
+            ),
         )
     small = table[table["p_adjusted"] <= thresholds["alpha"]]
     if len(small):
@@ -305,6 +312,7 @@ def _drifted(table, detail):
     if detail["drifted"]:
         one, other = detail["pair"]
         parts.append(
-            f"correlation of {one} and {other} from {detail['reference']:.2f} to {detail['new']:.2f}"
+            f"correlation of {one} and {other} from {detail['reference']:.2f} to "
+            f"{detail['new']:.2f}"
         )
     return "drifted: " + ", ".join(parts)

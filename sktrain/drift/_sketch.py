@@ -29,7 +29,8 @@ _ROUNDINGS = 4  # values that differ by the rounding of so many operations are o
 _STORAGES = (np.float16, np.float32)
 _DOUBLE = float(np.finfo(np.float64).eps)
 
-# A category has a bin of its own when it fills at least 1 / 50 of the rows, so there are at most 50;
+# A category has a bin of its own when it fills at least 1 / 50 of the rows, so there are at most
+# 50;
 # choosing the most frequent of many rare ones would take chance for a share (and drift ever since).
 _LISTED = 50
 # Rarer categories that are recognised, 4 KB of hashes; when there are more, those of the smallest

@@ -20,7 +20,8 @@ __all__ = [
     "thinned",
 ]
 
-# New values beyond this many are compared by as many quantiles: a rank is off by at most 1 / 40,000.
+# New values beyond this many are compared by as many quantiles: a rank is off by at most 1 /
+# 40,000.
 _EXACT = 20_000
 
 

@@ -134,7 +134,8 @@ def follow_parameters(fitted, estimator, before):
     if set(now) != set(before):
         odd = sorted(set(now) ^ set(before))[:3]
         raise SktrainError(
-            f"The estimator was changed since it was fitted ({', '.join(odd)} came or went). Call fit to train it anew."
+            f"The estimator was changed since it was fitted ({', '.join(odd)} came or went). Call "
+            "fit to train it anew."
         )
     params = estimator.get_params(deep=True)
     changed = {name: clone(params[name], safe=False) for name in now if now[name] != before[name]}

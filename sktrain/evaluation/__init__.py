@@ -1,12 +1,28 @@
 """What a score is worth: statistics on returns, probabilities and fold scores."""
 
 from ._calibration import NullCalibration, null_calibration
-from ._folds import METRICS, FoldScores, all_class_probabilities, baselines, classification_scores, fold_scores
+from ._folds import (
+    METRICS,
+    FoldScores,
+    all_class_probabilities,
+    baselines,
+    classification_scores,
+    fold_scores,
+)
 from ._intervals import MeanInterval, corrected_mean_interval, false_discovery_rate
 from ._null_markets import null_market
-from ._overfitting import BacktestOverfitting, effective_number_of_trials, probability_of_backtest_overfitting
+from ._overfitting import (
+    BacktestOverfitting,
+    effective_number_of_trials,
+    probability_of_backtest_overfitting,
+)
 from ._positions import ProfitAndLoss, profit_and_loss, to_positions
-from ._predictions import OutOfFoldPredictions, RegimeScores, per_regime_scores, walk_forward_predict
+from ._predictions import (
+    OutOfFoldPredictions,
+    RegimeScores,
+    per_regime_scores,
+    walk_forward_predict,
+)
 from ._sharpe import (
     SharpeRatio,
     deflated_sharpe_ratio,

@@ -75,9 +75,10 @@ class NullCalibration:
     def p_value(self) -> float:
         """The share of markets without signal that score as high: exact whether stopped or not.
 
-        With g of n null scores at or above the score it is (g + 1) / (n + 1). Stopped at the h-th of
-        them, it is h / n: the rank of the score among the first n - 1 copies, the only one that the
-        last copy left open (Besag & Clifford 1991, "Sequential Monte Carlo p-values", section 2).
+        With g of n null scores at or above the score it is (g + 1) / (n + 1). Stopped at the h-th
+        of them, it is h / n: the rank of the score among the first n - 1 copies, the only one that
+        the last copy left open (Besag & Clifford 1991, "Sequential Monte Carlo p-values", section
+        2).
         """
         above = int(np.sum(self.null_scores >= self.score))
         if above == self.stop_count:
@@ -86,10 +87,12 @@ class NullCalibration:
 
     @property
     def false_discovery_rate(self) -> float:
-        """Least chance that calling this score an edge is a false discovery, if edge and none were equally likely before.
+        """Least chance that calling this score an edge is a false discovery, if edge and none were
+        equally likely before.
 
-        1 / (1 − 1 / (e p log p)) for p < 1/e, else one half: the bound of Sellke, Bayarri & Berger (2001), "Calibration of p
-        Values for Testing Precise Null Hypotheses". For several pipelines, see :func:`false_discovery_rate`.
+        1 / (1 − 1 / (e p log p)) for p < 1/e, else one half: the bound of Sellke, Bayarri & Berger
+        (2001), "Calibration of p Values for Testing Precise Null Hypotheses". For several
+        pipelines, see :func:`false_discovery_rate`.
         """
         p = self.p_value
         return 0.5 if p >= 1 / math.e else 1 / (1 - 1 / (math.e * p * math.log(p)))
@@ -98,8 +101,8 @@ class NullCalibration:
     def excess(self) -> float:
         """Score minus the mean null score: what the order of the market is worth.
 
-        Where ``stop="sequential"`` stopped, the mean is of the copies up to the last high one, and a
-        little too high for it.
+        Where ``stop="sequential"`` stopped, the mean is of the copies up to the last high one, and
+        a little too high for it.
         """
         return self.score - float(self.null_scores.mean())
 
@@ -127,11 +130,17 @@ class NullCalibration:
             One paragraph.
         """
         nulls = self.null_scores
-        scored = f"{len(nulls)}" if self.n_null in (None, len(nulls)) else f"the first {len(nulls)} of {self.n_null}"
+        scored = (
+            f"{len(nulls)}"
+            if self.n_null in (None, len(nulls))
+            else f"the first {len(nulls)} of {self.n_null}"
+        )
         return (
-            f"{self.metric} {self.score:.4f} against {nulls.mean():.4f} (95th percentile {np.quantile(nulls, 0.95):.4f}) on {scored} copies "
+            f"{self.metric} {self.score:.4f} against {nulls.mean():.4f} (95th percentile "
+            f"{np.quantile(nulls, 0.95):.4f}) on {scored} copies "
             f"without signal ({self.method}): p = {self.p_value:.3g}, {self.verdict()}; "
-            f"at even odds beforehand, a discovery would be false in at least {self.false_discovery_rate:.0%} of cases"
+            "at even odds beforehand, a discovery would be false in at least "
+            f"{self.false_discovery_rate:.0%} of cases"
         )
 
 
@@ -239,7 +248,9 @@ def null_calibration(
     stop_count = _stop_count(stop, alpha, count)
     task = _Task(estimator, labeler, _default_cv(cv), scoring, method, 0)
     task = replace(task, block_length=_block_length(block_length, task.label(checked)[1], method))
-    journal = Journal.open(path, fingerprint(checked, task) if path is not None else None, _entropy(random_state))
+    journal = Journal.open(
+        path, fingerprint(checked, task) if path is not None else None, _entropy(random_state)
+    )
     task = task.seeded(journal.entropy)
     if journal.fold_scores is None:
         journal.set_score(task.score(checked))
@@ -248,15 +259,20 @@ def null_calibration(
     with journal, _progress(count, verbose) as advance:
         advance(sum(number < count for number in journal.nulls))
         plain = checked.copy(deep=False)
-        plain.attrs.pop("history", None)  # a copy gets a history of its own; workers need not be sent this one
+        # a copy gets a history of its own; workers need not be sent this one
+        plain.attrs.pop("history", None)
         jobs = (delayed(task.score_null)(plain, journal.entropy, i) for i in copies.missing())
         # in flight: no more than work at once, for what was begun when the verdict fell is in vain
         ahead = {} if stop_count is None else {"pre_dispatch": "n_jobs", "batch_size": 1}
-        for number, value in Parallel(n_jobs=n_jobs, return_as="generator_unordered", **ahead)(jobs):
+        for number, value in Parallel(n_jobs=n_jobs, return_as="generator_unordered", **ahead)(
+            jobs
+        ):
             copies.add(number, value)
             advance(1)
     nulls = np.array([journal.nulls[i] for i in range(copies.decided)])
-    return NullCalibration(copies.score, folds, nulls, method, task.metric, count, alpha, stop_count)
+    return NullCalibration(
+        copies.score, folds, nulls, method, task.metric, count, alpha, stop_count
+    )
 
 
 def _stop_count(stop, alpha, count):
@@ -269,7 +285,8 @@ def _stop_count(stop, alpha, count):
 
 
 class _Copies:
-    """Which copies are still to score, and how many decide: in order of number, whoever ends first."""
+    """Which copies are still to score, and how many decide: in order of number, whoever ends
+    first."""
 
     def __init__(self, journal, score, count, stop_count):
         self.score, self.decided = score, 0
@@ -291,7 +308,9 @@ class _Copies:
 
     def _advance(self):
         nulls = self._journal.nulls
-        while self.decided < self._count and self.decided in nulls and self._above != self._stop_count:
+        while (
+            self.decided < self._count and self.decided in nulls and self._above != self._stop_count
+        ):
             self._above += nulls[self.decided] >= self.score
             self.decided += 1
 
@@ -299,10 +318,17 @@ class _Copies:
 def _check_request(estimator, labeler, method):
     if method not in METHODS:
         raise SktrainError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
-    if not hasattr(estimator, "fit") or not hasattr(estimator, "get_params") or isinstance(estimator, type):
+    if (
+        not hasattr(estimator, "fit")
+        or not hasattr(estimator, "get_params")
+        or isinstance(estimator, type)
+    ):
         raise SktrainError(f"estimator must be a scikit-learn classifier, got {estimator!r}.")
     if not (hasattr(labeler, "fit_resample") or callable(labeler)) or isinstance(labeler, type):
-        raise SktrainError(f"labeler must have fit_resample(bars) -> (rows, y), or be such a function; got {labeler!r}.")
+        raise SktrainError(
+            "labeler must have fit_resample(bars) -> (rows, y), or be such a function; got "
+            f"{labeler!r}."
+        )
 
 
 def _default_cv(cv):
@@ -320,7 +346,8 @@ def _block_length(block_length, y, method):
     length = check_count("block_length", block_length, minimum=2)
     if method == "block" and length < 2 * horizon:
         raise SktrainError(
-            f"block_length={length} is less than twice the labels' horizon of {horizon} bars: the copies would keep the outcomes. "
+            f"block_length={length} is less than twice the labels' horizon of {horizon} bars: the "
+            "copies would keep the outcomes. "
             f"Pass at least {2 * horizon}, or method='sign'."
         )
     return length
@@ -351,13 +378,27 @@ class _Task:
     def metric(self):
         if self.scoring is None:
             return "balanced accuracy"
-        return self.scoring.replace("_", " ") if isinstance(self.scoring, str) else getattr(self.scoring, "__name__", "score")
+        return (
+            self.scoring.replace("_", " ")
+            if isinstance(self.scoring, str)
+            else getattr(self.scoring, "__name__", "score")
+        )
 
     def seeded(self, entropy):
-        """The same task with every ``random_state`` of the estimator that is None set from the seed."""
-        open_seeds = [name for name, value in sorted(self.estimator.get_params().items()) if name.split("__")[-1] == "random_state" and value is None]
+        """The same task with every ``random_state`` of the estimator that is None set from the
+        seed."""
+        open_seeds = [
+            name
+            for name, value in sorted(self.estimator.get_params().items())
+            if name.split("__")[-1] == "random_state" and value is None
+        ]
         seeds = np.random.SeedSequence(entropy).generate_state(len(open_seeds) + 1) >> 1
-        return replace(self, estimator=clone(self.estimator).set_params(**{name: int(seed) for name, seed in zip(open_seeds, seeds)}))
+        return replace(
+            self,
+            estimator=clone(self.estimator).set_params(
+                **{name: int(seed) for name, seed in zip(open_seeds, seeds)}
+            ),
+        )
 
     def label(self, bars):
         """Labelled rows, labels, and the labeler that made them."""
@@ -369,16 +410,31 @@ class _Task:
         """Score of every fold."""
         rows, y, labeler = self.label(bars)
         ends = None
-        if hasattr(labeler, "label_end_times") and hasattr(self.cv, "split") and takes_end_times(self.cv):
+        if (
+            hasattr(labeler, "label_end_times")
+            and hasattr(self.cv, "split")
+            and takes_end_times(self.cv)
+        ):
             ends = labeler.label_end_times(bars)
             ends = ends.loc[rows.index] if hasattr(ends, "loc") else None
-        scorer = _balanced_accuracy_scorer if self.scoring is None else check_scoring(self.estimator, scoring=self.scoring)
+        scorer = (
+            _balanced_accuracy_scorer
+            if self.scoring is None
+            else check_scoring(self.estimator, scoring=self.scoring)
+        )
         scores = []
         for train, test in splits_of(self.cv, rows, y, label_end_times=ends):
-            fitted = clone(self.estimator).fit(_safe_indexing(rows, train), _safe_indexing(y, train))
-            scores.append(float(scorer(fitted, _safe_indexing(rows, test), _safe_indexing(y, test))))
+            fitted = clone(self.estimator).fit(
+                _safe_indexing(rows, train), _safe_indexing(y, train)
+            )
+            scores.append(
+                float(scorer(fitted, _safe_indexing(rows, test), _safe_indexing(y, test)))
+            )
         if not np.isfinite(scores).all():
-            raise SktrainError(f"The {self.metric} of fold {int(np.argmin(np.isfinite(scores)))} is not a finite number: {scores!r}.")
+            raise SktrainError(
+                f"The {self.metric} of fold {int(np.argmin(np.isfinite(scores)))} is not a finite "
+                f"number: {scores!r}."
+            )
         return scores
 
     def score_null(self, bars, entropy, number):
@@ -387,10 +443,13 @@ class _Task:
         copy = null_market(bars, self.method, block_length=self.block_length, random_state=seed)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DataQualityWarning)  # the bars themselves have said it
+                # the bars themselves have said it
+                warnings.simplefilter("ignore", DataQualityWarning)
                 return number, float(np.mean(self.score(copy)))
         except ValueError as error:
-            raise SktrainError(f"Copy {number} without signal ({self.method}) could not be scored: {error}") from error
+            raise SktrainError(
+                f"Copy {number} without signal ({self.method}) could not be scored: {error}"
+            ) from error
 
 
 def _balanced_accuracy_scorer(fitted, rows, y):

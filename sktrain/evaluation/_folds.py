@@ -1,7 +1,8 @@
 """A real fit and score per fold, beside baselines.
 
-Nothing is assumed about time here: the splitter decides what may train. Probabilities are compared over all classes of ``y``; a
-class that a training fold never saw has probability zero, clipped to 1e-15 in the log loss.
+Nothing is assumed about time here: the splitter decides what may train. Probabilities are compared
+over all classes of ``y``; a class that a training fold never saw has probability zero, clipped to
+1e-15 in the log loss.
 """
 
 from collections.abc import Callable
@@ -27,7 +28,10 @@ from .._validation import labelled_mask
 from ..exceptions import NotEnoughDataError
 from ._intervals import MeanInterval, corrected_mean_interval
 
-__all__ = ["METRICS", "FoldScores", "all_class_probabilities", "baselines", "classification_scores", "fold_scores"]
+__all__ = [
+    "METRICS", "FoldScores", "all_class_probabilities", "baselines", "classification_scores",
+    "fold_scores",
+]
 
 METRICS = ("accuracy", "balanced_accuracy", "log_loss")
 _RANGES = {"accuracy": (0.0, 1.0), "balanced_accuracy": (0.0, 1.0), "log_loss": (0.0, np.inf)}
@@ -40,8 +44,8 @@ class FoldScores:
     Attributes
     ----------
     table : DataFrame
-        One row per fold: the splitter's own summary (dates, sizes, purged, embargoed, regimes) where it gives one, then one
-        column ``<estimator>_<metric>`` per estimator and metric.
+        One row per fold: the splitter's own summary (dates, sizes, purged, embargoed, regimes)
+        where it gives one, then one column ``<estimator>_<metric>`` per estimator and metric.
     n_train, n_test : ndarray of int, shape (n_folds,)
         Rows used.
     names : tuple of str
@@ -149,13 +153,26 @@ class FoldScores:
             One sentence.
         """
         own = self.interval(metric)
-        said = f"Walk-forward {metric.replace('_', ' ')} {own.mean:.3f} [{own.low:.3f}, {own.high:.3f}] over {len(self.n_test)} folds"
+        said = (
+            f"Walk-forward {metric.replace('_', ' ')} {own.mean:.3f} [{own.low:.3f}, "
+            f"{own.high:.3f}] over {len(self.n_test)} folds"
+        )
         if len(self.names) == 1:
             return f"{said}."
-        rival = max(self.names[1:], key=lambda name: np.mean(self.scores(metric, name)) * (-1 if metric == "log_loss" else 1))
+        rival = max(
+            self.names[1:],
+            key=lambda name: (
+                np.mean(self.scores(metric, name)) * (-1 if metric == "log_loss" else 1)
+            ),
+        )
         gap = self.difference(rival, metric)
-        against = f"{said}, {gap.mean:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] against the {rival} baseline"
-        better, worse = (gap.high < 0, gap.low > 0) if metric == "log_loss" else (gap.low > 0, gap.high < 0)
+        against = (
+            f"{said}, {gap.mean:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] against the {rival} "
+            "baseline"
+        )
+        better, worse = (
+            (gap.high < 0, gap.low > 0) if metric == "log_loss" else (gap.low > 0, gap.high < 0)
+        )
         if better:
             return f"{against}: better than the baseline."
         return f"{against}: {'worse than the baseline' if worse else 'no edge shown'}."
@@ -170,14 +187,21 @@ class FoldScores:
         """
         lines = []
         for name in self.names:
-            means = ", ".join(f"{metric.replace('_', ' ')} {np.nanmean(self.scores(metric, name)):.3f}" for metric in METRICS)
+            means = ", ".join(
+                f"{metric.replace('_', ' ')} {np.nanmean(self.scores(metric, name)):.3f}"
+                for metric in METRICS
+            )
             bounds = self.interval(name=name)
-            lines.append(f"{name}: {means}; balanced accuracy 95 % interval [{bounds.low:.3f}, {bounds.high:.3f}]")
+            lines.append(
+                f"{name}: {means}; balanced accuracy 95 % interval [{bounds.low:.3f}, "
+                f"{bounds.high:.3f}]"
+            )
         return "\n".join(lines)
 
 
 def _within(found, low, high):
-    """The interval without the values that no mean can take: it holds the true mean exactly as often."""
+    """The interval without the values that no mean can take: it holds the true mean exactly as
+    often."""
     return replace(found, low=max(found.low, low), high=min(found.high, high))
 
 
@@ -210,7 +234,11 @@ def classification_scores(y_true: Any, probabilities: Any, classes: Any) -> dict
     safe = np.clip(probabilities, 1e-15, None)
     return {
         "accuracy": float(accuracy_score(y_true, predicted)),
-        "balanced_accuracy": float(recall_score(y_true, predicted, average="macro", labels=np.unique(y_true), zero_division=0)),
+        "balanced_accuracy": float(
+            recall_score(
+                y_true, predicted, average="macro", labels=np.unique(y_true), zero_division=0
+            )
+        ),
         "log_loss": float(log_loss(y_true, safe / safe.sum(axis=1, keepdims=True), labels=classes)),
     }
 
@@ -228,7 +256,11 @@ def baselines(features: Any = None) -> dict:
     dict of str to classifier
         ``"majority"`` (class frequencies) and ``"logistic"``, both unfitted.
     """
-    steps = [SimpleImputer(keep_empty_features=True), StandardScaler(), LogisticRegression(max_iter=1000)]
+    steps = [
+        SimpleImputer(keep_empty_features=True),
+        StandardScaler(),
+        LogisticRegression(max_iter=1000),
+    ]
     return {
         "majority": DummyClassifier(strategy="prior"),
         "logistic": make_pipeline(*([clone(features)] if features is not None else []), *steps),

@@ -55,7 +55,10 @@ class MeanInterval:
         str
             One line: mean, interval, folds.
         """
-        return f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}] at {self.confidence:.0%}, {self.n_folds} folds"
+        return (
+            f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}] at {self.confidence:.0%}, "
+            f"{self.n_folds} folds"
+        )
 
 
 def corrected_mean_interval(
@@ -63,15 +66,17 @@ def corrected_mean_interval(
 ) -> MeanInterval:
     """Interval for the mean of fold scores by the corrected resampled t statistic.
 
-    The variance of the mean is taken as (1/k + n_test/n_train) s², not s²/k, because folds share training rows; k − 1 degrees
-    of freedom. Nadeau & Bengio (2003), "Inference for the Generalization Error", Machine Learning 52.
+    The variance of the mean is taken as (1/k + n_test/n_train) s², not s²/k, because folds share
+    training rows; k − 1 degrees of freedom. Nadeau & Bengio (2003), "Inference for the
+    Generalization Error", Machine Learning 52.
 
     Parameters
     ----------
     scores : array-like of shape (k,)
         One finite score per fold, at least two.
     n_train, n_test : int or array-like of shape (k,)
-        Training and test rows of each fold. Where they differ (an expanding window), the mean of the ratios is used.
+        Training and test rows of each fold. Where they differ (an expanding window), the mean of
+        the ratios is used.
     confidence : float, default=0.95
         Two-sided, strictly between 0 and 1.
 
@@ -93,14 +98,21 @@ def corrected_mean_interval(
     """
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 1 or values.size < 2:
-        raise NotEnoughDataError(f"An interval for the mean needs one score from each of at least 2 folds, got shape {values.shape}.")
+        raise NotEnoughDataError(
+            "An interval for the mean needs one score from each of at least 2 folds, got shape "
+            f"{values.shape}."
+        )
     if not np.isfinite(values).all():
         fold = int(np.argmin(np.isfinite(values)))
-        raise SktrainError(f"scores: fold {fold} is {values[fold]}. A fold that failed has no place in a mean.")
+        raise SktrainError(
+            f"scores: fold {fold} is {values[fold]}. A fold that failed has no place in a mean."
+        )
     level = _finite("confidence", confidence)
     if not 0 < level < 1:
         raise SktrainError(f"confidence must lie strictly between 0 and 1, got {confidence!r}.")
-    ratio = float(np.mean(_sizes("n_test", n_test, values.size) / _sizes("n_train", n_train, values.size)))
+    ratio = float(
+        np.mean(_sizes("n_test", n_test, values.size) / _sizes("n_train", n_train, values.size))
+    )
     error = fold_mean_error(values.std(ddof=1), values.size, ratio)
     reach = float(stats.t.ppf(0.5 + level / 2, values.size - 1)) * error
     mean = float(values.mean())
@@ -109,8 +121,16 @@ def corrected_mean_interval(
 
 def _sizes(name, rows, folds):
     values = np.asarray(rows)
-    if values.dtype.kind not in "iu" or values.ndim > 1 or values.size not in (1, folds) or (values < 1).any():
-        raise SktrainError(f"{name} must be one number of rows, or one for each of {folds} folds, all at least 1; got {rows!r}.")
+    if (
+        values.dtype.kind not in "iu"
+        or values.ndim > 1
+        or values.size not in (1, folds)
+        or (values < 1).any()
+    ):
+        raise SktrainError(
+            f"{name} must be one number of rows, or one for each of {folds} folds, all at least "
+            f"1; got {rows!r}."
+        )
     return np.broadcast_to(values.astype(np.float64), folds)
 
 
@@ -142,5 +162,7 @@ def false_discovery_rate(p_values: ArrayLike, *, dependent: bool = False) -> np.
     """
     values = np.asarray(p_values, dtype=np.float64)
     if values.ndim != 1 or not values.size or not ((values >= 0) & (values <= 1)).all():
-        raise SktrainError(f"p_values must be one number in [0, 1] per hypothesis, got {p_values!r}.")
+        raise SktrainError(
+            f"p_values must be one number in [0, 1] per hypothesis, got {p_values!r}."
+        )
     return stats.false_discovery_control(values, method="by" if dependent else "bh")

@@ -31,12 +31,17 @@ _PAUSE = 1.0  # seconds between two writes
 def fingerprint(bars, task):
     """A short digest of each part that decides the scores."""
     rows = pd.util.hash_pandas_object(bars, index=True).to_numpy()
-    parts = {"bars": hashlib.sha256(rows.tobytes() + repr(list(bars.columns)).encode()).hexdigest()[:16]}
+    parts = {
+        "bars": hashlib.sha256(rows.tobytes() + repr(list(bars.columns)).encode()).hexdigest()[:16]
+    }
     for name in ("estimator", "labeler", "cv", "scoring", "method", "block_length"):
         try:
             parts[name] = joblib.hash(getattr(task, name))
         except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise SktrainError(f"path needs a picklable {name}, so that the file can say what it belongs to: {error}. Use named functions.") from error
+            raise SktrainError(
+                f"path needs a picklable {name}, so that the file can say what it belongs to: "
+                f"{error}. Use named functions."
+            ) from error
     return parts
 
 
@@ -64,7 +69,9 @@ class Journal:
             return cls(None, None, np.random.SeedSequence(entropy).entropy)
         path = Path(path)
         if not path.parent.is_dir():
-            raise SktrainError(f"path={str(path)!r}: the folder {str(path.parent)!r} does not exist.")
+            raise SktrainError(
+                f"path={str(path)!r}: the folder {str(path.parent)!r} does not exist."
+            )
         if not path.exists():
             return cls(path, belongs, np.random.SeedSequence(entropy).entropy)
         state = _read(path)
@@ -72,7 +79,10 @@ class Journal:
         found = {**state["belongs"], "random_state": state["entropy"]}
         differing = [name for name in wanted if wanted[name] != found.get(name)]
         if differing:
-            raise StudyMismatchError(f"{str(path)!r} holds the scores of another {', '.join(differing)}. Choose another path, or delete the file.")
+            raise StudyMismatchError(
+                f"{str(path)!r} holds the scores of another {', '.join(differing)}. Choose "
+                "another path, or delete the file."
+            )
         nulls = {int(number): float(value) for number, value in state["nulls"].items()}
         return cls(path, belongs, state["entropy"], state["fold_scores"], nulls)
 
@@ -94,7 +104,12 @@ class Journal:
     def _write(self):
         if self.path is None:
             return
-        state = {"format": _FORMAT, "belongs": self.belongs, "entropy": self.entropy, "fold_scores": self.fold_scores}
+        state = {
+            "format": _FORMAT,
+            "belongs": self.belongs,
+            "entropy": self.entropy,
+            "fold_scores": self.fold_scores,
+        }
         state["nulls"] = {str(number): self.nulls[number] for number in sorted(self.nulls)}
         atomic_write(self.path, json.dumps({**state, "sha256": _checksum(state)}).encode())
         self._written = time.monotonic()
@@ -110,14 +125,20 @@ def _refuse_constant(name):
 
 def _read(path):
     try:
-        state = json.loads(read_file(path, limit=_LARGEST).decode(), parse_constant=_refuse_constant)
+        state = json.loads(
+            read_file(path, limit=_LARGEST).decode(), parse_constant=_refuse_constant
+        )
     except (OSError, RecursionError, ValueError) as error:
-        raise CorruptFileError(f"{str(path)!r} is not a journal of null_calibration: {error}. Delete it, or choose another path.") from error
+        raise CorruptFileError(
+            f"{str(path)!r} is not a journal of null_calibration: {error}. Delete it, or choose "
+            "another path."
+        ) from error
     mark = state.pop("sha256", None) if isinstance(state, dict) else None
     expected = {"format", "belongs", "entropy", "fold_scores", "nulls"}
     if not isinstance(state, dict) or set(state) != expected or state["format"] not in _READS:
         raise CorruptFileError(
-            f"{str(path)!r} is not a journal of null_calibration ({_FORMAT!r}). Choose another path."
+            f"{str(path)!r} is not a journal of null_calibration ({_FORMAT!r}). Choose another "
+            "path."
         )
     altered = state["format"] == _FORMAT and mark != _checksum(state)
     if altered or not _is_whole(state):

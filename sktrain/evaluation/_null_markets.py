@@ -1,8 +1,9 @@
 """Copies of a market without signal: valid bars whose directions cannot be predicted.
 
-A bar is taken apart in logarithms, relative to the close before it (gap) and to its own open (high, low, close), so that bars can
-change places or be mirrored and a price path rebuilt from them. All instruments of a panel are treated alike at the same time:
-what moves together still does. The result is history of a market that never was: nothing in it may meet the original's rows.
+A bar is taken apart in logarithms, relative to the close before it (gap) and to its own open (high,
+low, close), so that bars can change places or be mirrored and a price path rebuilt from them. All
+instruments of a panel are treated alike at the same time: what moves together still does. The
+result is history of a market that never was: nothing in it may meet the original's rows.
 """
 
 from dataclasses import dataclass
@@ -36,26 +37,30 @@ def null_market(
     method : {"block", "sign", "phase"}, default="block"
         What the copy keeps, and so what a score is held against:
 
-        - ``"block"``: the bars within each block of ``block_length`` are shuffled. Keeps every bar, the path from block to block,
-          and with it slow trends, swings as long as a block, and the slow rise and fall of volatility; destroys the order within a
-          block: momentum, reversal and patterns of a few bars. Exact for bars that are exchangeable within blocks.
-        - ``"sign"``: a coin is thrown for every time, and where it falls, the bar is mirrored about the mean log return. Keeps
-          sizes, ranges and volumes in place, volatility to the day; destroys direction. Exact for symmetric returns.
-        - ``"phase"``: bars change places such that the returns keep their autocorrelations, by random Fourier phases
-          (amplitude-adjusted: Theiler et al. 1992, "Testing for nonlinearity in time series", Physica D 58). Keeps
-          *linear* momentum and reversal: a score above these copies is more than that. Destroys the clustering of volatility.
-          The instruments of a panel share phases (Prichard & Theiler 1994) and need the same times.
+        - ``"block"``: the bars within each block of ``block_length`` are shuffled. Keeps every bar,
+          the path from block to block, and with it slow trends, swings as long as a block, and the
+          slow rise and fall of volatility; destroys the order within a block: momentum, reversal
+          and patterns of a few bars. Exact for bars that are exchangeable within blocks.
+        - ``"sign"``: a coin is thrown for every time, and where it falls, the bar is mirrored about
+          the mean log return. Keeps sizes, ranges and volumes in place, volatility to the day;
+          destroys direction. Exact for symmetric returns.
+        - ``"phase"``: bars change places such that the returns keep their autocorrelations, by
+          random Fourier phases (amplitude-adjusted: Theiler et al. 1992, "Testing for nonlinearity
+          in time series", Physica D 58). Keeps *linear* momentum and reversal: a score above these
+          copies is more than that. Destroys the clustering of volatility. The instruments of a
+          panel share phases (Prichard & Theiler 1994) and need the same times.
 
     block_length : int, default=20
-        Bars in a block, at least 2; for ``"block"`` only. Several times the labels' horizon, or the copies keep the outcomes.
+        Bars in a block, at least 2; for ``"block"`` only. Several times the labels' horizon, or the
+        copies keep the outcomes.
     random_state : int, Generator, SeedSequence or None, default=None
         Seed of the draw.
 
     Returns
     -------
     DataFrame
-        Same index, columns and first close; valid bars with a history handle of their own. Other columns move with their
-        bar where bars change places.
+        Same index, columns and first close; valid bars with a history handle of their own. Other
+        columns move with their bar where bars change places.
 
     Raises
     ------
@@ -64,8 +69,8 @@ def null_market(
     NotEnoughDataError
         With fewer bars than two blocks (four bars for the other methods).
     SktrainError
-        When a panel's instruments share too few times to change places together, or moves are so large that the copy would
-        leave the range of numbers.
+        When a panel's instruments share too few times to change places together, or moves are so
+        large that the copy would leave the range of numbers.
 
     Examples
     --------
@@ -85,7 +90,9 @@ def null_market(
     if method == "sign":
         out = _mirrored(checked, market, rng)
     else:
-        source = _block_order(market, length, rng) if method == "block" else _phase_order(market, rng)
+        source = (
+            _block_order(market, length, rng) if method == "block" else _phase_order(market, rng)
+        )
         out = checked.take(source).set_axis(checked.index)
         out = _rebuild(out, market, market.shape.take(source, axis=1))
     out.attrs = {key: value for key, value in checked.attrs.items() if key != "history"}
@@ -99,7 +106,8 @@ class _Market:
     Attributes
     ----------
     shape : ndarray of shape (4, n)
-        Log gap to the close before (0 in an instrument's first bar), then log high, low and close relative to the open.
+        Log gap to the close before (0 in an instrument's first bar), then log high, low and close
+        relative to the open.
     starts : ndarray of intp
         First row of each instrument; those bars are the anchors of the paths and stay.
     first_close : ndarray of float
@@ -115,13 +123,20 @@ class _Market:
 
     @classmethod
     def read(cls, bars):
-        opened, high, low, close = (np.log(bars[name].to_numpy(dtype=np.float64)) for name in _PRICES)
+        opened, high, low, close = (
+            np.log(bars[name].to_numpy(dtype=np.float64)) for name in _PRICES
+        )
         starts = segment_starts(bars.index)
         gap = np.zeros_like(close)
         gap[1:] = opened[1:] - close[:-1]
         gap[starts] = 0.0
         _, codes = np.unique(time_axis(bars).times, return_inverse=True)
-        return cls(np.stack([gap, high - opened, low - opened, close - opened]), starts, close[starts], codes)
+        return cls(
+            np.stack([gap, high - opened, low - opened, close - opened]),
+            starts,
+            close[starts],
+            codes,
+        )
 
     @property
     def returns(self):
@@ -138,18 +153,24 @@ class _Market:
     def check_length(self, needed):
         sizes = np.diff(np.append(self.starts, len(self.codes)))
         if sizes.max() < needed:
-            raise NotEnoughDataError(f"A null copy needs at least {needed} bars of an instrument, got {sizes.max()}.")
+            raise NotEnoughDataError(
+                f"A null copy needs at least {needed} bars of an instrument, got {sizes.max()}."
+            )
 
 
 def _rebuild(frame, market, shape):
-    """Put the price columns of ``frame`` on the path that ``shape`` describes, from the same first close."""
+    """Put the price columns of ``frame`` on the path that ``shape`` describes, from the same first
+    close."""
     steps = shape[0] + shape[3]
     path = np.cumsum(steps)
     symbols = market.symbols
     close = path + (market.first_close - path[market.starts])[symbols]
     opened = close - shape[3]
     if np.abs(close).max() > _WIDEST:
-        raise SktrainError(f"The copy's prices would reach exp({close[np.abs(close).argmax()]:.0f}): the bars move too much for a walk of {len(close)} of them.")
+        raise SktrainError(
+            f"The copy's prices would reach exp({close[np.abs(close).argmax()]:.0f}): the bars "
+            f"move too much for a walk of {len(close)} of them."
+        )
     columns = {
         "open": opened,
         "high": np.maximum(opened + shape[1], np.maximum(opened, close)),  # against rounding only
@@ -172,7 +193,8 @@ def _mirrored(frame, market, rng):
 
 
 def _block_order(market, length, rng):
-    """Source row of every row. Times at which the same instruments trade change places with each other."""
+    """Source row of every row. Times at which the same instruments trade change places with each
+    other."""
     patterns = _patterns(market)
     source = np.arange(len(patterns))
     movable = 0
@@ -182,11 +204,13 @@ def _block_order(market, length, rng):
         movable += len(times) if len(times) > 1 else 0
     if movable < _SHARED * (patterns >= 0).sum():
         raise SktrainError(
-            f"The instruments of the panel share too few times: only {movable} of {len(patterns)} times can change places without tearing "
+            f"The instruments of the panel share too few times: only {movable} of {len(patterns)} "
+            "times can change places without tearing "
             "the cross-section. Calibrate one instrument at a time, or use method='sign'."
         )
     symbols = market.symbols
-    key = symbols * np.int64(len(patterns)) + market.codes  # increasing, because every instrument's rows are in order of time
+    # increasing, because every instrument's rows are in order of time
+    key = symbols * np.int64(len(patterns)) + market.codes
     order = np.argsort(key, kind="stable")
     wanted = symbols * np.int64(len(patterns)) + source[market.codes]
     return order[np.searchsorted(key[order], wanted)]
@@ -199,12 +223,14 @@ def _shuffle_blocks(n, length, rng):
 
 
 def _patterns(market):
-    """Which instruments trade at each time, as a number; -1 where one of them has its first bar, which must stay."""
+    """Which instruments trade at each time, as a number; -1 where one of them has its first bar,
+    which must stay."""
     symbols, n_times = market.symbols, market.codes.max() + 1
     if symbols[-1] == 0:
         pattern = np.zeros(n_times, dtype=np.int64)
     else:
-        marks = np.random.default_rng(0).integers(1, 2**62, symbols[-1] + 1, dtype=np.uint64)  # a set of instruments is the sum of its marks
+        # a set of instruments is the sum of its marks
+        marks = np.random.default_rng(0).integers(1, 2**62, symbols[-1] + 1, dtype=np.uint64)
         total = np.zeros(n_times, dtype=np.uint64)
         np.add.at(total, market.codes, marks[symbols])
         pattern = np.unique(total, return_inverse=True)[1].astype(np.int64)
@@ -214,9 +240,15 @@ def _patterns(market):
 
 def _phase_order(market, rng):
     sizes = np.diff(np.append(market.starts, len(market.codes)))
-    same = np.unique(sizes).size == 1 and (market.codes.reshape(len(sizes), -1) == market.codes[: sizes[0]]).all()
+    same = (
+        np.unique(sizes).size == 1
+        and (market.codes.reshape(len(sizes), -1) == market.codes[: sizes[0]]).all()
+    )
     if not same:
-        raise SktrainError("method='phase' needs all instruments of a panel at the same times. Use 'block' or 'sign', or calibrate one instrument at a time.")
+        raise SktrainError(
+            "method='phase' needs all instruments of a panel at the same times. Use 'block' or "
+            "'sign', or calibrate one instrument at a time."
+        )
     n = sizes[0] - 1
     phases = np.exp(2j * np.pi * rng.random(n // 2 + 1))
     phases[0] = 1.0
@@ -225,7 +257,8 @@ def _phase_order(market, rng):
     source = np.arange(len(market.codes))
     scores = stats.norm.ppf((np.arange(n) + 0.5) / n)
     for start in market.starts:
-        rows = start + 1 + np.argsort(market.returns[start + 1 : start + sizes[0]], kind="stable")  # rows by size of return
+        # rows by size of return
+        rows = start + 1 + np.argsort(market.returns[start + 1 : start + sizes[0]], kind="stable")
         gaussian = np.empty(n)
         gaussian[rows - start - 1] = scores
         surrogate = np.fft.irfft(np.fft.rfft(gaussian) * phases, n)

@@ -15,7 +15,11 @@ from numpy.typing import ArrayLike
 from .._validation import check_count, real_numbers
 from ..exceptions import InvalidSplitError, NotEnoughDataError, SktrainError
 
-__all__ = ["BacktestOverfitting", "effective_number_of_trials", "probability_of_backtest_overfitting"]
+__all__ = [
+    "BacktestOverfitting",
+    "effective_number_of_trials",
+    "probability_of_backtest_overfitting",
+]
 
 _CHUNK = 1 << 21  # numbers held per block of combinations
 _MOST_BLOCKS = 22  # 705,432 combinations
@@ -28,8 +32,9 @@ class BacktestOverfitting(float):
     Attributes
     ----------
     pbo : float
-        Share of combinations in which the best configuration of one half ranks below the median in the other. 0 means that
-        selection carries over, about .5 that it is blind, 1 that it picks the losers.
+        Share of combinations in which the best configuration of one half ranks below the median in
+        the other. 0 means that selection carries over, about .5 that it is blind, 1 that it picks
+        the losers.
     logits : ndarray of shape (n_combinations,)
         log(ω / (1 − ω)) of the relative rank ω of the chosen configuration out of sample.
     performance : ndarray of shape (n_combinations, 2)
@@ -57,10 +62,18 @@ class BacktestOverfitting(float):
         str
             One paragraph.
         """
-        reading = "selection carries over" if self.pbo < 0.2 else "selection is doubtful" if self.pbo < 0.45 else "selection fits noise"
+        reading = (
+            "selection carries over"
+            if self.pbo < 0.2
+            else "selection is doubtful"
+            if self.pbo < 0.45
+            else "selection fits noise"
+        )
         return (
-            f"Probability of backtest overfitting {self.pbo:.3f} over {len(self.logits)} combinations ({reading}); "
-            f"out-of-sample on in-sample slope {self.slope:.3g}; probability of loss {self.probability_of_loss:.3f}"
+            f"Probability of backtest overfitting {self.pbo:.3f} over {len(self.logits)} "
+            f"combinations ({reading}); "
+            f"out-of-sample on in-sample slope {self.slope:.3g}; probability of loss "
+            f"{self.probability_of_loss:.3f}"
         )
 
     def __repr__(self):
@@ -70,11 +83,13 @@ class BacktestOverfitting(float):
 def probability_of_backtest_overfitting(
     returns: ArrayLike, n_blocks: int = 16, *, metric: Any = "sharpe"
 ) -> BacktestOverfitting:
-    """Probability that the configuration chosen in sample ranks below the median out of sample (CSCV).
+    """Probability that the configuration chosen in sample ranks below the median out of sample
+    (CSCV).
 
-    The periods are cut into ``n_blocks`` adjacent blocks; each choice of half of them is once the sample in which the best
-    configuration is chosen, the other half judges it. Bailey, Borwein, López de Prado & Zhu (2017), "The Probability of
-    Backtest Overfitting", Journal of Computational Finance. Cost: C(n_blocks, n_blocks/2) · n_configurations.
+    The periods are cut into ``n_blocks`` adjacent blocks; each choice of half of them is once the
+    sample in which the best configuration is chosen, the other half judges it. Bailey, Borwein,
+    López de Prado & Zhu (2017), "The Probability of Backtest Overfitting", Journal of Computational
+    Finance. Cost: C(n_blocks, n_blocks/2) · n_configurations.
 
     Parameters
     ----------
@@ -83,8 +98,8 @@ def probability_of_backtest_overfitting(
     n_blocks : int, default=16
         Even, at most 22; blocks differ by at most one period in length.
     metric : {"sharpe", "mean"} or callable, default="sharpe"
-        What is maximised. A callable takes a slice of shape (n, n_configurations) and returns one number per configuration.
-        A slice without variation has Sharpe ratio 0.
+        What is maximised. A callable takes a slice of shape (n, n_configurations) and returns one
+        number per configuration. A slice without variation has Sharpe ratio 0.
 
     Returns
     -------
@@ -126,8 +141,14 @@ def probability_of_backtest_overfitting(
     logits, performance = (np.concatenate(part) for part in zip(*parts))
     inside, outside = performance.T
     spread = inside.var()
-    slope = float(np.mean((inside - inside.mean()) * (outside - outside.mean())) / spread) if spread > 0 else float("nan")
-    return BacktestOverfitting(float(np.mean(logits < 0)), logits, performance, slope, float(np.mean(outside < 0)))
+    slope = (
+        float(np.mean((inside - inside.mean()) * (outside - outside.mean())) / spread)
+        if spread > 0
+        else float("nan")
+    )
+    return BacktestOverfitting(
+        float(np.mean(logits < 0)), logits, performance, slope, float(np.mean(outside < 0))
+    )
 
 
 def effective_number_of_trials(trials: Any, *, method: str | None = None) -> float:
@@ -136,20 +157,24 @@ def effective_number_of_trials(trials: Any, *, method: str | None = None) -> flo
     Parameters
     ----------
     trials : array-like of shape (n_periods, n_trials) or (n_trials,)
-        Returns (or fold scores) of every trial over the same periods; or only one score per trial, in the order they were run.
+        Returns (or fold scores) of every trial over the same periods; or only one score per trial,
+        in the order they were run.
     method : {"spectrum", "average", "autocorrelation"}, optional
-        - ``"spectrum"`` (default for a matrix): M² / Σ ρᵢⱼ², the participation ratio of the eigenvalues of the correlation
-          matrix, with each squared correlation freed of its small-sample excess 1/(T − 1): K groups of identical trials
-          count K, independent trials count M even over few periods.
-        - ``"average"``: ρ̄ + (1 − ρ̄) M with the mean correlation, Bailey & López de Prado (2014), appendix; it
-          overstates trials that come in groups.
-        - ``"autocorrelation"`` (default for a series): M / (1 + 2 Σ ρₖ) up to the first autocorrelation that is not positive
-          (Geyer 1992), for samplers that draw each trial near the last.
+        - ``"spectrum"`` (default for a matrix): M² / Σ ρᵢⱼ², the participation ratio of the
+          eigenvalues of the correlation matrix, with each squared correlation freed of its
+          small-sample excess 1/(T − 1): K groups of identical trials count K, independent trials
+          count M even over few periods.
+        - ``"average"``: ρ̄ + (1 − ρ̄) M with the mean correlation, Bailey & López de Prado (2014),
+          appendix; it overstates trials that come in groups.
+        - ``"autocorrelation"`` (default for a series): M / (1 + 2 Σ ρₖ) up to the first
+          autocorrelation that is not positive (Geyer 1992), for samplers that draw each trial near
+          the last.
 
     Returns
     -------
     float
-        Between 1 and the number of trials, not rounded. Trials that never vary count as one together.
+        Between 1 and the number of trials, not rounded. Trials that never vary count as one
+        together.
 
     Raises
     ------
@@ -167,13 +192,18 @@ def effective_number_of_trials(trials: Any, *, method: str | None = None) -> flo
     values = np.asarray(trials, dtype=np.float64)
     if values.ndim == 1:
         if method not in (None, "autocorrelation"):
-            raise SktrainError(f"method={method!r} needs a matrix of shape (n_periods, n_trials), got one score per trial.")
+            raise SktrainError(
+                f"method={method!r} needs a matrix of shape (n_periods, n_trials), got one score "
+                "per trial."
+            )
         return _by_autocorrelation(values)
     if method not in (None, "spectrum", "average"):
         raise SktrainError(f"method must be 'spectrum' or 'average' for a matrix, got {method!r}.")
     values = _matrix(values, "trial", fewest=1)
     if len(values) < 3:
-        raise NotEnoughDataError(f"Correlations between trials need at least 3 periods, got {len(values)}.")
+        raise NotEnoughDataError(
+            f"Correlations between trials need at least 3 periods, got {len(values)}."
+        )
     varying = np.ptp(values, axis=0) > 0
     constant = int(not varying.all())
     count = int(varying.sum())
@@ -222,9 +252,14 @@ def _by_autocorrelation(scores):
 def _matrix(returns, what, fewest=2):
     values = real_numbers("returns", returns)
     if values.ndim != 2:
-        raise SktrainError(f"Expected a matrix with one row per period and one column per {what}, got {values.ndim} dimension(s).")
+        raise SktrainError(
+            f"Expected a matrix with one row per period and one column per {what}, got "
+            f"{values.ndim} dimension(s)."
+        )
     if values.shape[1] < fewest:
-        raise NotEnoughDataError(f"Need at least {fewest} {what}s (columns), got {values.shape[1]}.")
+        raise NotEnoughDataError(
+            f"Need at least {fewest} {what}s (columns), got {values.shape[1]}."
+        )
     _refuse_missing(values, what)
     return values
 
@@ -233,24 +268,38 @@ def _refuse_missing(values, what):
     bad = ~np.isfinite(values)
     if bad.any():
         row, column = np.argwhere(bad)[0]
-        raise SktrainError(f"{what} {column} is {values[row, column]} in row {row} ({int(bad.sum())} such values). Leave out {what}s that were not run to the end.")
+        raise SktrainError(
+            f"{what} {column} is {values[row, column]} in row {row} ({int(bad.sum())} such "
+            f"values). Leave out {what}s that were not run to the end."
+        )
 
 
 def _block_bounds(n_periods, n_blocks):
     count = check_count("n_blocks", n_blocks, minimum=2)
     if count % 2:
-        raise InvalidSplitError(f"n_blocks must be even, so that half of the blocks can judge the other half; got {count}.")
+        raise InvalidSplitError(
+            "n_blocks must be even, so that half of the blocks can judge the other half; got "
+            f"{count}."
+        )
     if count > _MOST_BLOCKS:
-        raise InvalidSplitError(f"n_blocks={count} means {comb(count, count // 2):,} combinations; at most {_MOST_BLOCKS} blocks are allowed.")
+        raise InvalidSplitError(
+            f"n_blocks={count} means {comb(count, count // 2):,} combinations; at most "
+            f"{_MOST_BLOCKS} blocks are allowed."
+        )
     needed = max(count, 4)
     if n_periods < needed:
-        raise NotEnoughDataError(f"n_blocks={count} needs at least {needed} periods, got {n_periods}.")
-    edges = np.concatenate([[0], np.cumsum([n_periods // count + (i < n_periods % count) for i in range(count)])])
+        raise NotEnoughDataError(
+            f"n_blocks={count} needs at least {needed} periods, got {n_periods}."
+        )
+    edges = np.concatenate(
+        [[0], np.cumsum([n_periods // count + (i < n_periods % count) for i in range(count)])]
+    )
     return list(zip(edges[:-1], edges[1:]))
 
 
 def _judge(values, blocks, metric):
-    """A function from chosen blocks, bool of shape (n, n_blocks), to the metric, shape (n, n_configurations)."""
+    """A function from chosen blocks, bool of shape (n, n_blocks), to the metric, shape (n,
+    n_configurations)."""
     if metric == "mean" or metric == "sharpe":
         return _MomentJudge(values, blocks, deviation=metric == "sharpe")
     if not callable(metric):
@@ -258,10 +307,15 @@ def _judge(values, blocks, metric):
     lengths = [stop - start for start, stop in blocks]
 
     def judge(chosen):
-        scores = [np.asarray(metric(values[np.repeat(row, lengths)]), dtype=np.float64) for row in chosen]
+        scores = [
+            np.asarray(metric(values[np.repeat(row, lengths)]), dtype=np.float64) for row in chosen
+        ]
         for score in scores:
             if score.shape != (values.shape[1],) or not np.isfinite(score).all():
-                raise SktrainError(f"metric must return one finite number for each of {values.shape[1]} configurations, got {score!r}.")
+                raise SktrainError(
+                    f"metric must return one finite number for each of {values.shape[1]} "
+                    f"configurations, got {score!r}."
+                )
         return np.stack(scores)
 
     return judge
@@ -276,7 +330,10 @@ class _MomentJudge:
         self.scale = values.std(axis=0)
         if deviation and (np.ptp(values, axis=0) == 0).any():
             column = int(np.argmax(np.ptp(values, axis=0) == 0))
-            raise SktrainError(f"configuration {column} has constant returns ({values[0, column]:g}): its Sharpe ratio is undefined. Leave it out.")
+            raise SktrainError(
+                f"configuration {column} has constant returns ({values[0, column]:g}): its Sharpe "
+                "ratio is undefined. Leave it out."
+            )
         centred = values - self.mean
         self.length = np.array([stop - start for start, stop in blocks], dtype=np.float64)
         self.sums = np.stack([centred[start:stop].sum(axis=0) for start, stop in blocks])
@@ -294,7 +351,8 @@ class _MomentJudge:
             return mean
         variance = np.maximum(weights @ self.squares - rows * shift**2, 0.0) / (rows - 1)
         score = np.divide(mean, np.sqrt(variance), out=np.zeros_like(mean), where=variance > 0)
-        for column in self.may_be_flat:  # a slice without variation leaves rounding errors, not zero
+        # a slice without variation leaves rounding errors, not zero
+        for column in self.may_be_flat:
             low = np.where(chosen, self.low[:, column], np.inf).min(axis=1)
             high = np.where(chosen, self.high[:, column], -np.inf).max(axis=1)
             score[low == high, column] = 0.0
@@ -302,7 +360,8 @@ class _MomentJudge:
 
 
 def _score_halves(inside, outside):
-    """Logit of the winner's relative rank outside, average ranks for ties, and its metric in both halves."""
+    """Logit of the winner's relative rank outside, average ranks for ties, and its metric in both
+    halves."""
     rows = np.arange(len(inside))
     best = inside.argmax(axis=1)
     value = outside[rows, best]

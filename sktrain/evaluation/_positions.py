@@ -20,8 +20,10 @@ from ._sharpe import SharpeRatio, _finite, sharpe_ratio
 
 __all__ = ["ProfitAndLoss", "profit_and_loss", "to_positions"]
 
-_SIDES = {2: (-1.0, 1.0), 3: (-1.0, 0.0, 1.0)}  # by number of probability columns: down up, or down flat up
-_KNOWN = {(0, 1, 2): _SIDES[3], (0, 2): _SIDES[2], (-1, 0, 1): _SIDES[3], (-1, 1): _SIDES[2]}  # by labels
+# by number of probability columns: down up, or down flat up
+_SIDES = {2: (-1.0, 1.0), 3: (-1.0, 0.0, 1.0)}
+# by labels
+_KNOWN = {(0, 1, 2): _SIDES[3], (0, 2): _SIDES[2], (-1, 0, 1): _SIDES[3], (-1, 1): _SIDES[2]}
 
 
 def to_positions(
@@ -31,15 +33,18 @@ def to_positions(
 
     Parameters
     ----------
-    predictions : OutOfFoldPredictions, DataFrame of probabilities (one column per class), array of shape (n, n_classes) or of n labels
+    predictions : OutOfFoldPredictions, DataFrame or array
+        Probabilities of shape (n, n_classes), or n labels.
         Rows that are missing (not tested) become 0, flat.
     sides : dict or sequence, optional
-        Side of each class, in [-1, 1]. Known without it: labels 0 sell, 1 hold, 2 buy (or two of them with 2); -1, 0, 1;
-        two or three columns without names, in the order down (flat) up.
+        Side of each class, in [-1, 1]. Known without it: labels 0 sell, 1 hold, 2 buy (or two of
+        them with 2); -1, 0, 1; two or three columns without names, in the order down (flat) up.
     mode : {"sign", "expected"}, default="sign"
-        ``"sign"`` takes the side of the most likely class; ``"expected"`` the mean side under the probabilities.
+        ``"sign"`` takes the side of the most likely class; ``"expected"`` the mean side under the
+        probabilities.
     threshold : float in [0, 1], default=0.0
-        ``"sign"``: least probability of the chosen class; ``"expected"``: least absolute mean side. Below it, flat.
+        ``"sign"``: least probability of the chosen class; ``"expected"``: least absolute mean side.
+        Below it, flat.
 
     Returns
     -------
@@ -49,7 +54,8 @@ def to_positions(
     Raises
     ------
     SktrainError
-        When the sides of the classes cannot be known: labels {0, 1} mean sell and hold here, and down and up elsewhere.
+        When the sides of the classes cannot be known: labels {0, 1} mean sell and hold here, and
+        down and up elsewhere.
 
     Examples
     --------
@@ -61,14 +67,22 @@ def to_positions(
     """
     level = _finite("threshold", threshold)
     if mode not in ("sign", "expected") or not 0 <= level <= 1:
-        raise SktrainError(f"mode must be 'sign' or 'expected' and threshold in [0, 1], got {mode!r} and {threshold!r}.")
+        raise SktrainError(
+            f"mode must be 'sign' or 'expected' and threshold in [0, 1], got {mode!r} and "
+            f"{threshold!r}."
+        )
     values, classes, index = _open(predictions)
     if values.ndim == 1:
         if mode != "sign" or level:
-            raise SktrainError("Labels carry no probabilities: mode='expected' and threshold need predicted probabilities.")
+            raise SktrainError(
+                "Labels carry no probabilities: mode='expected' and threshold need predicted "
+                "probabilities."
+            )
         positions = _sides_of_labels(values, sides)
     else:
-        positions = _sides_of_probabilities(values, _resolve(sides, classes, values.shape[1]), mode, level)
+        positions = _sides_of_probabilities(
+            values, _resolve(sides, classes, values.shape[1]), mode, level
+        )
     return positions if index is None else pd.Series(positions, index, name="position")
 
 
@@ -82,7 +96,10 @@ def _open(predictions):
         return predictions.to_numpy(dtype=np.float64), list(predictions.columns), index
     values = np.asarray(predictions)
     if values.ndim not in (1, 2):
-        raise SktrainError(f"predictions must be labels (n,) or probabilities (n, n_classes), got shape {values.shape}.")
+        raise SktrainError(
+            "predictions must be labels (n,) or probabilities (n, n_classes), got shape "
+            f"{values.shape}."
+        )
     return (values if values.ndim == 1 else values.astype(np.float64)), None, index
 
 
@@ -93,7 +110,10 @@ def _resolve(sides, classes, count):
         found = _SIDES.get(count) if names is None else _KNOWN.get(names)
         if found is None:
             what = f"classes {list(names)}" if names is not None else f"{count} columns"
-            raise SktrainError(f"It is not known which side the {what} mean. Say it, for example sides={{0: -1, 1: 1}}.")
+            raise SktrainError(
+                f"It is not known which side the {what} mean. Say it, for example sides={{0: -1, "
+                f"1: 1}}."
+            )
     elif isinstance(sides, dict):
         lacking = [name for name in classes or range(count) if name not in sides]
         if lacking:
@@ -103,7 +123,9 @@ def _resolve(sides, classes, count):
         found = list(sides)
     found = np.array([_finite("sides", side) for side in found])
     if len(found) != count or (np.abs(found) > 1).any():
-        raise SktrainError(f"sides must be one number in [-1, 1] for each of {count} classes, got {sides!r}.")
+        raise SktrainError(
+            f"sides must be one number in [-1, 1] for each of {count} classes, got {sides!r}."
+        )
     return found
 
 
@@ -111,11 +133,21 @@ def _sides_of_labels(labels, sides):
     known = ~np.asarray(pd.isna(labels))
     names, codes = np.unique(labels[known], return_inverse=True)
     if sides is None:  # a class that was never predicted is no reason to guess
-        family = next((known_as for known_as in _KNOWN if 2 in known_as and 2 in names and set(names) <= set(known_as)), None)
+        family = next(
+            (
+                known_as
+                for known_as in _KNOWN
+                if 2 in known_as and 2 in names and set(names) <= set(known_as)
+            ),
+            None,
+        )
         if family is None and set(names) <= {-1, 0, 1} and -1 in names:
             family = (-1, 0, 1)
         if family is None:
-            raise SktrainError(f"It is not known which side the labels {names.tolist()!r} mean. Say it, for example sides={{0: -1, 1: 0, 2: 1}}.")
+            raise SktrainError(
+                f"It is not known which side the labels {names.tolist()!r} mean. Say it, for "
+                f"example sides={{0: -1, 1: 0, 2: 1}}."
+            )
         sides = dict(zip(family, _KNOWN[family]))
     positions = np.zeros(len(labels))
     positions[known] = _resolve(sides, names.tolist(), len(names))[codes]
@@ -126,7 +158,9 @@ def _sides_of_probabilities(values, sides, mode, threshold):
     missing = np.isnan(values).any(axis=1)
     clean = np.where(missing[:, None], 0.0, values)
     if (clean < 0).any() or not np.allclose(clean[~missing].sum(axis=1), 1, atol=1e-6):
-        raise SktrainError("Probabilities must be zero or more and sum to 1 in every row that is not missing.")
+        raise SktrainError(
+            "Probabilities must be zero or more and sum to 1 in every row that is not missing."
+        )
     if mode == "expected":
         positions = clean @ sides
         positions[np.abs(positions) < threshold] = 0.0
@@ -144,8 +178,8 @@ class ProfitAndLoss:
     Attributes
     ----------
     returns : Series or ndarray
-        Net simple return of each bar after the first, at the time it was earned; simple returns of a panel are averaged over
-        the instruments that traded.
+        Net simple return of each bar after the first, at the time it was earned; simple returns of
+        a panel are averaged over the instruments that traded.
     gross, costs : Series or ndarray
         ``returns = gross - costs``.
     exposure : float
@@ -196,7 +230,8 @@ class ProfitAndLoss:
         """
         total = float(np.asarray(self.equity)[-1] - 1)
         return (
-            f"Net return {total:+.2%} over {len(self.returns)} bars after costs of {float(np.sum(self.costs)):.2%}; exposure {self.exposure:.2f}, "
+            f"Net return {total:+.2%} over {len(self.returns)} bars after costs of "
+            f"{float(np.sum(self.costs)):.2%}; exposure {self.exposure:.2f}, "
             f"turnover {self.turnover:.3f} a bar, maximum drawdown {self.max_drawdown:.1%}"
         )
 
@@ -258,32 +293,48 @@ def _closes(prices):
     index = getattr(prices, "index", None)
     index = index if isinstance(index, pd.Index) else None
     if isinstance(prices, pd.DataFrame):
-        close = check_bars(prices, required=("close",), warn=False)["close"].to_numpy(dtype=np.float64)
+        close = check_bars(prices, required=("close",), warn=False)["close"].to_numpy(
+            dtype=np.float64
+        )
         return close, index
     close = np.asarray(prices, dtype=np.float64)
     if close.ndim != 1:
         raise SktrainError(f"prices must be bars or one series of closes, got shape {close.shape}.")
     bad = ~(np.isfinite(close) & (close > 0))
     if bad.any():
-        raise SktrainError(f"prices must be positive: row {int(np.argmax(bad))} is {close[np.argmax(bad)]} ({int(bad.sum())} such rows).")
+        raise SktrainError(
+            f"prices must be positive: row {int(np.argmax(bad))} is {close[np.argmax(bad)]} "
+            f"({int(bad.sum())} such rows)."
+        )
     if index is not None and index.has_duplicates:
-        raise SktrainError(f"prices: row {int(np.argmax(index.duplicated()))} repeats an earlier time.")
+        raise SktrainError(
+            f"prices: row {int(np.argmax(index.duplicated()))} repeats an earlier time."
+        )
     if isinstance(index, (pd.DatetimeIndex, pd.MultiIndex)):
-        check_bars(pd.DataFrame({"close": close}, index), required=("close",), warn=False)  # the order of time
+        # the order of time
+        check_bars(pd.DataFrame({"close": close}, index), required=("close",), warn=False)
     return close, index
 
 
 def _held(positions, index, n):
     held = np.asarray(positions, dtype=np.float64)
     if held.shape != (n,):
-        raise SktrainError(f"positions must hold one number for each of {n} prices, got shape {held.shape}.")
+        raise SktrainError(
+            f"positions must hold one number for each of {n} prices, got shape {held.shape}."
+        )
     own = getattr(positions, "index", None)
     if isinstance(own, pd.Index) and index is not None and not own.equals(index):
         row = int(np.argmax(np.asarray(own != index)))
-        raise SktrainError(f"positions and prices have different indexes: row {row} is {own[row]} and {index[row]}. Align them with positions.loc[prices.index].")
+        raise SktrainError(
+            f"positions and prices have different indexes: row {row} is {own[row]} and "
+            f"{index[row]}. Align them with positions.loc[prices.index]."
+        )
     bad = ~np.isfinite(held)
     if bad.any():
-        raise SktrainError(f"positions: row {int(np.argmax(bad))} is {held[np.argmax(bad)]} ({int(bad.sum())} such rows). Flat is 0.")
+        raise SktrainError(
+            f"positions: row {int(np.argmax(bad))} is {held[np.argmax(bad)]} ({int(bad.sum())} "
+            "such rows). Flat is 0."
+        )
     return held
 
 

@@ -76,7 +76,10 @@ class OutOfFoldPredictions:
         str
             One line.
         """
-        return f"{int(self.mask.sum())} of {len(self.mask)} rows predicted out of fold; classes {', '.join(map(str, self.classes))}"
+        return (
+            f"{int(self.mask.sum())} of {len(self.mask)} rows predicted out of fold; classes "
+            f"{', '.join(map(str, self.classes))}"
+        )
 
 
 def walk_forward_predict(
@@ -140,12 +143,20 @@ def walk_forward_predict(
     if y is None or len(y) != n:
         raise InvalidSplitError(f"X has {n} rows but y has {'none' if y is None else len(y)}.")
     if not hasattr(estimator, "predict_proba"):
-        raise SktrainError(f"{type(estimator).__name__} has no predict_proba; wrap it in CalibratedClassifierCV or choose a classifier that has.")
+        raise SktrainError(
+            f"{type(estimator).__name__} has no predict_proba; wrap it in CalibratedClassifierCV "
+            "or choose a classifier that has."
+        )
     folds = splits_of(cv, X, y, groups=groups, label_end_times=label_end_times)
     classes = np.unique(np.asarray(y)[labelled_mask(y, n)])
-    jobs = (delayed(_predict_fold)(estimator, X, y, train, test, params, classes) for train, test in folds)
+    jobs = (
+        delayed(_predict_fold)(estimator, X, y, train, test, params, classes)
+        for train, test in folds
+    )
     total, count = np.zeros((n, len(classes))), np.zeros(n, dtype=np.intp)
-    parallel = Parallel(n_jobs=n_jobs, verbose=10 * bool(check_count("verbose", verbose, minimum=0)))
+    parallel = Parallel(
+        n_jobs=n_jobs, verbose=10 * bool(check_count("verbose", verbose, minimum=0))
+    )
     for (_, test), part in zip(folds, parallel(jobs)):
         total[test] += part
         count[test] += 1
@@ -153,27 +164,40 @@ def walk_forward_predict(
     total[mask] /= count[mask, None]
     total[~mask] = np.nan
     index = getattr(X, "index", None)
-    return OutOfFoldPredictions(total, mask, classes, count, index if isinstance(index, pd.Index) else None)
+    return OutOfFoldPredictions(
+        total, mask, classes, count, index if isinstance(index, pd.Index) else None
+    )
 
 
 def splits_of(cv, X, y, *, groups=None, label_end_times=None):
-    """The folds of ``cv`` as a list of position pairs; label end times reach it or are refused, never dropped."""
+    """The folds of ``cv`` as a list of position pairs; label end times reach it or are refused,
+    never dropped."""
     if not hasattr(cv, "split"):
         if isinstance(cv, (int, np.integer)):
-            raise InvalidSplitError(f"cv={cv!r} would shuffle or ignore time; pass a splitter such as EnhancedWalkForwardCV(n_splits={cv}).")
+            raise InvalidSplitError(
+                f"cv={cv!r} would shuffle or ignore time; pass a splitter such as "
+                f"EnhancedWalkForwardCV(n_splits={cv})."
+            )
         if label_end_times is not None:
-            raise InvalidSplitError("label_end_times cannot reach folds that were cut already; pass the splitter itself as cv.")
+            raise InvalidSplitError(
+                "label_end_times cannot reach folds that were cut already; pass the splitter "
+                "itself as cv."
+            )
         folds = list(cv)
     else:
         if getattr(cv, "shuffle", False) or "Shuffle" in type(cv).__name__:
             raise InvalidSplitError(
-                f"cv={cv!r} shuffles rows: it would train on the future of what it predicts. Pass a "
+                f"cv={cv!r} shuffles rows: it would train on the future of what it predicts. Pass "
+                "a "
                 "splitter that keeps time, such as EnhancedWalkForwardCV()."
             )
         extra = {} if groups is None else {"groups": groups}
         if label_end_times is not None:
             if not takes_end_times(cv):
-                raise InvalidSplitError(f"{type(cv).__name__}.split takes no label_end_times: labels that end in a test fold would leak. Use a sktrain splitter.")
+                raise InvalidSplitError(
+                    f"{type(cv).__name__}.split takes no label_end_times: labels that end in a "
+                    "test fold would leak. Use a sktrain splitter."
+                )
             extra["label_end_times"] = label_end_times
         folds = list(cv.split(X, y, **extra))
     if not folds:
@@ -221,14 +245,22 @@ class RegimeScores:
         str
             One line per regime.
         """
-        rows = [f"{name}: {row.score:.3f} ({int(row.n_rows)} rows, majority {row.majority:.3f})" for name, row in self.table.iterrows()]
+        rows = [
+            f"{name}: {row.score:.3f} ({int(row.n_rows)} rows, majority {row.majority:.3f})"
+            for name, row in self.table.iterrows()
+        ]
         return "\n".join([f"{self.metric} {self.overall:.3f} overall", *rows])
 
 
 def balanced_accuracy(y_true, y_pred):
     """Mean recall of the classes present in ``y_true``."""
     _, codes = np.unique(y_true, return_inverse=True)
-    return float(np.mean(np.bincount(codes, weights=np.asarray(y_true) == np.asarray(y_pred)) / np.bincount(codes)))
+    return float(
+        np.mean(
+            np.bincount(codes, weights=np.asarray(y_true) == np.asarray(y_pred))
+            / np.bincount(codes)
+        )
+    )
 
 
 _METRICS = {"balanced_accuracy": balanced_accuracy, "accuracy": accuracy_score}
@@ -277,16 +309,29 @@ def per_regime_scores(
         raise NotEnoughDataError("No row has both a label and a prediction.")
     score = _METRICS.get(metric) if isinstance(metric, str) else metric
     if not callable(score):
-        raise SktrainError(f"metric must be one of {', '.join(_METRICS)} or a callable, got {metric!r}.")
+        raise SktrainError(
+            f"metric must be one of {', '.join(_METRICS)} or a callable, got {metric!r}."
+        )
     rows = {}
     for name in pd.unique(names[scored]):
         here = scored & (names == name)
         _, counts = np.unique(truth[here], return_counts=True)
-        rows[name] = (int(here.sum()), here.sum() / scored.sum(), float(score(truth[here], guess[here])), counts.max() / here.sum())
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["n_rows", "share", "score", "majority"])
+        rows[name] = (
+            int(here.sum()),
+            here.sum() / scored.sum(),
+            float(score(truth[here], guess[here])),
+            counts.max() / here.sum(),
+        )
+    table = pd.DataFrame.from_dict(
+        rows, orient="index", columns=["n_rows", "share", "score", "majority"]
+    )
     table.index.name = "regime"
     overall = float(score(truth[scored], guess[scored]))
-    return RegimeScores(table.sort_values("n_rows", ascending=False, kind="stable"), overall, metric if isinstance(metric, str) else metric.__name__)
+    return RegimeScores(
+        table.sort_values("n_rows", ascending=False, kind="stable"),
+        overall,
+        metric if isinstance(metric, str) else metric.__name__,
+    )
 
 
 def _labels(predictions, n):
@@ -298,7 +343,9 @@ def _labels(predictions, n):
         guess = np.asarray(predictions)
         scored = ~np.asarray(pd.isna(guess))
     if guess.shape != (n,):
-        raise SktrainError(f"predictions must hold one label for each of {n} rows, got shape {guess.shape}.")
+        raise SktrainError(
+            f"predictions must hold one label for each of {n} rows, got shape {guess.shape}."
+        )
     return guess, scored
 
 
@@ -310,4 +357,6 @@ def _regime_names(regimes, n):
     if len(regimes) != n:
         raise SktrainError(f"regimes has {len(regimes)} values for {n} rows.")
     names = pd.Series(np.asarray(regimes, dtype=object))
-    return names.map(lambda name: "unknown" if pd.isna(name) else str(getattr(name, "value", name))).to_numpy()
+    return names.map(
+        lambda name: "unknown" if pd.isna(name) else str(getattr(name, "value", name))
+    ).to_numpy()

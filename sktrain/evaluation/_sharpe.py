@@ -26,24 +26,28 @@ __all__ = [
     "sharpe_ratio",
 ]
 
-_ABSURD_T = 20.0  # no track record is 20 standard errors from zero; a number that claims so was annualised
+# no track record is 20 standard errors from zero; a number that claims so was annualised
+_ABSURD_T = 20.0
 _YEAR = pd.Timedelta(days=365.25)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SharpeRatio(float):
-    """A Sharpe ratio that knows its unit. It is a float, so it can be compared and printed like one.
+    """A Sharpe ratio that knows its unit. It is a float, so it can be compared and printed like
+    one.
 
     Attributes
     ----------
     value : float
         The ratio, in the unit that ``periods_per_year`` states.
     periods_per_year : float or None
-        None for a ratio per observation; else the ratio is annual, at this many observations a year.
+        None for a ratio per observation; else the ratio is annual, at this many observations a
+        year.
     n_obs : int
         Observations it was computed from.
     skew, kurtosis : float
-        Bias-corrected sample moments of the returns; the kurtosis of a normal distribution is 3. NaN below 4 observations.
+        Bias-corrected sample moments of the returns; the kurtosis of a normal distribution is 3.
+        NaN below 4 observations.
     """
 
     value: float
@@ -60,7 +64,10 @@ class SharpeRatio(float):
         """The same ratio per observation, a ``SharpeRatio``."""
         if self.periods_per_year is None:
             return self
-        return SharpeRatio(self.value / math.sqrt(self.periods_per_year), None, self.n_obs, self.skew, self.kurtosis)
+        return SharpeRatio(
+            self.value / math.sqrt(self.periods_per_year),
+            None, self.n_obs, self.skew, self.kurtosis,
+        )
 
     def annualised(self, periods_per_year: float) -> "SharpeRatio":
         """The same ratio per year, by the square root of time (independent observations).
@@ -77,7 +84,9 @@ class SharpeRatio(float):
         """
         periods = _positive("periods_per_year", periods_per_year)
         base = self.per_observation
-        return SharpeRatio(base.value * math.sqrt(periods), periods, self.n_obs, self.skew, self.kurtosis)
+        return SharpeRatio(
+            base.value * math.sqrt(periods), periods, self.n_obs, self.skew, self.kurtosis
+        )
 
     def summary(self) -> str:
         """The ratio, its unit, and what it was computed from.
@@ -87,11 +96,22 @@ class SharpeRatio(float):
         str
             One line.
         """
-        unit = "per observation" if self.periods_per_year is None else f"a year ({self.periods_per_year:g} observations)"
-        return f"Sharpe ratio {self.value:.4g} {unit}, from {self.n_obs} observations; skew {self.skew:.3g}, kurtosis {self.kurtosis:.3g}"
+        unit = (
+            "per observation"
+            if self.periods_per_year is None
+            else f"a year ({self.periods_per_year:g} observations)"
+        )
+        return (
+            f"Sharpe ratio {self.value:.4g} {unit}, from {self.n_obs} observations; skew "
+            f"{self.skew:.3g}, kurtosis {self.kurtosis:.3g}"
+        )
 
     def __repr__(self):
-        unit = "per observation" if self.periods_per_year is None else f"annual, {self.periods_per_year:g} a year"
+        unit = (
+            "per observation"
+            if self.periods_per_year is None
+            else f"annual, {self.periods_per_year:g} a year"
+        )
         return f"SharpeRatio({self.value:.6g}, {unit})"
 
 
@@ -107,7 +127,8 @@ def sharpe_ratio(
     Parameters
     ----------
     returns : array-like of shape (n_obs,)
-        Simple returns, one per observation, finite. A Series with a ``DatetimeIndex`` is held against ``periods_per_year``.
+        Simple returns, one per observation, finite. A Series with a ``DatetimeIndex`` is held
+        against ``periods_per_year``.
     periods_per_year : float, optional
         Observations in a year: the result is annual. None: the result is per observation.
     risk_free : float, default=0.0
@@ -125,8 +146,9 @@ def sharpe_ratio(
     NotEnoughDataError
         With fewer than two returns.
     SktrainError
-        When returns are constant or not finite, when ``periods_per_year`` contradicts the times of the returns by more than
-        a factor of two, or when ``risk_free`` is larger than the returns' standard deviation (a rate per year).
+        When returns are constant or not finite, when ``periods_per_year`` contradicts the times of
+        the returns by more than a factor of two, or when ``risk_free`` is larger than the returns'
+        standard deviation (a rate per year).
 
     Examples
     --------
@@ -144,13 +166,17 @@ def sharpe_ratio(
     deviation = float(values.std(ddof=ddof))
     if abs(rate) > deviation:
         raise SktrainError(
-            f"risk_free={rate:g} is larger than the standard deviation of the returns ({deviation:g}): it looks like a rate per year. "
+            f"risk_free={rate:g} is larger than the standard deviation of the returns "
+            f"({deviation:g}): it looks like a rate per year. "
             "Pass the riskless return per observation, such as annual / periods_per_year."
         )
     ratio = (float(values.mean()) - rate) / deviation
     skew, kurtosis = math.nan, math.nan
     if values.size > 3:
-        skew, kurtosis = float(stats.skew(values, bias=False)), float(stats.kurtosis(values, fisher=False, bias=False))
+        skew, kurtosis = (
+            float(stats.skew(values, bias=False)),
+            float(stats.kurtosis(values, fisher=False, bias=False)),
+        )
     plain = SharpeRatio(ratio, None, values.size, skew, kurtosis)
     if periods_per_year is None:
         return plain
@@ -284,7 +310,8 @@ def deflated_sharpe_ratio(
     deviation = math.sqrt(trials_variance)
     if deviation >= 0.5 and deviation * math.sqrt(n) > _ABSURD_T:
         raise SktrainError(
-            f"trials_variance={trials_variance:g} means Sharpe ratios that scatter by {deviation:.3g} per observation over {n} observations: "
+            f"trials_variance={trials_variance:g} means Sharpe ratios that scatter by "
+            f"{deviation:.3g} per observation over {n} observations: "
             "it looks annual. Divide it by the number of observations in a year."
         )
     target = SharpeRatio(luck, None, n, math.nan, math.nan)
@@ -299,10 +326,11 @@ def minimum_track_record_length(
     kurtosis: float = 3.0,
     confidence: float = 0.95,
 ) -> float:
-    """Observations needed before the probabilistic Sharpe ratio against ``benchmark`` reaches ``confidence``.
+    """Observations needed before the probabilistic Sharpe ratio against ``benchmark`` reaches
+    ``confidence``.
 
-    1 + (1 − γ₃ SR + (γ₄ − 1)/4 · SR²) (Φ⁻¹(confidence) / (SR − SR*))², Bailey & López de Prado (2012). Not rounded: divide by
-    the observations in a year for years; round up for a count.
+    1 + (1 − γ₃ SR + (γ₄ − 1)/4 · SR²) (Φ⁻¹(confidence) / (SR − SR*))², Bailey & López de Prado
+    (2012). Not rounded: divide by the observations in a year for years; round up for a count.
 
     Parameters
     ----------
@@ -311,7 +339,8 @@ def minimum_track_record_length(
     skew, kurtosis : float, default=0.0 and 3.0
         Moments of the returns; kurtosis is not excess.
     confidence : float, default=0.95
-        Strictly between 0 and 1. Up to one half, two observations (the least the statistic needs) are enough.
+        Strictly between 0 and 1. Up to one half, two observations (the least the statistic needs)
+        are enough.
 
     Returns
     -------
@@ -347,9 +376,15 @@ def _returns(returns):
     bad = ~np.isfinite(values)
     if bad.any():
         row = int(np.argmax(bad))
-        raise SktrainError(f"returns: row {row} is {values[row]} ({int(bad.sum())} such rows). Drop or repair them.")
+        raise SktrainError(
+            f"returns: row {row} is {values[row]} ({int(bad.sum())} such rows). Drop or repair "
+            "them."
+        )
     if np.ptp(values) == 0:
-        raise SktrainError(f"returns are constant ({values[0]:g} in all {values.size} rows): their Sharpe ratio is undefined.")
+        raise SktrainError(
+            f"returns are constant ({values[0]:g} in all {values.size} rows): their Sharpe ratio "
+            "is undefined."
+        )
     return values
 
 
@@ -360,13 +395,18 @@ def _check_periods(index, periods):
     found = (len(index) - 1) / years if years > 0 else math.inf
     if not 0.5 <= periods / found <= 2:
         raise SktrainError(
-            f"periods_per_year={periods:g} contradicts the times of the returns: {len(index)} from {index.min()} to {index.max()}, "
+            f"periods_per_year={periods:g} contradicts the times of the returns: {len(index)} "
+            f"from {index.min()} to {index.max()}, "
             f"about {found:.4g} a year. Pass that number, or aggregate the returns first."
         )
 
 
 def _finite(name, value):
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real) or not math.isfinite(value):
+    if (
+        isinstance(value, (bool, np.bool_))
+        or not isinstance(value, Real)
+        or not math.isfinite(value)
+    ):
         raise SktrainError(f"{name} must be a finite number, got {value!r}.")
     return float(value)
 
@@ -386,16 +426,23 @@ def _n_obs(n_obs):
 
 
 def _ratio(name, value, n_obs=None):
-    """A Sharpe ratio per observation as a float; an annual one is refused, whether it says so or is absurd otherwise."""
+    """A Sharpe ratio per observation as a float; an annual one is refused, whether it says so or is
+    absurd otherwise."""
     if isinstance(value, SharpeRatio):
         if value.periods_per_year is not None:
-            raise SktrainError(f"{name} is annual ({value.periods_per_year:g} observations a year), expected per observation. Pass {name}.per_observation.")
+            raise SktrainError(
+                f"{name} is annual ({value.periods_per_year:g} observations a year), expected per "
+                f"observation. Pass {name}.per_observation."
+            )
         return _finite(name, value.value)
     number = _finite(name, value)
     if n_obs is not None and abs(number) >= 1 and abs(number) * math.sqrt(n_obs) > _ABSURD_T:
         raise SktrainError(
-            f"{name}={number:g} per observation over {n_obs} observations would be {abs(number) * math.sqrt(n_obs):.0f} standard errors "
-            "from zero: it looks annual. Divide it by the square root of the observations in a year; if it really is per observation, pass the SharpeRatio that sharpe_ratio returns."
+            f"{name}={number:g} per observation over {n_obs} observations would be "
+            f"{abs(number) * math.sqrt(n_obs):.0f} standard errors "
+            "from zero: it looks annual. Divide it by the square root of the observations in a "
+            "year; if it really is per observation, pass the SharpeRatio that sharpe_ratio "
+            "returns."
         )
     return number
 
@@ -403,8 +450,14 @@ def _ratio(name, value, n_obs=None):
 def _spread(ratio, skew, kurtosis):
     third, fourth = _finite("skew", skew), _finite("kurtosis", kurtosis)
     if fourth < 1:
-        raise SktrainError(f"kurtosis must be at least 1 (a normal distribution has 3), got {kurtosis!r}. Add 3 to an excess kurtosis.")
+        raise SktrainError(
+            f"kurtosis must be at least 1 (a normal distribution has 3), got {kurtosis!r}. Add 3 "
+            "to an excess kurtosis."
+        )
     square = 1 - third * ratio + (fourth - 1) / 4 * ratio**2
     if square <= 0:
-        raise SktrainError(f"No distribution has skew {third:g} with kurtosis {fourth:g}: the variance of the Sharpe ratio would be {square:.3g}.")
+        raise SktrainError(
+            f"No distribution has skew {third:g} with kurtosis {fourth:g}: the variance of the "
+            f"Sharpe ratio would be {square:.3g}."
+        )
     return math.sqrt(square)

@@ -1,7 +1,8 @@
 """The columns of ``BarFeatures``, computed from prices and volume.
 
-Rows are worked on in pieces that stay in the processor's cache, several pieces at a time. What a row gives depends on its own
-window alone, so neither the pieces nor the number of threads change a bit of it.
+Rows are worked on in pieces that stay in the processor's cache, several pieces at a time. What a
+row gives depends on its own window alone, so neither the pieces nor the number of threads change a
+bit of it.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -139,7 +140,8 @@ def _padded(column, begin, last):
 
 
 def ratio(top, bottom, scale=1.0, neutral=0.0):
-    """``top / bottom``; ``neutral`` where the denominator is rounding next to ``scale``, NaN where it is not known yet."""
+    """``top / bottom``; ``neutral`` where the denominator is rounding next to ``scale``, NaN where
+    it is not known yet."""
     out = top / bottom
     np.copyto(out, neutral, where=bottom <= _ROUNDING * scale)
     return out

@@ -25,22 +25,28 @@ class BarFeatures(CausalTransformer):
     Per bar:
 
     - ``return_1`` log(close / previous close); ``gap`` log(open / previous close);
-    - ``body_share`` log(close / open) / log(high / low), ``close_location`` (2 close - high - low) / (high - low), both in [-1, 1].
+    - ``body_share`` log(close / open) / log(high / low), ``close_location`` (2 close - high - low)
+      / (high - low), both in [-1, 1].
 
     Per window w, over the last w bars:
 
-    - ``momentum_w`` sum of log returns / sqrt(w * sum of their squares), in [-1, 1]: the move against what its steps add up to;
-    - ``volatility_w`` sample standard deviation of log returns; ``range_volatility_w`` after Parkinson (1980),
-      sqrt(mean(log(high / low)^2) / (4 log 2));
+    - ``momentum_w`` sum of log returns / sqrt(w * sum of their squares), in [-1, 1]: the move
+      against what its steps add up to;
+    - ``volatility_w`` sample standard deviation of log returns; ``range_volatility_w`` after
+      Parkinson (1980), sqrt(mean(log(high / low)^2) / (4 log 2));
     - ``atr_w`` mean of true range / previous close (Wilder 1978, plain mean);
-    - ``rsi_w`` share of gains in all moves, in [0, 1] (Cutler's RSI: plain sums instead of Wilder's endless smoothing);
-    - ``band_w`` (close - mean close) / (2 standard deviations, n - 1), the position in Bollinger's band;
+    - ``rsi_w`` share of gains in all moves, in [0, 1] (Cutler's RSI: plain sums instead of Wilder's
+      endless smoothing);
+    - ``band_w`` (close - mean close) / (2 standard deviations, n - 1), the position in Bollinger's
+      band;
     - ``volume_zscore_w`` (volume - mean volume) / standard deviation (n - 1);
     - ``ma_ratio_v_w`` log(mean close over v / mean close over w) for neighbouring windows v < w.
 
-    Calendar, by the bar's own clock: ``weekday`` (Monday -1 to Sunday 1), ``year_sin``, ``year_cos``, and ``day_sin``, ``day_cos`` when asked for.
+    Calendar, by the bar's own clock: ``weekday`` (Monday -1 to Sunday 1), ``year_sin``,
+    ``year_cos``, and ``day_sin``, ``day_cos`` when asked for.
 
-    A ratio whose denominator is 0 or mere rounding (a flat window, no volume) takes its neutral value: 0, or 0.5 for ``rsi``.
+    A ratio whose denominator is 0 or mere rounding (a flat window, no volume) takes its neutral
+    value: 0, or 0.5 for ``rsi``.
 
     Parameters
     ----------
@@ -49,8 +55,8 @@ class BarFeatures(CausalTransformer):
     calendar : bool or "intraday", default=True
         Whether to add the calendar; ``"intraday"`` also adds the time of day.
     dtype : {"float64", "float32"}, default="float64"
-        Of the features. They are computed in float64 either way; float32 rounds each of them once, to 7 digits, and
-        halves the memory of everything behind.
+        Of the features. They are computed in float64 either way; float32 rounds each of them once,
+        to 7 digits, and halves the memory of everything behind.
 
     Attributes
     ----------
@@ -65,8 +71,9 @@ class BarFeatures(CausalTransformer):
 
     Notes
     -----
-    No recursive indicator (exponential averages, Wilder smoothing) is offered: its value depends on how much history is given, so
-    it differs live and in history. Missing values stand only in the first ``lookback_ - 1`` rows of a history.
+    No recursive indicator (exponential averages, Wilder smoothing) is offered: its value depends on
+    how much history is given, so it differs live and in history. Missing values stand only in the
+    first ``lookback_ - 1`` rows of a history.
 
     Examples
     --------
@@ -132,7 +139,8 @@ class BarFeatures(CausalTransformer):
         if self.calendar:
             for name, column in _calendar(bars.index, self.calendar == "intraday"):
                 out[place[name]] = column
-        return pd.DataFrame(out.T, index=bars.index, columns=names, copy=False)  # a column is one piece of memory
+        # a column is one piece of memory
+        return pd.DataFrame(out.T, index=bars.index, columns=names, copy=False)
 
 
 def _calendar(index, intraday):

@@ -22,7 +22,8 @@ _TREND = 0.5  # "auto": the share of fit rows whose trend is too weak to be call
 
 
 class MarketRegime(StrEnum):
-    """What the market was doing; each member equals its value, so ``"bull" == MarketRegime.BULL``."""
+    """What the market was doing; each member equals its value, so ``"bull" ==
+    MarketRegime.BULL``."""
 
     BULL = "bull"
     BEAR = "bear"
@@ -38,18 +39,21 @@ _CODE = {regime: code for code, regime in enumerate(_ORDER)}
 class RegimeDetector(CausalTransformer):
     """Name the regime of every bar from past volatility and trend.
 
-    Volatility is the sample standard deviation of the last ``lookback`` simple returns, trend the least-squares slope of the last
-    ``lookback`` log closes times ``lookback - 1``. Volatility wins: above its threshold a row is ``high_volatility``, below
-    half of it ``low_volatility``; else a trend beyond its threshold is ``bull`` or ``bear``, and what remains ``sideways``.
+    Volatility is the sample standard deviation of the last ``lookback`` simple returns, trend the
+    least-squares slope of the last ``lookback`` log closes times ``lookback - 1``. Volatility wins:
+    above its threshold a row is ``high_volatility``, below half of it ``low_volatility``; else a
+    trend beyond its threshold is ``bull`` or ``bear``, and what remains ``sideways``.
 
     Parameters
     ----------
     lookback : int >= 2, default=60
         Returns (and log closes) looked at.
     volatility_threshold : float or "auto", default=0.02
-        Standard deviation of returns per bar. ``"auto"``: the 80 % quantile over the rows of ``fit``.
+        Standard deviation of returns per bar. ``"auto"``: the 80 % quantile over the rows of
+        ``fit``.
     trend_threshold : float or "auto", default=0.05
-        Fitted change of log price over ``lookback`` closes. ``"auto"``: the median absolute trend over the rows of ``fit``.
+        Fitted change of log price over ``lookback`` closes. ``"auto"``: the median absolute trend
+        over the rows of ``fit``.
 
     Attributes
     ----------
@@ -127,18 +131,27 @@ class RegimeDetector(CausalTransformer):
     def _measure(self, bars):
         close = bars["close"].to_numpy(dtype=np.float64)
         before = lag(close, 1)
-        before[segment_starts(bars.index)] = np.nan  # windows that reach into the instrument before hold one of these
+        # windows that reach into the instrument before hold one of these
+        before[segment_starts(bars.index)] = np.nan
         ratio = close / before
         trend = rolling_slope(np.log(ratio), self.lookback) * (self.lookback - 1)
-        return pd.DataFrame({"volatility": rolling_std(ratio - 1, self.lookback), "trend": trend}, bars.index)
+        return pd.DataFrame(
+            {"volatility": rolling_std(ratio - 1, self.lookback), "trend": trend}, bars.index
+        )
 
     def _learn(self, bars, rows):
-        self.volatility_threshold_, self.trend_threshold_ = self.volatility_threshold, self.trend_threshold
+        self.volatility_threshold_, self.trend_threshold_ = (
+            self.volatility_threshold,
+            self.trend_threshold,
+        )
         if "auto" not in (self.volatility_threshold, self.trend_threshold):
             return
         measured = self._measure(bars).iloc[np.unique(rows)].dropna()
         if not len(measured):
-            raise NotEnoughDataError(f"Thresholds 'auto' need more than lookback={self.lookback} bars of history, got {len(bars)}.")
+            raise NotEnoughDataError(
+                f"Thresholds 'auto' need more than lookback={self.lookback} bars of history, got "
+                f"{len(bars)}."
+            )
         if self.volatility_threshold == "auto":
             self.volatility_threshold_ = float(measured["volatility"].quantile(_HIGH))
         if self.trend_threshold == "auto":
@@ -154,6 +167,10 @@ class RegimeDetector(CausalTransformer):
             (trend > self.trend_threshold_, _CODE[MarketRegime.BULL]),
             (trend < -self.trend_threshold_, _CODE[MarketRegime.BEAR]),
         ]
-        codes = np.select([when for when, _ in choices], [code for _, code in choices], _CODE[MarketRegime.SIDEWAYS])
+        codes = np.select(
+            [when for when, _ in choices],
+            [code for _, code in choices],
+            _CODE[MarketRegime.SIDEWAYS],
+        )
         values = pd.Categorical.from_codes(codes, categories=[regime.value for regime in _ORDER])
         return pd.DataFrame({"regime": values}, index=bars.index)

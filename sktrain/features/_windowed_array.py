@@ -10,8 +10,8 @@ __all__ = ["WindowedArray"]
 class WindowedArray:
     """An array of shape (n, lookback, n_features) whose windows all point into one 2-D base array.
 
-    scikit-learn indexes, splits and counts it like an ndarray; slicing rows gives another view on the same base. Materialise it with
-    ``np.asarray(windows)``, or a batch with :meth:`gather`.
+    scikit-learn indexes, splits and counts it like an ndarray; slicing rows gives another view on
+    the same base. Materialise it with ``np.asarray(windows)``, or a batch with :meth:`gather`.
 
     Parameters
     ----------
@@ -20,7 +20,8 @@ class WindowedArray:
     ends : ndarray of int, shape (n,)
         Place in ``base`` of the last row of each window.
     firsts : ndarray of int, shape (n,)
-        Place of the first row that may belong to the window (the start of its instrument); earlier steps are NaN.
+        Place of the first row that may belong to the window (the start of its instrument); earlier
+        steps are NaN.
     lookback : int
         Rows per window.
     index : pandas.Index of length n, optional
@@ -95,14 +96,22 @@ class WindowedArray:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, key):
-        """Rows by slice, positions or mask give a view, one integer a (lookback, n_features) array; more axes give an array."""
+        """Rows by slice, positions or mask give a view, one integer a (lookback, n_features) array;
+        more axes give an array."""
         if isinstance(key, tuple):
             rest = tuple(key[1:])
             if key and key[0] is Ellipsis:
                 return np.asarray(self)[key]
-            if any(part is not Ellipsis and not (isinstance(part, slice) and part == slice(None)) for part in rest):
+            if any(
+                part is not Ellipsis and not (isinstance(part, slice) and part == slice(None))
+                for part in rest
+            ):
                 taken = self[key[0]]
-                return taken[rest] if isinstance(taken, np.ndarray) else taken.gather()[(slice(None), *rest)]
+                return (
+                    taken[rest]
+                    if isinstance(taken, np.ndarray)
+                    else taken.gather()[(slice(None), *rest)]
+                )
             key = key[0] if key else slice(None)
         if key is Ellipsis:
             return self
@@ -110,9 +119,21 @@ class WindowedArray:
         if ends.ndim == 0:
             return self.gather(np.array([key], dtype=np.intp))[0]
         if ends.ndim != 1:
-            raise IndexError(f"Rows of a WindowedArray are chosen by one axis, got positions of shape {np.shape(key)}.")
-        index = None if self.index is None else self.index[np.asarray(key) if isinstance(key, list) else key]
-        return WindowedArray(self.base, ends, self.firsts[key], self.lookback, index=index, columns=self.columns, attrs=self.attrs)
+            raise IndexError(
+                "Rows of a WindowedArray are chosen by one axis, got positions of shape "
+                f"{np.shape(key)}."
+            )
+        index = (
+            None
+            if self.index is None
+            else self.index[np.asarray(key) if isinstance(key, list) else key]
+        )
+        return WindowedArray(
+            self.base,
+            ends,
+            self.firsts[key],
+            self.lookback, index=index, columns=self.columns, attrs=self.attrs,
+        )
 
     def gather(self, rows: Any = None, dtype: Any = None) -> np.ndarray:
         """Copy the windows of ``rows``.
@@ -160,11 +181,16 @@ class WindowedArray:
             With the same rows, index, columns and attrs.
         """
         base = self.base.astype(dtype, copy=copy)
-        return WindowedArray(base, self.ends, self.firsts, self.lookback, index=self.index, columns=self.columns, attrs=self.attrs)
+        return WindowedArray(
+            base, self.ends, self.firsts, self.lookback, index=self.index, columns=self.columns,
+            attrs=self.attrs,
+        )
 
     def __array__(self, dtype=None, copy=None):
         if copy is False:
-            raise ValueError("A WindowedArray has no array to share: np.asarray(windows) must copy every window.")
+            raise ValueError(
+                "A WindowedArray has no array to share: np.asarray(windows) must copy every window."
+            )
         return self.gather(dtype=dtype)
 
     def __reduce__(self):
@@ -176,7 +202,12 @@ class WindowedArray:
         base = self.base[low:high]
         if base.size < self.base.size:
             base = base.copy()
-        state = base, self.ends - low, np.maximum(self.firsts - low, 0), self.lookback, self.index, self.columns, self.attrs
+        state = (
+            base,
+            self.ends - low,
+            np.maximum(self.firsts - low, 0),
+            self.lookback, self.index, self.columns, self.attrs,
+        )
         return _rebuild, state
 
 

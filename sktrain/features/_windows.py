@@ -20,7 +20,9 @@ __all__ = ["SlidingWindow", "WindowedArray"]
 _ROWS_AT_ONCE = 1024  # turned from columns into rows in one go: they fit in the cache
 
 
-class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+class SlidingWindow(  # type: ignore[call-arg]
+    TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
     """Give every row the window of the last ``lookback`` rows, its own included.
 
     Parameters
@@ -28,11 +30,12 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
     lookback : int, default=60
         Rows per window.
     flatten : bool, default=False
-        Whether to return 2-D rows of ``lookback * n_features`` values, oldest step first, instead of a lazy view. This copies every
-        window.
+        Whether to return 2-D rows of ``lookback * n_features`` values, oldest step first, instead
+        of a lazy view. This copies every window.
     crosses_session : bool, default=True
-        Whether a window may reach from one trading session of intraday bars into the one before. With False the steps before the
-        first bar of the row's session are missing, as at the front of a symbol.
+        Whether a window may reach from one trading session of intraday bars into the one before.
+        With False the steps before the first bar of the row's session are missing, as at the front
+        of a symbol.
     session : Timedelta or str, default="4h"
         The shortest pause that ends a session; read only when ``crosses_session`` is False.
 
@@ -45,9 +48,10 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
 
     Notes
     -----
-    Context comes from the history handle of ``X`` when it carries one (rows in any order then), else from the rows remembered in
-    ``fit`` when ``X`` follows them directly. Steps without context are NaN at the front. For arrays, and frames not indexed by
-    time, row order is time and nothing is remembered between calls.
+    Context comes from the history handle of ``X`` when it carries one (rows in any order then),
+    else from the rows remembered in ``fit`` when ``X`` follows them directly. Steps without context
+    are NaN at the front. For arrays, and frames not indexed by time, row order is time and nothing
+    is remembered between calls.
 
     Examples
     --------
@@ -123,7 +127,8 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         Returns
         -------
         WindowedArray, shape (n, lookback, n_features)
-            With ``flatten=True`` an ndarray, or for a DataFrame a DataFrame, of shape (n, lookback * n_features).
+            With ``flatten=True`` an ndarray, or for a DataFrame a DataFrame, of shape (n, lookback
+            * n_features).
         """
         check_is_fitted(self)
         base, rows, index, fresh = self._context(X, reset=False)
@@ -133,8 +138,12 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         firsts = starts[np.searchsorted(starts, rows, side="right") - 1]
         own = X.index if isinstance(X, pd.DataFrame) else None
         names = tuple(X.columns) if isinstance(X, pd.DataFrame) else None
-        attrs = {} if own is None else {key: X.attrs[key] for key in (LABEL_TIMES,) if key in X.attrs}
-        windows = WindowedArray(base, rows, firsts, self.lookback_, index=own, columns=names, attrs=attrs)
+        attrs = (
+            {} if own is None else {key: X.attrs[key] for key in (LABEL_TIMES,) if key in X.attrs}
+        )
+        windows = WindowedArray(
+            base, rows, firsts, self.lookback_, index=own, columns=names, attrs=attrs
+        )
         return windows if not self.flatten else self._flat(windows)
 
     def _flat(self, windows):
@@ -146,7 +155,8 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         return flat
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names of the flattened columns, ``<feature>_t-<steps back>``, oldest step first; of the features when not flattened.
+        """Names of the flattened columns, ``<feature>_t-<steps back>``, oldest step first; of the
+        features when not flattened.
 
         Parameters
         ----------
@@ -162,7 +172,10 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
         if not self.flatten:
             return np.asarray(names, dtype=object)
-        return np.asarray([f"{name}_t-{back}" for back in range(self.lookback_ - 1, -1, -1) for name in names], dtype=object)
+        return np.asarray(
+            [f"{name}_t-{back}" for back in range(self.lookback_ - 1, -1, -1) for name in names],
+            dtype=object,
+        )
 
     def set_output(self, *, transform: Any = None) -> Self:
         """Accepted, without effect, so that pipelines can set their output.
@@ -182,13 +195,19 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         return self
 
     def _context(self, X, *, reset):
-        """Rows to cut windows from, the places of X's rows among them, their index (None for arrays), and whether nothing is remembered."""
+        """Rows to cut windows from, the places of X's rows among them, their index (None for
+        arrays), and whether nothing is remembered."""
         if not isinstance(X, pd.DataFrame):
-            values = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
+            values = validate_data(
+                self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan"
+            )
             return values, np.arange(len(values)), None, True
         _refuse_words(X)
-        values = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False)
-        _refuse_infinities(X)  # names the column, and looks at one at a time: scikit-learn's check copies the table
+        values = validate_data(
+            self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False
+        )
+        # names the column, and looks at one at a time: scikit-learn's check copies the table
+        _refuse_infinities(X)
         timed = _has_time(X.index)
         context = recall(X, caller="SlidingWindow", lookback=int(self.lookback)) if timed else None
         if context is None:
@@ -196,7 +215,9 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
                 check_order(time_axis(X))
             return np.ascontiguousarray(values), np.arange(len(values)), X.index, True
         names, dtype = list(X.columns), values.dtype
-        base = context.history.cached(("windows", tuple(names), dtype.str), lambda frame: _contiguous(frame, dtype, names))
+        base = context.history.cached(
+            ("windows", tuple(names), dtype.str), lambda frame: _contiguous(frame, dtype, names)
+        )
         return base, context.rows, context.frame.index, False
 
     def _starts(self, X, index, fresh):
@@ -215,9 +236,14 @@ class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
     def _with_tail(self, base, rows, index):
         if not _has_time(index):
             same = self.first_seen_.get(None)
-            if self.tail_ is not None or same is None or not np.array_equal(same, base[0], equal_nan=True):
+            if (
+                self.tail_ is not None
+                or same is None
+                or not np.array_equal(same, base[0], equal_nan=True)
+            ):
                 warnings.warn(
-                    "SlidingWindow knows no rows before an array: the first windows are partly missing. Pass more past rows, or a frame "
+                    "SlidingWindow knows no rows before an array: the first windows are partly "
+                    "missing. Pass more past rows, or a frame "
                     "from with_history.",
                     ColdStartWarning,
                     stacklevel=3,
@@ -242,7 +268,8 @@ def _timed(index):
     """The index, refused when it tells no time: then no session can be found."""
     if not _has_time(index):
         raise SktrainError(
-            "crosses_session=False needs rows indexed by time, or by (symbol, time): sessions are found from the stamps."
+            "crosses_session=False needs rows indexed by time, or by (symbol, time): sessions are "
+            "found from the stamps."
         )
     return index
 
@@ -264,14 +291,24 @@ def _contiguous(frame, dtype, names=None):
 def _refuse_words(X):
     for name, dtype in X.dtypes.items():
         if not (pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype)):
-            raise SktrainError(f"SlidingWindow needs numbers, but column {name!r} has dtype {dtype}. Encode it first, or drop it.")
+            raise SktrainError(
+                f"SlidingWindow needs numbers, but column {name!r} has dtype {dtype}. Encode it "
+                "first, or drop it."
+            )
 
 
 def _refuse_infinities(X):
     for name in X.columns[X.columns.isin(X.select_dtypes("float").columns)]:
         column = X[name]
-        values = column.to_numpy() if isinstance(column.dtype, np.dtype) else column.to_numpy(np.float64, na_value=np.nan)
+        values = (
+            column.to_numpy()
+            if isinstance(column.dtype, np.dtype)
+            else column.to_numpy(np.float64, na_value=np.nan)
+        )
         infinite = np.isinf(values)
         if infinite.any():
             row = int(np.argmax(infinite))
-            raise SktrainError(f"Column {name!r} is infinite in row {row} ({X.index[row]}). NaN is accepted as missing; repair or replace it.")
+            raise SktrainError(
+                f"Column {name!r} is infinite in row {row} ({X.index[row]}). NaN is accepted as "
+                "missing; repair or replace it."
+            )

@@ -1,6 +1,7 @@
 """Labels by the future return, against a threshold that follows volatility.
 
-The label of a row looks ``horizon`` bars ahead; its threshold looks ``volatility_lookback`` bars back. Nothing else is read.
+The label of a row looks ``horizon`` bars ahead; its threshold looks ``volatility_lookback`` bars
+back. Nothing else is read.
 """
 
 from typing import Any
@@ -18,18 +19,21 @@ __all__ = ["AdaptiveLabeler"]
 class AdaptiveLabeler(BarLabeler):
     r"""Sell, hold or buy: is the simple return over the next bars beyond a threshold?
 
-    With r = close[t + horizon] / close[t] - 1, a row is 2 (buy) when r > threshold, 0 (sell) when r < -threshold, else
-    1 (hold). With σ the standard deviation (ddof 1) of the last ``volatility_lookback`` simple returns, per bar,
+    With r = close[t + horizon] / close[t] - 1, a row is 2 (buy) when r > threshold, 0 (sell) when r
+    < -threshold, else 1 (hold). With σ the standard deviation (ddof 1) of the last
+    ``volatility_lookback`` simple returns, per bar,
 
-    * ``scaling="affine"``: threshold = base · (1 + 10 σ) · 1 / (1 + 5 σ), either factor only when its flag is set;
-    * ``scaling="sigma"``: threshold = base · σ · √horizon, base counted in standard deviations and the horizon in bars; the
-      flags mean nothing.
+    * ``scaling="affine"``: threshold = base · (1 + 10 σ) · 1 / (1 + 5 σ), either factor only when
+      its flag is set;
+    * ``scaling="sigma"``: threshold = base · σ · √horizon, base counted in standard deviations and
+      the horizon in bars; the flags mean nothing.
 
     Parameters
     ----------
     horizon : int, Timedelta or str, default=3
-        Bars the label looks ahead; or a length of time such as ``"5D"``, which ends at the last bar within it. Bars whose
-        horizon reaches past the last bar of their symbol have no label, nor have bars with none within a length of time.
+        Bars the label looks ahead; or a length of time such as ``"5D"``, which ends at the last bar
+        within it. Bars whose horizon reaches past the last bar of their symbol have no label, nor
+        have bars with none within a length of time.
     base_threshold : float, default=0.03
         A return for ``"affine"``, a number of standard deviations for ``"sigma"``.
     volatility_lookback : int, default=20
@@ -37,12 +41,14 @@ class AdaptiveLabeler(BarLabeler):
     use_volatility_adjustment : bool, default=True
         Raise the threshold with volatility: the factor 1 + 10 σ.
     use_risk_adjustment : bool, default=True
-        Lower it with risk: the factor 1 / (1 + 5 σ). With both flags off the threshold is ``base_threshold``.
+        Lower it with risk: the factor 1 / (1 + 5 σ). With both flags off the threshold is
+        ``base_threshold``.
     scaling : {"affine", "sigma"}, default="affine"
         Which of the two formulas.
     crosses_session : bool, default=True
-        Whether labels and σ may reach from one trading session of intraday bars into the next. With False the last ``horizon`` bars
-        of a session have no label, and σ leaves the returns between sessions out.
+        Whether labels and σ may reach from one trading session of intraday bars into the next. With
+        False the last ``horizon`` bars of a session have no label, and σ leaves the returns between
+        sessions out.
     session : Timedelta or str, default="4h"
         The shortest pause that ends a session; read only when ``crosses_session`` is False.
 
@@ -137,12 +143,16 @@ class AdaptiveLabeler(BarLabeler):
     def _widths(self, bars, end):
         base = float(self.base_threshold)
         if self.scaling == "sigma":
-            ahead = end - np.arange(len(bars)) if isinstance(self._reach, pd.Timedelta) else self._reach
+            ahead = (
+                end - np.arange(len(bars)) if isinstance(self._reach, pd.Timedelta) else self._reach
+            )
             return base * np.sqrt(ahead) * self._volatility("close", bars)
         if not (self.use_volatility_adjustment or self.use_risk_adjustment):
             return np.full(len(bars), base)
         sigma = self._volatility("close", bars)
-        width = base * (1 + 10 * sigma) if self.use_volatility_adjustment else np.full(len(bars), base)
+        width = (
+            base * (1 + 10 * sigma) if self.use_volatility_adjustment else np.full(len(bars), base)
+        )
         return width / (1 + 5 * sigma) if self.use_risk_adjustment else width
 
     def _label(self, bars):

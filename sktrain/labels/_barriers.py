@@ -1,8 +1,9 @@
 """Triple-barrier labels: what the path touches first, and the bar that decided.
 
-A row is decided at its close; the bars after it are watched, high and low, up to ``max_holding`` of them. Barriers are a fixed
-share of the close, or multiples of a volatility known at that close. The last ``max_holding`` bars of each symbol have no label
-even where a barrier was touched in time: keeping only those would choose rows by their outcome.
+A row is decided at its close; the bars after it are watched, high and low, up to ``max_holding`` of
+them. Barriers are a fixed share of the close, or multiples of a volatility known at that close. The
+last ``max_holding`` bars of each symbol have no label even where a barrier was touched in time:
+keeping only those would choose rows by their outcome.
 """
 
 from typing import Any, Self
@@ -26,29 +27,33 @@ _ROUNDING = 1e-12  # a published price equal to its barrier up to floating point
 class TripleBarrierLabeler(BarLabeler):
     """Profit, stop or time: which barrier does the path touch first (Lopez de Prado 2018, ch. 3)?
 
-    From the close c of a row the bars after it are watched. The first bar whose high reaches c · (1 + up) or whose low reaches
-    c · (1 - down) decides: 2 (buy) for the profit barrier, 0 (sell) for the stop. If none does within ``max_holding`` bars, the
-    last of them decides by ``timeout``.
+    From the close c of a row the bars after it are watched. The first bar whose high reaches
+    c · (1 + up) or whose low reaches c · (1 - down) decides: 2 (buy) for the profit barrier, 0
+    (sell) for the stop. If none does within ``max_holding`` bars, the last of them decides by
+    ``timeout``.
 
     Parameters
     ----------
     take_profit, stop_loss : float, default=0.03, 0.03
-        Widths: shares of the close, or numbers of standard deviations when ``volatility`` is set. None removes the barrier.
+        Widths: shares of the close, or numbers of standard deviations when ``volatility`` is set.
+        None removes the barrier.
     max_holding : int, Timedelta or str, default=10
-        Bars that are watched, or the time such as ``"5D"`` that the last of them lies within. Bars whose holding period
-        reaches past the last bar of their symbol have no label.
-    volatility : {"close", "ewma", "garman_klass", "parkinson", "rogers_satchell", "yang_zhang"}, optional
-        Causal volatility per bar that widths are multiples of; default: widths are fixed.
+        Bars that are watched, or the time such as ``"5D"`` that the last of them lies within. Bars
+        whose holding period reaches past the last bar of their symbol have no label.
+    volatility : str, optional
+        "close", "ewma", "garman_klass", "parkinson", "rogers_satchell" or "yang_zhang": causal
+        volatility per bar that widths are multiples of; default: widths are fixed.
     volatility_lookback : int, default=20
         Bars behind the volatility; rows with fewer have no label when it is used.
     tie : {"stop", "drop", "nearest_open"}, default="stop"
-        What a bar that touches both barriers means: the stop came first (the cautious reading), the row has no label, or the
-        barrier nearer to the bar's open came first.
+        What a bar that touches both barriers means: the stop came first (the cautious reading), the
+        row has no label, or the barrier nearer to the bar's open came first.
     timeout : {"sign", "hold"}, default="sign"
         Label when time runs out: the sign of the return to the last bar, or hold.
     crosses_session : bool, default=True
-        Whether the holding period and the volatility may reach from one trading session of intraday bars into the next. With False
-        bars whose holding period leaves the session have no label, and the volatility leaves the returns between sessions out.
+        Whether the holding period and the volatility may reach from one trading session of intraday
+        bars into the next. With False bars whose holding period leaves the session have no label,
+        and the volatility leaves the returns between sessions out.
     session : Timedelta or str, default="4h"
         The shortest pause that ends a session; read only when ``crosses_session`` is False.
 
@@ -128,15 +133,15 @@ class TripleBarrierLabeler(BarLabeler):
         X : DataFrame of bars, shape (n, >= 4)
             Indexed by time, or by (symbol, time) with the rows of a symbol together and in order.
         side : array-like of shape (n,), optional
-            The side a primary model took: 1 long, -1 short, 0 or NaN none. Then labels are meta-labels (Lopez de Prado 2018,
-            ch. 3.6): 1 when the trade on that side earned, 0 when not, NaN without a trade. For a short trade the profit
-            barrier lies below.
+            The side a primary model took: 1 long, -1 short, 0 or NaN none. Then labels are
+            meta-labels (Lopez de Prado 2018, ch. 3.6): 1 when the trade on that side earned, 0 when
+            not, NaN without a trade. For a short trade the profit barrier lies below.
 
         Returns
         -------
         Series of float64, shape (n,)
-            Named ``"label"``: 0 sell, 1 hold, 2 buy (meta-labels: 0, 1), NaN where unknown; its attrs tell when each label
-            is known, ``attrs["label_horizon"]`` is ``max_holding``.
+            Named ``"label"``: 0 sell, 1 hold, 2 buy (meta-labels: 0, 1), NaN where unknown; its
+            attrs tell when each label is known, ``attrs["label_horizon"]`` is ``max_holding``.
 
         Raises
         ------
@@ -261,7 +266,8 @@ class TripleBarrierLabeler(BarLabeler):
         return close * (1 + up), close * np.maximum(1 - down, 0)
 
     def _walk(self, bars, side):
-        """Touch (+1 upper, -1 lower, 0 neither), the deciding row, ambiguity, and which rows have a full holding period."""
+        """Touch (+1 upper, -1 lower, 0 neither), the deciding row, ambiguity, and which rows have a
+        full holding period."""
         side = _sides(side, bars)
         upper, lower = self._prices(bars, side)
         final, known = self._ahead(bars.index)
@@ -284,7 +290,9 @@ class TripleBarrierLabeler(BarLabeler):
         rows = np.flatnonzero(both)
         if self.tie == "nearest_open":
             opened = bars["open"].to_numpy(dtype=np.float64)[first[rows]]
-            touch[rows] = np.where(np.abs(upper[rows] - opened) < np.abs(opened - lower[rows]), 1, -1)
+            touch[rows] = np.where(
+                np.abs(upper[rows] - opened) < np.abs(opened - lower[rows]), 1, -1
+            )
         else:  # the stop lies below, for a short trade above
             touch[rows] = -1 if side is None else np.where(side[rows] < 0, 1, -1)
 
@@ -312,9 +320,13 @@ def _touch_within(high, low, upper, lower, known, final):
     quiet = np.full(longest, np.nan)  # bars past the end that touch nothing
     padded = np.full(longest, False)
     first, touch = first_touch(
-        np.concatenate([high, quiet]), np.concatenate([low, quiet]), np.concatenate([upper, quiet]), np.concatenate([lower, quiet]),
-        np.concatenate([known, padded]), longest,
-    )  # fmt: skip
+        np.concatenate([high, quiet]),
+        np.concatenate([low, quiet]),
+        np.concatenate([upper, quiet]),
+        np.concatenate([lower, quiet]),
+        np.concatenate([known, padded]),
+        longest,
+    )
     first, touch = first[: len(high)], touch[: len(high)]
     late = known & (first > final)
     touch[late] = 0
@@ -325,14 +337,24 @@ def _sides(side, bars):
     """The side of every row as floats, 0 for none; None when no side is given."""
     if side is None:
         return None
-    if isinstance(side, pd.Series) and isinstance(side.index, type(bars.index)) and not side.index.equals(bars.index):
-        raise InvalidBarsError("side and the bars have different indexes. Align side with side.reindex(bars.index).")
-    values = pd.to_numeric(pd.Series(np.asarray(side)), errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    if (
+        isinstance(side, pd.Series)
+        and isinstance(side.index, type(bars.index))
+        and not side.index.equals(bars.index)
+    ):
+        raise InvalidBarsError(
+            "side and the bars have different indexes. Align side with side.reindex(bars.index)."
+        )
+    values = pd.to_numeric(pd.Series(np.asarray(side)), errors="coerce").to_numpy(
+        dtype=np.float64, na_value=np.nan
+    )
     if values.shape != (len(bars),):
         raise InvalidBarsError(f"side has {len(values)} values for {len(bars)} bars.")
     values = np.nan_to_num(values)
     wrong = ~np.isin(values, (-1, 0, 1))
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise InvalidBarsError(f"side must be 1 (long), -1 (short), 0 or NaN (none), got {values[row]:g} in row {row}.")
+        raise InvalidBarsError(
+            f"side must be 1 (long), -1 (short), 0 or NaN (none), got {values[row]:g} in row {row}."
+        )
     return values

@@ -1,7 +1,8 @@
 """What every labeler shares: checks, labels, and the time each was known.
 
-A subclass says, for the bars of one or more instruments standing in order of symbol and time, what each row's outcome is and
-which bar decided it. Only the rows given are read, past and future: a label is the one thing that may look ahead.
+A subclass says, for the bars of one or more instruments standing in order of symbol and time, what
+each row's outcome is and which bar decided it. Only the rows given are read, past and future: a
+label is the one thing that may look ahead.
 """
 
 from abc import abstractmethod
@@ -46,9 +47,11 @@ def last_of_session(opens):
 
 
 def without_trade(bars):
-    """Bars on which nobody could buy or sell: volume 0 and one price, where the instrument has volume elsewhere.
+    """Bars on which nobody could buy or sell: volume 0 and one price, where the instrument has
+    volume elsewhere.
 
-    A day at its limit traded; an instrument without any volume (an index, a currency) tells nothing.
+    A day at its limit traded; an instrument without any volume (an index, a currency) tells
+    nothing.
     """
     if not set(OHLCV) <= set(bars.columns):
         return np.zeros(len(bars), dtype=bool)
@@ -93,7 +96,8 @@ def look_ahead(index, span, last=None):
 
 
 class BarLabeler(BaseEstimator):
-    """Template of a labeler; a subclass gives ``_label(bars, ...)`` and ``_reach``, the bars a label may look ahead."""
+    """Template of a labeler; a subclass gives ``_label(bars, ...)`` and ``_reach``, the bars a
+    label may look ahead."""
 
     _required: tuple[str, ...] = OHLCV
 
@@ -127,8 +131,9 @@ class BarLabeler(BaseEstimator):
         Returns
         -------
         Series of float64, shape (n,)
-            Named ``"label"``: 0 sell, 1 hold, 2 buy, NaN where the outcome is unknown. Its attrs tell splitters, nets and
-            the auditor when each label is known; ``attrs["label_horizon"]`` is what a label looks ahead at most.
+            Named ``"label"``: 0 sell, 1 hold, 2 buy, NaN where the outcome is unknown. Its attrs
+            tell splitters, nets and the auditor when each label is known;
+            ``attrs["label_horizon"]`` is what a label looks ahead at most.
 
         Raises
         ------
@@ -159,7 +164,8 @@ class BarLabeler(BaseEstimator):
         return self.fit(X).transform(X)
 
     def as_sampler(self) -> LabelSampler:
-        """The labeler as a step of ``imblearn.pipeline.Pipeline``, which takes no step that is transformer and sampler in one.
+        """The labeler as a step of ``imblearn.pipeline.Pipeline``, which takes no step that is
+        transformer and sampler in one.
 
         Returns
         -------
@@ -234,7 +240,10 @@ class BarLabeler(BaseEstimator):
     def _keep_known(self, X, label, end):
         known = label.notna().to_numpy()
         if not known.any():
-            raise NotEnoughDataError(f"{type(self).__name__}: none of the {len(X)} bars has a known outcome. Pass more bars, or look ahead and back less.")
+            raise NotEnoughDataError(
+                f"{type(self).__name__}: none of the {len(X)} bars has a known outcome. Pass more "
+                "bars, or look ahead and back less."
+            )
         if isinstance(X.index, pd.PeriodIndex):
             X = X.set_axis(label.index)
         rows = (X if get_history(X) is not None else with_history(X))[known]
@@ -247,7 +256,9 @@ class BarLabeler(BaseEstimator):
     def _times_of(self, X, label, end):
         times = X.index.get_level_values(-1)
         times = to_timestamps(times, stacklevel=5) if isinstance(times, pd.PeriodIndex) else times
-        return pd.Series(times[end], index=label.index, name="label_end_time").where(label.notna().to_numpy())
+        return pd.Series(times[end], index=label.index, name="label_end_time").where(
+            label.notna().to_numpy()
+        )
 
     def _check(self, X, reach):
         bars = check_bars(X, required=self._required, warn=False)
@@ -257,18 +268,24 @@ class BarLabeler(BaseEstimator):
             times = time_axis(bars).times
             longest = pd.Timedelta(int((times[ends - 1] - times[starts]).max()))
             if longest < reach:
-                raise NotEnoughDataError(f"{type(self).__name__} looks {reach} ahead, but the longest run of bars covers {longest}.")
+                raise NotEnoughDataError(
+                    f"{type(self).__name__} looks {reach} ahead, but the longest run of bars "
+                    f"covers {longest}."
+                )
             return bars
         longest = int((ends - starts).max())
         if longest <= reach:
             raise NotEnoughDataError(
-                f"{type(self).__name__} looks {reach} bars ahead, but the longest run of bars has {longest} rows: at least {reach + 1} are needed."
+                f"{type(self).__name__} looks {reach} bars ahead, but the longest run of bars has "
+                f"{longest} rows: at least {reach + 1} are needed."
             )
         return bars
 
     def _ahead(self, index):
         """``look_ahead`` of this labeler, inside of sessions where it crosses none."""
-        last = None if self.crosses_session else last_of_session(session_starts(index, self.session))
+        last = (
+            None if self.crosses_session else last_of_session(session_starts(index, self.session))
+        )
         return look_ahead(index, self._reach, last)
 
     def _volatility(self, name, bars):

@@ -11,10 +11,12 @@ __all__ = ["LabelSampler"]
 
 
 class LabelSampler(BaseEstimator):
-    """A labeler in the shape of a sampler, for ``imblearn.pipeline.Pipeline``; made by the labeler's ``as_sampler()``.
+    """A labeler in the shape of a sampler, for ``imblearn.pipeline.Pipeline``; made by the
+    labeler's ``as_sampler()``.
 
-    imbalanced-learn takes a step for a transformer or for a sampler, never for both, and a labeler has ``transform`` and
-    ``fit_resample``. In this shape the bars are labelled when the pipeline is fitted; when it predicts, every row passes.
+    imbalanced-learn takes a step for a transformer or for a sampler, never for both, and a labeler
+    has ``transform`` and ``fit_resample``. In this shape the bars are labelled when the pipeline is
+    fitted; when it predicts, every row passes.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """The first bar that reaches a barrier, on arrays in order of time.
 
-Short searches compare whole runs of rows with the bars ahead, one step at a time, in pieces that stay in the processor's cache.
-Rows still undecided after some steps leap: over maxima and minima of 2^k bars, the longest quiet stretch is found in
-log2(holding) comparisons, however long the holding.
+Short searches compare whole runs of rows with the bars ahead, one step at a time, in pieces that
+stay in the processor's cache. Rows still undecided after some steps leap: over maxima and minima of
+2^k bars, the longest quiet stretch is found in log2(holding) comparisons, however long the holding.
 """
 
 import numpy as np
@@ -49,9 +49,26 @@ def first_touch(high, low, upper, lower, known, holding):
         rows = slice(begin, min(begin + _CHUNK, n - holding))
         alive = known[rows].copy()
         barriers = upper[rows], lower[rows]
-        watched = _step(high[begin:], low[begin:], *barriers, alive, end[rows], touch[rows], min(holding, _STEPS))
+        watched = _step(
+            high[begin:],
+            low[begin:],
+            *barriers,
+            alive,
+            end[rows],
+            touch[rows],
+            min(holding, _STEPS),
+        )
         if holding > watched and alive.any():
-            _leap(high[begin:], low[begin:], *barriers, np.flatnonzero(alive), end[rows], touch[rows], watched, holding)
+            _leap(
+                high[begin:],
+                low[begin:],
+                *barriers,
+                np.flatnonzero(alive),
+                end[rows],
+                touch[rows],
+                watched,
+                holding,
+            )
     return end, touch
 
 

@@ -1,7 +1,8 @@
 """Weights of overlapping labels (López de Prado 2018, ch. 4).
 
-Spans are closed ranges of bars, ``[start, end]``. Labels that share bars share information; a label's uniqueness is the mean,
-over its bars, of one over the number of labels alive there. The results go into ``fit(..., sample_weight=...)``.
+Spans are closed ranges of bars, ``[start, end]``. Labels that share bars share information; a
+label's uniqueness is the mean, over its bars, of one over the number of labels alive there. The
+results go into ``fit(..., sample_weight=...)``.
 """
 
 from typing import Any
@@ -28,12 +29,14 @@ def average_uniqueness(
     Parameters
     ----------
     starts : array-like of int, shape (n,), or Series of timestamps
-        First bar of each label. Or, without ``ends``: labels that carry when they are known, or end times indexed by start
-        times, as ``label_end_times`` gives them, by time or by (symbol, time); labels of different symbols do not overlap.
+        First bar of each label. Or, without ``ends``: labels that carry when they are known, or end
+        times indexed by start times, as ``label_end_times`` gives them, by time or by (symbol,
+        time); labels of different symbols do not overlap.
     ends : array-like of int, shape (n,), optional
         Last bar of each label, included.
     bars_index : Index, optional
-        Times of all bars (or their (symbol, time) pairs), for a Series of times; default all times in the Series, starts and ends.
+        Times of all bars (or their (symbol, time) pairs), for a Series of times; default all times
+        in the Series, starts and ends.
 
     Returns
     -------
@@ -71,21 +74,33 @@ def _ranges(starts, ends, bars_index):
     """Closed ranges of bar positions (-1 where the end is unknown), and the index of the result."""
     if ends is None:
         if not isinstance(starts, pd.Series):
-            raise SktrainError(f"Without ends, starts must be labels or a Series of end times indexed by start times, got {type(starts).__name__}.")
+            raise SktrainError(
+                "Without ends, starts must be labels or a Series of end times indexed by start "
+                f"times, got {type(starts).__name__}."
+            )
         if label_times_of(starts) is not None and not pd.api.types.is_datetime64_any_dtype(starts):
             starts = _ends_of_labels(starts)
         return *_ranges_of_times(starts, bars_index), starts.index
     if bars_index is not None:
-        raise SktrainError("bars_index belongs to a Series of end times; spans given as starts and ends are bar positions already.")
+        raise SktrainError(
+            "bars_index belongs to a Series of end times; spans given as starts and ends are bar "
+            "positions already."
+        )
     first, last = _whole("starts", starts), _whole("ends", ends)
     if first.shape != last.shape:
-        raise SktrainError(f"starts and ends must be of equal length, got {len(first)} and {len(last)}.")
+        raise SktrainError(
+            f"starts and ends must be of equal length, got {len(first)} and {len(last)}."
+        )
     _refuse_backwards(first, last)
     if len(first) and first.min() < 0:
-        raise SktrainError(f"starts: label {int(np.argmin(first))} begins at bar {first.min()}, before the first bar (0).")
+        raise SktrainError(
+            f"starts: label {int(np.argmin(first))} begins at bar {first.min()}, before the first "
+            "bar (0)."
+        )
     if last.max() >= _MOST_BARS:
         raise SktrainError(
-            f"ends: label {int(np.argmax(last))} ends at bar {last.max():,}, which is no position of a bar. "
+            f"ends: label {int(np.argmax(last))} ends at bar {last.max():,}, which is no position "
+            "of a bar. "
             "Positions count bars from 0; pass times as a Series with bars_index."
         )
     return first, last, None
@@ -96,7 +111,9 @@ def _ends_of_labels(y):
     spans, axis = label_spans(y, y, caller="average_uniqueness")
     zone = (axis.index.levels[1] if isinstance(axis.index, pd.MultiIndex) else axis.index).tz
     ends = pd.DatetimeIndex(spans.end, tz=None if zone is None else "UTC")
-    return pd.Series(ends if zone is None else ends.tz_convert(zone), index=y.index).where(y.notna())
+    return pd.Series(ends if zone is None else ends.tz_convert(zone), index=y.index).where(
+        y.notna()
+    )
 
 
 def _whole(name, values):
@@ -114,13 +131,18 @@ def _refuse_backwards(first, last):
     wrong = last < first
     if wrong.any():
         label = int(np.argmax(wrong))
-        raise SktrainError(f"Label {label} ends before it starts: bars {first[label]} to {last[label]} ({int(wrong.sum())} such labels).")
+        raise SktrainError(
+            f"Label {label} ends before it starts: bars {first[label]} to {last[label]} "
+            f"({int(wrong.sum())} such labels)."
+        )
 
 
 def _ranges_of_times(ends, bars_index):
     if not len(ends):
         raise SktrainError("The Series of end times is empty: there is no label.")
-    bars = ends.index.union(_end_keys(ends.index, ends).dropna()) if bars_index is None else bars_index
+    bars = (
+        ends.index.union(_end_keys(ends.index, ends).dropna()) if bars_index is None else bars_index
+    )
     bars = pd.Index(bars).unique().sort_values()
     first, last = bars.get_indexer(ends.index), np.full(len(ends), -1)
     known = ends.notna().to_numpy()
@@ -128,7 +150,10 @@ def _ranges_of_times(ends, bars_index):
     for what, missing in (("starts", first < 0), ("ends", known & (last < 0))):
         if missing.any():
             label = int(np.argmax(missing))
-            raise SktrainError(f"Label {label} ({ends.index[label]} to {ends.iloc[label]}) {what} at a time that is no bar of bars_index.")
+            raise SktrainError(
+                f"Label {label} ({ends.index[label]} to {ends.iloc[label]}) {what} at a time that "
+                "is no bar of bars_index."
+            )
     _refuse_backwards(first[known], last[known])
     return first.astype(np.int64), last.astype(np.int64)
 
@@ -136,7 +161,9 @@ def _ranges_of_times(ends, bars_index):
 def _end_keys(index, ends):
     """The end of each label as an element of the bars' index."""
     if isinstance(index, pd.MultiIndex):
-        return pd.MultiIndex.from_arrays([index.get_level_values(0), pd.DatetimeIndex(ends)], names=index.names)
+        return pd.MultiIndex.from_arrays(
+            [index.get_level_values(0), pd.DatetimeIndex(ends)], names=index.names
+        )
     return pd.DatetimeIndex(ends)
 
 
@@ -150,8 +177,8 @@ def sequential_bootstrap(
 ) -> np.ndarray:
     """Draw labels with replacement, those least like the drawn ones more often.
 
-    Each draw takes label i with a probability proportional to the mean, over its bars, of 1 / (1 + c), c being how many labels
-    already drawn are alive at a bar (Lopez de Prado 2018, ch. 4.5).
+    Each draw takes label i with a probability proportional to the mean, over its bars, of 1 / (1 +
+    c), c being how many labels already drawn are alive at a bar (Lopez de Prado 2018, ch. 4.5).
 
     Parameters
     ----------
@@ -180,7 +207,10 @@ def sequential_bootstrap(
     """
     first, last, _ = _ranges(starts, ends, bars_index)
     if (last < 0).any():
-        raise SktrainError(f"Label {int(np.argmax(last < 0))} has no end time. Drop labels whose outcome is unknown.")
+        raise SktrainError(
+            f"Label {int(np.argmax(last < 0))} has no end time. Drop labels whose outcome is "
+            "unknown."
+        )
     draws = len(first) if n_samples is None else check_count("n_samples", n_samples)
     rng = check_random_state(random_state)
     drawn = np.empty(draws, dtype=np.intp)
@@ -194,31 +224,37 @@ def sequential_bootstrap(
 
 
 def _stretches(first, last):
-    """Bars between two events (a label begins or ends) are alike: ranges of stretches, and the bars in each stretch."""
+    """Bars between two events (a label begins or ends) are alike: ranges of stretches, and the bars
+    in each stretch."""
     events = np.unique(np.concatenate([first, last + 1]))
     return np.searchsorted(events, first), np.searchsorted(events, last + 1) - 1, np.diff(events)
 
 
 def draw_probabilities(share, first, last, lengths):
-    """Chance of each label to be drawn next, given 1 / (1 + labels drawn and alive) per stretch of bars."""
+    """Chance of each label to be drawn next, given 1 / (1 + labels drawn and alive) per stretch of
+    bars."""
     worth = _range_means(share * lengths, first, last) / _range_means(lengths, first, last)
     return worth / worth.sum()
 
 
 def _draw(probabilities, chance):
-    return min(int(np.searchsorted(np.cumsum(probabilities), chance, side="right")), len(probabilities) - 1)
+    return min(
+        int(np.searchsorted(np.cumsum(probabilities), chance, side="right")), len(probabilities) - 1
+    )
 
 
 def time_decay_weights(uniqueness: ArrayLike, *, oldest: Any = 0.5) -> Any:
-    """Weights that fall linearly with age, age counted in cumulative uniqueness (Lopez de Prado 2018, ch. 4.7).
+    """Weights that fall linearly with age, age counted in cumulative uniqueness (Lopez de Prado
+    2018, ch. 4.7).
 
     Parameters
     ----------
     uniqueness : array-like of float, shape (n,)
         Average uniqueness of each label, oldest first; or ones, to count age in labels.
     oldest : float in (-1, 1], default=0.5
-        Weight that the line reaches at age zero of the data, the newest label having 1. 1 is no decay; 0 falls to nothing at
-        the oldest; a negative number lets the oldest share of -oldest labels weigh nothing.
+        Weight that the line reaches at age zero of the data, the newest label having 1. 1 is no
+        decay; 0 falls to nothing at the oldest; a negative number lets the oldest share of -oldest
+        labels weigh nothing.
 
     Returns
     -------
@@ -237,14 +273,27 @@ def time_decay_weights(uniqueness: ArrayLike, *, oldest: Any = 0.5) -> Any:
     array([0.25, 0.5 , 0.75, 1.  ])
     """
     values = np.asarray(uniqueness, dtype=np.float64)
-    if isinstance(oldest, (bool, np.bool_)) or not isinstance(oldest, (int, float, np.number)) or not -1 < oldest <= 1:
+    if (
+        isinstance(oldest, (bool, np.bool_))
+        or not isinstance(oldest, (int, float, np.number))
+        or not -1 < oldest <= 1
+    ):
         raise SktrainError(f"oldest must be a number in (-1, 1], got {oldest!r}.")
     if values.ndim != 1 or not values.size:
-        raise SktrainError(f"uniqueness must be 1-D and hold at least one label, got shape {values.shape}.")
+        raise SktrainError(
+            f"uniqueness must be 1-D and hold at least one label, got shape {values.shape}."
+        )
     bad = ~(np.isfinite(values) & (values > 0))
     if bad.any():
-        raise SktrainError(f"uniqueness must be positive, got {values[np.argmax(bad)]} for label {int(np.argmax(bad))}.")
+        raise SktrainError(
+            f"uniqueness must be positive, got {values[np.argmax(bad)]} for label "
+            f"{int(np.argmax(bad))}."
+        )
     age = np.cumsum(values)
     slope = (1 - oldest) / age[-1] if oldest >= 0 else 1 / ((1 + oldest) * age[-1])
     weights = np.clip(1 + slope * (age - age[-1]), 0, None)
-    return pd.Series(weights, index=uniqueness.index, name="time_decay") if isinstance(uniqueness, pd.Series) else weights
+    return (
+        pd.Series(weights, index=uniqueness.index, name="time_decay")
+        if isinstance(uniqueness, pd.Series)
+        else weights
+    )

@@ -1,7 +1,8 @@
 """Causal volatility: the standard deviation of a bar's return, from that row and those before.
 
-Every estimator has a finite memory of ``lookback`` returns or bars and never crosses from one symbol to the next; rows without
-enough past are NaN. Units: standard deviation of the return over one bar. Range estimators read logarithms of prices.
+Every estimator has a finite memory of ``lookback`` returns or bars and never crosses from one
+symbol to the next; rows without enough past are NaN. Units: standard deviation of the return over
+one bar. Range estimators read logarithms of prices.
 """
 
 import numpy as np
@@ -9,7 +10,10 @@ import numpy as np
 from .._history import segment_starts
 from .._rolling import rolling_mean, rolling_std
 
-__all__ = ["ESTIMATORS", "close_to_close", "ewma", "garman_klass", "parkinson", "rogers_satchell", "yang_zhang"]
+__all__ = [
+    "ESTIMATORS", "close_to_close", "ewma", "garman_klass", "parkinson", "rogers_satchell",
+    "yang_zhang",
+]
 
 
 def shifted_back(values, index):
@@ -46,8 +50,9 @@ def close_to_close(bars, lookback):
 def ewma(bars, lookback):
     """Root of the exponentially weighted mean of the last ``lookback`` squared returns.
 
-    Weights decay by (lookback - 1) / (lookback + 1) per bar, the centre of mass of a plain mean over ``lookback`` bars
-    (RiskMetrics 1996); they stop after ``lookback`` returns and sum to 1, so the memory is finite.
+    Weights decay by (lookback - 1) / (lookback + 1) per bar, the centre of mass of a plain mean
+    over ``lookback`` bars (RiskMetrics 1996); they stop after ``lookback`` returns and sum to 1, so
+    the memory is finite.
     """
     squared = _simple_returns(bars) ** 2
     weights = ((lookback - 1) / (lookback + 1)) ** np.arange(lookback)
@@ -75,17 +80,23 @@ def _rogers_satchell_variance(bars):
 
 
 def rogers_satchell(bars, lookback):
-    """Rogers and Satchell (1991): mean of ln(H/C) ln(H/O) + ln(L/C) ln(L/O); drift does not bias it."""
+    """Rogers and Satchell (1991): mean of ln(H/C) ln(H/O) + ln(L/C) ln(L/O); drift does not bias
+    it."""
     return np.sqrt(_mean(_rogers_satchell_variance(bars), bars.index, lookback))
 
 
 def yang_zhang(bars, lookback):
-    """Yang and Zhang (2000): overnight variance + k · open-to-close variance + (1 - k) · Rogers-Satchell.
+    """Yang and Zhang (2000): overnight variance + k · open-to-close variance + (1 - k) ·
+    Rogers-Satchell.
 
-    k = 0.34 / (1.34 + (n + 1) / (n - 1)) over n = ``lookback`` bars; the overnight return is open / previous close.
+    k = 0.34 / (1.34 + (n + 1) / (n - 1)) over n = ``lookback`` bars; the overnight return is open /
+    previous close.
     """
     k = 0.34 / (1.34 + (lookback + 1) / (lookback - 1))
-    overnight = rolling_std(_log(bars, "open") - shifted_back(_log(bars, "close"), bars.index), lookback) ** 2
+    overnight = (
+        rolling_std(_log(bars, "open") - shifted_back(_log(bars, "close"), bars.index), lookback)
+        ** 2
+    )
     session = rolling_std(_log(bars, "close") - _log(bars, "open"), lookback) ** 2
     inside = _mean(_rogers_satchell_variance(bars), bars.index, lookback)
     return np.sqrt(overnight + k * session + (1 - k) * inside)

@@ -15,10 +15,12 @@ _BY_RETURNS = (
 
 
 def within_sessions(name, estimator, bars, lookback, opens) -> np.ndarray:
-    """A volatility that leaves the returns between sessions out; the first bar of a session keeps that of the bar before it."""
+    """A volatility that leaves the returns between sessions out; the first bar of a session keeps
+    that of the bar before it."""
     if name == "yang_zhang":
         raise SktrainError(
-            "volatility='yang_zhang' measures the returns between sessions. With crosses_session=False use 'rogers_satchell'."
+            "volatility='yang_zhang' measures the returns between sessions. With "
+            "crosses_session=False use 'rogers_satchell'."
         )
     if name not in _BY_RETURNS:
         return estimator(bars, lookback)

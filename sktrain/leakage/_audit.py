@@ -52,7 +52,11 @@ class Audit:
         }
         watched = bool(self.validator.verbose) and ProgressStream("stderr").isatty()
         parts = follow(
-            steps.items(), lambda part: f"audit: {part[0]}", len(steps), shown=watched, stream="stderr"
+            steps.items(),
+            lambda part: f"audit: {part[0]}",
+            len(steps),
+            shown=watched,
+            stream="stderr",
         )
         return merge(*[step() for _, step in parts])
 

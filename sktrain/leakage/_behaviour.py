@@ -1,7 +1,8 @@
 """Experiments on an estimator at work.
 
-Its transforming steps are held to causality, and its predictions must not depend on later rows of the same call. What is fitted is
-the user's own estimator: only epochs of nets and trials of searches are lowered, and nothing is written to its files.
+Its transforming steps are held to causality, and its predictions must not depend on later rows of
+the same call. What is fitted is the user's own estimator: only epochs of nets and trials of
+searches are lowered, and nothing is written to its files.
 """
 
 import numpy as np
@@ -60,7 +61,8 @@ def _transforming(estimator):
 
 
 def _milder(finding):
-    """Memory is no leak: within an audit it is worth a warning, and a warm-up with values a note."""
+    """Memory is no leak: within an audit it is worth a warning, and a warm-up with values a
+    note."""
     if finding.status not in (FAIL, PASS):
         return finding
     return Finding(
@@ -76,8 +78,9 @@ def _milder(finding):
 def brief(estimator, budget):
     """A clone that trains briefly, in this process, and writes nothing.
 
-    Lowered are ``max_epochs`` of nets and ``n_trials`` of searches, on the objects that own them; a callback's parameter of the
-    same name is its own. Storage and checkpoints are the user's: an experiment neither resumes from them nor adds to them.
+    Lowered are ``max_epochs`` of nets and ``n_trials`` of searches, on the objects that own them; a
+    callback's parameter of the same name is its own. Storage and checkpoints are the user's: an
+    experiment neither resumes from them nor adds to them.
     """
     model = clone(estimator)
     for _, owner in nodes(model):
@@ -153,8 +156,16 @@ def _dependence(model, X, y, cut, seed):
         change = experiment.changes(clean, Output.of(apply(model, dirty), dirty), cut, kind)
         if change is not None:
             yield Finding(
-                "row_dependence", "error", "Predictions of past rows change with later rows of the same call.",
-                {"step": type(model).__name__, "row": change.row, "time": str(change.time)}, {"experiment": kind, "rows_changed": change.n_rows, "before": change.was, "after": change.now},
+                "row_dependence",
+                "error",
+                "Predictions of past rows change with later rows of the same call.",
+                {"step": type(model).__name__, "row": change.row, "time": str(change.time)},
+                {
+                    "experiment": kind,
+                    "rows_changed": change.n_rows,
+                    "before": change.was,
+                    "after": change.now,
+                },
                 "predict each row from its own past only",
-            )  # fmt: skip
+            )
             return

@@ -1,8 +1,9 @@
 """How many experiments an audit makes: fixed numbers, independent of any clock.
 
-The numbers follow from what must be found. With ``sweeps`` of the ``d`` runs that would destroy every time once, a peek on ``k``
-rows stays unseen with probability ``(1 - sweeps / d) ** k``: at the standard 48 runs and BarFeatures' d = 71, 7 rows (1 % of 700)
-are missed once in 2,000 cases. Rotations and folds set the noise of the rotated labels, which ``check_shuffled_labels`` states.
+The numbers follow from what must be found. With ``sweeps`` of the ``d`` runs that would destroy
+every time once, a peek on ``k`` rows stays unseen with probability ``(1 - sweeps / d) ** k``: at
+the standard 48 runs and BarFeatures' d = 71, 7 rows (1 % of 700) are missed once in 2,000 cases.
+Rotations and folds set the noise of the rotated labels, which ``check_shuffled_labels`` states.
 """
 
 from collections import Counter
@@ -22,7 +23,8 @@ class Budget:
     cuts : int
         Cuts at which a transformer is fitted anew and its future destroyed in four ways.
     sweeps : int
-        Runs in which many single times are destroyed at once, or further cuts where memory has no end.
+        Runs in which many single times are destroyed at once, or further cuts where memory has no
+        end.
     rotations, folds : int
         Rotations of the labels, and folds scored for each.
     times : int

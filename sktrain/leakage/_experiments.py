@@ -1,11 +1,13 @@
 """Whether a function of rows is causal, by experiment.
 
-The model is fitted on the rows up to a cut and applied to the true rows and to rows whose future was destroyed. What it says
-about rows up to the cut must not move. Labels are held to the time their outcome was known instead.
+The model is fitted on the rows up to a cut and applied to the true rows and to rows whose future
+was destroyed. What it says about rows up to the cut must not move. Labels are held to the time
+their outcome was known instead.
 """
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 import warnings
 
 import numpy as np
@@ -40,7 +42,8 @@ class Change:
     cut : int
         Time of the last row left untouched, as in ``row_times``.
     bars_ahead : int
-        Unique times from the first changed row to the first destroyed one: how far it looks at least.
+        Unique times from the first changed row to the first destroyed one: how far it looks at
+        least.
     n_rows : int
         Rows that changed.
     columns : tuple
@@ -81,21 +84,34 @@ def fitted(model, X, y=None):
     """A clone, seeded, single-process, fitted on X; plain functions need no fit."""
     if not hasattr(model, "fit"):
         return model
-    model = clone(model) if isinstance(model, BaseEstimator) or hasattr(model, "get_params") else model
+    model = (
+        clone(model) if isinstance(model, BaseEstimator) or hasattr(model, "get_params") else model
+    )
     if hasattr(model, "get_params"):
         params = model.get_params(deep=True)
-        model.set_params(**{name: 0 for name, value in params.items() if name.split("__")[-1] == "random_state" and value is None})
+        model.set_params(
+            **{
+                name: 0
+                for name, value in params.items()
+                if name.split("__")[-1] == "random_state" and value is None
+            }
+        )
     note("fits")
     return model.fit(X) if y is None else model.fit(X, y)
 
 
 def apply(model, X):
-    """What a model says about rows: transform, else probabilities, else predictions; a plain function is called."""
+    """What a model says about rows: transform, else probabilities, else predictions; a plain
+    function is called."""
     for name in ("transform", "predict_proba", "decision_function", "predict"):
         method = getattr(model, name, None)
         if method is not None:
             said = method(X)
-            several = name == "predict_proba" and isinstance(said, list) and all(np.ndim(one) == 2 for one in said)
+            several = (
+                name == "predict_proba"
+                and isinstance(said, list)
+                and all(np.ndim(one) == 2 for one in said)
+            )
             return np.hstack(said) if several else said  # one table of probabilities per output
     if callable(model):
         return model(X)
@@ -126,7 +142,9 @@ class Experiment:
         Those in which the model refused its rows: experiments that say nothing.
     """
 
-    def __init__(self, model, X, y=None, *, horizon=None, most_times=3000, seed=0, budget=BUDGETS["standard"]):
+    def __init__(
+        self, model, X, y=None, *, horizon=None, most_times=3000, seed=0, budget=BUDGETS["standard"]
+    ):
         self.model, self.horizon, self.seed, self.budget = model, horizon, seed, budget
         self.X, rows = block(X, most_times)
         self.y = None if y is None else take(y, rows)
@@ -146,17 +164,25 @@ class Experiment:
 
     def early_cuts(self):
         """Cuts inside warm-ups."""
-        return [self.unique[place] for place in (4, 9, 17, 30, 61) if place < 0.4 * len(self.unique)]
+        return [
+            self.unique[place] for place in (4, 9, 17, 30, 61) if place < 0.4 * len(self.unique)
+        ]
 
     def run(self, fit_at, cut, kind, *, only=None, source=None):
-        """Fit on the rows up to ``fit_at`` and apply, with the future after ``cut`` destroyed (or not, with ``kind`` None)."""
+        """Fit on the rows up to ``fit_at`` and apply, with the future after ``cut`` destroyed (or
+        not, with ``kind`` None)."""
         X = self.X if source is None else source
         rng = np.random.default_rng([self.seed, int(cut) % (2**32)])
         X = X if kind is None else poison(X, cut, kind, rng, only=only)
         with quiet(self.seed):
             past = np.flatnonzero(row_times(X) <= fit_at)
-            labelled = np.flatnonzero(self.times <= fit_at)  # the same rows: X may have been cut off
-            model = fitted(self._bound(cut, kind, rng), take(X, past), None if self.y is None else take(self.y, labelled))
+            # the same rows: X may have been cut off
+            labelled = np.flatnonzero(self.times <= fit_at)
+            model = fitted(
+                self._bound(cut, kind, rng),
+                take(X, past),
+                None if self.y is None else take(self.y, labelled),
+            )
             return Output.of(apply(model, X), X), X
 
     def _bound(self, cut, kind, rng):
@@ -166,17 +192,25 @@ class Experiment:
         bound = {
             name: value
             for name, value in self.model.get_params(deep=True).items()
-            if isinstance(value, (pd.DataFrame, pd.Series)) and isinstance(value.index, (pd.DatetimeIndex, pd.MultiIndex)) and len(value)
+            if isinstance(value, (pd.DataFrame, pd.Series))
+            and isinstance(value.index, (pd.DatetimeIndex, pd.MultiIndex))
+            and len(value)
         }
         if not bound:
             return self.model
-        return clone(self.model).set_params(**{name: poison(value, cut, kind, rng) for name, value in bound.items()})
+        return clone(self.model).set_params(
+            **{name: poison(value, cut, kind, rng) for name, value in bound.items()}
+        )
 
     def known_by(self, output):
         """When each output row may be known: its own time, or the end of its label."""
         if self.ends is None:
             self.ends = self._label_ends(output)
-        return self.ends if len(self.ends) == len(output.times) and not output.by_index else output.times
+        return (
+            self.ends
+            if len(self.ends) == len(output.times) and not output.by_index
+            else output.times
+        )
 
     @property
     def is_labeler(self):
@@ -197,17 +231,36 @@ class Experiment:
         """Compare two outputs on the rows that may be known at the cut."""
         if clean.by_index != dirty.by_index or clean.columns != dirty.columns:
             if clean.columns != dirty.columns and len(clean.columns) != len(dirty.columns):
-                return Change(None, self.offset, None, kind, cut, 0, 0, (), len(clean.columns), len(dirty.columns))
+                return Change(
+                    None, self.offset, None, kind, cut, 0, 0,
+                    (),
+                    len(clean.columns),
+                    len(dirty.columns),
+                )
             if clean.by_index != dirty.by_index:
-                raise UnusableOutputError("the output stands beside the rows in one run and not in the other")
+                raise UnusableOutputError(
+                    "the output stands beside the rows in one run and not in the other"
+                )
         known = self.known_by(clean)
         rows = np.flatnonzero(known <= cut)
         if len(clean.columns) > 300 and len(rows) > _WIDE:
             rows = np.union1d(rows[-_WIDE // 2 :], rows[:: max(len(rows) // (_WIDE // 2), 1)])
         there = self._partner(clean, dirty, rows, cut)
         if clean.by_index and len(there) != len(rows):
-            return self._change(clean, dirty, np.ones((len(rows), 1), bool), rows, None, [clean.columns[0]], cut, kind)
-        moved = moved_cells(clean, dirty, rows, there, may_lack=kind == "truncation" and bool((known > clean.times).any()))
+            return self._change(
+                clean,
+                dirty,
+                np.ones((len(rows), 1), bool),
+                rows,
+                None,
+                [clean.columns[0]],
+                cut,
+                kind,
+            )
+        moved = moved_cells(
+            clean, dirty, rows, there,
+            may_lack=kind == "truncation" and bool((known > clean.times).any()),
+        )
         if moved.any():
             return self._change(clean, dirty, moved, rows, there, clean.columns, cut, kind)
         return self._premature(clean, dirty, known, cut, kind)
@@ -225,14 +278,38 @@ class Experiment:
         row, column = divmod(int(np.argmax(moved)), moved.shape[1])
         position = rows[row] if len(rows) else 0
         columns = tuple(name for name, hit in zip(names, moved.any(axis=0)) if hit)
-        cell = None if there is None else (clean.rows(rows[[row]])[names[column]][0], dirty.rows(there[[row]])[names[column]][0])
+        cell = (
+            None
+            if there is None
+            else (
+                clean.rows(rows[[row]])[names[column]][0],
+                dirty.rows(there[[row]])[names[column]][0],
+            )
+        )
         was, now = cell or (None, None)
         time = clean.times[position] if len(clean.times) else cut
-        ahead = int(np.searchsorted(self.unique, cut, "right") - np.searchsorted(self.unique, time, "right")) + 1
+        ahead = (
+            int(
+                np.searchsorted(self.unique, cut, "right")
+                - np.searchsorted(self.unique, time, "right")
+            )
+            + 1
+        )
         own = not clean.by_index
         index = index_of(self.X if own else clean.values)
         label = index[position] if index is not None and len(index) > position else None
-        return Change(names[column], int(position) + (self.offset if own else 0), label, kind, int(cut), ahead, int(moved.any(axis=1).sum()), columns, was, now)
+        return Change(
+            names[column],
+            int(position) + (self.offset if own else 0),
+            label,
+            kind,
+            int(cut),
+            ahead,
+            int(moved.any(axis=1).sum()),
+            columns,
+            was,
+            now,
+        )
 
     def _premature(self, clean, dirty, known, cut, kind):
         """For labels: rows whose outcome lies after the last row given must be unknown."""
@@ -251,7 +328,19 @@ class Experiment:
         index = index_of(self.X)
         time = None if index is None else index[row]
         value = cells[name][np.argmax(wrong)]
-        return Change(name, row + self.offset, time, kind, int(cut), 0, int(wrong.sum()), (name,), np.nan, value, premature=True)
+        return Change(
+            name,
+            row + self.offset,
+            time,
+            kind,
+            int(cut),
+            0,
+            int(wrong.sum()),
+            (name,),
+            np.nan,
+            value,
+            premature=True,
+        )
 
     def first_change(self):
         """Run until something moves.
@@ -264,7 +353,8 @@ class Experiment:
         Raises
         ------
         UnusableOutputError
-            When outputs cannot be set beside their rows, or the model refuses more than half of the experiments.
+            When outputs cannot be set beside their rows, or the model refuses more than half of the
+            experiments.
         """
         for stage in (self._at_cuts, self._with_gaps, self._in_warmup, self._sweep):
             change = stage()
@@ -282,23 +372,29 @@ class Experiment:
             return run()
         except UnusableOutputError:
             raise
-        except Exception as error:  # the user's code may fail in any way on rows it was not made for
+        # the user's code may fail in any way on rows it was not made for
+        except Exception as error:
             self.refused.append(error)
             return None
 
     def _at_cuts(self):
         for cut in self.cuts():
-            clean = self.attempt(lambda: self._steady(cut))  # noqa: B023
+            clean = self.attempt(partial(self._steady, cut))
             for kind in KINDS if clean is not None else ():
-                change = self.attempt(lambda: self.changes(clean, self.run(cut, cut, kind)[0], cut, kind))  # noqa: B023
+                change = self.attempt(partial(self._changed_after, clean, cut, kind))
                 if change is not None:
                     return change
         return None
 
+    def _changed_after(self, clean, cut, kind):
+        return self.changes(clean, self.run(cut, cut, kind)[0], cut, kind)
+
     def _steady(self, cut):
         clean, again = self.run(cut, cut, None)[0], self.run(cut, cut, None)[0]
         if not clean.by_index and self.changes(clean, again, self.unique[-1], "again") is not None:
-            raise UnusableOutputError("two runs on the same rows differ: set random_state", "unstable_output")
+            raise UnusableOutputError(
+                "two runs on the same rows differ: set random_state", "unstable_output"
+            )
         return clean
 
     def _with_gaps(self):
@@ -310,7 +406,9 @@ class Experiment:
 
     def _gap_change(self, gapped, cut):
         clean = self.run(cut, cut, None, source=gapped)[0]
-        return self.changes(clean, self.run(cut, cut, "noise", source=gapped)[0], cut, "noise after gaps")
+        return self.changes(
+            clean, self.run(cut, cut, "noise", source=gapped)[0], cut, "noise after gaps"
+        )
 
     def _in_warmup(self):
         return self.after(self.early_cuts())
@@ -326,7 +424,9 @@ class Experiment:
 
     def late_change(self, clean, cut, kind, at=None):
         rng = np.random.default_rng([self.seed, int(cut) % (2**32)])
-        return self.changes(clean, self.apply_only(poison(self.X, cut, kind, rng, at=at)), cut, kind)
+        return self.changes(
+            clean, self.apply_only(poison(self.X, cut, kind, rng, at=at)), cut, kind
+        )
 
     def _sweep(self):
         """Single times destroyed, many in one run: see ``_sweep``."""
@@ -349,10 +449,16 @@ class Experiment:
     def _moves(self, change, kind, name, *, fit):
         def run():
             if fit:
-                clean, dirty = self.run(change.cut, change.cut, None)[0], self.run(change.cut, change.cut, kind, only=name)[0]
+                clean, dirty = (
+                    self.run(change.cut, change.cut, None)[0],
+                    self.run(change.cut, change.cut, kind, only=name)[0],
+                )
             else:
                 rng = np.random.default_rng(self.seed)
-                clean, dirty = self.apply_only(self.X), self.apply_only(poison(self.X, change.cut, kind, rng, only=name))
+                clean, dirty = (
+                    self.apply_only(self.X),
+                    self.apply_only(poison(self.X, change.cut, kind, rng, only=name)),
+                )
             return self.changes(clean, dirty, change.cut, kind)
 
         try:
@@ -367,12 +473,18 @@ class Experiment:
 
     def name_of_column(self, column, namer):
         """The name of an output column, asked of the model fitted late."""
-        width = self.attempt(lambda: len(self.apply_only(self.X).columns)) if isinstance(column, int) else 0
+        width = (
+            self.attempt(lambda: len(self.apply_only(self.X).columns))
+            if isinstance(column, int)
+            else 0
+        )
         return namer(self._late, column, width) if width else column
 
     def _late_fit(self):
         if self._late is None:
             past = np.flatnonzero(self.times <= self.cuts()[-1])
-            self._late = fitted(self.model, take(self.X, past), None if self.y is None else take(self.y, past))
+            self._late = fitted(
+                self.model, take(self.X, past), None if self.y is None else take(self.y, past)
+            )
         return self._late
 

@@ -1,7 +1,7 @@
 """One policy for user code that fails inside a check.
 
-Single experiments a model refuses are counted by ``_experiments.Experiment``; everything else comes here. Nothing that failed
-passes: the check stays in the report as INCONCLUSIVE.
+Single experiments a model refuses are counted by ``_experiments.Experiment``; everything else comes
+here. Nothing that failed passes: the check stays in the report as INCONCLUSIVE.
 """
 
 from collections.abc import Callable

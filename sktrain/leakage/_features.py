@@ -40,24 +40,54 @@ def _separable(train, val):
     both = np.nan_to_num(np.vstack([a, b]))
     which = np.r_[np.zeros(len(a)), np.ones(len(b))]
     alone = [strength(both[:, j], which) for j in range(both.shape[1])]
-    model = make_pipeline(QuantileTransformer(n_quantiles=50, output_distribution="normal"), LogisticRegression(max_iter=300))
-    area = roc_auc_score(which, cross_val_predict(model, both, which, cv=4, method="predict_proba")[:, 1])
+    model = make_pipeline(
+        QuantileTransformer(n_quantiles=50, output_distribution="normal"),
+        LogisticRegression(max_iter=300),
+    )
+    area = roc_auc_score(
+        which, cross_val_predict(model, both, which, cv=4, method="predict_proba")[:, 1]
+    )
     return max(area, max(alone)), int(np.argmax(alone)), max(alone)
 
 
 def _ordering(train, val):
-    if not (isinstance(train.index, (pd.DatetimeIndex, pd.MultiIndex)) and isinstance(val.index, type(train.index))):
+    if not (
+        isinstance(train.index, (pd.DatetimeIndex, pd.MultiIndex))
+        and isinstance(val.index, type(train.index))
+    ):
         return
     both = train.index.intersection(val.index)
     if len(both):
-        yield Finding("shared_rows", "error", f"{len(both)} rows stand in train and in val.", {"time": str(both[0])}, {"rows": len(both)}, "val = val.drop(train.index, errors='ignore')")
+        yield Finding(
+            "shared_rows",
+            "error",
+            f"{len(both)} rows stand in train and in val.",
+            {"time": str(both[0])},
+            {"rows": len(both)},
+            "val = val.drop(train.index, errors='ignore')",
+        )
         return
     first, last = val.index.get_level_values(-1).min(), train.index.get_level_values(-1).max()
     if last > first:
         late = int((train.index.get_level_values(-1) > first).sum())
-        yield Finding("order", "error", f"{late} training rows are later than the first validation row.", {"time": str(first)}, {"rows": late}, "train = train[train.index < val.index.min()]")
+        yield Finding(
+            "order",
+            "error",
+            f"{late} training rows are later than the first validation row.",
+            {"time": str(first)},
+            {"rows": late},
+            "train = train[train.index < val.index.min()]",
+        )
     elif last == first:
-        yield Finding("shared_time", "error", "Train and val share a time: other symbols tell the answer.", {"time": str(first)}, {}, "train = train[train.index.get_level_values(-1) < val.index.get_level_values(-1).min()]")
+        yield Finding(
+            "shared_time",
+            "error",
+            "Train and val share a time: other symbols tell the answer.",
+            {"time": str(first)},
+            {},
+            "train = train[train.index.get_level_values(-1) < "
+            "val.index.get_level_values(-1).min()]",
+        )
 
 
 def _copies(train, val):
@@ -72,30 +102,61 @@ def check_feature_leakage(train, val, y_train=None, y_val=None):
     train, val = _as_frame(train, "train"), _as_frame(val, "val")
     if list(train.columns) != list(val.columns):
         odd = sorted(map(str, set(train.columns) ^ set(val.columns)))
-        raise ValueError(f"train and val have different columns: {', '.join(odd[:5]) or 'another order'}.")
+        raise ValueError(
+            f"train and val have different columns: {', '.join(odd[:5]) or 'another order'}."
+        )
     for what, rows, y in (("train", train, y_train), ("val", val, y_val)):
         if y is not None and len(y) != len(rows):
             raise ValueError(f"{what} has {len(rows)} rows but y_{what} has {len(y)}.")
     if not len(train) or not len(val):
-        return LeakageReport([Finding("empty", "error", "train or val has no rows.", status=NOT_CHECKED)], {"features": NOT_CHECKED})
+        return LeakageReport(
+            [Finding("empty", "error", "train or val has no rows.", status=NOT_CHECKED)],
+            {"features": NOT_CHECKED},
+        )
     findings = list(_ordering(train, val))
     copies, duplicate_status = _copies(train, val)
     findings += copies
     whole, names = numeric_table(pd.concat([train, val]))
-    checks = {"order": FAIL if any(f.code in ("order", "shared_rows", "shared_time") for f in findings) else PASS, "duplicates": duplicate_status}
+    checks = {
+        "order": FAIL
+        if any(f.code in ("order", "shared_rows", "shared_time") for f in findings)
+        else PASS,
+        "duplicates": duplicate_status,
+    }
     if not names:
-        findings.append(Finding("no_numbers", "warning", "No numeric columns: statistics were not checked.", status=NOT_CHECKED))
+        findings.append(
+            Finding(
+                "no_numbers", "warning", "No numeric columns: statistics were not checked.",
+                status=NOT_CHECKED,
+            )
+        )
         return LeakageReport(findings, {**checks, "statistics": NOT_CHECKED})
     fitted = all_rows_statistics(whole, np.arange(len(train)), names)
     findings += fitted + synthetic_rows(pd.concat([train, val]))
     enough = len(train) >= FEWEST_ROWS and len(whole) > len(train)
     checks["statistics"] = FAIL if fitted else PASS if enough else INCONCLUSIVE
     if not enough:
-        findings.append(Finding("too_few_rows", "warning", f"{len(train)} training rows are too few for statistics: {FEWEST_ROWS} are needed.", status=INCONCLUSIVE))
+        findings.append(
+            Finding(
+                "too_few_rows", "warning",
+                f"{len(train)} training rows are too few for statistics: {FEWEST_ROWS} are needed.",
+                status=INCONCLUSIVE,
+            )
+        )
     if y_train is not None:
-        y = np.asarray(y_train) if y_val is None else np.concatenate([np.asarray(y_train), np.asarray(y_val)])
+        y = (
+            np.asarray(y_train)
+            if y_val is None
+            else np.concatenate([np.asarray(y_train), np.asarray(y_val)])
+        )
         reach = max(horizon_in_bars(y_train) or 1, 1)
-        leaks = target_leaks(whole[: len(y)], names, y, reach=reach, ordered=not isinstance(train.index, pd.MultiIndex))
+        leaks = target_leaks(
+            whole[: len(y)],
+            names,
+            y,
+            reach=reach,
+            ordered=not isinstance(train.index, pd.MultiIndex),
+        )
         findings += leaks
         checks["target"] = FAIL if any(f.severity == "error" for f in leaks) else PASS
     if enough and len(val) >= 20:
@@ -108,5 +169,15 @@ def _adversarial(whole, n_train, names):
     area, place, alone = _separable(whole[:n_train], whole[n_train:])
     evidence = {"auc": area, "auc_of_column": alone}
     if area > 0.9:
-        message = f"Train and validation rows can be told apart (area {area:.2f}), best by {names[place]!r}: the column drifts, or it counts rows."
-        yield Finding("separable", "info", message, {"column": names[place]}, evidence, f"X = X.drop(columns={names[place]!r})  # or use its changes")
+        message = (
+            f"Train and validation rows can be told apart (area {area:.2f}), best by "
+            f"{names[place]!r}: the column drifts, or it counts rows."
+        )
+        yield Finding(
+            "separable",
+            "info",
+            message,
+            {"column": names[place]},
+            evidence,
+            f"X = X.drop(columns={names[place]!r})  # or use its changes",
+        )

@@ -16,7 +16,8 @@ _BOUNDS = ("minimum and maximum of a fitted range", "largest absolute value 1")
 
 
 def _too_even(share):
-    """Whether shares in [0, 1] are spread far more evenly than chance allows (the lower tail of Kolmogorov's statistic)."""
+    """Whether shares in [0, 1] are spread far more evenly than chance allows (the lower tail of
+    Kolmogorov's statistic)."""
     n = len(share)
     ordered = np.sort(share)
     gap = max((np.arange(1, n + 1) / n - ordered).max(), (ordered - np.arange(n) / n).max())
@@ -24,7 +25,8 @@ def _too_even(share):
 
 
 def _round(v, tolerance):
-    """Which round statistics a sample has: what a scaler fitted on exactly these rows leaves behind."""
+    """Which round statistics a sample has: what a scaler fitted on exactly these rows leaves
+    behind."""
     found = []
     mean, spread = v.mean(), v.std()
     size = max(spread, 1e-12)
@@ -34,14 +36,23 @@ def _round(v, tolerance):
     lone = (v == low).sum() == 1 and (v == high).sum() == 1
     if lone and abs(high - 1) < tolerance and (abs(low) < tolerance or abs(low + 1) < tolerance):
         found.append(_BOUNDS[0])
-    elif (np.abs(v) == np.abs(v).max()).sum() == 1 and abs(np.abs(v).max() - 1) < tolerance and len(np.unique(v)) > 0.5 * len(v):
+    elif (
+        (np.abs(v) == np.abs(v).max()).sum() == 1
+        and abs(np.abs(v).max() - 1) < tolerance
+        and len(np.unique(v)) > 0.5 * len(v)
+    ):
         found.append(_BOUNDS[1])
     quarter = np.percentile(v, [25, 50, 75])
     if abs(quarter[1]) < tolerance * size and abs(quarter[2] - quarter[0] - 1) < tolerance:
         found.append("median 0 and interquartile range 1")
     if abs(np.linalg.norm(v) - 1) < tolerance:
         found.append("length 1")
-    if len(v) > 200 and not _monotone(v) and high > low and (_too_even((v - low) / (high - low)) or _too_even(stats.norm.cdf(v))):
+    if (
+        len(v) > 200
+        and not _monotone(v)
+        and high > low
+        and (_too_even((v - low) / (high - low)) or _too_even(stats.norm.cdf(v)))
+    ):
         found.append("evenly spaced ranks")
     if abs(mean) < tolerance * size and abs(np.corrcoef(v, np.arange(len(v)))[0, 1]) < tolerance:
         found.append("no trend at all")
@@ -67,17 +78,21 @@ def _filled(v):
 
 def _equal_bins(v):
     counts = np.unique(v, return_counts=True)[1]
-    return 3 <= len(counts) <= 50 and len(v) >= 20 * len(counts) and counts.max() - counts.min() <= 1
+    return (
+        3 <= len(counts) <= 50 and len(v) >= 20 * len(counts) and counts.max() - counts.min() <= 1
+    )
 
 
 def _uneven_bins(v):
-    """Whether counts are as uneven as those of a part of the rows; a calendar's are even in any part."""
+    """Whether counts are as uneven as those of a part of the rows; a calendar's are even in any
+    part."""
     counts = np.unique(v, return_counts=True)[1]
     return stats.chisquare(counts).pvalue < 0.01
 
 
 def all_rows_statistics(whole, train_rows, names):
-    """Findings on columns whose statistics are round over all rows but not over the training rows alone."""
+    """Findings on columns whose statistics are round over all rows but not over the training rows
+    alone."""
     findings, approximate, bounded, screened = [], [], [], 0
     if len(train_rows) >= 0.99 * len(whole) or len(train_rows) < FEWEST_ROWS:
         return findings
@@ -94,16 +109,22 @@ def all_rows_statistics(whole, train_rows, names):
             findings.append(_fitted_on_all(name, signs[0], v, t))
         elif len(np.unique(v[:500])) > 0.5 * len(v[:500]):
             approximate.append(len(v) * v.mean() ** 2 + 2 * len(v) * (v.std() - 1) ** 2)
-    if bounded and 2 * len(bounded) >= screened:  # a scaler bounds all columns; an oscillator may touch its bound once by itself
+    # a scaler bounds all columns; an oscillator may touch its bound once by itself
+    if bounded and 2 * len(bounded) >= screened:
         findings += bounded
     if not findings and len(approximate) >= 4:
         chance = stats.chi2.cdf(sum(approximate), 2 * len(approximate))
         if chance < 1e-9:
             findings.append(
                 Finding(
-                    "fitted_on_all_rows", "error", f"{len(approximate)} columns have mean 0 and standard deviation 1 over all rows, far closer than chance allows.",
-                    {"column": str(list(names))}, {"probability_by_chance": chance}, _PIPELINE,
-                )  # fmt: skip
+                    "fitted_on_all_rows",
+                    "error",
+                    f"{len(approximate)} columns have mean 0 and standard deviation 1 over all "
+                    "rows, far closer than chance allows.",
+                    {"column": str(list(names))},
+                    {"probability_by_chance": chance},
+                    _PIPELINE,
+                )
             )
     return findings
 
@@ -123,6 +144,14 @@ _PIPELINE = "make_pipeline(StandardScaler(), model)  # fit it inside the folds"
 
 
 def _fitted_on_all(name, sign, v, t):
-    evidence = {"all_rows_mean": v.mean(), "train_mean": t.mean(), "all_rows_std": v.std(), "train_std": t.std()}
-    message = f"Column {name!r} shows {sign} over training and test rows together, not over training rows alone: it was fitted on all rows."
+    evidence = {
+        "all_rows_mean": v.mean(),
+        "train_mean": t.mean(),
+        "all_rows_std": v.std(),
+        "train_std": t.std(),
+    }
+    message = (
+        f"Column {name!r} shows {sign} over training and test rows together, not over training "
+        "rows alone: it was fitted on all rows."
+    )
     return Finding("fitted_on_all_rows", "error", message, {"column": name}, evidence, _PIPELINE)

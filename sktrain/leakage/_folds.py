@@ -1,7 +1,8 @@
 """Facts about folds: counts of what crosses from training to test rows.
 
-The kernel under ``testing.check_splitter`` and ``LeakageValidator.check_split``: it states facts and judges nothing. A span is
-closed, ``[decided, known]``; a distance is counted in unique times, so neighbours are 1 apart. Everything is O(rows) per fold.
+The kernel under ``testing.check_splitter`` and ``LeakageValidator.check_split``: it states facts
+and judges nothing. A span is closed, ``[decided, known]``; a distance is counted in unique times,
+so neighbours are 1 apart. Everything is O(rows) per fold.
 """
 
 from dataclasses import dataclass
@@ -24,13 +25,13 @@ class FoldFacts:
     ----------
     n_train, n_test : int
     shared_rows, shared_times, overlapping, after : int
-        Training rows that are test rows, stand at a tested time, whose label span meets a tested one, that come later than
-        some test row.
+        Training rows that are test rows, stand at a tested time, whose label span meets a tested
+        one, that come later than some test row.
     first_shared_row, first_shared_time, first_overlap, first_after : int
         The first such row.
     distance_before, distance_after : int
-        Least distance in unique times from a training label to the next test row, and from a test label to the next training
-        row; 0 or less means overlap, a huge number that there is none.
+        Least distance in unique times from a training label to the next test row, and from a test
+        label to the next training row; 0 or less means overlap, a huge number that there is none.
     repeated : int
         Rows that stand more than once in train or in test.
     all_after : bool
@@ -72,9 +73,15 @@ def as_positions(indices, n, what):
     if values.size == 0:
         return np.empty(0, dtype=np.intp)
     if values.ndim != 1 or values.dtype.kind not in "iu":
-        raise ValueError(f"{what} indices must be a 1-D array of row positions, got dtype {values.dtype} and {values.ndim} dimensions")
+        raise ValueError(
+            f"{what} indices must be a 1-D array of row positions, got dtype {values.dtype} and "
+            f"{values.ndim} dimensions"
+        )
     if values.min() < 0 or values.max() >= n:
-        raise ValueError(f"{what} index {int(values.max() if values.max() >= n else values.min())} is no row of X, which has {n}")
+        raise ValueError(
+            f"{what} index {int(values.max() if values.max() >= n else values.min())} is no row "
+            f"of X, which has {n}"
+        )
     return values
 
 
@@ -99,7 +106,10 @@ class FoldJudge:
         self.labelled = labelled
         self.n = len(spans.start)
         instant = spans.end is spans.start or bool((spans.end == spans.start).all())
-        self.known_at = spans.codes if instant else np.searchsorted(spans.axis, spans.end, side="right") - 1  # last time <= end
+        # last time <= end
+        self.known_at = (
+            spans.codes if instant else np.searchsorted(spans.axis, spans.end, side="right") - 1
+        )
 
     def facts(self, train, test):
         """The facts of one fold, given as integer positions."""
@@ -132,7 +142,9 @@ class FoldJudge:
             distance_after=self._distance_after(codes[after], reach),
             repeated=repeated,
             all_after=bool(len(train) and len(test) and start.min() > spans.start[test].max()),
-            unlabelled=0 if self.labelled is None else int((~self.labelled[train]).sum() + (~self.labelled[test]).sum()),
+            unlabelled=0
+            if self.labelled is None
+            else int((~self.labelled[train]).sum() + (~self.labelled[test]).sum()),
         )
 
     def _reach(self, test):
@@ -148,7 +160,8 @@ class FoldJudge:
         """Least distance from the end of a training label to the next tested time."""
         n = len(tested)
         following = np.where(tested, np.arange(n), 2 * n + 2)
-        following = np.minimum.accumulate(following[::-1])[::-1]  # next tested time at or after each time
+        # next tested time at or after each time
+        following = np.minimum.accumulate(following[::-1])[::-1]
         known = self.known_at[train]
         distance = following[self.spans.codes[train]] - known
         return int(distance.min()) if len(distance) and distance.min() <= n else _FAR

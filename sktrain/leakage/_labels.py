@@ -1,7 +1,8 @@
 """Labels that cannot be known, or look further ahead than they say.
 
-Labels are in order of time. An unknown label is NaN; it may stand in the warm-up and in the last ``horizon`` rows only. Where bars
-are at hand, the true reach of the labels is measured: a label moves with every return it was computed from.
+Labels are in order of time. An unknown label is NaN; it may stand in the warm-up and in the last
+``horizon`` rows only. Where bars are at hand, the true reach of the labels is measured: a label
+moves with every return it was computed from.
 """
 
 import numpy as np
@@ -45,18 +46,35 @@ def check_label_leakage(labels, warmup_length=0, *, horizon=None, bars=None):
     unknown = np.asarray(series.isna())
     if np.issubdtype(series.dtype, np.floating) and np.isinf(series.to_numpy()).any():
         row = int(np.argmax(np.isinf(series.to_numpy())))
-        findings.append(Finding("infinite_label", "error", f"Label {row} is infinite.", row_where(series, row), {}, "labels = labels.replace([np.inf, -np.inf], np.nan)"))
+        findings.append(
+            Finding(
+                "infinite_label",
+                "error",
+                f"Label {row} is infinite.",
+                row_where(series, row),
+                {},
+                "labels = labels.replace([np.inf, -np.inf], np.nan)",
+            )
+        )
     for rows in _segments(series):
         findings += _unknown(series, rows, unknown[rows], warmup, horizon)
     failed = {finding.code for finding in findings if finding.severity == "error"}
-    checks["unknown labels"] = FAIL if failed & {"unknown_label", "known_tail", "infinite_label"} else PASS
+    checks["unknown labels"] = (
+        FAIL if failed & {"unknown_label", "known_tail", "infinite_label"} else PASS
+    )
     if horizon is None:
         checks["last rows"] = NOT_CHECKED
         findings.append(
             Finding(
-                "unknown_horizon", "warning", "Nothing says how far the labels look ahead: whether the last ones can be known was not checked.",
-                {"parameter": "horizon"}, {}, 'labels.attrs["label_horizon"] = 3', NOT_CHECKED,
-            )  # fmt: skip
+                "unknown_horizon",
+                "warning",
+                "Nothing says how far the labels look ahead: whether the last ones can be known "
+                "was not checked.",
+                {"parameter": "horizon"},
+                {},
+                'labels.attrs["label_horizon"] = 3',
+                NOT_CHECKED,
+            )
         )
     if bars is not None:
         reach, status = label_reach(bars, series, horizon)
@@ -77,12 +95,23 @@ def _unknown(series, rows, unknown, warmup, horizon):
         hole = np.flatnonzero(unknown[warmup:end]) + warmup
     if len(hole):
         yield Finding(
-            "unknown_label", "error",
-            f"{len(hole)} labels are unknown outside the warm-up ({warmup} rows) and the last {tail} rows: dropping them selects rows by their outcome.",
-            row_where(series, rows[hole[0]]), {"rows": len(hole)}, "labels are NaN only where the outcome is not known yet",
-        )  # fmt: skip
+            "unknown_label",
+            "error",
+            f"{len(hole)} labels are unknown outside the warm-up ({warmup} rows) and the last "
+            f"{tail} rows: dropping them selects rows by their outcome.",
+            row_where(series, rows[hole[0]]),
+            {"rows": len(hole)},
+            "labels are NaN only where the outcome is not known yet",
+        )
     if unknown.all():
-        yield Finding("unknown_label", "error", "No label is known.", {}, {"rows": n}, "give more bars than warm-up and horizon together")
+        yield Finding(
+            "unknown_label",
+            "error",
+            "No label is known.",
+            {},
+            {"rows": n},
+            "give more bars than warm-up and horizon together",
+        )
         return
     if tail and n > tail and not unknown[-tail:].any():
         yield from _known_tail(series, rows, tail, had_unknown=unknown.any())
@@ -90,11 +119,22 @@ def _unknown(series, rows, unknown, warmup, horizon):
         row = rows[-tail:][~unknown[-tail:]][0]
         early = int((~unknown[-tail:]).sum())
         yield Finding(
-            "early_label", "warning", f"{early} of the last {tail} labels are known before their horizon ends: right for barriers, wrong for end-point labels.",
-            row_where(series, row), {"rows": early}, "labels.iloc[-horizon:] = np.nan",
-        )  # fmt: skip
+            "early_label",
+            "warning",
+            f"{early} of the last {tail} labels are known before their horizon ends: right for "
+            "barriers, wrong for end-point labels.",
+            row_where(series, row),
+            {"rows": early},
+            "labels.iloc[-horizon:] = np.nan",
+        )
     if warmup and n > warmup and not unknown[:warmup].any():
-        yield Finding("known_warmup", "info", f"All labels of the warm-up ({warmup} rows) are known.", row_where(series, rows[0]), {"rows": warmup})
+        yield Finding(
+            "known_warmup",
+            "info",
+            f"All labels of the warm-up ({warmup} rows) are known.",
+            row_where(series, rows[0]),
+            {"rows": warmup},
+        )
 
 
 def _known_tail(series, rows, tail, *, had_unknown):
@@ -103,23 +143,45 @@ def _known_tail(series, rows, tail, *, had_unknown):
     most = series.iloc[rows].mode().iloc[0]
     if had_unknown or (one and tail > 1 and (values.iloc[0] == most or values.iloc[0] == 1)):
         yield Finding(
-            "known_tail", "error", f"The last {tail} labels are given ({values.iloc[-1]!r}) although their outcome lies after the last row.",
-            row_where(series, rows[-tail]), {"rows": tail, "label": values.iloc[-1]}, f"labels.iloc[-{tail}:] = np.nan",
-        )  # fmt: skip
+            "known_tail",
+            "error",
+            f"The last {tail} labels are given ({values.iloc[-1]!r}) although their outcome lies "
+            "after the last row.",
+            row_where(series, rows[-tail]),
+            {"rows": tail, "label": values.iloc[-1]},
+            f"labels.iloc[-{tail}:] = np.nan",
+        )
     else:
         yield Finding(
-            "known_tail", "info", f"The last {tail} labels are known: right when rows of unknown outcome were dropped.",
-            row_where(series, rows[-tail]), {"rows": tail}, f"labels.iloc[-{tail}:] = np.nan  # if they were not",
-        )  # fmt: skip
+            "known_tail",
+            "info",
+            f"The last {tail} labels are known: right when rows of unknown outcome were dropped.",
+            row_where(series, rows[-tail]),
+            {"rows": tail},
+            f"labels.iloc[-{tail}:] = np.nan  # if they were not",
+        )
 
 
 def label_reach(bars, labels, horizon=None, ends=None, *, most=30):
-    """How many bars ahead labels move with returns, against what they declare. Returns (findings, status)."""
-    close = next((bars[name] for name in bars.columns if str(name).lower() == "close"), None) if isinstance(bars, pd.DataFrame) else None
+    """How many bars ahead labels move with returns, against what they declare. Returns (findings,
+    status)."""
+    close = (
+        next((bars[name] for name in bars.columns if str(name).lower() == "close"), None)
+        if isinstance(bars, pd.DataFrame)
+        else None
+    )
     if close is None or len(close) < 200 or isinstance(bars.index, pd.MultiIndex):
         return [], NOT_CHECKED
-    y = labels.reindex(close.index) if isinstance(labels, pd.Series) and len(labels) != len(close) else pd.Series(np.asarray(labels), close.index)
-    values = pd.to_numeric(y, errors="coerce").to_numpy(np.float64) if pd.api.types.is_numeric_dtype(y) else pd.Series(pd.factorize(y, sort=True)[0]).replace(-1, np.nan).to_numpy(np.float64)
+    y = (
+        labels.reindex(close.index)
+        if isinstance(labels, pd.Series) and len(labels) != len(close)
+        else pd.Series(np.asarray(labels), close.index)
+    )
+    values = (
+        pd.to_numeric(y, errors="coerce").to_numpy(np.float64)
+        if pd.api.types.is_numeric_dtype(y)
+        else pd.Series(pd.factorize(y, sort=True)[0]).replace(-1, np.nan).to_numpy(np.float64)
+    )
     n = len(values)
     known = np.flatnonzero(np.isfinite(values))
     if len(known) < 100:
@@ -137,12 +199,21 @@ def label_reach(bars, labels, horizon=None, ends=None, *, most=30):
 
 
 def _without_inside(y, step, known, end):
-    """What is left of the labels when the returns they declare, and the newest known ones, are taken out: momentum is no leak."""
+    """What is left of the labels when the returns they declare, and the newest known ones, are
+    taken out: momentum is no leak."""
     path = np.cumsum(step)
     last, first = np.minimum(end[known], len(step) - 1), known
-    columns = [np.ones(len(known)), path[last] - path[first], step[first], step[np.maximum(first - 1, 0)]]
+    columns = [
+        np.ones(len(known)),
+        path[last] - path[first],
+        step[first],
+        step[np.maximum(first - 1, 0)],
+    ]
     columns += [np.where(last - k > first, step[np.maximum(last - k, 0)], 0.0) for k in range(4)]
-    columns += [np.where(first + k <= last, step[np.minimum(first + k, len(step) - 1)], 0.0) for k in range(1, 4)]
+    columns += [
+        np.where(first + k <= last, step[np.minimum(first + k, len(step) - 1)], 0.0)
+        for k in range(1, 4)
+    ]
     design = np.column_stack(columns)
     out = np.full(len(y), np.nan)
     out[known] = y[known] - design @ np.linalg.lstsq(design, y[known], rcond=None)[0]
@@ -156,7 +227,11 @@ def _relation(y, step, known, origin, lags):
         place = origin[known] + lag
         keep = place < len(step)
         a, b = y[known][keep], step[place[keep]]
-        found.append(float(np.corrcoef(a, b)[0, 1]) if keep.sum() > 50 and a.std() > 0 and b.std() > 0 else 0.0)
+        found.append(
+            float(np.corrcoef(a, b)[0, 1])
+            if keep.sum() > 50 and a.std() > 0 and b.std() > 0
+            else 0.0
+        )
     return np.asarray(found)
 
 
@@ -167,9 +242,38 @@ def _judge_reach(inside, beyond, horizon, n):
     if not len(far):
         return [], PASS
     reach = (horizon or 0) + int(far.max()) + 1
-    evidence = {"declared_bars": horizon, "measured_bars": reach, "correlation": float(beyond[far[0]]), "noise_level": noise}
+    evidence = {
+        "declared_bars": horizon,
+        "measured_bars": reach,
+        "correlation": float(beyond[far[0]]),
+        "noise_level": noise,
+    }
     if horizon is None:
-        message = f"The labels move with returns up to about {reach} bars ahead, but nothing declares a horizon."
-        return [Finding("measured_horizon", "warning", message, {"parameter": "label_horizon"}, evidence, f'y.attrs["label_horizon"] = {reach}')], PASS
-    message = f"The labels move with returns up to about {reach} bars ahead, further than the {horizon} they declare: the purge is too short."
-    return [Finding("label_horizon", "error", message, {"parameter": "label_horizon"}, evidence, f'y.attrs["label_horizon"] = {reach}')], FAIL
+        message = (
+            f"The labels move with returns up to about {reach} bars ahead, but nothing declares a "
+            "horizon."
+        )
+        return [
+            Finding(
+                "measured_horizon",
+                "warning",
+                message,
+                {"parameter": "label_horizon"},
+                evidence,
+                f'y.attrs["label_horizon"] = {reach}',
+            )
+        ], PASS
+    message = (
+        f"The labels move with returns up to about {reach} bars ahead, further than the {horizon} "
+        "they declare: the purge is too short."
+    )
+    return [
+        Finding(
+            "label_horizon",
+            "error",
+            message,
+            {"parameter": "label_horizon"},
+            evidence,
+            f'y.attrs["label_horizon"] = {reach}',
+        )
+    ], FAIL

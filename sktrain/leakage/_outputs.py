@@ -11,13 +11,15 @@ from ._poison import row_times
 __all__ = ["Output", "UnusableOutputError", "differ", "index_of", "moved_cells"]
 
 _SCALE_ROWS = 256
-# Least relative change that counts, by bytes of a float: half its digits, so that another order of summation
+# Least relative change that counts, by bytes of a float: half its digits, so that another order of
+# summation
 # (an error of some hundred units in the last place) stays below.
 _TOLERANCE = {2: 2e-2, 4: 1e-4, 8: 1e-7}
 
 
 class UnusableOutputError(Exception):
-    """The output of a model cannot be set beside its input rows; ``code`` is that of the finding."""
+    """The output of a model cannot be set beside its input rows; ``code`` is that of the
+    finding."""
 
     def __init__(self, message, code="could_not_run"):
         super().__init__(message)
@@ -26,7 +28,8 @@ class UnusableOutputError(Exception):
 
 @dataclass(frozen=True)
 class Output:
-    """An output set beside its rows: the time of every row and a way to take rows as a 2-D array."""
+    """An output set beside its rows: the time of every row and a way to take rows as a 2-D
+    array."""
 
     times: np.ndarray
     columns: list
@@ -50,7 +53,8 @@ class Output:
                 getattr(out, "index", None), (pd.DatetimeIndex, pd.MultiIndex)
             ) or not isinstance(out, pd.DataFrame):
                 raise UnusableOutputError(
-                    f"the output has {n} rows for {len(X)} rows of input and no index to set it beside them",
+                    f"the output has {n} rows for {len(X)} rows of input and no index to set it "
+                    "beside them",
                     "rows_dropped",
                 )
             return cls(row_times(out), list(out.columns), out, True, horizon)
@@ -113,7 +117,8 @@ def _cells(column):
 
 
 def differ(one, other):
-    """Which cells of two columns, or of two tables of numbers, differ by more than rounding; missing equals missing."""
+    """Which cells of two columns, or of two tables of numbers, differ by more than rounding;
+    missing equals missing."""
     if one.dtype.kind in "fiub" and other.dtype.kind in "fiub":
         return _numbers_differ(one, other)
     a, b = one.astype(object), other.astype(object)

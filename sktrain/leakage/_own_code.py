@@ -11,21 +11,36 @@ from ._report import INCONCLUSIVE
 __all__ = ["reads_random"]
 
 _MOST_SOURCES = 50  # classes and functions read for one object
-_LIBRARIES = ("sklearn", "imblearn", "skorch", "sktrain", "optuna", "torch", "numpy", "scipy", "pandas", "lightgbm", "xgboost")
-_RANDOM_CALLS = ("train_test_split", "ShuffleSplit", "StratifiedShuffleSplit", "RepeatedKFold", "RepeatedStratifiedKFold", "random_split")
-_FOLD_CALLS = ("KFold", "StratifiedKFold", "cross_val_predict", "cross_val_score", "cross_validate", "LeaveOneOut")
+_LIBRARIES = (
+    "sklearn", "imblearn", "skorch", "sktrain", "optuna", "torch", "numpy", "scipy", "pandas",
+    "lightgbm", "xgboost",
+)
+_RANDOM_CALLS = (
+    "train_test_split", "ShuffleSplit", "StratifiedShuffleSplit", "RepeatedKFold",
+    "RepeatedStratifiedKFold", "random_split",
+)
+_FOLD_CALLS = (
+    "KFold", "StratifiedKFold", "cross_val_predict", "cross_val_score", "cross_validate",
+    "LeaveOneOut",
+)
 
 
 def _tree(code):
     try:
         return ast.parse(textwrap.dedent(source.getsource(code)))
-    except (OSError, TypeError, SyntaxError, IndentationError):  # built at run time, or compiled: there is nothing to read
+    # built at run time, or compiled: there is nothing to read
+    except (OSError, TypeError, SyntaxError, IndentationError):
         return None
 
 
 def _own_code(owner):
-    """The source trees of an object's own classes and of the functions of their modules that they call, breadth first."""
-    waiting = [cls for cls in type(owner).__mro__ if cls.__module__.partition(".")[0] not in (*_LIBRARIES, "builtins")]
+    """The source trees of an object's own classes and of the functions of their modules that they
+    call, breadth first."""
+    waiting = [
+        cls
+        for cls in type(owner).__mro__
+        if cls.__module__.partition(".")[0] not in (*_LIBRARIES, "builtins")
+    ]
     seen = set()
     while waiting and len(seen) < _MOST_SOURCES:
         code = waiting.pop(0)
@@ -34,7 +49,9 @@ def _own_code(owner):
         if tree is None:
             continue
         yield tree
-        scope = getattr(code, "__globals__", None) or vars(sys.modules.get(code.__module__, object()))
+        scope = getattr(code, "__globals__", None) or vars(
+            sys.modules.get(code.__module__, object())
+        )
         for node in ast.walk(tree):
             called = scope.get(node.id) if isinstance(node, ast.Name) else None
             if source.isfunction(called) and called.__module__.partition(".")[0] not in _LIBRARIES:
@@ -51,10 +68,22 @@ def reads_random(path, owner, params, n_rows):
             keywords = {k.arg: getattr(k.value, "value", None) for k in call.keywords}
             ordered = name == "train_test_split" and keywords.get("shuffle") is False
             if (name in _RANDOM_CALLS and not ordered) or name in _FOLD_CALLS:
-                message = f"{type(owner).__name__} calls {name} on its training rows: neighbours with overlapping labels stand on both sides."
-                yield flaw(path, owner, "", "inner_split", message, "split in order, purged: TemporalSplitter(horizon=...)", line=call.lineno)
+                message = (
+                    f"{type(owner).__name__} calls {name} on its training rows: neighbours with "
+                    "overlapping labels stand on both sides."
+                )
+                yield flaw(
+                    path, owner, "", "inner_split", message,
+                    "split in order, purged: TemporalSplitter(horizon=...)", line=call.lineno,
+                )
                 return
             if name in ("permutation", "shuffle"):
-                message = f"{type(owner).__name__} shuffles rows ({name}); whether it validates on them could not be told."
-                yield flaw(path, owner, "", "unknown_split", message, "split in order, purged", severity="warning", status=INCONCLUSIVE, line=call.lineno)
+                message = (
+                    f"{type(owner).__name__} shuffles rows ({name}); whether it validates on them "
+                    "could not be told."
+                )
+                yield flaw(
+                    path, owner, "", "unknown_split", message, "split in order, purged",
+                    severity="warning", status=INCONCLUSIVE, line=call.lineno,
+                )
                 return

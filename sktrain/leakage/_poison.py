@@ -1,7 +1,8 @@
 """Perturbation of the future: rows after a cut replaced, shuffled or removed.
 
-The history handle is poisoned alike, so nothing can read the true future there. Poisoned bars stay valid bars (low <= open,
-close <= high, prices positive), values keep their dtype, and rows up to the cut are untouched to the bit.
+The history handle is poisoned alike, so nothing can read the true future there. Poisoned bars stay
+valid bars (low <= open, close <= high, prices positive), values keep their dtype, and rows up to
+the cut are untouched to the bit.
 """
 
 import numpy as np
@@ -17,7 +18,9 @@ KINDS = ("noise", "noise_down", "shuffle", "truncation")
 
 def poisonable(X):
     """Whether rows of this type can be replaced: frames, series, arrays and plain lists."""
-    return isinstance(X, (pd.DataFrame, pd.Series, list, tuple)) or (isinstance(X, np.ndarray) and X.ndim >= 1)
+    return isinstance(X, (pd.DataFrame, pd.Series, list, tuple)) or (
+        isinstance(X, np.ndarray) and X.ndim >= 1
+    )
 
 
 def row_times(X):
@@ -37,7 +40,8 @@ def take(X, rows):
 
 
 def block(X, most):
-    """The last ``most`` unique times of X; a handle is renewed on these rows only, so that experiments stay cheap."""
+    """The last ``most`` unique times of X; a handle is renewed on these rows only, so that
+    experiments stay cheap."""
     times = row_times(X)
     unique = np.unique(times)
     if len(unique) <= most:
@@ -91,7 +95,10 @@ def poison(X, cut, kind, rng, *, only=None, at=None):
     if isinstance(X, np.ndarray):
         return _array(X, future, kind, rng, only)
     out = list(X)
-    for row, other in zip(future, rng.permutation(len(out))[: len(future)] if kind != "shuffle" else rng.permutation(future)):
+    for row, other in zip(
+        future,
+        rng.permutation(len(out))[: len(future)] if kind != "shuffle" else rng.permutation(future),
+    ):
         out[row] = X[other]
     return out
 
@@ -101,7 +108,10 @@ def _truncate(X, times, cut):
     history = get_history(X)
     if history is not None:
         out = out.copy(deep=False)
-        out.attrs = {**X.attrs, "history": history.over(history.frame[time_axis(history.frame).times <= cut])}
+        out.attrs = {
+            **X.attrs,
+            "history": history.over(history.frame[time_axis(history.frame).times <= cut]),
+        }
     return out
 
 
@@ -134,7 +144,11 @@ def _frame(X, future, kind, rng, only):
         return out
     lower = {str(name).lower(): name for name in X.columns}
     bars = {name: lower[name] for name in OHLCV if name in lower}
-    drawn = _bars(X, bars, future, kind, rng, only) if {"close"} <= set(bars) and _numeric(X, bars) else {}
+    drawn = (
+        _bars(X, bars, future, kind, rng, only)
+        if {"close"} <= set(bars) and _numeric(X, bars)
+        else {}
+    )
     for name in X.columns:
         if only is None or name == only:
             values = drawn[name] if name in drawn else _column(X[name], future, kind, rng)
@@ -165,7 +179,10 @@ def _bars(X, bars, rows, kind, rng, only):
         if "high" in new and "low" in new:
             top = np.maximum.reduce([new[name] for name in new])
             bottom = np.minimum.reduce([new[name] for name in new])
-            new["high"], new["low"] = top * rng.uniform(1.0, 1.1, n), bottom * rng.uniform(0.9, 1.0, n)
+            new["high"], new["low"] = (
+                top * rng.uniform(1.0, 1.1, n),
+                bottom * rng.uniform(0.9, 1.0, n),
+            )
             for name in {"open", "close"} & set(new):
                 new[name] = new["low"] + rng.uniform(0, 1, n) * (new["high"] - new["low"])
     else:
@@ -198,7 +215,8 @@ def _column(column, rows, kind, rng):
 
 
 def _numbers(values, rows, kind, rng):
-    """Numbers far above, or far below, what was seen; positive columns stay positive, missing values stay missing."""
+    """Numbers far above, or far below, what was seen; positive columns stay positive, missing
+    values stay missing."""
     seen = values[np.isfinite(values)]
     sign = -1.0 if kind == "noise_down" else 1.0
     if not len(seen):
@@ -214,7 +232,9 @@ def _numbers(values, rows, kind, rng):
 def _array(X, rows, kind, rng, only):
     out = X.copy()
     if kind == "shuffle" or X.dtype.kind not in "fiu":
-        source = rng.permutation(rows) if kind == "shuffle" else rng.permutation(len(X))[: len(rows)]
+        source = (
+            rng.permutation(rows) if kind == "shuffle" else rng.permutation(len(X))[: len(rows)]
+        )
         if only is None:
             out[rows] = X[source]
         else:
@@ -226,12 +246,15 @@ def _array(X, rows, kind, rng, only):
     flat = X.reshape(len(X), -1)
     new = out.reshape(len(X), -1)
     for column in range(flat.shape[1]) if only is None else [only]:
-        new[rows, column] = _numbers(flat[:, column].astype(np.float64), rows, kind, rng).astype(X.dtype)
+        new[rows, column] = _numbers(flat[:, column].astype(np.float64), rows, kind, rng).astype(
+            X.dtype
+        )
     return new.reshape(X.shape)
 
 
 def put_gaps(X, cut, every=7, last=5):
-    """Take values away before the cut (the last ``last`` rows, and one row in ``every``), so that filling from later rows shows."""
+    """Take values away before the cut (the last ``last`` rows, and one row in ``every``), so that
+    filling from later rows shows."""
     times = row_times(X)
     if not isinstance(X, pd.DataFrame):
         return None
@@ -241,7 +264,8 @@ def put_gaps(X, cut, every=7, last=5):
     if not numeric or len(past) < 3 * last:
         return None
     out = X.copy()
-    out.attrs = {key: value for key, value in X.attrs.items() if key != "history"}  # the handle has no gaps
+    # the handle has no gaps
+    out.attrs = {key: value for key, value in X.attrs.items() if key != "history"}
     for name in numeric:
         out[name] = X[name].where(~np.isin(np.arange(len(X)), rows))
     return out

@@ -1,7 +1,7 @@
 """What a leak is worth: scores of one estimator under careless and careful validation.
 
-Rows are in order of time. All rows of the table train clones of the same estimator; only the folds differ, except for the last
-row, where the estimator's own inner splits are repaired as well.
+Rows are in order of time. All rows of the table train clones of the same estimator; only the folds
+differ, except for the last row, where the estimator's own inner splits are repaired as well.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,10 @@ from ._splits import index_pairs, known_spans
 __all__ = ["PriceTag", "price_tag"]
 
 _OWN = "its own inner validation"
-_SHUFFLED, _ORDERED, _PURGED, _COMBINATORIAL, _NESTED = "shuffled KFold", "TimeSeriesSplit", "purged walk-forward", "combinatorial purged", "nested, purged inside"
+_SHUFFLED, _ORDERED, _PURGED, _COMBINATORIAL, _NESTED = (
+    "shuffled KFold", "TimeSeriesSplit", "purged walk-forward", "combinatorial purged",
+    "nested, purged inside",
+)
 _SAYS = {
     _OWN: "rows held out at random inside fit, next to training rows",
     _SHUFFLED: "tested rows stand between training rows; labels overlap",
@@ -44,8 +47,9 @@ class PriceTag:
     Attributes
     ----------
     table : DataFrame, one row per way of validating
-        ``score`` (mean over folds), ``interval`` (half width at 95 %, corrected for overlapping training rows), ``folds``,
-        ``train_rows`` (mean), ``worth`` (score minus the purged walk-forward's), ``what``.
+        ``score`` (mean over folds), ``interval`` (half width at 95 %, corrected for overlapping
+        training rows), ``folds``, ``train_rows`` (mean), ``worth`` (score minus the purged
+        walk-forward's), ``what``.
     sentence : str
         The point of it: "your 0.83 is 0.52".
     scoring : str
@@ -86,7 +90,11 @@ class PriceTag:
         dict
             ``sentence``, ``scoring`` and ``table`` (None for NaN).
         """
-        return {"sentence": self.sentence, "scoring": self.scoring, "table": self.table.astype(object).where(self.table.notna(), None).to_dict("index")}
+        return {
+            "sentence": self.sentence,
+            "scoring": self.scoring,
+            "table": self.table.astype(object).where(self.table.notna(), None).to_dict("index"),
+        }
 
 
 def _inner_score(estimator, X, y):
@@ -115,7 +123,12 @@ def _row(scores, folds):
     if len(scores) > 1:
         error = fold_mean_error(np.std(scores, ddof=1), len(scores), ratio)
         half = stats.t.ppf(0.975, len(scores) - 1) * error
-    return {"score": float(np.mean(scores)), "interval": float(half), "folds": len(scores), "train_rows": int(np.mean([s[0] for s in sizes]))}
+    return {
+        "score": float(np.mean(scores)),
+        "interval": float(half),
+        "folds": len(scores),
+        "train_rows": int(np.mean([s[0] for s in sizes])),
+    }
 
 
 def _reach(spans: Spans):
@@ -123,14 +136,28 @@ def _reach(spans: Spans):
     return int((known - spans.codes).max())
 
 
-def price_tag(estimator, X, y, *, label_end_times=None, cv=None, scoring=None, n_splits=5, embargo_bars=None, random_state=0):
+def price_tag(
+    estimator, X, y, *, label_end_times=None, cv=None, scoring=None, n_splits=5, embargo_bars=None,
+    random_state=0,
+):
     """See ``LeakageValidator.price_tag``."""
     n_splits = check_count("n_splits", n_splits, minimum=2)
     keep = np.flatnonzero(labelled_mask(y, len(X)))
     X = X.iloc[keep] if hasattr(X, "iloc") else X[keep]
     y = y.iloc[keep] if hasattr(y, "iloc") else np.asarray(y)[keep]
-    ends = None if label_end_times is None else pd.Series(label_end_times).iloc[keep].to_numpy() if time_axis(X).index is None else pd.DatetimeIndex(label_end_times)[keep]
-    if hasattr(y, "astype") and getattr(y, "dtype", None) is not None and y.dtype.kind == "f" and is_classifier(estimator):
+    ends = (
+        None
+        if label_end_times is None
+        else pd.Series(label_end_times).iloc[keep].to_numpy()
+        if time_axis(X).index is None
+        else pd.DatetimeIndex(label_end_times)[keep]
+    )
+    if (
+        hasattr(y, "astype")
+        and getattr(y, "dtype", None) is not None
+        and y.dtype.kind == "f"
+        and is_classifier(estimator)
+    ):
         attrs = dict(getattr(y, "attrs", {}))
         y = y.astype(int)
         if hasattr(y, "attrs"):
@@ -138,27 +165,42 @@ def price_tag(estimator, X, y, *, label_end_times=None, cv=None, scoring=None, n
     spans, source = known_spans(X, y, ends, cv)
     reach = _reach(spans) if source else 0
     if len(spans.axis) < 4 * (n_splits + 1) + reach:
-        raise NotEnoughDataError(f"{len(spans.axis)} unique times are too few for {n_splits} folds with labels of {reach} bars: {4 * (n_splits + 1) + reach} are needed.")
-    embargo = min(10, len(spans.axis) // 50) if embargo_bars is None else check_count("embargo_bars", embargo_bars, minimum=0)
+        raise NotEnoughDataError(
+            f"{len(spans.axis)} unique times are too few for {n_splits} folds with labels of "
+            f"{reach} bars: {4 * (n_splits + 1) + reach} are needed."
+        )
+    embargo = (
+        min(10, len(spans.axis) // 50)
+        if embargo_bars is None
+        else check_count("embargo_bars", embargo_bars, minimum=0)
+    )
     scorer = check_scoring(estimator, scoring)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         told = None if ends is not None or source in _CARRIED else reach
-        rows = _all_rows(estimator, X, y, ends, cv, scorer, n_splits, embargo, reach, told, random_state)
+        rows = _all_rows(
+            estimator, X, y, ends, cv, scorer, n_splits, embargo, reach, told, random_state
+        )
     table = pd.DataFrame.from_dict(rows, orient="index")
     table["worth"] = table["score"] - table.loc[_PURGED, "score"]
     table["what"] = [_SAYS[name] for name in table.index]
     table.index.name = "validation"
-    name = scoring if isinstance(scoring, str) else "accuracy" if is_classifier(estimator) else "score"
+    name = (
+        scoring if isinstance(scoring, str) else "accuracy" if is_classifier(estimator) else "score"
+    )
     return PriceTag(table, _sentence(table, source), name)
 
 
-_CARRIED = {"y", "X", "label_horizon"}  # sources that travel with the rows, so that splitters read them themselves
+# sources that travel with the rows, so that splitters read them themselves
+_CARRIED = {"y", "X", "label_horizon"}
 
 
 def _all_rows(estimator, X, y, ends, cv, scorer, n_splits, embargo, reach, told, random_state):
     small = max(5, len(X) // (4 * (n_splits + 1)))
-    walk = EnhancedWalkForwardCV(n_splits, embargo_bars=embargo, horizon=told, min_samples_per_fold=small, ensure_regime_coverage=False)
+    walk = EnhancedWalkForwardCV(
+        n_splits, embargo_bars=embargo, horizon=told, min_samples_per_fold=small,
+        ensure_regime_coverage=False,
+    )
     ways = {
         _SHUFFLED: KFold(n_splits, shuffle=True, random_state=random_state),
         _ORDERED: TimeSeriesSplit(n_splits),
@@ -171,13 +213,23 @@ def _all_rows(estimator, X, y, ends, cv, scorer, n_splits, embargo, reach, told,
         rows[_OWN] = {"score": own, "interval": np.nan, "folds": 1, "train_rows": len(X)}
     folds = {}
     for name, splitter in ways.items():
-        folds[name] = [(np.asarray(a), np.asarray(b)) for a, b in index_pairs(splitter, X, y, None, ends)]
+        folds[name] = [
+            (np.asarray(a), np.asarray(b)) for a, b in index_pairs(splitter, X, y, None, ends)
+        ]
         rows[name] = _row(_score(estimator, X, y, folds[name], scorer), folds[name])
-    inner = EnhancedWalkForwardCV(3, embargo_bars=embargo, horizon=None if label_horizon(y) is not None else reach, min_samples_per_fold=max(2, small // 4), ensure_regime_coverage=False)
+    inner = EnhancedWalkForwardCV(
+        3,
+        embargo_bars=embargo,
+        horizon=None if label_horizon(y) is not None else reach,
+        min_samples_per_fold=max(2, small // 4),
+        ensure_regime_coverage=False,
+    )
     try:
         honest = repair(estimator, inner, horizon=reach)
     except LeakageError:
-        honest = estimator  # nothing can be repaired from outside: the outer folds are honest, the inner ones stay as they are
+        # nothing can be repaired from outside: the outer folds are honest, the inner ones stay as
+        # they are
+        honest = estimator
     rows[_NESTED] = _row(_score(honest, X, y, folds[_PURGED], scorer), folds[_PURGED])
     return rows
 
@@ -186,4 +238,9 @@ def _sentence(table, source):
     true = table.loc[_PURGED, "score"]
     naive = table.loc[[name for name in (_OWN, _SHUFFLED) if name in table.index], "score"]
     text = f"Your {naive.max():.2f} ({naive.idxmax()}) is {true:.2f} ({_PURGED})."
-    return text if source else text + " The labels do not say how far they look ahead: nothing was purged for overlap."
+    return (
+        text
+        if source
+        else text
+        + " The labels do not say how far they look ahead: nothing was purged for overlap."
+    )

@@ -1,7 +1,7 @@
 """An ordered, purged split in the place of every random one inside an estimator.
 
-Where no parameter takes a splitter (early stopping of scikit-learn's boosting, out-of-bag scores) the inner validation is switched
-off. The given estimator is never touched.
+Where no parameter takes a splitter (early stopping of scikit-learn's boosting, out-of-bag scores)
+the inner validation is switched off. The given estimator is never touched.
 """
 
 import copy
@@ -27,16 +27,23 @@ def repair(estimator, cv, *, horizon=None):
         raise TypeError(f"repair needs a splitter for cv, got {cv!r}.")
     severity, why = inner_cv_errors(splitter, horizon=horizon)
     if severity == "error":
-        raise LeakageError(f"repair was given a cv that leaks itself: {why} Use EnhancedWalkForwardCV or CombinatorialPurgedCV.")
+        raise LeakageError(
+            f"repair was given a cv that leaks itself: {why} Use EnhancedWalkForwardCV or "
+            "CombinatorialPurgedCV."
+        )
     fixed = clone(estimator)
     for _ in range(_ROUNDS):
-        flaws = [flaw for flaw in find_flaws(fixed, horizon=horizon) if flaw.finding.severity == "error"]
+        flaws = [
+            flaw for flaw in find_flaws(fixed, horizon=horizon) if flaw.finding.severity == "error"
+        ]
         if not flaws:
             return fixed
         before = [flaw.finding for flaw in flaws]
         for flaw in flaws:
             fixed = _mend(fixed, flaw, splitter, horizon)
-        if before == [f.finding for f in find_flaws(fixed, horizon=horizon) if f.finding.severity == "error"]:
+        if before == [
+            f.finding for f in find_flaws(fixed, horizon=horizon) if f.finding.severity == "error"
+        ]:
             break
     report = inspect_estimator(fixed, horizon=horizon)
     if report.status == FAIL or report.errors:
@@ -69,10 +76,18 @@ def _mend(root, flaw, splitter, horizon):
         owner.set_params(**{flaw.parameter: False if flaw.parameter == "early_stopping" else None})
     elif kind == "oob_score":
         owner.set_params(oob_score=False)
-    elif kind in ("inner_cv", "shuffled_encoder") or (kind == "prefitted" and flaw.parameter == "cv"):
+    elif kind in ("inner_cv", "shuffled_encoder") or (
+        kind == "prefitted" and flaw.parameter == "cv"
+    ):
         owner.set_params(cv=_inner(owner, splitter, horizon))
     elif kind == "skorch_valid_split":
-        owner.cv = TemporalSplitter(0.85, 0.15, 0.0, embargo_bars=getattr(splitter, "embargo_bars", 0), horizon=_known(splitter, horizon))
+        owner.cv = TemporalSplitter(
+            0.85,
+            0.15,
+            0.0,
+            embargo_bars=getattr(splitter, "embargo_bars", 0),
+            horizon=_known(splitter, horizon),
+        )
         owner.stratified, owner.random_state = False, None
     elif kind == "prefitted":
         return _thaw(root, owner)
@@ -111,7 +126,11 @@ def _drop_from_grid(owner, flaw):
     for space in spaces if isinstance(spaces, (list, tuple)) else [spaces]:
         if key in space:
             last = str(key).split("__")[-1]
-            kept = [v for v in space[key] if not (v is None or isinstance(v, (int, float)))] if last == "cv" else [v for v in space[key] if not v]
+            kept = (
+                [v for v in space[key] if not (v is None or isinstance(v, (int, float)))]
+                if last == "cv"
+                else [v for v in space[key] if not v]
+            )
             if kept:
                 space[key] = kept
             else:
@@ -125,9 +144,16 @@ def _sampler_inside(root, pipeline):
     first = next(place for place, (_, step) in enumerate(steps) if hasattr(step, "fit_resample"))
     last_name, last = steps[-1]
     if "estimator" not in last.get_params(deep=False):
-        raise LeakageError(f"No parameter can repair this: {type(last).__name__} has no estimator to put the sampler into.")
+        raise LeakageError(
+            f"No parameter can repair this: {type(last).__name__} has no estimator to put the "
+            "sampler into."
+        )
     inner = type(pipeline)([*steps[first:-1], ("model", last.estimator)])
-    outer = {name: _renamed(getattr(last, name)) for name in ("param_grid", "param_distributions") if hasattr(last, name)}
+    outer = {
+        name: _renamed(getattr(last, name))
+        for name in ("param_grid", "param_distributions")
+        if hasattr(last, name)
+    }
     last.set_params(estimator=inner, **outer)
     moved = Pipeline([*steps[:first], (last_name, last)]) if first else last
     if root is pipeline:

@@ -1,6 +1,7 @@
 """The findings of an audit and the status of every check, with a verdict.
 
-Nothing here computes. A check that was not made is never a pass: it is NOT_CHECKED, and the whole report is INCONCLUSIVE.
+Nothing here computes. A check that was not made is never a pass: it is NOT_CHECKED, and the whole
+report is INCONCLUSIVE.
 """
 
 from collections.abc import Mapping
@@ -78,7 +79,15 @@ class Finding:
         object.__setattr__(self, "evidence", MappingProxyType(dict(self.evidence)))
 
     def __reduce__(self):
-        return type(self), (self.code, self.severity, self.message, dict(self.where), dict(self.evidence), self.fix, self.status)
+        return type(self), (
+            self.code,
+            self.severity,
+            self.message,
+            dict(self.where),
+            dict(self.evidence),
+            self.fix,
+            self.status,
+        )
 
     def place(self) -> str:
         """The place in one line, such as ``step='net', parameter='oob_score'``.
@@ -104,7 +113,8 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class LeakageReport(Mapping):
-    """The outcome of one or several checks; reads like a mapping: ``report["passed"]``, ``report["warnings"]``.
+    """The outcome of one or several checks; reads like a mapping: ``report["passed"]``,
+    ``report["warnings"]``.
 
     Parameters
     ----------
@@ -113,13 +123,15 @@ class LeakageReport(Mapping):
     checks : mapping of str to status
         Every check that was asked for and how it ended.
     experiments : mapping, optional
-        What the verdict rests on: the ``budget``, and how many ``fits`` and ``experiments`` were made, and how many of these
-        the model ``refused``. The same for the same rows, whatever the machine.
+        What the verdict rests on: the ``budget``, and how many ``fits`` and ``experiments`` were
+        made, and how many of these the model ``refused``. The same for the same rows, whatever the
+        machine.
 
     Attributes
     ----------
     status : {"PASS", "FAIL", "INCONCLUSIVE", "NOT_CHECKED"}
-        FAIL when a leak was found; INCONCLUSIVE when something could not be checked; NOT_CHECKED when nothing was.
+        FAIL when a leak was found; INCONCLUSIVE when something could not be checked; NOT_CHECKED
+        when nothing was.
     passed : bool
         No finding has severity ``"error"``, and something was checked.
 
@@ -140,7 +152,11 @@ class LeakageReport(Mapping):
 
     def __post_init__(self):
         rank = {name: place for place, name in enumerate(_SEVERITIES)}
-        object.__setattr__(self, "findings", tuple(sorted(self.findings, key=lambda finding: rank[finding.severity])))
+        object.__setattr__(
+            self,
+            "findings",
+            tuple(sorted(self.findings, key=lambda finding: rank[finding.severity])),
+        )
         object.__setattr__(self, "checks", MappingProxyType(dict(self.checks)))
         object.__setattr__(self, "experiments", MappingProxyType(dict(self.experiments)))
 
@@ -240,7 +256,10 @@ class LeakageReport(Mapping):
         dict
             One entry per field; ``findings`` is a list of dicts.
         """
-        return {**_plain({k: v for k, v in self._fields().items() if k != "findings"}), "findings": [f.to_dict() for f in self.findings]}
+        return {
+            **_plain({k: v for k, v in self._fields().items() if k != "findings"}),
+            "findings": [f.to_dict() for f in self.findings],
+        }
 
     def to_frame(self) -> pd.DataFrame:
         """The findings as a table.
@@ -250,8 +269,17 @@ class LeakageReport(Mapping):
         DataFrame
             One row per finding: ``severity code status where message evidence fix``.
         """
-        rows = [{**f.to_dict(), "where": f.place(), "evidence": ", ".join(f"{k}={_short(v)}" for k, v in f.evidence.items())} for f in self.findings]
-        return pd.DataFrame(rows, columns=["severity", "code", "status", "where", "message", "evidence", "fix"])
+        rows = [
+            {
+                **f.to_dict(),
+                "where": f.place(),
+                "evidence": ", ".join(f"{k}={_short(v)}" for k, v in f.evidence.items()),
+            }
+            for f in self.findings
+        ]
+        return pd.DataFrame(
+            rows, columns=["severity", "code", "status", "where", "message", "evidence", "fix"]
+        )
 
     def summary(self) -> str:
         """Verdict, checks and findings, each with its place, its figures and the fix.
@@ -261,16 +289,24 @@ class LeakageReport(Mapping):
         str
             Several lines.
         """
-        lines = [f"{self.status}: {len(self.errors)} error(s), {len(self.findings) - len(self.errors)} other finding(s), {len(self.checks)} check(s)"]
+        lines = [
+            (f"{self.status}: {len(self.errors)} error(s), {len(self.findings) - len(self.errors)} "
+            f"other finding(s), {len(self.checks)} check(s)")
+        ]
         width = max((len(name) for name in self.checks), default=0)
         lines += [f"  {name:<{width}}  {status}" for name, status in self.checks.items()]
         if self.experiments:
-            lines.append("  " + ", ".join(f"{name}: {number}" for name, number in self.experiments.items()))
+            lines.append(
+                "  " + ", ".join(f"{name}: {number}" for name, number in self.experiments.items())
+            )
         for finding in self.findings:
             place = f" ({finding.place()})" if finding.where else ""
             lines.append(f"{finding.severity.upper()} {finding.code}{place}: {finding.message}")
             if finding.evidence:
-                lines.append("    evidence: " + ", ".join(f"{key}={_short(value)}" for key, value in finding.evidence.items()))
+                lines.append(
+                    "    evidence: "
+                    + ", ".join(f"{key}={_short(value)}" for key, value in finding.evidence.items())
+                )
             if finding.fix:
                 lines.append(f"    fix: {finding.fix}")
         return "\n".join(lines)
@@ -283,14 +319,18 @@ class LeakageReport(Mapping):
 
     def _repr_html_(self):
         color = {PASS: "#2a7d2a", FAIL: "#b22222"}.get(self.status, "#b8860b")
-        checks = ", ".join(f"{escape(name)}: {escape(status)}" for name, status in self.checks.items())
+        checks = ", ".join(
+            f"{escape(name)}: {escape(status)}" for name, status in self.checks.items()
+        )
         cells = "".join(
-            f"<tr><td>{escape(f.severity)}</td><td>{escape(f.code)}</td><td>{escape(f.place())}</td>"
-            f"<td>{escape(f.message)}</td><td><code>{escape(f.fix)}</code></td></tr>"
+            f"<tr><td>{escape(f.severity)}</td><td>{escape(f.code)}</td>"
+            f"<td>{escape(f.place())}</td><td>{escape(f.message)}</td>"
+            f"<td><code>{escape(f.fix)}</code></td></tr>"
             for f in self.findings
         )
         head = "<tr><th>severity</th><th>code</th><th>where</th><th>what</th><th>fix</th></tr>"
-        return f'<div><b style="color:{color}">{self.status}</b> <small>{checks}</small><table>{head}{cells}</table></div>'
+        title = f'<b style="color:{color}">{self.status}</b> <small>{checks}</small>'
+        return f"<div>{title}<table>{head}{cells}</table></div>"
 
 
 def merge(*reports, **named):

@@ -1,6 +1,7 @@
 """Labels rotated in time: whether the folds give them away.
 
-A rotation keeps the labels' overlap and cuts their tie to the rows. What is then still predicted came through the folds.
+A rotation keeps the labels' overlap and cuts their tie to the rows. What is then still predicted
+came through the folds.
 """
 
 import numpy as np
@@ -22,12 +23,15 @@ __all__ = ["check_shuffled_labels"]
 
 _CHECK = "rotated labels"
 _SIGMAS = 5.0  # one-sided error 3e-7 for one audit
-_EFFECT = 0.1  # least gain over chance worth calling a leak; below it, what is left of a slow trend after rotation may stand
+# least gain over chance worth calling a leak; below it, what is left of a slow trend after rotation
+# may stand
+_EFFECT = 0.1
 _SHARE = 0.4  # every rotation must show this share of the mean gain: one lucky rotation is no leak
 
 
 def _rotated(X, y, shift, reach):
-    """Labels moved around the end, per symbol; they keep their reach and lose what was written of their own times."""
+    """Labels moved around the end, per symbol; they keep their reach and lose what was written of
+    their own times."""
     values = np.asarray(y).copy()
     index = getattr(X, "index", None)
     groups = [np.arange(len(values))]
@@ -53,7 +57,8 @@ def check_shuffled_labels(
     seed=0,
     budget=BUDGETS["standard"],
 ):
-    """See ``LeakageValidator.check_shuffled_labels``; ``folds`` are the index pairs when they were made already."""
+    """See ``LeakageValidator.check_shuffled_labels``; ``folds`` are the index pairs when they were
+    made already."""
     where = {"parameter": "cv"}
     if not hasattr(estimator, "predict"):
         return cannot(
@@ -85,7 +90,8 @@ def check_shuffled_labels(
 
 
 def _chosen(X, pairs, n_folds, most):
-    """Evenly chosen folds, each within a block of unique times around the place where train and test stand closest."""
+    """Evenly chosen folds, each within a block of unique times around the place where train and
+    test stand closest."""
     places = np.unique(np.linspace(0, len(pairs) - 1, min(n_folds, len(pairs))).round().astype(int))
     codes = np.unique(row_times(X), return_inverse=True)[1]
     return [_near(codes, *map(np.asarray, pairs[place]), most) for place in places]
@@ -107,7 +113,8 @@ def _near(codes, train, test, most):
 
 
 def _gains(estimator, X, y, folds, reach, budget):
-    """What is predicted above chance under each rotation, rows tested, the noise were they independent, and the highest gain."""
+    """What is predicted above chance under each rotation, rows tested, the noise were they
+    independent, and the highest gain."""
     classifies = is_classifier(estimator)
     gains = []
     for shift in np.linspace(0.35, 0.65, budget.rotations):
@@ -161,7 +168,10 @@ def _judge(gains, n_tested, spread, best, reach):
         "tested": n_tested,
     }
     if bound >= best:
-        message = f"{n_tested} tested rows are too few to tell rotated labels from chance: not even a perfect prediction would stand out."
+        message = (
+            f"{n_tested} tested rows are too few to tell rotated labels from chance: not even a "
+            "perfect prediction would stand out."
+        )
         report = cannot(
             _CHECK,
             "too_few_rows",
@@ -172,7 +182,10 @@ def _judge(gains, n_tested, spread, best, reach):
         )
         return report
     if gain > bound and min(gains) > _SHARE * gain:
-        message = f"Labels rotated in time are still predicted {gain:.2f} above chance: tested labels reach the model through the folds."
+        message = (
+            f"Labels rotated in time are still predicted {gain:.2f} above chance: tested labels "
+            "reach the model through the folds."
+        )
         finding = Finding(
             "shuffled_labels",
             "error",

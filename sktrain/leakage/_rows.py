@@ -1,7 +1,8 @@
 """Duplicates of rows on both sides of a split, and rows made from others.
 
-Only exact evidence counts: identical rows of continuous values, and rows that lie exactly between two others, as oversampling
-and interpolation make them. Rows of few distinct values repeat by nature and prove nothing.
+Only exact evidence counts: identical rows of continuous values, and rows that lie exactly between
+two others, as oversampling and interpolation make them. Rows of few distinct values repeat by
+nature and prove nothing.
 """
 
 import numpy as np
@@ -9,7 +10,10 @@ import pandas as pd
 
 from ._report import FAIL, NOT_CHECKED, PASS, Finding
 
-__all__ = ["check_rows", "known_to_pretrained", "numeric_table", "one_output", "row_where", "synthetic_rows"]
+__all__ = [
+    "check_rows", "known_to_pretrained", "numeric_table", "one_output", "row_where",
+    "synthetic_rows",
+]
 
 _CONTINUOUS = 0.2  # least share of distinct values in a column that cannot repeat by nature
 _STALE = 0.01  # share of repeated rows that a market without trades may show
@@ -27,7 +31,8 @@ def row_where(X, row):
 
 
 def numeric_table(X):
-    """The numeric columns of X as a 2-D float array with their names; windows and texts have none."""
+    """The numeric columns of X as a 2-D float array with their names; windows and texts have
+    none."""
     if isinstance(X, pd.DataFrame):
         table = X.select_dtypes(include=["number", "bool"])
         return table.to_numpy(dtype=np.float64, na_value=np.nan), list(table.columns)
@@ -37,13 +42,16 @@ def numeric_table(X):
 
 
 def one_output(y):
-    """Labels of one output: the first of several, missing where any of them is; labels of one output as they are."""
+    """Labels of one output: the first of several, missing where any of them is; labels of one
+    output as they are."""
     if y is None or np.ndim(y) < 2:
         return y
     values = np.asarray(y)
     if not isinstance(y, pd.DataFrame):
         whole = values.shape[1] == 1 or values.dtype.kind in "iub" or not pd.isna(values).any()
-        return values[:, 0] if whole else np.where(pd.isna(values).any(axis=1), np.nan, values[:, 0])
+        return (
+            values[:, 0] if whole else np.where(pd.isna(values).any(axis=1), np.nan, values[:, 0])
+        )
     first = pd.Series(values[:, 0], y.index)
     if values.shape[1] > 1:
         first = first.mask(pd.isna(values).any(axis=1))
@@ -105,10 +113,14 @@ def check_rows(X, y, pairs):
         return [], PASS
     severity = "error" if hits > _STALE * tested or _times_repeat(X) else "warning"
     finding = Finding(
-        "duplicate_rows", severity, f"{hits} of {tested} tested rows have an exact copy among the training rows.",
-        {"fold": fold, **row_where(X, first)}, {"tested_copies": hits, "share": hits / tested},
-        "resample inside the pipeline: imblearn.pipeline.make_pipeline(RandomOverSampler(random_state=0), model)",
-    )  # fmt: skip
+        "duplicate_rows",
+        severity,
+        f"{hits} of {tested} tested rows have an exact copy among the training rows.",
+        {"fold": fold, **row_where(X, first)},
+        {"tested_copies": hits, "share": hits / tested},
+        "resample inside the pipeline: "
+        "imblearn.pipeline.make_pipeline(RandomOverSampler(random_state=0), model)",
+    )
     return [finding], FAIL if severity == "error" else PASS
 
 
@@ -118,7 +130,8 @@ def _times_repeat(X):
 
 
 def synthetic_rows(X, y=None, rng=None):
-    """Rows that lie exactly on the line between two others: made by SMOTE or by interpolation. Returns a list of findings."""
+    """Rows that lie exactly on the line between two others: made by SMOTE or by interpolation.
+    Returns a list of findings."""
     table, names = numeric_table(X)
     columns = _continuous(table) if table.shape[1] else []
     if len(columns) < 3 or len(table) < 50:
@@ -127,18 +140,35 @@ def synthetic_rows(X, y=None, rng=None):
     values = np.nan_to_num(table[:, columns])
     scale = values.std(axis=0)
     values = (values - values.mean(axis=0)) / np.where(scale > 0, scale, 1.0)
-    if np.linalg.matrix_rank(values[rng.choice(len(values), min(len(values), 200), replace=False)], tol=1e-6) < 3:
+    if (
+        np.linalg.matrix_rank(
+            values[rng.choice(len(values), min(len(values), 200), replace=False)], tol=1e-6
+        )
+        < 3
+    ):
         return []
-    probes = np.unique(np.concatenate([rng.choice(len(values), min(_PROBES, len(values)), replace=False), np.arange(len(values) - 20, len(values))]))
+    probes = np.unique(
+        np.concatenate(
+            [
+                rng.choice(len(values), min(_PROBES, len(values)), replace=False),
+                np.arange(len(values) - 20, len(values)),
+            ]
+        )
+    )
     hits = [row for row in probes if _between(values, row, _candidates(y, row, len(values), rng))]
     if len(hits) < 3:
         return []
     return [
         Finding(
-            "synthetic_rows", "error", f"{len(hits)} of {len(probes)} probed rows lie exactly between two other rows: they were made from rows of other folds.",
-            row_where(X, min(hits)), {"probed": len(probes), "between_two_others": len(hits)},
-            "resample inside the pipeline: imblearn.pipeline.make_pipeline(SMOTE(random_state=0), model)",
-        )  # fmt: skip
+            "synthetic_rows",
+            "error",
+            f"{len(hits)} of {len(probes)} probed rows lie exactly between two other rows: they "
+            "were made from rows of other folds.",
+            row_where(X, min(hits)),
+            {"probed": len(probes), "between_two_others": len(hits)},
+            "resample inside the pipeline: imblearn.pipeline.make_pipeline(SMOTE(random_state=0), "
+            "model)",
+        )
     ]
 
 
@@ -153,7 +183,8 @@ def _candidates(y, row, n, rng):
 
 
 def _between(values, row, others):
-    """Whether two of the others stand in exactly opposite directions from the row: on one random axis first, then on all."""
+    """Whether two of the others stand in exactly opposite directions from the row: on one random
+    axis first, then on all."""
     away = values[others] - values[row]
     length = np.linalg.norm(away, axis=1)
     away = away[length > 1e-9] / length[length > 1e-9, None]
@@ -171,12 +202,18 @@ def _between(values, row, others):
 
 
 def known_to_pretrained(estimator, X, tests):
-    """A warning where tested rows are older than what a pretrained part of the estimator was trained on.
+    """A warning where tested rows are older than what a pretrained part of the estimator was
+    trained on.
 
-    A part says so itself, with ``knowledge_overlap(times)``: the share of times within its own training data.
+    A part says so itself, with ``knowledge_overlap(times)``: the share of times within its own
+    training data.
     """
     index = getattr(X, "index", None)
-    if not tests or not isinstance(index, (pd.DatetimeIndex, pd.MultiIndex)) or not hasattr(estimator, "get_params"):
+    if (
+        not tests
+        or not isinstance(index, (pd.DatetimeIndex, pd.MultiIndex))
+        or not hasattr(estimator, "get_params")
+    ):
         return []
     tested = index[np.unique(np.concatenate(tests))]
     parts = {"": estimator, **estimator.get_params(deep=True)}
@@ -193,7 +230,8 @@ def known_to_pretrained(estimator, X, tests):
             Finding(
                 "model_knowledge",
                 "warning",
-                f"{share:.0%} of the tested rows are older than the training data of {type(part).__name__}: it may know what came after them.",
+                f"{share:.0%} of the tested rows are older than the training data of "
+                f"{type(part).__name__}: it may know what came after them.",
                 {"step": name or type(part).__name__},
                 {"share": float(share), "tested": len(tested)},
                 "Score only rows after the model's knowledge_cutoff, or use an older model.",

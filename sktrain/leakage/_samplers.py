@@ -1,7 +1,8 @@
 """Samplers in a pipeline that spoil the block a net validates on.
 
-A net of sktrain holds back the last block of times, or of rows where they carry no time. Whether that block is still the newest
-part of the market is tried on made-up rows whose first column says when each row, or the parents of a made-up row, stood.
+A net of sktrain holds back the last block of times, or of rows where they carry no time. Whether
+that block is still the newest part of the market is tried on made-up rows whose first column says
+when each row, or the parents of a made-up row, stood.
 """
 
 import numpy as np
@@ -14,12 +15,17 @@ __all__ = ["samplers_before_nets"]
 
 _ROWS = 1000
 _RARE = 5  # every fifth row is of the rare class
-_NEIGHBOURS = 0.1  # share of the rows within which neighbours in time stand: 5 of a class of every fifth row lie within 5 %
-_SPOILT = 0.05  # share of the held-back rows that may stand so far before the block: rounding at its edge, not a leak
+# share of the rows within which neighbours in time stand: 5 of a class of every fifth row lie
+# within 5 %
+_NEIGHBOURS = 0.1
+# share of the held-back rows that may stand so far before the block: rounding at its edge, not a
+# leak
+_SPOILT = 0.05
 
 
 def samplers_before_nets(params):
-    """(name, sampler, path to the net, net, what happens) for every sampler that spoils a net's validation."""
+    """(name, sampler, path to the net, net, what happens) for every sampler that spoils a net's
+    validation."""
     steps = [
         step
         for step in params.get("steps") or []
@@ -46,7 +52,8 @@ def _samples(step):
 
 
 def _net(item):
-    """The net that holds back its last rows, also within a vote or a compressed model; None when there is none."""
+    """The net that holds back its last rows, also within a vote or a compressed model; None when
+    there is none."""
     if not hasattr(item, "get_params") or isinstance(item, type):
         return None
     own = [item, *item.get_params(deep=True).values()]
@@ -72,7 +79,8 @@ def _timed(steps):
 
 
 def _spoils(sampler, net, *, timed):
-    """What a sampler does to the last block, as the end of a sentence; None when the block stays what it should be."""
+    """What a sampler does to the last block, as the end of a sentence; None when the block stays
+    what it should be."""
     rng = np.random.default_rng(0)
     when = np.arange(_ROWS, dtype=float)
     values = np.column_stack([when, *rng.normal(0, 0.1, (2, _ROWS))])

@@ -1,7 +1,8 @@
 """Does information cross a fold? Checks of a splitter, or of index pairs.
 
-Rows carry time in their index, or their order is time. Label spans come from ``label_end_times``, ``y.attrs["label_horizon"]``
-or the splitter's own ``horizon``; without any of them overlap is NOT_CHECKED, never passed.
+Rows carry time in their index, or their order is time. Label spans come from ``label_end_times``,
+``y.attrs["label_horizon"]`` or the splitter's own ``horizon``; without any of them overlap is
+NOT_CHECKED, never passed.
 """
 
 from itertools import chain
@@ -25,28 +26,39 @@ _PURGED = "cv = EnhancedWalkForwardCV(n_splits=5, horizon={horizon}, embargo_bar
 
 
 def known_spans(X, y=None, label_end_times=None, cv=None, horizon=None):
-    """Spans of the labels, and where they were learned (None when nothing says how far labels look ahead)."""
+    """Spans of the labels, and where they were learned (None when nothing says how far labels look
+    ahead)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        spans = label_spans(X, y, horizon=horizon, label_end_times=label_end_times, caller="LeakageValidator")[0]
+        spans = label_spans(
+            X, y, horizon=horizon, label_end_times=label_end_times, caller="LeakageValidator"
+        )[0]
         own = getattr(cv, "horizon", None)
         if spans.source is None and own is not None:
-            return label_spans(X, y, horizon=own, caller="LeakageValidator")[0], "the splitter's horizon"
+            return label_spans(X, y, horizon=own, caller="LeakageValidator")[
+                0
+            ], "the splitter's horizon"
     return spans, spans.source
 
 
 def _own(cv, name):
     value = getattr(cv, name, None)
-    return int(value) if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else None
+    return (
+        int(value) if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else None
+    )
 
 
 def index_pairs(cv, X, y=None, groups=None, label_end_times=None):
-    """The folds of ``cv`` (a splitter, an int, None, or an iterable of index pairs), as an iterator."""
+    """The folds of ``cv`` (a splitter, an int, None, or an iterable of index pairs), as an
+    iterator."""
     if cv is None or isinstance(cv, (int, np.integer)):
         cv = check_cv(cv, None if y is None else np.asarray(y), classifier=y is not None)
     if isinstance(cv, str) or not hasattr(cv, "split"):
         if isinstance(cv, str) or not hasattr(cv, "__iter__"):
-            raise InvalidSplitError(f"cv must be a splitter with a split method or an iterable of (train, test) index pairs, got {cv!r}.")
+            raise InvalidSplitError(
+                "cv must be a splitter with a split method or an iterable of (train, test) index "
+                f"pairs, got {cv!r}."
+            )
         return iter(cv)
     given = {"groups": groups} if groups is not None else {}
     if label_end_times is not None:
@@ -78,11 +90,15 @@ def _scan(pairs, judge, tally, n):
         try:
             train, test = pair
         except (TypeError, ValueError) as error:
-            raise InvalidSplitError(f"fold {fold} is not a pair (train, test): {type(pair).__name__}.") from error
+            raise InvalidSplitError(
+                f"fold {fold} is not a pair (train, test): {type(pair).__name__}."
+            ) from error
         try:
             train, test = as_positions(train, n, "train"), as_positions(test, n, "test")
         except ValueError as error:
-            raise InvalidSplitError(f"fold {fold}: {error}. Was the splitter made for other rows?") from error
+            raise InvalidSplitError(
+                f"fold {fold}: {error}. Was the splitter made for other rows?"
+            ) from error
         fact = judge.facts(train, test)
         facts.append(fact)
         tally.add("shared_rows", fact.shared_rows, fact.first_shared_row, fold)
@@ -98,31 +114,53 @@ def _scan(pairs, judge, tally, n):
 def _finding(X, tally, code, severity, message, fix="", name=None, **evidence):
     row, fold = tally.first[code]
     where = {"fold": fold, **(row_where(X, row) if row >= 0 else {})}
-    return Finding(name or code, severity, message, where, {"rows": tally.rows[code], "folds": len(tally.folds[code]), **evidence}, fix)
+    return Finding(
+        name or code,
+        severity,
+        message,
+        where,
+        {"rows": tally.rows[code], "folds": len(tally.folds[code]), **evidence},
+        fix,
+    )
 
 
 def _crossing(X, tally, spans, source):
     """Findings about rows, times and spans that stand on both sides."""
-    longest = int((np.searchsorted(spans.axis, spans.end, side="right") - 1 - spans.codes).max()) if len(spans.codes) else 0
+    longest = (
+        int((np.searchsorted(spans.axis, spans.end, side="right") - 1 - spans.codes).max())
+        if len(spans.codes)
+        else 0
+    )
     fix = _PURGED.format(horizon=longest)
     if "shared_rows" in tally.rows:
-        yield _finding(X, tally, "shared_rows", "error", f"{tally.rows['shared_rows']} rows are both trained on and tested.", fix)
+        yield _finding(
+            X, tally, "shared_rows", "error",
+            f"{tally.rows['shared_rows']} rows are both trained on and tested.", fix,
+        )
     if "shared_time" in tally.rows:
         yield _finding(
             X, tally, "shared_time", "error",
-            f"{tally.rows['shared_time']} training rows stand at a time that is tested: in a panel, other symbols tell the answer.", fix,
-        )  # fmt: skip
-    crossing = tally.rows.get("overlap", 0) - tally.rows.get("shared_time", 0) - tally.rows.get("shared_rows", 0)
+            f"{tally.rows['shared_time']} training rows stand at a time that is tested: in a "
+            "panel, other symbols tell the answer.",
+            fix,
+        )
+    crossing = (
+        tally.rows.get("overlap", 0)
+        - tally.rows.get("shared_time", 0)
+        - tally.rows.get("shared_rows", 0)
+    )
     if source is not None and crossing > 0:
         yield _finding(
             X, tally, "overlap", "error",
-            f"{tally.rows['overlap']} training labels are decided over bars that tested labels share.", fix,
-            longest_label_bars=longest, spans_from=source,
-        )  # fmt: skip
+            f"{tally.rows['overlap']} training labels are decided over bars that tested labels "
+            "share.",
+            fix, longest_label_bars=longest, spans_from=source,
+        )
 
 
 def _ordering(X, tally, facts, spans, source):
-    """Training rows later than test rows: a leak when nothing separates them, a design when purged and embargoed."""
+    """Training rows later than test rows: a leak when nothing separates them, a design when purged
+    and embargoed."""
     if "after" not in tally.rows:
         return
     gap = min(fact.distance_after for fact in facts)
@@ -132,14 +170,19 @@ def _ordering(X, tally, facts, spans, source):
     if reverse or gap < 1 or (gap <= 1 and instant):
         what = "only on rows later than" if reverse else "on rows right after"
         yield _finding(
-            X, tally, "after", "error", f"Training {what} the tested ones: the model knows what came next.",
-            _PURGED.format(horizon="..."), name="order", **shown,
-        )  # fmt: skip
+            X, tally, "after", "error",
+            f"Training {what} the tested ones: the model knows what came next.",
+            _PURGED.format(horizon="..."),
+            name="order",
+            **shown,
+        )
     else:
         yield _finding(
-            X, tally, "after", "info", "Trains on rows after the tested blocks, at a distance: a combinatorial design, no forecast of the future.",
+            X, tally, "after", "info",
+            "Trains on rows after the tested blocks, at a distance: a combinatorial design, no "
+            "forecast of the future.",
             name="order", **shown,
-        )  # fmt: skip
+        )
 
 
 def _embargo(facts, cv, needed):
@@ -148,45 +191,70 @@ def _embargo(facts, cv, needed):
     after = min((fact.distance_after for fact in facts), default=np.iinfo(np.int64).max)
     declared = _own(cv, "embargo_bars") if needed is None else needed
     n_seen = max((fact.n_train + fact.n_test for fact in facts), default=0)
-    shown = {name: value for name, value in (("bars_before_test", before), ("bars_after_test", after)) if value <= n_seen}
+    shown = {
+        name: value
+        for name, value in (("bars_before_test", before), ("bars_after_test", after))
+        if value <= n_seen
+    }
     if not shown:
         return
     least = min(shown.values())
-    if declared is not None and 0 <= least - 1 < declared:  # neighbours are 1 apart, with nothing between them
+    # neighbours are 1 apart, with nothing between them
+    if declared is not None and 0 <= least - 1 < declared:
         said = "the splitter declares" if needed is None else "was asked for"
         yield Finding(
-            "embargo", "error",
-            f"{least - 1} unique time(s) stand between a label and rows on the other side, but an embargo of {declared} bars {said}.",
-            {"parameter": "embargo_bars"}, {**shown, "embargo_bars": declared}, f"cv.set_params(embargo_bars={declared})",
-        )  # fmt: skip
+            "embargo",
+            "error",
+            f"{least - 1} unique time(s) stand between a label and rows on the other side, but an "
+            f"embargo of {declared} bars {said}.",
+            {"parameter": "embargo_bars"},
+            {**shown, "embargo_bars": declared},
+            f"cv.set_params(embargo_bars={declared})",
+        )
     elif declared is None and shown.get("bars_after_test") == 1:
         yield Finding(
-            "embargo", "warning", "No embargo after the tested rows: features that look back still hold tested bars.",
-            {"parameter": "embargo_bars"}, shown, "cv = CombinatorialPurgedCV(n_blocks=6, n_test_blocks=2, embargo_bars=10)",
-        )  # fmt: skip
+            "embargo",
+            "warning",
+            "No embargo after the tested rows: features that look back still hold tested bars.",
+            {"parameter": "embargo_bars"},
+            shown,
+            "cv = CombinatorialPurgedCV(n_blocks=6, n_test_blocks=2, embargo_bars=10)",
+        )
     elif declared is None and shown.get("bars_before_test") == 1:
         yield Finding(
-            "embargo", "info", "No embargo before the tested rows: purged, but with no room for slow features.",
-            {"parameter": "embargo_bars"}, shown, "cv = EnhancedWalkForwardCV(embargo_bars=10)",
-        )  # fmt: skip
+            "embargo",
+            "info",
+            "No embargo before the tested rows: purged, but with no room for slow features.",
+            {"parameter": "embargo_bars"},
+            shown,
+            "cv = EnhancedWalkForwardCV(embargo_bars=10)",
+        )
 
 
 def _odd(X, tally, n_folds):
     if "repeated" in tally.rows:
-        yield _finding(X, tally, "repeated", "warning", "Rows stand more than once in a fold: resampled indices?", name="repeated_rows")
+        yield _finding(
+            X, tally, "repeated", "warning",
+            "Rows stand more than once in a fold: resampled indices?", name="repeated_rows",
+        )
     if "unlabelled" in tally.rows:
         yield _finding(
-            X, tally, "unlabelled", "warning", f"{tally.rows['unlabelled']} rows without a label stand in a fold.",
+            X, tally, "unlabelled", "warning",
+            f"{tally.rows['unlabelled']} rows without a label stand in a fold.",
             "X, y = X[y.notna()], y.dropna()", name="unlabelled_rows",
-        )  # fmt: skip
+        )
     if "empty" in tally.rows:
         fold = tally.first["empty"][1]
-        message = f"{len(tally.folds['empty'])} of {n_folds} folds have no training or no test rows: nothing is measured there."
+        message = (
+            f"{len(tally.folds['empty'])} of {n_folds} folds have no training or no test rows: "
+            "nothing is measured there."
+        )
         yield Finding("empty_fold", "error", message, {"fold": fold}, status=INCONCLUSIVE)
 
 
 def _poison_labels(y, codes, cut, rng):
-    """Labels with everything after the cut replaced by others of the same kind; the unknown stay unknown."""
+    """Labels with everything after the cut replaced by others of the same kind; the unknown stay
+    unknown."""
     values = pd.Series(y).reset_index(drop=True) if not isinstance(y, pd.Series) else y.copy()
     later = np.flatnonzero((codes > cut) & np.asarray(values.notna()))
     levels = np.unique(np.asarray(values.dropna()))
@@ -202,7 +270,8 @@ def _split_again(cv, X, y, ends):
 
 
 def _selection(cv, X, y, label_end_times, rng):
-    """Whether the rows of early folds change when only later labels do. Returns (findings, status)."""
+    """Whether the rows of early folds change when only later labels do. Returns (findings,
+    status)."""
     if y is None or not hasattr(cv, "split"):
         return [], PASS  # nothing of y can decide which rows are chosen
     if len(X) > _SELECTION_ROWS:
@@ -216,7 +285,15 @@ def _selection(cv, X, y, label_end_times, rng):
         except ValueError:  # these rows alone cannot be split; the folds themselves were checked
             return [], NOT_CHECKED
         if not _same(folds, again):
-            return [Finding("unstable_folds", "warning", "Every call of split gives other folds.", {"parameter": "random_state"}, fix="cv.random_state = 0")], INCONCLUSIVE
+            return [
+                Finding(
+                    "unstable_folds",
+                    "warning",
+                    "Every call of split gives other folds.",
+                    {"parameter": "random_state"},
+                    fix="cv.random_state = 0",
+                )
+            ], INCONCLUSIVE
         axis = time_axis(X)
         codes = np.unique(axis.times, return_inverse=True)[1]
         for k, (train, test) in enumerate(folds[:-1]):
@@ -232,15 +309,29 @@ def _selection(cv, X, y, label_end_times, rng):
                 return [], INCONCLUSIVE
             changed = k >= len(poisoned) or not _same_before([folds[k]], [poisoned[k]], codes, cut)
             if changed:
-                message = f"The rows of fold {k} change when only labels after it change: the selection looks at the future."
-                return [Finding("selection", "error", message, {"fold": k}, {"fold_ends_at_row": int(test.max())}, "choose rows without y, or from past labels only")], FAIL
+                message = (
+                    f"The rows of fold {k} change when only labels after it change: the selection "
+                    "looks at the future."
+                )
+                return [
+                    Finding(
+                        "selection",
+                        "error",
+                        message,
+                        {"fold": k},
+                        {"fold_ends_at_row": int(test.max())},
+                        "choose rows without y, or from past labels only",
+                    )
+                ], FAIL
             if k >= 3:
                 break
     return [], PASS
 
 
 def _same(one, other):
-    return len(one) == len(other) and all(np.array_equal(x, y) for x, y in zip(chain(*one), chain(*other)))
+    return len(one) == len(other) and all(
+        np.array_equal(x, y) for x, y in zip(chain(*one), chain(*other))
+    )
 
 
 def _same_before(one, other, codes, cut):
@@ -259,13 +350,20 @@ def _shared_groups(cv, X, y, groups, pairs):
         both = np.intersect1d(values[train], values[test])
         if len(both):
             yield Finding(
-                "shared_group", "error", f"{len(both)} group(s) stand on both sides of fold {fold}, for instance {both[0]!r}.",
-                {"fold": fold}, {"groups": len(both)}, "cv = GroupKFold(n_splits=5)",
-            )  # fmt: skip
+                "shared_group",
+                "error",
+                f"{len(both)} group(s) stand on both sides of fold {fold}, for instance "
+                f"{both[0]!r}.",
+                {"fold": fold},
+                {"groups": len(both)},
+                "cv = GroupKFold(n_splits=5)",
+            )
             return
 
 
-def check_split(cv, X, y=None, label_end_times=None, *, groups=None, horizon=None, embargo_bars=None, rng=None):
+def check_split(
+    cv, X, y=None, label_end_times=None, *, groups=None, horizon=None, embargo_bars=None, rng=None
+):
     """See ``LeakageValidator.check_split``."""
     n = X.shape[0] if hasattr(X, "shape") else len(X)
     for name, other in (("y", y), ("label_end_times", label_end_times), ("groups", groups)):
@@ -281,11 +379,20 @@ def check_split(cv, X, y=None, label_end_times=None, *, groups=None, horizon=Non
         facts = _scan(index_pairs(cv, X, y, None, label_end_times), judge, tally, n)
     if not facts:
         message = f"{cv!r} yields no fold: nothing was checked."
-        return LeakageReport([Finding("no_folds", "error", message, status=NOT_CHECKED)], dict.fromkeys(_CHECKS, NOT_CHECKED))
-    findings = [*_crossing(X, tally, spans, source), *_ordering(X, tally, facts, spans, source), *_embargo(facts, cv, embargo_bars)]
+        return LeakageReport(
+            [Finding("no_folds", "error", message, status=NOT_CHECKED)],
+            dict.fromkeys(_CHECKS, NOT_CHECKED),
+        )
+    findings = [
+        *_crossing(X, tally, spans, source),
+        *_ordering(X, tally, facts, spans, source),
+        *_embargo(facts, cv, embargo_bars),
+    ]
     findings += _odd(X, tally, len(facts))
     findings += [*_about_spans(source), *_about_time(X)]
-    selected, selection = _selection(cv, X, y, label_end_times, np.random.default_rng(0) if rng is None else rng)
+    selected, selection = _selection(
+        cv, X, y, label_end_times, np.random.default_rng(0) if rng is None else rng
+    )
     twins, twin_status = check_rows(X, y, lambda: index_pairs(cv, X, y, None, label_end_times))
     findings += [*selected, *twins]
     checks = _statuses(findings, source)
@@ -298,27 +405,48 @@ def check_split(cv, X, y=None, label_end_times=None, *, groups=None, horizon=Non
 def _about_spans(source):
     if source is None:
         yield Finding(
-            "unknown_horizon", "warning", "Nothing says how far the labels look ahead: overlap of label spans was not checked.",
-            {"parameter": "label_end_times"}, fix='y.attrs["label_horizon"] = 5  # bars between decision and outcome', status=NOT_CHECKED,
-        )  # fmt: skip
+            "unknown_horizon",
+            "warning",
+            "Nothing says how far the labels look ahead: overlap of label spans was not checked.",
+            {"parameter": "label_end_times"},
+            fix='y.attrs["label_horizon"] = 5  # bars between decision and outcome',
+            status=NOT_CHECKED,
+        )
     elif source == "the splitter's horizon":
-        yield Finding("horizon_from_splitter", "info", "The label spans were taken from the splitter's own horizon; labels do not say theirs.")
+        yield Finding(
+            "horizon_from_splitter",
+            "info",
+            "The label spans were taken from the splitter's own horizon; labels do not say theirs.",
+        )
 
 
 def _about_time(X):
     if not isinstance(getattr(X, "index", None), (pd.DatetimeIndex, pd.MultiIndex, pd.PeriodIndex)):
         yield Finding(
-            "no_time", "warning", "X carries no time: the order of rows was taken for the order of time.",
-            {"parameter": "X"}, {"type": type(X).__name__}, "X.index = pd.to_datetime(times)", INCONCLUSIVE,
-        )  # fmt: skip
+            "no_time",
+            "warning",
+            "X carries no time: the order of rows was taken for the order of time.",
+            {"parameter": "X"},
+            {"type": type(X).__name__},
+            "X.index = pd.to_datetime(times)",
+            INCONCLUSIVE,
+        )
 
 
 def _statuses(findings, source):
     failed = {finding.code for finding in findings if finding.severity == "error"}
-    codes = {"shared rows": "shared_rows", "shared times": "shared_time", "overlap": "overlap", "order": "order", "embargo": "embargo"}
+    codes = {
+        "shared rows": "shared_rows",
+        "shared times": "shared_time",
+        "overlap": "overlap",
+        "order": "order",
+        "embargo": "embargo",
+    }
     checks = {name: FAIL if code in failed else PASS for name, code in codes.items()}
     if "empty_fold" in failed:
-        checks = {name: INCONCLUSIVE if status == PASS else status for name, status in checks.items()}
+        checks = {
+            name: INCONCLUSIVE if status == PASS else status for name, status in checks.items()
+        }
     if source is None:
         checks["overlap"] = NOT_CHECKED
     if any(finding.code == "no_time" for finding in findings):

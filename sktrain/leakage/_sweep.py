@@ -1,8 +1,10 @@
-"""Finds look-ahead in a few rows: many single times are destroyed in one run, far enough apart that no honest memory joins them.
+"""Finds look-ahead in a few rows: many single times are destroyed in one run, far enough apart that
+no honest memory joins them.
 
-A value that uses the past only moves at the destroyed time and within the transformer's memory after it. Memory is measured
-first. With ``d`` times from one destroyed time to the next, ``d`` runs destroy every time once; a value that moves where no
-destroyed time lies within its memory is suspected, and held to an experiment in which only later times are destroyed.
+A value that uses the past only moves at the destroyed time and within the transformer's memory
+after it. Memory is measured first. With ``d`` times from one destroyed time to the next, ``d`` runs
+destroy every time once; a value that moves where no destroyed time lies within its memory is
+suspected, and held to an experiment in which only later times are destroyed.
 """
 
 from functools import partial
@@ -20,7 +22,9 @@ _AHEAD = (
 _CONFIRMATIONS = 3  # draws of other values for a suspected row
 _MOST_MEMORY = (
     1 / 4
-)  # share of the rows beyond which memory counts as endless: fewer than 4 times could be destroyed at once
+    # share of the rows beyond which memory counts as endless: fewer than 4 times could be destroyed
+    # at once
+)
 
 
 def sweep(experiment):
@@ -50,7 +54,8 @@ def sweep(experiment):
 
 
 class _Scan:
-    """Clean output, the time until which each row may know, and the memory seen so far (in unique times)."""
+    """Clean output, the time until which each row may know, and the memory seen so far (in unique
+    times)."""
 
     def __init__(self, experiment, clean):
         self.experiment, self.clean = experiment, clean
@@ -85,7 +90,8 @@ class _Scan:
         return self._confirm(odd, at, lag[before >= 0]) if len(odd) else None
 
     def _confirm(self, odd, at, lags):
-        """Whether the first suspected row moves when only times after it are destroyed; else memory is longer than was seen."""
+        """Whether the first suspected row moves when only times after it are destroyed; else memory
+        is longer than was seen."""
         row = odd[0]
         cut = self.experiment.unique[self.known[row]]
         later = at[at > cut]

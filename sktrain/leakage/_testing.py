@@ -1,7 +1,8 @@
 """Leakage checks for a user's own test suite; they raise AssertionError.
 
-Splitters are tried on one instrument, on an uneven panel and on bare arrays, with labels that span several bars; transformers on
-bars whose future is destroyed. Everything is an experiment: nothing is asked about how the object is written.
+Splitters are tried on one instrument, on an uneven panel and on bare arrays, with labels that span
+several bars; transformers on bars whose future is destroyed. Everything is an experiment: nothing
+is asked about how the object is written.
 
 Examples
 --------
@@ -28,7 +29,10 @@ from ._experiments import Experiment, apply, fitted, quiet
 from ._folds import FoldJudge, as_positions
 from ._outputs import UnusableOutputError
 
-__all__ = ["check_causal", "check_splitter", "leakage_checks", "make_bars", "parametrize_with_leakage_checks"]
+__all__ = [
+    "check_causal", "check_splitter", "leakage_checks", "make_bars",
+    "parametrize_with_leakage_checks",
+]
 
 
 def make_bars(n_bars: int = 1200, n_symbols: int = 1, *, random_state: int = 0) -> pd.DataFrame:
@@ -65,8 +69,16 @@ def make_bars(n_bars: int = 1200, n_symbols: int = 1, *, random_state: int = 0) 
         opened = close * np.exp(rng.normal(0, 0.003, n))
         high = np.maximum(opened, close) * np.exp(np.abs(rng.normal(0, 0.004, n)))
         low = np.minimum(opened, close) * np.exp(-np.abs(rng.normal(0, 0.004, n)))
-        values = {"open": opened, "high": high, "low": low, "close": close, "volume": rng.lognormal(12, 0.5, n)}
-        frames[f"S{symbol}"] = pd.DataFrame(values, pd.bdate_range("2015-01-01", periods=n_bars, name="time")[n_bars - n :])
+        values = {
+            "open": opened,
+            "high": high,
+            "low": low,
+            "close": close,
+            "volume": rng.lognormal(12, 0.5, n),
+        }
+        frames[f"S{symbol}"] = pd.DataFrame(
+            values, pd.bdate_range("2015-01-01", periods=n_bars, name="time")[n_bars - n :]
+        )
     if n_symbols == 1:
         return with_history(frames["S0"])
     return with_history(pd.concat(frames, names=["symbol", "time"]))
@@ -74,7 +86,11 @@ def make_bars(n_bars: int = 1200, n_symbols: int = 1, *, random_state: int = 0) 
 
 def _labels(bars, horizon):
     close = bars["close"]
-    ahead = close.groupby(level=0).shift(-horizon) if isinstance(bars.index, pd.MultiIndex) else close.shift(-horizon)
+    ahead = (
+        close.groupby(level=0).shift(-horizon)
+        if isinstance(bars.index, pd.MultiIndex)
+        else close.shift(-horizon)
+    )
     y = (np.sign(ahead / close - 1) + 1).where(ahead.notna())
     y.attrs["label_horizon"] = horizon
     return y
@@ -107,12 +123,16 @@ def _contract(cv, X, y, ends, where):
     same = before.equals(X) if hasattr(before, "equals") else np.array_equal(before, X)
     assert same, f"split changed X on {where}."
     again = _folds(copy.deepcopy(cv), X, y, ends)
-    equal = len(folds) == len(again) and all(np.array_equal(a, b) for one, two in zip(folds, again) for a, b in zip(one, two))
+    equal = len(folds) == len(again) and all(
+        np.array_equal(a, b) for one, two in zip(folds, again) for a, b in zip(one, two)
+    )
     assert equal, f"{cv!r} gives other folds in a second call on {where}: set random_state."
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         declared = cv.get_n_splits(X, y)
-    assert declared == len(folds), f"{cv!r} declares {declared} folds and gives {len(folds)} on {where}."
+    assert declared == len(folds), (
+        f"{cv!r} declares {declared} folds and gives {len(folds)} on {where}."
+    )
     return folds
 
 
@@ -129,15 +149,30 @@ def _separation(cv, folds, X, y, ends, where):
         fact = judge.facts(train, test)
         facts.append(fact)
         name = f"fold {number} of {cv!r} on {where}"
-        assert min(fact.n_train, fact.n_test) > 0, f"{name} has {fact.n_train} training and {fact.n_test} test rows."
+        assert min(fact.n_train, fact.n_test) > 0, (
+            f"{name} has {fact.n_train} training and {fact.n_test} test rows."
+        )
         assert not fact.repeated, f"{name} repeats {fact.repeated} rows."
-        assert not fact.shared_rows, f"{name} trains on {fact.shared_rows} rows it tests, the first is row {fact.first_shared_row}."
-        assert not fact.shared_times, f"{name} trains on {fact.shared_times} rows at tested times, the first is row {fact.first_shared_time}."
-        assert not fact.overlapping, f"{name} trains on {fact.overlapping} labels that overlap tested ones, the first is row {fact.first_overlap}."
+        assert not fact.shared_rows, (
+            f"{name} trains on {fact.shared_rows} rows it tests, the first is row "
+            f"{fact.first_shared_row}."
+        )
+        assert not fact.shared_times, (
+            f"{name} trains on {fact.shared_times} rows at tested times, the first is row "
+            f"{fact.first_shared_time}."
+        )
+        assert not fact.overlapping, (
+            f"{name} trains on {fact.overlapping} labels that overlap tested ones, the first is "
+            f"row {fact.first_overlap}."
+        )
         assert not fact.unlabelled, f"{name} holds {fact.unlabelled} rows without a label."
         between = min(fact.distance_before, fact.distance_after) - 1  # neighbours are 1 apart
-        assert between >= embargo, f"{name} leaves out {between} of the {embargo} embargo bars it declares."
-    assert not all(fact.all_after for fact in facts), f"{cv!r} trains only on rows later than those it tests, on {where}."
+        assert between >= embargo, (
+            f"{name} leaves out {between} of the {embargo} embargo bars it declares."
+        )
+    assert not all(fact.all_after for fact in facts), (
+        f"{cv!r} trains only on rows later than those it tests, on {where}."
+    )
 
 
 def check_splitter(
@@ -150,15 +185,17 @@ def check_splitter(
 ) -> None:
     """Hold a splitter to what honest folds need.
 
-    It gives as many folds as it declares, the same ones every time, and changes nothing; no row, time or label span stands on both
-    sides; its own embargo is kept; rows without a label are in no fold.
+    It gives as many folds as it declares, the same ones every time, and changes nothing; no row,
+    time or label span stands on both sides; its own embargo is kept; rows without a label are in no
+    fold.
 
     Parameters
     ----------
     cv : splitter
         Anything with ``split`` and ``get_n_splits``.
     X, y : rows and labels, optional
-        Default made-up bars: one instrument, an uneven panel, bare arrays. Labels say their reach in ``attrs["label_horizon"]``.
+        Default made-up bars: one instrument, an uneven panel, bare arrays. Labels say their reach
+        in ``attrs["label_horizon"]``.
     label_end_times : array-like, optional
         For the given rows.
     horizon : int, default=5
@@ -212,17 +249,26 @@ def check_causal(
     """
     frames = [make_bars(700), make_bars(300, 3)] if bars is None else [bars]
     for frame in frames:
-        name = type(transformer).__name__ if hasattr(transformer, "fit") else getattr(transformer, "__name__", "function")
+        name = (
+            type(transformer).__name__
+            if hasattr(transformer, "fit")
+            else getattr(transformer, "__name__", "function")
+        )
         try:
             change = Experiment(transformer, frame, y, horizon=horizon).first_change()
         except UnusableOutputError as error:
             raise AssertionError(f"{name} could not be held to causality: {error}") from error
         if change is not None and change.premature:
-            raise AssertionError(f"{name}: the label of row {change.row} ({change.time}) is given as {change.now!r} before its outcome is known.")
+            raise AssertionError(
+                f"{name}: the label of row {change.row} ({change.time}) is given as "
+                f"{change.now!r} before its outcome is known."
+            )
         if change is not None:
             raise AssertionError(
-                f"{name}: column {change.column!r} changes at row {change.row} ({change.time}) when the future is given {change.kind}: "
-                f"{change.was!r} becomes {change.now!r}. It looks at least {max(change.bars_ahead, 1)} bar(s) ahead."
+                f"{name}: column {change.column!r} changes at row {change.row} ({change.time}) "
+                f"when the future is given {change.kind}: "
+                f"{change.was!r} becomes {change.now!r}. It looks at least "
+                f"{max(change.bars_ahead, 1)} bar(s) ahead."
             )
 
 
@@ -233,8 +279,13 @@ def _check_same_result(transformer):
     with quiet():
         one, two = apply(fitted(transformer, bars), bars), apply(fitted(transformer, bars), bars)
     assert bars.equals(kept), f"{type(transformer).__name__} changes the rows it is given."
-    one, two = pd.DataFrame(np.asarray(one).reshape(len(one), -1)), pd.DataFrame(np.asarray(two).reshape(len(two), -1))
-    assert one.equals(two), f"{type(transformer).__name__} gives other values in a second fit: set random_state."
+    one, two = (
+        pd.DataFrame(np.asarray(one).reshape(len(one), -1)),
+        pd.DataFrame(np.asarray(two).reshape(len(two), -1)),
+    )
+    assert one.equals(two), (
+        f"{type(transformer).__name__} gives other values in a second fit: set random_state."
+    )
 
 
 def _check_horizon(cv, horizon):
@@ -263,14 +314,20 @@ def leakage_checks(estimator: Any) -> list:
     ['check_causal', 'check_same_result']
     """
     if hasattr(estimator, "split"):
-        reaches = {f"check_splitter_horizon_{bars}": partial(_check_horizon, horizon=bars) for bars in (0, 1, 5, 20)}
+        reaches = {
+            f"check_splitter_horizon_{bars}": partial(_check_horizon, horizon=bars)
+            for bars in (0, 1, 5, 20)
+        }
         return list(reaches.items())
     if hasattr(estimator, "transform") or callable(estimator):
         checks: list = [("check_causal", check_causal)]
         if hasattr(estimator, "fit"):
             checks.append(("check_same_result", _check_same_result))
         return checks
-    raise TypeError(f"{type(estimator).__name__} is neither a splitter nor a transformer: there is nothing to check.")
+    raise TypeError(
+        f"{type(estimator).__name__} is neither a splitter nor a transformer: there is nothing to "
+        "check."
+    )
 
 
 def parametrize_with_leakage_checks(estimators: Any) -> Callable:
@@ -300,7 +357,11 @@ def parametrize_with_leakage_checks(estimators: Any) -> Callable:
 
     cases = []
     for estimator in estimators:
-        name = type(estimator).__name__ if hasattr(estimator, "get_params") or hasattr(estimator, "split") else getattr(estimator, "__name__", "function")
+        name = (
+            type(estimator).__name__
+            if hasattr(estimator, "get_params") or hasattr(estimator, "split")
+            else getattr(estimator, "__name__", "function")
+        )
         for label, check in leakage_checks(estimator):
             own = clone(estimator) if isinstance(estimator, BaseEstimator) else estimator
             cases.append(pytest.param(own, check, id=f"{name}-{label}"))

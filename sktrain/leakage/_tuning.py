@@ -1,7 +1,8 @@
 """A search that was fitted before the audit, and what its own score is worth.
 
-Whether it has seen these rows is told by its own record: its best candidate is fitted again in the folds of the search, and gives
-the recorded scores only on the same rows. The price is the reported score less that of the whole search nested in the outer folds.
+Whether it has seen these rows is told by its own record: its best candidate is fitted again in the
+folds of the search, and gives the recorded scores only on the same rows. The price is the reported
+score less that of the whole search nested in the outer folds.
 """
 
 import numpy as np
@@ -23,7 +24,8 @@ _MOST = 3  # recorded folds fitted again
 
 
 def check_tuning(estimator, X, y, folds, *, seed, budget):
-    """A report on a fitted search, alone or at the end of a pipeline; an empty one where there is none."""
+    """A report on a fitted search, alone or at the end of a pipeline; an empty one where there is
+    none."""
     last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
     if not (hasattr(last, "best_score_") and hasattr(last, "cv_results_")):
         return LeakageReport([], {})
@@ -44,14 +46,23 @@ def _report(estimator, search, X, y, folds, where, seed, budget):
         "price": reported - nested,
         "outer_folds": n_folds,
     }
-    said = f"it reports {reported:.3f}, nested in {n_folds} outer fold(s) it scores {nested:.3f}: the price is {reported - nested:.3f}."
+    said = (
+        f"it reports {reported:.3f}, nested in {n_folds} outer fold(s) it scores {nested:.3f}: "
+        f"the price is {reported - nested:.3f}."
+    )
     fix = "report cross_val_score(clone(search), X, y, cv=cv), not search.best_score_"
     if seen:
-        message = f"{type(search).__name__} chose its parameters on these very rows, tested ones included; {said}"
+        message = (
+            f"{type(search).__name__} chose its parameters on these very rows, tested ones "
+            f"included; {said}"
+        )
         return LeakageReport(
             [Finding("tuned_outside_folds", "error", message, where, evidence, fix)], {_CHECK: FAIL}
         )
-    message = f"{type(search).__name__} was fitted before; whether on these rows its record does not tell. If so, {said}"
+    message = (
+        f"{type(search).__name__} was fitted before; whether on these rows its record does not "
+        f"tell. If so, {said}"
+    )
     return LeakageReport(
         [
             Finding(

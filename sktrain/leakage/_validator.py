@@ -1,7 +1,7 @@
 """The leakage validator: one report on every place where future information could come in.
 
-It composes the checks of this room and computes nothing itself but the order in which to ask. Rows carry time in their index;
-without one their order is time, and the report says so.
+It composes the checks of this room and computes nothing itself but the order in which to ask. Rows
+carry time in their index; without one their order is time, and the report says so.
 """
 
 from collections.abc import Callable
@@ -34,15 +34,17 @@ __all__ = ["LeakageValidator"]
 
 
 class LeakageValidator(BaseEstimator):
-    """Find the ways in which test rows reach a model before their time, say what they cost, and repair them.
+    """Find the ways in which test rows reach a model before their time, say what they cost, and
+    repair them.
 
-    Every check returns a :class:`LeakageReport`. Causality is tested by experiment: the future is destroyed and what was said
-    about the past must not move. Nothing given is changed.
+    Every check returns a :class:`LeakageReport`. Causality is tested by experiment: the future is
+    destroyed and what was said about the past must not move. Nothing given is changed.
 
     Parameters
     ----------
     embargo_bars : int, optional
-        Bars a split must keep between training labels and tested rows; default what the splitter itself declares.
+        Bars a split must keep between training labels and tested rows; default what the splitter
+        itself declares.
     horizon : int, optional
         Bars the labels look ahead, for labels that do not say so themselves.
     max_times : int, default=2000
@@ -52,9 +54,10 @@ class LeakageValidator(BaseEstimator):
     verbose : int, default=1
         Whether ``audit`` shows its progress; it does so only where standard error is a terminal.
     budget : {"quick", "standard", "thorough"}, default="standard"
-        How many experiments are made; a fixed number each, reported in ``report["experiments"]``. No clock decides anything.
-        "quick" makes 2 cuts, 12 sweeps and 2 x 2 fits on rotated labels, "standard" 4, 48 and 3 x 3, "thorough" 6, 200 and 5 x 5.
-        A peek on 1 % of 700 rows is missed by "standard" once in 2,000 cases, by "quick" in one of four.
+        How many experiments are made; a fixed number each, reported in ``report["experiments"]``.
+        No clock decides anything. "quick" makes 2 cuts, 12 sweeps and 2 x 2 fits on rotated labels,
+        "standard" 4, 48 and 3 x 3, "thorough" 6, 200 and 5 x 5. A peek on 1 % of 700 rows is missed
+        by "standard" once in 2,000 cases, by "quick" in one of four.
 
     Examples
     --------
@@ -90,7 +93,7 @@ class LeakageValidator(BaseEstimator):
         self.verbose = verbose
         self.budget = budget
 
-    # -- the parts ------------------------------------------------------------------------------------------------------------
+    # -- the parts ---------------------------------------------------------------------------------
 
     def check_split(
         self, cv: Any, X: Any, y: Any = None, label_end_times: Any = None, *, groups: Any = None
@@ -136,7 +139,13 @@ class LeakageValidator(BaseEstimator):
         """
         self._validate_params()
         rng = np.random.default_rng(self.random_state)
-        return check_split(cv, X, one_output(y), label_end_times, groups=groups, horizon=self.horizon, embargo_bars=self.embargo_bars, rng=rng)
+        return check_split(
+            cv,
+            X,
+            one_output(y),
+            label_end_times, groups=groups, horizon=self.horizon, embargo_bars=self.embargo_bars,
+            rng=rng,
+        )
 
     def check_causality(
         self, transformer: Any, bars: Any, y: Any = None, *, horizon: int | None = None
@@ -176,7 +185,11 @@ class LeakageValidator(BaseEstimator):
         ['look_ahead']
         """
         self._validate_params()
-        return self._counted(lambda: check_causality(transformer, bars, y, horizon=horizon, seed=self.random_state, budget=self._budget))
+        return self._counted(
+            lambda: check_causality(
+                transformer, bars, y, horizon=horizon, seed=self.random_state, budget=self._budget
+            )
+        )
 
     def check_warmup(
         self, transformer: Any, bars: pd.DataFrame | pd.Series | np.ndarray, y: Any = None
@@ -320,7 +333,11 @@ class LeakageValidator(BaseEstimator):
             Findings name rows.
         """
         self._validate_params()
-        horizon = self.horizon if horizon is None and "label_horizon" not in getattr(labels, "attrs", {}) else horizon
+        horizon = (
+            self.horizon
+            if horizon is None and "label_horizon" not in getattr(labels, "attrs", {})
+            else horizon
+        )
         return check_label_leakage(labels, warmup_length, horizon=horizon, bars=bars)
 
     def check_shuffled_labels(
@@ -343,7 +360,12 @@ class LeakageValidator(BaseEstimator):
             A finding when the score beats chance.
         """
         self._validate_params()
-        return self._counted(lambda: check_shuffled_labels(estimator, X, y, cv, label_end_times, reach=self.horizon, seed=self.random_state, budget=self._budget))
+        return self._counted(
+            lambda: check_shuffled_labels(
+                estimator, X, y, cv, label_end_times, reach=self.horizon, seed=self.random_state,
+                budget=self._budget,
+            )
+        )
 
     @property
     def _budget(self):
@@ -389,12 +411,19 @@ class LeakageValidator(BaseEstimator):
             ``table``, ``sentence``, ``summary()``.
         """
         self._validate_params()
-        if label_end_times is None and self.horizon is not None and "label_horizon" not in getattr(y, "attrs", {}):
+        if (
+            label_end_times is None
+            and self.horizon is not None
+            and "label_horizon" not in getattr(y, "attrs", {})
+        ):
             y = pd.Series(y).copy() if not isinstance(y, pd.Series) else y.copy()
             y.attrs["label_horizon"] = self.horizon
-        return price_tag(estimator, X, y, label_end_times=label_end_times, cv=cv, scoring=scoring, n_splits=n_splits, embargo_bars=self.embargo_bars, random_state=self.random_state)
+        return price_tag(
+            estimator, X, y, label_end_times=label_end_times, cv=cv, scoring=scoring,
+            n_splits=n_splits, embargo_bars=self.embargo_bars, random_state=self.random_state,
+        )
 
-    # -- the whole ------------------------------------------------------------------------------------------------------------
+    # -- the whole ---------------------------------------------------------------------------------
 
     def audit(
         self, estimator: Any, X: Any, y: Any, cv: Any, label_end_times: Any = None
@@ -433,12 +462,20 @@ class LeakageValidator(BaseEstimator):
             if other is not None and len(other) != n:
                 raise InvalidSplitError(f"X has {n} rows but {name} has {len(other)}.")
         if y is None:
-            raise InvalidSplitError("audit needs the labels y; without them use check_split and check_causality.")
+            raise InvalidSplitError(
+                "audit needs the labels y; without them use check_split and check_causality."
+            )
         if isinstance(cv, (list, tuple)) or (hasattr(cv, "__iter__") and not hasattr(cv, "split")):
             cv = list(cv)
         outputs = y
         y = one_output(y)
         spans, source = known_spans(X, y, label_end_times, cv, self.horizon)
-        reach = int((np.searchsorted(spans.axis, spans.end, side="right") - 1 - spans.codes).max()) if source and n else None
+        reach = (
+            int((np.searchsorted(spans.axis, spans.end, side="right") - 1 - spans.codes).max())
+            if source and n
+            else None
+        )
         several = outputs if np.ndim(outputs) == 2 and np.shape(outputs)[1] > 1 else None
-        return self._counted(Audit(self, estimator, X, y, cv, label_end_times, reach, source, several).run)
+        return self._counted(
+            Audit(self, estimator, X, y, cv, label_end_times, reach, source, several).run
+        )

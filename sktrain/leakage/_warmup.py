@@ -1,8 +1,8 @@
 """Does a value depend on how much history came before it?
 
-Ever less history is given before the same last row. A value that keeps moving has a memory without end and differs live and in
-history; one that has another value, not a missing one, in its warm-up says more than it can know. An imputer that fills a warm-up
-its features left missing is told apart.
+Ever less history is given before the same last row. A value that keeps moving has a memory without
+end and differs live and in history; one that has another value, not a missing one, in its warm-up
+says more than it can know. An imputer that fills a warm-up its features left missing is told apart.
 """
 
 from dataclasses import dataclass, field
@@ -29,7 +29,8 @@ _MOST_TIMES = 4000
 
 @dataclass
 class _Memory:
-    """What happened at each length of history: the largest relative gap and its column, and whether values were missing."""
+    """What happened at each length of history: the largest relative gap and its column, and whether
+    values were missing."""
 
     lengths: list = field(default_factory=list)
     gaps: dict = field(default_factory=dict)
@@ -118,7 +119,8 @@ def _last(model, X):
 
 
 def _filled(model, memory, X, y, seed):
-    """A note when a later step fills what the features left missing in their warm-up; None when the features are at fault."""
+    """A note when a later step fills what the features left missing in their warm-up; None when the
+    features are at fault."""
     if not isinstance(model, Pipeline):
         return None
     before = None
@@ -131,7 +133,10 @@ def _filled(model, memory, X, y, seed):
         return None
     step, needed = model.steps[last - 1][0], max(own.gaps)
     column = own.columns[needed]
-    message = f"Column {column!r} is missing when only {needed} bars are given, and step {step!r} fills it: the first rows hold a stand-in."
+    message = (
+        f"Column {column!r} is missing when only {needed} bars are given, and step {step!r} fills "
+        "it: the first rows hold a stand-in."
+    )
     where = {"step": step, "column": column}
     fix = f"give more than {needed} bars before the first row you predict"
     return Finding(
@@ -173,7 +178,10 @@ def _judge(model, memory):
             evidence,
             fix,
         )
-    message = f"Column {columns[needed]!r} has other values, not missing ones, when fewer than about {needed} bars are given."
+    message = (
+        f"Column {columns[needed]!r} has other values, not missing ones, when fewer than about "
+        f"{needed} bars are given."
+    )
     return Finding(
         "warmup_not_missing",
         "warning",

@@ -12,7 +12,13 @@ from ._callbacks import (
     WeightDecayScheduler,
 )
 from ._checkpoint import TrainingCheckpoint
-from ._classifiers import GRUClassifier, LSTMClassifier, MLPNetClassifier, TCNClassifier, TransformerClassifier
+from ._classifiers import (
+    GRUClassifier,
+    LSTMClassifier,
+    MLPNetClassifier,
+    TCNClassifier,
+    TransformerClassifier,
+)
 from ._early_stopping import EnhancedEarlyStopping
 from ._losses import FocalLoss, class_balanced_weights
 from ._modules import EnhancedDropout

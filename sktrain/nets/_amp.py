@@ -1,7 +1,8 @@
 """One optimizer step on one batch, in single or mixed precision.
 
-The order is fixed: autocast forward, scaled backward, unscale, clip (callbacks), step, update of the scale. A step whose gradients
-are not finite is skipped and counted; a loss that is not finite ends training.
+The order is fixed: autocast forward, scaled backward, unscale, clip (callbacks), step, update of
+the scale. A step whose gradients are not finite is skipped and counted; a loss that is not finite
+ends training.
 """
 
 import contextlib
@@ -84,10 +85,18 @@ class MixedPrecision:
         gains = getattr(self.module_, "gains_by_bfloat16", True)
         given = self.mixed_precision, self.device, batch, work, gains
         dtype = None if exact else choose_precision(*given)
-        self.precision_ = "float64" if exact else ("float32" if dtype is None else str(dtype).removeprefix("torch."))
+        self.precision_ = (
+            "float64"
+            if exact
+            else ("float32" if dtype is None else str(dtype).removeprefix("torch."))
+        )
         self.n_skipped_steps_ = 0
         device = torch.device(self.device).type
-        self._autocast = contextlib.nullcontext if dtype is None else functools.partial(torch.autocast, device, dtype=dtype)
+        self._autocast = (
+            contextlib.nullcontext
+            if dtype is None
+            else functools.partial(torch.autocast, device, dtype=dtype)
+        )
         self._scaler = torch.amp.GradScaler(device) if dtype is torch.float16 else None
 
     def _end_precision(self):
@@ -116,7 +125,9 @@ class MixedPrecision:
         for _, parameter in self._named:
             parameter.grad = None
         logits = self._class_scores(self._to_device(Xi))
-        loss = self._loss(logits, self._to_device(yi), None if weight is None else self._to_device(weight))
+        loss = self._loss(
+            logits, self._to_device(yi), None if weight is None else self._to_device(weight)
+        )
         if scaler is None:
             loss.backward()
         else:
@@ -124,7 +135,9 @@ class MixedPrecision:
             scaler.unscale_(optimizer)
         self.grad_norm_ = None
         if self._hears("on_grad_computed"):
-            self.notify("on_grad_computed", named_parameters=self._named, batch=batch, training=True)
+            self.notify(
+                "on_grad_computed", named_parameters=self._named, batch=batch, training=True
+            )
         self._apply_step(loss)
         return {"loss": loss.detach(), "y_pred": logits.detach()}
 

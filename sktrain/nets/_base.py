@@ -1,7 +1,7 @@
 """What the five nets share, as a skorch classifier that scikit-learn accepts whole.
 
-Time matters in one place: the rows held back for early stopping are the last ones, purged of those whose label reaches into them.
-Standardization is learned on the training rows alone.
+Time matters in one place: the rows held back for early stopping are the last ones, purged of those
+whose label reaches into them. Standardization is learned on the training rows alone.
 """
 
 from contextlib import contextmanager
@@ -42,19 +42,22 @@ class NetClassifier(
 ):
     """Base of the neural classifiers.
 
-    A ``skorch.NeuralNetClassifier``: skorch's parameter names, callbacks and history hold. Rows are 2-D (one step, or ``lookback``
-    steps when flattened), 3-D (n, steps, features) or a ``WindowedArray``; NaN is accepted as missing and becomes the feature's
-    mean. Probabilities are posteriors: the focal loss is inverted
-    (:meth:`predict_proba`). A row's probabilities never depend on the other rows of the call. ``fit`` draws from generators of its own and leaves the
-    caller's untouched. Rows that all fit one batch of at most 128 are trained in full batches in float64, without the default
-    dropout: sample weights then count exactly as repetitions.
+    A ``skorch.NeuralNetClassifier``: skorch's parameter names, callbacks and history hold. Rows are
+    2-D (one step, or ``lookback`` steps when flattened), 3-D (n, steps, features) or a
+    ``WindowedArray``; NaN is accepted as missing and becomes the feature's mean. Probabilities are
+    posteriors: the focal loss is inverted (:meth:`predict_proba`). A row's probabilities never
+    depend on the other rows of the call. ``fit`` draws from generators of its own and leaves the
+    caller's untouched. Rows that all fit one batch of at most 128 are trained in full batches in
+    float64, without the default dropout: sample weights then count exactly as repetitions.
 
     Parameters
     ----------
     module : Module class, optional
-        Default the class's own network. Another one is called with ``n_features, n_steps, n_classes`` and the ``module__`` parameters.
+        Default the class's own network. Another one is called with ``n_features, n_steps,
+        n_classes`` and the ``module__`` parameters.
     criterion : Module class or instance, default=FocalLoss
-        Called with logits and class codes; parameters as ``criterion__alpha``, ``criterion__gamma``.
+        Called with logits and class codes; parameters as ``criterion__alpha``,
+        ``criterion__gamma``.
     optimizer : Optimizer class, default=torch.optim.AdamW
         Fused where torch has it. Biases and norm weights do not decay.
     lr : float, default=1e-3
@@ -64,30 +67,34 @@ class NetClassifier(
     batch_size : int, default=128
         Rows per step; -1 means all.
     train_split : "last", None or callable, default="last"
-        Validation for early stopping: the last block of unique times, purged by the label horizon; none where it would have fewer
-        than 20 rows, hold a class of its own, or cost half of the rows. A callable is called like skorch's, with rows and codes.
+        Validation for early stopping: the last block of unique times, purged by the label horizon;
+        none where it would have fewer than 20 rows, hold a class of its own, or cost half of the
+        rows. A callable is called like skorch's, with rows and codes.
     valid_fraction : float, default=0.15
         Share of unique times in the last block.
     horizon : int, Timedelta or str, optional
         Bars a label looks ahead; default what a sktrain labeler wrote on ``y``.
     callbacks : list of callbacks or (name, callback), optional
-        In addition to ``clip``, ``dropout``, ``weight_decay`` and ``early_stopping``; switch one off with ``callbacks__clip=None``.
+        In addition to ``clip``, ``dropout``, ``weight_decay`` and ``early_stopping``; switch one
+        off with ``callbacks__clip=None``.
     class_sampling : None or "weighted", default=None
         Draw the rows of an epoch so that classes are balanced.
     lookback : int, optional
         Steps in a 2-D row, oldest first; default one.
     standardize : bool or tuple of two arrays, default=True
-        Standardize per feature inside the network, by the mean and standard deviation of the training rows, or by the two
-        arrays given: means, and 1 / standard deviations, one number per feature.
+        Standardize per feature inside the network, by the mean and standard deviation of the
+        training rows, or by the two arrays given: means, and 1 / standard deviations, one number
+        per feature.
     mixed_precision : "auto", bool, "bfloat16" or "float16", default="auto"
         Autocast; weights stay float32. "auto" uses it on CPUs that multiply bfloat16, from batches
         of 256 and for networks that gain (docs/nets.md), and on CUDA from 2e9 products a batch.
     gradient_checkpointing : bool, default=False
         Recompute layers in the backward pass instead of storing what is inside them.
     calibration : "temperature" or None, default="temperature"
-        Learn one temperature and one weight toward the training prior from the validation block, by log loss (``posterior_``);
-        nothing is learned where there is no block. Where the block cannot tell the net from its prior, probabilities come close to
-        the prior; the order of rows by probability stays.
+        Learn one temperature and one weight toward the training prior from the validation block, by
+        log loss (``posterior_``); nothing is learned where there is no block. Where the block
+        cannot tell the net from its prior, probabilities come close to the prior; the order of rows
+        by probability stays.
     random_state : int, RandomState or None, default=None
         An int makes the fit repeatable bit for bit on one class of machine.
     warm_start : bool, default=False
@@ -114,7 +121,8 @@ class NetClassifier(
     verbose : int, default=0
         1 shows a progress bar.
     **kwargs
-        Parameters of the components: ``module__``, ``criterion__``, ``optimizer__``, ``callbacks__<name>__``, ``iterator_train__``.
+        Parameters of the components: ``module__``, ``criterion__``, ``optimizer__``,
+        ``callbacks__<name>__``, ``iterator_train__``.
 
     Attributes
     ----------
@@ -129,16 +137,21 @@ class NetClassifier(
     history_ : list of dict
         One row per epoch: ``train_loss``, ``valid_loss``, ``valid_acc``, ``dur`` ...
     posterior_ : Posterior
-        How class scores become probabilities: gamma of the focal loss, temperature, weight of the prior.
+        How class scores become probabilities: gamma of the focal loss, temperature, weight of the
+        prior.
     class_count_ : ndarray of shape (n_classes,)
-        Summed weight of the rows trained on, by class; what ``criterion__alpha="balanced"`` weighs by.
+        Summed weight of the rows trained on, by class; what ``criterion__alpha="balanced"`` weighs
+        by.
     replay_ : dict of ndarray
-        The rows kept for updates: ``X`` (m, steps, features) float32 as given, NaN where missing, ``y`` (m,) int64 class codes,
-        ``weight`` (m,) float32, and ``key`` (m,) float64, the random number by which each was chosen.
+        The rows kept for updates: ``X`` (m, steps, features) float32 as given, NaN where missing,
+        ``y`` (m,) int64 class codes, ``weight`` (m,) float32, and ``key`` (m,) float64, the random
+        number by which each was chosen.
     update_ : UpdateReport
-        What the last ``partial_fit`` of the fitted net did: whether it was accepted, by which rows, and why.
+        What the last ``partial_fit`` of the fitted net did: whether it was accepted, by which rows,
+        and why.
     label_horizon_ : int, str or None
-        What the labels of ``fit`` were said to look ahead: bars, or a length of time; None when nothing said it.
+        What the labels of ``fit`` were said to look ahead: bars, or a length of time; None when
+        nothing said it.
     validation_ : ValidationBlock
         Which rows were validated on, or why none.
     stop_reason_ : str
@@ -270,8 +283,8 @@ class NetClassifier(
         X : array-like of shape (n, n_features) or (n, steps, features), DataFrame or WindowedArray
             NaN is missing; infinities are refused.
         y : array-like of shape (n,)
-            Labels of any kind, at least two classes. What they (else the rows) carry about label times purges the validation
-            block.
+            Labels of any kind, at least two classes. What they (else the rows) carry about label
+            times purges the validation block.
         sample_weight : array-like of shape (n,), optional
             The loss of a batch is Σ w·loss / Σ w.
         label_end_times : array-like of shape (n,), optional
@@ -289,13 +302,14 @@ class NetClassifier(
         Raises
         ------
         SktrainError
-            Infinities (the column is named), a column never observed, one class, a lookback that does not divide the columns.
+            Infinities (the column is named), a column never observed, one class, a lookback that
+            does not divide the columns.
         TrainingDivergedError
-            The loss became NaN or infinite before any epoch was worth keeping. Later the best weights are kept, with a
-            ``ConvergenceWarning`` and ``stop_reason_`` "diverged".
+            The loss became NaN or infinite before any epoch was worth keeping. Later the best
+            weights are kept, with a ``ConvergenceWarning`` and ``stop_reason_`` "diverged".
         KeyboardInterrupt
-            Passed on after Ctrl-C; the net keeps the best weights so far and stays usable. A net that was fitted before and
-            has not finished one new epoch stays as it was.
+            Passed on after Ctrl-C; the net keeps the best weights so far and stays usable. A net
+            that was fitted before and has not finished one new epoch stays as it was.
 
         Notes
         -----
@@ -322,28 +336,34 @@ class NetClassifier(
         label_end_times: Any = None,
         times: Any = None,
     ) -> Self:
-        """Update the net with a block of newer rows; the first call of an unfitted net is a ``fit``.
+        """Update the net with a block of newer rows; the first call of an unfitted net is a
+        ``fit``.
 
-        An update takes ``update_epochs`` passes, from the present weights, over the rows of the block and as many earlier ones,
-        drawn from ``replay_``. The newest rows of the block are held back (``valid_fraction`` of its times, at least 30 % and
-        20 rows), purged like those of ``fit``: the epoch that does best on them is the candidate. It replaces the present weights
-        only if it does not lose there. When the loss rises by more than one standard error of the paired difference it is refused,
-        when it falls by as much accepted; between the two it must not lose on earlier rows set apart from the replay. A block of
-        fewer than 40 rows (or ``train_split=None``) is trained on whole, and the earlier rows alone decide. ``update_`` says what
-        happened. A refused update leaves weights, optimizer and history as they were; its rows are remembered all the
-        same, the held-back ones too, and may be replayed later.
+        An update takes ``update_epochs`` passes, from the present weights, over the rows of the
+        block and as many earlier ones, drawn from ``replay_``. The newest rows of the block are
+        held back (``valid_fraction`` of its times, at least 30 % and 20 rows), purged like those of
+        ``fit``: the epoch that does best on them is the candidate. It replaces the present weights
+        only if it does not lose there. When the loss rises by more than one standard error of the
+        paired difference it is refused, when it falls by as much accepted; between the two it must
+        not lose on earlier rows set apart from the replay. A block of fewer than 40 rows (or
+        ``train_split=None``) is trained on whole, and the earlier rows alone decide. ``update_``
+        says what happened. A refused update leaves weights, optimizer and history as they were; its
+        rows are remembered all the same, the held-back ones too, and may be replayed later.
 
-        Standardization and calibration stay as ``fit`` learned them. Class weights (``criterion__alpha="balanced"``) follow the running counts of
-        all rows trained on. Parameters set since count: a changed loss or optimizer is made anew around the present weights,
-        ``lr`` applies to all parameter groups without a rate of their own; a changed network (``module``, ``lookback``,
-        ``standardize``) is refused. ``max_epochs`` bounds ``fit`` alone.
+        Standardization and calibration stay as ``fit`` learned them. Class weights
+        (``criterion__alpha="balanced"``) follow the running counts of all rows trained on.
+        Parameters set since count: a changed loss or optimizer is made anew around the present
+        weights, ``lr`` applies to all parameter groups without a rate of their own; a changed
+        network (``module``, ``lookback``, ``standardize``) is refused. ``max_epochs`` bounds
+        ``fit`` alone.
 
         Parameters
         ----------
         X, y, sample_weight, label_end_times, times : as in :meth:`fit`
             Rows later than those of earlier calls.
         classes : array-like, optional
-            All labels that will ever come; needed in the first call when ``y`` does not hold them all.
+            All labels that will ever come; needed in the first call when ``y`` does not hold them
+            all.
 
         Returns
         -------
@@ -353,7 +373,8 @@ class NetClassifier(
         Raises
         ------
         SktrainError
-            As in :meth:`fit`; also a label that is not among ``classes_``, or a network changed after ``fit``.
+            As in :meth:`fit`; also a label that is not among ``classes_``, or a network changed
+            after ``fit``.
         TrainingDivergedError
             The loss became NaN or infinite; the net is as it was before the call.
         KeyboardInterrupt
@@ -365,7 +386,9 @@ class NetClassifier(
             return self._update_members(X, y, classes, {"sample_weight": sample_weight, **known})
         again = self.initialized_
         with self._unchanged_by_errors():
-            job = self._training_job(X, y, sample_weight, known, again=again, classes=classes, partial=True)
+            job = self._training_job(
+                X, y, sample_weight, known, again=again, classes=classes, partial=True
+            )
             interrupted = self._train(job, again=again, update=again)
         return self._unless(interrupted)
 
@@ -382,7 +405,7 @@ class NetClassifier(
             return self._run(job, seed, again=again, update=update)
 
     def _run(self, job, seed, *, again, update):
-        """Train; a Ctrl-C that leaves something worth keeping is returned, to be raised once it is kept."""
+        """Train; a Ctrl-C that leaves something worth keeping is returned, to be raised later."""
         fitted, rng, interrupted = self.__sklearn_is_fitted__(), np.random.default_rng(seed), None
         before = self._set_aside(again)
         if update:
@@ -390,7 +413,8 @@ class NetClassifier(
         self._begin(job, again=again, update=update)
         try:
             self.notify("on_train_begin", X=job.train, y=job.train.y)
-            self.fit_loop(job.train, valid=job.valid, seed=seed, epochs=self.update_epochs if update else None)
+            epochs = self.update_epochs if update else None
+            self.fit_loop(job.train, valid=job.valid, seed=seed, epochs=epochs)
         except KeyboardInterrupt as error:
             if fitted and not self.n_epochs_:
                 raise
@@ -399,7 +423,8 @@ class NetClassifier(
         except TrainingDivergedError as error:
             if update or not self._keeps_best():
                 raise
-            warnings.warn(f"{error} The weights of the best epoch before are kept.", ConvergenceWarning, stacklevel=4)
+            told = f"{error} The weights of the best epoch before are kept."
+            warnings.warn(told, ConvergenceWarning, stacklevel=4)
             self.request_stop("diverged")
         finally:
             self._close_progress()
@@ -452,16 +477,6 @@ class NetClassifier(
             raise NotFittedError(self._another_network())
         check_is_fitted(self, attributes)
 
-    def _another_network(self):
-        return (
-            f"{vars(self)['changed_']} was changed after fit, so the trained weights of this {type(self).__name__} no longer "
-            "belong to it. Call fit again."
-        )
-
-    def _refuse_another_network(self):
-        if vars(self).get("changed_"):
-            raise SktrainError(self._another_network())
-
     def __sklearn_is_fitted__(self):
         return bool(self.initialized_ and ("module_" in vars(self) or self._several()))
 
@@ -479,6 +494,7 @@ class NetClassifier(
             Before ``fit``, which learns the sizes.
         """
         if "lookback_" not in vars(self):
-            raise SktrainError(f"{type(self).__name__} learns its sizes from data: call fit instead of initialize.")
+            told = "learns its sizes from data: call fit instead of initialize."
+            raise SktrainError(f"{type(self).__name__} {told}")
         return super().initialize()
 

@@ -232,7 +232,8 @@ class _Program:
         return torch.stack(losses, dim=1).double().tolist(), sizes
 
     def _decays(self):
-        """What decoupled weight decay leaves of each weight in a step (Loshchilov & Hutter 2019)."""
+        """What decoupled weight decay leaves of each weight in a step (Loshchilov & Hutter
+        2019)."""
         groups = self.nets[0].optimizer_.param_groups
         lost = {id(w): one["lr"] * one["weight_decay"] for one in groups for w in one["params"]}
         parts = [

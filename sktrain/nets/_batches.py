@@ -1,7 +1,8 @@
 """Batches of tensors: every step is stored once, windows are gathered per batch.
 
-A row is a window of ``lookback`` steps that ends at its decision time; steps from before the first known one are missing. The
-order of rows is the caller's; shuffling happens between rows, never inside a window.
+A row is a window of ``lookback`` steps that ends at its decision time; steps from before the first
+known one are missing. The order of rows is the caller's; shuffling happens between rows, never
+inside a window.
 """
 
 from typing import Any
@@ -15,14 +16,16 @@ from .._validation import Count, check_count
 from ..exceptions import SktrainError
 
 __all__ = [
-    "PREDICT_ROWS", "BatchLoader", "ClassWeightedSampler", "WindowRows", "on_device", "rows_at_once",
-]  # fmt: skip
+    "PREDICT_ROWS", "BatchLoader", "ClassWeightedSampler", "WindowRows", "on_device",
+    "rows_at_once",
+]
 
 PREDICT_ROWS = 1024
 _CARD_ROWS, _CARD_NUMBERS = 16_384, 2**26
 """Rows of one look on a card, as long as their steps times 64 hidden units or more are no more
 numbers than that: 256 MB of float32."""
-_SHARE = 0.5  # of a card's memory that rows may take; the rest is for what a network keeps of a batch
+# of a card's memory that rows may take; the rest is for what a network keeps of a batch
+_SHARE = 0.5
 
 
 def rows_at_once(rows):
@@ -61,7 +64,8 @@ class WindowRows(Dataset):
     Attributes
     ----------
     base : Tensor of shape (n_steps, n_features)
-        All steps, each stored once. Once :meth:`scaled`, one row of zeros (the mean) follows them, which stands for missing steps.
+        All steps, each stored once. Once :meth:`scaled`, one row of zeros (the mean) follows them,
+        which stands for missing steps.
     ends : Tensor of int64, shape (n,)
         Position in ``base`` of each row's last step.
     firsts : Tensor of int64, shape (n,) or None
@@ -89,14 +93,17 @@ class WindowRows(Dataset):
     def from_array(cls, X):
         """Rows of a dense array of shape (n, lookback, n_features), without copying float32."""
         n, lookback, n_features = X.shape
-        base = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32).reshape(n * lookback, n_features))
+        base = torch.from_numpy(
+            np.ascontiguousarray(X, dtype=np.float32).reshape(n * lookback, n_features)
+        )
         rows = cls(base, torch.arange(lookback - 1, n * lookback, lookback), None, lookback)
         rows.dense = True
         return rows
 
     @classmethod
     def from_windows(cls, base, ends, firsts, lookback):
-        """Rows of a lazy view: ``base`` (n_steps, n_features), ``ends`` and ``firsts`` as in the attributes."""
+        """Rows of a lazy view: ``base`` (n_steps, n_features), ``ends`` and ``firsts`` as in the
+        attributes."""
         ends = torch.from_numpy(np.array(ends, dtype=np.int64))
         firsts = torch.from_numpy(np.array(firsts, dtype=np.int64))
         full = not len(ends) or bool((ends - firsts >= lookback - 1).all())
@@ -135,11 +142,18 @@ class WindowRows(Dataset):
         rows = torch.as_tensor(rows)
         pick = lambda value: None if value is None else value[rows]  # noqa: E731
         return WindowRows(
-            self.base, self.ends[rows], pick(self.firsts), self.lookback, y=pick(self.y), weight=pick(self.weight), missing=self.missing
+            self.base,
+            self.ends[rows],
+            pick(self.firsts),
+            self.lookback,
+            y=pick(self.y),
+            weight=pick(self.weight),
+            missing=self.missing,
         )
 
     def joined(self, other):
-        """These rows followed by those of ``other``, over one base; rows without weights count once."""
+        """These rows followed by those of ``other``, over one base; rows without weights count
+        once."""
         n_steps = len(self.base)
         cat = lambda a, b: torch.cat([a, b])  # noqa: E731
         firsts = None
@@ -147,16 +161,31 @@ class WindowRows(Dataset):
             firsts = cat(self._from(), other._from() + n_steps)
         weight = None
         if self.weight is not None or other.weight is not None:
-            weight = cat(*(torch.ones(len(rows)) if rows.weight is None else rows.weight for rows in (self, other)))
+            weight = cat(
+                *(
+                    torch.ones(len(rows)) if rows.weight is None else rows.weight
+                    for rows in (self, other)
+                )
+            )
         ends = cat(self.ends, other.ends + n_steps)
-        return WindowRows(cat(self.base, other.base), ends, firsts, self.lookback, y=cat(self.y, other.y), weight=weight)
+        return WindowRows(
+            cat(self.base, other.base),
+            ends,
+            firsts,
+            self.lookback,
+            y=cat(self.y, other.y),
+            weight=weight,
+        )
 
     def _from(self):
         return self.ends - self.lookback + 1 if self.firsts is None else self.firsts
 
     def with_targets(self, y, weight=None):
         """The same rows with class codes and sample weights."""
-        return WindowRows(self.base, self.ends, self.firsts, self.lookback, y=y, weight=weight, missing=self.missing)
+        return WindowRows(
+            self.base, self.ends, self.firsts, self.lookback, y=y, weight=weight,
+            missing=self.missing,
+        )
 
     def coverage(self, weight=None):
         """Summed weight of the rows whose window holds each step: float64, shape (n_steps,)."""
@@ -165,20 +194,29 @@ class WindowRows(Dataset):
         if self.firsts is not None:
             starts = np.maximum(starts, self.firsts.numpy())
         size = len(self.base) + 1
-        count = np.cumsum(np.bincount(starts, minlength=size) - np.bincount(ends + 1, minlength=size))[:-1]
+        count = np.cumsum(
+            np.bincount(starts, minlength=size) - np.bincount(ends + 1, minlength=size)
+        )[:-1]
         if weight is None:
             return count.astype(np.float64)
-        total = np.cumsum(np.bincount(starts, weight, size) - np.bincount(ends + 1, weight, size))[:-1]
-        return np.where(count > 0, np.maximum(total, 0.0), 0.0)  # rounding must not let unseen steps in
+        total = np.cumsum(np.bincount(starts, weight, size) - np.bincount(ends + 1, weight, size))[
+            :-1
+        ]
+        # rounding must not let unseen steps in
+        return np.where(count > 0, np.maximum(total, 0.0), 0.0)
 
     def scaled(self, mean, scale, dtype=torch.float32):
-        """Standardized rows: missing values become the mean, which is zero; a padding step is appended."""
+        """Standardized rows: missing values become the mean, which is zero; a padding step is
+        appended."""
         n_steps = len(self.base)
         base = torch.zeros((n_steps + 1, self.n_features), dtype=dtype, device=self.device)
         torch.sub(self.base, mean.to(dtype), out=base[:n_steps])
         base[:n_steps].mul_(scale.to(dtype))
         torch.nan_to_num_(base, nan=0.0)
-        return WindowRows(base, self.ends, self.firsts, self.lookback, y=self.y, weight=self.weight, missing=n_steps)
+        return WindowRows(
+            base, self.ends, self.firsts, self.lookback, y=self.y, weight=self.weight,
+            missing=n_steps,
+        )
 
     def gather(self, rows):
         """Steps of ``rows``: Tensor of shape (len(rows), lookback, n_features)."""
@@ -195,10 +233,13 @@ class WindowRows(Dataset):
         return values
 
     def __getitem__(self, rows):
-        """One row by its number, or a batch by many: X and codes; with sample weights X is a dict of both."""
+        """One row by its number, or a batch by many: X and codes; with sample weights X is a dict
+        of both."""
         if not isinstance(rows, (torch.Tensor, list)):
             X, y = self[torch.tensor([rows])]
-            return ({name: value[0] for name, value in X.items()} if isinstance(X, dict) else X[0]), y[0]
+            return (
+                {name: value[0] for name, value in X.items()} if isinstance(X, dict) else X[0]
+            ), y[0]
         rows = torch.as_tensor(rows, device=self.ends.device)
         X = self.gather(rows)
         if self.weight is not None:
@@ -211,14 +252,22 @@ class WindowRows(Dataset):
 class _BatchOrder:
     """Batches of row numbers, drawn anew at each pass."""
 
-    def __init__(self, n, batch_size, *, shuffle=False, sampler=None, drop_last=False, generator=None):
+    def __init__(
+        self, n, batch_size, *, shuffle=False, sampler=None, drop_last=False, generator=None
+    ):
         self.n, self.batch_size, self.shuffle = n, batch_size, shuffle
         self.sampler, self.drop_last, self.generator = sampler, drop_last, generator
 
     def order(self):
         if self.sampler is not None:
-            return torch.as_tensor(self.sampler.draw() if hasattr(self.sampler, "draw") else list(self.sampler))
-        return torch.randperm(self.n, generator=self.generator) if self.shuffle else torch.arange(self.n)
+            return torch.as_tensor(
+                self.sampler.draw() if hasattr(self.sampler, "draw") else list(self.sampler)
+            )
+        return (
+            torch.randperm(self.n, generator=self.generator)
+            if self.shuffle
+            else torch.arange(self.n)
+        )
 
     def __iter__(self):
         yield from self.split(self.order())
@@ -239,7 +288,8 @@ class _BatchOrder:
 
 
 class BatchLoader:
-    """Iterates over a :class:`WindowRows` in batches of tensors; a drop-in for torch's ``DataLoader`` inside a net.
+    """Iterates over a :class:`WindowRows` in batches of tensors; a drop-in for torch's
+    ``DataLoader`` inside a net.
 
     Parameters
     ----------
@@ -252,7 +302,8 @@ class BatchLoader:
     drop_last : bool
         Leave out a last, smaller batch.
     num_workers : int
-        Processes that gather batches ahead; 0 gathers here, which is fastest unless windows are very long.
+        Processes that gather batches ahead; 0 gathers here, which is fastest unless windows are
+        very long.
     pin_memory : bool
         Page-locked batches, for copies to CUDA that do not wait.
     generator : torch.Generator, optional
@@ -260,18 +311,31 @@ class BatchLoader:
     """
 
     def __init__(
-        self, dataset, batch_size=128, shuffle=False, sampler=None, drop_last=False, num_workers=0, pin_memory=False, generator=None
+        self, dataset, batch_size=128, shuffle=False, sampler=None, drop_last=False, num_workers=0,
+        pin_memory=False, generator=None,
     ):
         if not Count(1).is_satisfied_by(batch_size):
             raise SktrainError(f"batch_size must be an integer >= 1, got {batch_size!r}.")
         if not Count(0).is_satisfied_by(num_workers):
             raise SktrainError(f"num_workers must be an integer >= 0, got {num_workers!r}.")
-        if sampler is not None and not (hasattr(sampler, "__iter__") and hasattr(sampler, "__len__")):
-            raise SktrainError(f"sampler must be an iterable of row numbers with a length, got {sampler!r}.")
+        if sampler is not None and not (
+            hasattr(sampler, "__iter__") and hasattr(sampler, "__len__")
+        ):
+            raise SktrainError(
+                f"sampler must be an iterable of row numbers with a length, got {sampler!r}."
+            )
         if drop_last and len(dataset) < batch_size:
-            raise SktrainError(f"drop_last=True leaves no batch: {len(dataset)} rows are fewer than batch_size={batch_size}.")
-        self.dataset, self.batch_size, self.num_workers, self.pin_memory = dataset, batch_size, num_workers, pin_memory
-        self.batches = _BatchOrder(len(dataset), batch_size, shuffle=shuffle, sampler=sampler, drop_last=drop_last, generator=generator)
+            raise SktrainError(
+                f"drop_last=True leaves no batch: {len(dataset)} rows are fewer than "
+                f"batch_size={batch_size}."
+            )
+        self.dataset, self.batch_size, self.num_workers, self.pin_memory = (
+            dataset, batch_size, num_workers, pin_memory,
+        )
+        self.batches = _BatchOrder(
+            len(dataset),
+            batch_size, shuffle=shuffle, sampler=sampler, drop_last=drop_last, generator=generator,
+        )
         self._whole = None
 
     def __len__(self):
@@ -280,7 +344,11 @@ class BatchLoader:
     def __iter__(self):
         if self.num_workers:
             return iter(self._loader())
-        if len(self.dataset) <= self.batch_size and not self.batches.shuffle and self.batches.sampler is None:
+        if (
+            len(self.dataset) <= self.batch_size
+            and not self.batches.shuffle
+            and self.batches.sampler is None
+        ):
             return iter([self._everything()])
         return self._gathered()
 
@@ -306,7 +374,8 @@ class BatchLoader:
             sampler=_Lists(self.batches),
             num_workers=self.num_workers,
             pin_memory=self.pin_memory,
-            generator=torch.Generator().manual_seed(0),  # workers draw nothing; the order stays the same for any number of them
+            # workers draw nothing; the order stays the same for any number of them
+            generator=torch.Generator().manual_seed(0),
         )
 
 
@@ -325,12 +394,17 @@ class _Lists:
 
 def _pinned(batch):
     X, y = batch
-    X = {name: value.pin_memory() for name, value in X.items()} if isinstance(X, dict) else X.pin_memory()
+    X = (
+        {name: value.pin_memory() for name, value in X.items()}
+        if isinstance(X, dict)
+        else X.pin_memory()
+    )
     return X, y.pin_memory()
 
 
 class ClassWeightedSampler(Sampler):
-    """Draws rows with probability 1 / (rows of their class), so that classes are balanced on average.
+    """Draws rows with probability 1 / (rows of their class), so that classes are balanced on
+    average.
 
     Parameters
     ----------
@@ -339,8 +413,8 @@ class ClassWeightedSampler(Sampler):
     num_samples : int, optional
         Rows per pass; default n.
     replacement : bool, default=True
-        Whether a row may be drawn twice in one pass. Without it, ``num_samples`` must be at most n, and a pass of all n rows is
-        a plain shuffle with rare classes first.
+        Whether a row may be drawn twice in one pass. Without it, ``num_samples`` must be at most n,
+        and a pass of all n rows is a plain shuffle with rare classes first.
     generator : torch.Generator, optional
         Where to draw from; default torch's global generator.
 
@@ -371,12 +445,20 @@ class ClassWeightedSampler(Sampler):
         if labels.ndim != 1 or not len(labels):
             raise SktrainError(f"labels must be 1-D and not empty, got shape {labels.shape}.")
         if labels.dtype.kind == "f" and np.isnan(labels).any():
-            raise SktrainError(f"labels: row {int(np.argmax(np.isnan(labels)))} is missing (NaN). Drop rows without a label.")
+            raise SktrainError(
+                f"labels: row {int(np.argmax(np.isnan(labels)))} is missing (NaN). Drop rows "
+                "without a label."
+            )
         if not isinstance(replacement, (bool, np.bool_)):
             raise SktrainError(f"replacement must be True or False, got {replacement!r}.")
-        self.num_samples = len(labels) if num_samples is None else check_count("num_samples", num_samples)
+        self.num_samples = (
+            len(labels) if num_samples is None else check_count("num_samples", num_samples)
+        )
         if not replacement and self.num_samples > len(labels):
-            raise SktrainError(f"num_samples={self.num_samples} without replacement exceeds the {len(labels)} rows.")
+            raise SktrainError(
+                f"num_samples={self.num_samples} without replacement exceeds the {len(labels)} "
+                "rows."
+            )
         _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
         self.weights = torch.from_numpy(1.0 / counts[codes.reshape(-1)])
         self.replacement, self.generator = bool(replacement), generator
@@ -390,10 +472,17 @@ class ClassWeightedSampler(Sampler):
         Tensor of int64, shape (num_samples,)
             Row numbers.
         """
-        if not self.replacement:  # keys u^(1/w), largest first (Efraimidis & Spirakis 2006): no limit on the number of rows
-            keys = torch.rand(len(self.weights), dtype=torch.float64, generator=self.generator).log() / self.weights
+        # keys u^(1/w), largest first (Efraimidis & Spirakis 2006): no limit on the number of rows
+        if not self.replacement:
+            keys = (
+                torch.rand(len(self.weights), dtype=torch.float64, generator=self.generator).log()
+                / self.weights
+            )
             return keys.argsort(descending=True)[: self.num_samples]
-        at = torch.rand(self.num_samples, dtype=torch.float64, generator=self.generator) * self._steps[-1]
+        at = (
+            torch.rand(self.num_samples, dtype=torch.float64, generator=self.generator)
+            * self._steps[-1]
+        )
         return torch.searchsorted(self._steps, at, right=True).clamp_max_(len(self.weights) - 1)
 
     def __iter__(self):

@@ -1,7 +1,8 @@
-"""What happens around the steps of training: clipping, schedules, stopping on request. Each acts on the net; none sees data.
+"""What happens around the steps of training: clipping, schedules, stopping on request. Each acts on
+the net; none sees data.
 
-Order within a step: gradients are unscaled, then ``clip`` acts (skorch's ``on_grad_computed``), then the optimizer steps.
-Schedules run from epoch 0 to the last epoch inclusive.
+Order within a step: gradients are unscaled, then ``clip`` acts (skorch's ``on_grad_computed``),
+then the optimizer steps. Schedules run from epoch 0 to the last epoch inclusive.
 """
 
 import math
@@ -99,7 +100,8 @@ def clip_unread(gradients, norm, clip_value, max_norm):
 
 
 def clip_gradients(parameters, clip_value, max_norm):
-    """Scale to ``max_norm``, then limit each component, as torch does both; returns the norm before."""
+    """Scale to ``max_norm``, then limit each component, as torch does both; returns the norm
+    before."""
     parameters = [p for p in parameters if p.grad is not None]
     norm = total_norm([p.grad for p in parameters])
     if not math.isfinite(norm):
@@ -137,11 +139,18 @@ class WeightDecayScheduler:
         max_weight_decay: float = 1e-3,
         schedule: str = "cosine",
     ) -> None:
-        for name, value in (("base_weight_decay", base_weight_decay), ("max_weight_decay", max_weight_decay)):
+        for name, value in (
+            ("base_weight_decay", base_weight_decay),
+            ("max_weight_decay", max_weight_decay),
+        ):
             if not Number(0).is_satisfied_by(value):
                 raise SktrainError(f"{name} must be a number >= 0, got {value!r}.")
         schedule_fraction(schedule, 0, 1)
-        self.base_weight_decay, self.max_weight_decay, self.schedule = base_weight_decay, max_weight_decay, schedule
+        self.base_weight_decay, self.max_weight_decay, self.schedule = (
+            base_weight_decay,
+            max_weight_decay,
+            schedule,
+        )
 
     def get_weight_decay(self, epoch: int, total_epochs: int = 100) -> float:
         """Weight decay at an epoch.
@@ -163,14 +172,16 @@ class WeightDecayScheduler:
 
 
 class GradientClip(Callback):
-    """Clips the gradients of every step, after they are unscaled and before the optimizer uses them.
+    """Clips the gradients of every step, after they are unscaled and before the optimizer uses
+    them.
 
     Parameters
     ----------
     clip_value : float or None, default=1.0
         Bound of each gradient entry; None does not clip entries.
     max_norm : float or None, default=5.0
-        See :class:`GradientRegularizer`. The largest norm of an epoch stands in the history under ``grad_norm``.
+        See :class:`GradientRegularizer`. The largest norm of an epoch stands in the history under
+        ``grad_norm``.
     """
 
     def __init__(self, clip_value: float | None = 1.0, max_norm: float | None = 5.0) -> None:
@@ -196,7 +207,8 @@ class GradientClip(Callback):
 
 
 class DropoutSchedule(Callback):
-    """Lowers the rate of every :class:`EnhancedDropout` of the net from its own ``p`` to ``min_p`` over ``max_epochs``.
+    """Lowers the rate of every :class:`EnhancedDropout` of the net from its own ``p`` to ``min_p``
+    over ``max_epochs``.
 
     Parameters
     ----------
@@ -213,7 +225,9 @@ class DropoutSchedule(Callback):
 
     def on_train_begin(self, net, **kwargs):
         EnhancedDropout(0.0, self.schedule, self.min_p)  # refuses what no layer would take
-        self.layers_ = [layer for layer in net.module_.modules() if isinstance(layer, EnhancedDropout)]
+        self.layers_ = [
+            layer for layer in net.module_.modules() if isinstance(layer, EnhancedDropout)
+        ]
         for layer in self.layers_:
             layer.schedule, layer.min_p = self.schedule, float(self.min_p)
 
@@ -226,7 +240,8 @@ class DropoutSchedule(Callback):
 
 
 class WeightDecaySchedule(Callback):
-    """Raises the decoupled weight decay from ``base`` to ``max`` over ``max_epochs``; biases and norm weights never decay.
+    """Raises the decoupled weight decay from ``base`` to ``max`` over ``max_epochs``; biases and
+    norm weights never decay.
 
     Stands aside when ``optimizer__weight_decay`` is set.
 
@@ -257,7 +272,8 @@ class WeightDecaySchedule(Callback):
 
 
 class ReduceOnPlateau(Callback):
-    """Lowers the learning rate when what is monitored no longer improves, as torch's ``ReduceLROnPlateau`` does.
+    """Lowers the learning rate when what is monitored no longer improves, as torch's
+    ``ReduceLROnPlateau`` does.
 
     Parameters
     ----------
@@ -294,7 +310,12 @@ class ReduceOnPlateau(Callback):
         value, lower = monitored(net, self.monitor)
         if self.scheduler_ is None:
             self.scheduler_ = torch.optim.lr_scheduler.ReduceLROnPlateau(
-                net.optimizer_, "min" if lower else "max", self.factor, self.patience - 1, threshold=0.0, min_lr=self.min_lr
+                net.optimizer_,
+                "min" if lower else "max",
+                self.factor,
+                self.patience - 1,
+                threshold=0.0,
+                min_lr=self.min_lr,
             )
         if self.state_ is not None:
             self.scheduler_.load_state_dict(self.state_)
@@ -306,12 +327,16 @@ class ReduceOnPlateau(Callback):
 
 
 def monitored(net, name):
-    """The newest value of a history column and whether lower is better; "auto" prefers the validation loss."""
+    """The newest value of a history column and whether lower is better; "auto" prefers the
+    validation loss."""
     row = net.history[-1]
     if name == "auto":
         name = "valid_loss" if "valid_loss" in row else "train_loss"
     if name not in row:
-        raise SktrainError(f"monitor={name!r} is not in the history; it has {sorted(key for key in row if key != 'batches')}.")
+        raise SktrainError(
+            f"monitor={name!r} is not in the history; it has "
+            f"{sorted(key for key in row if key != 'batches')}."
+        )
     return row[name], _lower_is_better(net, name)
 
 
@@ -321,15 +346,20 @@ def _lower_is_better(net, name):
     if name == "valid_acc":
         return False
     for _, callback in net.callbacks_:
-        if getattr(callback, "name_", None) == name and getattr(callback, "lower_is_better", None) is not None:
+        if (
+            getattr(callback, "name_", None) == name
+            and getattr(callback, "lower_is_better", None) is not None
+        ):
             return callback.lower_is_better
     raise SktrainError(
-        f"monitor={name!r}: nothing says whether it should fall or rise. Record it by a scoring callback with lower_is_better."
+        f"monitor={name!r}: nothing says whether it should fall or rise. Record it by a scoring "
+        "callback with lower_is_better."
     )
 
 
 class StopFlag(Callback):
-    """Ends training after the current batch when somebody raises a flag; the net stays usable, ``stop_reason_`` is "stop_flag".
+    """Ends training after the current batch when somebody raises a flag; the net stays usable,
+    ``stop_reason_`` is "stop_flag".
 
     Parameters
     ----------
@@ -356,7 +386,11 @@ class StopFlag(Callback):
             raise SktrainError(f"flag must have is_set() or be callable, got {self.flag!r}.")
 
     def on_batch_end(self, net, training=None, **kwargs):
-        if training and self.flag is not None and (self.flag.is_set() if hasattr(self.flag, "is_set") else self.flag()):
+        if (
+            training
+            and self.flag is not None
+            and (self.flag.is_set() if hasattr(self.flag, "is_set") else self.flag())
+        ):
             net.request_stop("stop_flag")
 
 
@@ -374,7 +408,11 @@ class ProgressBar(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         row = net.history[-1]
-        losses = "  ".join(f"{name} {row[name]:.4f}" for name in ("train_loss", "valid_loss", "valid_acc") if name in row)
+        losses = "  ".join(
+            f"{name} {row[name]:.4f}"
+            for name in ("train_loss", "valid_loss", "valid_acc")
+            if name in row
+        )
         self.bar_.update(self.task_, advance=1, losses=losses)
 
     def close(self) -> None:

@@ -168,7 +168,8 @@ def _aside(device):
 
 
 def _recorded(step):
-    """A CUDA graph of ``step``, which does not run now. Other threads may use the card meanwhile."""
+    """A CUDA graph of ``step``, which does not run now. Other threads may use the card
+    meanwhile."""
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         step()

@@ -3,7 +3,9 @@
 from ._base import NetClassifier
 from ._modules import GRUModule, LSTMModule, MLPModule, TCNModule, TransformerModule
 
-__all__ = ["GRUClassifier", "LSTMClassifier", "MLPNetClassifier", "TCNClassifier", "TransformerClassifier"]
+__all__ = [
+    "GRUClassifier", "LSTMClassifier", "MLPNetClassifier", "TCNClassifier", "TransformerClassifier",
+]
 
 _EXAMPLE = """
 
@@ -26,7 +28,12 @@ def _documented(own):
     """Complete a class's docstring with what all five share."""
 
     def complete(cls):
-        cls.__doc__ = own.rstrip() + "\n" + NetClassifier.__doc__.split("\n", 1)[1].rstrip() + _EXAMPLE.format(name=cls.__name__)
+        cls.__doc__ = (
+            own.rstrip()
+            + "\n"
+            + NetClassifier.__doc__.split("\n", 1)[1].rstrip()
+            + _EXAMPLE.format(name=cls.__name__)
+        )
         return cls
 
     return complete
@@ -35,8 +42,8 @@ def _documented(own):
 @_documented(
     """Gated recurrent units over the steps of each row.
 
-    Network parameters: ``module__hidden_size=32``, ``module__n_layers=1``, ``module__dropout=0.1`` (between layers and before the
-    output).
+    Network parameters: ``module__hidden_size=32``, ``module__n_layers=1``,
+    ``module__dropout=0.1`` (between layers and before the output).
     """
 )
 class GRUClassifier(NetClassifier):
@@ -56,8 +63,8 @@ class LSTMClassifier(NetClassifier):
 @_documented(
     """Causal dilated convolutions over the steps of each row.
 
-    Network parameters: ``module__hidden_size=32``, ``module__n_layers=4`` (61 steps back), ``module__dropout=0.1``,
-    ``module__kernel_size=3``.
+    Network parameters: ``module__hidden_size=32``, ``module__n_layers=4`` (61 steps back),
+    ``module__dropout=0.1``, ``module__kernel_size=3``.
     """
 )
 class TCNClassifier(NetClassifier):
@@ -67,8 +74,9 @@ class TCNClassifier(NetClassifier):
 @_documented(
     """Pre-norm transformer with a causal mask over the steps of each row.
 
-    Network parameters: ``module__hidden_size=32`` (a multiple of ``module__n_heads=4``), ``module__n_layers=2``,
-    ``module__dropout=0.1``, ``module__positions="learned"`` or ``"sinusoidal"``.
+    Network parameters: ``module__hidden_size=32`` (a multiple of ``module__n_heads=4``),
+    ``module__n_layers=2``, ``module__dropout=0.1``, ``module__positions="learned"`` or
+    ``"sinusoidal"``.
     """
 )
 class TransformerClassifier(NetClassifier):

@@ -1,6 +1,7 @@
 """Validation of the components a user chose.
 
-Asked before anything of the net changes, and once more when network and loss are made, with two rows of zeros.
+Asked before anything of the net changes, and once more when network and loss are made, with two
+rows of zeros.
 """
 
 from contextlib import contextmanager
@@ -22,16 +23,18 @@ __all__ = [
 ]  # fmt: skip
 
 _NUMBERS = (
-    nn.BCELoss, nn.BCEWithLogitsLoss, nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.KLDivLoss, nn.PoissonNLLLoss,
-    nn.GaussianNLLLoss, nn.MultiLabelMarginLoss, nn.MultiLabelSoftMarginLoss, nn.SoftMarginLoss, nn.CTCLoss,
-)  # fmt: skip
+    nn.BCELoss, nn.BCEWithLogitsLoss, nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss,
+    nn.KLDivLoss, nn.PoissonNLLLoss, nn.GaussianNLLLoss, nn.MultiLabelMarginLoss,
+    nn.MultiLabelSoftMarginLoss, nn.SoftMarginLoss, nn.CTCLoss,
+)
 _HOOKS = ("initialize", *(name for name in vars(Callback) if name.startswith("on_")))
 _REORDERING = ("shuffle", "sampler", "batch_sampler", "drop_last")
 UNCALLED = (
-    "check_data", "evaluation_step", "get_dataset", "get_loss", "get_split_datasets", "get_train_step_accumulator", "infer",
-    "run_single_epoch", "train_step_single",
-)  # fmt: skip
-"""Methods of skorch's net that the training loop here does not call; overriding them is refused, not ignored."""
+    "check_data", "evaluation_step", "get_dataset", "get_loss", "get_split_datasets",
+    "get_train_step_accumulator", "infer", "run_single_epoch", "train_step_single",
+)
+"""Methods of skorch's net that the training loop here does not call; overriding them is refused,
+not ignored."""
 
 
 def names_of(component):
@@ -54,7 +57,9 @@ def check_components(net):
         raise SktrainError(f"module must be a torch Module, its class or None, got {net.module!r}.")
     for name in ("iterator_train", "iterator_valid"):
         if not callable(getattr(net, name)):
-            raise SktrainError(f"{name} must be a class like torch's DataLoader, got {getattr(net, name)!r}.")
+            raise SktrainError(
+                f"{name} must be a class like torch's DataLoader, got {getattr(net, name)!r}."
+            )
     check_order(net._get_params_for("iterator_valid"))
     _check_callbacks(net.callbacks)
     for name, value in net._get_params_for("callbacks").items():
@@ -62,16 +67,22 @@ def check_components(net):
             raise SktrainError(f"callbacks__{name} must be a callback or None, got {value!r}.")
     for name in UNCALLED:
         if getattr(type(net), name) is not getattr(NeuralNetClassifier, name):
-            raise SktrainError(f"{type(net).__name__} overrides {name}, which sktrain's nets never call; see docs/nets.md for what they do.")
+            raise SktrainError(
+                f"{type(net).__name__} overrides {name}, which sktrain's nets never call; see "
+                "docs/nets.md for what they do."
+            )
 
 
 def _check_criterion(criterion):
     if isinstance(criterion, str) or not callable(criterion):
-        raise SktrainError(f"criterion must be a loss of torch, its class or an instance, got {criterion!r}.")
+        raise SktrainError(
+            f"criterion must be a loss of torch, its class or an instance, got {criterion!r}."
+        )
     kind = type(criterion) if isinstance(criterion, nn.Module) else criterion
     if isinstance(kind, type) and issubclass(kind, _NUMBERS):
         raise SktrainError(
-            f"criterion={kind.__name__} compares numbers with numbers; a net gives one score per class and its targets are class codes. "
+            f"criterion={kind.__name__} compares numbers with numbers; a net gives one score per "
+            "class and its targets are class codes. "
             "Use FocalLoss, CrossEntropyLoss or NLLLoss."
         )
 
@@ -83,7 +94,8 @@ def _check_optimizer(optimizer):
     closure = None if step is None else signature(step).parameters.get("closure")
     if closure is not None and closure.default is Parameter.empty:
         raise SktrainError(
-            f"optimizer={optimizer.__name__} evaluates the loss several times a step, which a net that clips, counts and "
+            f"optimizer={optimizer.__name__} evaluates the loss several times a step, which a net "
+            "that clips, counts and "
             "schedules single steps does not offer. Use AdamW, Adam or SGD."
         )
 
@@ -93,7 +105,8 @@ def check_order(params):
     for name in _REORDERING:
         if params.get(name):
             raise SktrainError(
-                f"iterator_valid__{name}={params[name]!r} would change the order or number of predicted rows. "
+                f"iterator_valid__{name}={params[name]!r} would change the order or number of "
+                "predicted rows. "
                 f"Leave it out; rows are shuffled by iterator_train__{name}."
             )
 
@@ -102,15 +115,20 @@ def _check_callbacks(callbacks):
     if callbacks is None or callbacks == "disable":
         return
     if not isinstance(callbacks, (list, tuple)):
-        raise SktrainError(f"callbacks must be a list of callbacks or (name, callback) pairs, got {callbacks!r}.")
+        raise SktrainError(
+            f"callbacks must be a list of callbacks or (name, callback) pairs, got {callbacks!r}."
+        )
     for item in callbacks:
         named = isinstance(item, (list, tuple)) and len(item) == 2 and isinstance(item[0], str)
         callback = item[1] if named else item
         if not _is_callback(callback) and not (named and callback is None):
-            raise SktrainError(f"callbacks: {item!r} is neither a skorch callback nor a (name, callback) pair.")
+            raise SktrainError(
+                f"callbacks: {item!r} is neither a skorch callback nor a (name, callback) pair."
+            )
         if isinstance(callback, InputShapeSetter):
             raise SktrainError(
-                "callbacks: InputShapeSetter sets sizes that these nets take from the rows. Leave it "
+                "callbacks: InputShapeSetter sets sizes that these nets take from the rows. Leave "
+                "it "
                 "out; a module of your own is called with n_features, n_steps and n_classes."
             )
 
@@ -130,7 +148,9 @@ def told_by_name(net, prefix):
         component = getattr(net, prefix)
         name = getattr(component, "__name__", component)
         given = ", ".join(f"{prefix}__{k}={v!r}" for k, v in net._get_params_for(prefix).items())
-        raise SktrainError(f"{prefix}={name} does not take {given or 'its defaults'}: {error}") from error
+        raise SktrainError(
+            f"{prefix}={name} does not take {given or 'its defaults'}: {error}"
+        ) from error
 
 
 def _check_parameters(net):
@@ -146,11 +166,13 @@ def _check_parameters(net):
         with told_by_name(net, "criterion"):
             net.criterion(**net._get_params_for("criterion"))
     pairs = isinstance(groups, (list, tuple)) and all(
-        isinstance(one, (list, tuple)) and len(one) == 2 and isinstance(one[1], dict) for one in groups
+        isinstance(one, (list, tuple)) and len(one) == 2 and isinstance(one[1], dict)
+        for one in groups
     )
     if not pairs:
         raise SktrainError(
-            f"optimizer__param_groups must be a list of (pattern, dict of settings), got {groups!r}."
+            "optimizer__param_groups must be a list of (pattern, dict of settings), got "
+            f"{groups!r}."
         )
 
 
@@ -166,7 +188,8 @@ def check_patterns(groups, names):
 
 
 def scores_for(criterion, logits):
-    """What a loss wants of the class scores: ``NLLLoss`` log-probabilities, all others the scores themselves."""
+    """What a loss wants of the class scores: ``NLLLoss`` log-probabilities, all others the scores
+    themselves."""
     return torch.log_softmax(logits, 1) if isinstance(criterion, nn.NLLLoss) else logits
 
 
@@ -182,7 +205,8 @@ def check_module(net):
         raise SktrainError(f"module does not take rows of {sizes}: {error}") from error
     if shape != (2, n_classes):
         raise SktrainError(
-            f"module gives scores of shape {shape} for 2 rows and {n_classes} classes; it must be (2, {n_classes})."
+            f"module gives scores of shape {shape} for 2 rows and {n_classes} classes; it must be "
+            f"(2, {n_classes})."
         )
 
 
@@ -201,4 +225,7 @@ def check_criterion(net):
             f"criterion={name} does not take scores (n, {n_classes}) with class codes (n,): {error}"
         ) from error
     if size != 1:
-        raise SktrainError(f"criterion gives {size} numbers for a batch; it must give one (reduction='mean' or 'sum').")
+        raise SktrainError(
+            f"criterion gives {size} numbers for a batch; it must give one (reduction='mean' or "
+            "'sum')."
+        )

@@ -28,14 +28,16 @@ class EnhancedEarlyStopping(Callback):
     cooldown : int, default=0
         Epochs after a drop of the learning rate in which patience does not run.
     divergence_factor : float or None, default=5.0
-        Stop when the loss exceeds both this multiple of its best and the loss of the first epoch, or is not finite ("diverged").
+        Stop when the loss exceeds both this multiple of its best and the loss of the first epoch,
+        or is not finite ("diverged").
     overfit_gap : float or None, default=1.0
         Stop when the validation loss exceeds the training loss by more than this share ...
     overfit_patience : int, default=10
         ... for so many epochs in a row, none of which was the best ("overfit").
     monitor : str, default="auto"
-        A column of the history: ``"valid_loss"`` when there is validation, else ``"train_loss"``. Losses should fall, ``valid_acc``
-        rise, the score of a skorch scoring callback go where its ``lower_is_better`` says.
+        A column of the history: ``"valid_loss"`` when there is validation, else ``"train_loss"``.
+        Losses should fall, ``valid_acc`` rise, the score of a skorch scoring callback go where its
+        ``lower_is_better`` says.
     restore_best : bool, default=True
         Give back the weights of the best epoch; without validation only when training diverged.
 
@@ -72,18 +74,35 @@ class EnhancedEarlyStopping(Callback):
         self.restore_best = restore_best
 
     def _check(self, net):
-        for name, least in (("patience", 1), ("min_epochs", 0), ("max_epochs", 1), ("cooldown", 0), ("overfit_patience", 1)):
+        for name, least in (
+            ("patience", 1),
+            ("min_epochs", 0),
+            ("max_epochs", 1),
+            ("cooldown", 0),
+            ("overfit_patience", 1),
+        ):
             if not Count(least).is_satisfied_by(getattr(self, name)):
-                raise SktrainError(f"callbacks__early_stopping__{name} must be an integer >= {least}, got {getattr(self, name)!r}.")
+                raise SktrainError(
+                    f"callbacks__early_stopping__{name} must be an integer >= {least}, got "
+                    f"{getattr(self, name)!r}."
+                )
         for name, least in (("divergence_factor", 1), ("overfit_gap", 0)):
             value = getattr(self, name)
             if value is not None and not Number(least).is_satisfied_by(value):
-                raise SktrainError(f"callbacks__early_stopping__{name} must be None or a number >= {least}, got {value!r}.")
+                raise SktrainError(
+                    f"callbacks__early_stopping__{name} must be None or a number >= {least}, got "
+                    f"{value!r}."
+                )
         if self.min_epochs > self.max_epochs:
-            raise SktrainError(f"callbacks__early_stopping: min_epochs={self.min_epochs} exceeds max_epochs={self.max_epochs}.")
+            raise SktrainError(
+                f"callbacks__early_stopping: min_epochs={self.min_epochs} exceeds "
+                f"max_epochs={self.max_epochs}."
+            )
         if net.max_epochs > self.max_epochs:
             raise SktrainError(
-                f"max_epochs={net.max_epochs} exceeds callbacks__early_stopping__max_epochs={self.max_epochs}. Lower the first or raise the second."
+                f"max_epochs={net.max_epochs} exceeds "
+                f"callbacks__early_stopping__max_epochs={self.max_epochs}. Lower the first or "
+                "raise the second."
             )
 
     def on_train_begin(self, net, **kwargs):
@@ -101,7 +120,9 @@ class EnhancedEarlyStopping(Callback):
         if better:
             self.best_loss_, self.best_epoch_, self.waited_ = value, epoch, 0
             if self.restore_best:
-                self.best_weights_ = {name: value.detach().clone() for name, value in net.module_.state_dict().items()}
+                self.best_weights_ = {
+                    name: value.detach().clone() for name, value in net.module_.state_dict().items()
+                }
         elif self.resting_:
             self.resting_ -= 1
         else:
@@ -119,7 +140,8 @@ class EnhancedEarlyStopping(Callback):
         return bool(value < self.best_loss_ - step if lower else value > self.best_loss_ + step)
 
     def _notice_drop(self, lr):
-        """Patience starts again after a drop of the learning rate, and rests for ``cooldown`` epochs."""
+        """Patience starts again after a drop of the learning rate, and rests for ``cooldown``
+        epochs."""
         if self.lr_ is not None and lr < self.lr_ and self.cooldown:
             self.resting_, self.waited_ = self.cooldown, 0
         self.lr_ = lr
@@ -137,7 +159,8 @@ class EnhancedEarlyStopping(Callback):
         return "patience" if self.waited_ >= self.patience else None
 
     def _diverged(self, loss):
-        """Whether the loss is a multiple of its best and above where it began: a tiny loss may wobble by any factor."""
+        """Whether the loss is a multiple of its best and above where it began: a tiny loss may
+        wobble by any factor."""
         if self.divergence_factor is None:
             return False
         if not math.isfinite(loss):

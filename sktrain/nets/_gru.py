@@ -1,7 +1,9 @@
-"""A gated recurrent unit that trains in few operations on CPUs. Step t of what it gives depends on the steps up to t alone.
+"""A gated recurrent unit that trains in few operations on CPUs. Step t of what it gives depends on
+the steps up to t alone.
 
-torch has a fused kernel for LSTMs on CPUs and none for GRUs: there autograd records some twenty small operations a step.
-Here the backward pass is written by hand, six operations a step forward and five backward.
+torch has a fused kernel for LSTMs on CPUs and none for GRUs: there autograd records some twenty
+small operations a step. Here the backward pass is written by hand, six operations a step forward
+and five backward.
 """
 
 import torch
@@ -11,10 +13,12 @@ __all__ = ["GRU"]
 
 
 class _Recurrence(torch.autograd.Function):
-    """All states and the last one, of rows (n, steps, features) and torch's weights, which stack the gates r, z, n.
+    """All states and the last one, of rows (n, steps, features) and torch's weights, which stack
+    the gates r, z, n.
 
-    With c = W_hn h + b_hn, torch's unit is h' = (1 - z) n + z h, n = tanh(a_n + r c), r and z = sigmoid(a + W h + b). Inside,
-    features come before rows: every gate of a step is one piece of memory.
+    With c = W_hn h + b_hn, torch's unit is h' = (1 - z) n + z h, n = tanh(a_n + r c), r and z =
+    sigmoid(a + W h + b). Inside, features come before rows: every gate of a step is one piece of
+    memory.
     """
 
     @staticmethod
@@ -78,9 +82,11 @@ def _slopes(r, z, n, inner, before):
 
 
 class GRU(nn.GRU):
-    """torch's layer, with the recurrence above where it trains on a CPU; there it works in float32 under autocast too.
+    """torch's layer, with the recurrence above where it trains on a CPU; there it works in float32
+    under autocast too.
 
-    One layer, one direction, rows first, no state to begin with. A second derivative needs ``eval()``.
+    One layer, one direction, rows first, no state to begin with. A second derivative needs
+    ``eval()``.
     """
 
     def forward(self, X):

@@ -1,6 +1,7 @@
 """Which callbacks of skorch are called, and when.
 
-Scoring callbacks see rows and labels as a user knows them; all others see what the training loop sees, scaled tensors and codes.
+Scoring callbacks see rows and labels as a user knows them; all others see what the training loop
+sees, scaled tensors and codes.
 """
 
 from typing import Any
@@ -15,7 +16,8 @@ from ._batches import WindowRows
 
 __all__ = ["Hooks"]
 
-_BEST = {"train_loss": True, "valid_loss": True, "valid_acc": False}  # column: whether lower is better
+# column: whether lower is better
+_BEST = {"train_loss": True, "valid_loss": True, "valid_acc": False}
 
 
 class Hooks:
@@ -27,7 +29,8 @@ class Hooks:
     callbacks_: Any
 
     def _heard(self, method):
-        """Callbacks that do something on ``method``, those first whose scores others may monitor."""
+        """Callbacks that do something on ``method``, those first whose scores others may
+        monitor."""
         hooks = vars(self).setdefault("_hooks", {})
         if method not in hooks:
             nothing = getattr(Callback, method)
@@ -35,7 +38,9 @@ class Hooks:
                 cb for _, cb in self.callbacks_
                 if getattr(type(cb), method, None) is not nothing or method in vars(cb)
             ]  # fmt: skip
-            hooks[method] = sorted(heard, key=lambda cb: not isinstance(cb, (ScoringBase, PassthroughScoring)))
+            hooks[method] = sorted(
+                heard, key=lambda cb: not isinstance(cb, (ScoringBase, PassthroughScoring))
+            )
         return hooks[method]
 
     def _hears(self, method):
@@ -65,14 +70,18 @@ class Hooks:
         for callback in self._heard(method_name):
             scorer = isinstance(callback, ScoringBase)
             try:
-                getattr(callback, method_name)(self, **(self._for_scorers(cb_kwargs) if scorer else cb_kwargs))
+                getattr(callback, method_name)(
+                    self, **(self._for_scorers(cb_kwargs) if scorer else cb_kwargs)
+                )
             except KeyboardInterrupt:
-                if not isinstance(callback, EarlyStopping):  # skorch's own uses the exception to stop
+                # skorch's own uses the exception to stop
+                if not isinstance(callback, EarlyStopping):
                     raise
                 self.request_stop("patience")
 
     def _for_scorers(self, told):
-        """Codes become labels and scaled tensors rows, so that any scorer of scikit-learn compares like with like."""
+        """Codes become labels and scaled tensors rows, so that any scorer of scikit-learn compares
+        like with like."""
         told = dict(told)
         if told.get("batch") is not None:
             X, y = told["batch"]
@@ -88,12 +97,15 @@ class Hooks:
         self.history_.record_batch(f"{prefix}_batch_size", size)
 
     def _record_best(self):
-        """Whether this epoch is the best of its training so far, as ``Checkpoint`` and others ask."""
+        """Whether this epoch is the best of its training so far, as ``Checkpoint`` and others
+        ask."""
         row, earlier = self.history_[-1], self.history_[-1 - self.epoch_ : -1]
         for name, lower in _BEST.items():
             if name in row:
                 sign = 1 if lower else -1
-                row[f"{name}_best"] = all(sign * row[name] < sign * other[name] for other in earlier if name in other)
+                row[f"{name}_best"] = all(
+                    sign * row[name] < sign * other[name] for other in earlier if name in other
+                )
 
 
 def _as_rows(X):

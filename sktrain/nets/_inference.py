@@ -1,8 +1,8 @@
 """Rows to class scores to probabilities, in batches, so that a row's answer never depends on the
 rows it is asked with.
 
-Networks answer in float32, as they are, save for rows that float32 cannot hold and networks that few
-rows trained in float64.
+Networks answer in float32, as they are, save for rows that float32 cannot hold and networks that
+few rows trained in float64.
 """
 
 import copy
@@ -33,7 +33,8 @@ about .2 ms, and a core about 1 ms for every 10,000 rows."""
 
 _FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 _OURS = (GRUModule, LSTMModule, MLPModule, TCNModule, TransformerModule)
-_doubles: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # of networks; these stay as they are
+# of networks; these stay as they are
+_doubles: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _statistics: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # of layers on a card, read
 
 
@@ -178,15 +179,17 @@ class Inference:
         ndarray of shape (n,)
             Labels.
         """
-        codes = self.predict_proba(X).argmax(axis=1)  # first, for it says when the net is not fitted
+        # first, for it says when the net is not fitted
+        codes = self.predict_proba(X).argmax(axis=1)
         return self.classes_[codes]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities.
 
-        The posterior at the net's class scores: the focal loss is inverted in closed form, then ``calibration`` applies
-        (``posterior_``). Class weights and class sampling stay in, as scikit-learn's ``class_weight`` does: the probabilities then
-        speak of classes that are as frequent as their weights make them.
+        The posterior at the net's class scores: the focal loss is inverted in closed form, then
+        ``calibration`` applies (``posterior_``). Class weights and class sampling stay in, as
+        scikit-learn's ``class_weight`` does: the probabilities then speak of classes that are as
+        frequent as their weights make them.
 
         Parameters
         ----------
@@ -221,7 +224,8 @@ class Inference:
         return scores.astype(np.float64, copy=False)
 
     def _start_posterior(self, again):
-        """Probabilities while training: the loss inverted; an update keeps the calibration of the training before."""
+        """Probabilities while training: the loss inverted; an update keeps the calibration of the
+        training before."""
         gamma = self.criterion_.gamma if isinstance(self.criterion_, FocalLoss) else 0.0
         self.posterior_ = replace(self._posterior(), gamma=gamma) if again else Posterior(gamma)
 
@@ -232,24 +236,39 @@ class Inference:
             return
         if job.valid is None:
             return
-        counts = np.bincount(job.train.y.numpy(), _numbers(job.train.weight), minlength=len(self.classes_))
+        counts = np.bincount(
+            job.train.y.numpy(), _numbers(job.train.weight), minlength=len(self.classes_)
+        )
         factor = self._class_factors(counts)
         prior = counts * factor
         if not (prior > 0).all():  # a class that training has not seen, or that weighs nothing
             return
         codes = job.valid.y.numpy()
-        weight = factor[codes] if job.valid.weight is None else factor[codes] * _numbers(job.valid.weight)
+        weight = (
+            factor[codes]
+            if job.valid.weight is None
+            else factor[codes] * _numbers(job.valid.weight)
+        )
         if weight.any():
             scores = self._all_scores(job.valid)
             scores = scores.cpu().numpy() if isinstance(scores, torch.Tensor) else scores
             self.posterior_ = self.posterior_.calibrated(
-                scores, codes, prior / prior.sum(), counts.sum(), weight=weight, share=job.block.share
+                scores,
+                codes,
+                prior / prior.sum(),
+                counts.sum(),
+                weight=weight,
+                share=job.block.share,
             )
 
     def _class_factors(self, counts):
         """How much more than its rows each class weighed in training."""
         factor = np.ones(len(counts))
-        weight = getattr(self.criterion_, "class_weight" if isinstance(self.criterion_, FocalLoss) else "weight", None)
+        weight = getattr(
+            self.criterion_,
+            "class_weight" if isinstance(self.criterion_, FocalLoss) else "weight",
+            None,
+        )
         if isinstance(weight, torch.Tensor) and weight.ndim == 1 and len(weight) == len(counts):
             factor = factor * _numbers(weight)
         return factor / np.maximum(counts, 1e-300) if self.class_sampling == "weighted" else factor

@@ -5,7 +5,13 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_array, check_consistent_length, column_or_1d, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_array,
+    check_consistent_length,
+    column_or_1d,
+    validate_data,
+)
 from skorch.dataset import Dataset
 import torch
 from torch.utils.data import Dataset as TorchDataset, Subset, TensorDataset
@@ -99,30 +105,46 @@ class InputReader:
         return WindowRows.from_windows(base, ends - low, np.maximum(firsts - low, 0), X.lookback)
 
     def _read_array(self, X, reset):
-        if type(X) is not np.ndarray or X.dtype not in _FLOATS or not X.size:  # the check costs as much as a small network's answer
-            X = check_array(X, allow_nd=True, dtype=list(_FLOATS), ensure_all_finite=False, input_name="X")
+        # the check costs as much as a small network's answer
+        if type(X) is not np.ndarray or X.dtype not in _FLOATS or not X.size:
+            X = check_array(
+                X, allow_nd=True, dtype=list(_FLOATS), ensure_all_finite=False, input_name="X"
+            )
         n, steps, features = X.shape
         if self.lookback not in (None, steps) and reset:
             raise SktrainError(f"X has {steps} steps per row, but lookback={self.lookback}.")
         if not steps or not features:
-            raise SktrainError(f"X has shape {X.shape}: every row needs at least one step and one feature.")
+            raise SktrainError(
+                f"X has shape {X.shape}: every row needs at least one step and one feature."
+            )
         _refuse_infinite(X.reshape(n * steps, features), None, f"step (rows have {steps} steps)")
         self._learn_sizes(reset, steps, features, features, None)
         return WindowRows.from_array(X)
 
     def _read_table(self, X, reset):
         names = list(X.columns) if hasattr(X, "columns") else None
-        flat = not reset and vars(self).get("n_features_in_") == self.step_features_ and self.lookback_ > 1
+        flat = (
+            not reset
+            and vars(self).get("n_features_in_") == self.step_features_
+            and self.lookback_ > 1
+        )
         if flat:  # fitted on windows, asked about flattened ones
-            X = check_array(X, dtype=[np.float64, np.float32], ensure_all_finite=False, input_name="X")
+            X = check_array(
+                X, dtype=[np.float64, np.float32], ensure_all_finite=False, input_name="X"
+            )
             if X.shape[1] != self.lookback_ * self.step_features_:
                 self._refuse_width(X.shape[1], self.lookback_ * self.step_features_)
         else:
             refuse_no_numbers(X)
-            X = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False)
+            X = validate_data(
+                self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False
+            )
         lookback = (self.lookback or 1) if reset else self.lookback_
         if X.shape[1] % lookback:
-            raise SktrainError(f"lookback={lookback} does not divide the {X.shape[1]} columns of X: flattened rows hold lookback x features values.")
+            raise SktrainError(
+                f"lookback={lookback} does not divide the {X.shape[1]} columns of X: flattened "
+                "rows hold lookback x features values."
+            )
         _refuse_infinite(X, names, "row")
         features = X.shape[1] // lookback
         if reset:
@@ -141,18 +163,28 @@ class InputReader:
         if (lookback, features) != (self.lookback_, self.step_features_):
             if features != self.step_features_:
                 self._refuse_width(features, self.step_features_)
-            raise SktrainError(f"X has {lookback} steps per row, but {type(self).__name__} was fitted on {self.lookback_}.")
+            raise SktrainError(
+                f"X has {lookback} steps per row, but {type(self).__name__} was fitted on "
+                f"{self.lookback_}."
+            )
         fitted = vars(self).get("feature_names_in_")
         if strings and fitted is not None and len(fitted) == len(names) and list(fitted) != names:
             wrong = next(i for i, (a, b) in enumerate(zip(fitted, names)) if a != b)
             raise SktrainError(
-                f"The feature names should match those that were passed during fit: column {wrong} is {names[wrong]!r}, expected {fitted[wrong]!r}."
+                "The feature names should match those that were passed during fit: column "
+                f"{wrong} is {names[wrong]!r}, expected {fitted[wrong]!r}."
             )
 
     def _refuse_width(self, got, expected):
-        raise ValueError(f"X has {got} features, but {type(self).__name__} is expecting {expected} features as input.")
+        raise ValueError(
+            f"X has {got} features, but {type(self).__name__} is expecting {expected} features as "
+            "input."
+        )
 
-    def _training_job(self, X, y, sample_weight, known, X_val=None, y_val=None, *, again, classes=None, partial=False):
+    def _training_job(
+        self, X, y, sample_weight, known, X_val=None, y_val=None, *, again, classes=None,
+        partial=False,
+    ):
         """Check everything ``fit`` is given before anything of the net changes."""
         self._validate_params()
         if isinstance(X, TorchDataset) and not self.is_rows(X):
@@ -165,15 +197,26 @@ class InputReader:
             codes, classes = _encode(X, y, classes, type(self).__name__)
             weight = None
             if sample_weight is not None:
-                weight = _check_sample_weight(sample_weight, np.empty((len(rows), 1)), dtype=np.float64, ensure_non_negative=True)
+                weight = _check_sample_weight(
+                    sample_weight,
+                    np.empty((len(rows), 1)),
+                    dtype=np.float64,
+                    ensure_non_negative=True,
+                )
                 if not weight.any():
                     raise SktrainError("sample_weight is zero for every row.")
             if again and "sizes" not in self._pending:
                 self._pending["sizes"] = (self.lookback_, self.step_features_)
-            job = self._split(rows, codes, classes, weight, X, y, known, X_val, y_val, again and partial)
+            job = self._split(
+                rows, codes, classes, weight, X, y, known, X_val, y_val, again and partial
+            )
             job.learned = dict(self._pending)
-            counted = None if job.train.weight is None else job.train.weight.numpy().astype(np.float64)
-            job.counts = np.bincount(job.train.y.numpy(), counted, minlength=len(classes)).astype(np.float64)
+            counted = (
+                None if job.train.weight is None else job.train.weight.numpy().astype(np.float64)
+            )
+            job.counts = np.bincount(job.train.y.numpy(), counted, minlength=len(classes)).astype(
+                np.float64
+            )
             return job
         finally:
             del self.__dict__["_pending"]
@@ -182,12 +225,17 @@ class InputReader:
         if classes is not None:
             classes = np.unique(column_or_1d(classes))
             if again and not np.array_equal(classes, self.classes_):
-                raise SktrainError(f"classes={classes.tolist()} differ from those of the first call, {self.classes_.tolist()}.")
+                raise SktrainError(
+                    f"classes={classes.tolist()} differ from those of the first call, "
+                    f"{self.classes_.tolist()}."
+                )
         return self.classes_ if again else classes
 
     def _split(self, rows, codes, classes, weight, X, y, known, X_val, y_val, update):
         y_all = torch.from_numpy(codes)
-        rows = rows.with_targets(y_all, None if weight is None else torch.from_numpy(weight).float())
+        rows = rows.with_targets(
+            y_all, None if weight is None else torch.from_numpy(weight).float()
+        )
         job = self._parts(rows, classes, codes, X, y, known, X_val, y_val, update)
         job.seen = rows
         return job
@@ -198,16 +246,34 @@ class InputReader:
             raise SktrainError("X_val and y_val belong together: give both or neither.")
         if X_val is not None:
             valid = self._read_validation(X_val, y_val, classes)
-            return TrainingJob(rows, valid, classes, ValidationBlock(everything, np.arange(len(valid)), reason="X_val, y_val"))
+            return TrainingJob(
+                rows,
+                valid,
+                classes,
+                ValidationBlock(everything, np.arange(len(valid)), reason="X_val, y_val"),
+            )
         if update and not callable(self.train_split):
             return self._update_job(rows, classes, codes, X, y, known)
         if self.train_split is None:
-            return TrainingJob(rows, None, classes, ValidationBlock(everything, None, reason="train_split=None"))
+            return TrainingJob(
+                rows, None, classes, ValidationBlock(everything, None, reason="train_split=None")
+            )
         if callable(self.train_split):
             train, valid = self.train_split(rows, codes)
             train, valid = _unwrap(train), None if valid is None else self._adopt(valid, classes)
-            return TrainingJob(train, valid, classes, ValidationBlock(np.arange(len(train)), None if valid is None else np.arange(len(valid))))
-        block = last_block(X, y, codes, fraction=self.valid_fraction, horizon=self.horizon, caller=type(self).__name__, **known)
+            return TrainingJob(
+                train,
+                valid,
+                classes,
+                ValidationBlock(
+                    np.arange(len(train)), None if valid is None else np.arange(len(valid))
+                ),
+            )
+        block = last_block(
+            X, y, codes, fraction=self.valid_fraction, horizon=self.horizon,
+            caller=type(self).__name__,
+            **known,
+        )
         if block.valid is None:
             return TrainingJob(rows, None, classes, block)
         return TrainingJob(rows.take(block.train), rows.take(block.valid), classes, block)
@@ -230,7 +296,10 @@ class InputReader:
         if isinstance(data, Subset):
             data = Dataset(*unpack_dataset(data))
         if not hasattr(data, "X") or not hasattr(data, "y"):
-            raise SktrainError(f"train_split returned a {type(data).__name__}; it must return parts of the rows it was given, or a skorch Dataset.")
+            raise SktrainError(
+                f"train_split returned a {type(data).__name__}; it must return parts of the rows "
+                "it was given, or a skorch Dataset."
+            )
         return self._read_validation(data.X, data.y, classes)
 
 
@@ -247,7 +316,8 @@ def unpack_dataset(data):
     Raises
     ------
     SktrainError
-        A Dataset that only hands out single items; asked for an array, NumPy would read it for ever.
+        A Dataset that only hands out single items; asked for an array, NumPy would read it for
+        ever.
     """
     if isinstance(data, Subset):
         X, y = unpack_dataset(data.dataset)
@@ -259,20 +329,32 @@ def unpack_dataset(data):
     if isinstance(data, Dataset):
         return data.X, data.y
     raise SktrainError(
-        f"X is a {type(data).__name__}, a torch Dataset that hands out single items. Give X and y as arrays, or a TensorDataset."
+        f"X is a {type(data).__name__}, a torch Dataset that hands out single items. Give X and y "
+        "as arrays, or a TensorDataset."
     )
 
 
 def _refuse_infinite(values, names, what):
-    if np.isfinite(values.sum(dtype=np.float64)) and (values.dtype == np.float32 or not values.size or np.abs(values).max() <= _LARGEST):
+    if np.isfinite(values.sum(dtype=np.float64)) and (
+        values.dtype == np.float32 or not values.size or np.abs(values).max() <= _LARGEST
+    ):
         return
     bad = np.isinf(values) | (np.abs(values) > _LARGEST)
     if bad.any():
         column = int(np.argmax(bad.any(axis=0)))
         row = int(np.argmax(bad[:, column]))
-        name = repr(names[column]) if names is not None and len(names) == values.shape[1] else column
-        kind = "infinity" if np.isinf(values[row, column]) else f"a value too large for float32 ({values[row, column]:g})"
-        raise SktrainError(f"X contains {kind} in column {name}, {what} {row} ({int(bad.sum())} such values). NaN is accepted as missing; repair or replace it.")
+        name = (
+            repr(names[column]) if names is not None and len(names) == values.shape[1] else column
+        )
+        kind = (
+            "infinity"
+            if np.isinf(values[row, column])
+            else f"a value too large for float32 ({values[row, column]:g})"
+        )
+        raise SktrainError(
+            f"X contains {kind} in column {name}, {what} {row} ({int(bad.sum())} such values). "
+            "NaN is accepted as missing; repair or replace it."
+        )
 
 
 def _encode(X, y, classes, name):
@@ -283,9 +365,14 @@ def _encode(X, y, classes, name):
     check_consistent_length(X, values)
     missing = ~labelled_mask(values, len(values))
     if missing.any():
-        raise SktrainError(f"y contains NaN in row {int(np.argmax(missing))} ({int(missing.sum())} such rows). Drop rows without a label.")
+        raise SktrainError(
+            f"y contains NaN in row {int(np.argmax(missing))} ({int(missing.sum())} such rows). "
+            "Drop rows without a label."
+        )
     if values.dtype.kind in "mM":
-        raise SktrainError(f"y holds times ({values.dtype}), not classes. Pass the labels of the rows.")
+        raise SktrainError(
+            f"y holds times ({values.dtype}), not classes. Pass the labels of the rows."
+        )
     check_classification_targets(values)
     if classes is None:
         classes, codes = np.unique(values, return_inverse=True)
@@ -294,7 +381,13 @@ def _encode(X, y, classes, name):
         codes = np.searchsorted(classes, values).clip(max=len(classes) - 1)
         unknown = classes[codes] != values
         if unknown.any():
-            raise SktrainError(f"y holds the label {values[unknown].tolist()[0]!r}, which is not among the classes {classes.tolist()}.")
+            raise SktrainError(
+                f"y holds the label {values[unknown].tolist()[0]!r}, which is not among the "
+                f"classes {classes.tolist()}."
+            )
     if len(classes) < 2:
-        raise SktrainError(f"{name} needs at least 2 classes; all {len(values)} rows have the one class {classes.tolist()[0]!r}.")
+        raise SktrainError(
+            f"{name} needs at least 2 classes; all {len(values)} rows have the one class "
+            f"{classes.tolist()[0]!r}."
+        )
     return codes.astype(np.int64), classes

@@ -15,7 +15,8 @@ __all__ = ["FocalLoss", "class_balanced_weights"]
 
 
 def class_balanced_weights(counts: ArrayLike, beta: float = 0.999) -> np.ndarray:
-    """Class-balanced weights (1 - beta) / (1 - beta^n) of Cui et al. 2019, "Class-balanced loss based on effective number of samples".
+    """Class-balanced weights (1 - beta) / (1 - beta^n) of Cui et al. 2019, "Class-balanced loss
+    based on effective number of samples".
 
     Parameters
     ----------
@@ -54,17 +55,19 @@ def _focal(logits, target, gamma):
 
 
 class FocalLoss(nn.Module):
-    """Focal loss for any number of classes (Lin et al. 2017, "Focal loss for dense object detection").
+    """Focal loss for any number of classes (Lin et al. 2017, "Focal loss for dense object
+    detection").
 
-    The loss of a row with probability p for its true class is ``-alpha (1 - p)^gamma log p``. With ``alpha=None, gamma=0`` it is
-    cross-entropy in value and gradient.
+    The loss of a row with probability p for its true class is ``-alpha (1 - p)^gamma log p``. With
+    ``alpha=None, gamma=0`` it is cross-entropy in value and gradient.
 
     Parameters
     ----------
     alpha : float, array-like of shape (n_classes,), "balanced", "effective" or None, default=0.25
-        A number scales the loss; an array weighs the classes. ``"balanced"`` is n / (n_classes n_c) from the training labels,
-        ``"effective"`` the class-balanced weights of Cui et al. 2019, scaled to sum to n_classes; both need :meth:`fit`,
-        which the nets call on their training rows.
+        A number scales the loss; an array weighs the classes. ``"balanced"`` is n / (n_classes n_c)
+        from the training labels, ``"effective"`` the class-balanced weights of Cui et al. 2019,
+        scaled to sum to n_classes; both need :meth:`fit`, which the nets call on their training
+        rows.
     gamma : float, default=2.0
         How strongly rows that are already right are ignored; >= 0.
     beta : float, default=0.999
@@ -98,17 +101,28 @@ class FocalLoss(nn.Module):
             raise SktrainError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}.")
         self.alpha, self.gamma, self.beta, self.reduction = alpha, float(gamma), beta, reduction
         weights = self._check_alpha(alpha)
-        self.register_buffer("class_weight", None if weights is None else torch.tensor(weights, dtype=torch.float32))
+        self.register_buffer(
+            "class_weight", None if weights is None else torch.tensor(weights, dtype=torch.float32)
+        )
 
     @staticmethod
     def _check_alpha(alpha):
         if alpha is None or (isinstance(alpha, str) and alpha in ("balanced", "effective")):
             return None
         if isinstance(alpha, str):
-            raise SktrainError(f"alpha must be a number, an array, 'balanced', 'effective' or None, got {alpha!r}.")
+            raise SktrainError(
+                f"alpha must be a number, an array, 'balanced', 'effective' or None, got {alpha!r}."
+            )
         values = np.asarray(alpha, dtype=np.float64)
-        if values.ndim > 1 or not np.isfinite(values).all() or (values < 0).any() or not values.any():
-            raise SktrainError(f"alpha must be positive: a number, or one number per class, got {alpha!r}.")
+        if (
+            values.ndim > 1
+            or not np.isfinite(values).all()
+            or (values < 0).any()
+            or not values.any()
+        ):
+            raise SktrainError(
+                f"alpha must be positive: a number, or one number per class, got {alpha!r}."
+            )
         return values
 
     def fit(
@@ -137,11 +151,15 @@ class FocalLoss(nn.Module):
         n_classes = int(target.max()) + 1 if n_classes is None else n_classes
         counts = np.bincount(target, weights=sample_weight, minlength=n_classes).astype(np.float64)
         if isinstance(self.alpha, str) and not (counts > 0).all():
-            raise SktrainError(f"alpha={self.alpha!r} needs rows of every class; class code {int(np.argmin(counts))} has none.")
+            raise SktrainError(
+                f"alpha={self.alpha!r} needs rows of every class; class code "
+                f"{int(np.argmin(counts))} has none."
+            )
         return self.fit_counts(counts)
 
     def fit_counts(self, counts: ArrayLike) -> Self:
-        """Learn the class weights from the rows (or summed weights) of each class; a class without any weighs 1 until it has some.
+        """Learn the class weights from the rows (or summed weights) of each class; a class without
+        any weighs 1 until it has some.
 
         Parameters
         ----------
@@ -154,8 +172,14 @@ class FocalLoss(nn.Module):
             The loss.
         """
         counts = np.asarray(counts, dtype=np.float64)
-        if self.class_weight is not None and self.class_weight.ndim and len(self.class_weight) != len(counts):
-            raise SktrainError(f"alpha has {len(self.class_weight)} values for {len(counts)} classes.")
+        if (
+            self.class_weight is not None
+            and self.class_weight.ndim
+            and len(self.class_weight) != len(counts)
+        ):
+            raise SktrainError(
+                f"alpha has {len(self.class_weight)} values for {len(counts)} classes."
+            )
         if isinstance(self.alpha, str):
             seen, weights = counts > 0, np.ones(len(counts))
             if self.alpha == "balanced":
@@ -177,7 +201,9 @@ class FocalLoss(nn.Module):
                 f"{tuple(logits.shape)} and {tuple(target.shape)}."
             )
         if isinstance(self.alpha, str) and self.class_weight is None:
-            raise SktrainError(f"alpha={self.alpha!r} learns from the training labels: call fit(labels) first.")
+            raise SktrainError(
+                f"alpha={self.alpha!r} learns from the training labels: call fit(labels) first."
+            )
         weight = self.class_weight
         if weight is not None:
             if weight.ndim and len(weight) != logits.shape[1]:
@@ -200,4 +226,8 @@ def reduce_loss(loss, sample_weight=None, reduction="mean"):
         return loss
     if reduction == "sum":
         return loss.sum()
-    return loss.mean() if sample_weight is None else loss.sum() / sample_weight.sum().clamp_min(torch.finfo(loss.dtype).tiny)
+    return (
+        loss.mean()
+        if sample_weight is None
+        else loss.sum() / sample_weight.sum().clamp_min(torch.finfo(loss.dtype).tiny)
+    )

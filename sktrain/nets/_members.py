@@ -1,8 +1,8 @@
 """Several nets that differ by their seed alone and answer together (Lakshminarayanan, Pritzel &
 Blundell 2017, "Simple and scalable predictive uncertainty estimation using deep ensembles").
 
-Each is a whole net: what was learned, when it stopped and how its scores become probabilities is its
-own. The rest of the nets trains and judges one; here is the list, and what is said of all.
+Each is a whole net: what was learned, when it stopped and how its scores become probabilities is
+its own. The rest of the nets trains and judges one; here is the list, and what is said of all.
 """
 
 from typing import Any

@@ -2,7 +2,8 @@
 
 They know no time but the order of steps. A step may see itself and the steps before it.
 
-Every network standardizes its own input with buffers (missing values become the mean), so an exported network is complete.
+Every network standardizes its own input with buffers (missing values become the mean), so an
+exported network is complete.
 """
 
 import math
@@ -17,11 +18,15 @@ from .._validation import Count, Number
 from ..exceptions import SktrainError
 from ._gru import GRU
 
-__all__ = ["EnhancedDropout", "GRUModule", "LSTMModule", "MLPModule", "Standardize", "Standardized", "TCNModule", "TransformerModule", "schedule_fraction"]
+__all__ = [
+    "EnhancedDropout", "GRUModule", "LSTMModule", "MLPModule", "Standardize", "Standardized",
+    "TCNModule", "TransformerModule", "schedule_fraction",
+]
 
 
 def schedule_fraction(schedule, epoch, total_epochs):
-    """How far a schedule has gone at ``epoch`` of ``total_epochs``: 0 at epoch 0, 1 at the end, linear or half a cosine between."""
+    """How far a schedule has gone at ``epoch`` of ``total_epochs``: 0 at epoch 0, 1 at the end,
+    linear or half a cosine between."""
     if schedule not in ("linear", "cosine"):
         raise SktrainError(f"schedule must be 'linear' or 'cosine', got {schedule!r}.")
     if total_epochs <= 0:
@@ -139,7 +144,8 @@ class Standardize(nn.Module):
 
 
 class Standardized(nn.Module):
-    """A network of the user's own behind our standardization; rows of one step reach it as (n, features), others with their steps."""
+    """A network of the user's own behind our standardization; rows of one step reach it as (n,
+    features), others with their steps."""
 
     def __init__(self, network, n_features):
         super().__init__()
@@ -154,7 +160,8 @@ class Standardized(nn.Module):
             return getattr(super().__getattr__("network"), name)
 
     def named_parameters(self, *args, **kwargs):
-        """Those of the network under their own names, for freezing and parameter groups by pattern."""
+        """Those of the network under their own names, for freezing and parameter groups by
+        pattern."""
         return self.network.named_parameters(*args, **kwargs)
 
     def logits(self, Z):
@@ -202,7 +209,8 @@ class _Network(nn.Module):
         return self.hidden_size >= self.bfloat16_from
 
     def run(self, layer, *inputs):
-        """``layer(*inputs)``, forgetting what is inside until the backward pass when asked to save memory."""
+        """``layer(*inputs)``, forgetting what is inside until the backward pass when asked to save
+        memory."""
         if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
             return checkpoint(layer, *inputs, use_reentrant=False)
         return layer(*inputs)
@@ -238,14 +246,21 @@ class _Recurrent(_Network):
 
     def _build(self, n_layers, dropout):
         sizes = [self.n_features] + [self.hidden_size] * n_layers
-        self.layers = nn.ModuleList(self.cell(a, b, batch_first=True) for a, b in zip(sizes, sizes[1:]))
+        self.layers = nn.ModuleList(
+            self.cell(a, b, batch_first=True) for a, b in zip(sizes, sizes[1:])
+        )
         self.drops = nn.ModuleList(EnhancedDropout(dropout) for _ in range(n_layers - 1))
         for layer in self.layers:
             _start(layer)
 
     def encode(self, Z):
-        if Z.device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") is torch.float16:
-            with torch.autocast("cpu", enabled=False):  # torch has no recurrent float16 kernels for CPUs
+        if (
+            Z.device.type == "cpu"
+            and torch.is_autocast_enabled("cpu")
+            and torch.get_autocast_dtype("cpu") is torch.float16
+        ):
+            # torch has no recurrent float16 kernels for CPUs
+            with torch.autocast("cpu", enabled=False):
                 return self.encode(Z.float())
         for i, layer in enumerate(self.layers):
             Z, last = self.run(layer, Z)
@@ -256,10 +271,12 @@ class _Recurrent(_Network):
 
 @torch.no_grad()
 def _start(layer):
-    """Weights that carry a state over many steps from the first epoch on; torch's own leave some seeds on a plateau.
+    """Weights that carry a state over many steps from the first epoch on; torch's own leave some
+    seeds on a plateau.
 
-    Keras's choice: orthogonal recurrence (Saxe, McClelland & Ganguli 2014) and inputs after Glorot & Bengio (2010), each over all
-    gates together, biases 0, and 1 for the forget gate of an LSTM (Jozefowicz, Zaremba & Sutskever 2015).
+    Keras's choice: orthogonal recurrence (Saxe, McClelland & Ganguli 2014) and inputs after Glorot
+    & Bengio (2010), each over all gates together, biases 0, and 1 for the forget gate of an LSTM
+    (Jozefowicz, Zaremba & Sutskever 2015).
     """
     nn.init.orthogonal_(layer.weight_hh_l0)
     nn.init.xavier_uniform_(layer.weight_ih_l0)
@@ -270,20 +287,23 @@ def _start(layer):
 
 
 class GRUModule(_Recurrent):
-    """Stacked gated recurrent units; the state after the last step is read off (Cho et al. 2014)."""
+    """Stacked gated recurrent units; the state after the last step is read off (Cho et al.
+    2014)."""
 
     cell = GRU
     bfloat16_from = math.inf  # the recurrence works in float32
 
 
 class LSTMModule(_Recurrent):
-    """Stacked long short-term memory; the state after the last step is read off (Hochreiter & Schmidhuber 1997)."""
+    """Stacked long short-term memory; the state after the last step is read off (Hochreiter &
+    Schmidhuber 1997)."""
 
     cell = nn.LSTM
 
 
 class _TCNBlock(nn.Module):
-    """Two causal convolutions of neighbours and a residual connection; every second step of what comes out is kept."""
+    """Two causal convolutions of neighbours and a residual connection; every second step of what
+    comes out is kept."""
 
     def __init__(self, inputs, outputs, kernel_size, dropout):
         super().__init__()
@@ -293,7 +313,8 @@ class _TCNBlock(nn.Module):
         self.skip = nn.Conv1d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, X, kept):
-        """The last step and those at distances of 2 before it, ``kept`` in all; no other step is worked out."""
+        """The last step and those at distances of 2 before it, ``kept`` in all; no other step is
+        worked out."""
         size = self.first.kernel_size[0]
         inner = min(X.shape[2], 2 * (kept - 1) + size)
         Z = self.drop(torch.relu(_convolved(self.first, _newest(X, inner + size - 1))))
@@ -322,14 +343,17 @@ def _newest(X, steps):
 class TCNModule(_Network):
     """Causal dilated convolutions with residual connections (Bai, Kolter & Koltun 2018).
 
-    Block i dilates by 2^i, so ``n_layers`` blocks see ``1 + 2 (kernel_size - 1) (2^n_layers - 1)`` steps back: 61 at the defaults.
-    Only the last step is read off, and block i needs every 2^i-th step before it alone: halving the steps after each block leaves
-    convolutions of neighbours, the same numbers at half of the work.
+    Block i dilates by 2^i, so ``n_layers`` blocks see ``1 + 2 (kernel_size - 1) (2^n_layers - 1)``
+    steps back: 61 at the defaults. Only the last step is read off, and block i needs every 2^i-th
+    step before it alone: halving the steps after each block leaves convolutions of neighbours, the
+    same numbers at half of the work.
     """
 
     bfloat16_from = 32
 
-    def __init__(self, n_features, n_steps, n_classes, hidden_size=32, n_layers=4, dropout=0.1, kernel_size=3):
+    def __init__(
+        self, n_features, n_steps, n_classes, hidden_size=32, n_layers=4, dropout=0.1, kernel_size=3
+    ):
         if not Count(2).is_satisfied_by(kernel_size):
             raise SktrainError(f"module__kernel_size must be an integer >= 2, got {kernel_size!r}.")
         self.kernel_size = kernel_size
@@ -356,7 +380,11 @@ class _Block(nn.Module):
         super().__init__()
         self.n_heads = n_heads
         self.norm_attention, self.norm_mlp = nn.LayerNorm(size), nn.LayerNorm(size)
-        self.query, self.key_value, self.project = nn.Linear(size, size), nn.Linear(size, 2 * size), nn.Linear(size, size)
+        self.query, self.key_value, self.project = (
+            nn.Linear(size, size),
+            nn.Linear(size, 2 * size),
+            nn.Linear(size, size),
+        )
         self.widen, self.narrow = nn.Linear(size, 2 * size), nn.Linear(2 * size, size)
         self.drop = EnhancedDropout(dropout)
 
@@ -389,18 +417,28 @@ def _attention(query, key, value, is_causal):
 
 
 class TransformerModule(_Network):
-    """Pre-norm transformer encoder with a causal mask; the last step is read off (Vaswani et al. 2017).
+    """Pre-norm transformer encoder with a causal mask; the last step is read off (Vaswani et al.
+    2017).
 
-    ``positions`` is ``"learned"`` or ``"sinusoidal"``; ``hidden_size`` must be a multiple of ``n_heads``.
+    ``positions`` is ``"learned"`` or ``"sinusoidal"``; ``hidden_size`` must be a multiple of
+    ``n_heads``.
     """
 
     bfloat16_from = 64
 
-    def __init__(self, n_features, n_steps, n_classes, hidden_size=32, n_layers=2, dropout=0.1, n_heads=4, positions="learned"):
+    def __init__(
+        self, n_features, n_steps, n_classes, hidden_size=32, n_layers=2, dropout=0.1, n_heads=4,
+        positions="learned",
+    ):
         if not Count(1).is_satisfied_by(n_heads) or hidden_size % n_heads:
-            raise SktrainError(f"module__hidden_size must be a multiple of module__n_heads, got {hidden_size!r} and {n_heads!r}.")
+            raise SktrainError(
+                f"module__hidden_size must be a multiple of module__n_heads, got {hidden_size!r} "
+                f"and {n_heads!r}."
+            )
         if positions not in ("learned", "sinusoidal"):
-            raise SktrainError(f"module__positions must be 'learned' or 'sinusoidal', got {positions!r}.")
+            raise SktrainError(
+                f"module__positions must be 'learned' or 'sinusoidal', got {positions!r}."
+            )
         self.n_heads, self.kind = n_heads, positions
         super().__init__(n_features, n_steps, n_classes, hidden_size, n_layers, dropout)
 
@@ -411,7 +449,9 @@ class TransformerModule(_Network):
         else:
             self.register_buffer("positions", _sinusoids(self.n_steps, self.hidden_size))
         self.drop_input = EnhancedDropout(dropout)
-        self.blocks = nn.ModuleList(_Block(self.hidden_size, self.n_heads, dropout) for _ in range(n_layers))
+        self.blocks = nn.ModuleList(
+            _Block(self.hidden_size, self.n_heads, dropout) for _ in range(n_layers)
+        )
         self.norm = nn.LayerNorm(self.hidden_size)
 
     def encode(self, Z):

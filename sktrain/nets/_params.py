@@ -1,7 +1,7 @@
 """Parameters by skorch's double-underscore names, under scikit-learn's rules.
 
-What is learned stays out of the parameters, unknown names are refused with the nearest valid ones, and a fitted net whose network was
-redefined is no longer fitted.
+What is learned stays out of the parameters, unknown names are refused with the nearest valid ones,
+and a fitted net whose network was redefined is no longer fitted.
 """
 
 import copy
@@ -27,7 +27,10 @@ _NETWORK = ("module", "lookback", "standardize", "n_members")  # what the traine
 class NetParams:
     """Mixin: reading, setting and checking parameters, and building components from them."""
 
-    prefixes_ = ("module", "criterion", "optimizer", "iterator_train", "iterator_valid", "callbacks", "compile")
+    prefixes_ = (
+        "module", "criterion", "optimizer", "iterator_train", "iterator_valid", "callbacks",
+        "compile",
+    )
     cuda_dependent_attributes_ = ("module_", "criterion_", "optimizer_")
     _modules, _criteria, _optimizers = ("module",), ("criterion",), ("optimizer",)
     initialized_, history_ = False, None
@@ -37,7 +40,8 @@ class NetParams:
     _sizes = ("n_features", "n_steps", "n_classes")
 
     def __getattr__(self, name):
-        """Parameters of components, kept apart from the net's own so that ``__init__`` sets no attribute but its parameters."""
+        """Parameters of components, kept apart from the net's own so that ``__init__`` sets no
+        attribute but its parameters."""
         components = vars(self).get("_components", ())
         if name in components:
             return components[name]
@@ -77,11 +81,22 @@ class NetParams:
         found = {}
         for prefix in ("module", "criterion"):
             names = names_of(self._component(prefix)) or {}
-            found.update({f"{prefix}__{name}": default for name, default in names.items() if name not in self._sizes and default is not Parameter.empty})
+            found.update(
+                {
+                    f"{prefix}__{name}": default
+                    for name, default in names.items()
+                    if name not in self._sizes and default is not Parameter.empty
+                }
+            )
         for name, callback in self._named_callbacks().items():
             found[f"callbacks__{name}"] = callback
             if hasattr(callback, "get_params") and not isinstance(callback, type):
-                found.update({f"callbacks__{name}__{key}": value for key, value in callback.get_params(deep=False).items()})
+                found.update(
+                    {
+                        f"callbacks__{name}__{key}": value
+                        for key, value in callback.get_params(deep=False).items()
+                    }
+                )
         return {**found, **own}
 
     def _component(self, prefix):
@@ -94,14 +109,20 @@ class NetParams:
         if self.callbacks == "disable":
             return {}
         own = self.callbacks if isinstance(self.callbacks, (list, tuple)) else []
-        listed = [item if isinstance(item, (tuple, list)) else (getattr(item, "__name__", type(item).__name__), item) for item in own]
+        listed = [
+            item
+            if isinstance(item, (tuple, list))
+            else (getattr(item, "__name__", type(item).__name__), item)
+            for item in own
+        ]
         return dict([*self.get_default_callbacks(), *listed])
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters by name.
 
-        Changing the network of a fitted net (``module``, ``module__...``) makes it unfitted: weights never serve another network
-        than the one they were trained in. A lower ``replay_rows`` drops rows kept at once.
+        Changing the network of a fitted net (``module``, ``module__...``) makes it unfitted:
+        weights never serve another network than the one they were trained in. A lower
+        ``replay_rows`` drops rows kept at once.
 
         Parameters
         ----------
@@ -121,9 +142,14 @@ class NetParams:
         known = set(self._get_param_names()) | set(signature(type(self).__init__).parameters)
         for name in params:
             if "__" not in name and name not in known:
-                raise ValueError(f"Invalid parameter {name!r} for estimator {type(self).__name__}.{self._nearest(name)}")
+                raise ValueError(
+                    f"Invalid parameter {name!r} for estimator "
+                    f"{type(self).__name__}.{self._nearest(name)}"
+                )
         before, components = {name: getattr(self, name, None) for name in params}, self._components
-        inner = {name: value for name, value in params.items() if "__" in name or name in components}
+        inner = {
+            name: value for name, value in params.items() if "__" in name or name in components
+        }
         own = {name: value for name, value in params.items() if name not in inner}
         vars(self).update(own, _components={**components, **inner})
         try:
@@ -134,19 +160,28 @@ class NetParams:
         self._set_at_once(params)
         if "replay_rows" in params:
             self._forget()
-        changed = [name for name in params if name.split("__")[0] in _NETWORK and before[name] is not params[name] and before[name] != params[name]]
+        changed = [
+            name
+            for name in params
+            if name.split("__")[0] in _NETWORK
+            and before[name] is not params[name]
+            and before[name] != params[name]
+        ]
         if changed and self.initialized_:
             self.initialized_, self.changed_ = False, changed[0]
         self._pass_on(params)
         return self
 
     def _set_at_once(self, params):
-        """Settings of the optimizer act on the one in use, for a callback may speak while training; a network is not exchanged then."""
+        """Settings of the optimizer act on the one in use, for a callback may speak while training;
+        a network is not exchanged then."""
         for name, value in params.items():
             key = "lr" if name == "lr" else name.removeprefix("optimizer__")
             if name.split("__")[0] in _NETWORK and vars(self).get("_named") is not None:
                 raise SktrainError(f"{name} cannot change while the net trains.")
-            if "optimizer_" not in vars(self) or not (name == "lr" or name.startswith("optimizer__")):
+            if "optimizer_" not in vars(self) or not (
+                name == "lr" or name.startswith("optimizer__")
+            ):
                 continue
             if key == "lr":
                 self._set_rates()
@@ -156,7 +191,9 @@ class NetParams:
                     group[key] = value
 
     def _nearest(self, name):
-        near = difflib.get_close_matches(name, [one for one in self.get_params(deep=True) if one != name], n=3, cutoff=0.5)
+        near = difflib.get_close_matches(
+            name, [one for one in self.get_params(deep=True) if one != name], n=3, cutoff=0.5
+        )
         return f" Did you mean {' or '.join(near)}?" if near else ""
 
     def _check_names(self, names):
@@ -164,32 +201,50 @@ class NetParams:
         for name in names:
             prefix, _, rest = name.partition("__")
             if "__" not in name or prefix not in self.prefixes_:
-                raise SktrainError(f"{type(self).__name__} has no parameter {name!r}.{self._nearest(name)}")
+                raise SktrainError(
+                    f"{type(self).__name__} has no parameter {name!r}.{self._nearest(name)}"
+                )
             if prefix == "callbacks":
                 self._check_callback_name(name, rest)
             elif prefix != "compile":
                 valid = names_of(self._component(prefix))
                 taken = self._sizes if prefix == "module" else ()
                 if valid is not None and (rest not in (*valid, "param_groups") or rest in taken):
-                    raise SktrainError(f"{type(self).__name__} has no parameter {name!r}.{self._nearest(name)}")
+                    raise SktrainError(
+                        f"{type(self).__name__} has no parameter {name!r}.{self._nearest(name)}"
+                    )
 
     def _check_callback_name(self, name, rest):
         callback, _, parameter = rest.partition("__")
         callbacks = self._named_callbacks()
         if callback not in callbacks:
-            raise SktrainError(f"{type(self).__name__} has no parameter {name!r}: its callbacks are {', '.join(callbacks)}.")
+            raise SktrainError(
+                f"{type(self).__name__} has no parameter {name!r}: its callbacks are "
+                f"{', '.join(callbacks)}."
+            )
         holder = self._components.get(f"callbacks__{callback}", callbacks[callback])
-        if parameter and holder is not None and not isinstance(holder, type) and parameter not in holder.get_params(deep=False):
-            raise SktrainError(f"{type(self).__name__} has no parameter {name!r}.{self._nearest(name)}")
+        if (
+            parameter
+            and holder is not None
+            and not isinstance(holder, type)
+            and parameter not in holder.get_params(deep=False)
+        ):
+            raise SktrainError(
+                f"{type(self).__name__} has no parameter {name!r}.{self._nearest(name)}"
+            )
 
     def _validate_params(self):
         own = self.get_params(deep=False)
         validate_parameter_constraints(self._parameter_constraints, own, type(self).__name__)
         _one_of("class_sampling", self.class_sampling, (None, "weighted"))
         _one_of("calibration", self.calibration, ("temperature", None))
-        _one_of("mixed_precision", self.mixed_precision, ("auto", True, False, "bfloat16", "float16"))
+        _one_of(
+            "mixed_precision", self.mixed_precision, ("auto", True, False, "bfloat16", "float16")
+        )
         if self.train_split not in (None, "last") and not callable(self.train_split):
-            raise SktrainError(f"train_split must be 'last', None or a callable, got {self.train_split!r}.")
+            raise SktrainError(
+                f"train_split must be 'last', None or a callable, got {self.train_split!r}."
+            )
         check_components(self)
         self._check_names(list(self._components))
 
@@ -206,16 +261,26 @@ class NetParams:
         dict
             Keyword arguments of the component.
         """
-        if prefix.startswith("callbacks__") and getattr(self, prefix, self) is None:  # switched off: its parameters rest
+        # switched off: its parameters rest
+        if prefix.startswith("callbacks__") and getattr(self, prefix, self) is None:
             return {}
         params = self._get_params_for(prefix)
         if prefix != "module":
             return params
-        if vars(self).get("full_batch_") and "dropout" in (names_of(self._component("module")) or {}):
+        if vars(self).get("full_batch_") and "dropout" in (
+            names_of(self._component("module")) or {}
+        ):
             params.setdefault("dropout", _FULL_BATCH_DROPOUT)
-        sizes = {"n_features": self.step_features_, "n_steps": self.lookback_, "n_classes": len(self.classes_)}
+        sizes = {
+            "n_features": self.step_features_,
+            "n_steps": self.lookback_,
+            "n_classes": len(self.classes_),
+        }
         takes = names_of(self._component("module"))
-        return {**{name: size for name, size in sizes.items() if takes is None or name in takes}, **params}
+        return {
+            **{name: size for name, size in sizes.items() if takes is None or name in takes},
+            **params,
+        }
 
     def initialize_module(self) -> Self:
         """Make the network, or copy the instance given; its standardization starts as the identity.
@@ -259,7 +324,10 @@ class NetParams:
         if "weight_decay" in takes:
             matrices = [p for _, p in learnable if p.ndim > 1]
             rest = [p for _, p in learnable if p.ndim <= 1]
-            groups = [{"params": matrices, "decays": True}, {"params": rest, "decays": False, "weight_decay": 0.0}]
+            groups = [
+                {"params": matrices, "decays": True},
+                {"params": rest, "decays": False, "weight_decay": 0.0},
+            ]
         self.optimizer_ = self.optimizer([group for group in groups if group["params"]], **params)
         return self
 
@@ -280,7 +348,19 @@ class NetParams:
         """
         return module
 
+    def _another_network(self):
+        return (
+            f"{vars(self)['changed_']} was changed after fit, so the trained weights of this "
+            f"{type(self).__name__} no longer belong to it. Call fit again."
+        )
+
+    def _refuse_another_network(self):
+        if vars(self).get("changed_"):
+            raise SktrainError(self._another_network())
+
 
 def _one_of(name, value, options):
-    if not any(value is option or (isinstance(value, str) and value == option) for option in options):
+    if not any(
+        value is option or (isinstance(value, str) and value == option) for option in options
+    ):
         raise SktrainError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}.")

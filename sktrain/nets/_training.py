@@ -1,6 +1,7 @@
 """The loop of epochs.
 
-Validation rows are only ever looked at, never trained on; what stops training is decided by callbacks through ``request_stop``.
+Validation rows are only ever looked at, never trained on; what stops training is decided by
+callbacks through ``request_stop``.
 """
 
 from collections.abc import Iterable
@@ -53,7 +54,11 @@ class TrainingLoop(Hooks, MixedPrecision):
         self.stop_reason_, self.n_epochs_ = None, 0
         self._device = torch.device(self.device)
         size = len(job.train) if self.batch_size == -1 else self.batch_size
-        small = len(job.train) <= min(size, _FULL_BATCH) and self._device.type in ("cpu", "cuda") and self.mixed_precision in ("auto", False)
+        small = (
+            len(job.train) <= min(size, _FULL_BATCH)
+            and self._device.type in ("cpu", "cuda")
+            and self.mixed_precision in ("auto", False)
+        )
         self.full_batch_ = bool(small and not again and self.class_sampling is None)
         vars(self)["_hooks"] = {}
         statistics = self._statistics(job) if not again else None
@@ -70,7 +75,8 @@ class TrainingLoop(Hooks, MixedPrecision):
             self.module_.double()
             self.criterion_.double() if isinstance(self.criterion_, torch.nn.Module) else None
         if self._device.type == "cuda":
-            for layer in self.module_.modules():  # a copy's weights lie apart, which cuDNN mends at every call
+            # a copy's weights lie apart, which cuDNN mends at every call
+            for layer in self.module_.modules():
                 if isinstance(layer, torch.nn.RNNBase):
                     layer.flatten_parameters()
         self.module_.gradient_checkpointing = self.gradient_checkpointing
@@ -102,14 +108,23 @@ class TrainingLoop(Hooks, MixedPrecision):
         if "n_features_in_" in job.learned:
             self.n_features_in_ = job.learned["n_features_in_"]
             names = job.learned.get("names")
-            vars(self).pop("feature_names_in_", None) if names is None else vars(self).update(feature_names_in_=names)
+            vars(self).pop("feature_names_in_", None) if names is None else vars(self).update(
+                feature_names_in_=names
+            )
         self.classes_inferred_ = job.classes
 
     def _statistics(self, job):
         """Mean and 1 / standard deviation of every feature over the steps of the training rows."""
         rows = job.train
-        base, weight = rows.base.numpy(), rows.coverage(None if rows.weight is None else rows.weight.numpy().astype(np.float64))
-        total, mean, square = np.zeros(base.shape[1]), np.zeros(base.shape[1]), np.zeros(base.shape[1])
+        base, weight = (
+            rows.base.numpy(),
+            rows.coverage(None if rows.weight is None else rows.weight.numpy().astype(np.float64)),
+        )
+        total, mean, square = (
+            np.zeros(base.shape[1]),
+            np.zeros(base.shape[1]),
+            np.zeros(base.shape[1]),
+        )
         for values, w in _blocks(base, weight):
             seen = ~np.isnan(values)
             total += w @ seen
@@ -119,7 +134,10 @@ class TrainingLoop(Hooks, MixedPrecision):
             names = vars(self).get("feature_names_in_")
             known = names is not None and len(names) == len(total)
             name = f"{names[column]!r}" if known else f"{column}"
-            raise SktrainError(f"Column {name} was never observed in the training rows: every value is missing. Drop the column.")
+            raise SktrainError(
+                f"Column {name} was never observed in the training rows: every value is missing. "
+                "Drop the column."
+            )
         mean /= total
         for values, w in _blocks(base, weight):
             square += w @ np.nan_to_num(values - mean, nan=0.0) ** 2
@@ -139,8 +157,15 @@ class TrainingLoop(Hooks, MixedPrecision):
         """Mean and 1 / standard deviation that the caller gave, one number per feature."""
         given = [np.asarray(part, dtype=np.float64) for part in self.standardize]
         size = (layer.mean.numel(),)
-        if len(given) != 2 or any(part.shape != size or not np.isfinite(part).all() for part in given) or (given[1] <= 0).any():
-            raise SktrainError(f"standardize as a tuple is (mean, 1 / standard deviation), {size[0]} finite numbers each, the second all above 0.")
+        if (
+            len(given) != 2
+            or any(part.shape != size or not np.isfinite(part).all() for part in given)
+            or (given[1] <= 0).any()
+        ):
+            raise SktrainError(
+                f"standardize as a tuple is (mean, 1 / standard deviation), {size[0]} finite "
+                "numbers each, the second all above 0."
+            )
         return given
 
     def _scale(self, job):
@@ -153,7 +178,10 @@ class TrainingLoop(Hooks, MixedPrecision):
                 continue
             if name == "valid" and rows.base is getattr(job, "raw_", None):
                 scaled, shared = job.train, rows
-                rows = type(rows)(scaled.base, shared.ends, shared.firsts, shared.lookback, y=shared.y, weight=shared.weight, missing=scaled.missing)
+                rows = type(rows)(
+                    scaled.base, shared.ends, shared.firsts, shared.lookback, y=shared.y,
+                    weight=shared.weight, missing=scaled.missing,
+                )
             else:
                 job.raw_ = rows.base
                 rows = rows.scaled(layer.mean.cpu(), layer.scale.cpu(), dtype)
@@ -182,7 +210,9 @@ class TrainingLoop(Hooks, MixedPrecision):
             vars(self).pop(name, None)
 
     def _keeps_best(self):
-        return any(getattr(callback, "best_weights_", None) is not None for _, callback in self.callbacks_)
+        return any(
+            getattr(callback, "best_weights_", None) is not None for _, callback in self.callbacks_
+        )
 
     def _close_progress(self):
         for _, callback in self.callbacks_:
@@ -295,7 +325,9 @@ class TrainingLoop(Hooks, MixedPrecision):
         valid_batches = None if watched is None else self.get_iterator(watched)
         datasets = {"dataset_train": X, "dataset_valid": valid}
         self._batch_hooks = self._hears("on_batch_begin") or self._hears("on_batch_end")
-        checkpoints = [callback for _, callback in self.callbacks_ if isinstance(callback, TrainingCheckpoint)]
+        checkpoints = [
+            callback for _, callback in self.callbacks_ if isinstance(callback, TrainingCheckpoint)
+        ]
         done = max([callback.restore(self, X, valid) for callback in checkpoints], default=0)
         self._n_epochs = n_epochs = epochs or self.max_epochs
         self._steps, self.training_path_ = steps_for(self, train_batches)
@@ -384,14 +416,19 @@ class TrainingLoop(Hooks, MixedPrecision):
         Xi, weight = (Xi["X"], Xi["sample_weight"]) if isinstance(Xi, dict) else (Xi, None)
         with torch.no_grad():
             logits = self._logits(self._to_device(Xi))
-            loss = self._loss(logits, self._to_device(yi), None if weight is None else self._to_device(weight))
+            loss = self._loss(
+                logits, self._to_device(yi), None if weight is None else self._to_device(weight)
+            )
         return {"loss": loss, "y_pred": logits}
 
     def _record(self, prefix, values, sizes):
         """The epoch's mean loss; without callbacks that follow batches, its batches are written
         here, all at once."""
         if not self._batch_hooks or (prefix == "train" and self._steps is not None):
-            rows = ({f"{prefix}_loss": loss, f"{prefix}_batch_size": size} for loss, size in zip(values, sizes))
+            rows = (
+                {f"{prefix}_loss": loss, f"{prefix}_batch_size": size}
+                for loss, size in zip(values, sizes)
+            )
             self.history_[-1]["batches"].extend(rows)
         self.history_.record(f"{prefix}_loss", float(np.average(values, weights=sizes)))
         self.history_.record(f"{prefix}_batch_count", len(values))
@@ -412,7 +449,10 @@ class TrainingLoop(Hooks, MixedPrecision):
         criterion = self.criterion_
         logits = logits if adapted else scores_for(criterion, logits)
         if not hasattr(criterion, "reduction"):
-            raise SktrainError(f"{type(criterion).__name__} has no `reduction`, so the loss of a row is unknown; use FocalLoss or a torch criterion.")
+            raise SktrainError(
+                f"{type(criterion).__name__} has no `reduction`, so the loss of a row is unknown; "
+                "use FocalLoss or a torch criterion."
+            )
         reduction, criterion.reduction = criterion.reduction, "none"
         try:
             return criterion(logits, target)

@@ -1,7 +1,8 @@
 """``partial_fit``: a net updated with a block of newer rows, or left as it was.
 
-Rows come in order of time. Of a block the newest rows are held back, purged by the label horizon; the rest is trained on together
-with as many rows drawn from those seen before. The result replaces the present weights only if it does not lose.
+Rows come in order of time. Of a block the newest rows are held back, purged by the label horizon;
+the rest is trained on together with as many rows drawn from those seen before. The result replaces
+the present weights only if it does not lose.
 """
 
 import copy
@@ -18,7 +19,9 @@ from ._inputs import TrainingJob
 
 __all__ = ["UpdateReport", "Updating"]
 
-_HELD_BACK = 0.3  # share of a block that judges; with .15, four stationary blocks of 100 rows cost .003 of accuracy (24 seeds)
+# share of a block that judges; with .15, four stationary blocks of 100 rows cost .003 of accuracy
+# (24 seeds)
+_HELD_BACK = 0.3
 _JUDGES = 0.2  # share of the remembered rows that decide between equals and are not replayed
 
 
@@ -31,10 +34,11 @@ class UpdateReport:
     accepted : bool
         Whether the updated weights replaced the ones before.
     n_new, n_replayed, n_held_back, n_old : int
-        Rows of the block trained on, earlier rows trained on again, newest rows of the block that judged, and earlier rows
-        that decide between equals.
+        Rows of the block trained on, earlier rows trained on again, newest rows of the block that
+        judged, and earlier rows that decide between equals.
     change : float or None
-        Mean loss on the held-back rows after the update less before it; negative is better. None without such rows.
+        Mean loss on the held-back rows after the update less before it; negative is better. None
+        without such rows.
     standard_error : float or None
         Of ``change``, from paired rows; labels that overlap count once (``validation_.share``).
     old_change : float or None
@@ -97,9 +101,11 @@ class Updating:
             job.train = job.train.joined(_rows_of(kept, others))
 
     def _remember(self, rows, rng, *, again):
-        """Keep a uniform sample of all rows seen so far: those with the smallest of one random key per row.
+        """Keep a uniform sample of all rows seen so far: those with the smallest of one random key
+        per row.
 
-        Fan, Muller and Rezucha 1962, "Development of sampling plans by using sequential (item by item) selection techniques".
+        Fan, Muller and Rezucha 1962, "Development of sampling plans by using sequential (item by
+        item) selection techniques".
         """
         if not self.replay_rows:
             vars(self).pop("replay_", None)
@@ -107,7 +113,9 @@ class Updating:
         kept = vars(self).get("replay_") if again else None
         keys = rng.random(len(rows))
         before = keys[:0] if kept is None else kept["key"]
-        best = np.sort(np.argsort(np.concatenate([before, keys]), kind="stable")[: self.replay_rows])
+        best = np.sort(
+            np.argsort(np.concatenate([before, keys]), kind="stable")[: self.replay_rows]
+        )
         stay, enter = best[best < len(before)], best[best >= len(before)] - len(before)
         new = rows.take(enter)
         found = {
@@ -137,8 +145,13 @@ class Updating:
         present = {name: vars(self)[name] for name in names if name in vars(self)}
         self.history_ = None
         if again:
-            copies = {name: value for name, value in present.items() if name not in ("history_", "posterior_")}
-            vars(self).update(copy.deepcopy(copies))  # together: the optimizer holds the network's parameters
+            copies = {
+                name: value
+                for name, value in present.items()
+                if name not in ("history_", "posterior_")
+            }
+            # together: the optimizer holds the network's parameters
+            vars(self).update(copy.deepcopy(copies))
             self.history_ = History(dict(row) for row in present["history_"])
         return present
 
@@ -147,10 +160,14 @@ class Updating:
         self.recipe_ = {name: self._recipe(name) for name in ("criterion", "optimizer")}
 
     def _recipe(self, name):
-        return {"class": getattr(self, name), **{key: value for key, value in self._get_params_for(name).items() if key != "lr"}}
+        return {
+            "class": getattr(self, name),
+            **{key: value for key, value in self._get_params_for(name).items() if key != "lr"},
+        }
 
     def _refresh(self):
-        """Loss and optimizer are made anew where their parameters changed or a file left them out; rates are the newest."""
+        """Loss and optimizer are made anew where their parameters changed or a file left them out;
+        rates are the newest."""
         made = vars(self).get("recipe_", {})
         self.module_.to(self._device)
         for name in ("criterion", "optimizer"):
@@ -159,10 +176,12 @@ class Updating:
         self._set_rates()
         if isinstance(self.criterion_, torch.nn.Module):
             self.criterion_.to(self._device)
-        self.optimizer_.load_state_dict(self.optimizer_.state_dict())  # moves its state to where the parameters are
+        # moves its state to where the parameters are
+        self.optimizer_.load_state_dict(self.optimizer_.state_dict())
 
     def _set_rates(self):
-        """``lr`` for every parameter group that ``optimizer__param_groups`` gives no rate of its own."""
+        """``lr`` for every parameter group that ``optimizer__param_groups`` gives no rate of its
+        own."""
         params = self.get_params_for("optimizer")
         groups = self.optimizer_.param_groups
         own = [{}] * len(groups)
@@ -172,7 +191,8 @@ class Updating:
             group["lr"] = asked.get("lr", params.get("lr", self.lr))
 
     def _judge(self, job, before):
-        """Compare the weights after the update with those before on rows neither was just trained on."""
+        """Compare the weights after the update with those before on rows neither was just trained
+        on."""
         known = before["module_"].to(self._device)
         new, old = (self._changes(known, rows) for rows in (job.valid, job.old))
         change, error = _mean(*new, job.block.share)
@@ -180,7 +200,10 @@ class Updating:
         accepted, reason = _verdict(change, error, old_change)
         n_held, n_old = (0 if rows is None else len(rows) for rows in (job.valid, job.old))
         self.update_ = UpdateReport(
-            accepted, job.n_new, len(job.train) - job.n_new, n_held, n_old, change, error, old_change, reason
+            accepted,
+            job.n_new,
+            len(job.train) - job.n_new,
+            n_held, n_old, change, error, old_change, reason,
         )
         return accepted
 
@@ -204,11 +227,14 @@ class Updating:
 
 def _rows_of(kept, some):
     rows = WindowRows.from_array(kept["X"][some])
-    return rows.with_targets(torch.from_numpy(kept["y"][some]), torch.from_numpy(kept["weight"][some]))
+    return rows.with_targets(
+        torch.from_numpy(kept["y"][some]), torch.from_numpy(kept["weight"][some])
+    )
 
 
 def _mean(changes, weight, share):
-    """Mean change and its standard error; of rows whose labels overlap only ``share`` is independent."""
+    """Mean change and its standard error; of rows whose labels overlap only ``share`` is
+    independent."""
     if changes is None:
         return None, None
     weight = np.ones(len(changes)) if weight is None else np.asarray(weight, dtype=np.float64)
@@ -221,7 +247,8 @@ def _mean(changes, weight, share):
 
 
 def _verdict(change, error, old_change):
-    """Whether the update stays. Within one standard error (Breiman et al. 1984) the two are equal."""
+    """Whether the update stays. Within one standard error (Breiman et al. 1984) the two are
+    equal."""
     if change is not None and change < -error:
         return True, f"the loss on held-back new rows fell by {-change:.4g}"
     if change is not None and change > error:
@@ -229,7 +256,8 @@ def _verdict(change, error, old_change):
     start = "no rows were held back" if change is None else "equal on held-back new rows"
     if old_change is None:
         return True, f"{start}, and there are no earlier rows to ask"
-    if old_change > 0:  # those were trained on before, which favours the weights before: in doubt they stay
+    # those were trained on before, which favours the weights before: in doubt they stay
+    if old_change > 0:
         return False, f"{start}, and the loss on earlier rows rose by {old_change:.4g}"
     return True, f"{start}, and no worse on earlier rows"
 

@@ -1,6 +1,7 @@
 """News: articles become vectors, and vectors join the bars that could know them.
 
-Articles and bars enter; features leave that use, for every bar, only what was available strictly before its decision time.
+Articles and bars enter; features leave that use, for every bar, only what was available strictly
+before its decision time.
 """
 
 from ._aligner import NewsAligner
@@ -9,4 +10,6 @@ from ._encoder import PretrainedNewsEncoder
 from ._features import NewsFeatures, with_news
 from ._files import read_news
 
-__all__ = ["NewsAligner", "NewsArticle", "NewsFeatures", "PretrainedNewsEncoder", "read_news", "with_news"]
+__all__ = [
+    "NewsAligner", "NewsArticle", "NewsFeatures", "PretrainedNewsEncoder", "read_news", "with_news",
+]

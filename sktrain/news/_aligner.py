@@ -1,10 +1,10 @@
 """The as-of join of articles and bars: one row of news per bar.
 
-A bar decided at time t gets the articles that became available from the bar before it up to, and without, t. A row never looks
-back further than ``lookback`` bars, so live rows equal historical ones.
+A bar decided at time t gets the articles that became available from the bar before it up to, and
+without, t. A row never looks back further than ``lookback`` bars, so live rows equal historical
+ones.
 """
 
-from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Self
 import warnings
@@ -19,14 +19,23 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._history import recall, segment_starts
 from .._validation import Count, Number, time_axis
-from ..exceptions import ColdStartWarning, DataQualityWarning, InvalidBarsError, SktrainError
+from ..exceptions import DataQualityWarning, InvalidBarsError, SktrainError
 from ._articles import article_times, as_articles
 from ._clock import Clock, duration
+from ._pieces import (
+    Piece,
+    Rows,
+    check_vectors,
+    edges,
+    routes_of,
+    segment_names,
+    times_before,
+    warn_if_cold,
+)
 
 __all__ = ["NewsAligner"]
 
 _HALF_LIVES = 10  # without a lookback, an article is forgotten when 1/1024 of its weight is left
-_ALWAYS = np.iinfo(np.int64).min
 
 
 class NewsAligner(BaseEstimator):
@@ -35,30 +44,37 @@ class NewsAligner(BaseEstimator):
     Parameters
     ----------
     lag : str or Timedelta, default="0s"
-        Time between an article's availability and the moment your system could act on it; never negative.
+        Time between an article's availability and the moment your system could act on it; never
+        negative.
     half_life : str, Timedelta or float, optional
-        Age at which an article weighs half: a time span (age since it was available), or a number of bars (age since the first bar
-        that knew it). None weighs all articles of the window alike.
+        Age at which an article weighs half: a time span (age since it was available), or a number
+        of bars (age since the first bar that knew it). None weighs all articles of the window
+        alike.
     lookback : int, optional
-        Bars whose articles a row sees, its own included. Default 1 without ``half_life``; with it, ten half-lives.
+        Bars whose articles a row sees, its own included. Default 1 without ``half_life``; with it,
+        ten half-lives.
     aggregation : {"mean", "last", "attention"}, default="mean"
-        ``"mean"``: Σ w v / max(1, Σ w) with w from ``half_life``, so that the mean fades when there is nothing new;
-        ``"last"``: the latest article, with its weight; ``"attention"``: Σ w v / Σ w, weights that sum to one and fall by half
-        with every ``half_life`` of age, or, without one, with every width of the row's own bar.
+        ``"mean"``: Σ w v / max(1, Σ w) with w from ``half_life``, so that the mean fades when there
+        is nothing new; ``"last"``: the latest article, with its weight; ``"attention"``: Σ w v / Σ
+        w, weights that sum to one and fall by half with every ``half_life`` of age, or, without
+        one, with every width of the row's own bar.
     symbol : str, optional
-        For bars of one instrument: which one; articles about others only are left out. None keeps all articles.
+        For bars of one instrument: which one; articles about others only are left out. None keeps
+        all articles.
     timezone : str, optional
         Zone of naive times, of bars as of articles. Without it naive times meet only naive ones.
     session_close : str, optional
-        For daily bars stamped with their date: the hour, such as ``"16:00"``, at which the day is decided, on the clock of
-        ``timezone`` or of the bars' own zone. Without it the stamp itself is the decision time.
+        For daily bars stamped with their date: the hour, such as ``"16:00"``, at which the day is
+        decided, on the clock of ``timezone`` or of the bars' own zone. Without it the stamp itself
+        is the decision time.
 
     Attributes
     ----------
     n_articles_ : int
         Articles seen in ``fit``.
     times_ : ndarray of int64, shape (n_articles,)
-        When each article, in order of availability, could be acted on (``lag`` included), in nanoseconds.
+        When each article, in order of availability, could be acted on (``lag`` included), in
+        nanoseconds.
     lookback_ : int or None
         Bars a row looks back on; None when ten half-lives of time bound its window.
     feature_names_out_ : list of str
@@ -66,9 +82,10 @@ class NewsAligner(BaseEstimator):
 
     Notes
     -----
-    A bar with no articles in its window gets the zero vector and ``n_articles`` 0. The first bar of all knows no bar before it and
-    gets everything that was available before it. A slice of bars that carry a history (``with_history``) is computed as the whole
-    would be. In a panel each symbol gets the articles about it and those about no symbol in particular.
+    A bar with no articles in its window gets the zero vector and ``n_articles`` 0. The first bar of
+    all knows no bar before it and gets everything that was available before it. A slice of bars
+    that carry a history (``with_history``) is computed as the whole would be. In a panel each
+    symbol gets the articles about it and those about no symbol in particular.
 
     Examples
     --------
@@ -120,7 +137,8 @@ class NewsAligner(BaseEstimator):
         articles : list of NewsArticle, or DataFrame with ``title`` and ``available_at``, length n
             In any order; all with a time zone or all without.
         vectors : array-like or DataFrame of shape (n, width), optional
-            One row per article, finite; columns of a DataFrame keep their names. Without vectors only articles are counted.
+            One row per article, finite; columns of a DataFrame keep their names. Without vectors
+            only articles are counted.
 
         Returns
         -------
@@ -130,17 +148,20 @@ class NewsAligner(BaseEstimator):
         Raises
         ------
         SktrainError
-            When the lengths differ, a vector is not finite, times mix naive and aware, or ``lag`` is negative.
+            When the lengths differ, a vector is not finite, times mix naive and aware, or ``lag``
+            is negative.
         """
         self._validate_params()
         lag, self.lookback_ = self._lag(), self._lookback()
         articles = as_articles(articles)
-        values, names = _check_vectors(vectors, len(articles))
+        values, names = check_vectors(vectors, len(articles))
         known = article_times(articles)
-        times, self.aware_ = Clock(self.timezone, self.session_close).of_articles(known.times, known.aware)
+        times, self.aware_ = Clock(self.timezone, self.session_close).of_articles(
+            known.times, known.aware
+        )
         order = np.argsort(times, kind="stable")
         self.times_, self.vectors_ = times[order] + lag, values[order]
-        self.routes_ = _routes([articles[place].symbols for place in order])
+        self.routes_ = routes_of([articles[place].symbols for place in order])
         self.n_articles_ = len(articles)
         self.feature_names_out_ = [*names, "n_articles"]
         return self
@@ -151,19 +172,22 @@ class NewsAligner(BaseEstimator):
         Parameters
         ----------
         bars : DataFrame or Series of n rows
-            Indexed by time or (symbol, time); only the index is read. In any order when they carry a history, else a row's
-            previous bar is the one before it in time among the rows given.
+            Indexed by time or (symbol, time); only the index is read. In any order when they carry
+            a history, else a row's previous bar is the one before it in time among the rows given.
 
         Returns
         -------
         DataFrame, shape (n, width + 1)
-            Indexed like ``bars``: the vectors' columns and ``n_articles``, the number of articles in the row's window.
+            Indexed like ``bars``: the vectors' columns and ``n_articles``, the number of articles
+            in the row's window.
         """
         weights, totals, counts = self.weights(bars)
         out = np.empty((len(bars), self.vectors_.shape[1] + 1), dtype=self.vectors_.dtype)
         out[:, -1] = counts
         if out.shape[1] > 1:
-            np.divide(weights @ self.vectors_, totals[:, None], out=out[:, :-1], casting="same_kind")
+            np.divide(
+                weights @ self.vectors_, totals[:, None], out=out[:, :-1], casting="same_kind"
+            )
         return pd.DataFrame(out, index=bars.index, columns=self.feature_names_out_, copy=False)
 
     def n_known(self, bars: pd.DataFrame) -> int:
@@ -181,7 +205,11 @@ class NewsAligner(BaseEstimator):
         """
         check_is_fitted(self)
         rows = self._rows(bars)
-        return int(np.searchsorted(self.times_, rows.times[rows.places].max())) if len(rows.places) else 0
+        return (
+            int(np.searchsorted(self.times_, rows.times[rows.places].max()))
+            if len(rows.places)
+            else 0
+        )
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns that ``transform`` returns.
@@ -204,7 +232,8 @@ class NewsAligner(BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.target_tags.required = False
         tags.no_validation = True
-        tags.transformer_tags = TransformerTags()  # a transformer without fit_transform: it learns from articles, not from bars
+        # a transformer without fit_transform: it learns from articles, not from bars
+        tags.transformer_tags = TransformerTags()
         return tags
 
     def _half_life(self):
@@ -219,7 +248,8 @@ class NewsAligner(BaseEstimator):
         return float(span), None
 
     def _lookback(self):
-        """Bars a row looks back on; None when its window is bounded by ten half-lives of time instead."""
+        """Bars a row looks back on; None when its window is bounded by ten half-lives of time
+        instead."""
         span, bars = self._half_life()
         if self.lookback is not None:
             return self.lookback
@@ -230,32 +260,45 @@ class NewsAligner(BaseEstimator):
     def _lag(self):
         lag = duration("lag", self.lag)
         if lag < 0:
-            raise SktrainError(f"lag={self.lag!r} is negative: an article would be used before it was available.")
+            raise SktrainError(
+                f"lag={self.lag!r} is negative: an article would be used before it was available."
+            )
         return lag
 
-    # -- windows --------------------------------------------------------------------------------------------------------
+    # -- windows -----------------------------------------------------------------------------------
 
     def _rows(self, bars):
         """The rows of ``bars`` among the bars around them."""
         if not isinstance(bars, (pd.DataFrame, pd.Series)) or time_axis(bars).index is None:
-            raise InvalidBarsError(f"NewsAligner joins by time: bars need an index of times or of (symbol, time), got {type(bars).__name__}.")
+            raise InvalidBarsError(
+                "NewsAligner joins by time: bars need an index of times or of (symbol, time), "
+                f"got {type(bars).__name__}."
+            )
         back = {"columns": [], "caller": "NewsAligner", "lookback": self.lookback_}
         context = recall(bars, **back) if isinstance(bars, pd.DataFrame) else None
         index = bars.index if context is None else context.frame.index
         axis = time_axis(pd.Series(index=index, dtype=float))
         times = self._decision_times(axis)
         if context is not None:
-            return _Rows(times, segment_starts(index), _segment_names(index, segment_starts(index)), context.rows, True)
+            return Rows(
+                times,
+                segment_starts(index),
+                segment_names(index, segment_starts(index)),
+                context.rows,
+                True,
+            )
         symbols = np.zeros(len(index), dtype=np.intp) if axis.symbols is None else axis.symbols
         order = np.lexsort((times, symbols))
         index, times, symbols = index[order], times[order], symbols[order]
         twice = (times[1:] == times[:-1]) & (symbols[1:] == symbols[:-1])
         if twice.any():
-            raise InvalidBarsError(f"The bar {index[int(np.argmax(twice))]} stands twice. Drop repeated rows.")
+            raise InvalidBarsError(
+                f"The bar {index[int(np.argmax(twice))]} stands twice. Drop repeated rows."
+            )
         rows = np.empty(len(order), dtype=np.intp)
         rows[order] = np.arange(len(order))
         starts = segment_starts(index)
-        return _Rows(times, starts, _segment_names(index, starts), rows, False)
+        return Rows(times, starts, segment_names(index, starts), rows, False)
 
     def _decision_times(self, axis):
         zone = (axis.index.levels[1] if isinstance(axis.index, pd.MultiIndex) else axis.index).tz
@@ -263,13 +306,15 @@ class NewsAligner(BaseEstimator):
         if self.aware_ is not None and aware != self.aware_:
             kinds = ("zone-aware", "naive") if self.aware_ else ("naive", "zone-aware")
             raise SktrainError(
-                f"The articles' times are {kinds[0]}, the bars' are {kinds[1]} (such as {axis.index[0]}). Pass timezone=, the zone of the "
+                f"The articles' times are {kinds[0]}, the bars' are {kinds[1]} (such as "
+                f"{axis.index[0]}). Pass timezone=, the zone of the "
                 "naive ones, or localise them."
             )
         return times
 
     def _pieces(self, rows):
-        """The windows of the rows, one piece per instrument and kind of article (about it, or about none in particular)."""
+        """The windows of the rows, one piece per instrument and kind of article (about it, or about
+        none in particular)."""
         lookback, span = self.lookback_, self._half_life()[0]
         ends = np.append(rows.starts[1:], len(rows.times))
         owner = np.searchsorted(rows.starts, rows.places, side="right") - 1
@@ -280,12 +325,23 @@ class NewsAligner(BaseEstimator):
             low, times = rows.starts[segment], rows.times[rows.starts[segment] : ends[segment]]
             places = rows.places[own] - low
             until = times[places]
-            since = _edges(times, places, lookback) if lookback is not None else _before(until, _HALF_LIVES * span)
+            since = (
+                edges(times, places, lookback)
+                if lookback is not None
+                else times_before(until, _HALF_LIVES * span)
+            )
             for members in self._members(rows.names[segment]):
                 known = self.times_[members]
-                piece = _Piece(own, members, np.searchsorted(known, since), np.searchsorted(known, until), places, times)
+                piece = Piece(
+                    own,
+                    members,
+                    np.searchsorted(known, since),
+                    np.searchsorted(known, until),
+                    places,
+                    times,
+                )
                 if not rows.warm and lookback is not None:
-                    _warn_if_cold(piece, known, lookback)
+                    warn_if_cold(piece, known, lookback)
                 yield piece
 
     def _members(self, name):
@@ -296,7 +352,7 @@ class NewsAligner(BaseEstimator):
         yield self.routes_.get(None, np.empty(0, dtype=np.intp))
         yield self.routes_.get(self.symbol if name is None else name, np.empty(0, dtype=np.intp))
 
-    # -- weights --------------------------------------------------------------------------------------------------------
+    # -- weights -----------------------------------------------------------------------------------
 
     def weights(self, bars: pd.DataFrame | pd.Series) -> tuple:
         """How much every article counts in every row, before division.
@@ -324,12 +380,22 @@ class NewsAligner(BaseEstimator):
         for piece in pieces:
             counts[piece.rows] += piece.high - piece.low
             some = piece.high > piece.low
-            latest[piece.rows[some]] = np.maximum(latest[piece.rows[some]], piece.members[piece.high[some] - 1])
+            latest[piece.rows[some]] = np.maximum(
+                latest[piece.rows[some]], piece.members[piece.high[some] - 1]
+            )
         only = latest if self.aggregation == "last" else None
-        row, article, age = map(np.concatenate, zip(*(self._aged_pairs(piece, only) for piece in pieces)))
+        row, article, age = map(
+            np.concatenate, zip(*(self._aged_pairs(piece, only) for piece in pieces))
+        )
         weights, totals = self._totalled(row, age, len(counts))
         shape = (len(counts), len(self.times_))
-        return sparse.csr_matrix((weights.astype(self.vectors_.dtype, copy=False), (row, article)), shape=shape), totals, counts
+        return (
+            sparse.csr_matrix(
+                (weights.astype(self.vectors_.dtype, copy=False), (row, article)), shape=shape
+            ),
+            totals,
+            counts,
+        )
 
     def _aged_pairs(self, piece, only):
         """(row, article, age in half-lives) of the pairs of a piece."""
@@ -349,7 +415,8 @@ class NewsAligner(BaseEstimator):
         return piece.rows[at], article, age
 
     def _totalled(self, row, age, n):
-        """Weights of pairs from their ages, and what the sum of each of the n rows is divided by."""
+        """Weights of pairs from their ages, and what the sum of each of the n rows is divided
+        by."""
         if self.aggregation == "attention":
             youngest = np.full(n, np.inf)
             np.minimum.at(youngest, row, age)
@@ -365,103 +432,10 @@ class NewsAligner(BaseEstimator):
         if strangers and len(strangers) == len([name for name in self.routes_ if name is not None]):
             shown = ", ".join(map(repr, strangers[:5]))
             warnings.warn(
-                f"No article is about any of the bars' symbols ({', '.join(map(repr, sorted(map(str, here))[:5]))}); the articles name {shown}. "
+                "No article is about any of the bars' symbols "
+                f"({', '.join(map(repr, sorted(map(str, here))[:5]))}); the articles name "
+                f"{shown}. "
                 "Only articles about no symbol in particular were joined.",
                 DataQualityWarning,
                 stacklevel=4,
             )
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Where n rows stand among the bars of their instruments.
-
-    ``times`` of all bars known, sorted within each instrument; an instrument begins at each of ``starts`` and is called by the
-    name in ``names`` (None for the only one); ``places`` of the n rows; ``warm`` when nothing before them is hidden.
-    """
-
-    times: np.ndarray
-    starts: np.ndarray
-    names: list
-    places: np.ndarray
-    warm: bool
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """Windows of some rows of one instrument on one list of articles.
-
-    Row ``rows[i]`` sees ``members[low[i]:high[i]]``; it is bar ``places[i]`` of those decided at ``bar_times``.
-    """
-
-    rows: np.ndarray
-    members: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    places: np.ndarray
-    bar_times: np.ndarray
-
-    def pairs(self, latest=None):
-        """(position in ``rows``, article) of every pair, or only of those that are the ``latest`` of their row."""
-        if latest is not None:
-            last = self.members[np.maximum(self.high - 1, 0)] if len(self.members) else np.zeros(len(self.rows), dtype=np.intp)
-            at = np.flatnonzero((self.high > self.low) & (last == latest[self.rows]))
-            return at, last[at]
-        counts = self.high - self.low
-        at = np.repeat(np.arange(len(counts)), counts)
-        offsets = np.arange(len(at)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return at, self.members[np.repeat(self.low, counts) + offsets]
-
-
-def _check_vectors(vectors, n):
-    if vectors is None:
-        return np.empty((n, 0), dtype=np.float32), []
-    values = np.asarray(vectors)
-    if values.ndim != 2 or len(values) != n:
-        raise SktrainError(f"vectors must have one row for each of the {n} articles, got shape {values.shape}.")
-    if values.dtype.kind not in "iuf" or values.dtype == np.float16:
-        raise SktrainError(f"vectors must be float32 or float64 numbers, got dtype {values.dtype}.")
-    values = values if values.dtype == np.float32 else values.astype(np.float64)
-    bad = ~np.isfinite(values).all(axis=1)
-    if bad.any():
-        raise SktrainError(f"vectors: row {int(np.argmax(bad))} is not finite ({int(bad.sum())} such rows).")
-    if isinstance(vectors, pd.DataFrame):
-        return values, [str(name) for name in vectors.columns]
-    return values, [f"news_{i}" for i in range(values.shape[1])]
-
-
-def _routes(symbols):
-    """Positions of the articles about each symbol; those about none under None."""
-    routes = {}
-    for place, names in enumerate(symbols):
-        for name in dict.fromkeys(names) or (None,):
-            routes.setdefault(name, []).append(place)
-    return {name: np.array(places, dtype=np.intp) for name, places in routes.items()}
-
-
-def _segment_names(index, starts):
-    return [index[start][0] for start in starts] if isinstance(index, pd.MultiIndex) else [None]
-
-
-def _edges(times, places, lookback):
-    """Time of the bar ``lookback`` bars before each place; the beginning of time where there is none."""
-    before = places - lookback
-    return np.where(before >= 0, times[np.maximum(before, 0)], _ALWAYS)
-
-
-def _before(times, span):
-    return times - np.int64(min(span, float(np.iinfo(np.int64).max // 4)))
-
-
-def _warn_if_cold(piece, known, lookback):
-    """Say so when rows without a history swallow articles that a bar before them has probably seen."""
-    first = piece.bar_times[0]
-    spacing = np.diff(piece.bar_times).max() if len(piece.bar_times) > 1 else 0
-    old = np.searchsorted(known, first - 2 * spacing * lookback)
-    if (piece.low[piece.places < lookback] < old).any():
-        warnings.warn(
-            f"NewsAligner knows no bar before {pd.Timestamp(first)}: the first rows get every earlier article, the oldest from "
-            f"{pd.Timestamp(known[0])}. Pass bars from with_history, or drop the articles that belong to earlier bars.",
-            ColdStartWarning,
-            stacklevel=6,
-        )

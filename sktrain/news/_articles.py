@@ -1,7 +1,8 @@
 """What an article is: a title, and the moment from which it could be read.
 
-What enters is one article, a list of them or a table; what leaves is checked: texts are strings, every article carries the time
-at which it was *available*, which is never before it was published. Only availability decides what a bar may know.
+What enters is one article, a list of them or a table; what leaves is checked: texts are strings,
+every article carries the time at which it was *available*, which is never before it was published.
+Only availability decides what a bar may know.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,12 +26,13 @@ class NewsArticle:
     title : str
         The headline. May be empty: such an article counts as an article and gives a zero vector.
     available_at : Timestamp, datetime or str
-        When it reached you: the only time that joins it to bars. For a feed, the time of receipt; for an archive, the time of
-        publication plus what the archive needed.
+        When it reached you: the only time that joins it to bars. For a feed, the time of receipt;
+        for an archive, the time of publication plus what the archive needed.
     body : str, default=""
         The text below the headline.
     published_at : Timestamp, datetime or str, optional
-        When it was written, according to its source. With a time zone exactly when ``available_at`` has one.
+        When it was written, according to its source. With a time zone exactly when ``available_at``
+        has one.
     symbols : str or iterable of str, default=()
         Instruments it is about; none means all of them.
     language : str, optional
@@ -44,8 +46,8 @@ class NewsArticle:
     Raises
     ------
     SktrainError
-        When a text is not a string, a time is missing or unreadable, the two times mix naive and aware, or the article is
-        said to be available before it was published.
+        When a text is not a string, a time is missing or unreadable, the two times mix naive and
+        aware, or the article is said to be available before it was published.
 
     Examples
     --------
@@ -65,13 +67,21 @@ class NewsArticle:
     def __post_init__(self):
         for name in ("title", "body"):
             if not isinstance(getattr(self, name), str):
-                raise SktrainError(f"{name} of an article must be a string, got {getattr(self, name)!r}.")
+                raise SktrainError(
+                    f"{name} of an article must be a string, got {getattr(self, name)!r}."
+                )
         if self.language is not None and not isinstance(self.language, str):
-            raise SktrainError(f"language of an article must be a string or None, got {self.language!r}.")
-        object.__setattr__(self, "available_at", _timestamp("available_at", self.available_at, self.title))
+            raise SktrainError(
+                f"language of an article must be a string or None, got {self.language!r}."
+            )
+        object.__setattr__(
+            self, "available_at", _timestamp("available_at", self.available_at, self.title)
+        )
         object.__setattr__(self, "symbols", _symbols(self.symbols))
         if not _missing(self.published_at):
-            object.__setattr__(self, "published_at", _timestamp("published_at", self.published_at, self.title))
+            object.__setattr__(
+                self, "published_at", _timestamp("published_at", self.published_at, self.title)
+            )
             self._check_order()
         else:
             object.__setattr__(self, "published_at", None)
@@ -79,12 +89,14 @@ class NewsArticle:
     def _check_order(self):
         if (self.published_at.tzinfo is None) != (self.available_at.tzinfo is None):
             raise SktrainError(
-                f"Article {_short(self.title)}: published_at ({self.published_at}) and available_at ({self.available_at}) mix naive "
+                f"Article {_short(self.title)}: published_at ({self.published_at}) and "
+                f"available_at ({self.available_at}) mix naive "
                 "and zone-aware times. Give both a time zone, or neither."
             )
         if self.available_at < self.published_at:
             raise SktrainError(
-                f"Article {_short(self.title)} is available at {self.available_at}, before it was published at {self.published_at}. "
+                f"Article {_short(self.title)} is available at {self.available_at}, before it was "
+                f"published at {self.published_at}. "
                 "Nobody can read it then: correct one of the times."
             )
 
@@ -99,21 +111,37 @@ def _short(text):
 
 
 def _missing(value):
-    return value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and np.isnan(value))
+    return (
+        value is None
+        or value is pd.NaT
+        or value is pd.NA
+        or (isinstance(value, float) and np.isnan(value))
+    )
 
 
 def _timestamp(name, value, title):
     if _missing(value):
-        raise SktrainError(f"Article {_short(title)} has no {name}. Without it nobody can say which bars may know it.")
+        raise SktrainError(
+            f"Article {_short(title)} has no {name}. Without it nobody can say which bars may "
+            "know it."
+        )
     if not isinstance(value, (str, date, datetime, np.datetime64)):
-        raise SktrainError(f"{name} of article {_short(title)} must be a timestamp or its text, got {value!r}. Convert numbers with pd.to_datetime.")
+        raise SktrainError(
+            f"{name} of article {_short(title)} must be a timestamp or its text, got {value!r}. "
+            "Convert numbers with pd.to_datetime."
+        )
     try:
         stamp = pd.Timestamp(value)
         stamp.as_unit("ns")
     except ValueError as error:  # unreadable, or outside the years that nanoseconds reach
-        raise SktrainError(f"{name} of article {_short(title)} is no readable time: {value!r}.") from error
+        raise SktrainError(
+            f"{name} of article {_short(title)} is no readable time: {value!r}."
+        ) from error
     if stamp is pd.NaT:
-        raise SktrainError(f"Article {_short(title)} has no {name}. Without it nobody can say which bars may know it.")
+        raise SktrainError(
+            f"Article {_short(title)} has no {name}. Without it nobody can say which bars may "
+            "know it."
+        )
     return stamp
 
 
@@ -130,13 +158,14 @@ def _symbols(value):
 
 
 def as_articles(articles):
-    """Take articles as a list of :class:`NewsArticle`, or as a table with at least ``title`` and ``available_at``.
+    """Take articles as a list of :class:`NewsArticle`, or as a table with at least ``title`` and
+    ``available_at``.
 
     Parameters
     ----------
     articles : iterable of NewsArticle, or DataFrame
-        In any order. A table may also have ``body``, ``published_at``, ``symbols`` (lists, or text such as ``"AAPL;MSFT"``) and
-        ``language``; other columns are ignored.
+        In any order. A table may also have ``body``, ``published_at``, ``symbols`` (lists, or text
+        such as ``"AAPL;MSFT"``) and ``language``; other columns are ignored.
 
     Returns
     -------
@@ -145,20 +174,34 @@ def as_articles(articles):
     """
     if isinstance(articles, pd.DataFrame):
         return _from_table(articles)
-    if isinstance(articles, (str, bytes, Mapping, NewsArticle)) or not isinstance(articles, Iterable):
-        raise SktrainError(f"articles must be a list of NewsArticle or a DataFrame, got {type(articles).__name__}.")
+    if isinstance(articles, (str, bytes, Mapping, NewsArticle)) or not isinstance(
+        articles, Iterable
+    ):
+        raise SktrainError(
+            f"articles must be a list of NewsArticle or a DataFrame, got {type(articles).__name__}."
+        )
     articles = list(articles)
     for row, article in enumerate(articles):
         if not isinstance(article, NewsArticle):
-            raise SktrainError(f"articles: item {row} is {type(article).__name__} ({article!r:.60}), expected a NewsArticle.")
+            raise SktrainError(
+                f"articles: item {row} is {type(article).__name__} ({article!r:.60}), expected a "
+                "NewsArticle."
+            )
     return articles
 
 
 def _from_table(table):
     missing = [name for name in ("title", "available_at") if name not in table.columns]
     if missing:
-        raise SktrainError(f"A table of articles needs the columns title and available_at; {', '.join(missing)} missing, found {list(table.columns)!r}.")
-    names = [name for name in ("title", "available_at", "body", "published_at", "symbols", "language") if name in table.columns]
+        raise SktrainError(
+            f"A table of articles needs the columns title and available_at; {', '.join(missing)} "
+            f"missing, found {list(table.columns)!r}."
+        )
+    names = [
+        name
+        for name in ("title", "available_at", "body", "published_at", "symbols", "language")
+        if name in table.columns
+    ]
     articles = []
     for row, values in enumerate(zip(*(table[name].tolist() for name in names))):
         fields = dict(zip(names, values))
@@ -203,15 +246,19 @@ def article_times(articles):
     if aware.any() and not aware.all():
         one, other = articles[int(np.argmax(aware))], articles[int(np.argmin(aware))]
         raise SktrainError(
-            f"Articles mix zone-aware and naive times: {_short(one.title)} at {one.available_at}, {_short(other.title)} at {other.available_at}. "
+            f"Articles mix zone-aware and naive times: {_short(one.title)} at {one.available_at}, "
+            f"{_short(other.title)} at {other.available_at}. "
             "Give all of them a time zone, or none."
         )
-    times = np.array([article.available_at.as_unit("ns").value for article in articles], dtype=np.int64)
+    times = np.array(
+        [article.available_at.as_unit("ns").value for article in articles], dtype=np.int64
+    )
     return ArticleTimes(times, bool(aware[0]) if len(aware) else None)
 
 
 def collect_texts(X):
-    """Take texts in any of the accepted forms as a list of clean strings; what is missing becomes ``""``.
+    """Take texts in any of the accepted forms as a list of clean strings; what is missing becomes
+    ``""``.
 
     Lone surrogates, which no tokenizer accepts, become the replacement character.
     """
@@ -219,14 +266,20 @@ def collect_texts(X):
         if {"title", "available_at"} <= set(X.columns):
             return [_clean(article.text, row) for row, article in enumerate(as_articles(X))]
         if X.shape[1] != 1:
-            raise SktrainError(f"Texts must be one column, got {X.shape[1]}: {list(X.columns)!r}. Select one, or use a ColumnTransformer.")
+            raise SktrainError(
+                f"Texts must be one column, got {X.shape[1]}: {list(X.columns)!r}. Select one, or "
+                "use a ColumnTransformer."
+            )
         X = X.iloc[:, 0]
     if isinstance(X, np.ndarray):
         if X.ndim > 2 or (X.ndim == 2 and X.shape[1] != 1) or X.ndim == 0:
             raise SktrainError(f"Texts must be one column, got an array of shape {X.shape}.")
         X = X.reshape(-1)
     if isinstance(X, (str, bytes, Mapping, NewsArticle)) or not isinstance(X, Iterable):
-        raise SktrainError(f"Texts must be a list, Series or column of strings, got a single {type(X).__name__}. Put it in a list.")
+        raise SktrainError(
+            f"Texts must be a list, Series or column of strings, got a single {type(X).__name__}. "
+            "Put it in a list."
+        )
     return [_clean(text, row) for row, text in enumerate(X)]
 
 
@@ -235,7 +288,14 @@ def _clean(text, row):
         text = text.text
     if isinstance(text, str):
         text = str(text)  # numpy's strings too
-        return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return (
+            text
+            if text.isascii()
+            else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        )
     if _missing(text):
         return ""
-    raise SktrainError(f"Text {row} is {type(text).__name__} ({text!r:.60}), expected a string or a NewsArticle. Convert it with str() if it is a text.")
+    raise SktrainError(
+        f"Text {row} is {type(text).__name__} ({text!r:.60}), expected a string or a NewsArticle. "
+        "Convert it with str() if it is a text."
+    )

@@ -1,8 +1,9 @@
 """Vectors of texts that were encoded before, by digests of the texts.
 
-A cache belongs to one *space*: one set of weights, pooling, length and precision. Nothing here depends on time: a text has the
-same vector whenever it is asked for. On disk it is one SQLite file per space with a write-ahead log, so that many processes may
-read and write at once and a killed one leaves only what was committed; every vector carries a checksum.
+A cache belongs to one *space*: one set of weights, pooling, length and precision. Nothing here
+depends on time: a text has the same vector whenever it is asked for. On disk it is one SQLite file
+per space with a write-ahead log, so that many processes may read and write at once and a killed one
+leaves only what was committed; every vector carries a checksum.
 """
 
 from collections import OrderedDict
@@ -103,9 +104,15 @@ class DiskCache:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise SktrainError(f"cache_dir={str(folder)!r} cannot be made: {error}. Give a folder you may write to.") from error
+            raise SktrainError(
+                f"cache_dir={str(folder)!r} cannot be made: {error}. Give a folder you may write "
+                "to."
+            ) from error
         if not os.access(self._folder, os.W_OK | os.X_OK):
-            raise SktrainError(f"cache_dir={str(folder)!r} is not writable. Give a folder you may write to, or cache_dir=None.")
+            raise SktrainError(
+                f"cache_dir={str(folder)!r} is not writable. Give a folder you may write to, or "
+                "cache_dir=None."
+            )
         with self._open() as connection:
             self._prepare(connection)
 
@@ -117,18 +124,33 @@ class DiskCache:
             for start in range(0, len(keys), _ASKED_AT_ONCE):
                 part = keys[start : start + _ASKED_AT_ONCE]
                 marks = ",".join("?" * len(part))
-                for key, blob, check in connection.execute(f"SELECT key, vector, checksum FROM vectors WHERE key IN ({marks})", part):
-                    sound = isinstance(key, bytes) and isinstance(blob, bytes) and isinstance(check, int)
-                    if sound and len(blob) == 4 * self._width and zlib.crc32(blob, zlib.crc32(key)) == check:
+                for key, blob, check in connection.execute(
+                    f"SELECT key, vector, checksum FROM vectors WHERE key IN ({marks})", part
+                ):
+                    sound = (
+                        isinstance(key, bytes)
+                        and isinstance(blob, bytes)
+                        and isinstance(check, int)
+                    )
+                    if (
+                        sound
+                        and len(blob) == 4 * self._width
+                        and zlib.crc32(blob, zlib.crc32(key)) == check
+                    ):
                         found[key] = np.frombuffer(blob, dtype="<f4")
                     else:
                         damaged += 1
         if damaged:
-            warnings.warn(f"{damaged} vectors in {str(self._path)!r} are damaged and will be encoded again.", DataQualityWarning, stacklevel=2)
+            warnings.warn(
+                f"{damaged} vectors in {str(self._path)!r} are damaged and will be encoded again.",
+                DataQualityWarning,
+                stacklevel=2,
+            )
         return found
 
     def put(self, keys, vectors):
-        """Commit ``vectors`` (rows) under ``keys``; a vector that another process wrote meanwhile is the same one."""
+        """Commit ``vectors`` (rows) under ``keys``; a vector that another process wrote meanwhile
+        is the same one."""
         blobs = [np.ascontiguousarray(vector, dtype="<f4").tobytes() for vector in vectors]
         rows = [(key, blob, zlib.crc32(blob, zlib.crc32(key))) for key, blob in zip(keys, blobs)]
         with self._open() as connection:
@@ -146,22 +168,35 @@ class DiskCache:
     def _prepare(self, connection):
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute("CREATE TABLE IF NOT EXISTS space (name TEXT PRIMARY KEY, width INTEGER)")
-        connection.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB, checksum INTEGER) WITHOUT ROWID")
-        connection.execute("INSERT INTO space SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM space)", (self._space, self._width))
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS space (name TEXT PRIMARY KEY, width INTEGER)"
+        )
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB, checksum "
+            "INTEGER) WITHOUT ROWID"
+        )
+        connection.execute(
+            "INSERT INTO space SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM space)",
+            (self._space, self._width),
+        )
         owner = connection.execute("SELECT name, width FROM space")
         connection.execute("COMMIT")
         if len(owner) != 1 or not isinstance(owner[0][0], str):
-            raise CorruptFileError(f"{str(self._path)!r} is damaged. Delete the file or give another cache_dir.")
+            raise CorruptFileError(
+                f"{str(self._path)!r} is damaged. Delete the file or give another cache_dir."
+            )
         if owner != [(self._space, self._width)]:
             raise CorruptFileError(
-                f"{str(self._path)!r} holds the vectors of another model or setting ({owner[0][1]} numbers each, space {owner[0][0][:12]}…; "
-                f"expected {self._width}, {self._space[:12]}…). Delete the file or give another cache_dir."
+                f"{str(self._path)!r} holds the vectors of another model or setting "
+                f"({owner[0][1]} numbers each, space {owner[0][0][:12]}…; "
+                f"expected {self._width}, {self._space[:12]}…). Delete the file or give another "
+                "cache_dir."
             )
 
 
 class _Connection:
-    """A connection for one block of statements (never shared between threads or forked processes), with errors that name the file."""
+    """A connection for one block of statements (never shared between threads or forked processes),
+    with errors that name the file."""
 
     def __init__(self, path):
         self._path = path
@@ -171,7 +206,10 @@ class _Connection:
             if self._path.exists():
                 check_regular(self._path)
         except OSError as error:
-            raise CorruptFileError(f"The cache {str(self._path)!r} is no file: {error.strerror}. Delete it or give another cache_dir.") from error
+            raise CorruptFileError(
+                f"The cache {str(self._path)!r} is no file: {error.strerror}. Delete it or give "
+                "another cache_dir."
+            ) from error
         try:
             self._connection = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None)
         except sqlite3.Error as error:
@@ -196,5 +234,11 @@ class _Connection:
 
     def _named(self, error):
         if isinstance(error, sqlite3.OperationalError):
-            return SktrainError(f"The cache file {str(self._path)!r} cannot be used: {error}. Give a cache_dir on a local disk you may write to.")
-        return CorruptFileError(f"The cache file {str(self._path)!r} is damaged or no cache: {error}. Delete it: it will be filled again.")
+            return SktrainError(
+                f"The cache file {str(self._path)!r} cannot be used: {error}. Give a cache_dir on "
+                "a local disk you may write to."
+            )
+        return CorruptFileError(
+            f"The cache file {str(self._path)!r} is damaged or no cache: {error}. Delete it: it "
+            "will be filled again."
+        )

@@ -1,6 +1,7 @@
 """One clock for articles and bars, with or without a time zone.
 
-Where a stamp could mean two moments, articles get the later and bars the earlier one: a doubt never lets a bar know more.
+Where a stamp could mean two moments, articles get the later and bars the earlier one: a doubt never
+lets a bar know more.
 """
 
 import re
@@ -20,9 +21,13 @@ def duration(name, value):
     try:
         span = pd.Timedelta(value)
     except ValueError as error:
-        raise SktrainError(f"{name}={value!r} is no time span; write it like '30min', '2h' or '1D'.") from error
+        raise SktrainError(
+            f"{name}={value!r} is no time span; write it like '30min', '2h' or '1D'."
+        ) from error
     if span is pd.NaT:
-        raise SktrainError(f"{name}={value!r} is no time span; write it like '30min', '2h' or '1D'.")
+        raise SktrainError(
+            f"{name}={value!r} is no time span; write it like '30min', '2h' or '1D'."
+        )
     return span.as_unit("ns").value
 
 
@@ -34,23 +39,27 @@ class Clock:
     timezone : str or None
         Zone of stamps that carry none; None leaves them naive.
     session_close : str or None
-        Time of day at which daily bars, stamped with their date, are decided; None takes the stamp itself.
+        Time of day at which daily bars, stamped with their date, are decided; None takes the stamp
+        itself.
     """
 
     def __init__(self, timezone=None, session_close=None):
         self._zone = timezone
         self._close = None if session_close is None else _time_of_day(session_close)
         if timezone is not None:
-            self._localised(pd.DatetimeIndex(["2000-01-01"]), later=True)  # an unknown zone shows now
+            # an unknown zone shows now
+            self._localised(pd.DatetimeIndex(["2000-01-01"]), later=True)
 
     def of_articles(self, times, aware):
-        """(nanoseconds, whether they are UTC) of article times; ``aware`` None when there are none."""
+        """(nanoseconds, whether they are UTC) of article times; ``aware`` None when there are
+        none."""
         if aware is False and self._zone is not None:
             return self._localised(pd.DatetimeIndex(times), later=True), True
         return times, aware
 
     def of_bars(self, stamps, zone):
-        """(nanoseconds, whether they are UTC) of the decision times of bars stamped at ``stamps`` nanoseconds in ``zone``."""
+        """(nanoseconds, whether they are UTC) of the decision times of bars stamped at ``stamps``
+        nanoseconds in ``zone``."""
         if zone is not None and self._close is None:
             return stamps, True
         local = pd.DatetimeIndex(stamps)
@@ -59,14 +68,24 @@ class Clock:
         if self._close is not None:
             local = _dates(local) + self._close
         where = self._zone or zone
-        return (local.as_unit("ns").asi8, False) if where is None else (self._localised(local, later=False, zone=where), True)
+        return (
+            (local.as_unit("ns").asi8, False)
+            if where is None
+            else (self._localised(local, later=False, zone=where), True)
+        )
 
     def _localised(self, naive, *, later, zone=None):
         zone = zone or self._zone
         try:
-            known = naive.tz_localize(zone, ambiguous=np.full(len(naive), not later), nonexistent="shift_forward" if later else "shift_backward")
+            known = naive.tz_localize(
+                zone,
+                ambiguous=np.full(len(naive), not later),
+                nonexistent="shift_forward" if later else "shift_backward",
+            )
         except (ValueError, KeyError, OSError) as error:
-            raise SktrainError(f"timezone={zone!r} cannot be used: {error}. Write it like 'America/New_York'.") from error
+            raise SktrainError(
+                f"timezone={zone!r} cannot be used: {error}. Write it like 'America/New_York'."
+            ) from error
         return known.as_unit("ns").asi8
 
 
@@ -82,5 +101,8 @@ def _dates(local):
     late = local != local.normalize()
     if late.any():
         row = int(np.argmax(late))
-        raise SktrainError(f"session_close is for daily bars stamped with their date, but one is stamped {local[row]}. Leave it None for these bars.")
+        raise SktrainError(
+            "session_close is for daily bars stamped with their date, but one is stamped "
+            f"{local[row]}. Leave it None for these bars."
+        )
     return local

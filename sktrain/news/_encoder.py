@@ -1,7 +1,7 @@
 """The encoder: one vector per text, which depends on the text and the weights only.
 
-What the *weights* know is another matter: a model has read the years before its release. ``knowledge_cutoff`` and
-``knowledge_overlap`` say how much of a back-test lies in them.
+What the *weights* know is another matter: a model has read the years before its release.
+``knowledge_cutoff`` and ``knowledge_overlap`` say how much of a back-test lies in them.
 """
 
 from datetime import date
@@ -35,34 +35,40 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     model_name : str or path-like, default="bert-base-chinese"
-        A folder with ``config.json``, weights and tokenizer; an alias (``bert-base-chinese``, ``bert-base-uncased``, ``finbert``
-        for ProsusAI/finbert); or a hub name whose files are in the local cache of the hub. Nothing is fetched, and a model that
-        brings its own code is refused.
+        A folder with ``config.json``, weights and tokenizer; an alias (``bert-base-chinese``,
+        ``bert-base-uncased``, ``finbert`` for ProsusAI/finbert); or a hub name whose files are in
+        the local cache of the hub. Nothing is fetched, and a model that brings its own code is
+        refused.
     freeze_encoder : bool, default=True
-        True uses the weights as they are. False fine-tunes the last layers on ``y`` in ``fit`` (classification), stopping early
-        on the last purged block of rows.
+        True uses the weights as they are. False fine-tunes the last layers on ``y`` in ``fit``
+        (classification), stopping early on the last purged block of rows.
     embed_dim : int or None, default=768
-        Numbers per vector. The model's own width leaves its vectors as they are; fewer are the leading principal components,
-        learned in ``fit``; more is an error. None means the model's own width, whatever it is.
+        Numbers per vector. The model's own width leaves its vectors as they are; fewer are the
+        leading principal components, learned in ``fit``; more is an error. None means the model's
+        own width, whatever it is.
     pooling : {"mean", "cls", "max"}, default="mean"
         How the vectors of a text's tokens become one; padding never counts.
     batch_size : int, default=16
-        Room of a batch, in texts of ``max_length`` tokens: of shorter texts a batch holds more. A CPU
-        takes 1,024 tokens at most, which its caches hold; a card sixteen times the room.
+        Room of a batch, in texts of ``max_length`` tokens: of shorter texts a batch holds more. A
+        CPU takes 1,024 tokens at most, which its caches hold; a card sixteen times the room.
     max_length : int, default=128
-        Tokens read of each text, special tokens included; what follows is not read, and a warning counts such texts.
+        Tokens read of each text, special tokens included; what follows is not read, and a warning
+        counts such texts.
     device : str, default="auto"
         ``"auto"`` is CUDA where there is one, else the CPU. A CUDA that is not there gives a
         warning and the CPU; any other device that is not there is refused.
     cache_dir : str, path-like or None, default=None
-        Folder on a local disk for the vectors of texts seen before, shared by processes, folds and trials; the key holds the
-        text, the weights' fingerprint, pooling, length and precision. None remembers up to 128 MiB in this process only.
+        Folder on a local disk for the vectors of texts seen before, shared by processes, folds and
+        trials; the key holds the text, the weights' fingerprint, pooling, length and precision.
+        None remembers up to 128 MiB in this process only.
     knowledge_cutoff : Timestamp, datetime or str, optional
-        The time up to which the model has read the world; see ``knowledge_overlap``. Default: known for the aliases.
+        The time up to which the model has read the world; see ``knowledge_overlap``. Default: known
+        for the aliases.
     normalize : bool, default=False
         Whether vectors are scaled to length 1 (empty texts keep the zero vector).
     precision : {"float32", "bfloat16", "auto"}, default="float32"
-        bfloat16 is faster where the processor knows it, at a cosine of about 0.9999; ``"auto"`` uses it there.
+        bfloat16 is faster where the processor knows it, at a cosine of about 0.9999; ``"auto"``
+        uses it there.
     revision : str, optional
         Branch, tag or commit of a hub name.
     fine_tune_layers : int, default=2
@@ -72,7 +78,8 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
     learning_rate : float, default=5e-5
         Of AdamW, for fine-tuning.
     validation_fraction : float, default=0.15
-        Share of the latest unique times held out for early stopping; rows whose label reaches into it are purged.
+        Share of the latest unique times held out for early stopping; rows whose label reaches into
+        it are purged.
     random_state : int, optional
         Seed of fine-tuning; the caller's global random state is left alone.
     verbose : int, default=0
@@ -93,8 +100,9 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    A fitted encoder holds no pretrained weights, so it pickles small; they are loaded again on use and their fingerprint is
-    checked. Only fine-tuned layers travel in the pickle. Missing and empty texts give the zero vector, and a warning counts them.
+    A fitted encoder holds no pretrained weights, so it pickles small; they are loaded again on use
+    and their fingerprint is checked. Only fine-tuned layers travel in the pickle. Missing and empty
+    texts give the zero vector, and a warning counts them.
 
     Examples
     --------
@@ -170,12 +178,14 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
     def fit(
         self, X: Any, y: ArrayLike | None = None, label_end_times: ArrayLike | None = None
     ) -> Self:
-        """Find and check the model; learn principal components or fine-tune where that was asked for.
+        """Find and check the model; learn principal components or fine-tune where that was asked
+        for.
 
         Parameters
         ----------
         X : list of str, list of NewsArticle, Series, or DataFrame of one column, length n
-            Texts; with ``embed_dim`` below the model's width, at least ``embed_dim`` different ones.
+            Texts; with ``embed_dim`` below the model's width, at least ``embed_dim`` different
+            ones.
         y : array-like of shape (n,), optional
             Classes; needed only when ``freeze_encoder=False``. Rows without one do not train.
         label_end_times : array-like of shape (n,), optional
@@ -189,8 +199,8 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
         Raises
         ------
         SktrainError
-            When the model is missing, incomplete or needs code of its own, ``embed_dim`` is larger than its width, a text is no
-            string, or ``cache_dir`` cannot be written to.
+            When the model is missing, incomplete or needs code of its own, ``embed_dim`` is larger
+            than its width, a text is no string, or ``cache_dir`` cannot be written to.
         """
         self._validate_params()
         self._cutoff()
@@ -206,7 +216,9 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
         self.revision_, self.fingerprint_ = folder.revision, recipe.fingerprint
         self.embed_dim_ = folder.width if self.embed_dim is None else int(self.embed_dim)
         if self.embed_dim_ < folder.width:
-            self._learn_components(recipe.vectors(texts), len({text for text in texts if text.strip()}))
+            self._learn_components(
+                recipe.vectors(texts), len({text for text in texts if text.strip()})
+            )
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -248,11 +260,15 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
             return self._vectors(articles, batch_size, device)
         self._validate_params()
         if not self.freeze_encoder or self._find().width > (self.embed_dim or self._find().width):
-            raise NotFittedError("This encoder has something to learn (principal components or fine-tuned layers): call fit before encode_articles.")
+            raise NotFittedError(
+                "This encoder has something to learn (principal components or fine-tuned layers): "
+                "call fit before encode_articles."
+            )
         return clone(self).fit([])._vectors(articles, batch_size, device)
 
     def knowledge_overlap(self, times: Any) -> float:
-        """The share of ``times`` that the model may know from its own training: a back-test there proves little.
+        """The share of ``times`` that the model may know from its own training: a back-test there
+        proves little.
 
         Parameters
         ----------
@@ -265,9 +281,13 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
             Between 0 and 1; NaN when no ``knowledge_cutoff`` is given or known.
         """
         index = times.index if isinstance(times, (pd.DataFrame, pd.Series)) else times
-        stamps = _nanoseconds(index.get_level_values(-1) if isinstance(index, pd.MultiIndex) else index, "times")
+        stamps = _nanoseconds(
+            index.get_level_values(-1) if isinstance(index, pd.MultiIndex) else index, "times"
+        )
         cutoff = self._cutoff()
-        return float("nan") if cutoff is None or not len(stamps) else float((stamps < cutoff).mean())
+        return (
+            float("nan") if cutoff is None or not len(stamps) else float((stamps < cutoff).mean())
+        )
 
     def _cutoff(self):
         known = LAST_TRAINED.get(ALIASES.get(str(self.model_name), str(self.model_name)))
@@ -299,7 +319,7 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
         tags.target_tags.required = not self.freeze_encoder
         return tags
 
-    # -- the pieces of fit ----------------------------------------------------------------------------------------------
+    # -- the pieces of fit -------------------------------------------------------------------------
 
     def _recipe(self, folder, batch_size=None, device=None):
         device = resolve_device(self.device if device is None else device)
@@ -309,7 +329,8 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
             pooling=self.pooling,
             max_length=self.max_length,
             precision=resolve_precision(self.precision, device),
-            batch_tokens=self.max_length * check_count("batch_size", self.batch_size if batch_size is None else batch_size),
+            batch_tokens=self.max_length
+            * check_count("batch_size", self.batch_size if batch_size is None else batch_size),
             device=device,
             cache_dir=self.cache_dir,
             verbose=self.verbose,
@@ -320,31 +341,46 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
         folder = find_model(self.model_name, self.revision)
         if self.embed_dim is not None and self.embed_dim > folder.width:
             raise SktrainError(
-                f"embed_dim={self.embed_dim} is larger than the width of the model {folder.name!r}: {folder.width}. "
+                f"embed_dim={self.embed_dim} is larger than the width of the model "
+                f"{folder.name!r}: {folder.width}. "
                 f"Pass embed_dim={folder.width}, fewer, or None for the model's own width."
             )
         positions = folder.config.get("max_position_embeddings")
         if isinstance(positions, int) and self.max_length > positions:
-            raise SktrainError(f"max_length={self.max_length} is more than the {positions} tokens that the model {folder.name!r} can read.")
+            raise SktrainError(
+                f"max_length={self.max_length} is more than the {positions} tokens that the model "
+                f"{folder.name!r} can read."
+            )
         return folder
 
     def _learn_components(self, vectors, different):
         if different < self.embed_dim_:
             raise NotEnoughDataError(
-                f"embed_dim={self.embed_dim_} principal components need at least as many different texts in fit, got {different}. "
+                f"embed_dim={self.embed_dim_} principal components need at least as many "
+                f"different texts in fit, got {different}. "
                 "Pass more texts, or a smaller embed_dim."
             )
         vectors = vectors[vectors.any(axis=1)].astype(np.float64)
-        pca = PCA(self.embed_dim_, svd_solver="covariance_eigh" if len(vectors) > vectors.shape[1] else "full").fit(vectors)
-        self.components_, self.center_ = pca.components_.astype(np.float32), pca.mean_.astype(np.float32)
+        pca = PCA(
+            self.embed_dim_,
+            svd_solver="covariance_eigh" if len(vectors) > vectors.shape[1] else "full",
+        ).fit(vectors)
+        self.components_, self.center_ = (
+            pca.components_.astype(np.float32),
+            pca.mean_.astype(np.float32),
+        )
 
     def _vectors(self, X, batch_size=None, device=None):
         texts = collect_texts(X)
-        recipe = self._recipe(find_model(self.model_name, self.revision_ or self.revision), batch_size, device)
+        recipe = self._recipe(
+            find_model(self.model_name, self.revision_ or self.revision), batch_size, device
+        )
         if recipe.fingerprint != self.fingerprint_:
             raise CorruptFileError(
-                f"The model {recipe.folder.name!r} in {str(recipe.folder.path)!r} is not the one of fit: its fingerprint is "
-                f"{recipe.fingerprint[:12]}…, it was {self.fingerprint_[:12]}…. Restore it, or fit again."
+                f"The model {recipe.folder.name!r} in {str(recipe.folder.path)!r} is not the one "
+                "of fit: its fingerprint is "
+                f"{recipe.fingerprint[:12]}…, it was {self.fingerprint_[:12]}…. Restore it, or "
+                "fit again."
             )
         return self._finish(recipe.vectors(texts))
 

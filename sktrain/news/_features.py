@@ -1,8 +1,9 @@
 """News beside bars in a Pipeline: one row of features per bar.
 
-Like their history, bars carry news as a light handle in ``attrs["news"]``, which pandas keeps through slicing and
-cross-validation. A row uses the articles its window holds, all of them available strictly before its decision time; what the
-encoder learns, it learns from articles available before the last row of ``fit``.
+Like their history, bars carry news as a light handle in ``attrs["news"]``, which pandas keeps
+through slicing and cross-validation. A row uses the articles its window holds, all of them
+available strictly before its decision time; what the encoder learns, it learns from articles
+available before the last row of ``fit``.
 """
 
 from typing import Any, Self
@@ -51,7 +52,8 @@ class News(Handle):
 
 
 def with_news(bars: pd.DataFrame, articles: Any) -> pd.DataFrame:
-    """Return ``bars`` with a handle on their news, so that any later slice of them can be joined to it.
+    """Return ``bars`` with a handle on their news, so that any later slice of them can be joined to
+    it.
 
     Parameters
     ----------
@@ -74,8 +76,13 @@ def with_news(bars: pd.DataFrame, articles: Any) -> pd.DataFrame:
     >>> with_news(bars, [NewsArticle("up", "2024-01-01 09:00")]).iloc[1:].attrs["news"]
     News(1 articles)
     """
-    if not isinstance(bars, pd.DataFrame) or not isinstance(bars.index, (pd.DatetimeIndex, pd.MultiIndex)):
-        raise InvalidBarsError(f"with_news needs a DataFrame indexed by time, or by (symbol, time); got {type(bars).__name__}.")
+    if not isinstance(bars, pd.DataFrame) or not isinstance(
+        bars.index, (pd.DatetimeIndex, pd.MultiIndex)
+    ):
+        raise InvalidBarsError(
+            "with_news needs a DataFrame indexed by time, or by (symbol, time); got "
+            f"{type(bars).__name__}."
+        )
     articles = as_articles(articles)
     order = np.argsort(article_times(articles).times, kind="stable")
     out = lazy_copy(bars)
@@ -89,13 +96,13 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     encoder : transformer of texts, optional
-        Turns a list of strings into one vector each and names its columns; fitted on the articles available before the last row of
-        ``fit``. Default ``PretrainedNewsEncoder()``.
+        Turns a list of strings into one vector each and names its columns; fitted on the articles
+        available before the last row of ``fit``. Default ``PretrainedNewsEncoder()``.
     aligner : NewsAligner, optional
         Joins vectors to bars; default ``NewsAligner()``.
     features : transformer of bars, optional
-        Such as ``BarFeatures()``: its columns stand before those of the news. (A ``FeatureUnion`` would do, but drops the history
-        that ``SlidingWindow`` needs afterwards.)
+        Such as ``BarFeatures()``: its columns stand before those of the news. (A ``FeatureUnion``
+        would do, but drops the history that ``SlidingWindow`` needs afterwards.)
 
     Attributes
     ----------
@@ -150,16 +157,25 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         news = _news_of(X)
         encoder = PretrainedNewsEncoder() if self.encoder is None else clone(self.encoder)
         if not getattr(encoder, "freeze_encoder", True):
-            raise SktrainError("NewsFeatures uses encoders as they are: fine-tune on labelled texts first, or set freeze_encoder=True.")
-        self.aligner_ = (NewsAligner() if self.aligner is None else clone(self.aligner)).fit(news.articles)
+            raise SktrainError(
+                "NewsFeatures uses encoders as they are: fine-tune on labelled texts first, or "
+                "set freeze_encoder=True."
+            )
+        self.aligner_ = (NewsAligner() if self.aligner is None else clone(self.aligner)).fit(
+            news.articles
+        )
         known = self.aligner_.n_known(X)
         self.encoder_ = encoder.fit([article.text for article in news.articles[:known]])
-        self.news_columns_ = [str(name) for name in self.encoder_.get_feature_names_out()] + ["n_articles"]
+        self.news_columns_ = [str(name) for name in self.encoder_.get_feature_names_out()] + [
+            "n_articles"
+        ]
         self.features_ = None if self.features is None else clone(self.features).fit(X, y)
         self.lookback_ = max(self.aligner_.lookback_ or 2, getattr(self.features_, "lookback_", 1))
         context = recall(X, columns=[], caller="NewsFeatures")
         frame, rows = (X, None) if context is None else (context.frame, context.rows)
-        self.tail_, self.first_seen_ = remember_tail(frame[[]], max(self.lookback_, _SPACING_ROWS), rows=rows)
+        self.tail_, self.first_seen_ = remember_tail(
+            frame[[]], max(self.lookback_, _SPACING_ROWS), rows=rows
+        )
         self.pauses_ = usual_pauses(frame, rows)
         return self
 
@@ -174,7 +190,8 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         Returns
         -------
         DataFrame, shape (n, n_features_out)
-            Indexed like ``X``: the columns of ``features``, those of the encoder, and ``n_articles``.
+            Indexed like ``X``: the columns of ``features``, those of the encoder, and
+            ``n_articles``.
         """
         check_is_fitted(self)
         news = _news_of(X)
@@ -189,7 +206,9 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
             )
             rows = _with_handle(context.frame, History(context.frame)).iloc[context.rows]
             return self._beside(X, self._join(rows, news).set_axis(X.index), None)
-        whole = context.history.cached(self._key(news), lambda frame: self._over(context.history, frame, news))
+        whole = context.history.cached(
+            self._key(news), lambda frame: self._over(context.history, frame, news)
+        )
         return self._beside(X, whole.frame.iloc[context.rows], (context.history, whole))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
@@ -206,7 +225,11 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
             Names, in the order of the columns.
         """
         check_is_fitted(self)
-        before = [] if self.features_ is None else [str(name) for name in self.features_.get_feature_names_out()]
+        before = (
+            []
+            if self.features_ is None
+            else [str(name) for name in self.features_.get_feature_names_out()]
+        )
         return np.array(before + self.news_columns_, dtype=object)
 
     def knowledge_overlap(self, times: Any) -> float:
@@ -223,13 +246,19 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
             Between 0 and 1; NaN when the encoder does not say.
         """
         encoder = PretrainedNewsEncoder() if self.encoder is None else self.encoder
-        return encoder.knowledge_overlap(times) if hasattr(encoder, "knowledge_overlap") else float("nan")
+        return (
+            encoder.knowledge_overlap(times)
+            if hasattr(encoder, "knowledge_overlap")
+            else float("nan")
+        )
 
     def _key(self, news):
         return "NewsFeatures", news.uid, joblib.hash((self.encoder_, self.aligner_.get_params()))
 
     def _over(self, history, frame, news):
-        return history.over(self._join(_with_handle(frame, history), news), self.aligner_.lookback_ or 1)
+        return history.over(
+            self._join(_with_handle(frame, history), news), self.aligner_.lookback_ or 1
+        )
 
     def _join(self, bars, news):
         """News columns of all rows of ``bars``; only articles that some row uses are encoded."""
@@ -241,7 +270,9 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         if len(used):
             vectors = self.encoder_.transform([news.articles[place].text for place in used])
             joined = weights[:, used] @ vectors
-            out[:, :-1] = (joined.toarray() if sparse.issparse(joined) else joined) / totals[:, None]
+            out[:, :-1] = (joined.toarray() if sparse.issparse(joined) else joined) / totals[
+                :, None
+            ]
         return pd.DataFrame(out, index=bars.index, columns=self.news_columns_)
 
     def _beside(self, X, columns, handles):
@@ -253,9 +284,16 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         past = get_history(own)
         out = pd.concat([own, columns], axis=1)
         out.attrs = {}
-        if handles is not None and past is not None and past.frame.index.equals(handles[1].frame.index):
+        if (
+            handles is not None
+            and past is not None
+            and past.frame.index.equals(handles[1].frame.index)
+        ):
             history, whole = handles
-            both = history.cached(("beside", past, whole), lambda _: past.over(pd.concat([past.frame, whole.frame], axis=1)))
+            both = history.cached(
+                ("beside", past, whole),
+                lambda _: past.over(pd.concat([past.frame, whole.frame], axis=1)),
+            )
             out.attrs = {"history": both}
         return out
 
@@ -269,5 +307,8 @@ def _with_handle(frame, history):
 def _news_of(X):
     news = getattr(X, "attrs", {}).get("news")
     if not isinstance(news, News):
-        raise SktrainError("These bars carry no news. Attach it with with_news(bars, articles); pandas keeps it through slicing, not through every operation.")
+        raise SktrainError(
+            "These bars carry no news. Attach it with with_news(bars, articles); pandas keeps it "
+            "through slicing, not through every operation."
+        )
     return news

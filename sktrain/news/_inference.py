@@ -1,8 +1,9 @@
 """One pooled vector per text from a transformer. Every text is encoded on its own.
 
-Different texts are encoded once and remembered. They are tokenised by the thousand, sorted by their number of tokens and packed
-into batches of a fixed number of tokens, so that little is padded; padding is masked everywhere, so a vector does not depend on
-its neighbours. While one thousand is encoded, the next is tokenised in a thread.
+Different texts are encoded once and remembered. They are tokenised by the thousand, sorted by their
+number of tokens and packed into batches of a fixed number of tokens, so that little is padded;
+padding is masked everywhere, so a vector does not depend on its neighbours. While one thousand is
+encoded, the next is tokenised in a thread.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -80,10 +81,15 @@ class Recipe:
         what = f"1|{self.fingerprint}|{self.pooling}|{self.max_length}|{self.precision}"
         space = hashlib.sha256(what.encode()).hexdigest()
         nearest = [MemoryCache(space, self.folder.width)]
-        return nearest if self.cache_dir is None else [*nearest, DiskCache(self.cache_dir, space, self.folder.width)]
+        return (
+            nearest
+            if self.cache_dir is None
+            else [*nearest, DiskCache(self.cache_dir, space, self.folder.width)]
+        )
 
     def vectors(self, texts):
-        """Vectors of the model's own width, float32 of shape (n, width); zero for texts without a visible character."""
+        """Vectors of the model's own width, float32 of shape (n, width); zero for texts without a
+        visible character."""
         keys = {text: digest(text) for text in dict.fromkeys(texts) if text.strip()}
         caches = self.caches()
         known = _look_up(list(keys.values()), caches)
@@ -92,7 +98,11 @@ class Recipe:
             self._compute(todo, keys, known, caches)
         empty = sum(text not in keys for text in texts)
         if empty:
-            warnings.warn(f"{empty} of {len(texts)} texts are missing or empty: they get the zero vector.", DataQualityWarning, stacklevel=4)
+            warnings.warn(
+                f"{empty} of {len(texts)} texts are missing or empty: they get the zero vector.",
+                DataQualityWarning,
+                stacklevel=4,
+            )
         out = np.zeros((len(texts), self.folder.width), dtype=np.float32)
         for row, text in enumerate(texts):
             if text in keys:
@@ -174,7 +184,9 @@ class Recipe:
             if len(rows) == 1:
                 raise
         half = len(rows) // 2
-        return torch.cat([self._forward(model, tokens, some) for some in (rows[:half], rows[half:])])
+        return torch.cat(
+            [self._forward(model, tokens, some) for some in (rows[:half], rows[half:])]
+        )
 
 
 @dataclass(frozen=True)
@@ -266,7 +278,10 @@ def resolve_precision(precision, device):
     if device.startswith("cuda"):
         fast = torch.cuda.is_bf16_supported()
     else:
-        checks = (getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile"))
+        checks = (
+            getattr(torch.cpu, f"_is_{name}_supported", None)
+            for name in ("avx512_bf16", "amx_tile")
+        )
         fast = device == "cpu" and any(check is not None and check() for check in checks)
     return "bfloat16" if fast else "float32"
 

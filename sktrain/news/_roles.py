@@ -25,13 +25,12 @@ _TIMES = (
     "published on", "publish on", "created at", "created", "created utc", "datetime", "date time",
     "timestamp", "versioncreated", "provider publish time", "web publication date", "seen date",
     "date", "time", "posted at", "post date", "tweet date", "release date", "display time",
-    "pub time", "show time", "ctime", "day", "dt", "filed at", "filing date", "news dt",
-    "发布时间", "发布日期", "发表时间", "发表日期", "公告日期", "公告时间", "新闻发布时间", "日期时间",
-    "时间", "日期", "时刻", "發布時間", "發布日期", "刊登日期", "發言日期", "發言時間", "日期時間",
-    "時間", "公開日時", "配信日時", "公開日", "発表日時", "発表日", "開示日時", "日時", "日付", "時刻",
-    "作成日", "작성일", "작성일시", "게시일", "발행일", "등록일", "일시", "날짜", "일자", "시간", "입력일",
-    "datum", "veröffentlicht", "veröffentlicht am", "veröffentlichungsdatum", "zeitpunkt",
-    "zeitstempel", "uhrzeit", "zeit", "date de publication", "publié le", "date heure", "heure",
+    "pub time", "show time", "ctime", "day", "dt", "filed at", "filing date", "news dt", "发布时间",
+    "发布日期", "发表时间", "发表日期", "公告日期", "公告时间", "新闻发布时间", "日期时间", "时间", "日期", "时刻", "發布時間", "發布日期",
+    "刊登日期", "發言日期", "發言時間", "日期時間", "時間", "公開日時", "配信日時", "公開日", "発表日時", "発表日", "開示日時", "日時", "日付",
+    "時刻", "作成日", "작성일", "작성일시", "게시일", "발행일", "등록일", "일시", "날짜", "일자", "시간", "입력일", "datum",
+    "veröffentlicht", "veröffentlicht am", "veröffentlichungsdatum", "zeitpunkt", "zeitstempel",
+    "uhrzeit", "zeit", "date de publication", "publié le", "date heure", "heure",
     "fecha de publicación", "fecha publicación", "fecha", "publicado", "hora", "data de publicação",
     "data publicação", "publicado em", "data", "data di pubblicazione", "data pubblicazione",
     "pubblicato il", "ora", "publicatiedatum", "gepubliceerd", "gepubliceerd op", "tijd",
@@ -39,80 +38,100 @@ _TIMES = (
     "julkaistu", "päivämäärä", "data publikacji", "opublikowano", "godzina", "datum publikace",
     "publikováno", "datum vydání", "čas", "megjelenés", "dátum", "data publicării", "tarih",
     "yayın tarihi", "yayınlanma tarihi", "saat", "дата публикации", "дата", "дата и время",
-    "опубликовано", "время", "дата публікації", "ημερομηνία", "tanggal", "waktu", "ngày", "ngày đăng",
-)  # fmt: skip
+    "опубликовано", "время", "дата публікації", "ημερομηνία", "tanggal", "waktu", "ngày",
+    "ngày đăng",
+)
 # A name of these words only, with one of the first, is that of a time, a title and so on
 _WORDS = {
     "title": (
         {"title", "headline", "headlines", "heading", "subject", "head"},
-        {"news", "article", "story", "post", "item", "content", "data", "attributes", "fields",
-         "main", "full", "text", "web", "original", "press", "release", "rendered", "event", "clean",
-         "cleaned", "the", "of", "en", "english", "node", "message", "value", "company", "stock"},
+        {
+            "news", "article", "story", "post", "item", "content", "data", "attributes", "fields",
+            "main", "full", "text", "web", "original", "press", "release", "rendered", "event",
+            "clean", "cleaned", "the", "of", "en", "english", "node", "message", "value", "company",
+            "stock",
+        },
     ),
     "available_at": (
-        {"crawled", "scraped", "fetched", "collected", "ingested", "received", "retrieved",
-         "downloaded", "crawl", "scrape", "fetch", "ingest", "retrieval", "available"},
-        {"at", "on", "date", "time", "datetime", "timestamp", "utc", "news", "article", "first",
-         "from", "ts", "dt"},
+        {
+            "crawled", "scraped", "fetched", "collected", "ingested", "received", "retrieved",
+            "downloaded", "crawl", "scrape", "fetch", "ingest", "retrieval", "available",
+        },
+        {
+            "at", "on", "date", "time", "datetime", "timestamp", "utc", "news", "article", "first",
+            "from", "ts", "dt",
+        },
     ),
     "published_at": (
-        {"date", "time", "datetime", "timestamp", "published", "publish", "pubdate", "posted",
-         "created", "released", "dt", "filed", "tweeted"},
-        {"news", "article", "story", "post", "item", "tweet", "message", "content", "data",
-         "attributes", "fields", "node", "web", "pub", "publication", "posting", "creation",
-         "release", "issue", "issued", "filing", "accepted", "utc", "gmt", "et", "est", "local",
-         "at", "on", "and", "of", "the", "day", "first", "show", "display", "unix", "epoch", "ms",
-         "iso", "string", "str", "feed", "rss", "original", "announcement", "announced", "press",
-         "report", "submission", "submitted", "in", "ts", "public"},
+        {
+            "date", "time", "datetime", "timestamp", "published", "publish", "pubdate", "posted",
+            "created", "released", "dt", "filed", "tweeted",
+        },
+        {
+            "news", "article", "story", "post", "item", "tweet", "message", "content", "data",
+            "attributes", "fields", "node", "web", "pub", "publication", "posting", "creation",
+            "release", "issue", "issued", "filing", "accepted", "utc", "gmt", "et", "est", "local",
+            "at", "on", "and", "of", "the", "day", "first", "show", "display", "unix", "epoch",
+            "ms", "iso", "string", "str", "feed", "rss", "original", "announcement", "announced",
+            "press", "report", "submission", "submitted", "in", "ts", "public",
+        },
     ),
     "body": (
         {"body", "content", "text", "summary", "description", "abstract", "snippet", "article"},
-        {"news", "story", "full", "main", "data", "attributes", "fields", "rendered", "clean",
-         "post", "short", "html", "node", "plain", "raw", "article", "of", "the"},
+        {
+            "news", "story", "full", "main", "data", "attributes", "fields", "rendered", "clean",
+            "post", "short", "html", "node", "plain", "raw", "article", "of", "the",
+        },
     ),
     "symbols": (
         {"ticker", "tickers", "symbol", "symbols", "cashtag", "cashtags"},
-        {"stock", "stocks", "company", "related", "news", "article", "code", "list", "data",
-         "content", "finance", "mentioned", "primary", "main", "attributes", "asset", "the", "of"},
+        {
+            "stock", "stocks", "company", "related", "news", "article", "code", "list", "data",
+            "content", "finance", "mentioned", "primary", "main", "attributes", "asset", "the",
+            "of",
+        },
     ),
-}  # fmt: skip
-NEWS = RoleTable({
-    "title": (
-        "title", "headline", "article title", "news title", "headlines", "subject", "newssub",
-        "新闻标题", "标题", "公告标题", "题目", "標題", "新聞標題", "主旨", "タイトル", "見出し", "題名", "표제",
-        "제목", "기사제목", "titel", "überschrift", "schlagzeile", "titre", "titre de l article",
-        "título", "titular", "titulo", "manchete", "titolo", "kop", "rubrik", "tittel", "overskrift",
-        "otsikko", "tytuł", "nagłówek", "titulek", "nadpis", "název", "cím", "titlu", "başlık",
-        "заголовок", "название", "тема", "назва", "τίτλος", "judul", "tiêu đề",
-        "headline text", "tweet", "tweet text", "text", "news", "content title", "storyheadline",
-        "full text", "message", "sentence", "内容", "web title", "headline main",
-    ),
-    "available_at": (
-        "available at", "received at", "retrieved at", "crawled at", "fetched at", "ingested at",
-        "time received", "collected at", "crawl date", "crawl time", "scraped at", "采集时间",
-        "抓取时间", "爬取时间", "入库时间", "収集日時", "수집일시",
-    ),
-    "published_at": _TIMES,
-    "body": (
-        "body", "summary", "description", "article", "article body", "text", "full text", "content",
-        "selftext", "teaser", "新闻内容", "内容", "正文", "摘要", "內文", "內容", "內文摘要", "本文", "要約",
-        "본문", "내용", "요약", "news content", "lsa summary", "textrank summary", "story", "lead",
-        "snippet", "abstract", "inhalt", "zusammenfassung", "résumé", "texte", "contenu", "resumen",
-        "texto", "contenido", "cuerpo", "conteúdo", "resumo", "corpo", "testo", "contenuto",
-        "riassunto", "tekst", "inhoud", "samenvatting", "brödtext", "innehåll", "ingress", "treść",
-        "streszczenie", "obsah", "perex", "szöveg", "içerik", "özet", "metin", "текст", "содержание",
-        "описание", "isi", "nội dung",
-    ),
-    "symbols": (
-        "symbols", "symbol", "tickers", "ticker", "stock symbol", "stock code", "stock", "ts code",
-        "股票代码", "证券代码", "代码", "股票代號", "證券代號", "代號", "公司代號", "銘柄コード", "証券コード",
-        "종목코드", "종목", "тикер", "关键词", "scrip cd", "stock name", "related", "related symbols",
-        "related tickers", "secid", "instrument", "code", "assets", "currencies", "stocks", "company",
-        "insights tickers", "ticker sentiment", "entities", "stock list", "stocklist", "symbole",
-        "kürzel", "símbolo", "sembol", "wkn", "isin",
-    ),
-    "language": ("language", "lang", "语言", "sprache"),
-}, words=_WORDS)  # fmt: skip
+}
+NEWS = RoleTable(
+    {
+        "title": (
+            "title", "headline", "article title", "news title", "headlines", "subject", "newssub",
+            "新闻标题", "标题", "公告标题", "题目", "標題", "新聞標題", "主旨", "タイトル", "見出し", "題名", "표제", "제목", "기사제목",
+            "titel", "überschrift", "schlagzeile", "titre", "titre de l article", "título",
+            "titular", "titulo", "manchete", "titolo", "kop", "rubrik", "tittel", "overskrift",
+            "otsikko", "tytuł", "nagłówek", "titulek", "nadpis", "název", "cím", "titlu", "başlık",
+            "заголовок", "название", "тема", "назва", "τίτλος", "judul", "tiêu đề", "headline text",
+            "tweet", "tweet text", "text", "news", "content title", "storyheadline", "full text",
+            "message", "sentence", "内容", "web title", "headline main",
+        ),
+        "available_at": (
+            "available at", "received at", "retrieved at", "crawled at", "fetched at",
+            "ingested at", "time received", "collected at", "crawl date", "crawl time",
+            "scraped at", "采集时间", "抓取时间", "爬取时间", "入库时间", "収集日時", "수집일시",
+        ),
+        "published_at": _TIMES,
+        "body": (
+            "body", "summary", "description", "article", "article body", "text", "full text",
+            "content", "selftext", "teaser", "新闻内容", "内容", "正文", "摘要", "內文", "內容", "內文摘要", "本文",
+            "要約", "본문", "내용", "요약", "news content", "lsa summary", "textrank summary", "story",
+            "lead", "snippet", "abstract", "inhalt", "zusammenfassung", "résumé", "texte",
+            "contenu", "resumen", "texto", "contenido", "cuerpo", "conteúdo", "resumo", "corpo",
+            "testo", "contenuto", "riassunto", "tekst", "inhoud", "samenvatting", "brödtext",
+            "innehåll", "ingress", "treść", "streszczenie", "obsah", "perex", "szöveg", "içerik",
+            "özet", "metin", "текст", "содержание", "описание", "isi", "nội dung",
+        ),
+        "symbols": (
+            "symbols", "symbol", "tickers", "ticker", "stock symbol", "stock code", "stock",
+            "ts code", "股票代码", "证券代码", "代码", "股票代號", "證券代號", "代號", "公司代號", "銘柄コード", "証券コード", "종목코드",
+            "종목", "тикер", "关键词", "scrip cd", "stock name", "related", "related symbols",
+            "related tickers", "secid", "instrument", "code", "assets", "currencies", "stocks",
+            "company", "insights tickers", "ticker sentiment", "entities", "stock list",
+            "stocklist", "symbole", "kürzel", "símbolo", "sembol", "wkn", "isin",
+        ),
+        "language": ("language", "lang", "语言", "sprache"),
+    },
+    words=_WORDS,
+)
 _TEXTS = ("text", "message", "content", "body", "summary", "description")  # a title where none is
 _TICKER = re.compile(r"\$?[A-Z0-9][A-Z0-9.:\-]{0,9}")
 _WORDY = 3  # words of a title in the middle of a column, at least

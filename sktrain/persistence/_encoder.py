@@ -305,8 +305,8 @@ class Encoder:
         return self._numbered(value, {TAG: "record", "class": name, "state": own})
 
     def _special(self, value, where):
-        """Values that have a spelling of their own: slices, partials, generators, tensors, scorers and
-        search distributions."""
+        """Values that have a spelling of their own: slices, partials, generators, tensors, scorers
+        and search distributions."""
         kind, module = type(value), type(value).__module__
         if kind is slice:
             ends = [self.encode(end, where) for end in (value.start, value.stop, value.step)]

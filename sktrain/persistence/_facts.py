@@ -101,8 +101,8 @@ def dtypes_of(*sources):
 
 
 def horizon_of(estimator):
-    """What a label looks ahead (bars, or a length of time as text), as the last step or a part of it
-    was told; else None."""
+    """What a label looks ahead (bars, or a length of time as text), as the last step or a part of
+    it was told; else None."""
     own = getattr(estimator, "horizon", None)
     if own is not None:
         return shown_span(as_span("horizon", own, minimum=0))

@@ -374,7 +374,8 @@ def _replay(estimator, probe, changed, path):
         ) from error
     if not _probes.same(got, np.asarray(probe["expected"])):
         raise CorruptFileError(
-            f"{os.fspath(path)!r} predicts its probe rows differently here ({_said(changed)}). Save "
+            f"{os.fspath(path)!r} predicts its probe rows differently here ({_said(changed)}). "
+            "Save "
             "it again."
         )
     return True

@@ -6,7 +6,15 @@ from .._optional import require
 
 __all__ = ["PALETTE", "REGIME_COLOURS", "axes", "grid_of_axes", "spans_of"]
 
-PALETTE = {"train": "#4878a8", "purged": "#d9a441", "embargoed": "#c9c9c9", "test": "#c8553d", "price": "#333333", "line": "#4878a8", "other": "#c8553d"}
+PALETTE = {
+    "train": "#4878a8",
+    "purged": "#d9a441",
+    "embargoed": "#c9c9c9",
+    "test": "#c8553d",
+    "price": "#333333",
+    "line": "#4878a8",
+    "other": "#c8553d",
+}
 REGIME_COLOURS = {
     "bull": "#8fbf8f",
     "bear": "#d98880",
@@ -28,7 +36,11 @@ def grid_of_axes(ax, rows, caller, **figure):
     """``rows`` axes under each other that share x; a given sequence of axes is used as it is."""
     plt = require("matplotlib.pyplot", extra="plot", caller=caller)
     if ax is None:
-        _, ax = plt.subplots(rows, 1, **{"sharex": True, "figsize": (9, 2.4 * rows + 1), "layout": "constrained", **figure})
+        _, ax = plt.subplots(
+            rows,
+            1,
+            **{"sharex": True, "figsize": (9, 2.4 * rows + 1), "layout": "constrained", **figure},
+        )
     ax = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
     if len(ax) != rows:
         raise ValueError(f"{caller}.plot needs {rows} axes, got {len(ax)}.")

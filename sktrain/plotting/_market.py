@@ -1,4 +1,5 @@
-"""Displays of bars over time: folds over the price, regimes, labels. Rows are in order of time within each symbol."""
+"""Displays of bars over time: folds over the price, regimes, labels. Rows are in order of time
+within each symbol."""
 
 from typing import Any, Self
 
@@ -99,7 +100,11 @@ class WalkForwardDisplay:
                 role[last + 1 : last + 1 + right[0]] = "gap"
             roles.append(role)
         times = unique if axis.index is None else pd.DatetimeIndex(unique)
-        close = _close(X) if isinstance(X, pd.DataFrame) and "close" in [str(c).lower() for c in X.columns] else None
+        close = (
+            _close(X)
+            if isinstance(X, pd.DataFrame) and "close" in [str(c).lower() for c in X.columns]
+            else None
+        )
         return cls(times, np.array(roles), close=close, regimes=regimes)
 
     def _block(self, first, last):
@@ -130,7 +135,11 @@ class WalkForwardDisplay:
                 blocks = [self._block(first, last) for first, last in spans_of(role == kind)]
                 if blocks:
                     folds.broken_barh(blocks, (number - 0.4, 0.8), color=PALETTE[colour])
-        for kind, colour in (("train", "train"), ("purged and embargoed", "purged"), ("test", "test")):
+        for kind, colour in (
+            ("train", "train"),
+            ("purged and embargoed", "purged"),
+            ("test", "test"),
+        ):
             folds.barh([0], [0], left=self.times[0], color=PALETTE[colour], label=kind)
         folds.set(ylabel="fold", yticks=range(len(self.roles)))
         folds.invert_yaxis()
@@ -157,7 +166,14 @@ def _shade(ax, regimes):
     for name in present:
         for place, (first, last) in enumerate(spans_of(values == name)):
             label = name.replace("_", " ") if place == 0 else None
-            ax.axvspan(regimes.index[first], regimes.index[last], color=REGIME_COLOURS[name], alpha=0.5, linewidth=0, label=label)
+            ax.axvspan(
+                regimes.index[first],
+                regimes.index[last],
+                color=REGIME_COLOURS[name],
+                alpha=0.5,
+                linewidth=0,
+                label=label,
+            )
     if present:
         ax.legend(loc="upper left", fontsize="small", ncols=min(3, len(present)))
 
@@ -204,7 +220,11 @@ class RegimeDisplay:
         """
         from ..features import RegimeDetector
 
-        detector = RegimeDetector(volatility_threshold="auto", trend_threshold="auto") if detector is None else detector
+        detector = (
+            RegimeDetector(volatility_threshold="auto", trend_threshold="auto")
+            if detector is None
+            else detector
+        )
         regimes = detector.fit(bars).transform(bars).iloc[:, 0]
         close = _close(bars, symbol)
         if isinstance(bars.index, pd.MultiIndex):
@@ -278,7 +298,11 @@ class LabelDisplay:
         LabelDisplay
             Not drawn yet.
         """
-        labels = labeler.fit(bars).transform(bars) if hasattr(labeler, "fit") else labeler.transform(bars)
+        labels = (
+            labeler.fit(bars).transform(bars)
+            if hasattr(labeler, "fit")
+            else labeler.transform(bars)
+        )
         if isinstance(bars.index, pd.MultiIndex):
             labels = labels.xs(bars.index[0][0] if symbol is None else symbol, level=0)
         return cls(_close(bars, symbol), labels)
@@ -300,12 +324,24 @@ class LabelDisplay:
         _draw_price(price, self.close)
         for code, colour, marker in ((0, PALETTE["other"], "v"), (2, PALETTE["line"], "^")):
             chosen = (self.labels == code).to_numpy()
-            price.scatter(self.close.index[chosen], self.close.to_numpy()[chosen], s=6, color=colour, marker=marker, label=class_name(code))
+            price.scatter(
+                self.close.index[chosen],
+                self.close.to_numpy()[chosen],
+                s=6,
+                color=colour,
+                marker=marker,
+                label=class_name(code),
+            )
         price.legend(fontsize="small")
         known = self.labels.dropna()
         window = max(min(250, len(known) // 4), 1)
         shares = [(known == code).astype(float).rolling(window).mean() for code in CLASS_NAMES]
-        share.stackplot(known.index, *shares, labels=list(CLASS_NAMES.values()), colors=[PALETTE["other"], PALETTE["embargoed"], PALETTE["line"]])
+        share.stackplot(
+            known.index,
+            *shares,
+            labels=list(CLASS_NAMES.values()),
+            colors=[PALETTE["other"], PALETTE["embargoed"], PALETTE["line"]],
+        )
         share.set(ylim=(0, 1), ylabel=f"share of {window} bars")
         share.legend(loc="lower left", fontsize="small", ncols=3)
         self.ax_, self.figure_ = np.array([price, share]), price.figure

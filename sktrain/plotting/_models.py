@@ -1,4 +1,5 @@
-"""Displays of models: learning curves, drift, search, compression. Each holds numbers; ``.plot`` draws them."""
+"""Displays of models: learning curves, drift, search, compression. Each holds numbers; ``.plot``
+draws them."""
 
 from typing import Any, Self
 
@@ -17,7 +18,8 @@ class LearningCurveDisplay:
     Parameters
     ----------
     curves : dict of str to DataFrame
-        By net: columns ``train_loss`` and, where there was validation, ``valid_loss``, indexed by epoch from 1.
+        By net: columns ``train_loss`` and, where there was validation, ``valid_loss``, indexed by
+        epoch from 1.
     best_epochs : dict of str to int, optional
         The epoch whose weights were kept.
 
@@ -62,7 +64,10 @@ class LearningCurveDisplay:
             valid = curves[key].get("valid_loss", curves[key]["train_loss"])
             best[key] = int(valid.idxmin())
         if not curves:
-            raise ValueError(f"{type(net).__name__} keeps no training history; pass a fitted sktrain net, pipeline or ensemble.")
+            raise ValueError(
+                f"{type(net).__name__} keeps no training history; pass a fitted sktrain net, "
+                "pipeline or ensemble."
+            )
         return cls(curves, best)
 
     def plot(self, ax: Any = None) -> Self:
@@ -81,7 +86,13 @@ class LearningCurveDisplay:
         ax = axes(ax, "LearningCurveDisplay")
         for number, (name, curve) in enumerate(self.curves.items()):
             colour = f"C{number}"
-            ax.plot(curve.index, curve["train_loss"], color=colour, linestyle="--", label=f"{name}, training")
+            ax.plot(
+                curve.index,
+                curve["train_loss"],
+                color=colour,
+                linestyle="--",
+                label=f"{name}, training",
+            )
             if "valid_loss" in curve:
                 ax.plot(curve.index, curve["valid_loss"], color=colour, label=f"{name}, validation")
             if name in self.best_epochs:
@@ -95,7 +106,10 @@ class LearningCurveDisplay:
 
 def history_frame(history):
     """Losses per epoch of a skorch history, as a DataFrame indexed by epoch."""
-    rows = [{key: row[key] for key in ("train_loss", "valid_loss", "valid_acc") if key in row} for row in history]
+    rows = [
+        {key: row[key] for key in ("train_loss", "valid_loss", "valid_acc") if key in row}
+        for row in history
+    ]
     return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="epoch"))
 
 
@@ -167,14 +181,39 @@ class DriftDisplay:
         many = len(self.psi) > 1
         ax = axes(ax, "DriftDisplay", figsize=(9, 0.22 * self.psi.shape[1] + 1.5))
         if many:
-            image = ax.imshow(self.psi.T.to_numpy(dtype=float), aspect="auto", cmap="magma_r", vmin=0, vmax=5 * self.threshold, interpolation="nearest")
+            image = ax.imshow(
+                self.psi.T.to_numpy(dtype=float),
+                aspect="auto",
+                cmap="magma_r",
+                vmin=0,
+                vmax=5 * self.threshold,
+                interpolation="nearest",
+            )
             ax.figure.colorbar(image, ax=ax, label="PSI")
-            ax.set(yticks=range(self.psi.shape[1]), yticklabels=self.psi.columns, xlabel=str(self.psi.index.name or "check"))
+            ax.set(
+                yticks=range(self.psi.shape[1]),
+                yticklabels=self.psi.columns,
+                xlabel=str(self.psi.index.name or "check"),
+            )
         else:
             values = self.psi.iloc[0].sort_values()
-            drifted = self.report["per_feature"]["drifted"].reindex(values.index).to_numpy(dtype=bool) if self.report is not None else values > self.threshold
-            ax.barh(values.index.astype(str), values.to_numpy(dtype=float), color=np.where(drifted, PALETTE["other"], PALETTE["line"]))
-            ax.axvline(self.threshold, color=PALETTE["price"], linewidth=0.8, linestyle="--", label=f"threshold {self.threshold:g}")
+            drifted = (
+                self.report["per_feature"]["drifted"].reindex(values.index).to_numpy(dtype=bool)
+                if self.report is not None
+                else values > self.threshold
+            )
+            ax.barh(
+                values.index.astype(str),
+                values.to_numpy(dtype=float),
+                color=np.where(drifted, PALETTE["other"], PALETTE["line"]),
+            )
+            ax.axvline(
+                self.threshold,
+                color=PALETTE["price"],
+                linewidth=0.8,
+                linestyle="--",
+                label=f"threshold {self.threshold:g}",
+            )
             ax.set(xlabel="population stability index")
             ax.legend(fontsize="small")
         self.ax_, self.figure_ = ax, ax.figure
@@ -201,7 +240,11 @@ class SearchDisplay:
     """
 
     def __init__(self, scores: np.ndarray, states: np.ndarray, luck: float | None = None) -> None:
-        self.scores, self.states, self.luck = np.asarray(scores, dtype=float), np.asarray(states), luck
+        self.scores, self.states, self.luck = (
+            np.asarray(scores, dtype=float),
+            np.asarray(states),
+            luck,
+        )
 
     @property
     def best(self) -> np.ndarray:
@@ -225,9 +268,15 @@ class SearchDisplay:
         results = search.cv_results_
         scores = results.get("mean_test_score")
         if scores is None:
-            scores = results[f"mean_test_{search.refit}" if isinstance(search.refit, str) else next(k for k in results if k.startswith("mean_test_"))]
+            scores = results[
+                f"mean_test_{search.refit}"
+                if isinstance(search.refit, str)
+                else next(k for k in results if k.startswith("mean_test_"))
+            ]
         states = results.get("state", np.full(len(scores), "complete"))
-        return cls(scores, states, getattr(getattr(search, "overfit_report_", None), "expected_luck", None))
+        return cls(
+            scores, states, getattr(getattr(search, "overfit_report_", None), "expected_luck", None)
+        )
 
     def plot(self, ax: Any = None) -> Self:
         """Draw the score of every trial and the best so far.
@@ -249,9 +298,17 @@ class SearchDisplay:
         lost = np.isnan(self.scores)
         if lost.any():
             floor = np.nanmin(self.scores) if not lost.all() else 0.0
-            ax.scatter(number[lost], np.full(lost.sum(), floor), marker="x", color=PALETTE["purged"], label="pruned or failed")
+            ax.scatter(
+                number[lost],
+                np.full(lost.sum(), floor),
+                marker="x",
+                color=PALETTE["purged"],
+                label="pruned or failed",
+            )
         if self.luck is not None and np.isfinite(self.luck):
-            ax.axhline(self.luck, color=PALETTE["other"], linestyle="--", label="best expected from luck")
+            ax.axhline(
+                self.luck, color=PALETTE["other"], linestyle="--", label="best expected from luck"
+            )
         ax.set(xlabel="trial", ylabel="score")
         ax.legend(fontsize="small")
         self.ax_, self.figure_ = ax, ax.figure
@@ -302,10 +359,23 @@ class CompressionDisplay:
         """
         report = report if isinstance(report, dict) else dict(report)
         if "before" in report and "after" in report:
-            return cls(pd.DataFrame({"before": report["before"], "after": report["after"]}).dropna())
-        names = [key[: -len("_before")] for key in report if key.endswith("_before") and f"{key[: -len('_before')]}_after" in report]
-        rows = {name: {"before": report[f"{name}_before"], "after": report[f"{name}_after"]} for name in names}
-        return cls(pd.DataFrame.from_dict(rows, orient="index").apply(pd.to_numeric, errors="coerce").dropna())
+            return cls(
+                pd.DataFrame({"before": report["before"], "after": report["after"]}).dropna()
+            )
+        names = [
+            key[: -len("_before")]
+            for key in report
+            if key.endswith("_before") and f"{key[: -len('_before')]}_after" in report
+        ]
+        rows = {
+            name: {"before": report[f"{name}_before"], "after": report[f"{name}_after"]}
+            for name in names
+        }
+        return cls(
+            pd.DataFrame.from_dict(rows, orient="index")
+            .apply(pd.to_numeric, errors="coerce")
+            .dropna()
+        )
 
     def plot(self, ax: Any = None) -> Self:
         """Draw one pair of bars per figure.
@@ -320,9 +390,23 @@ class CompressionDisplay:
         self
             The display, with ``ax_`` and ``figure_``.
         """
-        grid = grid_of_axes(ax, len(self.table), "CompressionDisplay", sharex=False, figsize=(9, 1.2 * len(self.table) + 0.6))
+        grid = grid_of_axes(
+            ax,
+            len(self.table),
+            "CompressionDisplay",
+            sharex=False,
+            figsize=(9, 1.2 * len(self.table) + 0.6),
+        )
         for one, (name, row) in zip(grid, self.table.iterrows()):
-            one.barh(["after", "before"], [row["after"], row["before"]], color=[PALETTE["other"], PALETTE["line"]])
-            one.set_title(f"{name.replace('_', ' ')}: {row['before']:.4g} → {row['after']:.4g}", fontsize="small", loc="left")
+            one.barh(
+                ["after", "before"],
+                [row["after"], row["before"]],
+                color=[PALETTE["other"], PALETTE["line"]],
+            )
+            one.set_title(
+                f"{name.replace('_', ' ')}: {row['before']:.4g} → {row['after']:.4g}",
+                fontsize="small",
+                loc="left",
+            )
         self.ax_, self.figure_ = grid, grid[0].figure
         return self

@@ -23,7 +23,8 @@ __all__ = ["ResampledClassifier", "correct_prior"]
 
 
 def correct_prior(proba: ArrayLike, prior: ArrayLike, resampled_prior: ArrayLike) -> np.ndarray:
-    """Undo what resampling did to probabilities: p_c · π_c / π'_c, normalised (Elkan 2001, "The foundations of cost-sensitive learning").
+    """Undo what resampling did to probabilities: p_c · π_c / π'_c, normalised (Elkan 2001, "The
+    foundations of cost-sensitive learning").
 
     Parameters
     ----------
@@ -45,8 +46,16 @@ def correct_prior(proba: ArrayLike, prior: ArrayLike, resampled_prior: ArrayLike
     proba = np.asarray(proba, dtype=np.float64)
     shares = [np.asarray(share, dtype=np.float64) for share in (prior, resampled_prior)]
     for name, share in zip(("prior", "resampled_prior"), shares):
-        if proba.ndim != 2 or share.shape != proba.shape[1:] or not (share > 0).all() or abs(share.sum() - 1) > 1e-6:
-            raise SktrainError(f"{name} must hold one positive share per class, summing to 1; got {share.tolist()} for proba of shape {proba.shape}.")
+        if (
+            proba.ndim != 2
+            or share.shape != proba.shape[1:]
+            or not (share > 0).all()
+            or abs(share.sum() - 1) > 1e-6
+        ):
+            raise SktrainError(
+                f"{name} must hold one positive share per class, summing to 1; got "
+                f"{share.tolist()} for proba of shape {proba.shape}."
+            )
     weighted = proba * (shares[0] / shares[1])
     return weighted / weighted.sum(axis=1, keepdims=True)
 
@@ -54,9 +63,10 @@ def correct_prior(proba: ArrayLike, prior: ArrayLike, resampled_prior: ArrayLike
 class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """A classifier trained on resampled rows, whose probabilities speak of the rows as they were.
 
-    Metadata follows the rows: a synthetic row has the label end and the time of the row it stands for and the mixed weight of its
-    parents. Of samplers other than :class:`WindowSMOTE`, those that say which rows they took (``sample_indices_``, as imblearn's
-    RandomOverSampler and under-samplers) keep index, times and handles of the rows, in order of time.
+    Metadata follows the rows: a synthetic row has the label end and the time of the row it stands
+    for and the mixed weight of its parents. Of samplers other than :class:`WindowSMOTE`, those that
+    say which rows they took (``sample_indices_``, as imblearn's RandomOverSampler and
+    under-samplers) keep index, times and handles of the rows, in order of time.
 
     Parameters
     ----------
@@ -67,7 +77,8 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     correct_prior : bool, default=True
         Whether probabilities are corrected for the shares the classes had before.
     random_state : int, RandomState or None, default=None
-        Seeds every ``random_state`` left None in the estimator and in the sampler; what has a seed keeps it.
+        Seeds every ``random_state`` left None in the estimator and in the sampler; what has a seed
+        keeps it.
 
     Attributes
     ----------
@@ -123,7 +134,9 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         MetadataRouter
             What the classifier's ``fit`` requests is routed to it.
         """
-        return MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=MethodMapping().add(caller="fit", callee="fit"))
+        return MetadataRouter(owner=self).add(
+            estimator=self.estimator, method_mapping=MethodMapping().add(caller="fit", callee="fit")
+        )
 
     def fit(
         self,
@@ -158,26 +171,43 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         SktrainError
-            Metadata that the estimator does not take, or that cannot follow because the sampler does not say whence its rows are.
+            Metadata that the estimator does not take, or that cannot follow because the sampler
+            does not say whence its rows are.
         """
         self._validate_params()
         y = _target(y, type(self).__name__)
         if issparse(X):
-            raise TypeError(f"Sparse data was passed for X, but {type(self).__name__} takes dense rows only. Use X.toarray().")
+            raise TypeError(
+                f"Sparse data was passed for X, but {type(self).__name__} takes dense rows only. "
+                "Use X.toarray()."
+            )
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, np.empty((len(y), 1)), dtype=np.float64)
+            sample_weight = _check_sample_weight(
+                sample_weight, np.empty((len(y), 1)), dtype=np.float64
+            )
         known = {"label_end_times": label_end_times, "times": times}
-        routed = routed_params(self, self.estimator, "fit", {"sample_weight": sample_weight, **known, **params})
-        sampler, estimator = WindowSMOTE() if self.sampler is None else clone(self.sampler), clone(self.estimator)
+        routed = routed_params(
+            self, self.estimator, "fit", {"sample_weight": sample_weight, **known, **params}
+        )
+        sampler, estimator = (
+            WindowSMOTE() if self.sampler is None else clone(self.sampler),
+            clone(self.estimator),
+        )
         if self.random_state is not None:
             seed = draw_seed(self.random_state)
             seed_parts(sampler, [seed, 0]), seed_parts(estimator, [seed, 1])
-        told = {name: value for name, value in known.items() if value is not None} if isinstance(sampler, WindowSMOTE) else {}
+        told = (
+            {name: value for name, value in known.items() if value is not None}
+            if isinstance(sampler, WindowSMOTE)
+            else {}
+        )
         X_all, y_all = sampler.fit_resample(X, y, **told)
         X_all, y_all, routed = _followed(sampler, X, y, X_all, y_all, routed)
         self.sampler_, self.estimator_ = sampler, estimator.fit(X_all, y_all, **routed)
         self.classes_ = self.estimator_.classes_
-        self.prior_, self.resampled_prior_ = (np.mean(np.asarray(labels)[:, None] == self.classes_, axis=0) for labels in (y, y_all))
+        self.prior_, self.resampled_prior_ = (
+            np.mean(np.asarray(labels)[:, None] == self.classes_, axis=0) for labels in (y, y_all)
+        )
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
             if hasattr(self.estimator_, name):
@@ -199,7 +229,11 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         proba = self.estimator_.predict_proba(X)
-        return correct_prior(proba, self.prior_, self.resampled_prior_) if self.correct_prior else proba
+        return (
+            correct_prior(proba, self.prior_, self.resampled_prior_)
+            if self.correct_prior
+            else proba
+        )
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each row.
@@ -231,14 +265,16 @@ def _target(y, name):
 
 
 def _followed(sampler, X, y, X_all, y_all, routed):
-    """Resampled rows with the index and the metadata of the rows they stand for, where the sampler tells which those are."""
+    """Resampled rows with the index and the metadata of the rows they stand for, where the sampler
+    tells which those are."""
     if isinstance(sampler, WindowSMOTE):
         return X_all, y_all, _mixed(sampler, metadata_rows(routed, sampler.origin_, len(y)), routed)
     taken = getattr(sampler, "sample_indices_", None)
     if taken is None or len(taken) != len(y_all):
         if routed:
             raise SktrainError(
-                f"{type(sampler).__name__} does not say which rows its rows were made from, so {', '.join(routed)} cannot follow them. "
+                f"{type(sampler).__name__} does not say which rows its rows were made from, so "
+                f"{', '.join(routed)} cannot follow them. "
                 "Use WindowSMOTE, or a sampler with sample_indices_."
             )
         return X_all, y_all, routed

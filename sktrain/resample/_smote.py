@@ -32,17 +32,19 @@ def apply_smote(
 ) -> Any:
     """Add synthetic rows to the rare classes (SMOTE: Chawla et al. 2002).
 
-    Each synthetic row lies on the line between a row and one of its ``k_neighbors`` nearest neighbours of the same class. Real rows
-    come first, as they were; synthetic rows follow.
+    Each synthetic row lies on the line between a row and one of its ``k_neighbors`` nearest
+    neighbours of the same class. Real rows come first, as they were; synthetic rows follow.
 
     Parameters
     ----------
     X : array-like of shape (n, n_features) or (n, steps, n_features), DataFrame or WindowedArray
-        NaN is allowed: it counts as the mean when distances are taken, and stays missing in rows mixed from it.
+        NaN is allowed: it counts as the mean when distances are taken, and stays missing in rows
+        mixed from it.
     y : array-like of shape (n,)
         Labels of any kind.
     k_neighbors : int, default=5
-        Neighbours to mix with; a class with fewer rows uses what it has, with a ``ResamplingWarning``.
+        Neighbours to mix with; a class with fewer rows uses what it has, with a
+        ``ResamplingWarning``.
     sampling_strategy : str, float, dict or callable, default="auto"
         As in imbalanced-learn; "auto" brings every class to the size of the largest.
     random_state : int, RandomState or None, default=None
@@ -51,8 +53,8 @@ def apply_smote(
     Returns
     -------
     X_resampled, y_resampled
-        Arrays, or a DataFrame and Series with a fresh index for those. A WindowedArray becomes a 3-D array; :class:`WindowSMOTE`
-        keeps it lazy.
+        Arrays, or a DataFrame and Series with a fresh index for those. A WindowedArray becomes a
+        3-D array; :class:`WindowSMOTE` keeps it lazy.
 
     Raises
     ------
@@ -70,7 +72,9 @@ def apply_smote(
     ((14, 2), 7)
     """
     refuse_no_numbers(X)
-    values, labels = checked_rows(X if isinstance(X, pd.DataFrame) else np.asarray(X), y, "apply_smote")
+    values, labels = checked_rows(
+        X if isinstance(X, pd.DataFrame) else np.asarray(X), y, "apply_smote"
+    )
     parents = parents_of(values, labels, k_neighbors, sampling_strategy, random_state)
     X_all = np.concatenate([values, mixed_rows(values, parents)])
     y_all = np.concatenate([labels, labels[parents.first]])
@@ -86,7 +90,8 @@ def apply_smote(
 
 
 class Parents:
-    """For every synthetic row its two parents and how far it lies from the first towards the second."""
+    """For every synthetic row its two parents and how far it lies from the first towards the
+    second."""
 
     def __init__(self, first, second, share):
         self.first, self.second, self.share = first, second, share
@@ -96,24 +101,34 @@ class Parents:
 
 
 def checked_rows(values, y, name):
-    """Rows as an array of 2 or 3 dimensions and labels as a vector; what cannot be resampled is refused."""
+    """Rows as an array of 2 or 3 dimensions and labels as a vector; what cannot be resampled is
+    refused."""
     values = check_array(
-        values, allow_nd=True, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan", ensure_min_features=0, estimator=name, input_name="X"
+        values,
+        allow_nd=True,
+        dtype=[np.float64, np.float32],
+        ensure_all_finite="allow-nan", ensure_min_features=0, estimator=name, input_name="X",
     )
     if values.ndim not in (2, 3):
         raise SktrainError(f"X must be 2-D or 3-D, got shape {values.shape}.")
     if y is None:
-        raise ValueError(f"{name} requires y to be passed, but the target y is None. Resampling needs labels.")
+        raise ValueError(
+            f"{name} requires y to be passed, but the target y is None. Resampling needs labels."
+        )
     labels = np.asarray(y)
     check_consistent_length(values, labels)
     missing = ~labelled_mask(labels, len(values))
     if missing.any():
-        raise SktrainError(f"y contains NaN in row {int(np.argmax(missing))}. Drop rows without a label.")
+        raise SktrainError(
+            f"y contains NaN in row {int(np.argmax(missing))}. Drop rows without a label."
+        )
     labels, _ = check_target_type(labels, indicate_one_vs_all=True)
     labels = column_or_1d(labels)
     check_classification_targets(labels)
     if len(np.unique(labels)) < 2:
-        raise SktrainError(f"Resampling needs at least 2 classes; y has the one class {plain(labels[0])!r}.")
+        raise SktrainError(
+            f"Resampling needs at least 2 classes; y has the one class {plain(labels[0])!r}."
+        )
     return values, labels
 
 
@@ -126,7 +141,11 @@ def parents_of(values, labels, k_neighbors, sampling_strategy, random_state):
     wanted = check_sampling_strategy(sampling_strategy, labels, "over-sampling")
     rng = check_random_state(random_state)
     flat = values.reshape(len(values), -1)
-    made = [_of_class(flat, np.flatnonzero(labels == name), name, n, k_neighbors, rng) for name, n in wanted.items() if n]
+    made = [
+        _of_class(flat, np.flatnonzero(labels == name), name, n, k_neighbors, rng)
+        for name, n in wanted.items()
+        if n
+    ]
     if not made:
         return Parents(np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0))
     return Parents(*map(np.concatenate, zip(*made)))
@@ -134,10 +153,18 @@ def parents_of(values, labels, k_neighbors, sampling_strategy, random_state):
 
 def _of_class(flat, rows, name, n, k_neighbors, rng):
     if len(rows) < 2:
-        raise NotEnoughDataError(f"SMOTE mixes pairs of rows, but class {plain(name)!r} has only {len(rows)} row. Collect more, or leave the class out of sampling_strategy.")
+        raise NotEnoughDataError(
+            f"SMOTE mixes pairs of rows, but class {plain(name)!r} has only {len(rows)} row. "
+            "Collect more, or leave the class out of sampling_strategy."
+        )
     k = min(k_neighbors, len(rows) - 1)
     if k < k_neighbors:
-        warnings.warn(f"class {plain(name)!r} has {len(rows)} rows, so k_neighbors={k_neighbors} was lowered to {k}.", ResamplingWarning, stacklevel=4)
+        warnings.warn(
+            f"class {plain(name)!r} has {len(rows)} rows, so k_neighbors={k_neighbors} was "
+            f"lowered to {k}.",
+            ResamplingWarning,
+            stacklevel=4,
+        )
     own = flat[rows]
     missing = np.isnan(own)
     if missing.any():

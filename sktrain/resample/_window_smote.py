@@ -1,7 +1,7 @@
 """WindowSMOTE: synthetic windows in order of time, each with its time and label end.
 
-A synthetic row mixes two rows of one class, so it is known when the later of the two is, and stands there: a cut in time never
-puts a child before the cut and a parent after it.
+A synthetic row mixes two rows of one class, so it is known when the later of the two is, and stands
+there: a cut in time never puts a child before the cut and a parent after it.
 """
 
 from collections.abc import Callable
@@ -22,11 +22,13 @@ __all__ = ["WindowSMOTE"]
 
 
 class WindowSMOTE(BaseSampler):
-    """SMOTE for windows: whole windows are mixed, in order of time, and nothing but synthetic windows is copied.
+    """SMOTE for windows: whole windows are mixed, in order of time, and nothing but synthetic
+    windows is copied.
 
-    Stands in an imbalanced-learn ``Pipeline`` between ``SlidingWindow`` and a net. Every synthetic window directly follows its later
-    parent and carries that parent's time, so a net's own validation on the last block holds no training row's child. When the
-    windows are lazy, so is the result.
+    Stands in an imbalanced-learn ``Pipeline`` between ``SlidingWindow`` and a net. Every synthetic
+    window directly follows its later parent and carries that parent's time, so a net's own
+    validation on the last block holds no training row's child. When the windows are lazy, so is the
+    result.
 
     Parameters
     ----------
@@ -46,7 +48,8 @@ class WindowSMOTE(BaseSampler):
     shares_ : ndarray, shape (n_synthetic,)
         How far each synthetic row lies from its first parent towards its second, in [0, 1).
     origin_ : ndarray of intp, shape (n_resampled,)
-        The row each row of the result stands for: itself, of a synthetic one the parent whose label is known later.
+        The row each row of the result stands for: itself, of a synthetic one the parent whose label
+        is known later.
     synthetic_ : ndarray of bool, shape (n_resampled,)
         Which rows of the result are synthetic.
     n_features_in_ : int
@@ -102,9 +105,15 @@ class WindowSMOTE(BaseSampler):
     def _read(self, X, y):
         self._validate_params()
         if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None. Resampling needs labels.")
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None. "
+                "Resampling needs labels."
+            )
         if is_windows(X) or getattr(X, "ndim", 2) == 3:
-            values, n_features = np.asarray(X), X.shape[-1] if hasattr(X, "shape") else np.shape(X)[-1]
+            values, n_features = (
+                np.asarray(X),
+                X.shape[-1] if hasattr(X, "shape") else np.shape(X)[-1],
+            )
             names = getattr(X, "columns", None)
             self.n_features_in_ = int(n_features)
             vars(self).pop("feature_names_in_", None)
@@ -112,9 +121,17 @@ class WindowSMOTE(BaseSampler):
                 self.feature_names_in_ = np.asarray(names, dtype=object)
         else:
             refuse_no_numbers(X)
-            values = validate_data(self, _dense(X), dtype=[np.float64, np.float32], ensure_all_finite="allow-nan", ensure_min_samples=2)
+            values = validate_data(
+                self,
+                _dense(X),
+                dtype=[np.float64, np.float32],
+                ensure_all_finite="allow-nan",
+                ensure_min_samples=2,
+            )
         values, labels = checked_rows(values, y, type(self).__name__)
-        self.sampling_strategy_ = check_sampling_strategy(self.sampling_strategy, labels, self._sampling_type)
+        self.sampling_strategy_ = check_sampling_strategy(
+            self.sampling_strategy, labels, self._sampling_type
+        )
         return values, labels
 
     def fit_resample(
@@ -129,7 +146,8 @@ class WindowSMOTE(BaseSampler):
 
         Parameters
         ----------
-        X : WindowedArray, DataFrame or array-like of shape (n, steps, n_features) or (n, n_features)
+        X : WindowedArray, DataFrame or array-like
+            Of shape (n, steps, n_features) or (n, n_features).
             Arrays in order of time.
         y : array-like of shape (n,), a column, or one column per class
             Labels of any kind.
@@ -141,21 +159,36 @@ class WindowSMOTE(BaseSampler):
         Returns
         -------
         X_resampled, y_resampled
-            Of the kinds of X and y, in order of time. Rows that carry times keep them, and the handles that say when labels are
-            known; a mark says which rows are synthetic, so that nothing validates on them.
+            Of the kinds of X and y, in order of time. Rows that carry times keep them, and the
+            handles that say when labels are known; a mark says which rows are synthetic, so that
+            nothing validates on them.
         """
         values, labels = self._read(X, y)
-        parents = parents_of(values, labels, self.k_neighbors, self.sampling_strategy, self.random_state)
-        spans, axis = label_spans(
-            X if hasattr(X, "index") else values, y, label_end_times=label_end_times, times=times, caller=type(self).__name__, strict=False, warn=False
+        parents = parents_of(
+            values, labels, self.k_neighbors, self.sampling_strategy, self.random_state
         )
-        known = np.lexsort((axis.times, spans.end)).argsort()  # place of each row in the order in which labels are known
-        later = np.where(known[parents.first] >= known[parents.second], parents.first, parents.second)
+        spans, axis = label_spans(
+            X if hasattr(X, "index") else values,
+            y,
+            label_end_times=label_end_times,
+            times=times,
+            caller=type(self).__name__,
+            strict=False,
+            warn=False,
+        )
+        # place of each row in the order in which labels are known
+        known = np.lexsort((axis.times, spans.end)).argsort()
+        later = np.where(
+            known[parents.first] >= known[parents.second], parents.first, parents.second
+        )
         origin = np.concatenate([np.arange(len(values)), later])
         order = np.argsort(axis.times[origin], kind="stable")
         self.origin_, self.synthetic_ = origin[order], order >= len(values)
         made = order[self.synthetic_] - len(values)
-        self.parents_, self.shares_ = np.column_stack([parents.first, parents.second])[made], parents.share[made]
+        self.parents_, self.shares_ = (
+            np.column_stack([parents.first, parents.second])[made],
+            parents.share[made],
+        )
         y_all = np.concatenate([labels, labels[parents.first]])[order]
         rows = self._rows(X, values, parents, order)
         targets = self._targets(X, y, y_all)
@@ -173,9 +206,18 @@ class WindowSMOTE(BaseSampler):
             rows = np.concatenate([values, made])[order]
             if not isinstance(X, pd.DataFrame):
                 return rows.tolist() if isinstance(X, list) else rows
-            kinds = {name: kind for name, kind in X.dtypes.items() if isinstance(kind, pd.SparseDtype) or kind.kind == "f"} if X.columns.is_unique else {}
+            kinds = (
+                {
+                    name: kind
+                    for name, kind in X.dtypes.items()
+                    if isinstance(kind, pd.SparseDtype) or kind.kind == "f"
+                }
+                if X.columns.is_unique
+                else {}
+            )
             frame = pd.DataFrame(rows, columns=X.columns, index=self._index(X)).astype(kinds)
-            frame.attrs = {key: value for key, value in X.attrs.items() if key != "history"}  # mixed rows have no past
+            # mixed rows have no past
+            frame.attrs = {key: value for key, value in X.attrs.items() if key != "history"}
             return frame
         n_steps = len(X.base)
         starts = n_steps + X.lookback * np.arange(len(parents))
@@ -183,10 +225,13 @@ class WindowSMOTE(BaseSampler):
         ends = np.concatenate([X.ends, starts + X.lookback - 1])[order]
         firsts = np.concatenate([X.firsts, starts])[order]
         index = None if X.index is None else X.index[self.origin_]
-        return type(X)(base, ends, firsts, X.lookback, index=index, columns=X.columns, attrs=X.attrs)
+        return type(X)(
+            base, ends, firsts, X.lookback, index=index, columns=X.columns, attrs=X.attrs
+        )
 
     def _index(self, rows):
-        """Rows keep their times, and several rows may share one; a mere count of rows is made anew."""
+        """Rows keep their times, and several rows may share one; a mere count of rows is made
+        anew."""
         timed = isinstance(rows.index, (pd.DatetimeIndex, pd.PeriodIndex, pd.MultiIndex))
         return rows.index[self.origin_] if timed else pd.RangeIndex(len(self.origin_))
 
@@ -195,7 +240,11 @@ class WindowSMOTE(BaseSampler):
             y_all = label_binarize(y_all, classes=np.unique(y_all))
         if isinstance(y, (pd.Series, pd.DataFrame)):
             index = self._index(y)
-            out = pd.Series(y_all, index, name=y.name, dtype=y.dtype) if y.ndim == 1 else pd.DataFrame(y_all, index, y.columns)
+            out = (
+                pd.Series(y_all, index, name=y.name, dtype=y.dtype)
+                if y.ndim == 1
+                else pd.DataFrame(y_all, index, y.columns)
+            )
             out.attrs = dict(y.attrs)  # a row is known when the row it stands for is
             return out
         return y_all.tolist() if isinstance(y, list) else y_all
@@ -209,7 +258,12 @@ class WindowSMOTE(BaseSampler):
 
 
 def _dense(X):
-    """A table whose columns pandas stores sparsely, with its values written out; other rows as they are."""
-    if not isinstance(X, pd.DataFrame) or not any(isinstance(kind, pd.SparseDtype) for kind in X.dtypes):
+    """A table whose columns pandas stores sparsely, with its values written out; other rows as they
+    are."""
+    if not isinstance(X, pd.DataFrame) or not any(
+        isinstance(kind, pd.SparseDtype) for kind in X.dtypes
+    ):
         return X
-    return pd.DataFrame({place: X.iloc[:, place].to_numpy() for place in range(X.shape[1])}, X.index).set_axis(X.columns, axis=1)
+    return pd.DataFrame(
+        {place: X.iloc[:, place].to_numpy() for place in range(X.shape[1])}, X.index
+    ).set_axis(X.columns, axis=1)

@@ -6,4 +6,7 @@ from ._pruning import FoldPruner
 from ._search import OptunaSearchCV
 from ._spaces import HyperparameterSearchSpace
 
-__all__ = ["BayesianHyperparameterOptimizer", "FoldPruner", "HyperparameterSearchSpace", "OptunaSearchCV", "OverfitReport"]
+__all__ = [
+    "BayesianHyperparameterOptimizer", "FoldPruner", "HyperparameterSearchSpace", "OptunaSearchCV",
+    "OverfitReport",
+]

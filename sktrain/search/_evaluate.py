@@ -1,7 +1,8 @@
 """Runs trials: scikit-learn's fold results, the same ones whatever runs them.
 
-What is random in a fit is seeded by (seed, slot, fold), and it runs on one thread, in this process, in loky workers and on a Dask cluster alike, so
-a result never depends on who computed it. A worker that dies takes only its own fold with it.
+What is random in a fit is seeded by (seed, slot, fold), and it runs on one thread, in this process,
+in loky workers and on a Dask cluster alike, so a result never depends on who computed it. A worker
+that dies takes only its own fold with it.
 """
 
 from contextlib import nullcontext
@@ -25,7 +26,8 @@ _DEAD = "The worker process died while it fitted this fold: killed by a signal o
 
 
 def _run_fold(estimator, X, y, params, key, home, options, epochs=None):
-    """Fit and score one fold, here or in a worker; ``epochs`` is (pruner, past loss curves) where epochs are watched."""
+    """Fit and score one fold, here or in a worker; ``epochs`` is (pruner, past loss curves) where
+    epochs are watched."""
     with single_thread() if os.getpid() != home else nullcontext(), rng_scope(key):
         estimator = seed_parts(clone(estimator).set_params(**clone(params, safe=False)), key)
         if epochs is None:
@@ -36,7 +38,10 @@ def _run_fold(estimator, X, y, params, key, home, options, epochs=None):
                 result = _fit_and_score(estimator, X, y, parameters=None, **options)
             except TrialPruned as pruned:
                 result = failed_fold(options, f"TrialPruned: {pruned}", len(options["test"]))
-        given_up = result["fit_error"] is not None and "TrialPruned: " in result["fit_error"].strip().splitlines()[-1]
+        given_up = (
+            result["fit_error"] is not None
+            and "TrialPruned: " in result["fit_error"].strip().splitlines()[-1]
+        )
         return {**result, "losses": losses, "given_up": given_up}
 
 
@@ -59,7 +64,10 @@ class FoldRunner:
         Tells scikit-learn's callbacks of every fold.
     """
 
-    def __init__(self, estimator, X, y, splits, *, seed, n_jobs, pre_dispatch, options, epoch_pruner=None, tasks=None):
+    def __init__(
+        self, estimator, X, y, splits, *, seed, n_jobs, pre_dispatch, options, epoch_pruner=None,
+        tasks=None,
+    ):
         self.estimator, self.X, self.y, self.splits, self.seed = estimator, X, y, splits, seed
         self.options, self.epoch_pruner = options, epoch_pruner
         self.curves = [[] for _ in splits]
@@ -88,12 +96,20 @@ class FoldRunner:
 
     def _job(self, record, fold, **changed):
         train, test = self.splits[fold]
-        options = {**self.options, **changed, "train": train, "test": test, "split_progress": (fold, len(self.splits))}
+        options = {
+            **self.options,
+            **changed,
+            "train": train,
+            "test": test,
+            "split_progress": (fold, len(self.splits)),
+        }
         if self._tasks is not None:
             options.update(self._tasks.of_fold(record.slot * len(self.splits) + fold))
         key = [self.seed, record.slot, fold]
         epochs = None if self.epoch_pruner is None else (self.epoch_pruner, self.curves[fold])
-        return delayed(_run_fold)(self.estimator, self.X, self.y, record.params, key, os.getpid(), options, epochs)
+        return delayed(_run_fold)(
+            self.estimator, self.X, self.y, record.params, key, os.getpid(), options, epochs
+        )
 
     def learn(self, record):
         """Remember the loss curves of a complete trial for the trials of later batches."""
@@ -105,7 +121,8 @@ class FoldRunner:
         """Results of ``jobs``, a list of (record, fold), in the same order."""
         try:
             return self._parallel(self._job(*job) for job in jobs)
-        except BrokenProcessPool:  # somebody died: run the folds one by one, so that only the culprit is lost
+        # somebody died: run the folds one by one, so that only the culprit is lost
+        except BrokenProcessPool:
             self._parallel.__exit__(None, None, None)
             results = self._run_one_by_one(jobs)
             self._parallel = Parallel(n_jobs=self._n_jobs, pre_dispatch=self._pre_dispatch)
@@ -131,7 +148,9 @@ def cause_of(fit_error):
     """The sentence that ends a traceback: kind of error, without its module, and message."""
     lines = fit_error.strip().splitlines()
     frames = [place for place, line in enumerate(lines) if line.startswith("  ")]
-    kind, colon, message = lines[min(frames[-1] + 1, len(lines) - 1) if frames else 0].partition(": ")
+    kind, colon, message = lines[min(frames[-1] + 1, len(lines) - 1) if frames else 0].partition(
+        ": "
+    )
     return f"{kind.rpartition('.')[2]}{colon}{message}" if colon else kind
 
 
@@ -140,15 +159,23 @@ def failed_fold(options, reason, n_test):
     scorer, score = options["scorer"], options["error_score"]
     names = getattr(scorer, "_scorers", None)
     scores = dict.fromkeys(names, score) if isinstance(names, dict) else score
-    result = {"fit_error": reason, "test_scores": scores, "n_test_samples": n_test, "fit_time": 0.0, "score_time": 0.0}
+    result = {
+        "fit_error": reason,
+        "test_scores": scores,
+        "n_test_samples": n_test,
+        "fit_time": 0.0,
+        "score_time": 0.0,
+    }
     return {**result, "train_scores": scores} if options["return_train_score"] else result
 
 
 class TrialRunner:
-    """Takes trials through their folds in the order of time and gives the hopeless ones up on the way.
+    """Takes trials through their folds in the order of time and gives the hopeless ones up on the
+    way.
 
-    Folds are run in rounds, one fold of every live trial at a time; the pruner speaks between rounds and sees nothing but
-    finished batches and the trial itself, so its verdict does not depend on who runs what.
+    Folds are run in rounds, one fold of every live trial at a time; the pruner speaks between
+    rounds and sees nothing but finished batches and the trial itself, so its verdict does not
+    depend on who runs what.
 
     Parameters
     ----------
@@ -164,14 +191,17 @@ class TrialRunner:
         self.n_folds = len(folds.splits)
 
     def _in_one_go(self):
-        """Whether no trial of this batch can be given up: nobody prunes, or there is nothing to compare with yet."""
+        """Whether no trial of this batch can be given up: nobody prunes, or there is nothing to
+        compare with yet."""
         if isinstance(self.pruner, NopPruner):
             return True
         return isinstance(self.pruner, WilcoxonPruner) and not self.suggester.any_complete()
 
     def run(self, records):
         """Fill in folds, reports, state, value and duration of ``records``."""
-        rounds = [range(self.n_folds)] if self._in_one_go() else [[fold] for fold in range(self.n_folds)]
+        rounds = (
+            [range(self.n_folds)] if self._in_one_go() else [[fold] for fold in range(self.n_folds)]
+        )
         live = list(records)
         for folds in rounds:
             results = iter(self.folds.run([(record, fold) for record in live for fold in folds]))
@@ -198,7 +228,8 @@ class TrialRunner:
         if record.finished:
             return False
         scores = self._scores(record)
-        if not np.isfinite(scores).all():  # NaN where a fit or a scorer failed, whatever error_score says
+        # NaN where a fit or a scorer failed, whatever error_score says
+        if not np.isfinite(scores).all():
             record.state = "failed"
         elif len(scores) == self.n_folds:
             record.state, record.value = "complete", float(np.mean(scores))
@@ -210,8 +241,17 @@ class TrialRunner:
 def _plain(result):
     """A fold's result in numbers that any storage keeps."""
     scores = {key: _floats(result[key]) for key in ("test_scores", "train_scores") if key in result}
-    return {**result, **scores, "fit_time": float(result["fit_time"]), "score_time": float(result["score_time"])}
+    return {
+        **result,
+        **scores,
+        "fit_time": float(result["fit_time"]),
+        "score_time": float(result["score_time"]),
+    }
 
 
 def _floats(scores):
-    return {name: float(score) for name, score in scores.items()} if isinstance(scores, dict) else float(scores)
+    return (
+        {name: float(score) for name, score in scores.items()}
+        if isinstance(scores, dict)
+        else float(scores)
+    )

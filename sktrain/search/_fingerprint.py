@@ -1,7 +1,7 @@
 """What a stored study is bound to: data, splits, estimator, space and settings, as digests.
 
-Equal inputs give equal fingerprints in every process; two fingerprints can be compared part by part, so that a refusal says what
-changed.
+Equal inputs give equal fingerprints in every process; two fingerprints can be compared part by
+part, so that a refusal says what changed.
 """
 
 import numpy as np
@@ -20,16 +20,21 @@ def digest(*things: object) -> str:
 
 
 def hash_data(data: object) -> str:
-    """Digest of a frame, series, array, sparse matrix or any other container of rows, the rows it remembers included."""
+    """Digest of a frame, series, array, sparse matrix or any other container of rows, the rows it
+    remembers included."""
     history = get_history(data) if isinstance(data, (pd.DataFrame, pd.Series)) else None
     return digest(data) if history is None else digest(data, history.frame)
 
 
 def readable(value: object) -> str:
-    """Text that is equal for equal parameter values, in every process; functions and objects count with what they do."""
+    """Text that is equal for equal parameter values, in every process; functions and objects count
+    with what they do."""
     if isinstance(value, BaseEstimator):
-        inner = {name: readable(part) for name, part in sorted(value.get_params(deep=False).items())}
-        return f"{_class_text(type(value))}({', '.join(f'{name}={part}' for name, part in inner.items())})"
+        inner = {
+            name: readable(part) for name, part in sorted(value.get_params(deep=False).items())
+        }
+        given = ", ".join(f"{name}={part}" for name, part in inner.items())
+        return f"{_class_text(type(value))}({given})"
     if isinstance(value, (pd.DataFrame, pd.Series, np.ndarray)):
         return f"{type(value).__name__} of shape {value.shape} {hash_data(value)}"
     if isinstance(value, (list, tuple)):
@@ -46,32 +51,60 @@ def readable(value: object) -> str:
 def plain_name(value: object) -> str:
     """What an object is called, without its place in memory."""
     text = " ".join(repr(value).split())
-    return text if " at 0x" not in text else getattr(value, "__qualname__", type(value).__qualname__)
+    return (
+        text if " at 0x" not in text else getattr(value, "__qualname__", type(value).__qualname__)
+    )
 
 
 def _class_text(cls):
-    """A class by its name, one of the user's own also by the code of its methods; counters kept on a class do not enter."""
+    """A class by its name, one of the user's own also by the code of its methods; counters kept on
+    a class do not enter."""
     if library_version(cls.__module__):
         return f"{cls.__module__}.{cls.__qualname__}"
     own = [kind for kind in cls.__mro__ if not library_version(kind.__module__)]
-    code = [(name, part.__code__, part.__defaults__) for kind in own for name, part in vars(kind).items() if hasattr(part, "__code__")]
+    code = [
+        (name, part.__code__, part.__defaults__)
+        for kind in own
+        for name, part in vars(kind).items()
+        if hasattr(part, "__code__")
+    ]
     return f"{cls.__module__}.{cls.__qualname__} {digest(code)}"
 
 
 def describe_estimator(estimator):
     """Text per parameter, the estimator's class under the empty name."""
-    return {"": _class_text(type(estimator)), **{name: readable(value) for name, value in sorted(estimator.get_params(deep=False).items())}}
+    return {
+        "": _class_text(type(estimator)),
+        **{
+            name: readable(value)
+            for name, value in sorted(estimator.get_params(deep=False).items())
+        },
+    }
 
 
 def fingerprint_data(X, y, metadata):
     """Shape and digests of the rows, the labels and what is routed with them."""
     rows = getattr(X, "shape", None) or (len(X),)
-    parts = {"X": f"{type(X).__name__} of shape {tuple(rows)}, content {hash_data(X)}", "y": "None" if y is None else hash_data(y)}
-    return {**parts, **{name: _readable_data(value) for name, value in sorted(metadata.items()) if value is not None}}
+    parts = {
+        "X": f"{type(X).__name__} of shape {tuple(rows)}, content {hash_data(X)}",
+        "y": "None" if y is None else hash_data(y),
+    }
+    return {
+        **parts,
+        **{
+            name: _readable_data(value)
+            for name, value in sorted(metadata.items())
+            if value is not None
+        },
+    }
 
 
 def _readable_data(value):
-    return hash_data(value) if hasattr(value, "__len__") and not isinstance(value, str) else readable(value)
+    return (
+        hash_data(value)
+        if hasattr(value, "__len__") and not isinstance(value, str)
+        else readable(value)
+    )
 
 
 def fingerprint(*, data, splits, cv, estimator, space, opening, scoring, seed, sampler, pruner):
@@ -98,7 +131,10 @@ def changes(stored, current):
         for name in {**before, **after}:
             if before.get(name) != after.get(name):
                 where = part if not name else f"{part} {name!r}"
-                lines.append(f"{where} was {_short(before.get(name, 'absent'))}, is {_short(after.get(name, 'absent'))}")
+                lines.append(
+                    f"{where} was {_short(before.get(name, 'absent'))}, is "
+                    f"{_short(after.get(name, 'absent'))}"
+                )
     return lines
 
 

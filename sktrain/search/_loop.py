@@ -1,4 +1,5 @@
-"""Batches of trials until the budget is spent: slots are asked, run, kept and learned from, in their order."""
+"""Batches of trials until the budget is spent: slots are asked, run, kept and learned from, in
+their order."""
 
 import time
 import warnings
@@ -17,14 +18,19 @@ class SearchLoop:
     """Batches of slots until the budget is spent."""
 
     def __init__(self, search, suggester, ledger, runner, progress):
-        self.search, self.suggester, self.ledger, self.runner, self.progress = search, suggester, ledger, runner, progress
+        self.search, self.suggester, self.ledger, self.runner, self.progress = (
+            search, suggester, ledger, runner, progress,
+        )
         self.deadline = None if search.timeout is None else time.monotonic() + search.timeout
-        eager = ledger.shared or self.deadline is not None  # small bites: others, or the clock, get a turn between them
+        # small bites: others, or the clock, get a turn between them
+        eager = ledger.shared or self.deadline is not None
         self.limit = runner.folds.workers if eager else BATCH
         self.interrupted = False
 
     def _time_is_up(self, finished):
-        return self.interrupted or (finished and self.deadline is not None and time.monotonic() > self.deadline)
+        return self.interrupted or (
+            finished and self.deadline is not None and time.monotonic() > self.deadline
+        )
 
     def run(self):
         """All finished trials, in the order of their slots."""
@@ -33,7 +39,11 @@ class SearchLoop:
         records = []
         start = 0
         while not self._time_is_up(records) and not self.suggester.stopped:
-            stop = start + BATCH if wanted is None else min(start + BATCH, max([wanted - 1, *stored]) + 1)
+            stop = (
+                start + BATCH
+                if wanted is None
+                else min(start + BATCH, max([wanted - 1, *stored]) + 1)
+            )
             if start >= stop:
                 break
             batch = [self._next(slot, stored) for slot in range(start, stop)]
@@ -43,7 +53,11 @@ class SearchLoop:
         if self.interrupted:
             if not records:
                 raise KeyboardInterrupt
-            warnings.warn(f"The search was interrupted: {len(records)} trials are finished and count, the others are lost.", SktrainWarning)
+            warnings.warn(
+                f"The search was interrupted: {len(records)} trials are finished and count, the "
+                "others are lost.",
+                SktrainWarning,
+            )
         return records
 
     def _next(self, slot, stored):
@@ -79,8 +93,12 @@ class SearchLoop:
 
     def _evaluate(self, batch, have_some):
         pause = 0.05
-        while not all(record.finished for record in batch) and not self._time_is_up(have_some or any(record.finished for record in batch)):
-            mine = self.ledger.claim([record for record in batch if not record.finished], self.limit)
+        while not all(record.finished for record in batch) and not self._time_is_up(
+            have_some or any(record.finished for record in batch)
+        ):
+            mine = self.ledger.claim(
+                [record for record in batch if not record.finished], self.limit
+            )
             try:
                 self.runner.run(mine)
             except BaseException:
@@ -115,15 +133,23 @@ def tell_failures(records, error_score):
 
 
 def nothing_finite(records, runner):
-    """Say why no trial has a mean score: the first failed fit is repeated so that its error is seen whole."""
-    message = f"None of {len(records)} trials gave a finite score on every fold, so there is no best one."
+    """Say why no trial has a mean score: the first failed fit is repeated so that its error is seen
+    whole."""
+    message = (
+        f"None of {len(records)} trials gave a finite score on every fold, so there is no best one."
+    )
     for record in records:
         for fold, result in enumerate(record.folds):
             if result["fit_error"] is not None:
                 try:
                     runner.repeat(record, fold)
                 except Exception as error:
-                    error.add_note(f"{message} This is the first failure: trial {record.slot}, fold {fold}, {record.params}.")
+                    error.add_note(
+                        f"{message} This is the first failure: trial {record.slot}, fold {fold}, "
+                        f"{record.params}."
+                    )
                     raise
     scores = [fold["test_scores"] for fold in records[0].folds]
-    raise SktrainError(f"{message} Fold scores of the first: {scores}. Does the scorer fit the data?")
+    raise SktrainError(
+        f"{message} Fold scores of the first: {scores}. Does the scorer fit the data?"
+    )

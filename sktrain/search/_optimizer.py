@@ -16,7 +16,8 @@ __all__ = ["BayesianHyperparameterOptimizer"]
 
 
 class TrialParams(dict):
-    """The parameters of one trial; attributes such as ``report`` and ``suggest_float`` are those of the Optuna trial."""
+    """The parameters of one trial; attributes such as ``report`` and ``suggest_float`` are those of
+    the Optuna trial."""
 
     def __init__(self, params, trial):
         super().__init__(params)
@@ -34,8 +35,9 @@ class BayesianHyperparameterOptimizer:
     Parameters
     ----------
     search_space : HyperparameterSearchSpace, dict or callable, optional
-        Default: ``HyperparameterSearchSpace()``. A dict takes every spelling of ``OptunaSearchCV``'s ``param_distributions``; a
-        callable ``trial -> params`` suggests its own.
+        Default: ``HyperparameterSearchSpace()``. A dict takes every spelling of
+        ``OptunaSearchCV``'s ``param_distributions``; a callable ``trial -> params`` suggests its
+        own.
     n_trials : int, default=30
         Evaluations of the objective.
     timeout : float, optional
@@ -86,7 +88,8 @@ class BayesianHyperparameterOptimizer:
         Parameters
         ----------
         objective : callable
-            ``objective(params) -> float``. ``params`` is a dict; it also answers as the Optuna trial (``params.report``).
+            ``objective(params) -> float``. ``params`` is a dict; it also answers as the Optuna
+            trial (``params.report``).
         direction : {"maximize", "minimize"}, default="maximize"
 
         Returns
@@ -97,13 +100,16 @@ class BayesianHyperparameterOptimizer:
         Raises
         ------
         SktrainError
-            For an unknown direction, n_trials below 1, an empty or senseless space, and when no trial gave a finite number.
+            For an unknown direction, n_trials below 1, an empty or senseless space, and when no
+            trial gave a finite number.
         """
         if direction not in ("maximize", "minimize"):
             raise SktrainError(f"direction must be 'maximize' or 'minimize', got {direction!r}.")
         n_trials = check_count("n_trials", self.n_trials)
         if not callable(objective):
-            raise SktrainError(f"objective must be a function of the parameters, got {objective!r}.")
+            raise SktrainError(
+                f"objective must be a function of the parameters, got {objective!r}."
+            )
         spec = HyperparameterSearchSpace() if self.search_space is None else self.search_space
         space = Space(spec.distributions() if isinstance(spec, HyperparameterSearchSpace) else spec)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
@@ -119,7 +125,10 @@ class BayesianHyperparameterOptimizer:
             self.study_ = optuna.create_study(direction=direction, sampler=sampler, pruner=pruner)
             self.study_.optimize(run, n_trials=n_trials, timeout=self.timeout)
         if not any(trial.state.name == "COMPLETE" for trial in self.study_.trials):
-            raise SktrainError(f"None of {len(self.study_.trials)} trials gave a finite number; the objective returned NaN or was pruned each time.")
+            raise SktrainError(
+                f"None of {len(self.study_.trials)} trials gave a finite number; the objective "
+                "returned NaN or was pruned each time."
+            )
         self.best_value_ = self.study_.best_value
         self.best_params_ = found[self.study_.best_trial.number]
         return dict(self.best_params_)

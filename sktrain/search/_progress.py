@@ -1,4 +1,5 @@
-"""Says how a search goes: a bar or a line per trial, and the tasks scikit-learn's callbacks are told of; silent unless asked."""
+"""Says how a search goes: a bar or a line per trial, and the tasks scikit-learn's callbacks are
+told of; silent unless asked."""
 
 from contextlib import contextmanager
 
@@ -44,13 +45,19 @@ class SearchProgress:
             self._bar.update(self._task, advance=1, best=shown)
         if self.verbose and not resumed:
             score = "" if record.value is None else f" {record.value:.4f}"
-            self.console.print(f"trial {record.slot}: {record.state}{score} in {record.duration:.1f} s, best {shown}  {record.params}", highlight=False)
+            self.console.print(
+                f"trial {record.slot}: {record.state}{score} in {record.duration:.1f} s, best "
+                f"{shown}  {record.params}",
+                highlight=False,
+            )
 
 
 class FitTasks:
-    """The tasks of one search, as scikit-learn's callbacks see them: the fit, the search, every fold of every trial, the refit.
+    """The tasks of one search, as scikit-learn's callbacks see them: the fit, the search, every
+    fold of every trial, the refit.
 
-    Without callbacks on the search, around it or inside it, nothing is made and nothing is sent to workers; before scikit-learn
+    Without callbacks on the search, around it or inside it, nothing is made and nothing is sent to
+    workers; before scikit-learn
     1.9 there are none.
 
     Parameters
@@ -68,8 +75,15 @@ class FitTasks:
         if not heard or not hasattr(search, "_init_callback_context"):
             return
         weight = params.get("sample_weight")
-        self._told = {"estimator": search, "X": X, "y": y, "metadata": None if weight is None else {"sample_weight": weight}}
-        self._root = search._init_callback_context(max_subtasks=1 + (search.refit is not False)).call_on_fit_task_begin(**self._told)
+        self._told = {
+            "estimator": search,
+            "X": X,
+            "y": y,
+            "metadata": None if weight is None else {"sample_weight": weight},
+        }
+        self._root = search._init_callback_context(
+            max_subtasks=1 + (search.refit is not False)
+        ).call_on_fit_task_begin(**self._told)
 
     @contextmanager
     def search(self, search):
@@ -77,8 +91,14 @@ class FitTasks:
         if self._root is None:
             yield
             return
-        most = None if search.n_trials is None or search.storage is not None else search.n_trials * search.n_splits_
-        self._trials = self._root.subcontext(task_name="search", max_subtasks=most, sequential_subtasks=False)
+        most = (
+            None
+            if search.n_trials is None or search.storage is not None
+            else search.n_trials * search.n_splits_
+        )
+        self._trials = self._root.subcontext(
+            task_name="search", max_subtasks=most, sequential_subtasks=False
+        )
         self._trials.call_on_fit_task_begin(estimator=search)
         yield
         self._trials.call_on_fit_task_end(estimator=search)
@@ -88,7 +108,9 @@ class FitTasks:
         if self._trials is None:
             return {}
         if number not in self._folds:  # a fold may be run again after a worker died
-            self._folds[number] = self._trials.subcontext(task_name="candidate-split-evaluation", task_id=number)
+            self._folds[number] = self._trials.subcontext(
+                task_name="candidate-split-evaluation", task_id=number
+            )
         return {"caller": self._search, "callback_ctx": self._folds[number]}
 
     @contextmanager

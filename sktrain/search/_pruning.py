@@ -1,7 +1,7 @@
 """When to give a trial up, from its scores on the first folds and those of earlier trials.
 
-Folds come in the order of time, and every trial sees the same folds, so trials are compared fold by fold: what made a fold hard
-made it hard for all of them.
+Folds come in the order of time, and every trial sees the same folds, so trials are compared fold by
+fold: what made a fold hard made it hard for all of them.
 """
 
 from typing import Any
@@ -18,13 +18,15 @@ __all__ = ["FoldPruner", "choose_pruner", "has_net", "reported", "watch_epochs"]
 
 
 class FoldPruner(WilcoxonPruner):
-    """Wilcoxon's test against the best trial, and where folds are too few for ranks to speak, a bound on what can be made up.
+    """Wilcoxon's test against the best trial, and where folds are too few for ranks to speak, a
+    bound on what can be made up.
 
-    Wilcoxon's signed-rank test needs four folds before any p-value falls below 0.1, so on five folds it saves little. The bound
-    speaks from the first fold: from the complete trials, how much does the difference of two trials vary from fold to fold?
-    Given that spread, and the trial's lag behind the best trial so far, the chance that its remaining folds lift its mean above
-    the best is that of a Student t variable; below ``catch_up`` the trial is given up. A trial near the best is never near
-    that bound, one at chance level is past it at once.
+    Wilcoxon's signed-rank test needs four folds before any p-value falls below 0.1, so on five
+    folds it saves little. The bound speaks from the first fold: from the complete trials, how much
+    does the difference of two trials vary from fold to fold? Given that spread, and the trial's lag
+    behind the best trial so far, the chance that its remaining folds lift its mean above the best
+    is that of a Student t variable; below ``catch_up`` the trial is given up. A trial near the best
+    is never near that bound, one at chance level is past it at once.
 
     Parameters
     ----------
@@ -37,8 +39,9 @@ class FoldPruner(WilcoxonPruner):
 
     Notes
     -----
-    With k of K folds run, lag S (the sum of the best trial's lead) and fold spread s with v degrees of freedom, the r = K - k
-    remaining differences sum to -rS/k ± s sqrt(r + r²/k), and must exceed S: t = S sqrt(1 + r/k) / (s sqrt(r)).
+    With k of K folds run, lag S (the sum of the best trial's lead) and fold spread s with v degrees
+    of freedom, the r = K - k remaining differences sum to -rS/k ± s sqrt(r + r²/k), and must exceed
+    S: t = S sqrt(1 + r/k) / (s sqrt(r)).
     """
 
     def __init__(
@@ -62,7 +65,9 @@ class FoldPruner(WilcoxonPruner):
         bool
             True to give it up.
         """
-        own = np.array([trial.intermediate_values[step] for step in sorted(trial.intermediate_values)])
+        own = np.array(
+            [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]
+        )
         if not len(own) or not np.isfinite(own).all():
             return False
         complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
@@ -73,7 +78,9 @@ class FoldPruner(WilcoxonPruner):
         return len(complete) >= self._n_warmup_trials and self._cannot_catch_up(own, complete)
 
     def _cannot_catch_up(self, own, complete):
-        scores = np.array([list(dict(sorted(past.intermediate_values.items())).values()) for past in complete])
+        scores = np.array(
+            [list(dict(sorted(past.intermediate_values.items())).values()) for past in complete]
+        )
         best = scores[int(np.argmax([past.value for past in complete]))]
         n_folds, k = len(best), len(own)
         lag = float((best[:k] - own).sum())
@@ -88,11 +95,15 @@ class FoldPruner(WilcoxonPruner):
         left = n_folds - k
         if spread == 0:
             return True
-        return bool(student.sf(lag * np.sqrt(1 + left / k) / (spread * np.sqrt(left)), freedom) < self._catch_up)
+        return bool(
+            student.sf(lag * np.sqrt(1 + left / k) / (spread * np.sqrt(left)), freedom)
+            < self._catch_up
+        )
 
 
 def choose_pruner(pruner, n_folds):
-    """The pruner a search uses; None means :class:`FoldPruner` from three folds on, False means none."""
+    """The pruner a search uses; None means :class:`FoldPruner` from three folds on, False means
+    none."""
     if pruner is None:
         return FoldPruner() if n_folds >= 3 else NopPruner()
     if pruner is False:
@@ -101,14 +112,19 @@ def choose_pruner(pruner, n_folds):
         raise SktrainError(f"pruner must be None, False or an Optuna pruner, got {pruner!r}.")
     if n_folds < 2 and not isinstance(pruner, NopPruner):
         raise SktrainError(
-            f"pruner={type(pruner).__name__}() compares trials between folds, but cv has {n_folds} fold. Use pruner=False, or a cv with more folds."
+            f"pruner={type(pruner).__name__}() compares trials between folds, but cv has "
+            f"{n_folds} fold. Use pruner=False, or a cv with more folds."
         )
     return pruner
 
 
 def reported(pruner, scores):
-    """What the pruner is told after the last of ``scores``: the fold's score for a paired test, else the running mean."""
-    if isinstance(pruner, WilcoxonPruner) or (isinstance(pruner, optuna.pruners.PatientPruner) and isinstance(pruner._wrapped_pruner, WilcoxonPruner)):
+    """What the pruner is told after the last of ``scores``: the fold's score for a paired test,
+    else the running mean."""
+    if isinstance(pruner, WilcoxonPruner) or (
+        isinstance(pruner, optuna.pruners.PatientPruner)
+        and isinstance(pruner._wrapped_pruner, WilcoxonPruner)
+    ):
         return float(scores[-1])
     return float(np.mean(scores))
 
@@ -122,7 +138,8 @@ def _net_of(estimator):
 
 
 def has_net(estimator):
-    """Whether epochs of ``estimator`` can be watched: it is a skorch net, or a pipeline that ends in one."""
+    """Whether epochs of ``estimator`` can be watched: it is a skorch net, or a pipeline that ends
+    in one."""
     return _net_of(estimator) is not None
 
 
@@ -140,13 +157,16 @@ def watch_epochs(estimator, pruner, past):
     Returns
     -------
     list of float
-        Fills with the loss per epoch while the net is fitted; ``optuna.TrialPruned`` ends a fit without hope.
+        Fills with the loss per epoch while the net is fitted; ``optuna.TrialPruned`` ends a fit
+        without hope.
     """
     from skorch.callbacks import Callback
 
     study = optuna.create_study(direction="minimize", pruner=pruner)
     for curve in past:
-        study.add_trial(optuna.trial.create_trial(value=curve[-1], intermediate_values=dict(enumerate(curve))))
+        study.add_trial(
+            optuna.trial.create_trial(value=curve[-1], intermediate_values=dict(enumerate(curve)))
+        )
     trial, losses = study.ask(), []
 
     class EpochPruning(Callback):

@@ -1,4 +1,5 @@
-"""Tables of a finished search: the folds of its trials as scikit-learn's ``cv_results_``, with what became of each trial."""
+"""Tables of a finished search: the folds of its trials as scikit-learn's ``cv_results_``, with what
+became of each trial."""
 
 import numpy as np
 from scipy.stats import rankdata
@@ -8,14 +9,16 @@ __all__ = ["padded", "with_trials"]
 
 
 def padded(records, n_splits, *, scoring, error_score):
-    """Fold results of every trial, NaN for folds that were not run, ``error_score`` where a fold failed.
+    """Fold results of every trial, NaN for folds that were not run, ``error_score`` where a fold
+    failed.
 
     Parameters
     ----------
     records : list of Record
     n_splits : int
     scoring : object
-        The search's ``scoring``; a function may return a dict, which is only known from a fold that was scored.
+        The search's ``scoring``; a function may return a dict, which is only known from a fold that
+        was scored.
     error_score : "raise" or float
 
     Returns
@@ -29,13 +32,18 @@ def padded(records, n_splits, *, scoring, error_score):
     example = next(out for out in outs if out["fit_error"] is None)
     kinds = [kind for kind in ("test_scores", "train_scores") if kind in example]
     multimetric = isinstance(example["test_scores"], dict)
-    nothing = {kind: dict.fromkeys(example[kind], np.nan) if multimetric else np.nan for kind in kinds}
+    nothing = {
+        kind: dict.fromkeys(example[kind], np.nan) if multimetric else np.nan for kind in kinds
+    }
     pad = {**example, **nothing, "fit_time": np.nan, "score_time": np.nan}
     queue, out = iter(outs), []
     for record in records:
         own = [next(queue) for _ in record.folds]
         if record.state == "failed" and error_score != "raise":
-            own = [{**fold, **{kind: _filled(fold[kind], error_score) for kind in kinds}} for fold in own]
+            own = [
+                {**fold, **{kind: _filled(fold[kind], error_score) for kind in kinds}}
+                for fold in own
+            ]
         out += own + [pad] * (n_splits - len(own))
     return out, multimetric
 
@@ -48,7 +56,8 @@ def _filled(scores, error_score):
 
 
 def with_trials(results, records):
-    """``cv_results_`` with what the trials went through; times are means over the folds that were run.
+    """``cv_results_`` with what the trials went through; times are means over the folds that were
+    run.
 
     A trial that did not complete ranks last, whatever ``error_score`` its failed folds were given.
     """
@@ -64,6 +73,9 @@ def with_trials(results, records):
         results[f"std_{name}"] = np.array([np.std(own) if own else np.nan for own in times])
     results["state"] = states
     results["duration"] = np.array([record.duration for record in records])
-    last = [len(record.folds) - 1 if record.state == "pruned" else -1 for record in records]  # -1: in its first fold
-    results["pruned_fold"] = np.ma.MaskedArray(last, mask=[record.state != "pruned" for record in records])
+    # -1: in its first fold
+    last = [len(record.folds) - 1 if record.state == "pruned" else -1 for record in records]
+    results["pruned_fold"] = np.ma.MaskedArray(
+        last, mask=[record.state != "pruned" for record in records]
+    )
     return results

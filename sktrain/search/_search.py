@@ -1,6 +1,7 @@
 """OptunaSearchCV: the search, its trials, and what the best of them is worth.
 
-Folds are taken in the order the splitter gives them, which for sktrain's splitters is the order of time.
+Folds are taken in the order the splitter gives them, which for sktrain's splitters is the order of
+time.
 """
 
 from collections.abc import Callable
@@ -41,54 +42,63 @@ __all__ = ["OptunaSearchCV"]
 class OptunaSearchCV(BaseSearchCV):
     """Bayesian search over parameters that prunes, resumes, and says what its best score is worth.
 
-    A drop-in for ``GridSearchCV``: the same attributes, methods and ``cv_results_`` columns. Trials are suggested by Optuna in
-    batches of four whatever ``n_jobs`` is, what is random in a fit is seeded by (seed, trial, fold) and a fit runs on one thread, so
-    the same search gives the same trials on one core, on many, on a cluster, and after any number of kills.
+    A drop-in for ``GridSearchCV``: the same attributes, methods and ``cv_results_`` columns. Trials
+    are suggested by Optuna in batches of four whatever ``n_jobs`` is, what is random in a fit is
+    seeded by (seed, trial, fold) and a fit runs on one thread, so the same search gives the same
+    trials on one core, on many, on a cluster, and after any number of kills.
 
     Parameters
     ----------
     estimator : estimator
         Cloned for every fit.
     param_distributions : dict, list of dict, HyperparameterSearchSpace or callable
-        Per parameter an Optuna distribution, ``(low, high)``, ``(low, high, "log")``, a list of choices, a ``range``, or a frozen
-        scipy distribution; bounds included, whole numbers when both ends are whole. Of a list of dicts each trial takes one. Or a
-        function ``trial -> {parameter: value}``.
+        Per parameter an Optuna distribution, ``(low, high)``, ``(low, high, "log")``, a list of
+        choices, a ``range``, or a frozen scipy distribution; bounds included, whole numbers when
+        both ends are whole. Of a list of dicts each trial takes one. Or a function ``trial ->
+        {parameter: value}``.
     n_trials : int or None, default=30
         Trials in all, resumed ones included. None: until ``timeout``.
     timeout : float, optional
         Seconds after which no new trial starts; at least one is finished.
     sampler : optuna.samplers.BaseSampler, optional
-        Default: multivariate TPE that opens with eight evenly spread trials. It is copied and reseeded for every trial.
+        Default: multivariate TPE that opens with eight evenly spread trials. It is copied and
+        reseeded for every trial.
     pruner : optuna.pruners.BasePruner, False or None, default=None
-        Gives trials up on the scores of their first folds. None: Wilcoxon's test and a bound on what can still be made up
-        (:class:`FoldPruner`) with three folds or more. False: every trial runs every fold. Paired pruners (Wilcoxon) see the
-        score of each fold, others the running mean.
+        Gives trials up on the scores of their first folds. None: Wilcoxon's test and a bound on
+        what can still be made up (:class:`FoldPruner`) with three folds or more. False: every trial
+        runs every fold. Paired pruners (Wilcoxon) see the score of each fold, others the running
+        mean.
     storage : str, path or optuna storage, optional
-        Where trials outlive the process: a path means SQLite, ``"dialect://..."`` a database. A search that was killed goes on
-        where it was; several processes or machines that fit the same search share its trials. Trials in flight are lost and
-        run again, finished ones never are.
+        Where trials outlive the process: a path means SQLite, ``"dialect://..."`` a database. A
+        search that was killed goes on where it was; several processes or machines that fit the same
+        search share its trials. Trials in flight are lost and run again, finished ones never are.
     study_name : str, optional
-        Default: derived from the data, so outer folds of a nested search never meet. Inside ``cross_validate`` leave it None.
+        Default: derived from the data, so outer folds of a nested search never meet. Inside
+        ``cross_validate`` leave it None.
     scoring : str, callable, list, tuple, dict or None
         As in ``GridSearchCV``. With several scores the search follows ``refit``'s, else the first.
     n_jobs : int, optional
-        Folds fitted at the same time, through joblib: any backend of ``joblib.parallel_config``, Dask included.
+        Folds fitted at the same time, through joblib: any backend of ``joblib.parallel_config``,
+        Dask included.
     refit : bool, str or callable, default=True
         Whether to fit the best parameters on all rows; a string or callable as in ``GridSearchCV``.
     cv : int, splitter or iterable, optional
-        Folds in order of time are what pruning and the report expect; see ``EnhancedWalkForwardCV``.
+        Folds in order of time are what pruning and the report expect; see
+        ``EnhancedWalkForwardCV``.
     error_score : "raise" or number, default=nan
-        Score shown for a fold that failed. A trial with such a fold has state "failed", ranks last and never wins, whatever
-        the number. "raise" passes the first error on.
+        Score shown for a fold that failed. A trial with such a fold has state "failed", ranks last
+        and never wins, whatever the number. "raise" passes the first error on.
     return_train_score : bool, default=False
         Whether ``cv_results_`` has the scores on the training rows.
     random_state : int or RandomState, optional
-        Seeds the sampler, and in every fit, the final one included, each ``random_state`` left None inside the estimator and the
-        global generators of python, numpy and torch, by (seed, trial, fold). A part with an int of its own keeps it: it draws
-        the same numbers in every fit. None: drawn anew, or read from the stored study.
+        Seeds the sampler, and in every fit, the final one included, each ``random_state`` left None
+        inside the estimator and the global generators of python, numpy and torch, by (seed, trial,
+        fold). A part with an int of its own keeps it: it draws the same numbers in every fit. None:
+        drawn anew, or read from the stored study.
     callbacks : sequence of callables, default=()
-        Each is called as ``callback(study, trial)`` after every trial; ``study.stop()`` ends the search after its batch.
-        scikit-learn's own callbacks (1.9) are given to ``set_callbacks``, of this search or of what stands around it.
+        Each is called as ``callback(study, trial)`` after every trial; ``study.stop()`` ends the
+        search after its batch. scikit-learn's own callbacks (1.9) are given to ``set_callbacks``,
+        of this search or of what stands around it.
     verbose : int, default=0
         1 prints a line per trial, more is passed on to scikit-learn.
     progress_bar : bool, default=False
@@ -96,20 +106,23 @@ class OptunaSearchCV(BaseSearchCV):
     pre_dispatch : int or str, default="2*n_jobs"
         Folds handed to joblib ahead of their turn.
     epoch_pruner : optuna.pruners.BasePruner, optional
-        For a net, or a pipeline that ends in one: gives a fit up on its validation loss per epoch, compared with earlier
-        complete trials on the same fold (``optuna.pruners.MedianPruner()``). The trial is then pruned.
+        For a net, or a pipeline that ends in one: gives a fit up on its validation loss per epoch,
+        compared with earlier complete trials on the same fold (``optuna.pruners.MedianPruner()``).
+        The trial is then pruned.
     enqueue : list of dict, True or None, default=None
-        Parameters of the first trials, for a search that starts from what is known to work; what a dict leaves out is sampled.
-        True tries the estimator's own values. They count among ``n_trials``.
+        Parameters of the first trials, for a search that starts from what is known to work; what a
+        dict leaves out is sampled. True tries the estimator's own values. They count among
+        ``n_trials``.
 
     Attributes
     ----------
     cv_results_ : dict of ndarrays
-        Columns of ``GridSearchCV`` and ``state`` ("complete", "pruned", "failed"), ``duration`` (seconds of fitting and
-        scoring), ``pruned_fold`` (last fold a pruned trial ran, -1 when it was given up
-        inside the first; masked for other trials). A pruned trial has NaN in the folds it did not
-        run, a NaN mean and the last rank.
-    best_estimator_, best_params_, best_score_, best_index_, scorer_, n_splits_, refit_time_, multimetric_ :
+        Columns of ``GridSearchCV`` and ``state`` ("complete", "pruned", "failed"), ``duration``
+        (seconds of fitting and scoring), ``pruned_fold`` (last fold a pruned trial ran, -1 when it
+        was given up inside the first; masked for other trials). A pruned trial has NaN in the folds
+        it did not run, a NaN mean and the last rank.
+    best_estimator_, best_params_, best_score_, best_index_, scorer_, n_splits_, refit_time_,
+    multimetric_ :
         As in ``GridSearchCV``.
     overfit_report_ : OverfitReport
         What the best score is worth.
@@ -203,7 +216,8 @@ class OptunaSearchCV(BaseSearchCV):
         tags.target_tags = copy.deepcopy(get_tags(self.estimator).target_tags)
         return tags
 
-    @_fit_context(prefer_skip_nested_validation=False)  # the estimator is validated when it is fitted
+    # the estimator is validated when it is fitted
+    @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, **params):
         """Search, then fit the best parameters on all rows.
 
@@ -214,9 +228,10 @@ class OptunaSearchCV(BaseSearchCV):
         y : array-like of shape (n_samples,), optional
             Labels or targets.
         **params : dict
-            Metadata for the estimator's ``fit``, the scorer and the splitter (``sample_weight``, ``groups``,
-            ``label_end_times``, ``times``), routed as in scikit-learn's searches. While metadata routing is off,
-            ``label_end_times`` and ``times`` reach a splitter that takes them, and the estimator if it does.
+            Metadata for the estimator's ``fit``, the scorer and the splitter (``sample_weight``,
+            ``groups``, ``label_end_times``, ``times``), routed as in scikit-learn's searches. While
+            metadata routing is off, ``label_end_times`` and ``times`` reach a splitter that takes
+            them, and the estimator if it does.
 
         Returns
         -------
@@ -226,8 +241,9 @@ class OptunaSearchCV(BaseSearchCV):
         Raises
         ------
         SktrainError
-            Before any trial, for what cannot be searched: no budget, a senseless range, an unknown parameter, a storage that
-            cannot be written, a fold without a class that the scorer needs; after the search, when no trial gave a finite score.
+            Before any trial, for what cannot be searched: no budget, a senseless range, an unknown
+            parameter, a storage that cannot be written, a fold without a class that the scorer
+            needs; after the search, when no trial gave a finite score.
         StudyMismatchError
             When the stored study belongs to other data, folds, estimator or space.
         """
@@ -235,7 +251,10 @@ class OptunaSearchCV(BaseSearchCV):
         self._check_settings()
         space = Space(self.param_distributions, self.estimator)
         if y is None and get_tags(self).target_tags.required:
-            raise SktrainError(f"{type(self).__name__} of {type(self.estimator).__name__} requires y to be passed, but the target y is None.")
+            raise SktrainError(
+                f"{type(self).__name__} of {type(self.estimator).__name__} requires y to be "
+                "passed, but the target y is None."
+            )
         X, y = indexable(X, y)
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
@@ -246,11 +265,16 @@ class OptunaSearchCV(BaseSearchCV):
             raise SktrainError(f"cv={self.cv!r} gave no folds.")
         self.n_splits_ = len(splits)
         options = {
-            "scorer": scorers, "fit_params": routed.estimator.fit, "score_params": routed.scorer.score,
-            "error_score": "raise" if self.error_score == "raise" else np.nan,  # the user's own is written in at the end
-            "return_train_score": self.return_train_score, "return_n_test_samples": True, "return_times": True,
+            "scorer": scorers,
+            "fit_params": routed.estimator.fit,
+            "score_params": routed.scorer.score,
+            # the user's own is written in at the end
+            "error_score": "raise" if self.error_score == "raise" else np.nan,
+            "return_train_score": self.return_train_score,
+            "return_n_test_samples": True,
+            "return_times": True,
             "verbose": max(0, self.verbose - 1),
-        }  # fmt: skip
+        }
         baseline = fold_baseline(self.estimator, X, y, splits, options)
         check_folds(self, X, y, splits, baseline, options)
         with quiet_optuna():
@@ -287,13 +311,20 @@ class OptunaSearchCV(BaseSearchCV):
             Outer test scores.
         """
         check_is_fitted(self)
-        scoring = self.scoring if self.scoring is None or isinstance(self.scoring, str) else self.score.__func__
-        search = clone(self).set_params(study_name=None)  # each outer fold is a study of its own, named by its rows
+        scoring = (
+            self.scoring
+            if self.scoring is None or isinstance(self.scoring, str)
+            else self.score.__func__
+        )
+        # each outer fold is a study of its own, named by its rows
+        search = clone(self).set_params(study_name=None)
         outer = check_cv(self.cv if cv is None else cv, y, classifier=is_classifier(self.estimator))
         if not _routing_enabled():
             told = told_to_folds(self.estimator, outer, params)[1]
             outer = list(outer.split(X, y, params.get("groups"), **told)) if told else outer
-        outer = cross_validate(search, X, y, cv=outer, scoring=scoring, params=params, error_score="raise")
+        outer = cross_validate(
+            search, X, y, cv=outer, scoring=scoring, params=params, error_score="raise"
+        )
         self.overfit_report_ = self.overfit_report_.with_nested(outer["test_score"])
         return outer["test_score"]
 
@@ -301,20 +332,35 @@ class OptunaSearchCV(BaseSearchCV):
         """As scikit-learn's; while routing is off, folds are told of the ends of labels as well."""
         routed = super()._get_routed_params_for_fit(params)
         if not _routing_enabled():
-            routed.estimator.fit, told = told_to_folds(self.estimator, self.cv, routed.estimator.fit)
+            routed.estimator.fit, told = told_to_folds(
+                self.estimator, self.cv, routed.estimator.fit
+            )
             routed.splitter.split.update(told)
         return routed
 
     def _check_settings(self):
         if self.n_trials is None and self.timeout is None:
-            raise SktrainError("n_trials=None and timeout=None: the search would never end. Give one of them.")
+            raise SktrainError(
+                "n_trials=None and timeout=None: the search would never end. Give one of them."
+            )
         if self.pruner is True:
-            raise SktrainError("pruner=True is not a pruner: use None for the default, False for none, or an Optuna pruner.")
-        named = isinstance(self.refit, str) and (self.scoring is None or isinstance(self.scoring, str))
+            raise SktrainError(
+                "pruner=True is not a pruner: use None for the default, False for none, or an "
+                "Optuna pruner."
+            )
+        named = isinstance(self.refit, str) and (
+            self.scoring is None or isinstance(self.scoring, str)
+        )
         if named and self.refit not in ("score", self.scoring):
-            raise SktrainError(f"refit={self.refit!r} names no scorer; there is one, {self.scoring or 'score'!r}. Use refit=True.")
+            raise SktrainError(
+                f"refit={self.refit!r} names no scorer; there is one, "
+                f"{self.scoring or 'score'!r}. Use refit=True."
+            )
         if self.epoch_pruner is not None and not has_net(self.estimator):
-            raise SktrainError(f"epoch_pruner watches the epochs of a net, but {type(self.estimator).__name__} is none and does not end in one.")
+            raise SktrainError(
+                f"epoch_pruner watches the epochs of a net, but {type(self.estimator).__name__} "
+                "is none and does not end in one."
+            )
         bad = [callback for callback in self.callbacks if not callable(callback)]
         if bad:
             raise SktrainError(f"callbacks must be functions of (study, trial), got {bad[0]!r}.")
@@ -323,13 +369,21 @@ class OptunaSearchCV(BaseSearchCV):
         """The score that is searched for, of one fold."""
         if not isinstance(scores, dict):
             return scores
-        return scores[self.refit] if isinstance(self.refit, str) and self.refit in scores else next(iter(scores.values()))
+        return (
+            scores[self.refit]
+            if isinstance(self.refit, str) and self.refit in scores
+            else next(iter(scores.values()))
+        )
 
     def _search(self, space, X, y, params, cv, splits, options, tasks):
         """Run the trials; returns the finished ones in order, the seed, and what ran them."""
         sampler = default_sampler() if self.sampler is None else copy.deepcopy(self.sampler)
         pruner = copy.deepcopy(choose_pruner(self.pruner, len(splits)))
-        seed = draw_seed(sampler) if self.random_state is None else int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        seed = (
+            draw_seed(sampler)
+            if self.random_state is None
+            else int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        )
         opening = space.opening(self.enqueue, self.estimator)
         ledger, name = MemoryLedger(), self.study_name or "sktrain"
         if self.storage is not None:
@@ -338,22 +392,36 @@ class OptunaSearchCV(BaseSearchCV):
 
             def describe(seed):
                 return fingerprint(
-                    data=data, splits=splits, cv=cv, estimator=self.estimator, space=space, opening=opening, scoring=self.scoring,
-                    seed=seed, sampler=sampler, pruner=pruner,
-                )  # fmt: skip
+                    data=data, splits=splits, cv=cv, estimator=self.estimator, space=space,
+                    opening=opening, scoring=self.scoring, seed=seed, sampler=sampler,
+                    pruner=pruner,
+                )
 
             fixed = self.random_state is not None
-            ledger = StorageLedger(self.storage, name, space=space, seed=seed, describe=describe, fixed_seed=fixed)
+            ledger = StorageLedger(
+                self.storage, name, space=space, seed=seed, describe=describe, fixed_seed=fixed
+            )
             seed = ledger.seed
         try:
-            suggester = Suggester(space, sampler=sampler, pruner=pruner, seed=seed, name=name, opening=opening)
+            suggester = Suggester(
+                space, sampler=sampler, pruner=pruner, seed=seed, name=name, opening=opening
+            )
             self.study_ = suggester.study
             runner = FoldRunner(
-                self.estimator, X, y, splits, seed=seed, n_jobs=self.n_jobs, pre_dispatch=self.pre_dispatch, options=options,
-                epoch_pruner=self.epoch_pruner, tasks=tasks,
-            )  # fmt: skip
-            with runner, SearchProgress(self.n_trials, bar=self.progress_bar, verbose=self.verbose) as progress, tasks.search(self):
-                loop = SearchLoop(self, suggester, ledger, TrialRunner(runner, suggester, self._metric), progress)
+                self.estimator, X, y, splits, seed=seed, n_jobs=self.n_jobs,
+                pre_dispatch=self.pre_dispatch, options=options, epoch_pruner=self.epoch_pruner,
+                tasks=tasks,
+            )
+            with (
+                runner,
+                SearchProgress(
+                    self.n_trials, bar=self.progress_bar, verbose=self.verbose
+                ) as progress,
+                tasks.search(self),
+            ):
+                loop = SearchLoop(
+                    self, suggester, ledger, TrialRunner(runner, suggester, self._metric), progress
+                )
                 return loop.run(), seed, runner
         finally:
             ledger.close()
@@ -361,7 +429,9 @@ class OptunaSearchCV(BaseSearchCV):
     def _collect(self, records):
         """Make ``cv_results_`` and choose the best trial."""
         self._slots = [record.slot for record in records]
-        outs, self.multimetric_ = padded(records, self.n_splits_, scoring=self.scoring, error_score=self.error_score)
+        outs, self.multimetric_ = padded(
+            records, self.n_splits_, scoring=self.scoring, error_score=self.error_score
+        )
         metric = "score"
         if self.multimetric_:
             self._check_refit_for_multimetric(outs[0]["test_scores"])
@@ -369,7 +439,9 @@ class OptunaSearchCV(BaseSearchCV):
         with warnings.catch_warnings():
             if any(record.state == "pruned" for record in records):
                 warnings.filterwarnings("ignore", "One or more of the", UserWarning)
-            results = self._format_results([record.params for record in records], self.n_splits_, outs)
+            results = self._format_results(
+                [record.params for record in records], self.n_splits_, outs
+            )
         self.cv_results_ = with_trials(results, records)
         if self.refit or not self.multimetric_:
             self._choose(metric)
@@ -379,7 +451,8 @@ class OptunaSearchCV(BaseSearchCV):
         self.best_index_ = self._select_best_index(self.refit, metric, results)
         if results["state"][self.best_index_] != "complete":
             raise SktrainError(
-                f"refit chose trial {self.best_index_}, which is {results['state'][self.best_index_]} and has no mean score. "
+                f"refit chose trial {self.best_index_}, which is "
+                f"{results['state'][self.best_index_]} and has no mean score. "
                 "Let it skip NaN, as np.nanargmax does."
             )
         if not callable(self.refit):
@@ -387,8 +460,11 @@ class OptunaSearchCV(BaseSearchCV):
         self.best_params_ = results["params"][self.best_index_]
 
     def _refit(self, X, y, fit_params, key, tasks):
-        """Fit the best parameters on all rows, seeded like a fold; rows without a label that stand in no fold are left out."""
-        seeded = seed_parts(clone(self.estimator).set_params(**clone(self.best_params_, safe=False)), key)
+        """Fit the best parameters on all rows, seeded like a fold; rows without a label that stand
+        in no fold are left out."""
+        seeded = seed_parts(
+            clone(self.estimator).set_params(**clone(self.best_params_, safe=False)), key
+        )
         self.best_estimator_ = seeded
         start = time.time()
         with rng_scope(key), tasks.refit(seeded):
@@ -409,4 +485,8 @@ def _labelled(X, y, fit_params, splits):
     for train, test in splits:
         mask[train] = mask[test] = True
     rows = np.flatnonzero(mask)
-    return _safe_indexing(X, rows), _safe_indexing(y, rows), _check_method_params(X, fit_params, indices=rows)
+    return (
+        _safe_indexing(X, rows),
+        _safe_indexing(y, rows),
+        _check_method_params(X, fit_params, indices=rows),
+    )

@@ -1,7 +1,8 @@
 """Search spaces: suggestions for what a user writes for each parameter. No data, no time.
 
-Every spelling becomes an Optuna distribution plus a way back from the stored value to the parameter, so that a study kept in a
-database holds only numbers and text, whatever objects the user searches over.
+Every spelling becomes an Optuna distribution plus a way back from the stored value to the
+parameter, so that a study kept in a database holds only numbers and text, whatever objects the user
+searches over.
 """
 
 from dataclasses import dataclass, fields
@@ -9,7 +10,12 @@ import difflib
 from numbers import Integral, Real
 
 import numpy as np
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from sklearn.base import clone
 
 from ..exceptions import SktrainError, StudyMismatchError
@@ -50,14 +56,18 @@ class _Dimension:
                     return label
             raise ValueError(value)
         if self.quantile is not None:
-            sampled = float(np.clip(self.quantile.cdf(value), self.distribution.low, self.distribution.high))
+            sampled = float(
+                np.clip(self.quantile.cdf(value), self.distribution.low, self.distribution.high)
+            )
             if not np.isclose(self.decode(sampled), value):
                 raise ValueError(value)
             return sampled
         if isinstance(self.distribution, CategoricalDistribution):
             return self.distribution.choices[int(self.distribution.to_internal_repr(value))]
         whole = isinstance(self.distribution, IntDistribution)
-        if not isinstance(value, Integral if whole else Real) or isinstance(value, (bool, np.bool_)):
+        if not isinstance(value, Integral if whole else Real) or isinstance(
+            value, (bool, np.bool_)
+        ):
             raise ValueError(value)
         value = int(value) if whole else float(value)
         if not self.distribution._contains(value):
@@ -83,9 +93,14 @@ def _same(one, other):
 def _bounds(name, value):
     log = len(value) == 3
     if log and value[2] != "log":
-        _refuse(name, value, 'a tuple is (low, high) or (low, high, "log"); write choices as a list.')
+        _refuse(
+            name, value, 'a tuple is (low, high) or (low, high, "log"); write choices as a list.'
+        )
     low, high = value[:2]
-    if not all(isinstance(end, Real) and not isinstance(end, (bool, np.bool_)) and np.isfinite(end) for end in (low, high)):
+    if not all(
+        isinstance(end, Real) and not isinstance(end, (bool, np.bool_)) and np.isfinite(end)
+        for end in (low, high)
+    ):
         _refuse(name, value, "low and high must be finite numbers; write choices as a list.")
     if low >= high:
         _refuse(name, value, f"low must be below high, got low={low!r} and high={high!r}.")
@@ -111,7 +126,12 @@ def _choices(name, value):
 def _from_scipy(name, value):
     family = getattr(getattr(value, "dist", None), "name", None)
     if family is None or not hasattr(value, "ppf"):
-        _refuse(name, value, "give an Optuna distribution, (low, high), (low, high, 'log'), a list, or a frozen scipy distribution.")
+        _refuse(
+            name,
+            value,
+            "give an Optuna distribution, (low, high), (low, high, 'log'), a list, or a frozen "
+            "scipy distribution.",
+        )
     low, high = (float(end) for end in value.support())
     if family == "uniform":
         return _Dimension(FloatDistribution(low, high))
@@ -145,10 +165,11 @@ class Space:
     Parameters
     ----------
     spec : dict, list of dict, HyperparameterSearchSpace or callable
-        ``{parameter: distribution}``; several of those, of which each trial takes one; or a define-by-run function
-        ``trial -> {parameter: value}``.
+        ``{parameter: distribution}``; several of those, of which each trial takes one; or a
+        define-by-run function ``trial -> {parameter: value}``.
     estimator : estimator, optional
-        Needed to read a ``HyperparameterSearchSpace``: the last step of a pipeline is taken to be the net.
+        Needed to read a ``HyperparameterSearchSpace``: the last step of a pipeline is taken to be
+        the net.
 
     Raises
     ------
@@ -162,18 +183,29 @@ class Space:
             spec = spec.to_distributions(steps[-1][0] if steps else None)
         self.function = None if isinstance(spec, (dict, list, tuple)) else spec
         self.branches = [] if self.function else _branches(spec)
-        self.distributions = {}  # what a trial always has; of several dicts, it is known once one is chosen
+        # what a trial always has; of several dicts, it is known once one is chosen
+        self.distributions = {}
         if len(self.branches) == 1:
-            self.distributions = {key: dimension.distribution for key, (_, dimension) in self.branches[0].items()}
+            self.distributions = {
+                key: dimension.distribution for key, (_, dimension) in self.branches[0].items()
+            }
 
     def params(self, trial):
         """The estimator's parameters of ``trial``, asked or stored."""
         if self.function is None:
-            branch = self.branches[trial._suggest(_WHICH, self._which()) if len(self.branches) > 1 else 0]
-            return {name: dimension.decode(trial._suggest(key, dimension.distribution)) for key, (name, dimension) in branch.items()}
+            branch = self.branches[
+                trial._suggest(_WHICH, self._which()) if len(self.branches) > 1 else 0
+            ]
+            return {
+                name: dimension.decode(trial._suggest(key, dimension.distribution))
+                for key, (name, dimension) in branch.items()
+            }
         params = self.function(trial)
         if not isinstance(params, dict) or not params:
-            raise SktrainError(f"The function given as param_distributions must return a non-empty dict of parameters, got {params!r}.")
+            raise SktrainError(
+                "The function given as param_distributions must return a non-empty dict of "
+                f"parameters, got {params!r}."
+            )
         return params
 
     def _which(self):
@@ -196,23 +228,46 @@ class Space:
             return []
         if enqueue is True:
             if self.function is not None:
-                raise SktrainError("enqueue=True needs a param_distributions that names its parameters; of a function, give enqueue=[{...}].")
+                raise SktrainError(
+                    "enqueue=True needs a param_distributions that names its parameters; of a "
+                    "function, give enqueue=[{...}]."
+                )
             own = estimator.get_params(deep=True)
-            return [self._encoded("enqueue=True", {name: own[name] for name, _ in self.branches[0].values() if name in own})]
+            return [
+                self._encoded(
+                    "enqueue=True",
+                    {name: own[name] for name, _ in self.branches[0].values() if name in own},
+                )
+            ]
         bad = [entry for entry in enqueue if not isinstance(entry, dict) or not entry]
         if bad:
-            raise SktrainError(f"enqueue must be True or a list of non-empty dicts of parameters, got {bad[0]!r} in it.")
-        return [self._encoded(f"enqueue[{position}]", entry) for position, entry in enumerate(enqueue)]
+            raise SktrainError(
+                f"enqueue must be True or a list of non-empty dicts of parameters, got {bad[0]!r} "
+                "in it."
+            )
+        return [
+            self._encoded(f"enqueue[{position}]", entry) for position, entry in enumerate(enqueue)
+        ]
 
     def _encoded(self, what, entry):
         if self.function is not None:
-            return dict(entry)  # the names and values the function asks for; held to its ranges when it does
+            # the names and values the function asks for; held to its ranges when it does
+            return dict(entry)
         reasons = []
         for number, branch in enumerate(self.branches):
             keys = {name: (key, dimension) for key, (name, dimension) in branch.items()}
-            reason = next((_why_not(name, value, keys) for name, value in entry.items() if _why_not(name, value, keys)), None)
+            reason = next(
+                (
+                    _why_not(name, value, keys)
+                    for name, value in entry.items()
+                    if _why_not(name, value, keys)
+                ),
+                None,
+            )
             if reason is None:
-                sampled = {keys[name][0]: keys[name][1].encode(value) for name, value in entry.items()}
+                sampled = {
+                    keys[name][0]: keys[name][1].encode(value) for name, value in entry.items()
+                }
                 return sampled if len(self.branches) == 1 else {_WHICH: number, **sampled}
             reasons.append(reason)
         raise SktrainError(f"{what} cannot be tried: {'; '.join(dict.fromkeys(reasons))}.")
@@ -222,21 +277,34 @@ class Space:
         if self.function is not None:
             return {"function": readable(self.function)}
         if len(self.branches) == 1:
-            return {name: str(dimension) for name, dimension in sorted(self.branches[0].values(), key=lambda item: item[0])}
-        return {f"{number}: {name}": str(dimension) for number, branch in enumerate(self.branches) for name, dimension in branch.values()}
+            return {
+                name: str(dimension)
+                for name, dimension in sorted(self.branches[0].values(), key=lambda item: item[0])
+            }
+        return {
+            f"{number}: {name}": str(dimension)
+            for number, branch in enumerate(self.branches)
+            for name, dimension in branch.values()
+        }
 
     def stored(self, params):
-        """Parameters as a storage keeps them: plain values themselves, of other objects their text."""
-        return {name: {"value": value} if type(value) in _PLAIN else {"text": readable(value)} for name, value in params.items()}
+        """Parameters as a storage keeps them: plain values themselves, of other objects their
+        text."""
+        return {
+            name: {"value": value} if type(value) in _PLAIN else {"text": readable(value)}
+            for name, value in params.items()
+        }
 
     def restored(self, trial, kept):
-        """The parameters of a stored trial; a definition that makes others of its sample is refused."""
+        """The parameters of a stored trial; a definition that makes others of its sample is
+        refused."""
         if kept is not None and all("value" in entry for entry in kept.values()):
             return {name: entry["value"] for name, entry in kept.items()}
         params = self.params(trial)
         if kept is not None and self.stored(params) != kept:
             raise StudyMismatchError(
-                f"Trial {trial.user_attrs.get('slot')} was stored with the parameters {kept}, of which param_distributions now makes "
+                f"Trial {trial.user_attrs.get('slot')} was stored with the parameters {kept}, of "
+                "which param_distributions now makes "
                 f"{self.stored(params)}. Undo the change, or use another study_name or storage."
             )
         return params
@@ -250,15 +318,20 @@ def _branches(spec):
     dicts = [spec] if isinstance(spec, dict) else list(spec)
     bad = [part for part in dicts if not isinstance(part, dict)]
     if bad:
-        raise SktrainError(f"param_distributions must hold dicts of parameters, got {bad[0]!r} among them.")
+        raise SktrainError(
+            f"param_distributions must hold dicts of parameters, got {bad[0]!r} among them."
+        )
     if not dicts or not all(dicts):
-        raise SktrainError("param_distributions is empty: there is nothing to search. Name at least one parameter.")
+        raise SktrainError(
+            "param_distributions is empty: there is nothing to search. Name at least one parameter."
+        )
     branches, seen = [], {}
     for number, part in enumerate(dicts):
         branch = {}
         for name, value in part.items():
             dimension = _dimension(name, value)
-            shared = str(seen.setdefault(name, dimension)) == str(dimension)  # one name in the study means one range
+            # one name in the study means one range
+            shared = str(seen.setdefault(name, dimension)) == str(dimension)
             branch[name if shared else f"{name} (dict {number})"] = (name, dimension)
         branches.append(branch)
     return branches
@@ -283,16 +356,22 @@ def check_params(estimator, params):
         known = list(estimator.get_params(deep=True))
         unknown = [name for name in params if name not in known]
         near = {name: difflib.get_close_matches(name, known, n=3, cutoff=0.4) for name in unknown}
-        hint = "; ".join(f"{name!r} (nearest: {', '.join(map(repr, close)) or 'none'})" for name, close in near.items())
-        raise SktrainError(f"{type(estimator).__name__} has no parameter {hint}. {error}") from error
+        hint = "; ".join(
+            f"{name!r} (nearest: {', '.join(map(repr, close)) or 'none'})"
+            for name, close in near.items()
+        )
+        raise SktrainError(
+            f"{type(estimator).__name__} has no parameter {hint}. {error}"
+        ) from error
 
 
 @dataclass(frozen=True)
 class HyperparameterSearchSpace:
     """The usual ranges for a neural classifier, by their plain names.
 
-    Each field is a range ``(low, high)``, a list of choices, or None to leave the parameter alone. Ranges of whole numbers give
-    whole numbers. Learning rate, weight decay and the sizes are searched on a log scale.
+    Each field is a range ``(low, high)``, a list of choices, or None to leave the parameter alone.
+    Ranges of whole numbers give whole numbers. Learning rate, weight decay and the sizes are
+    searched on a log scale.
 
     Parameters
     ----------
@@ -339,10 +418,18 @@ class HyperparameterSearchSpace:
         for field in fields(self):
             value = getattr(self, field.name)
             if value is not None:
-                scaled = isinstance(value, tuple) and len(value) == 2 and field.name not in ("dropout", "num_layers")
-                out[field.name] = _dimension(field.name, (*value, "log") if scaled else value).distribution
+                scaled = (
+                    isinstance(value, tuple)
+                    and len(value) == 2
+                    and field.name not in ("dropout", "num_layers")
+                )
+                out[field.name] = _dimension(
+                    field.name, (*value, "log") if scaled else value
+                ).distribution
         if not out:
-            raise SktrainError("HyperparameterSearchSpace: every field is None, so there is nothing to search.")
+            raise SktrainError(
+                "HyperparameterSearchSpace: every field is None, so there is nothing to search."
+            )
         return out
 
     def to_distributions(self, net_step_name: str | None = None) -> dict:
@@ -359,7 +446,10 @@ class HyperparameterSearchSpace:
             One per parameter.
         """
         prefix = f"{net_step_name}__" if net_step_name else ""
-        return {prefix + _NET_PARAMETERS[name]: distribution for name, distribution in self.distributions().items()}
+        return {
+            prefix + _NET_PARAMETERS[name]: distribution
+            for name, distribution in self.distributions().items()
+        }
 
 
 _NET_PARAMETERS = {

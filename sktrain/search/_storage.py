@@ -1,9 +1,10 @@
 """Storage of trials that outlives a kill and is shared between processes.
 
-A slot is *claimed* by adding a RUNNING trial for it to the shared study; of two claims the one with the lower number holds, so any
-storage that numbers trials one by one will do, with no other lock. A claim is void once its owner is dead: on the same machine
-that is decided by a lock the owner's process holds (``flock``; the kernel lets go when it dies), elsewhere by a counter
-that stopped. Only then is the trial marked FAIL and its slot free again.
+A slot is *claimed* by adding a RUNNING trial for it to the shared study; of two claims the one with
+the lower number holds, so any storage that numbers trials one by one will do, with no other lock. A
+claim is void once its owner is dead: on the same machine that is decided by a lock the owner's
+process holds (``flock``; the kernel lets go when it dies), elsewhere by a counter that stopped.
+Only then is the trial marked FAIL and its slot free again.
 """
 
 from contextlib import contextmanager, suppress
@@ -112,8 +113,9 @@ def _lock_file_held(path, missing=False):
 class _Owner:
     """This process's claim to be alive.
 
-    A process killed before its first claim leaves a lock file that no trial names, so each owner clears the folder of
-    those. The folder's lock keeps a file that is made but not yet locked from being taken for one of them.
+    A process killed before its first claim leaves a lock file that no trial names, so each owner
+    clears the folder of those. The folder's lock keeps a file that is made but not yet locked from
+    being taken for one of them.
     """
 
     def __init__(self, folder):
@@ -144,27 +146,38 @@ def _open(storage):
     """The Optuna storage behind ``storage`` and, for a local file, its folder."""
     if not isinstance(storage, (str, os.PathLike)):
         if not hasattr(storage, "create_new_trial"):
-            raise SktrainError(f"storage must be None, a path, a URL or an Optuna storage, got {storage!r}.")
+            raise SktrainError(
+                f"storage must be None, a path, a URL or an Optuna storage, got {storage!r}."
+            )
         return optuna.storages.get_storage(storage), None
     text = os.fspath(storage)
     path = None if "://" in text else Path(text).expanduser().resolve()
     if path is not None and (path.is_dir() or not path.parent.is_dir()):
-        raise SktrainError(f"storage={text!r} cannot be written: {'it is a folder' if path.is_dir() else f'there is no folder {path.parent}'}.")
+        raise SktrainError(
+            f"storage={text!r} cannot be written: "
+            f"{'it is a folder' if path.is_dir() else f'there is no folder {path.parent}'}."
+        )
     url, options = text, {"connect_args": {"timeout": 60}} if text.startswith("sqlite") else {}
-    if path is not None:  # a path is a path, whatever a URL or a template would make of its ?, % and braces
+    # a path is a path, whatever a URL or a template would make of its ?, % and braces
+    if path is not None:
         url = "sqlite:///of-the-creator"
         options = {"creator": partial(sqlite3.connect, path, timeout=60, check_same_thread=False)}
     try:
         if path is not None and path.exists():
             check_regular(path)
         with _folder_lock(path and path.parent):
-            return optuna.storages.get_storage(optuna.storages.RDBStorage(url, engine_kwargs=options)), path and path.parent
+            return optuna.storages.get_storage(
+                optuna.storages.RDBStorage(url, engine_kwargs=options)
+            ), path and path.parent
     except Exception as error:  # drivers raise errors of their own
         if "file is not a database" in str(error):
             raise SktrainError(
-                f"storage={text!r} is no SQLite file, or a damaged one. Name another file, or move this one away to begin anew."
+                f"storage={text!r} is no SQLite file, or a damaged one. Name another file, or "
+                "move this one away to begin anew."
             ) from error
-        raise SktrainError(f"storage={text!r} cannot be written: {type(error).__name__}: {error}") from error
+        raise SktrainError(
+            f"storage={text!r} cannot be written: {type(error).__name__}: {error}"
+        ) from error
 
 
 class StorageLedger:
@@ -214,8 +227,12 @@ class StorageLedger:
     def _bind(self, seed, describe, fixed_seed):
         with _folder_lock(self._folder):
             try:
-                study_id = self._storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], self.name)
-                self._storage.set_study_user_attr(study_id, _KEY, {"seed": seed, "fingerprint": describe(seed)})
+                study_id = self._storage.create_new_study(
+                    [optuna.study.StudyDirection.MAXIMIZE], self.name
+                )
+                self._storage.set_study_user_attr(
+                    study_id, _KEY, {"seed": seed, "fingerprint": describe(seed)}
+                )
                 return study_id, seed
             except DuplicatedStudyError:
                 study_id = self._storage.get_study_id_from_name(self.name)
@@ -223,8 +240,10 @@ class StorageLedger:
         lines = changes(bound["fingerprint"], describe(seed if fixed_seed else bound["seed"]))
         if lines:
             raise StudyMismatchError(
-                f"The study {self.name!r} in this storage belongs to another problem: {'; '.join(lines)}. "
-                "Use another study_name or storage, or undo the change; inside cross_validate or a nested search leave study_name=None: "
+                f"The study {self.name!r} in this storage belongs to another problem: "
+                f"{'; '.join(lines)}. "
+                "Use another study_name or storage, or undo the change; inside cross_validate or "
+                "a nested search leave study_name=None: "
                 "the name is then derived from the rows of each outer fold."
             )
         return study_id, bound["seed"]
@@ -235,8 +254,13 @@ class StorageLedger:
             attrs = self._storage.get_study_user_attrs(study_id)
             if _KEY in attrs:
                 return attrs[_KEY]
-            if self._storage.get_n_trials(study_id) or self._storage.get_study_directions(study_id) != [optuna.study.StudyDirection.MAXIMIZE]:
-                raise StudyMismatchError(f"The study {self.name!r} in this storage was not made by OptunaSearchCV. Use another study_name.")
+            if self._storage.get_n_trials(study_id) or self._storage.get_study_directions(
+                study_id
+            ) != [optuna.study.StudyDirection.MAXIMIZE]:
+                raise StudyMismatchError(
+                    f"The study {self.name!r} in this storage was not made by OptunaSearchCV. Use "
+                    "another study_name."
+                )
             time.sleep(0.1)
         bound = {"seed": seed, "fingerprint": describe(seed)}
         self._storage.set_study_user_attr(study_id, _KEY, bound)
@@ -247,7 +271,9 @@ class StorageLedger:
         while not self._stop.wait(_BEAT if count else 0):
             count += 1
             with suppress(StorageInternalError):  # a busy database: the next beat will do
-                self._storage.set_study_user_attr(self._study_id, f"{_KEY}-beat-{self._owner.token}", count)
+                self._storage.set_study_user_attr(
+                    self._study_id, f"{_KEY}-beat-{self._owner.token}", count
+                )
 
     def _alive(self, owner):
         if not isinstance(owner, dict) or not _TOKEN.fullmatch(str(owner.get("token"))):
@@ -255,7 +281,9 @@ class StorageLedger:
         local = _same_machine_alive(owner, self._folder)
         if local is not None:
             return local
-        count = self._storage.get_study_user_attrs(self._study_id).get(f"{_KEY}-beat-{owner['token']}")
+        count = self._storage.get_study_user_attrs(self._study_id).get(
+            f"{_KEY}-beat-{owner['token']}"
+        )
         seen, since = self._seen.setdefault(owner["token"], (count, time.monotonic()))
         if seen != count:
             self._seen[owner["token"]] = (count, time.monotonic())
@@ -267,7 +295,11 @@ class StorageLedger:
         slots = {}
         for trial in self._stored():
             slot = trial.user_attrs.get("slot")
-            if type(slot) is not int or slot < 0 or not (trial.state == TrialState.RUNNING or _outcome(trial)):
+            if (
+                type(slot) is not int
+                or slot < 0
+                or not (trial.state == TrialState.RUNNING or _outcome(trial))
+            ):
                 continue
             if trial.state == TrialState.RUNNING and not self._alive(trial.user_attrs.get("owner")):
                 self._fail(trial._trial_id)
@@ -299,7 +331,8 @@ class StorageLedger:
         furthest = max(records, default=0)
         if furthest >= len(records) + 2 * BATCH:  # slots are filled in order, a batch at a time
             raise StudyMismatchError(
-                f"The study {self.name!r} holds trial {furthest:,} among {len(records):,}: it was altered. "
+                f"The study {self.name!r} holds trial {furthest:,} among {len(records):,}: it was "
+                "altered. "
                 "Use another study_name or storage."
             )
         return records
@@ -322,9 +355,18 @@ class StorageLedger:
         kept = _outcome(trial)
         value = trial.value if kept["state"] == "complete" else None
         return Record(
-            slot, self._space.restored(trial, kept.get("params")), dict(trial.params), dict(trial.distributions), dict(trial.system_attrs), kept["memory"],
-            kept["state"], kept["folds"], kept["reports"], value, kept["duration"],
-        )  # fmt: skip
+            slot,
+            self._space.restored(trial, kept.get("params")),
+            dict(trial.params),
+            dict(trial.distributions),
+            dict(trial.system_attrs),
+            kept["memory"],
+            kept["state"],
+            kept["folds"],
+            kept["reports"],
+            value,
+            kept["duration"],
+        )
 
     def claim(self, records, limit):
         """Take up to ``limit`` of ``records`` that nobody alive holds and nobody has finished."""
@@ -332,10 +374,13 @@ class StorageLedger:
         for record in records:
             if len(mine) == limit:
                 break
-            with _folder_lock(self._folder):  # only spares void claims: the lower number decides without it
+            # only spares void claims: the lower number decides without it
+            with _folder_lock(self._folder):
                 if record.slot in self._trials():
                     continue
-                claim = record.frozen(TrialState.RUNNING, slot=record.slot, owner=self._owner.record)
+                claim = record.frozen(
+                    TrialState.RUNNING, slot=record.slot, owner=self._owner.record
+                )
                 record.claim = self._storage.create_new_trial(self._study_id, template_trial=claim)
             if self._trials()[record.slot][0]._trial_id == record.claim:
                 mine.append(record)
@@ -352,7 +397,14 @@ class StorageLedger:
     def write(self, record):
         """Make a finished trial last; it counts from the moment its state is set."""
         storage, trial_id = self._storage, record.claim
-        kept = {"params": self._space.stored(record.params), "state": record.state, "folds": record.folds, "reports": record.reports, "duration": record.duration, "memory": record.memory}
+        kept = {
+            "params": self._space.stored(record.params),
+            "state": record.state,
+            "folds": record.folds,
+            "reports": record.reports,
+            "duration": record.duration,
+            "memory": record.memory,
+        }
         try:
             storage.set_trial_user_attr(trial_id, "outcome", kept)
             for step, value in enumerate(record.reports):
@@ -360,7 +412,10 @@ class StorageLedger:
             values = None if record.value is None else [record.value]
             storage.set_trial_state_values(trial_id, STATES[record.state], values)
         except UpdateFinishedTrialError as error:
-            raise SktrainError(f"Trial {record.slot} was taken away: this process gave no sign of life for {_SILENCE:.0f} s.") from error
+            raise SktrainError(
+                f"Trial {record.slot} was taken away: this process gave no sign of life for "
+                f"{_SILENCE:.0f} s."
+            ) from error
 
     def close(self):
         self._stop.set()
@@ -383,5 +438,6 @@ def _outcome(trial):
 
 
 def study_name(name, data):
-    """The user's name, else one derived from the data, so that the outer folds of a nested search never share trials."""
+    """The user's name, else one derived from the data, so that the outer folds of a nested search
+    never share trials."""
     return name or f"sktrain-{digest(sorted(data.items()))}"

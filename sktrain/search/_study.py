@@ -1,8 +1,9 @@
 """Who suggests the next trials: always the same parameters after the same finished trials.
 
-Trials are numbered by *slots* 0, 1, 2 … and suggested in batches of fixed size. A suggestion depends on the seed, its slot, the
-finished batches before it and the earlier slots of its own batch, and on nothing else: not on how many workers ran them, in which
-order they ended, or how often the search was killed. To hold that by construction, suggestions come from an in-memory Optuna
+Trials are numbered by *slots* 0, 1, 2 … and suggested in batches of fixed size. A suggestion
+depends on the seed, its slot, the finished batches before it and the earlier slots of its own
+batch, and on nothing else: not on how many workers ran them, in which order they ended, or how
+often the search was killed. To hold that by construction, suggestions come from an in-memory Optuna
 study that only ever sees whole batches, whatever a shared storage holds at that moment.
 """
 
@@ -30,7 +31,8 @@ STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed"
 
 @contextmanager
 def quiet_optuna():
-    """Silence Optuna's log lines and its notes on experimental features; the caller's setting comes back."""
+    """Silence Optuna's log lines and its notes on experimental features; the caller's setting comes
+    back."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(max(level, optuna.logging.WARNING))
     try:
@@ -44,8 +46,9 @@ def quiet_optuna():
 class SpreadTPESampler(optuna.samplers.TPESampler):
     """TPE whose first trials are spread evenly over the space instead of drawn at random.
 
-    Point n of the opening has coordinate frac(u + n sqrt(p)) with a prime p per parameter and a seeded shift u: a Kronecker
-    sequence (Niederreiter 1992, chapter 3), which covers each range evenly after any number of trials.
+    Point n of the opening has coordinate frac(u + n sqrt(p)) with a prime p per parameter and a
+    seeded shift u: a Kronecker sequence (Niederreiter 1992, chapter 3), which covers each range
+    evenly after any number of trials.
     """
 
     opening_seed = 0
@@ -63,19 +66,33 @@ def _at(distribution, u):
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[int(u * len(distribution.choices))]
     whole = isinstance(distribution, IntDistribution)
-    low, high = (distribution.low - 0.5, distribution.high + 0.5) if whole else (distribution.low, distribution.high)
-    value = np.exp(np.log(low) + u * (np.log(high) - np.log(low))) if distribution.log else low + u * (high - low)
+    low, high = (
+        (distribution.low - 0.5, distribution.high + 0.5)
+        if whole
+        else (distribution.low, distribution.high)
+    )
+    value = (
+        np.exp(np.log(low) + u * (np.log(high) - np.log(low)))
+        if distribution.log
+        else low + u * (high - low)
+    )
     if distribution.step is not None and not distribution.log:
-        value = distribution.low + round((value - distribution.low) / distribution.step) * distribution.step
+        value = (
+            distribution.low
+            + round((value - distribution.low) / distribution.step) * distribution.step
+        )
     value = min(max(value, distribution.low), distribution.high)
     return int(round(value)) if whole else float(value)
 
 
 def default_sampler(seed=None):
-    """TPE over all parameters together that opens evenly and keeps away from the trials of its own batch."""
+    """TPE over all parameters together that opens evenly and keeps away from the trials of its own
+    batch."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = SpreadTPESampler(seed=seed, n_startup_trials=_OPENING, multivariate=True, group=True, constant_liar=True)
+        sampler = SpreadTPESampler(
+            seed=seed, n_startup_trials=_OPENING, multivariate=True, group=True, constant_liar=True
+        )
     sampler.opening_seed = 0 if seed is None else seed
     return sampler
 
@@ -149,14 +166,21 @@ class Record:
         now = datetime.now()
         done = state.is_finished()
         return FrozenTrial(
-            number=self.slot, trial_id=-1, state=state, value=self.value if done else None, datetime_start=now,
-            datetime_complete=now if done else None, params=self.sampled, distributions=self.distributions, user_attrs=attrs,
-            system_attrs=self.system_attrs, intermediate_values=dict(enumerate(self.reports)) if done else {},
-        )  # fmt: skip
+            number=self.slot,
+            trial_id=-1,
+            state=state,
+            value=self.value if done else None,
+            datetime_start=now,
+            datetime_complete=now if done else None,
+            params=self.sampled, distributions=self.distributions, user_attrs=attrs,
+            system_attrs=self.system_attrs,
+            intermediate_values=dict(enumerate(self.reports)) if done else {},
+        )
 
 
 class _PastOnly:
-    """A storage in which a trial sees finished trials and itself, never the other trials of its batch."""
+    """A storage in which a trial sees finished trials and itself, never the other trials of its
+    batch."""
 
     def __init__(self, storage, number):
         self._inner, self._number = storage, number
@@ -166,15 +190,22 @@ class _PastOnly:
 
     def get_all_trials(self, study_id, deepcopy=True, states=None):
         trials = self._inner.get_all_trials(study_id, deepcopy=deepcopy, states=states)
-        return [trial for trial in trials if trial.state.is_finished() or trial.number == self._number]
+        return [
+            trial for trial in trials if trial.state.is_finished() or trial.number == self._number
+        ]
 
 
 def _check_given(given, trial):
     """Hold what was asked for to what a define-by-run space suggested."""
     for name, value in given.items():
-        if name not in trial.params or not trial.distributions[name]._contains(trial.distributions[name].to_internal_repr(value)):
+        if name not in trial.params or not trial.distributions[name]._contains(
+            trial.distributions[name].to_internal_repr(value)
+        ):
             known = {name: str(distribution) for name, distribution in trial.distributions.items()}
-            raise SktrainError(f"enqueue: {name!r}={value!r} is nothing that the function given as param_distributions suggests ({known}).")
+            raise SktrainError(
+                f"enqueue: {name!r}={value!r} is nothing that the function given as "
+                f"param_distributions suggests ({known})."
+            )
 
 
 class Suggester:
@@ -197,8 +228,11 @@ class Suggester:
         self.space, self.seed, self.opening = space, seed, opening
         if isinstance(sampler, SpreadTPESampler):
             sampler.opening_seed = seed
-        self.study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner, study_name=name)
-        self.study._thread_local.in_optimize_loop = True  # samplers and callbacks may call study.stop()
+        self.study = optuna.create_study(
+            direction="maximize", sampler=sampler, pruner=pruner, study_name=name
+        )
+        # samplers and callbacks may call study.stop()
+        self.study._thread_local.in_optimize_loop = True
 
     @property
     def stopped(self):
@@ -224,7 +258,14 @@ class Suggester:
         _check_given(given, trial)
         frozen = self.study._storage.get_trial(trial._trial_id)
         memory = self.study._storage.get_study_system_attrs(self.study._study_id)
-        return Record(slot, params, dict(frozen.params), dict(frozen.distributions), dict(frozen.system_attrs), dict(memory))
+        return Record(
+            slot,
+            params,
+            dict(frozen.params),
+            dict(frozen.distributions),
+            dict(frozen.system_attrs),
+            dict(memory),
+        )
 
     def recall(self, record):
         """Let a stored trial take its slot as if it had been asked."""
@@ -233,7 +274,9 @@ class Suggester:
         self.study.add_trial(record.frozen(TrialState.RUNNING))
 
     def _trial_id(self, record):
-        return self.study._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, record.slot)
+        return self.study._storage.get_trial_id_from_study_id_trial_number(
+            self.study._study_id, record.slot
+        )
 
     def hopeless(self, record, n_folds):
         """Whether the pruner gives the trial up after the folds it has run."""
@@ -241,17 +284,25 @@ class Suggester:
         for step, value in enumerate(record.reports):
             storage.set_trial_intermediate_value(trial_id, step, value)
         storage.set_trial_user_attr(trial_id, "n_folds", n_folds)
-        past = optuna.Study(self.study.study_name, _PastOnly(storage, record.slot), sampler=self.study.sampler, pruner=self.study.pruner)
+        past = optuna.Study(
+            self.study.study_name,
+            _PastOnly(storage, record.slot),
+            sampler=self.study.sampler,
+            pruner=self.study.pruner,
+        )
         return bool(self.study.pruner.prune(past, storage.get_trial(trial_id)))
 
     def tell(self, record):
-        """Learn from a finished trial; trials are told in the order of their slots, a whole batch at a time."""
+        """Learn from a finished trial; trials are told in the order of their slots, a whole batch
+        at a time."""
         storage, trial_id = self.study._storage, self._trial_id(record)
         for step, value in enumerate(record.reports):
             storage.set_trial_intermediate_value(trial_id, step, value)
         storage.set_trial_user_attr(trial_id, "duration", record.duration)
         values = None if record.value is None else [record.value]
-        self.study.tell(record.slot, values if record.state == "complete" else None, state=STATES[record.state])
+        self.study.tell(
+            record.slot, values if record.state == "complete" else None, state=STATES[record.state]
+        )
         return storage.get_trial(trial_id)
 
     def drop(self, record):

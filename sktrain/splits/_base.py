@@ -1,7 +1,8 @@
 """What every splitter shares: times, label spans, purging and embargo.
 
-A plan names, for each fold, the unique times that are tested and the unique times that may train; it is complete and checked
-before the first fold is handed out. Rows are cut between unique times, never inside one; rows without a label are in no fold.
+A plan names, for each fold, the unique times that are tested and the unique times that may train;
+it is complete and checked before the first fold is handed out. Rows are cut between unique times,
+never inside one; rows without a label are in no fold.
 """
 
 from abc import abstractmethod
@@ -80,12 +81,21 @@ class Rows:
         return int(len(axis) - np.searchsorted(axis, axis[-1] - embargo.as_unit("ns").value))
 
     def timestamp(self, position):
-        """The time at a position of the axis as the user wrote it; the row number where rows carry no time."""
+        """The time at a position of the axis as the user wrote it; the row number where rows carry
+        no time."""
         value = self.spans.axis[position]
         if self.axis.index is None:
             return int(value)
-        level = self.axis.index.levels[1] if isinstance(self.axis.index, pd.MultiIndex) else self.axis.index
-        return pd.Timestamp(value, unit="ns", tz="UTC").tz_convert(level.tz) if level.tz is not None else pd.Timestamp(value, unit="ns")
+        level = (
+            self.axis.index.levels[1]
+            if isinstance(self.axis.index, pd.MultiIndex)
+            else self.axis.index
+        )
+        return (
+            pd.Timestamp(value, unit="ns", tz="UTC").tz_convert(level.tz)
+            if level.tz is not None
+            else pd.Timestamp(value, unit="ns")
+        )
 
 
 @dataclass(frozen=True)
@@ -97,7 +107,8 @@ class Fold:
     blocks : tuple of (int, int)
         Closed ranges of positions that are tested.
     low, high : int
-        Training rows stand at ``low <= position < high``, before purge and embargo; ``high=None`` means no limit.
+        Training rows stand at ``low <= position < high``, before purge and embargo; ``high=None``
+        means no limit.
     """
 
     blocks: tuple
@@ -126,7 +137,9 @@ class Plan:
             candidate = candidate & (codes < fold.high)
         if fold.low:
             candidate = candidate & (codes >= fold.low)
-        return cut_blocks(self.rows.spans, fold.blocks, candidate, self.rows.known, embargo=self.embargo)
+        return cut_blocks(
+            self.rows.spans, fold.blocks, candidate, self.rows.known, embargo=self.embargo
+        )
 
     def test(self, fold):
         """Row numbers that are tested, ascending."""
@@ -142,13 +155,15 @@ class Plan:
         return places if order is None else np.sort(order[places])
 
     def training_times(self, fold):
-        """Positions on the axis of the unique times that train, ascending; of folds before a block."""
+        """Positions on the axis of the unique times that train, ascending; of folds before a
+        block."""
         codes, _ = self.rows.spans._sorted
         codes = codes[self._places(fold, fold.low)]
         return codes[np.append(True, codes[1:] != codes[:-1])] if len(codes) else codes
 
     def last_training_time(self, fold):
-        """Position of the last time that trains before a block, or None; looks back as far as need be."""
+        """Position of the last time that trains before a block, or None; looks back as far as need
+        be."""
         codes, _ = self.rows.spans._sorted
         back = 64
         while True:
@@ -194,7 +209,8 @@ def read_rows(X, y, horizon, given, caller):
 
 
 class SpanSplitter(BaseEstimator, BaseCrossValidator):
-    """Template of a splitter that purges by label spans: a subclass says which unique times are tested, in ``_plan``."""
+    """Template of a splitter that purges by label spans: a subclass says which unique times are
+    tested, in ``_plan``."""
 
     __metadata_request__split = {"label_end_times": True, "times": True}
 
@@ -246,7 +262,9 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
             When a fold cannot be filled; the message says how much is needed.
         """
         if groups is not None and (ignored := self._groups_ignored()):
-            warnings.warn(f"The groups parameter is ignored by {ignored}", UserWarning, stacklevel=2)
+            warnings.warn(
+                f"The groups parameter is ignored by {ignored}", UserWarning, stacklevel=2
+            )
         return iter(self._plan(X, y, groups, {"label_end_times": label_end_times, "times": times}))
 
     def get_n_splits(
@@ -293,12 +311,16 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
         Returns
         -------
         DataFrame, one row per fold
-            ``train_start``, ``train_end``, ``test_start``, ``test_end`` (times of the first and last row),
-            ``train_size``, ``test_size``, ``purged``, ``embargoed`` (rows), ``train_times``, ``test_times`` (unique times), and
-            for up to 20 classes ``train_share_<class>`` and ``test_share_<class>``.
+            ``train_start``, ``train_end``, ``test_start``, ``test_end`` (times of the first and
+            last row), ``train_size``, ``test_size``, ``purged``, ``embargoed`` (rows),
+            ``train_times``, ``test_times`` (unique times), and for up to 20 classes
+            ``train_share_<class>`` and ``test_share_<class>``.
         """
         plan = self._plan(X, y, groups, {"label_end_times": label_end_times, "times": times})
-        return pd.DataFrame([fold_facts(plan, fold, y) for fold in plan.folds], index=pd.RangeIndex(len(plan.folds), name="fold"))
+        return pd.DataFrame(
+            [fold_facts(plan, fold, y) for fold in plan.folds],
+            index=pd.RangeIndex(len(plan.folds), name="fold"),
+        )
 
     @property
     def _embargo(self):
@@ -306,7 +328,10 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
         if self.embargo is None:
             return as_span("embargo_bars", self.embargo_bars, minimum=0)
         if self.embargo_bars != _DEFAULT_EMBARGO and self.embargo != self.embargo_bars:
-            raise InvalidSplitError(f"embargo={self.embargo!r} and embargo_bars={self.embargo_bars!r} are two names of one parameter: give one.")
+            raise InvalidSplitError(
+                f"embargo={self.embargo!r} and embargo_bars={self.embargo_bars!r} are two names "
+                "of one parameter: give one."
+            )
         return as_span("embargo", self.embargo, minimum=0)
 
     def _read(self, X, y, given):
@@ -314,9 +339,14 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
         rows = read_rows(X, y, self.horizon, given, type(self).__name__)
         for name in ("embargo_bars", "embargo", "test_size", "max_train_size"):
             value = getattr(self, name, None)
-            if rows.axis.index is None and value is not None and isinstance(as_span(name, value, minimum=0), pd.Timedelta):
+            if (
+                rows.axis.index is None
+                and value is not None
+                and isinstance(as_span(name, value, minimum=0), pd.Timedelta)
+            ):
                 raise InvalidSplitError(
-                    f"{name}={value!r} is a length of time, but the rows carry no times. Count bars, give X a DatetimeIndex, or pass times=..."
+                    f"{name}={value!r} is a length of time, but the rows carry no times. Count "
+                    "bars, give X a DatetimeIndex, or pass times=..."
                 )
         return rows
 
@@ -338,7 +368,10 @@ def fold_facts(plan, fold, y):
         facts[f"{name}_start"] = plan.rows.timestamp(codes[rows].min())
         facts[f"{name}_end"] = plan.rows.timestamp(codes[rows].max())
     facts |= {"train_size": len(train), "test_size": len(test)}
-    facts |= {"train_times": len(np.unique(codes[train])), "test_times": len(np.unique(codes[test]))}
+    facts |= {
+        "train_times": len(np.unique(codes[train])),
+        "test_times": len(np.unique(codes[test])),
+    }
     facts |= {"purged": int(cut.purged.sum()), "embargoed": int(cut.embargoed.sum())}
     return facts | _class_shares(y, plan.rows.known, train, test)
 

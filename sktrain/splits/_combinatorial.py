@@ -1,8 +1,9 @@
 """Combinatorial purged cross-validation: C(n, k) purged folds and their paths.
 
-Unique times are cut into ``n_blocks`` blocks in order; every choice of ``n_test_blocks`` of them is tested once, trained on what
-the label spans allow of all others, earlier and later (Lopez de Prado 2018, ch. 12). Every block is tested in several folds; a
-path takes each block from one of them, so several complete histories of out-of-fold predictions can be told apart.
+Unique times are cut into ``n_blocks`` blocks in order; every choice of ``n_test_blocks`` of them is
+tested once, trained on what the label spans allow of all others, earlier and later (Lopez de Prado
+2018, ch. 12). Every block is tested in several folds; a path takes each block from one of them, so
+several complete histories of out-of-fold predictions can be told apart.
 """
 
 from itertools import combinations
@@ -30,10 +31,11 @@ class CombinatorialPurgedCV(SpanSplitter):
     n_test_blocks : int, default=2
         Blocks tested together in one fold; fewer than ``n_blocks``.
     horizon : int, Timedelta or str, optional
-        Bars, or the time such as ``"5D"``, a label looks ahead, for labels that do not say so themselves.
+        Bars, or the time such as ``"5D"``, a label looks ahead, for labels that do not say so
+        themselves.
     embargo_bars : int, Timedelta or str, default=10
-        Unique times left out between training labels and tested rows, on both sides of a block, exactly so many;
-        or the time such as ``"5D"`` by which labels must have been known.
+        Unique times left out between training labels and tested rows, on both sides of a block,
+        exactly so many; or the time such as ``"5D"`` by which labels must have been known.
     embargo : int, Timedelta or str, optional
         Another name of ``embargo_bars``.
 
@@ -125,15 +127,16 @@ class CombinatorialPurgedCV(SpanSplitter):
         Parameters
         ----------
         predictions : sequence of n_splits array-likes
-            What each fold's estimator said about its test rows, in the order of ``split``: shape (n_test,) or (n_test, k).
+            What each fold's estimator said about its test rows, in the order of ``split``: shape
+            (n_test,) or (n_test, k).
         X, y, label_end_times, times
             As given to ``split``.
 
         Returns
         -------
         ndarray of float, shape (n_paths, n) or (n_paths, n, k)
-            NaN for rows that no fold tests (rows without a label). Labels that are no numbers give an array of objects
-            with None there.
+            NaN for rows that no fold tests (rows without a label). Labels that are no numbers give
+            an array of objects with None there.
 
         Raises
         ------
@@ -157,19 +160,29 @@ class CombinatorialPurgedCV(SpanSplitter):
     def _check(self):
         self._validate_params()
         if self.n_test_blocks >= self.n_blocks:
-            raise InvalidSplitError(f"n_test_blocks must be below n_blocks, got {self.n_test_blocks} of {self.n_blocks}: nothing is left to train on.")
+            raise InvalidSplitError(
+                f"n_test_blocks must be below n_blocks, got {self.n_test_blocks} of "
+                f"{self.n_blocks}: nothing is left to train on."
+            )
         folds = comb(self.n_blocks, self.n_test_blocks)
         if folds > _MOST_SPLITS:
             raise InvalidSplitError(
-                f"n_blocks={self.n_blocks} and n_test_blocks={self.n_test_blocks} give {folds:,} folds, more than {_MOST_SPLITS:,}. Lower one of them."
+                f"n_blocks={self.n_blocks} and n_test_blocks={self.n_test_blocks} give {folds:,} "
+                f"folds, more than {_MOST_SPLITS:,}. Lower one of them."
             )
 
     def _check_predictions(self, values, tests):
         if len(values) != len(tests):
-            raise InvalidSplitError(f"predictions must hold one array per fold: got {len(values)} for {len(tests)} folds.")
+            raise InvalidSplitError(
+                f"predictions must hold one array per fold: got {len(values)} for {len(tests)} "
+                "folds."
+            )
         for number, (part, test) in enumerate(zip(values, tests)):
             if part.ndim == 0 or len(part) != len(test) or part.shape[1:] != values[0].shape[1:]:
-                raise InvalidSplitError(f"predictions of fold {number} have shape {part.shape}, but the fold tests {len(test)} rows.")
+                raise InvalidSplitError(
+                    f"predictions of fold {number} have shape {part.shape}, but the fold tests "
+                    f"{len(test)} rows."
+                )
 
     def _combinations(self):
         return combinations(range(self.n_blocks), self.n_test_blocks)
@@ -190,14 +203,23 @@ class CombinatorialPurgedCV(SpanSplitter):
         self._check()
         rows = self._read(X, y, given)
         if rows.last + 1 < self.n_blocks:
-            raise NotEnoughDataError(f"n_blocks={self.n_blocks} needs at least {self.n_blocks} unique labelled times, got {rows.last + 1}.")
+            raise NotEnoughDataError(
+                f"n_blocks={self.n_blocks} needs at least {self.n_blocks} unique labelled times, "
+                f"got {rows.last + 1}."
+            )
         bounds = self._bounds(rows)
-        plan = Plan(rows, tuple(Fold(tuple(bounds[b] for b in chosen)) for chosen in self._combinations()), self._embargo)
+        plan = Plan(
+            rows,
+            tuple(Fold(tuple(bounds[b] for b in chosen)) for chosen in self._combinations()),
+            self._embargo,
+        )
         for number, fold in enumerate(plan.folds):
             if not len(plan.test(fold)) or not plan.cut(fold).train.any():
                 what = "test" if not len(plan.test(fold)) else "training"
                 raise NotEnoughDataError(
-                    f"Fold {number} has no {what} rows: {rows.last + 1} unique times in {self.n_blocks} blocks leave nothing after purging labels "
-                    f"and an embargo of {self._embargo}. Use more rows, fewer blocks, or a shorter embargo."
+                    f"Fold {number} has no {what} rows: {rows.last + 1} unique times in "
+                    f"{self.n_blocks} blocks leave nothing after purging labels "
+                    f"and an embargo of {self._embargo}. Use more rows, fewer blocks, or a "
+                    "shorter embargo."
                 )
         return plan

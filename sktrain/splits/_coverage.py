@@ -1,8 +1,9 @@
 """Regime coverage: fold edges moved so that what is tested was trained, missing least.
 
-Boundaries are chosen by dynamic programming, last fold first. What a fold costs depends only on where it starts and ends: the
-regimes it tests grow with its end, what was trained before it depends on its start. The search is exact up to some ten
-thousand positions; beyond, boundaries move in equal steps around their equal places, so equal folds always compete.
+Boundaries are chosen by dynamic programming, last fold first. What a fold costs depends only on
+where it starts and ends: the regimes it tests grow with its end, what was trained before it depends
+on its start. The search is exact up to some ten thousand positions; beyond, boundaries move in
+equal steps around their equal places, so equal folds always compete.
 """
 
 from dataclasses import dataclass
@@ -41,11 +42,15 @@ class Regimes:
 
 
 def find_regimes(X, groups, detector, caller):
-    """Regimes from ``groups``, else detected from the bar columns of ``X``, else None with a warning in ``caller``'s name."""
+    """Regimes from ``groups``, else detected from the bar columns of ``X``, else None with a
+    warning in ``caller``'s name."""
     if groups is not None:
         regimes = _number(groups)
         if len(regimes.names) > _MOST_REGIMES:
-            raise InvalidSplitError(f"groups are read as market regimes, but hold {len(regimes.names):,} different values (at most {_MOST_REGIMES}).")
+            raise InvalidSplitError(
+                f"groups are read as market regimes, but hold {len(regimes.names):,} different "
+                f"values (at most {_MOST_REGIMES})."
+            )
         return regimes
     names = {name.lower() for name in getattr(X, "columns", ()) if isinstance(name, str)}
     timed = isinstance(getattr(X, "index", None), (pd.DatetimeIndex, pd.MultiIndex))
@@ -53,7 +58,8 @@ def find_regimes(X, groups, detector, caller):
         return _number(_detect(X, detector))
     if caller is not None:
         warnings.warn(
-            f"{caller} knows no regimes, so it keeps equal folds: X has no bar columns ({', '.join(OHLCV)}) with times. "
+            f"{caller} knows no regimes, so it keeps equal folds: X has no bar columns "
+            f"({', '.join(OHLCV)}) with times. "
             "Pass groups=regimes, or set ensure_regime_coverage=False.",
             RegimeCoverageWarning,
             stacklevel=6,
@@ -64,7 +70,8 @@ def find_regimes(X, groups, detector, caller):
 def check_groups(groups, axis):
     """Refuse groups of the wrong length, and warn of groups that look like symbols.
 
-    A market's regime changes for all symbols; groups that change less than once per symbol name something else.
+    A market's regime changes for all symbols; groups that change less than once per symbol name
+    something else.
     """
     if groups is None:
         return
@@ -78,15 +85,19 @@ def check_groups(groups, axis):
     changes = int(((codes[1:] != codes[:-1]) & (symbols[1:] == symbols[:-1])).sum())
     if len(np.unique(codes)) > 1 and changes < len(np.unique(symbols)):
         warnings.warn(
-            f"groups change {changes} times within {len(np.unique(symbols))} symbols, as if they named the symbols, but they are read as market "
-            "regimes. Folds are cut in time for all symbols at once: leave groups out, or pass the regime of each row.",
+            f"groups change {changes} times within {len(np.unique(symbols))} symbols, as if they "
+            "named the symbols, but they are read as market "
+            "regimes. Folds are cut in time for all symbols at once: leave groups out, or pass "
+            "the regime of each row.",
             RegimeCoverageWarning,
             stacklevel=5,
         )
 
 
 def _number(labels):
-    codes, names = pd.factorize(np.asarray(labels, dtype=object) if not isinstance(labels, pd.Series) else labels, sort=True)
+    codes, names = pd.factorize(
+        np.asarray(labels, dtype=object) if not isinstance(labels, pd.Series) else labels, sort=True
+    )
     return Regimes(np.asarray(codes), list(names))
 
 
@@ -100,7 +111,9 @@ def _detect(X, detector):
         order = X.index.argsort()
         X = X.iloc[order]
     found = clone(detector).fit(X).transform(X)
-    column = np.asarray(found.iloc[:, 0] if isinstance(found, pd.DataFrame) else found, dtype=object).reshape(len(X))
+    column = np.asarray(
+        found.iloc[:, 0] if isinstance(found, pd.DataFrame) else found, dtype=object
+    ).reshape(len(X))
     if order is None:
         return column
     back = np.empty_like(column)
@@ -116,7 +129,11 @@ def regime_facts(plan, fold, regimes):
     for part, rows in (("train", np.flatnonzero(plan.cut(fold).train)), ("test", plan.test(fold))):
         codes = regimes.codes[rows]
         counts[part] = np.bincount(codes[codes >= 0], minlength=len(regimes.names))
-    facts = {f"{part}_rows_{name}": int(count) for part in counts for name, count in zip(regimes.names, counts[part])}
+    facts = {
+        f"{part}_rows_{name}": int(count)
+        for part in counts
+        for name, count in zip(regimes.names, counts[part])
+    }
     facts["unseen_regimes"] = int(((counts["test"] > 0) & (counts["train"] == 0)).sum())
     facts["missing_regimes"] = int((counts["test"] == 0).sum())
     return facts
@@ -158,12 +175,14 @@ class _Search:
         widest = max(1, self.folds // 2) * self.size
         self.stride = max(1, -(-widest * (self.n_regimes + 1) // _WORK))
         self.reach = (self.size // 2) // self.stride  # steps a fold may shrink or grow
-        self.missing = self.folds * self.size + 1  # a missing regime outweighs any deviation, an unseen one any missing
+        # a missing regime outweighs any deviation, an unseen one any missing
+        self.missing = self.folds * self.size + 1
         self.unseen = self.missing * (self.folds * self.n_regimes + 1)
         self._index(embargo)
 
     def _index(self, embargo):
-        """Per regime: where it is tested (sorted positions), and from which position on which of its rows may train."""
+        """Per regime: where it is tested (sorted positions), and from which position on which of
+        its rows may train."""
         spans, known = self.rows.spans, self.rows.known
         ready = clear_of(spans.axis, spans.end, embargo)
         self.tested, self.trained = [], []
@@ -171,7 +190,9 @@ class _Search:
             mine = known if regime is None else known & (self.codes == regime)
             self.tested.append(sorted_unique(spans.codes[mine]))
             order = np.argsort(ready[mine], kind="stable")
-            self.trained.append((ready[mine][order], np.maximum.accumulate(spans.codes[mine][order])))
+            self.trained.append(
+                (ready[mine][order], np.maximum.accumulate(spans.codes[mine][order]))
+            )
 
     def steps(self, edge):
         """First and last step of an edge that leaves room for the folds on both sides."""
@@ -190,16 +211,23 @@ class _Search:
         return self.edges + self.stride * np.array(steps)
 
     def _facts(self, fold, steps):
-        """For each start: regimes not trained before it, and the first step of its end at which each regime is tested."""
+        """For each start: regimes not trained before it, and the first step of its end at which
+        each regime is tested."""
         start = self.edges[fold] + self.stride * steps
         first = _next(self.tested[-1], start)
         last_all = _last_ready(self.trained[-1], first)
         low = self._window_start(last_all)
         fresh = np.array([_last_ready(trained, first) < low for trained in self.trained[:-1]])
         seen = np.array([_next(tested, start) for tested in self.tested[:-1]])
-        enough = np.searchsorted(self.rows.labels_until, self.rows.labels_until[start] + self.minimum)
+        enough = np.searchsorted(
+            self.rows.labels_until, self.rows.labels_until[start] + self.minimum
+        )
         base = self.edges[fold + 1]
-        return fresh, np.where(seen == _NEVER, _NEVER, (seen - base) // self.stride + 1), -((base - enough) // self.stride)
+        return (
+            fresh,
+            np.where(seen == _NEVER, _NEVER, (seen - base) // self.stride + 1),
+            -((base - enough) // self.stride),
+        )
 
     def _window_start(self, last):
         """First position of training windows that end at the positions ``last``."""
@@ -207,7 +235,9 @@ class _Search:
             return 0
         if isinstance(self.limit, pd.Timedelta):
             axis = self.rows.spans.axis
-            return np.searchsorted(axis, axis[np.maximum(last, 0)] - self.limit.as_unit("ns").value, side="right")
+            return np.searchsorted(
+                axis, axis[np.maximum(last, 0)] - self.limit.as_unit("ns").value, side="right"
+            )
         return np.maximum(last - self.limit + 1, 0)
 
     def _cost_to_go(self, fold, after):
@@ -217,7 +247,10 @@ class _Search:
         order = np.argsort(turns, axis=0)
         turns, fresh = np.take_along_axis(turns, order, 0), np.take_along_axis(fresh, order, 0)
         ends = np.arange(low, high + 1)
-        longer, shorter = _RangeMinimum(after + self.stride * ends), _RangeMinimum(after - self.stride * ends)
+        longer, shorter = (
+            _RangeMinimum(after + self.stride * ends),
+            _RangeMinimum(after - self.stride * ends),
+        )
         begin = np.maximum(np.maximum(steps - self.reach, low), enough)
         stop = np.minimum(steps + self.reach, high) + 1
         total = np.full(len(steps), _NEVER)
@@ -228,7 +261,9 @@ class _Search:
             if segment:
                 price = price - self.missing + np.where(fresh[segment - 1], self.unseen, 0)
             above = longer.query(np.maximum(left, steps) - low, right - low) - self.stride * steps
-            below = shorter.query(left - low, np.minimum(right, steps + 1) - low) + self.stride * steps
+            below = (
+                shorter.query(left - low, np.minimum(right, steps + 1) - low) + self.stride * steps
+            )
             total = np.minimum(total, price + np.minimum(above, below))
         return np.minimum(total, _NEVER)
 
@@ -238,7 +273,9 @@ class _Search:
         ends = np.arange(low, high + 1)
         fresh, turns, enough = self._facts(fold, np.array([step]))
         tested = ends[:, None] >= turns[:, 0]
-        cost = self.missing * (self.n_regimes - tested.sum(1)) + self.unseen * (tested & fresh[:, 0]).sum(1)
+        cost = self.missing * (self.n_regimes - tested.sum(1)) + self.unseen * (
+            tested & fresh[:, 0]
+        ).sum(1)
         cost = cost + self.stride * np.abs(ends - step) + after
         cost[(np.abs(ends - step) > self.reach) | (ends < enough[0])] = _NEVER
         return int(ends[np.argmin(cost)])
@@ -247,14 +284,22 @@ class _Search:
 def _next(positions, start):
     """The first of ``positions`` that is not before each start."""
     place = np.searchsorted(positions, start)
-    return np.where(place < len(positions), positions[np.minimum(place, len(positions) - 1)], _NEVER) if len(positions) else np.full(len(start), _NEVER)
+    return (
+        np.where(place < len(positions), positions[np.minimum(place, len(positions) - 1)], _NEVER)
+        if len(positions)
+        else np.full(len(start), _NEVER)
+    )
 
 
 def _last_ready(trained, first):
     """The latest row that may train before each first tested position; -1 for none."""
     ready, latest = trained
     place = np.searchsorted(ready, first, side="right")
-    return np.where(place > 0, latest[np.maximum(place - 1, 0)], -1) if len(ready) else np.full(len(first), -1)
+    return (
+        np.where(place > 0, latest[np.maximum(place - 1, 0)], -1)
+        if len(ready)
+        else np.full(len(first), -1)
+    )
 
 
 class _RangeMinimum:
@@ -276,4 +321,6 @@ class _RangeMinimum:
         start = self.offsets[level]
         left = np.where(filled, low, 0)
         right = np.where(filled, high - 2**level, 0)
-        return np.where(filled, np.minimum(self.flat[start + left], self.flat[start + right]), _NEVER)
+        return np.where(
+            filled, np.minimum(self.flat[start + left], self.flat[start + right]), _NEVER
+        )

@@ -21,18 +21,20 @@ _ROUNDING = 1e-9  # 0.7 of 10 times is 7, whatever floating point says
 class TemporalSplitter(SpanSplitter):
     """Train on the oldest unique times, validate on the next, test on the last.
 
-    Training rows whose label is not known before the first validated row, with ``embargo_bars`` unique times between them,
-    are left out; validation rows are cut against the test block in the same way.
+    Training rows whose label is not known before the first validated row, with ``embargo_bars``
+    unique times between them, are left out; validation rows are cut against the test block in the
+    same way.
 
     Parameters
     ----------
     train_ratio, val_ratio, test_ratio : float, default=0.7, 0.15, 0.15
         Shares of the unique times; they must sum to 1.
     embargo_bars : int, Timedelta or str, default=10
-        Unique times left out between the last training label and the first tested row, exactly so many; or
-        the time such as ``"5D"`` by which the label must have been known.
+        Unique times left out between the last training label and the first tested row, exactly so
+        many; or the time such as ``"5D"`` by which the label must have been known.
     horizon : int, Timedelta or str, optional
-        Bars, or the time such as ``"5D"``, a label looks ahead, for labels that do not say so themselves.
+        Bars, or the time such as ``"5D"``, a label looks ahead, for labels that do not say so
+        themselves.
     evaluate : {"val", "test"}, default="val"
         What ``split`` hands out: (train, validation), or (everything before the test block, test).
     embargo : int, Timedelta or str, optional
@@ -109,7 +111,10 @@ class TemporalSplitter(SpanSplitter):
         """
         self._validate_params()
         if not self.val_ratio or not self.test_ratio:
-            raise InvalidSplitError(f"three_way needs val_ratio > 0 and test_ratio > 0, got {self.val_ratio!r} and {self.test_ratio!r}.")
+            raise InvalidSplitError(
+                f"three_way needs val_ratio > 0 and test_ratio > 0, got {self.val_ratio!r} and "
+                f"{self.test_ratio!r}."
+            )
         rows = self._read(X, y, {"label_end_times": label_end_times, "times": times})
         ((train, val),) = self._cut(rows, "val")
         ((_, test),) = self._cut(rows, "test")
@@ -119,42 +124,64 @@ class TemporalSplitter(SpanSplitter):
         total = self.train_ratio + self.val_ratio + self.test_ratio
         if not math.isclose(total, 1, abs_tol=1e-9):
             raise InvalidSplitError(
-                f"train_ratio + val_ratio + test_ratio must be 1, got {self.train_ratio} + {self.val_ratio} + {self.test_ratio} = {total:g}."
+                f"train_ratio + val_ratio + test_ratio must be 1, got {self.train_ratio} + "
+                f"{self.val_ratio} + {self.test_ratio} = {total:g}."
             )
         return super()._read(X, y, given)
 
     def _plan(self, X, y, groups, given):
         self._validate_params()
         if not (self.val_ratio if self.evaluate == "val" else self.test_ratio):
-            raise InvalidSplitError(f"evaluate={self.evaluate!r} needs {self.evaluate}_ratio > 0, got {getattr(self, self.evaluate + '_ratio')!r}.")
+            raise InvalidSplitError(
+                f"evaluate={self.evaluate!r} needs {self.evaluate}_ratio > 0, got "
+                f"{getattr(self, self.evaluate + '_ratio')!r}."
+            )
         return self._cut(self._read(X, y, given), self.evaluate)
 
     def _cut(self, rows, evaluate):
         n = len(rows.spans.axis)
         first_val = math.floor(n * self.train_ratio + _ROUNDING)
-        first_test = math.floor(n * (self.train_ratio + self.val_ratio) + _ROUNDING) if self.test_ratio else n
+        first_test = (
+            math.floor(n * (self.train_ratio + self.val_ratio) + _ROUNDING)
+            if self.test_ratio
+            else n
+        )
         if evaluate == "test":
             plan = Plan(rows, (Fold(((first_test, n - 1),), high=first_test),), self._embargo)
         else:
             if first_test < n:
                 rows = self._cut_validation(rows, first_val, first_test, n)
-            plan = Plan(rows, (Fold(((first_val, first_test - 1),), high=first_val),), self._embargo)
+            plan = Plan(
+                rows, (Fold(((first_val, first_test - 1),), high=first_val),), self._embargo
+            )
         train, test = next(iter(plan))
-        for rows_left, name in ((train, "training"), (test, "validation" if evaluate == "val" else "test")):
+        for rows_left, name in (
+            (train, "training"),
+            (test, "validation" if evaluate == "val" else "test"),
+        ):
             if not len(rows_left):
                 raise NotEnoughDataError(self._too_short(rows, name, n))
         return plan
 
     def _cut_validation(self, rows, first_val, first_test, n):
-        """The rows, without the validation labels that reach into the test block or come too near to it."""
+        """The rows, without the validation labels that reach into the test block or come too near
+        to it."""
         inside = (rows.spans.codes >= first_val) & (rows.spans.codes < first_test)
-        cut = cut_blocks(rows.spans, [(first_test, n - 1)], rows.known & inside, rows.known, embargo=self._embargo)
+        cut = cut_blocks(
+            rows.spans,
+            [(first_test, n - 1)],
+            rows.known & inside,
+            rows.known,
+            embargo=self._embargo,
+        )
         return replace(rows, known=rows.known & (cut.train | ~inside))
 
     def _too_short(self, rows, name, n):
         lost = rows.reach + rows.times_within(self._embargo)
         shares = [ratio for ratio in (self.train_ratio, self.val_ratio, self.test_ratio) if ratio]
         return (
-            f"The {name} block stays empty: {n} unique times leave nothing after purging labels and an embargo of {self._embargo}. "
-            f"About {math.ceil((lost + 1) / min(shares))} unique times are needed; or shorten the embargo or the horizon."
+            f"The {name} block stays empty: {n} unique times leave nothing after purging labels "
+            f"and an embargo of {self._embargo}. "
+            f"About {math.ceil((lost + 1) / min(shares))} unique times are needed; or shorten the "
+            "embargo or the horizon."
         )

@@ -1,7 +1,8 @@
 """Walk-forward cross-validation: folds that train on the past and test on what follows.
 
-Test folds are adjacent, in order of time, and end at the last labelled time. With regime coverage on, the boundaries between
-them move so that test regimes were seen in training and as many regimes as possible are tested.
+Test folds are adjacent, in order of time, and end at the last labelled time. With regime coverage
+on, the boundaries between them move so that test regimes were seen in training and as many regimes
+as possible are tested.
 """
 
 from typing import Any
@@ -19,7 +20,8 @@ __all__ = ["EnhancedWalkForwardCV"]
 
 
 class EnhancedWalkForwardCV(SpanSplitter):
-    """Train on the past, test on the next block, walk forward; purged, embargoed, and aware of regimes.
+    """Train on the past, test on the next block, walk forward; purged, embargoed, and aware of
+    regimes.
 
     Parameters
     ----------
@@ -28,23 +30,29 @@ class EnhancedWalkForwardCV(SpanSplitter):
     window : {"expanding", "rolling"}, default="expanding"
         Whether the training window keeps its start, or moves with the fold and keeps its length.
     test_size : int, Timedelta or str, optional
-        Unique times per test fold; default ``labelled times // (n_splits + 1)``. A length of time such as ``"90D"`` cuts folds
-        of the calendar, counted back from the last labelled time, and their boundaries do not move for regimes.
+        Unique times per test fold; default ``labelled times // (n_splits + 1)``. A length of time
+        such as ``"90D"`` cuts folds of the calendar, counted back from the last labelled time, and
+        their boundaries do not move for regimes.
     max_train_size : int, Timedelta or str, optional
-        Longest training window in unique times, or in time, counted back from its last row after purge and embargo. Default:
-        no limit when expanding, the first fold's window (in unique times) when rolling.
+        Longest training window in unique times, or in time, counted back from its last row after
+        purge and embargo. Default: no limit when expanding, the first fold's window (in unique
+        times) when rolling.
     min_samples_per_fold : int, default=100
-        Unique times with labels that every training window and every test fold must hold, after purge and embargo.
+        Unique times with labels that every training window and every test fold must hold, after
+        purge and embargo.
     horizon : int, Timedelta or str, optional
-        Bars, or the time such as ``"5D"``, a label looks ahead, for labels that do not say so themselves.
+        Bars, or the time such as ``"5D"``, a label looks ahead, for labels that do not say so
+        themselves.
     embargo_bars : int, Timedelta or str, default=10
-        Unique times left out between the last training label and the first tested row, exactly so many; or
-        the time such as ``"5D"`` by which the label must have been known.
+        Unique times left out between the last training label and the first tested row, exactly so
+        many; or the time such as ``"5D"`` by which the label must have been known.
     ensure_regime_coverage : bool, default=True
-        Move the boundaries between test folds, each within half and one and a half of the equal size, to minimise in this
-        order: (fold, regime) pairs tested but never trained on; pairs not tested; deviation from equal sizes.
+        Move the boundaries between test folds, each within half and one and a half of the equal
+        size, to minimise in this order: (fold, regime) pairs tested but never trained on; pairs not
+        tested; deviation from equal sizes.
     regime_detector : transformer, optional
-        Learns regimes from X's bar columns, one column of labels; default ``RegimeDetector()``. Ignored when ``groups`` are given.
+        Learns regimes from X's bar columns, one column of labels; default ``RegimeDetector()``.
+        Ignored when ``groups`` are given.
     embargo : int, Timedelta or str, optional
         Another name of ``embargo_bars``.
 
@@ -56,7 +64,8 @@ class EnhancedWalkForwardCV(SpanSplitter):
     ...     3, min_samples_per_fold=10, horizon=2, embargo_bars=5, ensure_regime_coverage=False
     ... )
     >>> [(len(train), test[0], test[-1]) for train, test in cv.split(np.zeros((80, 1)))]
-    [(13, np.int64(20), np.int64(39)), (33, np.int64(40), np.int64(59)), (53, np.int64(60), np.int64(79))]
+    [(13, np.int64(20), np.int64(39)), (33, np.int64(40), np.int64(59)), (53, np.int64(60),
+    np.int64(79))]
     """
 
     __metadata_request__split = {"groups": True, "label_end_times": True, "times": True}
@@ -140,20 +149,30 @@ class EnhancedWalkForwardCV(SpanSplitter):
         Returns
         -------
         DataFrame, one row per fold
-            ``train_start``, ``train_end``, ``test_start``, ``test_end`` (times of the first and last row),
-            ``train_size``, ``test_size``, ``purged``, ``embargoed`` (rows), ``train_times``, ``test_times`` (unique times), for
-            up to 20 classes ``train_share_<class>`` and ``test_share_<class>``; and, where regimes are known,
-            ``train_rows_<regime>``, ``test_rows_<regime>``, ``unseen_regimes`` (tested, never trained on) and
-            ``missing_regimes`` (not tested). Regimes are counted whether or not coverage moves the boundaries.
+            ``train_start``, ``train_end``, ``test_start``, ``test_end`` (times of the first and
+            last row), ``train_size``, ``test_size``, ``purged``, ``embargoed`` (rows),
+            ``train_times``, ``test_times`` (unique times), for up to 20 classes
+            ``train_share_<class>`` and ``test_share_<class>``; and, where regimes are known,
+            ``train_rows_<regime>``, ``test_rows_<regime>``, ``unseen_regimes`` (tested, never
+            trained on) and ``missing_regimes`` (not tested). Regimes are counted whether or not
+            coverage moves the boundaries.
         """
-        plan, regimes = self._plan_with_regimes(X, y, groups, {"label_end_times": label_end_times, "times": times})
+        plan, regimes = self._plan_with_regimes(
+            X, y, groups, {"label_end_times": label_end_times, "times": times}
+        )
         if regimes is None and not self.ensure_regime_coverage:
             regimes = find_regimes(X, groups, self.regime_detector, None)
-        facts = [fold_facts(plan, fold, y) | regime_facts(plan, fold, regimes) for fold in plan.folds]
+        facts = [
+            fold_facts(plan, fold, y) | regime_facts(plan, fold, regimes) for fold in plan.folds
+        ]
         return pd.DataFrame(facts, index=pd.RangeIndex(len(facts), name="fold"))
 
     def _groups_ignored(self):
-        return "" if self.ensure_regime_coverage else f"{type(self).__name__} with ensure_regime_coverage=False"
+        return (
+            ""
+            if self.ensure_regime_coverage
+            else f"{type(self).__name__} with ensure_regime_coverage=False"
+        )
 
     def _plan(self, X, y, groups, given):
         return self._plan_with_regimes(X, y, groups, given)[0]
@@ -166,7 +185,9 @@ class EnhancedWalkForwardCV(SpanSplitter):
 
     @property
     def _limit(self):
-        return None if self.max_train_size is None else as_span("max_train_size", self.max_train_size)
+        return (
+            None if self.max_train_size is None else as_span("max_train_size", self.max_train_size)
+        )
 
     @property
     def _size(self):
@@ -174,34 +195,50 @@ class EnhancedWalkForwardCV(SpanSplitter):
 
     def _plan_rows(self, rows, X, groups):
         if isinstance(self._limit, int) and self._limit < self.min_samples_per_fold:
-            raise InvalidSplitError(f"max_train_size={self.max_train_size} is below min_samples_per_fold={self.min_samples_per_fold}.")
-        edges = self._calendar_edges(rows) if isinstance(self._size, pd.Timedelta) else self._equal_edges(rows)
+            raise InvalidSplitError(
+                f"max_train_size={self.max_train_size} is below "
+                f"min_samples_per_fold={self.min_samples_per_fold}."
+            )
+        edges = (
+            self._calendar_edges(rows)
+            if isinstance(self._size, pd.Timedelta)
+            else self._equal_edges(rows)
+        )
         limit, plan = self._fill(rows, edges)
         if not self.ensure_regime_coverage or isinstance(self._size, pd.Timedelta):
             return plan, None
         regimes = find_regimes(X, groups, self.regime_detector, type(self).__name__)
         if regimes is None or self.n_splits == 1:
             return plan, regimes
-        moved = cover(rows, regimes, edges, embargo=self._embargo, limit=limit, minimum=self.min_samples_per_fold)
+        moved = cover(
+            rows, regimes, edges, embargo=self._embargo, limit=limit,
+            minimum=self.min_samples_per_fold,
+        )
         if (moved == edges).all():
             return plan, regimes
         try:
             return self._fill(rows, moved)[1], regimes
-        except NotEnoughDataError:  # a limited window over patchy labels can fall below the minimum where equal folds do not
+        # a limited window over patchy labels can fall below the minimum where equal folds do not
+        except NotEnoughDataError:
             return plan, regimes
 
     def _equal_edges(self, rows):
         """Axis positions where the test folds begin, and where the last one ends."""
         n, k, least = rows.last + 1, self.n_splits, self.min_samples_per_fold
         if k >= n:
-            raise NotEnoughDataError(f"{k:,} folds need more than {k:,} unique times, got {n:,} up to the last label. Use fewer n_splits.")
+            raise NotEnoughDataError(
+                f"{k:,} folds need more than {k:,} unique times, got {n:,} up to the last label. "
+                "Use fewer n_splits."
+            )
         size = n // (k + 1) if self._size is None else self._size
         if self._size is not None and size < least:
             raise InvalidSplitError(f"test_size={size} is below min_samples_per_fold={least}.")
         if self._size is not None and n - size * k < 1:
             raise NotEnoughDataError(
-                f"test_size={size} leaves nothing to train on: {k} folds need {self._least_times(rows)} unique times with "
-                f"min_samples_per_fold={least}, got {n} up to the last label. Use a smaller test_size, fewer n_splits or more rows."
+                f"test_size={size} leaves nothing to train on: {k} folds need "
+                f"{self._least_times(rows)} unique times with "
+                f"min_samples_per_fold={least}, got {n} up to the last label. Use a smaller "
+                "test_size, fewer n_splits or more rows."
             )
         edges = n - size * np.arange(k, -1, -1)
         tested = np.diff(rows.labels_until[edges])
@@ -211,18 +248,24 @@ class EnhancedWalkForwardCV(SpanSplitter):
         return edges
 
     def _calendar_edges(self, rows):
-        """As ``_equal_edges``, for folds that cover ``test_size`` of the calendar each, up to the last labelled time."""
+        """As ``_equal_edges``, for folds that cover ``test_size`` of the calendar each, up to the
+        last labelled time."""
         axis, least = rows.spans.axis, self.min_samples_per_fold
         if self.n_splits > rows.last:
-            raise NotEnoughDataError(f"{self.n_splits:,} folds need as many unique times, got {rows.last + 1:,}. Use fewer n_splits.")
+            raise NotEnoughDataError(
+                f"{self.n_splits:,} folds need as many unique times, got {rows.last + 1:,}. Use "
+                "fewer n_splits."
+            )
         starts = axis[rows.last] - self._size.as_unit("ns").value * np.arange(self.n_splits, -1, -1)
         edges = np.searchsorted(axis, starts, side="right")
         tested = np.diff(rows.labels_until[edges])
         if (tested < least).any():
             fold = int(np.argmax(tested < least))
             raise NotEnoughDataError(
-                f"test_size={self.test_size!r}: test fold {fold} from {rows.timestamp(edges[fold])} holds {tested[fold]} labelled unique times, but "
-                f"min_samples_per_fold={least}. Use a longer test_size, fewer n_splits, or lower min_samples_per_fold."
+                f"test_size={self.test_size!r}: test fold {fold} from "
+                f"{rows.timestamp(edges[fold])} holds {tested[fold]} labelled unique times, but "
+                f"min_samples_per_fold={least}. Use a longer test_size, fewer n_splits, or lower "
+                "min_samples_per_fold."
             )
         return edges
 
@@ -234,11 +277,13 @@ class EnhancedWalkForwardCV(SpanSplitter):
         return max(0, last - limit + 1)
 
     def _fill(self, rows, edges):
-        """The plan for given edges, checked, and the length limit of its training windows (None for no limit)."""
+        """The plan for given edges, checked, and the length limit of its training windows (None for
+        no limit)."""
         limit, folds = self._limit, []
         for first, end in zip(edges[:-1].tolist(), edges[1:].tolist()):
             fold = Fold(((first, end - 1),), high=first)
-            if limit is not None or not folds:  # when expanding, later folds keep what the first one keeps
+            # when expanding, later folds keep what the first one keeps
+            if limit is not None or not folds:
                 plan = Plan(rows, (fold,), self._embargo)
                 last = plan.last_training_time(fold)
                 if self.window == "rolling" and limit is None and last is not None:
@@ -260,20 +305,33 @@ class EnhancedWalkForwardCV(SpanSplitter):
         need = 0 if isinstance(self._size, pd.Timedelta) else self._least_times(rows)
         advice = "Use more rows, fewer n_splits, or lower min_samples_per_fold or embargo_bars."
         if self.test_size is not None:
-            advice = f"Use more rows, fewer n_splits, a shorter test_size than {self.test_size!r}, or lower min_samples_per_fold."
+            advice = (
+                f"Use more rows, fewer n_splits, a shorter test_size than {self.test_size!r}, or "
+                "lower min_samples_per_fold."
+            )
         if need > got:
-            facts = f"{self.n_splits} folds need {need} unique times, got {got} up to the last label."
+            facts = (
+                f"{self.n_splits} folds need {need} unique times, got {got} up to the last label."
+            )
         else:
-            facts = f"Of {got} unique times up to the last label, {rows.labels_until[got]} have a label."
-        return f"{what[0].upper()}{what[1:]}, but min_samples_per_fold={self.min_samples_per_fold}. {facts} {advice}"
+            facts = (
+                f"Of {got} unique times up to the last label, {rows.labels_until[got]} have a "
+                "label."
+            )
+        return (
+            f"{what[0].upper()}{what[1:]}, but min_samples_per_fold={self.min_samples_per_fold}. "
+            f"{facts} {advice}"
+        )
 
     def _least_times(self, rows):
         """The next number of unique times that fills every fold, if each has a label."""
         k, least = self.n_splits, self.min_samples_per_fold
-        lost = rows.reach + rows.times_within(self._embargo)  # unique times before a test fold that cannot train
+        # unique times before a test fold that cannot train
+        lost = rows.reach + rows.times_within(self._embargo)
         if self._size is not None:
             return k * self._size + least + lost
         n = max((k + 1) * least, rows.last + 1)
-        while n - k * (n // (k + 1)) - lost < least:  # what stands before the first of k equal folds
+        # what stands before the first of k equal folds
+        while n - k * (n // (k + 1)) - lost < least:
             n += 1
         return n

@@ -1,7 +1,9 @@
-"""Interrupts and kills at random moments of ``sktrain train``, counted: python tests/attack/interrupts.py [--count 10] [--seed 0].
+"""Interrupts and kills at random moments of ``sktrain train``, counted: python
+tests/attack/interrupts.py [--count 10] [--seed 0].
 
-An interrupted training leaves the old model or a whole new one and prints no traceback. A killed one, resumed, ends with the model
-of a training that nobody disturbed. Moments are drawn over the whole life of the process, imports included.
+An interrupted training leaves the old model or a whole new one and prints no traceback. A killed
+one, resumed, ends with the model of a training that nobody disturbed. Moments are drawn over the
+whole life of the process, imports included.
 """
 
 import argparse
@@ -19,11 +21,20 @@ import numpy as np
 from sktrain import load
 
 TRAIN = [
-    *(sys.executable, "-W", "ignore", "-m", "sktrain", "train", "--dataset", "sp500", "--model", "mlp", "gru", "--epochs", "8", "--quiet"),
-    *("--deterministic", "--set", "lookback=5", "wf_folds=2", "ensure_regime_coverage=false", "leakage_audit=false"),
+    *(
+        sys.executable, "-W", "ignore", "-m", "sktrain", "train", "--dataset", "sp500", "--model",
+        "mlp", "gru", "--epochs", "8", "--quiet",
+    ),
+    *(
+        "--deterministic", "--set", "lookback=5", "wf_folds=2", "ensure_regime_coverage=false",
+        "leakage_audit=false",
+    ),
     *("prune_after_training=false", "early_stopping_min_epochs=8"),
-]  # fmt: skip
-FIGURES = ("best_train_loss", "best_val_loss", "walk_forward_results", "test_scores", "drift", "hyperparameters")
+]
+FIGURES = (
+    "best_train_loss", "best_val_loss", "walk_forward_results", "test_scores", "drift",
+    "hyperparameters",
+)
 
 
 def train(folder, *more):
@@ -48,7 +59,8 @@ def undisturbed(folder):
 
 
 def interrupted(folder, moment):
-    """What is wrong after an interrupt ``moment`` seconds after the start; None where nothing is."""
+    """What is wrong after an interrupt ``moment`` seconds after the start; None where nothing
+    is."""
     child = train(folder, "--seed", "7")
     time.sleep(moment)
     child.send_signal(signal.SIGINT)
@@ -58,7 +70,10 @@ def interrupted(folder, moment):
     if child.returncode not in (0, 130, -signal.SIGINT):
         return f"exit status {child.returncode}: {err}"
     model, result = load(folder / "model.sktrain"), json.loads((folder / "result.json").read_text())
-    if any(not len(net.history_) for net in model[-1].estimators_) or result["epochs_completed"] < 1:
+    if (
+        any(not len(net.history_) for net in model[-1].estimators_)
+        or result["epochs_completed"] < 1
+    ):
         return "an untrained member"
     return None
 

@@ -1,7 +1,9 @@
-"""Open many damaged and hostile model files in child processes with limits; count what became of each.
+"""Open many damaged and hostile model files in child processes with limits; count what became of
+each.
 
-A worker is given a seed and a number of files. It makes each from a golden file by a rule that the seed
-decides, opens it with limits on time, memory and open files, and predicts with what opened. Run alone:
+A worker is given a seed and a number of files. It makes each from a golden file by a rule that the
+seed decides, opens it with limits on time, memory and open files, and predicts with what opened.
+Run alone:
 
     python tests/attack/mutate.py 5000
 """
@@ -19,17 +21,37 @@ import zipfile
 
 GOLDEN = sorted((Path(__file__).parents[1] / "persistence" / "golden").glob("*.sktrain"))
 SECONDS = 5  # for one file
-FLOOR, MULTIPLE = 64 * 2**20, 8  # bytes of memory that opening a file may take: 64 MiB and eight times the file
+# bytes of memory that opening a file may take: 64 MiB and eight times the file
+FLOOR, MULTIPLE = 64 * 2**20, 8
 _DIGEST = 64
-ODD = [None, True, -1, 0, 1, 2, 7, 2**31, 2**63, 10**30, 0.5, -1e308, "", "x", "../x", [], {}, [[]], {"!": "list", "items": []}, {"!": "again", "number": 0}]
-NAMES = ["os.system", "builtins.eval", "sklearn.tree._tree.Tree", "sklearn.neighbors._kd_tree.KDTree", "sktrain.drift._training.Memory", "torch.optim.SGD"]
-KINDS = ["list", "tuple", "dict", "array", "sparse", "objects", "object", "net", "sklearn", "record", "value", "partial", "again", "tensor", "random", "scorer"]
+ODD = [
+    None, True, -1, 0, 1, 2, 7,
+    2**31,
+    2**63,
+    10**30,
+    0.5, -1e308, "", "x", "../x",
+    [],
+    {},
+    [[]],
+    {"!": "list", "items": []},
+    {"!": "again", "number": 0},
+]
+NAMES = [
+    "os.system", "builtins.eval", "sklearn.tree._tree.Tree", "sklearn.neighbors._kd_tree.KDTree",
+    "sktrain.drift._training.Memory", "torch.optim.SGD",
+]
+KINDS = [
+    "list", "tuple", "dict", "array", "sparse", "objects", "object", "net", "sklearn", "record",
+    "value", "partial", "again", "tensor", "random", "scorer",
+]
 
 
 def parts(data):
     """(manifest, members) of a file."""
     with zipfile.ZipFile(BytesIO(data)) as file:
-        return json.loads(file.read("manifest.json")), {name: file.read(name) for name in file.namelist() if name != "manifest.json"}
+        return json.loads(file.read("manifest.json")), {
+            name: file.read(name) for name in file.namelist() if name != "manifest.json"
+        }
 
 
 def packed(manifest, members, rehash=True):
@@ -37,7 +59,9 @@ def packed(manifest, members, rehash=True):
     from sktrain._io import sha256
 
     listing = {name: {"size": len(data), "sha256": sha256(data)} for name, data in members.items()}
-    text = json.dumps({**manifest, "members": listing if rehash else manifest.get("members")}).encode()
+    text = json.dumps(
+        {**manifest, "members": listing if rehash else manifest.get("members")}
+    ).encode()
     return signed([("manifest.json", text), *members.items()])
 
 
@@ -75,7 +99,11 @@ def flips_resigned(data, rng):
 def zip_headers(data, rng):
     """Bytes of the central directory or of a local header, under a checksum that fits."""
     broken = bytearray(data)
-    marks = [place for mark in (b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06") for place in places(data, mark)]
+    marks = [
+        place
+        for mark in (b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06")
+        for place in places(data, mark)
+    ]
     place = rng.choice(marks) + rng.randrange(4, 46)
     broken[min(place, len(broken) - _DIGEST - 1)] = rng.randrange(256)
     return resigned(bytes(broken))
@@ -111,7 +139,13 @@ def edited(tree, rng):
     spots = []
 
     def walk(node):
-        pairs = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+        pairs = (
+            node.items()
+            if isinstance(node, dict)
+            else enumerate(node)
+            if isinstance(node, list)
+            else ()
+        )
         for key, value in pairs:
             spots.append((node, key))
             walk(value)
@@ -125,7 +159,11 @@ def edited(tree, rng):
         node[key] = rng.choice(KINDS)
     elif kind == 2:
         other, place = rng.choice(spots)
-        node[key] = json.loads(json.dumps(other[place])) if place in other or isinstance(other, list) else None
+        node[key] = (
+            json.loads(json.dumps(other[place]))
+            if place in other or isinstance(other, list)
+            else None
+        )
     elif kind == 3 and isinstance(node[key], (int, float)):
         node[key] = node[key] * rng.choice([-1, 0, 2, 10**3, 10**6, 10**9]) + rng.choice([-1, 0, 1])
     elif kind == 4 and isinstance(node[key], str):
@@ -162,7 +200,9 @@ def skops_schema(data, rng):
             body[rng.randrange(start, len(body))] = rng.randrange(256)
         files[one] = bytes(body)
     buffer = BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED if rng.random() < 0.05 else zipfile.ZIP_STORED) as inner:
+    with zipfile.ZipFile(
+        buffer, "w", zipfile.ZIP_DEFLATED if rng.random() < 0.05 else zipfile.ZIP_STORED
+    ) as inner:
         for one, body in files.items():
             inner.writestr(one, body)
     members[name] = buffer.getvalue()
@@ -176,7 +216,13 @@ def sizes(data, rng):
     found = []
 
     def walk(node):
-        for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        for key, value in (
+            node.items()
+            if isinstance(node, dict)
+            else enumerate(node)
+            if isinstance(node, list)
+            else ()
+        ):
             if isinstance(value, int) and not isinstance(value, bool):
                 found.append((node, key))
             walk(value)
@@ -187,7 +233,9 @@ def sizes(data, rng):
     return packed(manifest, members)
 
 
-RULES = [flips, truncation, flips_resigned, zip_headers, member_bytes, tree_edits, skops_schema, sizes]
+RULES = [
+    flips, truncation, flips_resigned, zip_headers, member_bytes, tree_edits, skops_schema, sizes,
+]
 WEIGHTS = [1, 1, 1, 1, 2, 3, 4, 2]
 
 
@@ -205,7 +253,11 @@ def mutated(seed):
 
 def resident():
     with open("/proc/self/status") as file:
-        found = {line.split(":")[0]: line.split()[1] for line in file if line.startswith(("VmRSS", "VmHWM"))}
+        found = {
+            line.split(":")[0]: line.split()[1]
+            for line in file
+            if line.startswith(("VmRSS", "VmHWM"))
+        }
     return int(found["VmRSS"]) * 1024, int(found["VmHWM"]) * 1024
 
 
@@ -232,7 +284,8 @@ def attempt(path, original, rows):
 
 
 def worker(first, count):
-    """Attempt ``count`` files; print a line before and after each, so that a crash names its file."""
+    """Attempt ``count`` files; print a line before and after each, so that a crash names its
+    file."""
     import resource
     import signal
 
@@ -301,12 +354,22 @@ def attack(count, first=0, per_worker=250, tell=False):
     while seed < first + count:
         n = min(per_worker, first + count - seed)
         with tempfile.TemporaryDirectory() as folder:
-            done = subprocess.run([*code, str(seed), str(n)], cwd=folder, capture_output=True, text=True, timeout=60 + n * (SECONDS + 1))
+            done = subprocess.run(
+                [*code, str(seed), str(n)],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                timeout=60 + n * (SECONDS + 1),
+            )
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         started = {line["seed"]: line for line in lines if "rule" in line}
         ended = {line["seed"]: line["became"] for line in lines if "became" in line}
         for one, result in ended.items():
-            became[result if result in ("refused", "opened", "opened, and refuses the rows") else "wrong"] += 1
+            became[
+                result
+                if result in ("refused", "opened", "opened, and refuses the rows")
+                else "wrong"
+            ] += 1
             if result not in ("refused", "opened", "opened, and refuses the rows"):
                 wrong.append({**started[one], "became": result})
         if done.returncode:
@@ -314,7 +377,9 @@ def attack(count, first=0, per_worker=250, tell=False):
             if crashed < seed:
                 raise RuntimeError(done.stderr)
             became["wrong"] += 1
-            wrong.append({**started[crashed], "became": f"crashed: {done.returncode} {done.stderr[-300:]}"})
+            wrong.append(
+                {**started[crashed], "became": f"crashed: {done.returncode} {done.stderr[-300:]}"}
+            )
             seed = crashed + 1
         else:
             seed += n

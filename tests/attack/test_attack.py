@@ -1,4 +1,5 @@
-"""Damaged and hostile model files: none crashes, hangs, grows, draws random numbers or leaves files behind."""
+"""Damaged and hostile model files: none crashes, hangs, grows, draws random numbers or leaves files
+behind."""
 
 import os
 import sys
@@ -6,7 +7,9 @@ import sys
 from attack.mutate import GOLDEN, RULES, attack, mutated
 import pytest
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's limits and /proc")
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="needs Linux's limits and /proc"
+)
 
 
 def test_every_rule_makes_another_file():
@@ -34,7 +37,8 @@ def test_five_thousand_files_do_no_harm():
 
 
 def test_the_attack_notices_harm(tmp_path):
-    """A worker that crashes, hangs or leaves a file is counted: the same harness over a planted opener."""
+    """A worker that crashes, hangs or leaves a file is counted: the same harness over a planted
+    opener."""
     import subprocess
 
     source = (
@@ -54,7 +58,15 @@ def test_the_attack_notices_harm(tmp_path):
         "    mutate.GOLDEN = golden; found = real(seed); mutate.GOLDEN = []; return found\n"
         "mutate.mutated = some; mutate.worker(0, 6)\n"
     )
-    done = subprocess.run([sys.executable, "-c", source, os.path.dirname(os.path.dirname(__file__))], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", source, os.path.dirname(os.path.dirname(__file__))],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     results = [line for line in done.stdout.splitlines() if "became" in line]
-    assert ["refused" in line for line in results] == [True, True, False, False, False, False], (done.stdout, done.stderr)
+    assert ["refused" in line for line in results] == [True, True, False, False, False, False], (
+        done.stdout,
+        done.stderr,
+    )
     assert "left files" in results[2]

@@ -1,4 +1,5 @@
-"""Bad inputs over the public API: each is refused in one sentence that names what is wrong, and changes nothing."""
+"""Bad inputs over the public API: each is refused in one sentence that names what is wrong, and
+changes nothing."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -39,21 +40,52 @@ CALLS = {
     "ddof": (lambda: sharpe_ratio(RNG.normal(size=50), ddof=400), "ddof=400"),
     "complex returns": (lambda: sharpe_ratio(NOISE[:, 0] + 1j), "complex"),
     "complex configurations": (lambda: probability_of_backtest_overfitting(NOISE + 1j), "complex"),
-    "identical configurations": (lambda: probability_of_backtest_overfitting(np.tile(NOISE[:, :1], 5)), "same returns"),
-    "shuffled folds": (lambda: walk_forward_predict(LogisticRegression(), X, Y, cv=KFold(5, shuffle=True)), "shuffles"),
-    "shuffled strata": (lambda: walk_forward_predict(LogisticRegression(), X, Y, cv=StratifiedKFold(5, shuffle=True)), "shuffles"),
-    "random folds": (lambda: walk_forward_predict(LogisticRegression(), X, Y, cv=ShuffleSplit(5)), "shuffles"),
-    "labels that are times": (lambda: MLPNetClassifier(**NET).fit(X, pd.date_range("2020", periods=200)), "times"),
-    "labels that are durations": (lambda: MLPNetClassifier(**NET).fit(X, pd.timedelta_range("1D", periods=200)), "times"),
+    "identical configurations": (
+        lambda: probability_of_backtest_overfitting(np.tile(NOISE[:, :1], 5)),
+        "same returns",
+    ),
+    "shuffled folds": (
+        lambda: walk_forward_predict(LogisticRegression(), X, Y, cv=KFold(5, shuffle=True)),
+        "shuffles",
+    ),
+    "shuffled strata": (
+        lambda: walk_forward_predict(
+            LogisticRegression(), X, Y, cv=StratifiedKFold(5, shuffle=True)
+        ),
+        "shuffles",
+    ),
+    "random folds": (
+        lambda: walk_forward_predict(LogisticRegression(), X, Y, cv=ShuffleSplit(5)),
+        "shuffles",
+    ),
+    "labels that are times": (
+        lambda: MLPNetClassifier(**NET).fit(X, pd.date_range("2020", periods=200)),
+        "times",
+    ),
+    "labels that are durations": (
+        lambda: MLPNetClassifier(**NET).fit(X, pd.timedelta_range("1D", periods=200)),
+        "times",
+    ),
     "decimals": (lambda: MLPNetClassifier(**NET).fit(DECIMALS, Y), "decimal"),
-    "decimals in a frame": (lambda: MLPNetClassifier(**NET).fit(pd.DataFrame(DECIMALS, columns=["a", "b"]), Y), "'a'"),
+    "decimals in a frame": (
+        lambda: MLPNetClassifier(**NET).fit(pd.DataFrame(DECIMALS, columns=["a", "b"]), Y),
+        "'a'",
+    ),
     "durations": (lambda: MLPNetClassifier(**NET).fit(DURATIONS, Y), "'a'"),
-    "durations in an array": (lambda: MLPNetClassifier(**NET).fit(np.full((200, 2), np.timedelta64(1, "D")), Y), "times"),
+    "durations in an array": (
+        lambda: MLPNetClassifier(**NET).fit(np.full((200, 2), np.timedelta64(1, "D")), Y),
+        "times",
+    ),
     "complex rows": (lambda: MLPNetClassifier(**NET).fit(X + 1j, Y), "[Cc]omplex"),
     "a seed beyond NumPy's": (lambda: EnhancedTrainingConfig(training_seed=2**70), "training_seed"),
-    "a thousand million folds": (lambda: list(EnhancedWalkForwardCV(n_splits=10**9, horizon=0, ensure_regime_coverage=False).split(X)), "n_splits"),
+    "a thousand million folds": (
+        lambda: list(
+            EnhancedWalkForwardCV(n_splits=10**9, horizon=0, ensure_regime_coverage=False).split(X)
+        ),
+        "n_splits",
+    ),
     "bars beyond any": (lambda: average_uniqueness([0], [2**40]), "position"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -65,7 +97,11 @@ def test_what_was_accepted_wrongly_is_refused(name):
 
 def public_estimators():
     named = {name: getattr(sktrain, name) for name in sktrain.__all__}
-    return {name: cls for name, cls in named.items() if isinstance(cls, type) and issubclass(cls, BaseEstimator)}
+    return {
+        name: cls
+        for name, cls in named.items()
+        if isinstance(cls, type) and issubclass(cls, BaseEstimator)
+    }
 
 
 NEEDED = {
@@ -84,26 +120,40 @@ def constraints(cls):
 
 
 def bad_values():
-    """(estimator, parameter, value) for every number of the public API that a constraint describes."""
+    """(estimator, parameter, value) for every number of the public API that a constraint
+    describes."""
     from sklearn.utils._param_validation import make_constraint
 
     found = []
     for name, cls in public_estimators().items():
         for parameter, allowed in constraints(cls):
             checks = [make_constraint(one) for one in allowed]
-            found += [(name, parameter, value) for value in NUMBERS if not any(one.is_satisfied_by(value) for one in checks)]
+            found += [
+                (name, parameter, value)
+                for value in NUMBERS
+                if not any(one.is_satisfied_by(value) for one in checks)
+            ]
     return found
 
 
 def exercised(model):
     """Call what checks parameters: fit, split, or the check itself."""
-    bars = sktrain.datasets.make_market(300, random_state=0).bars if hasattr(sktrain, "datasets") else None
+    bars = (
+        sktrain.datasets.make_market(300, random_state=0).bars
+        if hasattr(sktrain, "datasets")
+        else None
+    )
     if hasattr(model, "split"):
         return list(model.split(X, Y))
     if hasattr(model, "_validate_params"):
         model._validate_params()
     if hasattr(model, "fit"):
-        return model.fit(bars if type(model).__module__.startswith(("sktrain.features", "sktrain.labels")) else X, Y)
+        return model.fit(
+            bars
+            if type(model).__module__.startswith(("sktrain.features", "sktrain.labels"))
+            else X,
+            Y,
+        )
     return model
 
 
@@ -113,7 +163,11 @@ def test_numbers_that_are_none_are_refused_everywhere():
     assert len(cases) > 300
     for name, parameter, value in cases:
         cls = public_estimators()[name]
-        given = {one.name: NEEDED[one.name] for one in signature(cls).parameters.values() if one.default is Parameter.empty and one.name in NEEDED}
+        given = {
+            one.name: NEEDED[one.name]
+            for one in signature(cls).parameters.values()
+            if one.default is Parameter.empty and one.name in NEEDED
+        }
         try:
             exercised(cls(**{**given, parameter: value}))
         except (ValueError, TypeError) as error:
@@ -125,7 +179,11 @@ def test_numbers_that_are_none_are_refused_everywhere():
 
 
 def test_nan_is_no_number():
-    assert not any(kind(0).is_satisfied_by(value) for kind in (Count, Number) for value in (float("nan"), np.nan, np.float32("nan")))
+    assert not any(
+        kind(0).is_satisfied_by(value)
+        for kind in (Count, Number)
+        for value in (float("nan"), np.nan, np.float32("nan"))
+    )
 
 
 ROWS = {

@@ -36,7 +36,9 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def csv(folder):
     bars = load_sp500().iloc[-1200:]
-    bars.reset_index().rename(columns={"time": "Date", "close": "Close"}).to_csv(folder / "bars.csv", index=False)
+    bars.reset_index().rename(columns={"time": "Date", "close": "Close"}).to_csv(
+        folder / "bars.csv", index=False
+    )
     return str(folder / "bars.csv")
 
 
@@ -52,7 +54,10 @@ def test_train_prints_folds_baselines_and_verdict(run, csv, folder, capsys):
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines()[: printed.splitlines().index("")])) <= 80
     out = " ".join(printed.split())
-    for words in ("class balance", "walk-forward folds", "majority", "logistic", "purged", "95 % interval", "Walk-forward balanced accuracy"):
+    for words in (
+        "class balance", "walk-forward folds", "majority", "logistic", "purged", "95 % interval",
+        "Walk-forward balanced accuracy",
+    ):
         assert words in out
 
 
@@ -68,7 +73,9 @@ def test_predict_the_newest_bars(run, csv, folder, capsys):
     rows = json.loads(capsys.readouterr().out)["predictions"]
     assert len(rows) == 3
     assert rows[-1]["time"].startswith("2018-12-31")
-    assert sum(rows[0][name] for name in ("p_sell", "p_hold", "p_buy")) == pytest.approx(1, abs=1e-6)
+    assert sum(rows[0][name] for name in ("p_sell", "p_hold", "p_buy")) == pytest.approx(
+        1, abs=1e-6
+    )
     assert main(["predict", run, "--data", csv, "--out", str(folder / "p.csv")]) == 0
     assert len(pd.read_csv(folder / "p.csv")) == 1
 
@@ -96,8 +103,14 @@ def test_audit_finds_a_leak_in_a_saved_estimator(csv, folder, capsys):
 
     from sktrain import BarFeatures
 
-    joblib.dump(make_pipeline(BarFeatures(), HistGradientBoostingClassifier(early_stopping=True)), folder / "leaky.joblib")
-    assert main(["audit", "--data", csv, "--estimator", str(folder / "leaky.joblib"), "--folds", "3"]) == 1
+    joblib.dump(
+        make_pipeline(BarFeatures(), HistGradientBoostingClassifier(early_stopping=True)),
+        folder / "leaky.joblib",
+    )
+    assert (
+        main(["audit", "--data", csv, "--estimator", str(folder / "leaky.joblib"), "--folds", "3"])
+        == 1
+    )
     assert "early_stopping" in capsys.readouterr().out
 
 
@@ -110,8 +123,22 @@ def test_report_is_written_again(run, folder, capsys):
 def test_config_file_and_flags(csv, folder, capfd):
     from sktrain import EnhancedTrainingConfig
 
-    EnhancedTrainingConfig(models=["gru"], wf_folds=4, label_scaling="sigma", base_label_threshold=0.7).to_toml(folder / "c.toml")
-    assert main(["train", "--data", csv, "--config", str(folder / "c.toml"), "--out", str(folder / "conf"), "--json", *FAST]) == 0
+    EnhancedTrainingConfig(
+        models=["gru"], wf_folds=4, label_scaling="sigma", base_label_threshold=0.7
+    ).to_toml(folder / "c.toml")
+    assert (
+        main(
+            [
+                "train", "--data", csv, "--config",
+                str(folder / "c.toml"),
+                "--out",
+                str(folder / "conf"),
+                "--json",
+                *FAST,
+            ]
+        )
+        == 0
+    )
     config = json.loads(capfd.readouterr().out)["config"]
     assert config["models"] == ["mlp"]
     assert config["wf_folds"] == 2
@@ -134,7 +161,10 @@ def test_config_file_and_flags(csv, folder, capfd):
         (["report", "/nonexistent"], "finished run"),
         (["drift", "/nonexistent", "--dataset", "sp500"], "No run"),
         (["audit", "--folds", "1"], "--folds"),
-        (["audit", "--dataset", "sp500", "--estimator", "bad.joblib"], "bad.joblib cannot be opened"),
+        (
+            ["audit", "--dataset", "sp500", "--estimator", "bad.joblib"],
+            "bad.joblib cannot be opened",
+        ),
         (["train", "--config", "."], "config file . is a folder"),
         (["train", "--data", "cut.csv.gz"], "cut.csv.gz"),
         (["train", "--data", "x.csv", "--dataset", "sp500"], "not allowed with"),
@@ -142,7 +172,13 @@ def test_config_file_and_flags(csv, folder, capfd):
         (["train", "--label-scaling", "affine", "--threshold", "0.5"], "cannot be meant"),
         (["train", "--interval", "1m"], "interval='1m' was asked for"),
         (["predict", "nowhere", "--dataset", "sp500"], "--out nowhere"),
-        (["search", "--storage", "journal.db", "--trials", "1", "--epochs", "1", "--set", "models=[\"mlp\"]"], "no SQLite file"),
+        (
+            [
+                "search", "--storage", "journal.db", "--trials", "1", "--epochs", "1", "--set",
+                'models=["mlp"]',
+            ],
+            "no SQLite file",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(arguments, words, run, folder, capsys, monkeypatch):
@@ -180,7 +216,9 @@ def test_unknown_commands_and_help(capsys):
 
 
 def test_the_module_runs_as_the_command():
-    done = subprocess.run([sys.executable, "-m", "sktrain", "--version"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "sktrain", "--version"], capture_output=True, text=True
+    )
     assert done.returncode == 0
     assert done.stdout.startswith("sktrain ")
 
@@ -220,15 +258,24 @@ def test_repeated_set_keeps_both_and_a_scaling_takes_its_own_threshold(tmp_path)
     config = _parsed("--set", "wf_folds=3", "--set", "lookback=7", "hidden_size=9")[1]
     assert (config.wf_folds, config.lookback, config.hidden_size) == (3, 7, 9)
     assert _parsed("--set", "label_scaling=affine")[1].labels_threshold == 0.03
-    EnhancedTrainingConfig(label_scaling="sigma", base_label_threshold=0.2).to_toml(tmp_path / "c.toml")
-    assert _parsed("--config", str(tmp_path / "c.toml"), "--label-scaling", "affine")[1].labels_threshold == 0.03
+    EnhancedTrainingConfig(label_scaling="sigma", base_label_threshold=0.2).to_toml(
+        tmp_path / "c.toml"
+    )
+    assert (
+        _parsed("--config", str(tmp_path / "c.toml"), "--label-scaling", "affine")[
+            1
+        ].labels_threshold
+        == 0.03
+    )
     assert _parsed("--config", str(tmp_path / "c.toml"))[1].labels_threshold == 0.2
 
 
 def test_names_are_shown_as_they_are(capsys):
     from sktrain.cli import _show
 
-    _show.predictions(pd.DataFrame({"symbol": ["[/nope]", "[red]x", "a\x1b[31mb"], "p_buy": [0.1, 0.2, 0.3]}))
+    _show.predictions(
+        pd.DataFrame({"symbol": ["[/nope]", "[red]x", "a\x1b[31mb"], "p_buy": [0.1, 0.2, 0.3]})
+    )
     out = capsys.readouterr().out
     for text in ("[/nope]", "[red]x", "a\\x1b[31mb"):
         assert text in out
@@ -238,7 +285,11 @@ def test_names_are_shown_as_they_are(capsys):
 def test_a_spreadsheet_runs_nothing():
     from sktrain.cli._text import for_spreadsheet
 
-    frame = for_spreadsheet(pd.DataFrame({"symbol": ["=cmd|' /C calc'!A0", "+1", "-1", "@x", "AAPL"], "p": [-1.0, 2, 3, 4, 5]}))
+    frame = for_spreadsheet(
+        pd.DataFrame(
+            {"symbol": ["=cmd|' /C calc'!A0", "+1", "-1", "@x", "AAPL"], "p": [-1.0, 2, 3, 4, 5]}
+        )
+    )
     assert frame["symbol"].tolist() == ["'=cmd|' /C calc'!A0", "'+1", "'-1", "'@x", "AAPL"]
     assert frame["p"].tolist() == [-1.0, 2, 3, 4, 5]
 

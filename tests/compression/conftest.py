@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-KINDS = ("MLPNetClassifier", "GRUClassifier", "LSTMClassifier", "TCNClassifier", "TransformerClassifier")
+KINDS = (
+    "MLPNetClassifier", "GRUClassifier", "LSTMClassifier", "TCNClassifier", "TransformerClassifier",
+)
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +53,10 @@ def trained(rows, hidden_size=32, seed=0):
     X, y = rows
     made = {}
     for kind in KINDS:
-        net = getattr(sktrain, kind)(max_epochs=4, lr=0.01, random_state=seed, module__hidden_size=hidden_size, module__n_layers=2)
+        net = getattr(sktrain, kind)(
+            max_epochs=4, lr=0.01, random_state=seed, module__hidden_size=hidden_size,
+            module__n_layers=2,
+        )
         made[kind] = net.fit(X[:300], y[:300])
     return made
 

@@ -1,4 +1,5 @@
-"""How many weights each layer gives, against sorting by hand where layers are added, and against every split of a small network."""
+"""How many weights each layer gives, against sorting by hand where layers are added, and against
+every split of a small network."""
 
 import copy
 
@@ -59,10 +60,16 @@ def moved(network, reference, rows):
 def test_with_inputs_alike_and_apart_the_weights_that_are_heard_least_go(target):
     torch.manual_seed(1)
     network = Sum()
-    heard = torch.cat([3.0 * network.loud.weight.detach(), 0.1 * network.quiet.weight.detach()]).abs().numpy()
+    heard = (
+        torch.cat([3.0 * network.loud.weight.detach(), 0.1 * network.quiet.weight.detach()])
+        .abs()
+        .numpy()
+    )
     wanted = int(round(target * heard.size))
     expected = heard.ravel() > np.sort(heard.ravel())[wanted - 1]
-    ModelPruner(target, sensitivity=1.0).prune_model(network, X=np.eye(200, dtype=np.float32)[:, None])
+    ModelPruner(target, sensitivity=1.0).prune_model(
+        network, X=np.eye(200, dtype=np.float32)[:, None]
+    )
     found = torch.cat([network.loud.weight, network.quiet.weight]).detach().numpy().ravel() != 0
     assert np.array_equal(found, expected)
 
@@ -122,7 +129,10 @@ def test_rows_that_do_not_count_have_no_say(network, rows):
 
 
 def test_answers_are_centred_and_weighted(network, rows):
-    windows = [(torch.from_numpy(part), torch.full((len(part),), weight)) for part, weight in ((rows[:100], 1.0), (rows[100:], 3.0))]
+    windows = [
+        (torch.from_numpy(part), torch.full((len(part),), weight))
+        for part, weight in ((rows[:100], 1.0), (rows[100:], 3.0))
+    ]
     scores, share = answers(network, windows)
     with torch.no_grad():
         plain = network(torch.from_numpy(rows)).double()

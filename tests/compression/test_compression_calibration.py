@@ -1,4 +1,5 @@
-"""What layers receive against a loop over steps, the choice of weights against brute force, refitting against least squares on rows."""
+"""What layers receive against a loop over steps, the choice of weights against brute force,
+refitting against least squares on rows."""
 
 import copy
 
@@ -49,10 +50,14 @@ def recurrent(module, window, note):
 
 
 def convolved(layer, X, gap, steps, note, name):
-    """One causal convolution of steps ``gap`` apart, tap by tap; only the answers at ``steps`` are of use to anybody."""
+    """One causal convolution of steps ``gap`` apart, tap by tap; only the answers at ``steps`` are
+    of use to anybody."""
     (size,), out = layer.kernel_size, []
     for step in range(X.shape[1]):
-        taps = [X[:, step - k * gap] if step >= k * gap else torch.zeros(len(X)) for k in reversed(range(size))]
+        taps = [
+            X[:, step - k * gap] if step >= k * gap else torch.zeros(len(X))
+            for k in reversed(range(size))
+        ]
         patch = torch.stack(taps, 1)
         if step in steps:
             note(f"{name}.weight", patch.flatten())
@@ -66,23 +71,33 @@ def tcn(module, window, note):
     for i in reversed(range(len(module.blocks))):  # which steps the last one depends on
         inner = {step - tap * 2**i for step in wanted for tap in range(size)} & set(range(n_steps))
         reached.insert(0, (inner, wanted))
-        wanted = wanted | {step - tap * 2**i for step in inner for tap in range(size)} & set(range(n_steps))
+        wanted = wanted | {step - tap * 2**i for step in inner for tap in range(size)} & set(
+            range(n_steps)
+        )
     for i, (block, (inner, outer)) in enumerate(zip(module.blocks, reached)):
         first = torch.relu(convolved(block.first, X, 2**i, inner, note, f"blocks.{i}.first"))
         second = convolved(block.second, first, 2**i, outer, note, f"blocks.{i}.second")
-        skip = convolved(block.skip, X, 1, outer, note, f"blocks.{i}.skip") if hasattr(block.skip, "weight") else X
+        skip = (
+            convolved(block.skip, X, 1, outer, note, f"blocks.{i}.skip")
+            if hasattr(block.skip, "weight")
+            else X
+        )
         X = torch.relu(second + skip)
 
 
 HANDS = {"MLPModule": mlp, "GRUModule": recurrent, "LSTMModule": recurrent, "TCNModule": tcn}
 
 
-@pytest.mark.parametrize("kind", ["MLPNetClassifier", "GRUClassifier", "LSTMClassifier", "TCNClassifier"])
+@pytest.mark.parametrize(
+    "kind", ["MLPNetClassifier", "GRUClassifier", "LSTMClassifier", "TCNClassifier"]
+)
 def test_what_layers_receive_is_what_a_loop_over_steps_finds(kind, nets, windows):
     module, X = nets[kind].module_, torch.from_numpy(windows[0][:7]).float()
     found = layer_inputs(module, [(X[:4], None), (X[4:], None)])
     expected = inputs_by_hand(module, X)
-    assert set(found) == set(expected) == {name for name, w in module.named_parameters() if w.ndim > 1}
+    assert (
+        set(found) == set(expected) == {name for name, w in module.named_parameters() if w.ndim > 1}
+    )
     for name, rows in expected.items():
         np.testing.assert_allclose(found[name], rows.T @ rows, rtol=1e-4, atol=1e-3)
 
@@ -90,7 +105,9 @@ def test_what_layers_receive_is_what_a_loop_over_steps_finds(kind, nets, windows
 def test_every_matrix_of_a_transformer_is_seen_and_hooks_are_gone(nets, windows):
     module, X = nets["TransformerClassifier"].module_, torch.from_numpy(windows[0][:7]).float()
     found = layer_inputs(module, [(X, None)])
-    assert set(found) == {name for name, w in module.named_parameters() if w.ndim > 1 and name != "positions"}
+    assert set(found) == {
+        name for name, w in module.named_parameters() if w.ndim > 1 and name != "positions"
+    }
     rows = module.standardize(X).flatten(0, 1).double()
     np.testing.assert_allclose(found["embed.weight"], rows.T @ rows, rtol=1e-4, atol=1e-3)
     assert not any(part._forward_hooks for part in module.modules())
@@ -125,13 +142,15 @@ def correlated(n_inputs, seed=0, n=200):
 
 
 def with_ridge(x):
-    """Rows whose least squares is that of ``x`` with the ridge: square roots of it added as rows."""
+    """Rows whose least squares is that of ``x`` with the ridge: square roots of it added as
+    rows."""
     moments = x.T @ x
     return np.vstack([x, np.sqrt(0.01 * np.trace(moments) / len(moments)) * np.eye(len(moments))])
 
 
 def best_without(w, gone, x):
-    """The other weights of one output, by least squares on rows, and the squared change of the outputs."""
+    """The other weights of one output, by least squares on rows, and the squared change of the
+    outputs."""
     kept = np.setdiff1d(np.arange(len(w)), gone)
     new = np.zeros_like(w)
     new[kept] = np.linalg.lstsq(x[:, kept], x @ w, rcond=None)[0]
@@ -144,7 +163,9 @@ def test_weights_go_in_the_order_of_what_each_costs(seed, n_inputs, n_outputs):
     x, moments = correlated(n_inputs, seed)
     weight = torch.from_numpy(np.random.default_rng(seed).normal(size=(n_outputs, n_inputs)))
     rows = with_ridge(x)
-    costs = np.array([[best_without(w, [j], rows)[1] for j in range(n_inputs)] for w in weight.numpy()]).ravel()
+    costs = np.array(
+        [[best_without(w, [j], rows)[1] for j in range(n_inputs)] for w in weight.numpy()]
+    ).ravel()
     for count in range(n_inputs * n_outputs + 1):
         gone = ~keep_mask(weight, count, moments).numpy().ravel()
         assert gone.sum() == count
@@ -162,7 +183,9 @@ def test_what_stays_takes_over_by_least_squares(seed, share):
     refit(weight, keep, moments)
     new = weight.detach().numpy().reshape(5, 8)
     for before, after, stays in zip(old, new, keep.reshape(5, 8).numpy()):
-        np.testing.assert_allclose(after, best_without(before, np.flatnonzero(~stays), with_ridge(x))[0], atol=1e-8)
+        np.testing.assert_allclose(
+            after, best_without(before, np.flatnonzero(~stays), with_ridge(x))[0], atol=1e-8
+        )
         assert not np.signbit(after[~stays]).any()
 
 
@@ -197,7 +220,10 @@ def test_rows_to_keep_the_answers_on_help(kind, smooth_nets, smooth_windows):
     X, net = smooth_windows[0], smooth_nets[kind]
     expected = net.predict_proba(X[300:])
     blind, seeing = copy.deepcopy(net), copy.deepcopy(net)
-    reached = [ModelPruner(0.6).prune_model(one, X=rows) for one, rows in ((blind, None), (seeing, X[:300]))]
+    reached = [
+        ModelPruner(0.6).prune_model(one, X=rows)
+        for one, rows in ((blind, None), (seeing, X[:300]))
+    ]
     assert reached[0] == pytest.approx(reached[1])
     assert reached[0] == pytest.approx(0.6, abs=0.01)
     apart = [np.abs(one.predict_proba(X[300:]) - expected).mean() for one in (seeing, blind)]
@@ -207,8 +233,12 @@ def test_rows_to_keep_the_answers_on_help(kind, smooth_nets, smooth_windows):
 def test_rows_reach_nets_in_pipelines_and_votes_as_they_do_in_predict(sp500):
     bars = sp500.iloc[:400]
     y = np.arange(400) % 2
-    members = [(name, MLPNetClassifier(max_epochs=1, random_state=seed)) for seed, name in enumerate("ab")]
-    inner = Pipeline([("window", SlidingWindow(lookback=3)), ("vote", VotingClassifier(members, voting="soft"))])
+    members = [
+        (name, MLPNetClassifier(max_epochs=1, random_state=seed)) for seed, name in enumerate("ab")
+    ]
+    inner = Pipeline(
+        [("window", SlidingWindow(lookback=3)), ("vote", VotingClassifier(members, voting="soft"))]
+    )
     model = Pipeline([("features", BarFeatures()), ("rest", inner)]).fit(bars, y)
     by_hand = SlidingWindow(lookback=3).fit_transform(BarFeatures().fit_transform(bars))
     expected = [copy.deepcopy(net) for net in model[-1][-1].estimators_]
@@ -216,7 +246,9 @@ def test_rows_reach_nets_in_pipelines_and_votes_as_they_do_in_predict(sp500):
         ModelPruner(0.5).prune_model(net, X=by_hand)
     ModelPruner(0.5).prune_model(model, X=bars)
     for net, other in zip(model[-1][-1].estimators_, expected):
-        np.testing.assert_allclose(net.predict_proba(by_hand), other.predict_proba(by_hand), atol=1e-6)
+        np.testing.assert_allclose(
+            net.predict_proba(by_hand), other.predict_proba(by_hand), atol=1e-6
+        )
 
 
 def test_a_bare_module_takes_an_array(nets, windows):
@@ -229,16 +261,27 @@ def test_a_bare_module_takes_an_array(nets, windows):
         torch.testing.assert_close(a, b)
     one = ModelQuantizer(4).quantize_model(module, X[:300])
     del net.posterior_  # nobody knows what a bare network was trained with
-    np.testing.assert_allclose(one.predict_proba(X), ModelQuantizer(4).quantize_model(net, X[:300]).predict_proba(X), atol=1e-6)
+    np.testing.assert_allclose(
+        one.predict_proba(X),
+        ModelQuantizer(4).quantize_model(net, X[:300]).predict_proba(X),
+        atol=1e-6,
+    )
     assert module.training is False
 
 
 def test_rows_that_cannot_be_followed_or_overflow_are_refused(nets, windows):
     X, y = windows
     flat = X[:, -1]
-    stack = StackingClassifier([("net", MLPNetClassifier(max_epochs=1, random_state=0))], LogisticRegression(), cv=2).fit(flat, y)
-    for call in (lambda: ModelPruner().prune_model(stack, X=flat), lambda: ModelQuantizer().quantize_model(stack, flat)):
-        with pytest.raises(SktrainError, match="Rows cannot be followed to the nets inside a StackingClassifier"):
+    stack = StackingClassifier(
+        [("net", MLPNetClassifier(max_epochs=1, random_state=0))], LogisticRegression(), cv=2
+    ).fit(flat, y)
+    for call in (
+        lambda: ModelPruner().prune_model(stack, X=flat),
+        lambda: ModelQuantizer().quantize_model(stack, flat),
+    ):
+        with pytest.raises(
+            SktrainError, match="Rows cannot be followed to the nets inside a StackingClassifier"
+        ):
             call()
     net = copy.deepcopy(nets["MLPNetClassifier"])
     before = net.predict_proba(X)

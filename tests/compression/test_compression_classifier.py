@@ -1,4 +1,5 @@
-"""The meta-estimator (scikit-learn's checks are in test_common): the limit on the score, fine-tuning, files that open without torch."""
+"""The meta-estimator (scikit-learn's checks are in test_common): the limit on the score,
+fine-tuning, files that open without torch."""
 
 import copy
 import pickle
@@ -29,7 +30,12 @@ from sktrain import (
     load,
     save,
 )
-from sktrain.compression import CompressionReport, QuantizedClassifier, UnavailableEstimator, compress_model
+from sktrain.compression import (
+    CompressionReport,
+    QuantizedClassifier,
+    UnavailableEstimator,
+    compress_model,
+)
 from sktrain.compression._fine_tuning import fine_tune
 from sktrain.exceptions import SktrainError, SktrainWarning, TrainingDivergedError
 
@@ -56,7 +62,9 @@ for model in (joblib.load(sys.argv[3]), sktrain.load(sys.argv[4])):
 @pytest.fixture(scope="module")
 def fitted(windows):
     X, y = windows
-    return CompressedClassifier(GRUClassifier(max_epochs=3, random_state=0), sparsity=0.6, fine_tune_epochs=4).fit(X, y)
+    return CompressedClassifier(
+        GRUClassifier(max_epochs=3, random_state=0), sparsity=0.6, fine_tune_epochs=4
+    ).fit(X, y)
 
 
 def test_what_it_says_is_what_it_did(fitted):
@@ -66,7 +74,9 @@ def test_what_it_says_is_what_it_did(fitted):
     report = fitted.report_
     assert report["n_rows"] == 90
     assert report["after"]["size_bytes"] < 0.5 * report["before"]["size_bytes"]
-    for name in ("latency_ms", "latency_256_ms", "balanced_accuracy", "log_loss", "calibration_error"):
+    for name in (
+        "latency_ms", "latency_256_ms", "balanced_accuracy", "log_loss", "calibration_error",
+    ):
         assert np.isfinite([report["before"][name], report["after"][name]]).all()
     assert 0 <= report["agreement"] <= 1
     assert set(report) == set(report.to_dict()) == set(CompressionReport.__dataclass_fields__)
@@ -90,7 +100,9 @@ def test_calibration_error_against_a_loop():
 
 def test_fine_tuning_keeps_the_schedule_and_the_mask_and_leaves_nothing_behind(windows):
     X, y = windows
-    net = GRUClassifier(max_epochs=3, random_state=0, callbacks__clip__max_norm=2.0).fit(X[:300], y[:300])
+    net = GRUClassifier(max_epochs=3, random_state=0, callbacks__clip__max_norm=2.0).fit(
+        X[:300], y[:300]
+    )
     before, params, state = len(net.history_), net.get_params(deep=False), torch.get_rng_state()
     seen = []
 
@@ -104,7 +116,9 @@ def test_fine_tuning_keeps_the_schedule_and_the_mask_and_leaves_nothing_behind(w
         patch.setattr(torch.optim, "Adam", Watched)
         reached = fine_tune(net, X[:300], target=0.8, epochs=8)
     per_epoch = seen[:: len(seen) // 8]
-    np.testing.assert_allclose(per_epoch, [0.4625, 0.7, 0.7875, 0.8, 0.8, 0.8, 0.8, 0.8], atol=0.002)
+    np.testing.assert_allclose(
+        per_epoch, [0.4625, 0.7, 0.7875, 0.8, 0.8, 0.8, 0.8, 0.8], atol=0.002
+    )
     assert np.ptp(seen[-12:]) == 0
     assert reached == pytest.approx(seen[-1])
     assert len(net.history_) == before
@@ -120,7 +134,10 @@ def test_fine_tuning_wants_no_labels_and_brings_the_answers_back(kind, smooth_ne
     at_once, slow = copy.deepcopy(net), copy.deepcopy(net)
     ModelPruner(0.8).prune_model(at_once)
     assert fine_tune(slow, X[:300], target=0.8, epochs=10) == pytest.approx(0.8, abs=0.01)
-    apart = [np.abs(one.predict_proba(X[300:]) - net.predict_proba(X[300:])).mean() for one in (slow, at_once)]
+    apart = [
+        np.abs(one.predict_proba(X[300:]) - net.predict_proba(X[300:])).mean()
+        for one in (slow, at_once)
+    ]
     assert apart[0] < 0.5 * apart[1]
 
 
@@ -134,15 +151,19 @@ def test_fine_tuning_repeats_bit_for_bit_and_keeps_zeros_it_finds(windows):
         assert fine_tune(one, X[:300], target=0.2, epochs=2) == pytest.approx(0.7, abs=0.01)
         found.append(one.predict_proba(X))
     np.testing.assert_array_equal(*found)
-    assert np.abs(found[0] - net.predict_proba(X)).max() < 1e-3  # nothing was lost, so there is nothing to learn
+    # nothing was lost, so there is nothing to learn
+    assert np.abs(found[0] - net.predict_proba(X)).max() < 1e-3
 
 
 def test_whole_units_can_go_and_the_answers_come_back(windows):
-    """Fine-tuning takes back about half of what pruning changed; how much differs by seed (.33 to .66), so four are asked."""
+    """Fine-tuning takes back about half of what pruning changed; how much differs by seed (.33 to
+    .66), so four are asked."""
     X, y = windows
     left = []
     for seed in range(4):
-        net = GRUClassifier(max_epochs=20, lr=0.02, random_state=seed, module__hidden_size=32).fit(X[:400], y[:400])
+        net = GRUClassifier(max_epochs=20, lr=0.02, random_state=seed, module__hidden_size=32).fit(
+            X[:400], y[:400]
+        )
         raw = copy.deepcopy(net)
         ModelPruner(0.5, structured=True).prune_model(raw)
         model = CompressedClassifier(
@@ -167,7 +188,9 @@ def test_a_rate_that_diverges_is_an_error(windows):
 
 def test_the_mildest_that_is_needed_is_taken_and_said(windows, monkeypatch):
     X, y = windows
-    model = CompressedClassifier(MLPNetClassifier(**SMALL), sparsity=0.8, max_score_drop=0.05, validation=0.2)
+    model = CompressedClassifier(
+        MLPNetClassifier(**SMALL), sparsity=0.8, max_score_drop=0.05, validation=0.2
+    )
     drops = {0.8: 0.3, 0.6: 0.2, 0.4: 0.04, 0.2: 0.0}
     real = CompressedClassifier._compressed
     current = {}
@@ -177,8 +200,16 @@ def test_the_mildest_that_is_needed_is_taken_and_said(windows, monkeypatch):
         return real(self, model, level, *rest)
 
     monkeypatch.setattr(CompressedClassifier, "_compressed", watched)
-    monkeypatch.setattr("sklearn.metrics.get_scorer", lambda name: lambda model, X, y: 0.7 - (drops[round(current["level"][0], 6)] if current else 0))
-    with pytest.warns(SktrainWarning, match=r"sparsity=0.8, bits=8 lowers balanced_accuracy by 0.3000 .* sparsity=0.4, bits=8 is used"):
+    monkeypatch.setattr(
+        "sklearn.metrics.get_scorer",
+        lambda name: (
+            lambda model, X, y: 0.7 - (drops[round(current["level"][0], 6)] if current else 0)
+        ),
+    )
+    with pytest.warns(
+        SktrainWarning,
+        match=r"sparsity=0.8, bits=8 lowers balanced_accuracy by 0.3000 .* sparsity=0.4, bits=8 is used",
+    ):
         model.fit(X, y)
     assert model.sparsity_ == pytest.approx(0.4, abs=0.01)
 
@@ -198,7 +229,9 @@ def test_a_generous_limit_changes_nothing(windows):
     X, y = windows
     with warnings.catch_warnings():
         warnings.simplefilter("error", SktrainWarning)
-        held = CompressedClassifier(MLPNetClassifier(**SMALL, horizon=1), max_score_drop=1.0, horizon=1).fit(X, y)
+        held = CompressedClassifier(
+            MLPNetClassifier(**SMALL, horizon=1), max_score_drop=1.0, horizon=1
+        ).fit(X, y)
         free = CompressedClassifier(MLPNetClassifier(**SMALL, horizon=1), horizon=1).fit(X, y)
     np.testing.assert_array_equal(held.predict_proba(X), free.predict_proba(X))
 
@@ -220,11 +253,23 @@ def test_sparsity_can_be_searched(windows):
 def test_sparsity_is_tuned_on_bars_under_walk_forward(sp500):
     bars, y = AdaptiveLabeler(horizon=3, base_threshold=0.01).fit_resample(sp500.iloc[:900])
     net = MLPNetClassifier(max_epochs=2, random_state=0, module__hidden_size=16)
-    model = CompressedClassifier(Pipeline([("features", BarFeatures(windows=(5, 10))), ("window", SlidingWindow(lookback=4)), ("net", net)]))
+    model = CompressedClassifier(
+        Pipeline(
+            [
+                ("features", BarFeatures(windows=(5, 10))),
+                ("window", SlidingWindow(lookback=4)),
+                ("net", net),
+            ]
+        )
+    )
     cv = EnhancedWalkForwardCV(n_splits=2, ensure_regime_coverage=False)
-    search = OptunaSearchCV(model, {"sparsity": (0.0, 0.9), "bits": [4, 8]}, n_trials=3, cv=cv, random_state=0).fit(bars, y)
+    search = OptunaSearchCV(
+        model, {"sparsity": (0.0, 0.9), "bits": [4, 8]}, n_trials=3, cv=cv, random_state=0
+    ).fit(bars, y)
     assert 0 <= search.best_params_["sparsity"] <= 0.9
-    assert search.best_estimator_.sparsity_ == pytest.approx(search.best_params_["sparsity"], abs=0.02)
+    assert search.best_estimator_.sparsity_ == pytest.approx(
+        search.best_params_["sparsity"], abs=0.02
+    )
     assert search.best_estimator_.bits_ == search.best_params_["bits"]
     assert np.isfinite(search.predict_proba(bars.iloc[-50:])).all()
 
@@ -233,13 +278,21 @@ def test_pipelines_votes_and_weights_are_followed():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(240, 3))
     y = np.where(X[:, 0] > 0, "b", "a")
-    vote = VotingClassifier([("one", MLPNetClassifier(**SMALL)), ("two", MLPNetClassifier(**{**SMALL, "random_state": 1}))], voting="soft")
+    vote = VotingClassifier(
+        [
+            ("one", MLPNetClassifier(**SMALL)),
+            ("two", MLPNetClassifier(**{**SMALL, "random_state": 1})),
+        ],
+        voting="soft",
+    )
     pipe = Pipeline([("window", SlidingWindow(lookback=2)), ("net", vote)])
     model = CompressedClassifier(pipe, fine_tune_epochs=2).fit(X, y)
     assert model.score(X, y) > 0.8
     assert all(isinstance(one, QuantizedClassifier) for one in model.model_[-1].estimators_)
     weight = rng.random(240)
-    weighted = CompressedClassifier(Pipeline([("net", MLPNetClassifier(**SMALL))])).fit(X, y, sample_weight=weight)
+    weighted = CompressedClassifier(Pipeline([("net", MLPNetClassifier(**SMALL))])).fit(
+        X, y, sample_weight=weight
+    )
     plain = CompressedClassifier(MLPNetClassifier(**SMALL)).fit(X, y, sample_weight=weight)
     np.testing.assert_array_equal(weighted.predict_proba(X), plain.predict_proba(X))
 
@@ -251,13 +304,16 @@ def test_without_torch_both_files_open_and_predict(fitted, windows, tmp_path):
     np.save(tmp_path / "X.npy", X)
     np.save(tmp_path / "p.npy", fitted.predict_proba(X))
     files = [str(tmp_path / name) for name in ("X.npy", "p.npy", "m.joblib", "m.sktrain")]
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", NO_TORCH, *files], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", NO_TORCH, *files], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("needs torch") == 2
     opened = load(tmp_path / "m.sktrain")
     assert opened.report_ == fitted.report_
     assert opened.estimator.get_params(deep=False) == fitted.estimator.get_params(deep=False)
-    again = joblib.load(tmp_path / "m.joblib")  # written last by the process without torch, from the .sktrain file
+    # written last by the process without torch, from the .sktrain file
+    again = joblib.load(tmp_path / "m.joblib")
     assert isinstance(again.estimator, UnavailableEstimator)
     np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
 
@@ -278,7 +334,11 @@ def test_with_torch_installed_predicting_does_not_import_it(name, fitted, window
     path = tmp_path / name
     joblib.dump(fitted, path) if name.endswith("joblib") else save(fitted, path)
     np.save(tmp_path / "X.npy", windows[0][:9])
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", LIGHT, str(tmp_path / "X.npy"), str(path)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LIGHT, str(tmp_path / "X.npy"), str(path)],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[] GRUClassifier ['skorch', 'torch']"
 
@@ -294,7 +354,17 @@ def test_a_recipe_left_for_later_is_the_recipe(fitted, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "params", [{"sparsity": 1.0}, {"sparsity": True}, {"bits": 2}, {"fine_tune_epochs": -1}, {"max_score_drop": -0.1}, {"validation": 0}, {"scope": "x"}], ids=str
+    "params",
+    [
+        {"sparsity": 1.0},
+        {"sparsity": True},
+        {"bits": 2},
+        {"fine_tune_epochs": -1},
+        {"max_score_drop": -0.1},
+        {"validation": 0},
+        {"scope": "x"},
+    ],
+    ids=str,
 )
 def test_bad_parameters_are_named(params, windows):
     with pytest.raises(ValueError, match=next(iter(params))):
@@ -307,7 +377,9 @@ def test_estimators_without_nets_or_ways_to_them_are_refused(windows):
     with pytest.raises(SktrainError, match="no neural net"):
         CompressedClassifier(LogisticRegression()).fit(flat, y)
     stack = StackingClassifier([("net", MLPNetClassifier(**SMALL))], LogisticRegression(), cv=2)
-    with pytest.raises(SktrainError, match="Rows cannot be followed to the nets inside a StackingClassifier"):
+    with pytest.raises(
+        SktrainError, match="Rows cannot be followed to the nets inside a StackingClassifier"
+    ):
         CompressedClassifier(stack, fine_tune_epochs=1).fit(flat, y)
     model = CompressedClassifier(stack).fit(flat, y)
     assert "NetClassifier" not in str(model.model_.estimators_)
@@ -333,6 +405,8 @@ def test_compress_model_leaves_its_argument_alone(nets, windows):
     with pytest.raises(SktrainError, match="fine_tune_epochs=2 needs rows"):
         compress_model(net, fine_tune_epochs=2, X=X, y=y)
     loose, rough = compress_model(net, sparsity=0.7, X=X[300:], y=y[300:])
-    tuned, close = compress_model(net, sparsity=0.7, X=X[300:], y=y[300:], calibration=X[:300], fine_tune_epochs=4)
+    tuned, close = compress_model(
+        net, sparsity=0.7, X=X[300:], y=y[300:], calibration=X[:300], fine_tune_epochs=4
+    )
     assert close["mean_change"] < rough["mean_change"]
     clone(net)

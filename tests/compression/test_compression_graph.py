@@ -1,4 +1,5 @@
-"""Graphs written by hand against the networks they were made from, over lengths and sizes, and how little of a TCN they work out."""
+"""Graphs written by hand against the networks they were made from, over lengths and sizes, and how
+little of a TCN they work out."""
 
 import numpy as np
 import pytest
@@ -30,7 +31,9 @@ def compared(module, n_steps, n_rows=4):
     X[::2, 0, 1] = np.nan
     graph = float_graph(module, (n_steps, N_FEATURES))
     onnx.checker.check_model(graph)
-    got = runtime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, {INPUT: X})[0]
+    got = runtime.InferenceSession(
+        graph.SerializeToString(), providers=["CPUExecutionProvider"]
+    ).run(None, {INPUT: X})[0]
     with torch.no_grad():
         return got, module(torch.from_numpy(X)).numpy()
 
@@ -63,31 +66,58 @@ def test_a_network_for_any_length_can_be_exported_for_another(cls):
 
 
 def steps_needed(n_steps, kernel_size, n_layers):
-    """Steps that each convolution must give so that the last one comes out, followed back tap by tap: (first, second) by block."""
+    """Steps that each convolution must give so that the last one comes out, followed back tap by
+    tap: (first, second) by block."""
     found, wanted = [], {n_steps - 1}
     for i in reversed(range(n_layers)):
-        inner = {step - tap * 2**i for step in wanted for tap in range(kernel_size)} & set(range(n_steps))
+        inner = {step - tap * 2**i for step in wanted for tap in range(kernel_size)} & set(
+            range(n_steps)
+        )
         found.insert(0, (len(inner), len(wanted)))
-        wanted = wanted | {step - tap * 2**i for step in inner for tap in range(kernel_size)} & set(range(n_steps))
+        wanted = wanted | {step - tap * 2**i for step in inner for tap in range(kernel_size)} & set(
+            range(n_steps)
+        )
     return found
 
 
-@pytest.mark.parametrize("n_steps, kernel_size, n_layers", [(20, 3, 4), (61, 3, 4), (60, 2, 3), (64, 4, 1), (7, 5, 2), (1, 3, 3)])
+@pytest.mark.parametrize(
+    "n_steps, kernel_size, n_layers",
+    [(20, 3, 4), (61, 3, 4), (60, 2, 3), (64, 4, 1), (7, 5, 2), (1, 3, 3)],
+)
 def test_no_step_is_worked_out_that_the_last_does_not_need(n_steps, kernel_size, n_layers):
-    graph = float_graph(made(TCNModule, n_steps, 8, n_layers, kernel_size=kernel_size), (n_steps, N_FEATURES))
-    shapes = {value.name: value.type.tensor_type.shape.dim for value in onnx.shape_inference.infer_shapes(graph).graph.value_info}
+    graph = float_graph(
+        made(TCNModule, n_steps, 8, n_layers, kernel_size=kernel_size), (n_steps, N_FEATURES)
+    )
+    shapes = {
+        value.name: value.type.tensor_type.shape.dim
+        for value in onnx.shape_inference.infer_shapes(graph).graph.value_info
+    }
     for i, needed in enumerate(steps_needed(n_steps, kernel_size, n_layers)):
-        convolutions = [node for node in graph.graph.node if node.input[1:2] in ([f"blocks.{i}.first.weight"], [f"blocks.{i}.second.weight"])]
+        convolutions = [
+            node
+            for node in graph.graph.node
+            if node.input[1:2] in ([f"blocks.{i}.first.weight"], [f"blocks.{i}.second.weight"])
+        ]
         assert tuple(shapes[node.output[0]][-1].dim_value for node in convolutions) == needed
-        assert {a.i for node in convolutions for a in node.attribute if a.name == "dilations"} <= {1}
+        assert {a.i for node in convolutions for a in node.attribute if a.name == "dilations"} <= {
+            1
+        }
 
 
 def test_weights_keep_their_names_and_the_order_of_their_numbers():
     """Calibration finds what reaches a weight by its name and the order of its flattened rows."""
     for module in (made(TCNModule, 12, 8, 2), made(TransformerModule, 12, 8, 2)):
-        held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in float_graph(module, (12, N_FEATURES)).graph.initializer}
+        held = {
+            tensor.name: onnx.numpy_helper.to_array(tensor)
+            for tensor in float_graph(module, (12, N_FEATURES)).graph.initializer
+        }
         for name, weight in module.named_parameters():
-            rows = weight.detach().flatten(1).numpy() if weight.ndim > 1 else weight.detach().numpy()
+            rows = (
+                weight.detach().flatten(1).numpy() if weight.ndim > 1 else weight.detach().numpy()
+            )
             np.testing.assert_array_equal(held[name].reshape(rows.shape), rows)
-    names = {tensor.name for tensor in float_graph(made(GRUModule, 3, 8, 1), (3, N_FEATURES)).graph.initializer}
+    names = {
+        tensor.name
+        for tensor in float_graph(made(GRUModule, 3, 8, 1), (3, N_FEATURES)).graph.initializer
+    }
     assert {"layers.0.weight_ih_l0", "layers.0.weight_hh_l0"} <= names

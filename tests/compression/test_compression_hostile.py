@@ -1,4 +1,5 @@
-"""Graphs made to grow: every array that a graph works out is counted before anything is worked out."""
+"""Graphs made to grow: every array that a graph works out is counted before anything is worked
+out."""
 
 import subprocess
 import sys

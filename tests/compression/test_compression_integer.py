@@ -31,7 +31,8 @@ def whole(smooth_nets):
 
 
 def by_whole_numbers(X, weight):
-    """``X @ weight.T`` in int64, row by row: weights of 8 bits a channel, activations of 7 a row."""
+    """``X @ weight.T`` in int64, row by row: weights of 8 bits a channel, activations of 7 a
+    row."""
     result = np.empty((len(X), len(weight)))
     for j, channel in enumerate(weight):
         scale = np.float32(np.abs(channel).max() / np.float32(127))
@@ -77,7 +78,9 @@ def logistic(x):
 
 
 @pytest.mark.parametrize("name", ["GRUClassifier", "LSTMClassifier"])
-def test_recurrent_layers_are_their_equations_in_whole_numbers(name, smooth_nets, whole, smooth_windows):
+def test_recurrent_layers_are_their_equations_in_whole_numbers(
+    name, smooth_nets, whole, smooth_windows
+):
     X, net = smooth_windows[0][300:312], smooth_nets[name]
     standardize = net.module_.standardize
     states = (X - standardize.mean.numpy()) * standardize.scale.numpy()
@@ -167,7 +170,9 @@ def test_products_stay_whole_numbers_in_the_open_graph(kind, whole, tmp_path):
     assert used & {"MatMulInteger", "MatMulIntegerToFloat"}
     assert not used & {"GRU", "LSTM", "DynamicQuantizeLinear", "DynamicQuantizeMatMul"}
     floats = [
-        one for one in opened.initializer if one.data_type == 1 and np.prod(list(one.dims)) > 64 * 64
+        one
+        for one in opened.initializer
+        if one.data_type == 1 and np.prod(list(one.dims)) > 64 * 64
     ]
     assert floats == []  # every large matrix is whole numbers: a quarter of the memory
 
@@ -236,7 +241,9 @@ def test_networks_that_would_gain_nothing_or_grow_without_end_are_refused(window
     X, y = windows[0][:60], np.arange(60) % 2
     settings = {"max_epochs": 1, "horizon": 0, "random_state": 0}
     small = GRUClassifier(**settings, module__hidden_size=16).fit(X, y)
-    with pytest.raises(SktrainError, match="at least 64 inputs and outputs, and GRUModule has none"):
+    with pytest.raises(
+        SktrainError, match="at least 64 inputs and outputs, and GRUModule has none"
+    ):
         ModelQuantizer(activations="int8").quantize_model(small)
     long = np.random.default_rng(0).normal(size=(60, 257, 1))
     for Net in (GRUClassifier, LSTMClassifier):

@@ -1,4 +1,5 @@
-"""Pruning against a sorted list, the cubic schedule's printed values, the guard, and what must survive: copies, pickles, training."""
+"""Pruning against a sorted list, the cubic schedule's printed values, the guard, and what must
+survive: copies, pickles, training."""
 
 import copy
 import pickle
@@ -28,7 +29,9 @@ def matrices(module):
     return [w.detach().numpy() for w in module.parameters() if w.ndim > 1]
 
 
-@pytest.mark.parametrize("t, expected", [(-1, 0), (0, 0), (0.25, 0.4625), (0.5, 0.7), (0.75, 0.7875), (1, 0.8), (2, 0.8)])
+@pytest.mark.parametrize(
+    "t, expected", [(-1, 0), (0, 0), (0.25, 0.4625), (0.5, 0.7), (0.75, 0.7875), (1, 0.8), (2, 0.8)]
+)
 def test_the_cubic_schedule(t, expected):
     assert cubic_sparsity(t, 0.8) == pytest.approx(expected, abs=1e-12)
 
@@ -63,7 +66,9 @@ def test_layer_pruning_takes_the_same_share_of_each():
 
 
 def test_biases_and_norms_are_left_alone_and_zeros_are_positive():
-    module = torch.nn.Sequential(torch.nn.Linear(9, 9), torch.nn.LayerNorm(9), torch.nn.Embedding(5, 9))
+    module = torch.nn.Sequential(
+        torch.nn.Linear(9, 9), torch.nn.LayerNorm(9), torch.nn.Embedding(5, 9)
+    )
     kept = {name: w.detach().clone() for name, w in module.named_parameters() if name != "0.weight"}
     ModelPruner(0.9).prune_model(module)
     for name, old in kept.items():
@@ -92,7 +97,8 @@ def test_the_guard_spares_a_layer_of_small_weights_and_the_target_still_holds():
 
     even = copy.deepcopy(quiet)
     ModelPruner(0.5, scope="layer").prune_model(even)
-    assert signal_kept(guarded) > signal_kept(even) - 0.1 - 0.03  # the promise, measured on white noise
+    # the promise, measured on white noise
+    assert signal_kept(guarded) > signal_kept(even) - 0.1 - 0.03
 
 
 def test_no_guard_and_full_guard_are_the_two_ends():
@@ -111,7 +117,8 @@ def test_pruning_again_goes_on_from_where_it_was():
     ModelPruner(0.8, scope="layer").prune_model(twice)
     for a, b in zip(matrices(once), matrices(twice)):
         np.testing.assert_array_equal(a, b)
-    assert ModelPruner(0.1, scope="layer").prune_model(twice) == pytest.approx(0.8)  # zeros are not brought back
+    # zeros are not brought back
+    assert ModelPruner(0.1, scope="layer").prune_model(twice) == pytest.approx(0.8)
 
 
 def test_masks_of_torch_are_baked_in_and_nothing_is_left_behind():
@@ -141,8 +148,12 @@ def test_a_pruned_net_copies_clones_pickles_and_trains_on(kind, nets, windows):
 def test_pipelines_and_ensembles_are_pruned_net_by_net():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 3))
-    members = [(name, MLPNetClassifier(max_epochs=1, random_state=seed)) for seed, name in enumerate("ab")]
-    model = Pipeline([("window", SlidingWindow(lookback=3)), ("net", VotingClassifier(members, voting="soft"))]).fit(X, X[:, 0] > 0)
+    members = [
+        (name, MLPNetClassifier(max_epochs=1, random_state=seed)) for seed, name in enumerate("ab")
+    ]
+    model = Pipeline(
+        [("window", SlidingWindow(lookback=3)), ("net", VotingClassifier(members, voting="soft"))]
+    ).fit(X, X[:, 0] > 0)
     pruner = ModelPruner(0.6)
     assert pruner.prune_model(model) == pytest.approx(0.6, abs=1e-3)
     assert len(pruner.layers_) == 6
@@ -156,7 +167,10 @@ def test_pipelines_and_ensembles_are_pruned_net_by_net():
 def test_targets_outside_the_range_are_refused_and_nothing_changes(target):
     module = network()
     before = [w.copy() for w in matrices(module)]
-    for call in (lambda: ModelPruner().prune_model(module, target_sparsity=target), lambda: ModelPruner(target).prune_model(module)):
+    for call in (
+        lambda: ModelPruner().prune_model(module, target_sparsity=target),
+        lambda: ModelPruner(target).prune_model(module),
+    ):
         with pytest.raises(ValueError, match="target_sparsity"):
             call()
     for a, b in zip(before, matrices(module)):

@@ -1,4 +1,5 @@
-"""Eight-bit nets against weights rounded in a loop, row independence, files without floats, and a process without torch."""
+"""Eight-bit nets against weights rounded in a loop, row independence, files without floats, and a
+process without torch."""
 
 import copy
 import os
@@ -21,7 +22,15 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 import torch
 
-from sktrain import GRUClassifier, MLPNetClassifier, ModelPruner, ModelQuantizer, SlidingWindow, WindowSMOTE, export_onnx
+from sktrain import (
+    GRUClassifier,
+    MLPNetClassifier,
+    ModelPruner,
+    ModelQuantizer,
+    SlidingWindow,
+    WindowSMOTE,
+    export_onnx,
+)
 from sktrain.compression import QuantizedClassifier
 from sktrain.compression._quantized import pack, unpack
 from sktrain.exceptions import CorruptFileError, PersistenceError, SktrainError
@@ -56,29 +65,42 @@ def rounded(net):
 
 
 def rounded_in_groups(net):
-    """The same at four bits: matrices of layers in groups of 64 inputs, everything else as at eight."""
+    """The same at four bits: matrices of layers in groups of 64 inputs, everything else as at
+    eight."""
     other = rounded(net)
     with torch.no_grad():
-        for (name, weight), (_, old) in zip(other.module_.named_parameters(), net.module_.named_parameters()):
+        for (name, weight), (_, old) in zip(
+            other.module_.named_parameters(), net.module_.named_parameters()
+        ):
             if weight.ndim < 2 or weight.numel() < 64 or "positions" in name:
                 continue
-            for channel, source in zip(weight.view(weight.shape[0], -1), old.reshape(weight.shape[0], -1)):
+            for channel, source in zip(
+                weight.view(weight.shape[0], -1), old.reshape(weight.shape[0], -1)
+            ):
                 for start in range(0, len(channel), 64):
                     part = source[start : start + 64]
                     scale = float(part.abs().max()) / 7
-                    channel[start : start + 64].copy_(torch.round(part / scale).clamp(-7, 7) * scale)
+                    channel[start : start + 64].copy_(
+                        torch.round(part / scale).clamp(-7, 7) * scale
+                    )
     return other
 
 
 def test_four_bits_are_weights_rounded_in_groups_by_hand(kind, nets, windows):
     X = windows[0][300:]
     small = ModelQuantizer(4).quantize_model(nets[kind])
-    np.testing.assert_allclose(small.predict_proba(X), rounded_in_groups(nets[kind]).predict_proba(X), atol=2e-5)
+    np.testing.assert_allclose(
+        small.predict_proba(X), rounded_in_groups(nets[kind]).predict_proba(X), atol=2e-5
+    )
     loud = X.copy()
     loud[3] *= 1000
     others = np.arange(len(X)) != 3
-    np.testing.assert_allclose(small.predict_proba(loud)[others], small.predict_proba(X)[others], atol=1e-6, rtol=0)
-    assert np.array_equal(pickle.loads(pickle.dumps(small)).predict_proba(X), small.predict_proba(X))
+    np.testing.assert_allclose(
+        small.predict_proba(loud)[others], small.predict_proba(X)[others], atol=1e-6, rtol=0
+    )
+    assert np.array_equal(
+        pickle.loads(pickle.dumps(small)).predict_proba(X), small.predict_proba(X)
+    )
 
 
 def test_four_bits_halve_the_file(windows):
@@ -93,7 +115,9 @@ def test_rows_to_round_by_bring_answers_closer(bits, kind, smooth_trios, smooth_
     X, apart = smooth_windows[0], []
     for nets in smooth_trios:
         expected = nets[kind].predict_proba(X[300:])
-        rounded = (ModelQuantizer(bits).quantize_model(nets[kind], rows) for rows in (X[:300], None))
+        rounded = (
+            ModelQuantizer(bits).quantize_model(nets[kind], rows) for rows in (X[:300], None)
+        )
         apart.append([np.abs(one.predict_proba(X[300:]) - expected).mean() for one in rounded])
     seeing, blind = np.mean(apart, axis=0)
     assert seeing < 0.8 * blind
@@ -101,7 +125,9 @@ def test_rows_to_round_by_bring_answers_closer(bits, kind, smooth_trios, smooth_
 
 def test_probabilities_are_those_of_weights_rounded_by_hand(kind, nets, quantized, windows):
     X = windows[0][300:]
-    np.testing.assert_allclose(quantized[kind].predict_proba(X), rounded(nets[kind]).predict_proba(X), atol=2e-5)
+    np.testing.assert_allclose(
+        quantized[kind].predict_proba(X), rounded(nets[kind]).predict_proba(X), atol=2e-5
+    )
 
 
 def test_little_changes_and_labels_come_back(kind, nets, quantized, windows):
@@ -128,7 +154,11 @@ def test_no_row_changes_another(kind, quantized, windows):
 def test_repeated_predictions_are_identical(kind, quantized, windows):
     X = windows[0]
     first = quantized[kind].predict_proba(X)
-    for model in (quantized[kind], copy.deepcopy(quantized[kind]), pickle.loads(pickle.dumps(quantized[kind]))):
+    for model in (
+        quantized[kind],
+        copy.deepcopy(quantized[kind]),
+        pickle.loads(pickle.dumps(quantized[kind])),
+    ):
         assert np.array_equal(model.predict_proba(X), first)
 
 
@@ -136,7 +166,9 @@ def test_missing_values_are_the_mean_as_in_the_net(kind, nets, quantized, window
     X = windows[0][:40].copy()
     X[::3, 2, 1] = np.nan
     X[5] = np.nan
-    np.testing.assert_allclose(quantized[kind].predict_proba(X), rounded(nets[kind]).predict_proba(X), atol=2e-5)
+    np.testing.assert_allclose(
+        quantized[kind].predict_proba(X), rounded(nets[kind]).predict_proba(X), atol=2e-5
+    )
 
 
 def test_rows_in_every_form_give_the_same(kind, quantized, windows):
@@ -157,7 +189,11 @@ def test_weights_become_floats_once(bits, kind, nets, tmp_path):
     stored = onnx.load_from_string(model)
     assert {"Cast", "Mul"} <= {node.op_type for node in stored.graph.node}
     assert sum(t.data_type == onnx.TensorProto.INT8 for t in stored.graph.initializer) > 2
-    large = [t for t in stored.graph.initializer if t.data_type == onnx.TensorProto.FLOAT and np.prod(list(t.dims), dtype=int) >= 1000]
+    large = [
+        t
+        for t in stored.graph.initializer
+        if t.data_type == onnx.TensorProto.FLOAT and np.prod(list(t.dims), dtype=int) >= 1000
+    ]
     assert large == []
     options = runtime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "open.onnx")
@@ -165,7 +201,9 @@ def test_weights_become_floats_once(bits, kind, nets, tmp_path):
     runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     opened = onnx.load(tmp_path / "open.onnx").graph
     assert onnx.TensorProto.INT8 not in {t.data_type for t in opened.initializer}
-    assert not {node.op_type for node in opened.node} & {"Cast", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulNBits", "MatMulInteger"}
+    assert not {node.op_type for node in opened.node} & {
+        "Cast", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulNBits", "MatMulInteger",
+    }
 
 
 def test_the_pickle_holds_no_float_copy_and_is_small(kind, nets, quantized):
@@ -183,7 +221,9 @@ def test_pruned_weights_stay_zero_and_pack_smaller(nets, quantized, windows):
     small = ModelQuantizer().quantize_model(net)
     assert small.n_zeros_ / small.n_weights_ >= reached - 0.02
     assert len(pickle.dumps(small)) < 0.6 * len(pickle.dumps(quantized["LSTMClassifier"]))
-    np.testing.assert_allclose(small.predict_proba(windows[0]), rounded(net).predict_proba(windows[0]), atol=2e-5)
+    np.testing.assert_allclose(
+        small.predict_proba(windows[0]), rounded(net).predict_proba(windows[0]), atol=2e-5
+    )
 
 
 @given(st.lists(st.integers(-127, 127), max_size=300), st.floats(0, 1))
@@ -197,24 +237,46 @@ def test_packing_loses_nothing(values, share):
 
 def test_damaged_weights_are_refused():
     packed = pack(np.arange(100, dtype=np.int8))
-    for broken in ({**packed, "shape": [101]}, {**packed, "shape": [-1]}, {**packed, "shape": [2**40]}, {**packed, "values": packed["values"][:-1]}):
+    for broken in (
+        {**packed, "shape": [101]},
+        {**packed, "shape": [-1]},
+        {**packed, "shape": [2**40]},
+        {**packed, "values": packed["values"][:-1]},
+    ):
         with pytest.raises(CorruptFileError):
             unpack(broken)
     with pytest.raises(CorruptFileError, match="graph"):
         QuantizedClassifier().__setstate__({"n_threads": 1, "graph": b"nonsense", "weights": {}})
     with pytest.raises(CorruptFileError, match="ONNX Runtime"):
-        QuantizedClassifier().__setstate__({"n_threads": 1, "graph": zlib.compress(b"nonsense"), "weights": {}})
+        QuantizedClassifier().__setstate__(
+            {"n_threads": 1, "graph": zlib.compress(b"nonsense"), "weights": {}}
+        )
 
 
 @pytest.fixture(scope="module")
 def pipeline():
     """A fitted pipeline of a voting ensemble, one member behind a sampler, on a frame."""
     rng = np.random.default_rng(0)
-    X = pd.DataFrame(rng.normal(size=(260, 3)), columns=list("abc"), index=pd.date_range("2020", periods=260))
+    X = pd.DataFrame(
+        rng.normal(size=(260, 3)), columns=list("abc"), index=pd.date_range("2020", periods=260)
+    )
     y = np.where(X["a"] > 0, 1, -1)
-    smote = ImblearnPipeline([("smote", WindowSMOTE(random_state=0)), ("net", MLPNetClassifier(max_epochs=2, random_state=0))])
-    members = [("gru", GRUClassifier(max_epochs=2, random_state=0, module__hidden_size=16)), ("mlp", smote)]
-    model = Pipeline([("window", SlidingWindow(lookback=5)), ("net", VotingClassifier(members, voting="soft", weights=[2, 1]))])
+    smote = ImblearnPipeline(
+        [
+            ("smote", WindowSMOTE(random_state=0)),
+            ("net", MLPNetClassifier(max_epochs=2, random_state=0)),
+        ]
+    )
+    members = [
+        ("gru", GRUClassifier(max_epochs=2, random_state=0, module__hidden_size=16)),
+        ("mlp", smote),
+    ]
+    model = Pipeline(
+        [
+            ("window", SlidingWindow(lookback=5)),
+            ("net", VotingClassifier(members, voting="soft", weights=[2, 1])),
+        ]
+    )
     return model.fit(X, y), X
 
 
@@ -233,11 +295,16 @@ def test_without_torch_it_opens_and_predicts(pipeline, quantized, windows, tmp_p
     model, X = pipeline
     small = ModelQuantizer().quantize_model(model)
     rows = X.to_numpy()
-    for name, one, data in (("pipeline", small, rows), ("gru", quantized["GRUClassifier"], windows[0])):
+    for name, one, data in (
+        ("pipeline", small, rows),
+        ("gru", quantized["GRUClassifier"], windows[0]),
+    ):
         joblib.dump(one, tmp_path / f"{name}.joblib")
         np.save(tmp_path / "X.npy", data)
         files = [str(tmp_path / f"{name}.joblib"), str(tmp_path / "X.npy"), str(tmp_path / "p.npy")]
-        done = subprocess.run([sys.executable, "-W", "ignore", "-c", NO_TORCH, *files], capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", NO_TORCH, *files], capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
         assert done.stdout.split()[1:] == ["[]"]
         np.testing.assert_array_equal(np.load(tmp_path / "p.npy"), one.predict_proba(data))
@@ -272,7 +339,9 @@ def test_rows_that_do_not_fit_are_refused_by_column(quantized, windows):
         model.predict(X[:, 1:])
     with pytest.raises(ValueError, match="47 features"):
         model.predict(X.reshape(5, -1)[:, 1:])
-    named = MLPNetClassifier(max_epochs=1, random_state=0).fit(pd.DataFrame(X[:, 0], columns=list("abcd")), [0, 1, 0, 1, 0])
+    named = MLPNetClassifier(max_epochs=1, random_state=0).fit(
+        pd.DataFrame(X[:, 0], columns=list("abcd")), [0, 1, 0, 1, 0]
+    )
     small = ModelQuantizer().quantize_model(named)
     with pytest.raises(ValueError, match="feature names should match"):
         small.predict(pd.DataFrame(X[:, 0], columns=list("abdc")))
@@ -287,7 +356,9 @@ def test_a_quantized_net_cannot_be_trained_and_clones_unfitted(quantized, window
     with pytest.raises(NotFittedError):
         clone(model).predict(windows[0])
     twice = copy.deepcopy(model).set_params(n_threads=2)
-    np.testing.assert_allclose(twice.predict_proba(windows[0]), model.predict_proba(windows[0]), atol=1e-6)
+    np.testing.assert_allclose(
+        twice.predict_proba(windows[0]), model.predict_proba(windows[0]), atol=1e-6
+    )
     with pytest.raises(ValueError, match="n_threads"):
         twice.set_params(n_threads=0)
 
@@ -310,7 +381,10 @@ class Own(torch.nn.Module):
         super().__init__()
         from sktrain.nets._modules import Standardize
 
-        self.standardize, self.mix = Standardize(n_features), torch.nn.Linear(n_features * n_steps, 40)
+        self.standardize, self.mix = (
+            Standardize(n_features),
+            torch.nn.Linear(n_features * n_steps, 40),
+        )
         self.head = torch.nn.Linear(40, n_classes)
 
     def logits(self, Z):
@@ -346,7 +420,9 @@ def test_saved_quantized_files(nets, quantized, windows, tmp_path):
     path = ModelQuantizer().save_quantized(quantized["TCNClassifier"], tmp_path / "m.onnx")
     runtime = pytest.importorskip("onnxruntime")
     scores = runtime.InferenceSession(str(path)).run(None, {"X": X.astype(np.float32)})[0]
-    np.testing.assert_allclose(torch.softmax(torch.from_numpy(scores), 1).numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        torch.softmax(torch.from_numpy(scores), 1).numpy(), expected, atol=1e-5
+    )
     with pytest.raises(PersistenceError, match="cannot be written"):
         ModelQuantizer().save_quantized(quantized["TCNClassifier"], tmp_path / "none" / "m.onnx")
     path = ModelQuantizer(4).save_quantized(nets["TCNClassifier"], tmp_path / "m.joblib", X[:300])
@@ -355,20 +431,32 @@ def test_saved_quantized_files(nets, quantized, windows, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["m.joblib", "m.onnx"]
 
 
-def test_export_gives_the_probabilities_of_nets_and_votes(kind, nets, quantized, pipeline, windows, tmp_path):
+def test_export_gives_the_probabilities_of_nets_and_votes(
+    kind, nets, quantized, pipeline, windows, tmp_path
+):
     runtime = pytest.importorskip("onnxruntime")
     X = windows[0].astype(np.float32)
 
     def run(path, rows):
         return runtime.InferenceSession(str(path)).run(["probabilities"], {"X": rows})[0]
 
-    np.testing.assert_allclose(run(export_onnx(nets[kind], tmp_path / "a.onnx"), X), nets[kind].predict_proba(X), atol=1e-5)
-    np.testing.assert_allclose(run(export_onnx(quantized[kind], tmp_path / "b.onnx"), X[:1]), quantized[kind].predict_proba(X[:1]), atol=1e-5)
+    np.testing.assert_allclose(
+        run(export_onnx(nets[kind], tmp_path / "a.onnx"), X), nets[kind].predict_proba(X), atol=1e-5
+    )
+    np.testing.assert_allclose(
+        run(export_onnx(quantized[kind], tmp_path / "b.onnx"), X[:1]),
+        quantized[kind].predict_proba(X[:1]),
+        atol=1e-5,
+    )
     if kind == "MLPNetClassifier":
         model, frame = pipeline
         rows = np.asarray(model[0].transform(frame)).astype(np.float32)
         for one in (model, ModelQuantizer().quantize_model(model)):
-            np.testing.assert_allclose(run(export_onnx(one, tmp_path / "v.onnx"), rows), one.predict_proba(frame), atol=1e-5)
+            np.testing.assert_allclose(
+                run(export_onnx(one, tmp_path / "v.onnx"), rows),
+                one.predict_proba(frame),
+                atol=1e-5,
+            )
         with pytest.raises(SktrainError, match="LogisticRegression cannot be exported"):
             export_onnx(LogisticRegression().fit([[0], [1]], [0, 1]), tmp_path / "c.onnx")
         with pytest.raises(NotFittedError):

@@ -14,7 +14,10 @@ def test_indices(load):
     assert bars.shape == (5031, 5)
     assert list(bars.columns) == ["open", "high", "low", "close", "volume"]
     assert bars.index.name == "time"
-    assert (bars.index[0], bars.index[-1]) == (pd.Timestamp("1999-01-04"), pd.Timestamp("2018-12-31"))
+    assert (bars.index[0], bars.index[-1]) == (
+        pd.Timestamp("1999-01-04"),
+        pd.Timestamp("2018-12-31"),
+    )
     assert check_bars(bars) is bars
     assert get_history(bars.iloc[3:5]).frame.shape == (5031, 5)
 

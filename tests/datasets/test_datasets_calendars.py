@@ -1,4 +1,5 @@
-"""read_bars: calendars, clocks, numbers and names of many countries; every answer is known before."""
+"""read_bars: calendars, clocks, numbers and names of many countries; every answer is known
+before."""
 
 import json
 import warnings
@@ -13,7 +14,9 @@ from sktrain.exceptions import DataQualityWarning, InvalidBarsError
 NAMES = ["Date", "Open", "High", "Low", "Close", "Volume"]
 DAYS = pd.bdate_range("2024-01-02", periods=60)
 MONTHS = pd.date_range("2019-01-01", periods=60, freq="MS")
-STAMPS = pd.DatetimeIndex([d + pd.Timedelta(minutes=570 + 5 * k) for d in DAYS[:2] for k in range(30)])
+STAMPS = pd.DatetimeIndex(
+    [d + pd.Timedelta(minutes=570 + 5 * k) for d in DAYS[:2] for k in range(30)]
+)
 
 
 def drawn(seed=5):
@@ -56,7 +59,9 @@ DATES = {
     "Taiwan, in digits": [f"{t.year - 1911}{t:%m%d}" for t in DAYS],
     "Thailand": [f"{t:%d/%m}/{t.year + 543}" for t in DAYS],
     "Japan's eras": [f"令和{t.year - 2018}年{t.month}月{t.day}日" for t in DAYS],
-    "Japan's weekdays": [f"{t.year}/{t.month}/{t.day}({'月火水木金土日'[t.weekday()]})" for t in DAYS],
+    "Japan's weekdays": [
+        f"{t.year}/{t.month}/{t.day}({'月火水木金土日'[t.weekday()]})" for t in DAYS
+    ],
     "Excel's serial days": [(t - pd.Timestamp("1899-12-30")).days for t in DAYS],
     "YYMMDD": DAYS.strftime("%y%m%d"),
     "DDMMYY": DAYS.strftime("%d%m%y"),
@@ -65,12 +70,19 @@ DATES = {
     "weekdays": DAYS.strftime("%a %d %b %Y"),
     "blanks behind marks": DAYS.strftime("%Y. %m. %d."),
     "Polish": [f"{t.day} {['sty', 'lut', 'mar', 'kwi'][t.month - 1]} {t.year}" for t in DAYS],
-    "Polish, bent": [f"{t.day} {['stycznia', 'lutego', 'marca'][t.month - 1]} {t.year} r." for t in DAYS],
+    "Polish, bent": [
+        f"{t.day} {['stycznia', 'lutego', 'marca'][t.month - 1]} {t.year} r." for t in DAYS
+    ],
     "Turkish": [f"{t.day} {['Oca', 'Şub', 'Mar'][t.month - 1]} {t.year}" for t in DAYS],
     "Czech": [f"{t.day}. {['ledna', 'února', 'března'][t.month - 1]} {t.year}" for t in DAYS],
-    "Hungarian": [f"{t.year}. {['január', 'február', 'március'][t.month - 1]} {t.day}." for t in DAYS],
-    "Finnish": [f"{t.day}. {['tammikuuta', 'helmikuuta', 'maaliskuuta'][t.month - 1]} {t.year}" for t in DAYS],
-}  # fmt: skip
+    "Hungarian": [
+        f"{t.year}. {['január', 'február', 'március'][t.month - 1]} {t.day}." for t in DAYS
+    ],
+    "Finnish": [
+        f"{t.day}. {['tammikuuta', 'helmikuuta', 'maaliskuuta'][t.month - 1]} {t.year}"
+        for t in DAYS
+    ],
+}
 
 
 @pytest.mark.parametrize("name", DATES)
@@ -131,20 +143,36 @@ def test_zones_are_looked_for_in_every_row(tmp_path):
         check(tmp_path, table(times), STAMPS)
 
 
-@pytest.mark.parametrize(("names", "sep"), [
-    ("Tarih Açılış Yüksek Düşük Kapanış Hacim", ","), ("Datum Otevření Maximum Minimum Závěr Objem", ";"),
-    ("Datum Öppen Högst Lägst Senast Volym", ";"), ("Päivämäärä Avaus Ylin Alin Päätös Vaihto", ";"),
-    ("Dato Åpning Høy Lav Siste Volum", ";"), ("Dato Åbning Høj Lav Luk Volumen", ";"),
-    ("Dátum Nyitó Maximum Minimum Záró Forgalom", ";"), ("Ngày Mở_cửa Cao_nhất Thấp_nhất Đóng_cửa Khối_lượng", ","),
-    ("Tanggal Pembukaan Tertinggi Terendah Penutupan Volume", ","), ("날짜 오픈 고가 저가 종가 거래량", ","),
-    ("日期 開盤價 最高價 最低價 收盤價 成交股數", ","), ("日付 始値 高値 安値 終値 出来高", ","),
-    ("Дата Відкриття Макс. Мін. Закриття Обсяг", ","), ("datadate prcod prchd prcld prccd cshtrd", ","),
-    ("Ημερομηνία Άνοιγμα Υψηλό Χαμηλό Κλείσιμο Όγκος", ","),
-    ("Trading_Day Opening_Value Highest_Value Lowest_Value Closing_Value Traded_Volume", ","),
-    ("Index_Date Open_Index_Value High_Index_Value Low_Index_Value Closing_Index_Value Volume", ","),
-    ("Tarih Açılış_Fiyatı En_Yüksek En_Düşük Kapanış_Fiyatı Toplam_İşlem_Hacmi", ";"),
-    ("Fecha Precio_de_apertura Precio_máximo Precio_mínimo Precio_de_cierre Volumen", ","),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("names", "sep"),
+    [
+        ("Tarih Açılış Yüksek Düşük Kapanış Hacim", ","),
+        ("Datum Otevření Maximum Minimum Závěr Objem", ";"),
+        ("Datum Öppen Högst Lägst Senast Volym", ";"),
+        ("Päivämäärä Avaus Ylin Alin Päätös Vaihto", ";"),
+        ("Dato Åpning Høy Lav Siste Volum", ";"),
+        ("Dato Åbning Høj Lav Luk Volumen", ";"),
+        ("Dátum Nyitó Maximum Minimum Záró Forgalom", ";"),
+        ("Ngày Mở_cửa Cao_nhất Thấp_nhất Đóng_cửa Khối_lượng", ","),
+        ("Tanggal Pembukaan Tertinggi Terendah Penutupan Volume", ","),
+        ("날짜 오픈 고가 저가 종가 거래량", ","),
+        ("日期 開盤價 最高價 最低價 收盤價 成交股數", ","),
+        ("日付 始値 高値 安値 終値 出来高", ","),
+        ("Дата Відкриття Макс. Мін. Закриття Обсяг", ","),
+        ("datadate prcod prchd prcld prccd cshtrd", ","),
+        ("Ημερομηνία Άνοιγμα Υψηλό Χαμηλό Κλείσιμο Όγκος", ","),
+        ("Trading_Day Opening_Value Highest_Value Lowest_Value Closing_Value Traded_Volume", ","),
+        (
+            (
+                "Index_Date Open_Index_Value High_Index_Value Low_Index_Value Closing_Index_Value "
+                "Volume"
+            ),
+            ",",
+        ),
+        ("Tarih Açılış_Fiyatı En_Yüksek En_Düşük Kapanış_Fiyatı Toplam_İşlem_Hacmi", ";"),
+        ("Fecha Precio_de_apertura Precio_máximo Precio_mínimo Precio_de_cierre Volumen", ","),
+    ],
+)
 def test_names_in_many_languages(names, sep, tmp_path):
     columns = [name.replace("_", " ") for name in names.split()]
     if "Мін." in columns:
@@ -166,14 +194,18 @@ def test_marks_of_thousands(mark, tmp_path):
 
 def test_lakhs(tmp_path):
     def lakhs(x):
-        return f"{x // 100_000},{x % 100_000 // 1000:02d},{x % 1000:03d}" if x >= 100_000 else f"{x:,}"
+        return (
+            f"{x // 100_000},{x % 100_000 // 1000:02d},{x % 1000:03d}" if x >= 100_000 else f"{x:,}"
+        )
 
     check(tmp_path, table(DAYS.strftime("%d-%B-%Y"), volume=lakhs, quoting=1), DAYS)
 
 
 def test_the_months_file_of_an_exchange_with_banner_and_footer(tmp_path):
     names = ["日期", "開盤價", "最高價", "最低價", "收盤價", "成交股數"]
-    body = table(DATES["Taiwan"], names, price=lambda x: f"{x:,.2f}", volume=lambda x: f"{x:,}", quoting=1)
+    body = table(
+        DATES["Taiwan"], names, price=lambda x: f"{x:,.2f}", volume=lambda x: f"{x:,}", quoting=1
+    )
     text = '"113年01月 9999 某公司 各日成交資訊"\n' + body.replace("\n", ",\n") + '"說明:"\n"單位:元、股"\n'
     check(tmp_path, text, DAYS, encoding="big5")
 
@@ -187,10 +219,19 @@ def test_a_banner_above_a_blank_line_is_no_header(tmp_path):
 
 def test_symbols_in_a_column_of_one_letter(tmp_path):
     rows = [
-        {"T": "b", "S": symbol, "o": o, "h": h, "l": low, "c": c, "v": int(v), "t": f"{t:%Y-%m-%dT%H:%M:%SZ}"}
+        {
+            "T": "b",
+            "S": symbol,
+            "o": o,
+            "h": h,
+            "l": low,
+            "c": c,
+            "v": int(v),
+            "t": f"{t:%Y-%m-%dT%H:%M:%SZ}",
+        }
         for t, o, h, low, c, v in zip(STAMPS, *VALUES)
         for symbol in ("ACME", "BOLT")
-    ]  # fmt: skip
+    ]
     path = tmp_path / "stream.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
     bars = read_bars(path)
@@ -212,13 +253,17 @@ def test_two_columns_that_may_be_the_volume_are_refused(tmp_path):
     rows = table(DAYS.strftime("%Y-%m-%d"), [*NAMES[:5], "Zorp"]).splitlines()
     text = "\n".join(f"{row},{'Blip' if not i else i * 7919 % 1009}" for i, row in enumerate(rows))
     (tmp_path / "bars.csv").write_text(text)
-    with pytest.raises(InvalidBarsError, match="'Zorp', 'Blip' may be it.*columns={'volume': 'Zorp'}"):
+    with pytest.raises(
+        InvalidBarsError, match="'Zorp', 'Blip' may be it.*columns={'volume': 'Zorp'}"
+    ):
         read_bars(tmp_path / "bars.csv")
 
 
 def test_dates_of_a_calendar_that_is_not_known_are_refused(tmp_path):
     with pytest.raises(InvalidBarsError, match="1402.*Jalali"):
-        check(tmp_path, table([f"1402/{10 + i // 29:02d}/{i % 29 + 1:02d}" for i in range(60)]), DAYS)
+        check(
+            tmp_path, table([f"1402/{10 + i // 29:02d}/{i % 29 + 1:02d}" for i in range(60)]), DAYS
+        )
 
 
 @pytest.mark.parametrize("year", [1999, 2001, 2005, 2012, 2013, 2024])
@@ -254,7 +299,9 @@ def test_what_else_is_no_table(head, said, tmp_path):
         read_bars(tmp_path / "bars.csv")
 
 
-@pytest.mark.parametrize("names", [("Year", "Month", "Day"), ("yyyy", "mm", "dd"), ("Jahr", "Monat", "Tag")])
+@pytest.mark.parametrize(
+    "names", [("Year", "Month", "Day"), ("yyyy", "mm", "dd"), ("Jahr", "Monat", "Tag")]
+)
 def test_year_month_and_day_in_three_columns(names, tmp_path):
     days = dict(zip(names, [DAYS.year, DAYS.month, DAYS.day]))
     frame = pd.DataFrame(days | dict(zip(NAMES[1:], VALUES)))
@@ -262,13 +309,21 @@ def test_year_month_and_day_in_three_columns(names, tmp_path):
 
 
 def test_hours_and_minutes_in_columns_too(tmp_path):
-    parts = {"year": STAMPS.year, "month": STAMPS.month, "day": STAMPS.day, "hour": STAMPS.hour, "minute": STAMPS.minute}
+    parts = {
+        "year": STAMPS.year,
+        "month": STAMPS.month,
+        "day": STAMPS.day,
+        "hour": STAMPS.hour,
+        "minute": STAMPS.minute,
+    }
     check(tmp_path, pd.DataFrame(parts | dict(zip(NAMES[1:], VALUES))).to_csv(index=False), STAMPS)
 
 
 @pytest.mark.parametrize("name", ["updated", "created_at", "Expiry"])
 def test_when_a_row_was_written_is_not_when_its_bar_was(name, tmp_path):
-    written = pd.date_range("2024-06-01 03:07", periods=60, freq="61s").strftime("%Y-%m-%d %H:%M:%S")
+    written = pd.date_range("2024-06-01 03:07", periods=60, freq="61s").strftime(
+        "%Y-%m-%d %H:%M:%S"
+    )
     text = table(DAYS.strftime("%b %d, %y"), ["label", *NAMES[1:]], more={name: written})
     check(tmp_path, text, DAYS)
 

@@ -1,4 +1,5 @@
-"""read_bars of HDF5: times that pandas stored are what they were, as from a CSV of the same frame."""
+"""read_bars of HDF5: times that pandas stored are what they were, as from a CSV of the same
+frame."""
 
 import pickle
 from zoneinfo import ZoneInfo
@@ -24,7 +25,10 @@ def test_times_are_those_that_were_stored(form, zone, tmp_path):
     for times, index, unit in cases:
         stored = times.tz_localize(ZONES[zone]).as_unit(unit).rename("time")
         price = np.arange(20) + 100.0
-        frame = pd.DataFrame({"open": price, "high": price + 1, "low": price - 1, "close": price, "volume": 5}, stored)
+        frame = pd.DataFrame(
+            {"open": price, "high": price + 1, "low": price - 1, "close": price, "volume": 5},
+            stored,
+        )
         frame = frame if index else frame.reset_index()
         frame.to_hdf(tmp_path / "bars.h5", key="bars", mode="w", format=form)
         bars = read_bars(tmp_path / "bars.h5")
@@ -37,7 +41,9 @@ def test_times_are_those_that_were_stored(form, zone, tmp_path):
 def test_nothing_in_a_file_is_run(tmp_path):
     h5py = pytest.importorskip("h5py")
     price = np.arange(20) + 100.0
-    frame = pd.DataFrame({"open": price, "high": price, "low": price, "close": price, "volume": 5}, STAMPS)
+    frame = pd.DataFrame(
+        {"open": price, "high": price, "low": price, "close": price, "volume": 5}, STAMPS
+    )
     path = tmp_path / "bars.h5"
     frame.to_hdf(path, key="bars", mode="w", format="table")
     mark = tmp_path / "mark"
@@ -48,7 +54,11 @@ def test_nothing_in_a_file_is_run(tmp_path):
 
     with h5py.File(path, "r+") as file:
         del file["bars"].attrs["info"]
-        file["bars"].attrs["info"] = np.bytes_(pickle.dumps({"index": {"tz": Wicked()}}, protocol=0))
-    with pytest.raises(InvalidBarsError, match="bars.h5.*names a zone of its times that does not exist"):
+        file["bars"].attrs["info"] = np.bytes_(
+            pickle.dumps({"index": {"tz": Wicked()}}, protocol=0)
+        )
+    with pytest.raises(
+        InvalidBarsError, match="bars.h5.*names a zone of its times that does not exist"
+    ):
         read_bars(path)
     assert not mark.exists()

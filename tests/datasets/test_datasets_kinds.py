@@ -1,4 +1,5 @@
-"""Kinds of files that people have, each in a layout of its own: read right, or refused in words that help."""
+"""Kinds of files that people have, each in a layout of its own: read right, or refused in words
+that help."""
 
 import io
 import json

@@ -1,4 +1,5 @@
-"""The planted label has the Bayes accuracy it claims, can be found from past bars, and is gone at signal 0."""
+"""The planted label has the Bayes accuracy it claims, can be found from past bars, and is gone at
+signal 0."""
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,9 @@ def recovered_z(bars):
 
 def test_shape_and_contents():
     market = make_market(300, horizon=4, random_state=0)
-    assert set(market) == {"bars", "y", "probabilities", "bayes_accuracy", "majority_accuracy", "regimes"}
+    assert set(market) == {
+        "bars", "y", "probabilities", "bayes_accuracy", "majority_accuracy", "regimes",
+    }
     assert market.bars.shape == (300, 5)
     assert check_bars(market.bars) is market.bars
     assert market.y.index.equals(market.bars.index)
@@ -76,7 +79,9 @@ def test_the_claimed_probabilities_are_true(signal, horizon):
     low, high = norm.cdf((-q - signal * x) / spread), norm.sf((q - signal * x) / spread)
     exact = np.trapezoid(np.maximum(np.maximum(low, high), 1 - low - high) * norm.pdf(x), x)
     assert market.bayes_accuracy == pytest.approx(exact, abs=0.015)
-    assert (market.probabilities.idxmax(axis=1) == market.y).mean() == pytest.approx(market.bayes_accuracy, abs=0.025)
+    assert (market.probabilities.idxmax(axis=1) == market.y).mean() == pytest.approx(
+        market.bayes_accuracy, abs=0.025
+    )
 
 
 def test_no_better_forecast_than_the_claimed_one_from_more_past():
@@ -94,18 +99,28 @@ def test_nothing_to_find_without_signal():
     market = make_market(6000, signal=0, horizon=5, random_state=5)
     assert market.bayes_accuracy == pytest.approx(1 / 3, abs=1e-9)
     assert market.majority_accuracy == pytest.approx(market.bayes_accuracy, abs=1e-12)
-    model = make_pipeline(BarFeatures((5, 20)), SimpleImputer(), StandardScaler(), LogisticRegression(C=0.01))
+    model = make_pipeline(
+        BarFeatures((5, 20)), SimpleImputer(), StandardScaler(), LogisticRegression(C=0.01)
+    )
     model.fit(market.bars[:2990], market.y[:2990])
     assert model.score(market.bars[3000:], market.y[3000:]) == pytest.approx(1 / 3, abs=0.06)
 
 
-@pytest.mark.parametrize(("signal", "horizon", "regimes"), [(0.5, 1, True), (0.8, 1, True), (0.8, 5, True), (0.9, 1, False)])
+@pytest.mark.parametrize(
+    ("signal", "horizon", "regimes"),
+    [(0.5, 1, True), (0.8, 1, True), (0.8, 5, True), (0.9, 1, False)],
+)
 def test_bar_features_recover_the_signal(signal, horizon, regimes):
     """At least 90 % of the way from majority to Bayes, from past bars alone."""
     n = 16_000
     market = make_market(n, signal=signal, horizon=horizon, regimes=regimes, random_state=6)
     half = n // 2
-    model = make_pipeline(BarFeatures((5, 20)), SimpleImputer(), StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
+    model = make_pipeline(
+        BarFeatures((5, 20)),
+        SimpleImputer(),
+        StandardScaler(),
+        LogisticRegression(C=0.1, max_iter=1000),
+    )
     model.fit(market.bars[: half - horizon], market.y[: half - horizon])
     score = model.score(market.bars[half:], market.y[half:])
     best = market.probabilities[half:].max(axis=1).mean()
@@ -134,16 +149,29 @@ def test_one_seed_one_market():
 
 def test_tiny_and_long_markets():
     assert make_market(1, horizon=1, random_state=0).y.shape == (1,)
-    assert check_bars(make_market(60_000, signal=0.97, horizon=20, random_state=0).bars, warn=False) is not None
+    assert (
+        check_bars(make_market(60_000, signal=0.97, horizon=20, random_state=0).bars, warn=False)
+        is not None
+    )
 
 
 @pytest.mark.parametrize(
     "parameters",
     [
-        {"n_bars": 0}, {"n_bars": 10.0}, {"n_bars": True}, {"n_symbols": 0}, {"signal": 1.0}, {"signal": -0.1}, {"signal": "x"}, {"signal": np.nan},
-        {"horizon": 0}, {"horizon": 1.5}, {"regimes": None}, {"random_state": "seed"},
+        {"n_bars": 0},
+        {"n_bars": 10.0},
+        {"n_bars": True},
+        {"n_symbols": 0},
+        {"signal": 1.0},
+        {"signal": -0.1},
+        {"signal": "x"},
+        {"signal": np.nan},
+        {"horizon": 0},
+        {"horizon": 1.5},
+        {"regimes": None},
+        {"random_state": "seed"},
     ],
-)  # fmt: skip
+)
 def test_bad_parameters(parameters):
     name = next(iter(parameters))
     with pytest.raises(ValueError, match="seed" if name == "random_state" else name):
@@ -154,7 +182,9 @@ PATTERNS = ("regime", "pattern", "memory", "cross")
 
 
 def planted(pattern, n_bars=40_000, **changes):
-    return make_market(n_bars, 2 if pattern == "cross" else 1, pattern=pattern, random_state=8, **changes)
+    return make_market(
+        n_bars, 2 if pattern == "cross" else 1, pattern=pattern, random_state=8, **changes
+    )
 
 
 def past_z(market):
@@ -162,7 +192,9 @@ def past_z(market):
     frame = get_history(market.bars).frame
     z = recovered_z(frame)
     by_symbol = z.unstack("symbol") if z.index.nlevels == 2 else z.to_frame("S0")
-    return by_symbol, by_symbol.index.searchsorted(market.bars.index.get_level_values(-1).unique()[0])
+    return by_symbol, by_symbol.index.searchsorted(
+        market.bars.index.get_level_values(-1).unique()[0]
+    )
 
 
 def sign_by_loop(pattern, z, states, t):
@@ -176,7 +208,8 @@ def sign_by_loop(pattern, z, states, t):
 
 @pytest.mark.parametrize("pattern", ["regime", "pattern", "memory"])
 def test_the_next_bar_follows_the_law_it_was_planted_with(pattern):
-    """From candles alone: what is left of the next return is noise of the stated spread, and the stated probabilities follow."""
+    """From candles alone: what is left of the next return is noise of the stated spread, and the
+    stated probabilities follow."""
     market = planted(pattern, 3000, signal=0.6)
     by_symbol, first = past_z(market)
     z, states = by_symbol["S0"].to_numpy(), dict(enumerate(market.regimes, start=first))
@@ -188,7 +221,8 @@ def test_the_next_bar_follows_the_law_it_was_planted_with(pattern):
     high = market.probabilities[2].to_numpy()
     assert len(np.unique(high.round(9))) == 2 or pattern == "regime"
     order = np.argsort(decided, kind="stable")
-    assert (np.diff(high[order]) > -1e-9).all()  # a higher forecast makes the highest class more likely
+    # a higher forecast makes the highest class more likely
+    assert (np.diff(high[order]) > -1e-9).all()
     sums = z[first + 1 : first + 3001]
     parts = [sums[market.y.to_numpy() == k] for k in range(3)]
     assert parts[0].max() < parts[1].min() < parts[1].max() < parts[2].min()
@@ -210,7 +244,8 @@ def test_the_leader_moves_the_others():
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("signal", [0.3, 0.8])
 def test_every_pattern_keeps_its_probabilities(pattern, signal):
-    """Calibrated in bins of probability, its expected log loss the entropy, its classes equally likely."""
+    """Calibrated in bins of probability, its expected log loss the entropy, its classes equally
+    likely."""
     market = planted(pattern, signal=signal)
     p, y = market.probabilities.to_numpy(), market.y.to_numpy()
     hit = y[:, None] == np.arange(3)
@@ -247,7 +282,9 @@ def test_linear_models_do_not_see_the_regime():
     assert set(market.regimes) == {"calm", "turbulent"}
 
 
-@pytest.mark.parametrize(("pattern", "lead"), [("pattern", 4), ("memory", 20), ("regime", 0), ("linear", 0)])
+@pytest.mark.parametrize(
+    ("pattern", "lead"), [("pattern", 4), ("memory", 20), ("regime", 0), ("linear", 0)]
+)
 def test_the_history_knows_the_bars_that_decide_the_first_rows(pattern, lead):
     market = make_market(50, pattern=pattern, random_state=0)
     assert market.bars.shape == (50, 5)
@@ -257,7 +294,9 @@ def test_the_history_knows_the_bars_that_decide_the_first_rows(pattern, lead):
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_one_seed_one_market_of_every_pattern(pattern):
-    one, same, other = (make_market(60, 2, pattern=pattern, random_state=seed) for seed in (0, 0, 1))
+    one, same, other = (
+        make_market(60, 2, pattern=pattern, random_state=seed) for seed in (0, 0, 1)
+    )
     pd.testing.assert_frame_equal(one.bars, same.bars)
     pd.testing.assert_frame_equal(one.probabilities, same.probabilities)
     assert not one.bars["close"].equals(other.bars["close"])
@@ -270,7 +309,10 @@ def test_linear_is_the_market_it_always_was():
     market = make_market(500, 3, horizon=5, signal=0.8, random_state=0)
     rows = pd.util.hash_pandas_object(market.bars).to_numpy()
     assert int(np.bitwise_xor.reduce(rows)) == 8224049423941060067
-    pd.testing.assert_frame_equal(make_market(500, 3, horizon=5, signal=0.8, pattern="linear", random_state=0).bars, market.bars)
+    pd.testing.assert_frame_equal(
+        make_market(500, 3, horizon=5, signal=0.8, pattern="linear", random_state=0).bars,
+        market.bars,
+    )
 
 
 @pytest.mark.parametrize(

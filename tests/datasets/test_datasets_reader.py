@@ -1,4 +1,5 @@
-"""read_bars: every dialect of the same bars gives the same frame; what is no file of bars is refused with its name."""
+"""read_bars: every dialect of the same bars gives the same frame; what is no file of bars is
+refused with its name."""
 
 import gzip
 
@@ -37,7 +38,9 @@ def test_plain_round_trips(bars, tmp_path):
     same(read_bars(tmp_path / "b.parquet"), bars)
 
 
-@pytest.mark.parametrize("name", ["Date", "DATETIME", "timestamp", "Time", " date ", "index", "<DATE>"])
+@pytest.mark.parametrize(
+    "name", ["Date", "DATETIME", "timestamp", "Time", " date ", "index", "<DATE>"]
+)
 def test_names_of_the_time_column(bars, tmp_path, name):
     renamed = bars.rename(columns=str.upper).rename_axis(name)
     same(read_bars(written(renamed, tmp_path / "a.csv")), bars)
@@ -55,7 +58,11 @@ def test_a_row_number_beside_the_date_is_dropped(bars, tmp_path):
 def test_epoch_numbers(bars, tmp_path, unit):
     numbers = bars.set_axis(bars.index.as_unit(unit).asi8, axis=0).rename_axis("timestamp")
     same(read_bars(written(numbers, tmp_path / "a.csv")), bars)  # midnights: days
-    hours = bars.set_axis(pd.date_range("2024-03-01 05:00", periods=len(bars), freq="h", tz="UTC", name="time", unit="ns"))
+    hours = bars.set_axis(
+        pd.date_range(
+            "2024-03-01 05:00", periods=len(bars), freq="h", tz="UTC", name="time", unit="ns"
+        )
+    )
     numbers = hours.set_axis(hours.index.as_unit(unit).asi8, axis=0).rename_axis("timestamp")
     same(read_bars(written(numbers, tmp_path / "b.csv")), hours)
 
@@ -73,7 +80,9 @@ def test_days_as_numbers_day_first_and_apart(bars, tmp_path):
 
 
 def test_offsets_become_utc(bars, tmp_path):
-    eastern = bars.set_axis(pd.date_range("2024-03-08 10:00", periods=40, freq="D", tz="America/New_York", name="time"))
+    eastern = bars.set_axis(
+        pd.date_range("2024-03-08 10:00", periods=40, freq="D", tz="America/New_York", name="time")
+    )
     out = read_bars(written(eastern, tmp_path / "a.csv"))
     assert (out.index == eastern.index).all()
     assert str(out.index.tz) == "UTC"
@@ -87,7 +96,9 @@ def test_newest_first_is_turned_round(bars, tmp_path):
 def test_adjusted_close_scales_the_prices_and_says_so(bars, tmp_path):
     factor = np.where(np.arange(40) < 20, 0.5, 1.0)
     with pytest.warns(DataQualityWarning, match="20 of 40 rows"):
-        out = read_bars(written(bars.assign(**{"Adj Close": bars["close"] * factor}), tmp_path / "a.csv"))
+        out = read_bars(
+            written(bars.assign(**{"Adj Close": bars["close"] * factor}), tmp_path / "a.csv")
+        )
     for name in ("open", "high", "low", "close"):
         np.testing.assert_allclose(out[name], bars[name] * factor, rtol=1e-12)
     assert out["volume"].equals(bars["volume"])
@@ -99,7 +110,16 @@ def test_adjusted_close_scales_the_prices_and_says_so(bars, tmp_path):
 def test_panels(tmp_path):
     panel = load_us_stocks().groupby(level="symbol").tail(30)
     expected = panel
-    same(read_bars(written(panel.reset_index().rename(columns={"symbol": "Ticker"}), tmp_path / "a.csv", index=False)), expected)
+    same(
+        read_bars(
+            written(
+                panel.reset_index().rename(columns={"symbol": "Ticker"}),
+                tmp_path / "a.csv",
+                index=False,
+            )
+        ),
+        expected,
+    )
     by_time = panel.reset_index().sort_values(["time", "symbol"], kind="stable")
     same(read_bars(written(by_time, tmp_path / "b.csv", index=False)), expected)
     same(read_bars(written(by_time.iloc[::-1], tmp_path / "c.csv", index=False)), expected)
@@ -180,6 +200,10 @@ def test_folders_that_hold_no_bars(tmp_path, bars):
 
 
 def test_the_first_bad_row_is_named(tmp_path):
-    (tmp_path / "a.csv").write_text("time,open,high,low,close,volume\n2024-01-01,1,2,1,1,5\n2024-01-02,1,2,1,,5\n")
-    with pytest.raises(InvalidBarsError, match=r"a\.csv: line 3 \(2024-01-02\): Column 'close' is nan"):
+    (tmp_path / "a.csv").write_text(
+        "time,open,high,low,close,volume\n2024-01-01,1,2,1,1,5\n2024-01-02,1,2,1,,5\n"
+    )
+    with pytest.raises(
+        InvalidBarsError, match=r"a\.csv: line 3 \(2024-01-02\): Column 'close' is nan"
+    ):
         read_bars(tmp_path / "a.csv")

@@ -12,7 +12,9 @@ from sklearn.pipeline import Pipeline
 from sktrain import DriftDetector, DriftReport
 from sktrain.exceptions import DriftDetectedError, DriftWarning
 
-KEYS = {"drift_detected", "psi", "mean_shift", "correlation", "recommendation", "per_feature", "status"}
+KEYS = {
+    "drift_detected", "psi", "mean_shift", "correlation", "recommendation", "per_feature", "status",
+}
 
 
 def ar(rng, phi, n, m):
@@ -69,7 +71,10 @@ def test_power(rng):
 
     def flipped(rng):
         mix = np.array([[1.0, 0.0], [0.6, 0.8]])
-        return judge(ar(rng, 0.5, 1000, 2) @ mix.T, ar(rng, 0.5, 250, 2) @ (mix * [[1], [1]] * [[1, 1], [-1, 1]]).T)
+        return judge(
+            ar(rng, 0.5, 1000, 2) @ mix.T,
+            ar(rng, 0.5, 250, 2) @ (mix * [[1], [1]] * [[1, 1], [-1, 1]]).T,
+        )
 
     assert alarms(shifted, 20) >= 0.9
     assert alarms(flipped, 20) >= 0.9
@@ -127,7 +132,10 @@ def test_report_is_a_frozen_mapping(frame):
         report["nonsense"]
     assert isinstance(report, DriftReport)
     assert report.per_feature.index.tolist() == list("abc")
-    assert {"psi", "mean_shift", "spread", "ks", "wasserstein", "p_value", "p_adjusted", "drifted", "kind"} <= set(report.per_feature)
+    assert {
+        "psi", "mean_shift", "spread", "ks", "wasserstein", "p_value", "p_adjusted", "drifted",
+        "kind",
+    } <= set(report.per_feature)
     assert report["psi"] == report.per_feature["psi"].max()
     assert report["mean_shift"] == report.per_feature["mean_shift"].max()
     assert report.end == frame.index[-1]
@@ -208,12 +216,16 @@ def test_tiny_and_empty_new_data_are_inconclusive(frame):
 def panel(rng, n_times, n_symbols, phi=0.5, start="2020"):
     common = ar(rng, phi, n_times, 2)
     times = pd.date_range(start, periods=n_times, name="time")
-    own = {f"s{i}": pd.DataFrame(common + 0.2 * rng.standard_normal(common.shape), times, ["a", "b"]) for i in range(n_symbols)}
+    own = {
+        f"s{i}": pd.DataFrame(common + 0.2 * rng.standard_normal(common.shape), times, ["a", "b"])
+        for i in range(n_symbols)
+    }
     return pd.concat(own, names=["symbol"])
 
 
 def test_symbols_that_move_together_are_no_independent_rows():
-    """Twenty copies of one autocorrelated market: judged row by row, the samples would look twenty times as long."""
+    """Twenty copies of one autocorrelated market: judged row by row, the samples would look twenty
+    times as long."""
 
     def draw(rng):
         whole = panel(rng, 625, 20, phi=0.9)
@@ -269,7 +281,9 @@ def test_check_drift_leaves_the_detector_alone(frame):
 
 def test_other_columns_are_shown(frame):
     detector = DriftDetector().fit(frame)
-    with pytest.raises(ValueError, match="unseen at fit time(.|\n)*- d(.|\n)*yet now missing(.|\n)*- c"):
+    with pytest.raises(
+        ValueError, match="unseen at fit time(.|\n)*- d(.|\n)*yet now missing(.|\n)*- c"
+    ):
         detector.check(frame.rename(columns={"c": "d"}))
     with pytest.raises(ValueError, match="differ from column 0 on: 'a' in fit, 'b' now"):
         detector.check(frame[["b", "a", "c"]])
@@ -299,10 +313,20 @@ def test_what_is_no_table_is_refused(X, message):
         DriftDetector().fit(X)
 
 
-@pytest.mark.parametrize("params", [
-    {"psi_threshold": -0.1}, {"mean_shift_threshold": np.nan}, {"correlation_threshold": 1.5}, {"n_bins": 1}, {"n_bins": True},
-    {"alpha": 0}, {"alpha": 1.0}, {"on_drift": "shout"}, {"min_samples": 3.0},
-])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"psi_threshold": -0.1},
+        {"mean_shift_threshold": np.nan},
+        {"correlation_threshold": 1.5},
+        {"n_bins": 1},
+        {"n_bins": True},
+        {"alpha": 0},
+        {"alpha": 1.0},
+        {"on_drift": "shout"},
+        {"min_samples": 3.0},
+    ],
+)
 def test_parameters_out_of_range(params, frame):
     with pytest.raises(ValueError, match=next(iter(params))):
         DriftDetector(**params).fit(frame)

@@ -91,7 +91,10 @@ def test_warn_updates_all_the_same(rng):
 
 @pytest.mark.parametrize("skip", [True, False])
 def test_the_scaler_stays_unless_told_otherwise(rng, skip):
-    model = guard(make_pipeline(StandardScaler(), SGDClassifier(loss="log_loss", random_state=0)), skip_scaler_fit=skip)
+    model = guard(
+        make_pipeline(StandardScaler(), SGDClassifier(loss="log_loss", random_state=0)),
+        skip_scaler_fit=skip,
+    )
     X, y = world(rng, 400)
     model.fit(X, y)
     model.partial_fit(*world(rng, 200))
@@ -109,7 +112,8 @@ def test_small_blocks_are_judged_together_with_their_predecessors(rng):
     for _ in range(12):
         model.partial_fit(*world(rng, 10, shift=2))
     assert "refit" in model.log_["decision"].tolist()
-    assert model.log_["covariate"].iloc[1] == "DRIFT"  # ten rows of it, and twenty before them, against 380
+    # ten rows of it, and twenty before them, against 380
+    assert model.log_["covariate"].iloc[1] == "DRIFT"
     assert model.log_["covariate"].iloc[-1] == "NO_DRIFT"
 
 
@@ -127,7 +131,9 @@ def test_first_block_by_partial_fit_with_all_classes(rng):
     X, y = world(rng, 100)
     model = guard().partial_fit(X[y == 1], y[y == 1], classes=[0, 1])
     assert model.classes_.tolist() == [0, 1]
-    piped = guard(make_pipeline(StandardScaler(), GaussianNB())).partial_fit(X[y == 1], y[y == 1], classes=[0, 1])
+    piped = guard(make_pipeline(StandardScaler(), GaussianNB())).partial_fit(
+        X[y == 1], y[y == 1], classes=[0, 1]
+    )
     assert piped.predict_proba(X).shape == (100, 2)
 
 
@@ -151,7 +157,13 @@ def test_memory_is_bounded(rng):
 def test_bad_blocks_change_nothing(rng):
     model = guard().fit(*world(rng, 200))
     X, y = world(rng, 50)
-    for bad in ((X[:, :2], y), (X, y[:10]), (X[:0], y[:0]), (X, np.full(50, 7)), (np.where(X > 1, np.inf, X), y)):
+    for bad in (
+        (X[:, :2], y),
+        (X, y[:10]),
+        (X[:0], y[:0]),
+        (X, np.full(50, 7)),
+        (np.where(X > 1, np.inf, X), y),
+    ):
         with pytest.raises(ValueError):
             model.partial_fit(*bad)
     assert len(model.log_) == 1
@@ -170,7 +182,9 @@ def test_without_partial_fit_there_is_none(rng):
 
 
 def test_a_detector_of_ones_own_is_cloned(rng):
-    detector = DriftDetector(mean_shift_threshold=50.0, psi_threshold=50.0, correlation_threshold=0.0)
+    detector = DriftDetector(
+        mean_shift_threshold=50.0, psi_threshold=50.0, correlation_threshold=0.0
+    )
     model = guard(detector=detector, watch_performance=False).fit(*world(rng, 200))
     model.partial_fit(*world(rng, 200, shift=5))
     assert model.log_["decision"].iloc[-1] == "update"
@@ -190,7 +204,11 @@ def test_a_bad_tick_is_neither_learned_nor_remembered(rng, size):
     X, y = bad_tick(rng, 100, size=size)
     model.partial_fit(X, y)
     plain.partial_fit(np.delete(X, 7, axis=0), np.delete(y, 7))
-    assert model.log_[["decision", "n_outliers", "n_trained"]].iloc[-1].tolist() == ["update", 1, 1099]
+    assert model.log_[["decision", "n_outliers", "n_trained"]].iloc[-1].tolist() == [
+        "update",
+        1,
+        1099,
+    ]
     assert model.report_["outliers"].index.tolist() == [7]
     np.testing.assert_allclose(model.predict_proba(X[:5]), plain.predict_proba(X[:5]))
     assert np.abs(model.memory_.all()[0]).max() < 10
@@ -198,13 +216,17 @@ def test_a_bad_tick_is_neither_learned_nor_remembered(rng, size):
 
 
 def test_bad_ticks_never_cost_the_model_its_accuracy():
-    """Eight seeds of one value of 10,000 standard deviations in 100 rows, for a model that one such row ruins."""
+    """Eight seeds of one value of 10,000 standard deviations in 100 rows, for a model that one such
+    row ruins."""
     for seed in range(8):
         rng = np.random.default_rng(seed)
         first, test, (X, y) = world(rng, 1000), world(rng, 2000), bad_tick(rng, 100)
         clean = np.delete(X, 7, axis=0), np.delete(y, 7)
         sgd = SGDClassifier(loss="log_loss", random_state=0)
-        model, spared = (guard(make_pipeline(StandardScaler(), sgd)).fit(*first).partial_fit(*block) for block in ((X, y), clean))
+        model, spared = (
+            guard(make_pipeline(StandardScaler(), sgd)).fit(*first).partial_fit(*block)
+            for block in ((X, y), clean)
+        )
         assert model.log_["decision"].tolist() == spared.log_["decision"].tolist()
         np.testing.assert_array_equal(model.predict_proba(test[0]), spared.predict_proba(test[0]))
         assert model.score(*test) > 0.75  # a spoiled one is below 0.6
@@ -214,7 +236,11 @@ def test_when_most_rows_are_far_outside_it_is_drift(rng):
     model = guard().fit(*world(rng, 400))
     X, y = world(rng, 100)
     model.partial_fit(1000 * X, y)
-    assert model.log_[["decision", "covariate", "n_outliers"]].iloc[-1].tolist() == ["refit", "DRIFT", 0]
+    assert model.log_[["decision", "covariate", "n_outliers"]].iloc[-1].tolist() == [
+        "refit",
+        "DRIFT",
+        0,
+    ]
 
 
 def test_a_block_of_nothing_but_bad_ticks_is_skipped(rng):
@@ -287,7 +313,10 @@ def test_a_failed_update_leaves_the_guard_as_it_was(rng, monkeypatch, on_drift, 
     block = world(rng, 100, shift=shift)
     monkeypatch.setattr(Fails, "error", error)
     refused = on_drift == "raise" and shift
-    with pytest.raises(DriftDetectedError if refused else type(error)), pytest.warns() if on_drift == "warn" and shift else nullcontext():
+    with (
+        pytest.raises(DriftDetectedError if refused else type(error)),
+        pytest.warns() if on_drift == "warn" and shift else nullcontext(),
+    ):
         model.partial_fit(*block)
     if not refused:
         assert pickle.dumps(model) == state
@@ -301,23 +330,37 @@ def test_a_failed_update_leaves_the_guard_as_it_was(rng, monkeypatch, on_drift, 
 def test_weights_follow_the_rows_that_are_kept(rng):
     first, (X, y) = world(rng, 400), bad_tick(rng, 100)
     weights, clean = rng.random(500), np.arange(100) != 7
-    model = guard(make_pipeline(StandardScaler(), GaussianNB())).fit(*first, sample_weight=weights[:400])
+    model = guard(make_pipeline(StandardScaler(), GaussianNB())).fit(
+        *first, sample_weight=weights[:400]
+    )
     model.partial_fit(X, y, sample_weight=weights[400:])
-    spared = guard(make_pipeline(StandardScaler(), GaussianNB())).fit(*first, sample_weight=weights[:400])
+    spared = guard(make_pipeline(StandardScaler(), GaussianNB())).fit(
+        *first, sample_weight=weights[:400]
+    )
     spared.partial_fit(X[clean], y[clean], sample_weight=weights[400:][clean])
     np.testing.assert_array_equal(model.predict_proba(first[0]), spared.predict_proba(first[0]))
-    np.testing.assert_array_equal(*(np.concatenate(list(one.memory_.told(499).values())) for one in (model, spared)))
+    np.testing.assert_array_equal(
+        *(np.concatenate(list(one.memory_.told(499).values())) for one in (model, spared))
+    )
 
 
 def test_parameters_set_later_count(rng):
-    model = guard(SGDClassifier(loss="log_loss", learning_rate="constant", eta0=0.01, random_state=0), window=400).fit(*world(rng, 400))
+    model = guard(
+        SGDClassifier(loss="log_loss", learning_rate="constant", eta0=0.01, random_state=0),
+        window=400,
+    ).fit(*world(rng, 400))
     model.set_params(estimator__eta0=1e-9, window=150)
     before = model.estimator_.coef_.copy()
     model.partial_fit(*world(rng, 100))
     np.testing.assert_allclose(model.estimator_.coef_, before, atol=1e-6)
     assert model.estimator_.eta0 == 1e-9
     assert len(model.memory_) == 150
-    model.set_params(detector=DriftDetector(mean_shift_threshold=50.0, psi_threshold=50.0, correlation_threshold=0.0), watch_performance=False)
+    model.set_params(
+        detector=DriftDetector(
+            mean_shift_threshold=50.0, psi_threshold=50.0, correlation_threshold=0.0
+        ),
+        watch_performance=False,
+    )
     assert model.partial_fit(*world(rng, 100, shift=2)).log_["decision"].iloc[-1] == "update"
     model.set_params(estimator=make_pipeline(StandardScaler(), GaussianNB()))
     with pytest.raises(SktrainError, match="changed since it was fitted"):
@@ -330,7 +373,9 @@ def test_a_guard_goes_on_from_its_file(rng, tmp_path):
 
     frame = pd.DataFrame(rng.normal(size=(700, 3)), pd.date_range("2020", periods=700), list("abc"))
     y = (frame["a"] > frame["b"]).astype(int)
-    model = guard(make_pipeline(StandardScaler(), SGDClassifier(loss="log_loss", random_state=0))).fit(frame[:400], y[:400])
+    model = guard(
+        make_pipeline(StandardScaler(), SGDClassifier(loss="log_loss", random_state=0))
+    ).fit(frame[:400], y[:400])
     model.partial_fit(frame[400:500], y[400:500])
     joblib.dump(model, tmp_path / "guard.joblib")
     save(model, tmp_path / "guard.sktrain")
@@ -381,7 +426,9 @@ def test_a_guard_of_lazy_windows_goes_on_from_its_file(tmp_path):
 def test_a_guard_without_partial_fit_still_predicts(rng):
     X, y = world(rng, 300)
     model = guard(make_pipeline(StandardScaler(), LogisticRegression())).fit(X, y)
-    np.testing.assert_array_equal(model.predict(X), make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y).predict(X))
+    np.testing.assert_array_equal(
+        model.predict(X), make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y).predict(X)
+    )
 
 
 @pytest.mark.slow
@@ -389,7 +436,9 @@ def test_a_net_survives_a_sentinel_and_a_failure(rng, monkeypatch):
     from sktrain import TransformerClassifier
 
     X, y = world(rng, 300)
-    model = guard(TransformerClassifier(random_state=0, max_epochs=2, verbose=0), on_drift="raise").fit(X, y)
+    model = guard(
+        TransformerClassifier(random_state=0, max_epochs=2, verbose=0), on_drift="raise"
+    ).fit(X, y)
     block, outcome = bad_tick(rng, 100, size=float(np.finfo(np.float32).max))
     model.partial_fit(block, outcome)
     assert model.log_["n_outliers"].iloc[-1] == 1
@@ -415,5 +464,8 @@ def test_nets_start_warm(rng):
     X, y = world(rng, 100)
     model.partial_fit(X.astype(np.float32), y)
     assert model.log_["decision"].iloc[-1] == "update"
-    moved = [float((a - b.detach()).abs().max()) for a, b in zip(weights, model.estimator_.module_.parameters())]
+    moved = [
+        float((a - b.detach()).abs().max())
+        for a, b in zip(weights, model.estimator_.module_.parameters())
+    ]
     assert 0 < max(moved) < 1

@@ -33,15 +33,20 @@ def of_blocks(*blocks):
     return [moments(list(blocks), n, horizons(n))]
 
 
-@pytest.mark.parametrize("n, spans", [(50, [1]), (300, [1, 6]), (1500, [1, 6, 36]), (7000, [1, 6, 36, 216])])
+@pytest.mark.parametrize(
+    "n, spans", [(50, [1]), (300, [1, 6]), (1500, [1, 6, 36]), (7000, [1, 6, 36, 216])]
+)
 def test_moments_hold_the_regressions_of_a_plain_least_squares(n, spans):
-    """Both models from the remembered sums against lstsq on the rows, and shorter spans from longer ones."""
+    """Both models from the remembered sums against lstsq on the rows, and shorter spans from longer
+    ones."""
     x = ar(np.random.default_rng(0), 0.7, n, 2)
     (held,) = of_blocks(x)
     assert horizons(n) == spans
     for size in range(1, len(spans) + 1):
         reach = spans[-1]
-        past = np.stack([[x[t - span : t].mean(axis=0) for t in range(reach, n)] for span in spans[:size]])
+        past = np.stack(
+            [[x[t - span : t].mean(axis=0) for t in range(reach, n)] for span in spans[:size]]
+        )
         for series in range(2):
             now, own = x[reach:, series], past[:, :, series].T
             weights = np.linalg.lstsq(own, now, rcond=None)[0]
@@ -64,7 +69,10 @@ def test_single_precision_is_enough_for_a_series_as_smooth_as_prices():
 
 def test_a_short_reference_leaves_long_memory_to_the_many_new_rows():
     rng = np.random.default_rng(0)
-    old, new = ar(rng, 0.5, 60, 1), np.sqrt(0.3) * ar(rng, 0.98, 20_000, 1) + rng.standard_normal((20_000, 1))
+    old, new = (
+        ar(rng, 0.5, 60, 1),
+        np.sqrt(0.3) * ar(rng, 0.98, 20_000, 1) + rng.standard_normal((20_000, 1)),
+    )
     first = moments([old - old.mean(axis=0)], 60, horizons(120))
     second = moments([new - new.mean(axis=0)], 20_000, horizons(20_060))
     assert first.long.n_spans < second.long.n_spans
@@ -136,7 +144,9 @@ def test_blocks_do_not_touch():
     np.testing.assert_allclose(whole[1], halves[1], rtol=1e-2)
 
 
-@pytest.mark.parametrize("table", [(0, 1000, 1, 250), (250, 1000, 40, 250), (3, 60, 9, 40), (0, 50, 0, 50)])
+@pytest.mark.parametrize(
+    "table", [(0, 1000, 1, 250), (250, 1000, 40, 250), (3, 60, 9, 40), (0, 50, 0, 50)]
+)
 def test_counts_are_fishers(table):
     a, n, b, m = table
     ours = count_p_values(np.array([a]), n, np.array([b]), m)[0]
@@ -148,7 +158,9 @@ def test_counts_are_fishers(table):
 def test_a_vanished_share_is_more_surprising_than_its_difference():
     rng = np.random.default_rng(0)
     old, new = (rng.random((1000, 1)) < 0.05).astype(float), np.zeros((250, 1))
-    by_share = share_p_values(old.sum(axis=0).astype(int), 1000, np.zeros(1, int), 250, *centred_moments(old, new))[0][0]
+    by_share = share_p_values(
+        old.sum(axis=0).astype(int), 1000, np.zeros(1, int), 250, *centred_moments(old, new)
+    )[0][0]
     assert by_share < p_values(old, new)[0][0]
     assert by_share >= count_p_values(old.sum(axis=0).astype(int), 1000, np.zeros(1, int), 250)[0]
 

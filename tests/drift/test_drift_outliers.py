@@ -37,7 +37,10 @@ def test_a_bad_tick_is_a_finding_of_its_own(rng):
     assert "2 rows are far outside and left out" in report.reason
     pd.testing.assert_frame_equal(report.per_feature, clean.per_feature)
     told = json.loads(json.dumps(report.to_dict()))["outliers"]
-    assert told == [{"row": new.index[7].isoformat(), "b": 1e4}, {"row": new.index[50].isoformat(), "a": -1e4, "b": -1e4}]
+    assert told == [
+        {"row": new.index[7].isoformat(), "b": 1e4},
+        {"row": new.index[50].isoformat(), "a": -1e4, "b": -1e4},
+    ]
 
 
 def test_one_bad_tick_in_a_hundred_rows_is_no_drift():
@@ -45,7 +48,11 @@ def test_one_bad_tick_in_a_hundred_rows_is_no_drift():
     found = []
     for seed in range(30):
         rng = np.random.default_rng(seed)
-        report = DriftDetector().fit(rng.normal(size=(600, 1))).check(np.r_[rng.normal(size=99), 1e4][:, None])
+        report = (
+            DriftDetector()
+            .fit(rng.normal(size=(600, 1)))
+            .check(np.r_[rng.normal(size=99), 1e4][:, None])
+        )
         assert report.outlier_rows.tolist() == [99]
         found.append(report.drift_detected)
     assert np.mean(found) <= 0.1
@@ -104,7 +111,9 @@ def test_the_reach_is_weissmans_quantile():
     assert tail.index == pytest.approx(0.5 * (1 + 1.96 / np.sqrt(200)), rel=0.02)
     assert tail.share == pytest.approx(0.05, rel=0.01)
     exact = 1000.0**0.5 * 10  # deviation that a share of 1e-5 passes: 1e-5 ** -0.5
-    assert Tail(tail.center, tail.onset, tail.share, 0.5).reach(100) == pytest.approx(exact, rel=0.02)
+    assert Tail(tail.center, tail.onset, tail.share, 0.5).reach(100) == pytest.approx(
+        exact, rel=0.02
+    )
 
 
 def test_a_column_without_a_tail_rules_nothing_out():
@@ -118,13 +127,21 @@ def test_a_reference_is_remembered_without_its_own_bad_ticks(rng):
     spoiled = np.insert(old, 300, 1e8, axis=0)
     with pytest.warns(DriftWarning, match="remembered without .* 1 row is far outside"):
         detector = DriftDetector().fit(spoiled)
-    assert detector.check(new).mean_shift == pytest.approx(DriftDetector().fit(old).check(new).mean_shift)
+    assert detector.check(new).mean_shift == pytest.approx(
+        DriftDetector().fit(old).check(new).mean_shift
+    )
 
 
 def test_panels_keep_their_times(rng):
     times = pd.date_range("2020", periods=300, name="time")
-    x = pd.concat({name: pd.DataFrame(rng.normal(size=(300, 2)), times, ["a", "b"]) for name in "xyz"}, names=["symbol", "time"])
-    old, new = x[x.index.get_level_values(1) < times[200]], x[x.index.get_level_values(1) >= times[200]].copy()
+    x = pd.concat(
+        {name: pd.DataFrame(rng.normal(size=(300, 2)), times, ["a", "b"]) for name in "xyz"},
+        names=["symbol", "time"],
+    )
+    old, new = (
+        x[x.index.get_level_values(1) < times[200]],
+        x[x.index.get_level_values(1) >= times[200]].copy(),
+    )
     detector = DriftDetector().fit(old)
     spoiled = new.copy()
     spoiled.iloc[120, 0] = 1e7

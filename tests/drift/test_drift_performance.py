@@ -25,7 +25,9 @@ def test_nothing_changed(rng):
 
 
 def test_concept_drift_recommends_retraining(rng):
-    report = DriftDetector().check_performance(*world(rng, 800), *world(rng, 300, accuracy=(0.7, 0.7)))
+    report = DriftDetector().check_performance(
+        *world(rng, 800), *world(rng, 300, accuracy=(0.7, 0.7))
+    )
     assert report.recommendation == "retrain"
     assert sorted(report.drifted) == ["concept", "performance"]
     assert report.kind == "performance"
@@ -33,7 +35,10 @@ def test_concept_drift_recommends_retraining(rng):
 
 def test_label_drift_is_not_mistaken_for_concept_drift(rng):
     accuracy = (0.95, 0.6)  # class 1 was always hard
-    report = DriftDetector().check_performance(*world(rng, 4000, share=0.2, accuracy=accuracy), *world(rng, 1000, share=0.8, accuracy=accuracy))
+    report = DriftDetector().check_performance(
+        *world(rng, 4000, share=0.2, accuracy=accuracy),
+        *world(rng, 1000, share=0.8, accuracy=accuracy),
+    )
     assert {"labels", "performance"} <= set(report.drifted)
     assert "concept" not in report.drifted
     assert report.recommendation == "monitor"
@@ -41,13 +46,17 @@ def test_label_drift_is_not_mistaken_for_concept_drift(rng):
 
 
 def test_label_drift_alone(rng):
-    report = DriftDetector().check_performance(*world(rng, 2000, share=0.3), *world(rng, 500, share=0.7))
+    report = DriftDetector().check_performance(
+        *world(rng, 2000, share=0.3), *world(rng, 500, share=0.7)
+    )
     assert report.drifted == ["labels"]
     assert report.recommendation == "monitor"
 
 
 def test_a_better_model_is_no_drift(rng):
-    report = DriftDetector().check_performance(*world(rng, 800, accuracy=(0.6, 0.6)), *world(rng, 300, accuracy=(0.95, 0.95)))
+    report = DriftDetector().check_performance(
+        *world(rng, 800, accuracy=(0.6, 0.6)), *world(rng, 300, accuracy=(0.95, 0.95))
+    )
     assert not report.drift_detected
 
 
@@ -56,11 +65,16 @@ def test_delayed_labels_wait(rng):
     late = y.astype(float)
     late[200:] = np.nan
     report = DriftDetector().check_performance(*world(rng, 800), late, predicted)
-    same = DriftDetector().check_performance(*world(np.random.default_rng(1), 800), y[:200], predicted[:200])
+    same = DriftDetector().check_performance(
+        *world(np.random.default_rng(1), 800), y[:200], predicted[:200]
+    )
     assert report.n_new == same.n_new == 200
     assert report.correlation_detail["n_pending"] == 100
     late[10:] = np.nan
-    assert DriftDetector().check_performance(*world(rng, 800), late, predicted).status == "INCONCLUSIVE"
+    assert (
+        DriftDetector().check_performance(*world(rng, 800), late, predicted).status
+        == "INCONCLUSIVE"
+    )
 
 
 def test_probabilities_use_log_loss(rng):
@@ -89,7 +103,9 @@ def test_predictions_moved_is_said_without_calling_them_worse(rng):
     assert report.drift_detected
     assert report.recommendation == "monitor"
     assert not DriftDetector().check_predictions(old, rng.beta(2, 2, 300)).drift_detected
-    both = DriftDetector().check_predictions(np.column_stack([1 - old, old]), np.column_stack([1 - new, new]))
+    both = DriftDetector().check_predictions(
+        np.column_stack([1 - old, old]), np.column_stack([1 - new, new])
+    )
     assert both.psi == report.psi
 
 
@@ -99,4 +115,6 @@ def test_predicted_labels_are_categories(rng):
     assert report.per_feature["kind"].tolist() == ["categorical"]
     assert report.drift_detected
     three = rng.dirichlet([1, 1, 1], 500)
-    assert DriftDetector().check_predictions(three[:300], three[300:]).per_feature.index.tolist() == ["class 0", "class 1", "class 2"]
+    assert DriftDetector().check_predictions(
+        three[:300], three[300:]
+    ).per_feature.index.tolist() == ["class 0", "class 1", "class 2"]

@@ -27,12 +27,18 @@ def ar(rng, phi, n, m):
 
 
 @settings(deadline=None, max_examples=80)
-@given(st.lists(st.integers(-9, 9), min_size=1, max_size=80), st.lists(st.integers(-20, 20), min_size=1, max_size=20))
+@given(
+    st.lists(st.integers(-9, 9), min_size=1, max_size=80),
+    st.lists(st.integers(-20, 20), min_size=1, max_size=20),
+)
 def test_few_values_are_all_remembered(values, asked):
     values, asked = np.sort(np.array(values, float)), np.array(asked, float) / 2
     column = NumericReference.learn(values, 10)
     np.testing.assert_allclose(column.middle_ranks(asked), middle_ranks(values, asked))
-    for side, share in (("left", [np.mean(values < v) for v in asked]), ("right", [np.mean(values <= v) for v in asked])):
+    for side, share in (
+        ("left", [np.mean(values < v) for v in asked]),
+        ("right", [np.mean(values <= v) for v in asked]),
+    ):
         np.testing.assert_allclose(column.shares(asked, side), share)
     places, weights = column.places()
     assert places @ weights == pytest.approx(values.mean())
@@ -41,13 +47,15 @@ def test_few_values_are_all_remembered(values, asked):
 @pytest.mark.parametrize("draw", [
     lambda rng, n: rng.normal(size=n),
     lambda rng, n: rng.standard_t(3, size=n),
-    lambda rng, n: np.where(rng.random(n) < 0.3, 0.0, rng.normal(size=n)),  # a third of the rows are one value
+    # a third of the rows are one value
+    lambda rng, n: np.where(rng.random(n) < 0.3, 0.0, rng.normal(size=n)),
     lambda rng, n: np.exp(2 * rng.normal(size=n)),
     lambda rng, n: rng.integers(0, 300, size=n).astype(float),
 ])
 @pytest.mark.parametrize("n", [60, 1000, 100_000])
 def test_quantiles_stand_for_all_rows(draw, n, rng):
-    """Against the exact middle ranks: between two quantiles 3 % apart, far less than the noise of n rows and of 250 new ones."""
+    """Against the exact middle ranks: between two quantiles 3 % apart, far less than the noise of n
+    rows and of 250 new ones."""
     values = np.sort(draw(rng, n))
     column = NumericReference.learn(values, 10)
     assert len(column.knots) <= 64
@@ -58,14 +66,17 @@ def test_quantiles_stand_for_all_rows(draw, n, rng):
     assert weights.sum() == pytest.approx(1)
     remembered = weights @ smooth_components(column.middle_ranks(places))
     exact = smooth_components(middle_ranks(values, values)).mean(axis=0)
-    np.testing.assert_allclose(remembered, exact, atol=0.012)  # a fifth of the standard error of 250 rows
+    # a fifth of the standard error of 250 rows
+    np.testing.assert_allclose(remembered, exact, atol=0.012)
 
 
 def test_a_heavy_value_keeps_its_count(rng):
     values = np.where(rng.random(5000) < 0.3, 0.0, rng.normal(size=5000))
     column = NumericReference.learn(values, 10)
     zero = np.array([0.0])
-    assert column.shares(zero, "right")[0] - column.shares(zero, "left")[0] == pytest.approx(np.mean(values == 0))
+    assert column.shares(zero, "right")[0] - column.shares(zero, "left")[0] == pytest.approx(
+        np.mean(values == 0)
+    )
 
 
 def test_the_reference_is_bounded_and_small(rng):
@@ -85,7 +96,11 @@ def test_the_sketch_holds_no_rows(rng):
             return all(type(key) is str and plain(entry) for key, entry in value.items())
         if isinstance(value, (list, tuple)):
             return all(plain(entry) for entry in value)
-        return value is None or type(value) in (bool, int, float, str) or (isinstance(value, np.ndarray) and value.dtype.kind in "biuf")
+        return (
+            value is None
+            or type(value) in (bool, int, float, str)
+            or (isinstance(value, np.ndarray) and value.dtype.kind in "biuf")
+        )
 
     assert plain(detector.__getstate__()["reference_"])
 
@@ -110,7 +125,8 @@ def test_it_answers_the_same_from_its_file(rng, tmp_path):
 @pytest.mark.parametrize("kind", ["f4", "f2"])
 @pytest.mark.parametrize("levels", [np.array([0.1, 0.35, 0.6, 0.85, 1.1]), np.arange(5) / 4])
 def test_another_storage_is_no_drift(kind, levels):
-    """Ten draws, both ways round: the check says what it says of the values before they were stored."""
+    """Ten draws, both ways round: the check says what it says of the values before they were
+    stored."""
     for seed in range(10):
         rng = np.random.default_rng(seed)
         old, new = rng.choice(levels, (600, 1)), rng.choice(levels, (250, 1))
@@ -119,11 +135,14 @@ def test_another_storage_is_no_drift(kind, levels):
             report = DriftDetector().fit(first).check(second)
             assert report.status == plain.status
             assert report.psi == pytest.approx(plain.psi)
-            assert report.per_feature["p_value"].iloc[0] == pytest.approx(plain.per_feature["p_value"].iloc[0], rel=1e-2)
+            assert report.per_feature["p_value"].iloc[0] == pytest.approx(
+                plain.per_feature["p_value"].iloc[0], rel=1e-2
+            )
 
 
 def test_a_continuous_column_may_come_back_coarser(rng):
-    """Times in seconds are 128 apart as float32: ten bins fall together, and the column is the one it was."""
+    """Times in seconds are 128 apart as float32: ten bins fall together, and the column is the one
+    it was."""
     old, new = 1.6e9 + rng.uniform(0, 300, (2000, 1)), 1.6e9 + rng.uniform(0, 300, (500, 1))
     report = DriftDetector().fit(old).check(new.astype("f4"))
     assert report.status == "NO_DRIFT"
@@ -135,7 +154,11 @@ def test_a_continuous_column_may_come_back_coarser(rng):
 def test_values_that_differ_by_rounding_are_one():
     constant = DriftDetector().fit(np.full((600, 1), 0.3))
     report = constant.check(np.full((200, 1), 0.1 + 0.2))
-    assert (report.status, report.mean_shift, report.recommendation) == ("NO_DRIFT", 0.0, "continue")
+    assert (report.status, report.mean_shift, report.recommendation) == (
+        "NO_DRIFT",
+        0.0,
+        "continue",
+    )
     assert constant.check(np.full((200, 1), 0.3001)).drift_detected
     mixed = DriftDetector().fit(np.tile([0.3, 0.1 + 0.2], 300)[:, None])
     assert mixed.reference_.columns[0].is_constant
@@ -150,7 +173,9 @@ def test_our_own_features_as_float32():
     features.attrs = {}
     detector = DriftDetector().fit(features[3000:4000])
     for new in (features[4000:4250], features[5000:5250]):
-        assert detector.check(new.astype("f4")).psi == pytest.approx(detector.check(new).psi, abs=1e-9)
+        assert detector.check(new.astype("f4")).psi == pytest.approx(
+            detector.check(new).psi, abs=1e-9
+        )
 
 
 def test_categories_that_nobody_saw(rng):
@@ -165,7 +190,8 @@ def test_categories_that_nobody_saw(rng):
 
 
 def test_many_rare_categories_do_not_drift_by_themselves():
-    """40 draws of 400 equally rare names: at most 0.05 on average leaves 5 or fewer with probability 0.98."""
+    """40 draws of 400 equally rare names: at most 0.05 on average leaves 5 or fewer with
+    probability 0.98."""
     names = np.array([f"id{i}" for i in range(400)])
     alarms = 0
     for seed in range(40):
@@ -176,9 +202,12 @@ def test_many_rare_categories_do_not_drift_by_themselves():
 
 
 def test_the_share_of_unseen_names_is_good_turings():
-    """In the reference: rows whose name stands once. By hand: a 3, b 2, c 1, d 1, one missing; none fills a fiftieth of 300."""
+    """In the reference: rows whose name stands once. By hand: a 3, b 2, c 1, d 1, one missing; none
+    fills a fiftieth of 300."""
     rng = np.random.default_rng(0)
-    rows = np.array(["a"] * 3 + ["b"] * 2 + ["c", "d", None] + [f"n{i}" for i in range(292)] * 1, dtype=object)
+    rows = np.array(
+        ["a"] * 3 + ["b"] * 2 + ["c", "d", None] + [f"n{i}" for i in range(292)] * 1, dtype=object
+    )
     rng.shuffle(rows)
     column, codes = CategoricalReference.learn(rows, np.array([row is None for row in rows]))
     assert column.categories == ()
@@ -189,13 +218,16 @@ def test_the_share_of_unseen_names_is_good_turings():
 
 
 def test_more_names_than_are_known(rng):
-    """Beyond 1,024 rare names only some are looked up, blindly: the share of unseen ones still agrees."""
+    """Beyond 1,024 rare names only some are looked up, blindly: the share of unseen ones still
+    agrees."""
     names = np.array([f"user {i}" for i in range(6000)])
     detector = DriftDetector().fit(pd.DataFrame({"s": rng.choice(names, 20_000)}))
     column = detector.reference_.columns[0]
     assert len(column.known) == 1024
     assert not detector.check(pd.DataFrame({"s": rng.choice(names, 8000)})).drift_detected
-    assert detector.check(pd.DataFrame({"s": np.char.add(rng.choice(names, 8000), "!")})).drift_detected
+    assert detector.check(
+        pd.DataFrame({"s": np.char.add(rng.choice(names, 8000), "!")})
+    ).drift_detected
 
 
 def test_columns_without_any_value(rng):
@@ -221,26 +253,40 @@ def test_truth_values_and_whole_numbers_are_what_they_are(rng):
     assert "missing" not in detector.check(pd.DataFrame({"s": objects["s"].dropna()})).reason
     assert np.isfinite(detector.check(objects).psi)
     codes = DriftDetector().fit(pd.DataFrame({"s": pd.Categorical(rng.choice([1, 2, 3], 600))}))
-    holes = pd.Series(rng.choice([1, 2, 3], 300)).where(rng.random(300) < 0.99)  # now float: 1.0, 2.0, 3.0
+    # now float: 1.0, 2.0, 3.0
+    holes = pd.Series(rng.choice([1, 2, 3], 300)).where(rng.random(300) < 0.99)
     shares = codes.check(pd.DataFrame({"s": holes.astype("category")})).histograms["s"]
     assert shares["bins"] == ["1", "2", "3", "missing"]
 
 
 def test_no_rows_beside_text(rng):
-    frame = pd.DataFrame({"s": rng.choice(list("abc"), 600), "x": rng.normal(size=600), "c": pd.Categorical(rng.choice(list("ab"), 600))})
+    frame = pd.DataFrame(
+        {
+            "s": rng.choice(list("abc"), 600),
+            "x": rng.normal(size=600),
+            "c": pd.Categorical(rng.choice(list("ab"), 600)),
+        }
+    )
     detector = DriftDetector().fit(frame)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for empty in (frame[:0], frame[:0].astype(object), pd.DataFrame({"s": [], "x": [], "c": []})):
+        for empty in (
+            frame[:0],
+            frame[:0].astype(object),
+            pd.DataFrame({"s": [], "x": [], "c": []}),
+        ):
             report = detector.check(empty)
             assert (report.status, report.n_new, len(report.outliers)) == ("INCONCLUSIVE", 0, 0)
-        assert DriftDetector().fit(np.zeros((50, 2))).check(np.zeros((0, 2))).status == "INCONCLUSIVE"
+        assert (
+            DriftDetector().fit(np.zeros((50, 2))).check(np.zeros((0, 2))).status == "INCONCLUSIVE"
+        )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("phi", [0.0, 0.9])
 def test_verdicts_are_those_of_the_rows(phi):
-    """Against a detector whose reference is told by its exact ranks (300 draws, drifted and not): at most 2 % differ."""
+    """Against a detector whose reference is told by its exact ranks (300 draws, drifted and not):
+    at most 2 % differ."""
     from sktrain.drift._compare import mean_p_values
     from sktrain.drift._null import centred_moments
 
@@ -257,7 +303,11 @@ def test_verdicts_are_those_of_the_rows(phi):
         series = np.column_stack([pooled, z, z**2, (5 * u**2 - 3) * u, (35 * u**2 - 30) * u**2])
         first, second = series[:1000], series[1000:]
         location = np.array([True, True, False, False, False])
-        p, _ = mean_p_values(second.mean(axis=0) - first.mean(axis=0), *centred_moments(first, second), location=location)
+        p, _ = mean_p_values(
+            second.mean(axis=0) - first.mean(axis=0),
+            *centred_moments(first, second),
+            location=location,
+        )
         exact = min(4 / 3 * p[0], 4 * min((p[1:] / [0.1, 0.6, 0.15, 0.15]).min(), 1))
         differ += (exact <= 0.05) != (table["p_value"].iloc[0] <= 0.05)
     assert differ <= 6

@@ -1,4 +1,5 @@
-"""The pool's weights are the best convex ones on rows its members did not see, and it holds whatever classifies."""
+"""The pool's weights are the best convex ones on rows its members did not see, and it holds
+whatever classifies."""
 
 from itertools import product
 import subprocess
@@ -35,7 +36,8 @@ def linear(C=0.1):
 
 
 class Says(ClassifierMixin, BaseEstimator):
-    """Says the first columns of X are its probabilities; notes the rows and metadata of every fit."""
+    """Says the first columns of X are its probabilities; notes the rows and metadata of every
+    fit."""
 
     def __init__(self, columns=(0, 1, 2), log=None):
         self.columns = columns
@@ -44,7 +46,15 @@ class Says(ClassifierMixin, BaseEstimator):
     def fit(self, X, y, sample_weight=None, label_end_times=None):
         self.classes_ = np.unique(y)
         if self.log is not None:
-            self.log.append({"n": len(X), "index": getattr(X, "index", None), "attrs": getattr(y, "attrs", {}), "ends": label_end_times, "weight": sample_weight})
+            self.log.append(
+                {
+                    "n": len(X),
+                    "index": getattr(X, "index", None),
+                    "attrs": getattr(y, "attrs", {}),
+                    "ends": label_end_times,
+                    "weight": sample_weight,
+                }
+            )
         return self
 
     def predict_proba(self, X):
@@ -70,7 +80,9 @@ def market():
 
 def random_said(seed, n=300, members=3):
     rng = np.random.default_rng(seed)
-    return np.column_stack([rng.beta(2, 2, size=(n, members)), np.full(n, 1 / 3)]), rng.random(n) + 0.5
+    return np.column_stack([rng.beta(2, 2, size=(n, members)), np.full(n, 1 / 3)]), rng.random(
+        n
+    ) + 0.5
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -84,25 +96,42 @@ def test_before_shrinking_the_weights_are_the_optimum_on_the_simplex(seed):
         return -w @ np.log(said @ v)
 
     bounds, whole = [(0, 1)] * 4, {"type": "eq", "fun": lambda v: v.sum() - 1}
-    best = minimize(loss, np.full(4, 0.25), method="SLSQP", bounds=bounds, constraints=[whole], options={"ftol": 1e-14, "maxiter": 500})
+    best = minimize(
+        loss,
+        np.full(4, 0.25),
+        method="SLSQP",
+        bounds=bounds,
+        constraints=[whole],
+        options={"ftol": 1e-14, "maxiter": 500},
+    )
     assert loss(found) <= best.fun + 1e-8
     np.testing.assert_allclose(found, best.x, atol=2e-3)
 
 
 def test_weights_by_brute_force():
     said, weight = random_said(11, members=2)
-    grid = [(a / 50, b / 50, 1 - (a + b) / 50) for a, b in product(range(51), repeat=2) if a + b <= 50]
+    grid = [
+        (a / 50, b / 50, 1 - (a + b) / 50) for a, b in product(range(51), repeat=2) if a + b <= 50
+    ]
     loss = [-(weight @ np.log(said @ np.array(v) + 1e-300)) for v in grid]
-    np.testing.assert_allclose(pool_weights(said, weight, 1e9), grid[int(np.argmin(loss))], atol=0.03)
+    np.testing.assert_allclose(
+        pool_weights(said, weight, 1e9), grid[int(np.argmin(loss))], atol=0.03
+    )
 
 
 def test_shrinking_by_hand():
-    """One member that says .75 of every class, the prior says .5: it gains n log 1.5, chance a quarter."""
+    """One member that says .75 of every class, the prior says .5: it gains n log 1.5, chance a
+    quarter."""
     said = np.tile([0.75, 0.5], (10, 1))
     gain = 10 * np.log(1.5)
-    np.testing.assert_allclose(pool_weights(said, np.ones(10), 10.0)[0], gain / (gain + 0.25), atol=1e-3)
-    np.testing.assert_allclose(pool_weights(said, np.ones(10), 2.0)[0], gain / 5 / (gain / 5 + 0.25), atol=1e-3)
-    assert pool_weights(said[:, ::-1], np.ones(10), 10.0)[1] > 0.99  # a member worse than the prior gets nothing
+    np.testing.assert_allclose(
+        pool_weights(said, np.ones(10), 10.0)[0], gain / (gain + 0.25), atol=1e-3
+    )
+    np.testing.assert_allclose(
+        pool_weights(said, np.ones(10), 2.0)[0], gain / 5 / (gain / 5 + 0.25), atol=1e-3
+    )
+    # a member worse than the prior gets nothing
+    assert pool_weights(said[:, ::-1], np.ones(10), 10.0)[1] > 0.99
     np.testing.assert_array_equal(pool_weights(said, np.ones(10), 0.0), [0, 1])
 
 
@@ -119,7 +148,11 @@ def test_the_probabilities_are_the_weighted_mean(market):
     assert pool.weights_.shape == (3,)
     assert pool.weights_.sum() == pytest.approx(1)
     assert (pool.weights_ >= 0).all()
-    parts = [pool.named_estimators_["linear"].predict_proba(X), pool.named_estimators_["bayes"].predict_proba(X), pool.prior_[None]]
+    parts = [
+        pool.named_estimators_["linear"].predict_proba(X),
+        pool.named_estimators_["bayes"].predict_proba(X),
+        pool.prior_[None],
+    ]
     expected = sum(w * p for w, p in zip(pool.weights_, parts))
     np.testing.assert_allclose(pool.predict_proba(X), expected)
     np.testing.assert_array_equal(pool.predict(X), pool.classes_[expected.argmax(axis=1)])
@@ -131,20 +164,29 @@ def test_the_probabilities_are_the_weighted_mean(market):
 def test_weights_are_learned_after_the_members_on_the_purged_last_block(market):
     X, y, _ = market
     log = []
-    pool = st.PooledClassifier([("says", Says(log=log)), ("linear", linear())], valid_fraction=0.25).fit(X, y)
+    pool = st.PooledClassifier(
+        [("says", Says(log=log)), ("linear", linear())], valid_fraction=0.25
+    ).fit(X, y)
     first, last = log
     n_valid = round(0.25 * 900)
     assert last["n"] == 900
-    assert first["n"] == 900 - n_valid - 3  # labels look three bars ahead: three more rows are purged
+    # labels look three bars ahead: three more rows are purged
+    assert first["n"] == 900 - n_valid - 3
     assert first["index"].equals(X.index[: 900 - n_valid - 3])
     assert first["attrs"] == {"label_horizon": 3}
     train, valid = pool.validation_.train, pool.validation_.valid
     np.testing.assert_array_equal(valid, np.arange(900 - n_valid, 900))
     member = linear().fit(X.iloc[train], y.iloc[train])
     counts = np.bincount(y.iloc[train]) + 1
-    said = [Says().fit(X, y).predict_proba(X), member.predict_proba(X), np.tile(counts / counts.sum(), (900, 1))]
+    said = [
+        Says().fit(X, y).predict_proba(X),
+        member.predict_proba(X),
+        np.tile(counts / counts.sum(), (900, 1)),
+    ]
     came = np.column_stack([p[valid, y.iloc[valid]] for p in said])
-    np.testing.assert_allclose(pool.weights_, pool_weights(came, np.ones(n_valid), n_valid / 3), atol=1e-9)
+    np.testing.assert_allclose(
+        pool.weights_, pool_weights(came, np.ones(n_valid), n_valid / 3), atol=1e-9
+    )
     assert pool.validation_.share == pytest.approx(1 / 3)
 
 
@@ -158,7 +200,9 @@ def test_without_refit_the_members_never_see_the_last_block(market):
 
 def test_the_truth_gets_the_weight_and_noise_gets_none(market):
     X, y, truth = market
-    X = pd.DataFrame(np.column_stack([truth, np.random.default_rng(0).dirichlet([1, 1, 1], 900)]), index=X.index)
+    X = pd.DataFrame(
+        np.column_stack([truth, np.random.default_rng(0).dirichlet([1, 1, 1], 900)]), index=X.index
+    )
     pool = st.PooledClassifier([("truth", Says()), ("noise", Says((3, 4, 5)))]).fit(X, y)
     assert pool.named_weights_["truth"] > 0.8
     assert pool.named_weights_["noise"] < 0.1
@@ -200,8 +244,13 @@ def test_a_member_does_not_know_a_class():
 
 def test_too_few_rows_count_members_and_prior_alike_and_say_so(market):
     X, y, _ = market
-    with pytest.warns(SktrainWarning, match=r"no rows to learn weights on \(20% of 60 rows are fewer than 20\): its 2 members"):
-        pool = st.PooledClassifier([("a", linear()), ("b", GaussianNB())], refit=False).fit(X[:60], y[:60])
+    with pytest.warns(
+        SktrainWarning,
+        match=r"no rows to learn weights on \(20% of 60 rows are fewer than 20\): its 2 members",
+    ):
+        pool = st.PooledClassifier([("a", linear()), ("b", GaussianNB())], refit=False).fit(
+            X[:60], y[:60]
+        )
     np.testing.assert_allclose(pool.weights_, 1 / 3)
     assert pool.validation_.valid is None
 
@@ -233,7 +282,16 @@ def test_members_that_cannot_be_pooled_are_refused(market, estimators, words):
         st.PooledClassifier(estimators).fit(X, y)
 
 
-@pytest.mark.parametrize("params", [{"valid_fraction": 1.0}, {"valid_fraction": True}, {"horizon": -1}, {"refit": 1.5}, {"n_jobs": 0}])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"valid_fraction": 1.0},
+        {"valid_fraction": True},
+        {"horizon": -1},
+        {"refit": 1.5},
+        {"n_jobs": 0},
+    ],
+)
 def test_bad_parameters_are_refused_by_name(market, params):
     X, y, _ = market
     with pytest.raises(ValueError, match=next(iter(params))):
@@ -262,7 +320,11 @@ def test_a_horizon_shorter_than_what_labels_say_is_refused(market):
 
 def told(n):
     times = pd.bdate_range("2020", periods=n)
-    return {"sample_weight": np.linspace(0.5, 1.5, n), "label_end_times": times[np.minimum(np.arange(n) + 20, n - 1)], "times": times}
+    return {
+        "sample_weight": np.linspace(0.5, 1.5, n),
+        "label_end_times": times[np.minimum(np.arange(n) + 20, n - 1)],
+        "times": times,
+    }
 
 
 @pytest.mark.parametrize("routing", [False, True])
@@ -309,7 +371,11 @@ def test_a_cross_validation_routes_to_the_pool(market):
     with config_context(enable_metadata_routing=True):
         net = st.MLPNetClassifier(**SMALL).set_fit_request(label_end_times=True, times=True)
         pool = st.PooledClassifier([("net", net), ("linear", linear())])
-        scores = cross_val_score(pool, X, y, cv=cv, params={"label_end_times": known["label_end_times"], "times": known["times"]}, error_score="raise")
+        scores = cross_val_score(
+            pool, X, y, cv=cv,
+            params={"label_end_times": known["label_end_times"], "times": known["times"]},
+            error_score="raise",
+        )
     assert np.isfinite(scores).all()
 
 
@@ -321,7 +387,11 @@ def deep():
     """A pool of nets and a linear model on windows of a panel's bars."""
     made = make_market(260, 2, signal=0.7, random_state=1)
     nets = [("gru", st.GRUClassifier(**SMALL)), ("mlp", st.MLPNetClassifier(**SMALL))]
-    steps = [("features", st.BarFeatures(windows=(5,))), ("window", st.SlidingWindow(4)), ("pool", st.PooledClassifier(nets))]
+    steps = [
+        ("features", st.BarFeatures(windows=(5,))),
+        ("window", st.SlidingWindow(4)),
+        ("pool", st.PooledClassifier(nets)),
+    ]
     return Pipeline(steps).fit(made.bars, made.y), made
 
 
@@ -338,13 +408,19 @@ def test_it_is_saved_dumped_and_opened_elsewhere(deep, tmp_path):
     expected = model.predict_proba(made.bars[-20:])
     joblib.dump((model, made.bars[-20:]), tmp_path / "model.joblib")
     st.save(model, tmp_path / "model.sktrain")
-    np.testing.assert_allclose(st.load(tmp_path / "model.sktrain").predict_proba(made.bars[-20:]), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        st.load(tmp_path / "model.sktrain").predict_proba(made.bars[-20:]), expected, atol=1e-6
+    )
     code = (
-        "import joblib, sys, numpy as np, sktrain; f = sys.argv[1]; model, X = joblib.load(f + '/model.joblib');"
-        "two = sktrain.load(f + '/model.sktrain'); np.testing.assert_allclose(two.predict_proba(X), model.predict_proba(X), atol=1e-6);"
+        "import joblib, sys, numpy as np, sktrain; f = sys.argv[1]; model, X = joblib.load(f + "
+        "'/model.joblib');"
+        "two = sktrain.load(f + '/model.sktrain'); "
+        "np.testing.assert_allclose(two.predict_proba(X), model.predict_proba(X), atol=1e-6);"
         "print(two[-1].weights_.tolist() == model[-1].weights_.tolist())"
     )
-    run = subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(tmp_path)], capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, str(tmp_path)], capture_output=True, text=True
+    )
     assert run.stdout.strip() == "True", run.stderr
 
 
@@ -362,12 +438,19 @@ def test_it_is_pruned_quantized_and_exported(deep, tmp_path):
     (said,) = onnxruntime.InferenceSession(str(path)).run(None, {"X": X})
     np.testing.assert_allclose(said, before, atol=1e-5)
     with pytest.raises(SktrainError, match="cannot be exported"):
-        st.export_onnx(st.PooledClassifier([("net", st.MLPNetClassifier(**SMALL)), ("linear", linear())]).fit(X[:, -1], [0, 1] * 15), path)
+        st.export_onnx(
+            st.PooledClassifier([("net", st.MLPNetClassifier(**SMALL)), ("linear", linear())]).fit(
+                X[:, -1], [0, 1] * 15
+            ),
+            path,
+        )
 
 
 def test_nets_in_a_pool_with_other_models_are_pruned_by_their_rows(market):
     X, y, _ = market
-    pool = st.PooledClassifier([("net", st.MLPNetClassifier(**{**SMALL, "module__hidden_size": 16})), ("linear", linear())])
+    pool = st.PooledClassifier(
+        [("net", st.MLPNetClassifier(**{**SMALL, "module__hidden_size": 16})), ("linear", linear())]
+    )
     small = st.CompressedClassifier(pool, sparsity=0.5, fine_tune_epochs=1).fit(X, y)
     assert small.sparsity_ == pytest.approx(0.5, abs=0.05)
     np.testing.assert_allclose(small.predict_proba(X).sum(axis=1), 1, atol=1e-6)
@@ -376,8 +459,14 @@ def test_nets_in_a_pool_with_other_models_are_pruned_by_their_rows(market):
 
 def test_seeds(market):
     X, y, _ = market
-    members = [("forest", RandomForestClassifier(5)), ("net", st.MLPNetClassifier(**{**SMALL, "random_state": None}))]
-    one, same, other = (st.PooledClassifier(members, random_state=seed).fit(X, y).predict_proba(X) for seed in (0, 0, 1))
+    members = [
+        ("forest", RandomForestClassifier(5)),
+        ("net", st.MLPNetClassifier(**{**SMALL, "random_state": None})),
+    ]
+    one, same, other = (
+        st.PooledClassifier(members, random_state=seed).fit(X, y).predict_proba(X)
+        for seed in (0, 0, 1)
+    )
     np.testing.assert_array_equal(one, same)
     assert np.abs(one - other).max() > 1e-3
     assert members[0][1].random_state is None
@@ -386,17 +475,26 @@ def test_seeds(market):
 def test_members_fitted_by_two_are_those_fitted_by_one(market):
     X, y, _ = market
     pool = st.PooledClassifier([("a", linear()), ("b", RandomForestClassifier(5, random_state=0))])
-    np.testing.assert_array_equal(clone(pool).set_params(n_jobs=2).fit(X, y).predict_proba(X), pool.fit(X, y).predict_proba(X))
+    np.testing.assert_array_equal(
+        clone(pool).set_params(n_jobs=2).fit(X, y).predict_proba(X), pool.fit(X, y).predict_proba(X)
+    )
 
 
 def test_it_is_searched_and_audited(market):
     X, y, _ = market
     pool = st.PooledClassifier([("a", linear()), ("b", GaussianNB())])
     cv = st.EnhancedWalkForwardCV(2, embargo_bars=0, ensure_regime_coverage=False)
-    search = st.OptunaSearchCV(pool, {"a__logisticregression__C": (1e-3, 1.0, "log")}, n_trials=2, cv=cv, scoring="neg_log_loss", random_state=0).fit(X, y)
+    search = st.OptunaSearchCV(
+        pool,
+        {"a__logisticregression__C": (1e-3, 1.0, "log")},
+        n_trials=2, cv=cv, scoring="neg_log_loss", random_state=0,
+    ).fit(X, y)
     assert np.isfinite(search.best_score_)
     made = make_market(600, signal=0.5, horizon=2, random_state=3)
-    model = make_pipeline(st.BarFeatures(windows=(5,)), st.PooledClassifier([("a", make_pipeline(StandardScaler(), st.MLPNetClassifier(**SMALL)))]))
+    model = make_pipeline(
+        st.BarFeatures(windows=(5,)),
+        st.PooledClassifier([("a", make_pipeline(StandardScaler(), st.MLPNetClassifier(**SMALL)))]),
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         report = st.LeakageValidator(budget="quick", verbose=0).audit(model, made.bars, made.y, cv)

@@ -23,7 +23,10 @@ def fitted():
 def test_it_finds_a_linear_signal(fitted):
     pool, market = fitted
     later, p = market.y[902:], pool.predict_proba(market.bars[902:])
-    alone, best = (log_loss(later, q) for q in (np.tile(pool.prior_, (len(later), 1)), market.probabilities[902:]))
+    alone, best = (
+        log_loss(later, q)
+        for q in (np.tile(pool.prior_, (len(later), 1)), market.probabilities[902:])
+    )
     assert (alone - log_loss(later, p)) / (alone - best) > 0.6
     assert pool.named_weights_["prior"] < 0.2
 
@@ -32,7 +35,9 @@ def test_members_on_features_are_those_on_bars(fitted):
     pool, market = fitted
     X = st.BarFeatures().fit_transform(market.bars)
     other = quick(features="passthrough").fit(X[:900], market.y[:900])
-    np.testing.assert_allclose(other.predict_proba(X[902:]), pool.predict_proba(market.bars[902:]), atol=1e-6)
+    np.testing.assert_allclose(
+        other.predict_proba(X[902:]), pool.predict_proba(market.bars[902:]), atol=1e-6
+    )
 
 
 def test_it_is_cloned_saved_and_takes_parameters_of_members(fitted, tmp_path):

@@ -29,8 +29,12 @@ def test_scores_equal_a_plain_loop(task):
         model = LogisticRegression().fit(X[train], y[train])
         row = found.table.loc[number]
         assert row["linear_accuracy"] == pytest.approx(model.score(X[test], y[test]))
-        assert row["linear_balanced_accuracy"] == pytest.approx(balanced_accuracy_score(y[test], model.predict(X[test])))
-        assert row["linear_log_loss"] == pytest.approx(log_loss(y[test], model.predict_proba(X[test]), labels=[0, 1, 2]))
+        assert row["linear_balanced_accuracy"] == pytest.approx(
+            balanced_accuracy_score(y[test], model.predict(X[test]))
+        )
+        assert row["linear_log_loss"] == pytest.approx(
+            log_loss(y[test], model.predict_proba(X[test]), labels=[0, 1, 2])
+        )
     assert list(found.n_test) == [80] * 4
     assert list(found.n_train) == [80, 160, 240, 320]
 
@@ -44,7 +48,14 @@ def test_two_processes_give_the_same(task):
 
 def test_the_splitters_own_summary_stands_before_the_scores(task):
     X, y = task
-    found = fold_scores(baselines(), X, y, EnhancedWalkForwardCV(n_splits=3, horizon=2, ensure_regime_coverage=False, min_samples_per_fold=20))
+    found = fold_scores(
+        baselines(),
+        X,
+        y,
+        EnhancedWalkForwardCV(
+            n_splits=3, horizon=2, ensure_regime_coverage=False, min_samples_per_fold=20
+        ),
+    )
     assert {"purged", "embargoed", "test_start"} <= set(found.table.columns)
     assert (found.table["purged"] == 2).all()
 
@@ -52,7 +63,9 @@ def test_the_splitters_own_summary_stands_before_the_scores(task):
 def test_a_class_unseen_in_training_costs_log_loss_but_no_error():
     X = np.arange(40.0)[:, None]
     y = np.array([0, 1] * 15 + [2] * 10)
-    found = fold_scores({"m": LogisticRegression()}, X, y, _Fixed([(np.arange(20), np.arange(20, 40))]))
+    found = fold_scores(
+        {"m": LogisticRegression()}, X, y, _Fixed([(np.arange(20), np.arange(20, 40))])
+    )
     assert found.table["m_log_loss"].iloc[0] > 10
 
 
@@ -74,7 +87,13 @@ def _table(model, rival):
     rows = {f"model_{m}": model for m in ("accuracy", "balanced_accuracy", "log_loss")} | {
         f"rival_{m}": rival for m in ("accuracy", "balanced_accuracy", "log_loss")
     }
-    return FoldScores(pd.DataFrame(rows), np.array([500] * 5), np.array([100] * 5), ("model", "rival"), np.zeros(5))
+    return FoldScores(
+        pd.DataFrame(rows),
+        np.array([500] * 5),
+        np.array([100] * 5),
+        ("model", "rival"),
+        np.zeros(5),
+    )
 
 
 def test_no_interval_leaves_what_a_score_can_be():
@@ -98,7 +117,14 @@ def test_the_verdict_follows_the_interval():
 def test_stopping_leaves_the_half_trained_fold_out(task):
     X, y = task
     done = []
-    found = fold_scores(baselines(), X, y, TimeSeriesSplit(5), on_fold=lambda number, row: done.append(number), stop=lambda: len(done) == 3)
+    found = fold_scores(
+        baselines(),
+        X,
+        y,
+        TimeSeriesSplit(5),
+        on_fold=lambda number, row: done.append(number),
+        stop=lambda: len(done) == 3,
+    )
     assert len(found.table) == 3
     with pytest.raises(NotEnoughDataError, match="0 of 5"):
         fold_scores(baselines(), X, y, TimeSeriesSplit(5), stop=lambda: True)
@@ -119,4 +145,6 @@ def test_a_dask_cluster_gives_the_same(task):
     cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
     with cluster, distributed.Client(cluster), joblib.parallel_backend("dask"):
         found = fold_scores(baselines(), X, y, TimeSeriesSplit(3), n_jobs=2)
-    pd.testing.assert_frame_equal(found.table, fold_scores(baselines(), X, y, TimeSeriesSplit(3)).table)
+    pd.testing.assert_frame_equal(
+        found.table, fold_scores(baselines(), X, y, TimeSeriesSplit(3)).table
+    )

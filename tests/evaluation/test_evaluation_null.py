@@ -1,4 +1,5 @@
-"""No-signal copies keep what they promise and nothing else; the calibration's p-value is a count anybody can repeat."""
+"""No-signal copies keep what they promise and nothing else; the calibration's p-value is a count
+anybody can repeat."""
 
 from dataclasses import replace
 import json
@@ -23,7 +24,13 @@ from sktrain.datasets import load_us_stocks, make_market
 from sktrain.evaluation import NullCalibration, null_calibration, null_market
 from sktrain.evaluation._calibration import _Copies, _stop_count
 from sktrain.evaluation._journal import Journal
-from sktrain.exceptions import CorruptFileError, InvalidBarsError, NotEnoughDataError, SktrainError, StudyMismatchError
+from sktrain.exceptions import (
+    CorruptFileError,
+    InvalidBarsError,
+    NotEnoughDataError,
+    SktrainError,
+    StudyMismatchError,
+)
 
 METHODS = ("block", "sign", "phase")
 LABELER = AdaptiveLabeler(horizon=1, base_threshold=0.43, scaling="sigma")
@@ -31,13 +38,16 @@ CV = TimeSeriesSplit(3)
 
 
 class LastReturns(TransformerMixin, BaseEstimator):
-    """The body share of the last two bars, from the rows alone: cheap enough to refit thousands of times."""
+    """The body share of the last two bars, from the rows alone: cheap enough to refit thousands of
+    times."""
 
     def fit(self, X, y=None):
         return self
 
     def transform(self, X):
-        body = np.log(X["close"].to_numpy() / X["open"].to_numpy()) / np.log(X["high"].to_numpy() / X["low"].to_numpy())
+        body = np.log(X["close"].to_numpy() / X["open"].to_numpy()) / np.log(
+            X["high"].to_numpy() / X["low"].to_numpy()
+        )
         return np.column_stack([body, np.append(0.0, body[:-1])])
 
 
@@ -46,7 +56,9 @@ MODEL = make_pipeline(LastReturns(), LogisticRegression())
 
 def log_returns(bars):
     close = np.log(bars["close"])
-    return (close.groupby(level=0).diff() if isinstance(bars.index, pd.MultiIndex) else close.diff()).dropna()
+    return (
+        close.groupby(level=0).diff() if isinstance(bars.index, pd.MultiIndex) else close.diff()
+    ).dropna()
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +75,8 @@ def panel():
         own = make_market(600, signal=0.0, random_state=seed).bars
         factor = np.exp(np.cumsum(common))
         start = 250 if name == "C" else 0
-        frame = own[["open", "high", "low", "close"]].mul(factor, axis=0)  # one price level a bar keeps the candle valid
+        # one price level a bar keeps the candle valid
+        frame = own[["open", "high", "low", "close"]].mul(factor, axis=0)
         parts[name] = frame.assign(volume=own["volume"]).iloc[start:]
     return pd.concat(parts, names=["symbol", "time"])
 
@@ -100,7 +113,8 @@ def test_bars_change_places_whole(market, method):
 
 def test_block_keeps_the_path_from_block_to_block(market):
     copy = null_market(market, "block", block_length=25, random_state=0)
-    # the first bar stays, then 1499 bars in blocks of 25, the last one of 24 joined to its neighbour
+    # the first bar stays, then 1499 bars in blocks of 25, the last one of 24 joined to its
+    # neighbour
     ends = np.arange(25, 1450, 25)
     np.testing.assert_allclose(copy["close"].iloc[ends], market["close"].iloc[ends])
     inside = np.setdiff1d(np.arange(1, 1450), ends)
@@ -111,7 +125,10 @@ def test_block_order_is_uniform():
     """Each bar of a block comes first equally often."""
     bars = make_market(11, random_state=0, signal=0.0).bars
     volumes = bars["volume"].to_numpy()
-    first = [null_market(bars, "block", block_length=5, random_state=seed)["volume"].iloc[1] for seed in range(500)]
+    first = [
+        null_market(bars, "block", block_length=5, random_state=seed)["volume"].iloc[1]
+        for seed in range(500)
+    ]
     counts = [first.count(volume) for volume in volumes[1:6]]
     assert sum(counts) == 500
     assert stats.chisquare(counts).pvalue > 1e-3
@@ -122,28 +139,45 @@ def test_sign_keeps_sizes_and_volumes_in_place(market):
     ours, theirs = log_returns(copy).to_numpy(), log_returns(market).to_numpy()
     mean = theirs.mean()
     np.testing.assert_allclose(np.abs(ours - mean), np.abs(theirs - mean), atol=1e-12)
-    np.testing.assert_allclose(np.log(copy["high"] / copy["low"]), np.log(market["high"] / market["low"]), atol=2 * abs(mean) + 1e-12)
+    np.testing.assert_allclose(
+        np.log(copy["high"] / copy["low"]),
+        np.log(market["high"] / market["low"]),
+        atol=2 * abs(mean) + 1e-12,
+    )
     assert (copy["volume"] == market["volume"]).all()
     assert 0.4 < np.mean(np.isclose(ours, theirs)) < 0.6
 
 
 @settings(deadline=None, max_examples=40)
 @given(
-    st.lists(st.tuples(*[st.floats(50, 500)] * 4, st.integers(0, 10**12)), min_size=40, max_size=60),
+    st.lists(
+        st.tuples(*[st.floats(50, 500)] * 4, st.integers(0, 10**12)), min_size=40, max_size=60
+    ),
     st.sampled_from(METHODS),
     st.integers(0, 2**32),
 )
 def test_any_valid_bars_give_valid_copies(rows, method, seed):
     """Gaps of any size, candles without range, silent bars."""
     table = np.array([row[:4] for row in rows])
-    bars = pd.DataFrame({"open": table[:, 0], "high": table.max(axis=1), "low": table.min(axis=1), "close": table[:, 3]})
-    bars = bars.assign(volume=[row[4] for row in rows], note="x").set_axis(pd.bdate_range("2020", periods=len(rows)))
+    bars = pd.DataFrame(
+        {
+            "open": table[:, 0],
+            "high": table.max(axis=1),
+            "low": table.min(axis=1),
+            "close": table[:, 3],
+        }
+    )
+    bars = bars.assign(volume=[row[4] for row in rows], note="x").set_axis(
+        pd.bdate_range("2020", periods=len(rows))
+    )
     check_bars(null_market(bars, method, random_state=seed), warn=False)
 
 
 def test_walks_beyond_the_range_of_numbers_are_refused():
     close = np.tile([1e-30, 1e30], 50)
-    bars = pd.DataFrame(dict.fromkeys(("open", "high", "low", "close"), close), pd.bdate_range("2020", periods=100)).assign(volume=1)
+    bars = pd.DataFrame(
+        dict.fromkeys(("open", "high", "low", "close"), close), pd.bdate_range("2020", periods=100)
+    ).assign(volume=1)
     with pytest.raises(SktrainError, match="too much for a walk"):
         null_market(bars, "sign", random_state=0)
 
@@ -154,7 +188,17 @@ def autocorrelation(x, lag):
 
 def test_what_each_method_destroys(market):
     original = autocorrelation(log_returns(market).to_numpy(), 1)
-    left = {method: np.mean([autocorrelation(log_returns(null_market(market, method, random_state=s)).to_numpy(), 1) for s in range(5)]) for method in METHODS}
+    left = {
+        method: np.mean(
+            [
+                autocorrelation(
+                    log_returns(null_market(market, method, random_state=s)).to_numpy(), 1
+                )
+                for s in range(5)
+            ]
+        )
+        for method in METHODS
+    }
     assert original > 0.5
     assert abs(left["sign"]) < 0.05
     assert left["block"] < 0.3 * original  # what a block's mean still tells
@@ -173,7 +217,9 @@ def test_panel_keeps_its_cross_section(panel, method):
     if method == "block":  # the same day's bars of all instruments travel together
         days = panel["volume"].unstack(0).dropna()
         moved = copy["volume"].unstack(0).dropna()
-        assert {tuple(row) for row in moved.to_numpy()[1:]} == {tuple(row) for row in days.to_numpy()[1:]}
+        assert {tuple(row) for row in moved.to_numpy()[1:]} == {
+            tuple(row) for row in days.to_numpy()[1:]
+        }
 
 
 def test_phase_wants_one_calendar(panel):
@@ -190,8 +236,20 @@ def test_a_panel_without_common_times_is_refused():
     one, two = (make_market(100, random_state=seed).bars for seed in range(2))
     two.index = two.index + pd.to_timedelta(np.random.default_rng(0).integers(1, 3, 100), "h")
     three = one.set_axis(one.index + pd.Timedelta("5h"))
-    assert check_bars(null_market(pd.concat({"A": one, "B": three}, names=["symbol", "time"]), random_state=0)) is not None  # two groups, each shuffles
-    rare = pd.concat({f"S{i}": one.drop(one.index[np.random.default_rng(i).integers(0, 2, 100) == 1]) for i in range(12)}, names=["symbol", "time"])
+    # two groups, each shuffles
+    assert (
+        check_bars(
+            null_market(pd.concat({"A": one, "B": three}, names=["symbol", "time"]), random_state=0)
+        )
+        is not None
+    )
+    rare = pd.concat(
+        {
+            f"S{i}": one.drop(one.index[np.random.default_rng(i).integers(0, 2, 100) == 1])
+            for i in range(12)
+        },
+        names=["symbol", "time"],
+    )
     with pytest.raises(SktrainError, match="share too few times"):
         null_market(rare, "block")
 
@@ -219,12 +277,19 @@ def test_refused_markets(market):
 def by_hand(bars):
     rows, y = LABELER.fit_resample(bars)
     scorer = get_scorer("balanced_accuracy")
-    return np.mean([scorer(MODEL.fit(rows.iloc[a], y.iloc[a]), rows.iloc[b], y.iloc[b]) for a, b in CV.split(rows)])
+    return np.mean(
+        [
+            scorer(MODEL.fit(rows.iloc[a], y.iloc[a]), rows.iloc[b], y.iloc[b])
+            for a, b in CV.split(rows)
+        ]
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_calibration_is_a_count(market, method):
-    result = null_calibration(MODEL, market, labeler=LABELER, cv=CV, n_null=9, method=method, random_state=3)
+    result = null_calibration(
+        MODEL, market, labeler=LABELER, cv=CV, n_null=9, method=method, random_state=3
+    )
     assert result.score == pytest.approx(by_hand(market))
     seeds = [np.random.SeedSequence(3, spawn_key=(i,)) for i in range(9)]
     nulls = [by_hand(null_market(market, method, random_state=seed)) for seed in seeds]
@@ -236,16 +301,25 @@ def test_calibration_is_a_count(market, method):
 
 
 def test_same_result_for_any_n_jobs(market):
-    noisy = make_pipeline(LastReturns(), DecisionTreeClassifier(max_features=1, splitter="random", max_depth=3))  # its seed is open
-    runs = [null_calibration(noisy, market, labeler=LABELER, cv=CV, n_null=6, random_state=0, n_jobs=n) for n in (None, 2)]
+    # its seed is open
+    noisy = make_pipeline(
+        LastReturns(), DecisionTreeClassifier(max_features=1, splitter="random", max_depth=3)
+    )
+    runs = [
+        null_calibration(noisy, market, labeler=LABELER, cv=CV, n_null=6, random_state=0, n_jobs=n)
+        for n in (None, 2)
+    ]
     np.testing.assert_array_equal(runs[0].null_scores, runs[1].null_scores)
     assert runs[0].score == runs[1].score
     again = null_calibration(noisy, market, labeler=LABELER, cv=CV, n_null=4, random_state=0)
-    np.testing.assert_array_equal(again.null_scores, runs[0].null_scores[:4])  # a copy depends on its number, not on how many there are
+    # a copy depends on its number, not on how many there are
+    np.testing.assert_array_equal(again.null_scores, runs[0].null_scores[:4])
     assert noisy[-1].random_state is None
 
 
-NOISY = make_pipeline(LastReturns(), DecisionTreeClassifier(max_features=1, splitter="random", max_depth=3))
+NOISY = make_pipeline(
+    LastReturns(), DecisionTreeClassifier(max_features=1, splitter="random", max_depth=3)
+)
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +334,8 @@ def noise_scores():
 def test_sequential_stops_where_the_definition_says(noise_scores, n_jobs, alpha):
     noise, whole = noise_scores
     found = null_calibration(
-        NOISY, noise, labeler=LABELER, cv=CV, n_null=40, random_state=0, stop="sequential", alpha=alpha, n_jobs=n_jobs
+        NOISY, noise, labeler=LABELER, cv=CV, n_null=40, random_state=0, stop="sequential",
+        alpha=alpha, n_jobs=n_jobs,
     )
     high, scored = round(0.8 * alpha * 41), 0
     while scored < 40 and np.sum(whole.null_scores[:scored] >= whole.score) < high:
@@ -287,7 +362,8 @@ def test_an_edge_is_held_against_all_copies(market):
 @pytest.mark.parametrize("n_null", [19, 39, 99])
 @pytest.mark.parametrize("alpha", [0.05, 0.1, 0.2])
 def test_sequential_p_values_are_exact(n_null, alpha):
-    """Over every place of the market's score among its copies', P(p <= t) <= t; at alpha it is alpha."""
+    """Over every place of the market's score among its copies', P(p <= t) <= t; at alpha it is
+    alpha."""
     stop_count = _stop_count("sequential", alpha, n_null)
     draws = np.random.default_rng(0).random((4000, n_null + 1))
     p, scored = np.array([_sequential(row[0], row[1:], stop_count, alpha) for row in draws]).T
@@ -303,7 +379,14 @@ def _sequential(score, nulls, stop_count, alpha):
     for number in copies.missing():
         copies.add(number, nulls[number])
     found = NullCalibration(
-        score, np.array([score]), nulls[: copies.decided], "sign", "draw", len(nulls), alpha, stop_count
+        score,
+        np.array([score]),
+        nulls[: copies.decided],
+        "sign",
+        "draw",
+        len(nulls),
+        alpha,
+        stop_count,
     )
     return found.p_value, found.n_scored
 
@@ -325,7 +408,14 @@ def test_sequential_goes_on_where_it_stopped(noise_scores, tmp_path):
     noise, whole = noise_scores
     path = tmp_path / "null.json"
     model = make_pipeline(Interrupted(), NOISY[-1])
-    common = {"labeler": LABELER, "cv": CV, "n_null": 40, "random_state": 0, "alpha": 0.2, "stop": "sequential"}
+    common = {
+        "labeler": LABELER,
+        "cv": CV,
+        "n_null": 40,
+        "random_state": 0,
+        "alpha": 0.2,
+        "stop": "sequential",
+    }
     Interrupted.fits, Interrupted.stop_at = 0, None
     straight = null_calibration(model, noise, **common)
     assert Interrupted.fits == 3 * (1 + straight.n_scored)
@@ -338,7 +428,8 @@ def test_sequential_goes_on_where_it_stopped(noise_scores, tmp_path):
     np.testing.assert_array_equal(resumed.null_scores, straight.null_scores)
     assert resumed.p_value == straight.p_value
     Interrupted.fits = 0
-    null_calibration(model, noise, path=path, **{**common, "stop": None})  # what is there is not scored again
+    # what is there is not scored again
+    null_calibration(model, noise, path=path, **{**common, "stop": None})
     assert Interrupted.fits == 3 * (40 - straight.n_scored)
     Interrupted.fits = 0
     again = null_calibration(model, noise, path=path, **common)  # with all copies at hand
@@ -349,9 +440,15 @@ def test_sequential_goes_on_where_it_stopped(noise_scores, tmp_path):
 def test_features_of_a_copy_are_computed_once_for_all_folds(market, monkeypatch):
     computed = []
     compute = BarFeatures._compute
-    monkeypatch.setattr(BarFeatures, "_compute", lambda self, bars: computed.append(len(bars)) or compute(self, bars))
+    monkeypatch.setattr(
+        BarFeatures,
+        "_compute",
+        lambda self, bars: computed.append(len(bars)) or compute(self, bars),
+    )
     model = make_pipeline(BarFeatures(windows=(5,)), DummyClassifier())
-    null_calibration(model, market, labeler=LABELER, cv=TimeSeriesSplit(4), n_null=3, random_state=0)
+    null_calibration(
+        model, market, labeler=LABELER, cv=TimeSeriesSplit(4), n_null=3, random_state=0
+    )
     assert len(computed) == 1 + 3  # the market and three copies, not five folds of each
 
 
@@ -360,15 +457,21 @@ def test_noise_is_no_edge_and_constant_answers_are_worth_nothing(market):
     result = null_calibration(MODEL, noise, labeler=LABELER, cv=CV, n_null=19, random_state=0)
     assert result.p_value > 0.05
     assert result.verdict() == "no edge"
-    assert result.false_discovery_rate == (0.5 if result.p_value >= 1 / np.e else pytest.approx(result.false_discovery_rate))
-    constant = null_calibration(make_pipeline(LastReturns(), DummyClassifier()), market, labeler=LABELER, cv=CV, n_null=9, random_state=0)
+    assert result.false_discovery_rate == (
+        0.5 if result.p_value >= 1 / np.e else pytest.approx(result.false_discovery_rate)
+    )
+    constant = null_calibration(
+        make_pipeline(LastReturns(), DummyClassifier()),
+        market, labeler=LABELER, cv=CV, n_null=9, random_state=0,
+    )
     assert constant.p_value == 1.0
 
 
 def test_false_discovery_rate_of_one_score(market):
     result = null_calibration(MODEL, market, labeler=LABELER, cv=CV, n_null=19, random_state=0)
     assert result.p_value == 0.05
-    assert result.false_discovery_rate == pytest.approx(0.289, abs=5e-4)  # Sellke, Bayarri & Berger (2001), table 1
+    # Sellke, Bayarri & Berger (2001), table 1
+    assert result.false_discovery_rate == pytest.approx(0.289, abs=5e-4)
     assert result.verdict() == "edge"
 
 
@@ -434,7 +537,9 @@ def test_a_file_belongs_to_one_question(market, tmp_path):
 
 def test_default_splitter_and_own_scoring(market):
     model = make_pipeline(BarFeatures(windows=(5,)), DummyClassifier())
-    result = null_calibration(model, market, labeler=LABELER, n_null=2, scoring="accuracy", random_state=0)
+    result = null_calibration(
+        model, market, labeler=LABELER, n_null=2, scoring="accuracy", random_state=0
+    )
     assert len(result.fold_scores) == 5
     assert result.metric == "accuracy"
 
@@ -446,14 +551,21 @@ def test_panel_calibrates(panel):
 
 def test_function_as_labeler(market):
     def labels(bars):
-        return bars.iloc[:-1], (bars["close"].to_numpy()[1:] > bars["close"].to_numpy()[:-1]).astype(int)
+        return bars.iloc[:-1], (
+            bars["close"].to_numpy()[1:] > bars["close"].to_numpy()[:-1]
+        ).astype(int)
 
-    assert null_calibration(MODEL, market, labeler=labels, cv=CV, n_null=4, random_state=0).p_value == 0.2
+    assert (
+        null_calibration(MODEL, market, labeler=labels, cv=CV, n_null=4, random_state=0).p_value
+        == 0.2
+    )
 
 
 def test_progress_is_silent_unless_asked(market, capsys):
     for verbose in (0, 1):
-        null_calibration(MODEL, market, labeler=LABELER, cv=CV, n_null=2, random_state=0, verbose=verbose)
+        null_calibration(
+            MODEL, market, labeler=LABELER, cv=CV, n_null=2, random_state=0, verbose=verbose
+        )
         assert ("null copies" in capsys.readouterr().out) == bool(verbose)
 
 
@@ -468,7 +580,10 @@ def test_refused_calibrations(market):
         ({"labeler": 3}, "labeler"),
         ({"random_state": -1}, "random_state"),
         ({"scoring": broken}, "not a finite number"),
-        ({"labeler": AdaptiveLabeler(horizon=12), "block_length": 20}, "twice the labels' horizon of 12"),
+        (
+            {"labeler": AdaptiveLabeler(horizon=12), "block_length": 20},
+            "twice the labels' horizon of 12",
+        ),
         ({"verbose": None}, "verbose"),
         ({"stop": "early"}, "stop"),
         ({"stop": True}, "stop"),
@@ -476,7 +591,11 @@ def test_refused_calibrations(market):
         ({"alpha": np.nan}, "alpha"),
     ):
         with pytest.raises(SktrainError, match=message):
-            null_calibration(MODEL, market, **{"labeler": LABELER, "cv": CV, "n_null": 1, "random_state": 0, **arguments})
+            null_calibration(
+                MODEL,
+                market,
+                **{"labeler": LABELER, "cv": CV, "n_null": 1, "random_state": 0, **arguments},
+            )
     with pytest.raises(SktrainError, match="estimator"):
         null_calibration(DummyClassifier, market, labeler=LABELER)
 
@@ -490,18 +609,24 @@ def test_a_copy_that_cannot_be_scored_is_named(market, tmp_path):
     with pytest.raises(SktrainError, match=r"Copy 0 .*no such market"):
         null_calibration(MODEL, market, labeler=labels, cv=CV, n_null=2, random_state=0)
     with pytest.raises(SktrainError, match="picklable labeler"):
-        null_calibration(MODEL, market, labeler=labels, cv=CV, n_null=2, random_state=0, path=tmp_path / "null.json")
+        null_calibration(
+            MODEL, market, labeler=labels, cv=CV, n_null=2, random_state=0,
+            path=tmp_path / "null.json",
+        )
     assert get_history(market) is not None  # the caller's bars keep theirs
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["block", "sign"])
 def test_p_values_on_noise_are_uniform(method):
-    """Randomised between neighbouring values, p-values of 120 markets without signal are uniform."""
+    """Randomised between neighbouring values, p-values of 120 markets without signal are
+    uniform."""
     spread = np.random.default_rng(0)
     values = []
     for seed in range(120):
         noise = make_market(400, signal=0.0, random_state=seed).bars
-        p = null_calibration(MODEL, noise, labeler=LABELER, cv=CV, n_null=19, method=method, random_state=seed).p_value
+        p = null_calibration(
+            MODEL, noise, labeler=LABELER, cv=CV, n_null=19, method=method, random_state=seed
+        ).p_value
         values.append(p - spread.uniform() / 20)
     assert stats.kstest(values, "uniform").pvalue > 0.01

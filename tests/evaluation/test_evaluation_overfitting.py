@@ -1,4 +1,5 @@
-"""Probability of backtest overfitting against a loop over combinations and a peer; effective trials against constructions."""
+"""Probability of backtest overfitting against a loop over combinations and a peer; effective trials
+against constructions."""
 
 from itertools import combinations
 import pickle
@@ -20,7 +21,9 @@ def slow_logits(returns, n_blocks):
         out = np.concatenate([parts[i] for i in outside])
         into = np.setdiff1d(np.arange(len(returns)), out)
         chosen = np.argmax([column[into].mean() / column[into].std(ddof=1) for column in returns.T])
-        ranks = stats.rankdata([column[out].mean() / column[out].std(ddof=1) for column in returns.T])
+        ranks = stats.rankdata(
+            [column[out].mean() / column[out].std(ddof=1) for column in returns.T]
+        )
         omega = ranks[chosen] / (returns.shape[1] + 1)
         logits.append(np.log(omega / (1 - omega)))
     return np.array(logits)
@@ -32,7 +35,8 @@ def test_against_loop_and_purgedcv(seed):
     returns = rng.normal(0, 0.01, size=(int(rng.integers(50, 260)), int(rng.integers(2, 12))))
     ours = probability_of_backtest_overfitting(returns, n_blocks=8)
     assert ours.logits == pytest.approx(slow_logits(returns, 8), abs=1e-9)
-    theirs = purgedcv.probability_of_backtest_overfitting(returns.T, 8)  # theirs has one row per configuration
+    # theirs has one row per configuration
+    theirs = purgedcv.probability_of_backtest_overfitting(returns.T, 8)
     assert ours == pytest.approx(theirs.pbo, abs=1e-9)
     assert ours.logits == pytest.approx(theirs.logits, abs=1e-9)
     assert ours.performance == pytest.approx(theirs.is_oos_performance, abs=1e-9)
@@ -45,14 +49,20 @@ def test_slices_without_variation_and_ties_agree_with_purgedcv():
     returns[:50, 1] = 0.0123  # silent in most of the blocks
     returns[:, 3] = returns[:, 2]
     returns[30:, 4] = 0.0
-    ours, theirs = probability_of_backtest_overfitting(returns, 8), purgedcv.probability_of_backtest_overfitting(returns.T, 8)
+    ours, theirs = (
+        probability_of_backtest_overfitting(returns, 8),
+        purgedcv.probability_of_backtest_overfitting(returns.T, 8),
+    )
     assert ours.logits == pytest.approx(theirs.logits, abs=1e-9)
     assert ours.performance == pytest.approx(theirs.is_oos_performance, abs=1e-9)
 
 
 def test_noise_is_one_half_on_average():
     rng = np.random.default_rng(0)
-    values = [float(probability_of_backtest_overfitting(rng.normal(size=(160, 10)), 8)) for _ in range(400)]
+    values = [
+        float(probability_of_backtest_overfitting(rng.normal(size=(160, 10)), 8))
+        for _ in range(400)
+    ]
     assert np.mean(values) == pytest.approx(0.5, abs=4 * np.std(values) / 20)
 
 
@@ -63,23 +73,32 @@ def test_a_real_edge_is_near_zero():
     assert probability_of_backtest_overfitting(returns) < 0.01
 
 
-@pytest.mark.parametrize(("rows", "metric"), [(240, "sharpe"), (1000, "sharpe"), (240, "mean"), (243, "mean")])
+@pytest.mark.parametrize(
+    ("rows", "metric"), [(240, "sharpe"), (1000, "sharpe"), (240, "mean"), (243, "mean")]
+)
 def test_demeaned_columns_are_exactly_one(rows, metric):
     returns = np.random.default_rng(0).normal(size=(rows, 20))
-    assert probability_of_backtest_overfitting(returns - returns.mean(axis=0), 8, metric=metric) == 1.0
+    assert (
+        probability_of_backtest_overfitting(returns - returns.mean(axis=0), 8, metric=metric) == 1.0
+    )
 
 
 def test_demeaned_pairs_need_the_mean():
-    # a winner by the mean is always the loser outside; by the Sharpe ratio, two columns can part in their deviations
+    # a winner by the mean is always the loser outside; by the Sharpe ratio, two columns can part in
+    # their deviations
     rng = np.random.default_rng(0)
     for _ in range(20):
         pair = rng.normal(size=(64, 2))
-        assert probability_of_backtest_overfitting(pair - pair.mean(axis=0), 8, metric="mean") == 1.0
+        assert (
+            probability_of_backtest_overfitting(pair - pair.mean(axis=0), 8, metric="mean") == 1.0
+        )
 
 
 def test_callable_metric_equals_the_built_in():
     returns = np.random.default_rng(0).normal(size=(60, 4))
-    sharpe = probability_of_backtest_overfitting(returns, 6, metric=lambda part: part.mean(axis=0) / part.std(axis=0, ddof=1))
+    sharpe = probability_of_backtest_overfitting(
+        returns, 6, metric=lambda part: part.mean(axis=0) / part.std(axis=0, ddof=1)
+    )
     assert sharpe.logits == pytest.approx(probability_of_backtest_overfitting(returns, 6).logits)
     with pytest.raises(SktrainError, match="one finite number"):
         probability_of_backtest_overfitting(returns, 6, metric=np.mean)
@@ -132,9 +151,13 @@ def test_effective_trials_of_constructions():
     assert effective_number_of_trials(base) == pytest.approx(3, abs=0.02)
     assert effective_number_of_trials(np.repeat(base[:, :1], 9, axis=1)) == pytest.approx(1)
     rho = 0.5
-    shared = np.sqrt(rho) * rng.normal(size=(200_000, 1)) + np.sqrt(1 - rho) * rng.normal(size=(200_000, 10))
+    shared = np.sqrt(rho) * rng.normal(size=(200_000, 1)) + np.sqrt(1 - rho) * rng.normal(
+        size=(200_000, 10)
+    )
     assert effective_number_of_trials(shared) == pytest.approx(100 / (10 + 90 * rho**2), rel=0.03)
-    assert effective_number_of_trials(shared, method="average") == pytest.approx(rho + (1 - rho) * 10, rel=0.03)
+    assert effective_number_of_trials(shared, method="average") == pytest.approx(
+        rho + (1 - rho) * 10, rel=0.03
+    )
 
 
 def test_effective_trials_are_not_capped_by_few_periods():
@@ -145,14 +168,21 @@ def test_effective_trials_are_not_capped_by_few_periods():
     correlation = np.corrcoef(tall.T)
     squares = (correlation**2).sum() - 29
     shared = (squares / (29 * 28) - 1 / 29) / (1 - 1 / 29)
-    assert effective_number_of_trials(tall) == pytest.approx(np.clip(29 / (1 + 28 * max(shared, 0)), 1, 29))
+    assert effective_number_of_trials(tall) == pytest.approx(
+        np.clip(29 / (1 + 28 * max(shared, 0)), 1, 29)
+    )
     assert effective_number_of_trials(wide) <= 30
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_effective_trials_of_a_series_agree_with_purgedcv(seed):
     rng = np.random.default_rng(seed)
-    for scores in (rng.normal(size=300), np.cumsum(rng.normal(size=300)), rng.normal(size=3), np.ones(5)):
+    for scores in (
+        rng.normal(size=300),
+        np.cumsum(rng.normal(size=300)),
+        rng.normal(size=3),
+        np.ones(5),
+    ):
         ours = effective_number_of_trials(scores)
         assert round(ours) == purgedcv.effective_n_trials(scores)  # theirs rounds to whole trials
 

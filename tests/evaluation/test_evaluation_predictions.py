@@ -1,4 +1,5 @@
-"""Out-of-fold predictions against a loop, regimes against hand counts, positions and their earnings against a slow ledger."""
+"""Out-of-fold predictions against a loop, regimes against hand counts, positions and their earnings
+against a slow ledger."""
 
 from hypothesis import given, settings, strategies as st
 import numpy as np
@@ -8,7 +9,12 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import TimeSeriesSplit, cross_val_predict
 
-from sktrain.evaluation import per_regime_scores, profit_and_loss, to_positions, walk_forward_predict
+from sktrain.evaluation import (
+    per_regime_scores,
+    profit_and_loss,
+    to_positions,
+    walk_forward_predict,
+)
 from sktrain.exceptions import InvalidBarsError, InvalidSplitError, NotEnoughDataError, SktrainError
 from sktrain.splits import CombinatorialPurgedCV, EnhancedWalkForwardCV
 
@@ -27,7 +33,9 @@ def test_against_a_loop():
     result = walk_forward_predict(LogisticRegression(), X, y, cv)
     expected = np.full((len(X), 3), np.nan)
     for train, test in cv.split(X):
-        expected[test] = LogisticRegression().fit(X.iloc[train], y.iloc[train]).predict_proba(X.iloc[test])
+        expected[test] = (
+            LogisticRegression().fit(X.iloc[train], y.iloc[train]).predict_proba(X.iloc[test])
+        )
     np.testing.assert_array_equal(result.probabilities, expected)
     np.testing.assert_array_equal(result.mask, ~np.isnan(expected[:, 0]))
     assert result.predict().tolist() == expected[result.mask].argmax(axis=1).tolist()
@@ -46,9 +54,16 @@ def test_same_for_any_n_jobs():
 
 def test_every_row_once_equals_cross_val_predict():
     X, y = rows()
-    folds = [(np.r_[0:100, 200:300], np.arange(100, 200)), (np.arange(100, 300), np.arange(100)), (np.arange(200), np.arange(200, 300))]
+    folds = [
+        (np.r_[0:100, 200:300], np.arange(100, 200)),
+        (np.arange(100, 300), np.arange(100)),
+        (np.arange(200), np.arange(200, 300)),
+    ]
     ours = walk_forward_predict(LogisticRegression(), X, y, folds)
-    np.testing.assert_allclose(ours.probabilities, cross_val_predict(LogisticRegression(), X, y, cv=folds, method="predict_proba"))
+    np.testing.assert_allclose(
+        ours.probabilities,
+        cross_val_predict(LogisticRegression(), X, y, cv=folds, method="predict_proba"),
+    )
     assert ours.mask.all()
 
 
@@ -58,7 +73,9 @@ def test_rows_tested_twice_are_averaged():
     result = walk_forward_predict(LogisticRegression(), X, y, cv)
     expected = np.zeros((len(X), 3))
     for train, test in cv.split(X, y):
-        expected[test] += LogisticRegression().fit(X.iloc[train], y.iloc[train]).predict_proba(X.iloc[test])
+        expected[test] += (
+            LogisticRegression().fit(X.iloc[train], y.iloc[train]).predict_proba(X.iloc[test])
+        )
     np.testing.assert_allclose(result.probabilities, expected / 3)
     assert set(result.n_tests) == {3}
 
@@ -80,15 +97,23 @@ def test_label_end_times_reach_the_splitter():
     with pytest.raises(InvalidSplitError, match="takes no label_end_times"):
         walk_forward_predict(DummyClassifier(), X, y, TimeSeriesSplit(3), label_end_times=ends)
     with pytest.raises(InvalidSplitError, match="cut already"):
-        walk_forward_predict(DummyClassifier(), X, y, [(np.arange(9), np.arange(9, 20))], label_end_times=ends)
+        walk_forward_predict(
+            DummyClassifier(), X, y, [(np.arange(9), np.arange(9, 20))], label_end_times=ends
+        )
 
 
 def test_fit_parameters_are_cut_to_the_fold():
     X, y = rows()
     weight = np.random.default_rng(1).uniform(size=len(X))
-    result = walk_forward_predict(LogisticRegression(), X, y, TimeSeriesSplit(3), params={"sample_weight": weight})
+    result = walk_forward_predict(
+        LogisticRegression(), X, y, TimeSeriesSplit(3), params={"sample_weight": weight}
+    )
     train, test = next(iter(TimeSeriesSplit(3).split(X)))
-    expected = LogisticRegression().fit(X.iloc[train], y.iloc[train], sample_weight=weight[train]).predict_proba(X.iloc[test])
+    expected = (
+        LogisticRegression()
+        .fit(X.iloc[train], y.iloc[train], sample_weight=weight[train])
+        .predict_proba(X.iloc[test])
+    )
     np.testing.assert_array_equal(result.probabilities[test], expected)
 
 
@@ -96,7 +121,9 @@ def test_a_class_unseen_in_training_has_probability_zero():
     X, y = rows()
     y = y.clip(upper=1)
     y.iloc[200:] = 7
-    result = walk_forward_predict(LogisticRegression(), X, y, [(np.arange(150), np.arange(150, 300))])
+    result = walk_forward_predict(
+        LogisticRegression(), X, y, [(np.arange(150), np.arange(150, 300))]
+    )
     assert result.classes.tolist() == [0, 1, 7]
     assert (result.probabilities[150:, 2] == 0).all()
     np.testing.assert_allclose(result.probabilities[150:].sum(axis=1), 1)
@@ -105,10 +132,16 @@ def test_a_class_unseen_in_training_has_probability_zero():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda X, y: walk_forward_predict(LogisticRegression(), X, y[:-1], TimeSeriesSplit(3)), "300 rows but y has 299"),
+        (
+            lambda X, y: walk_forward_predict(LogisticRegression(), X, y[:-1], TimeSeriesSplit(3)),
+            "300 rows but y has 299",
+        ),
         (lambda X, y: walk_forward_predict(LogisticRegression(), X, y, 5), "EnhancedWalkForwardCV"),
         (lambda X, y: walk_forward_predict(LogisticRegression(), X, y, []), "no fold"),
-        (lambda X, y: walk_forward_predict(RidgeClassifier(), X, y, TimeSeriesSplit(3)), "predict_proba"),
+        (
+            lambda X, y: walk_forward_predict(RidgeClassifier(), X, y, TimeSeriesSplit(3)),
+            "predict_proba",
+        ),
     ],
 )
 def test_refused_requests(call, message):
@@ -157,7 +190,8 @@ def test_positions_of_probabilities():
     assert to_positions(np.array(table)[:, [2, 1, 0]], sides=[1, 0, -1]).tolist() == [1, -1, 0, 0]
     frame = pd.DataFrame(table, pd.date_range("2020", periods=4), [-1, 0, 1])
     assert to_positions(frame).index.equals(frame.index)
-    assert to_positions(frame, sides={-1: 0.0, 0: 0.0, 1: 1.0}).tolist() == [1, 0, 0, 0]  # long only
+    # long only
+    assert to_positions(frame, sides={-1: 0.0, 0: 0.0, 1: 1.0}).tolist() == [1, 0, 0, 0]
 
 
 def test_positions_of_labels():
@@ -188,7 +222,10 @@ def test_positions_of_labels():
         (lambda: profit_and_loss([1], [100]), "at least 2 closes"),
         (lambda: profit_and_loss([1, 1], [100, 101], cost=-0.1), "cost"),
         (lambda: profit_and_loss([1, 1], [[100, 101]]), "one series"),
-        (lambda: profit_and_loss(pd.Series([1, 1], [0, 1]), pd.Series([100, 101], [1, 0])), "different indexes"),
+        (
+            lambda: profit_and_loss(pd.Series([1, 1], [0, 1]), pd.Series([100, 101], [1, 0])),
+            "different indexes",
+        ),
     ],
 )
 def test_refused_positions(call, message):
@@ -198,48 +235,73 @@ def test_refused_positions(call, message):
 
 def test_prices_out_of_order_are_refused():
     with pytest.raises(InvalidBarsError, match="increase"):
-        profit_and_loss([1, 1], pd.Series([100.0, 101.0], pd.to_datetime(["2020-01-02", "2020-01-01"])))
+        profit_and_loss(
+            [1, 1], pd.Series([100.0, 101.0], pd.to_datetime(["2020-01-02", "2020-01-01"]))
+        )
 
 
 def slow_ledger(positions, close, cost):
     before, earned = 0.0, []
     for t in range(len(close) - 1):
-        earned.append(positions[t] * (close[t + 1] / close[t] - 1) - cost * abs(positions[t] - before))
+        earned.append(
+            positions[t] * (close[t + 1] / close[t] - 1) - cost * abs(positions[t] - before)
+        )
         before = positions[t]
     return earned
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.lists(st.tuples(st.floats(-2, 2), st.floats(1, 1000)), min_size=2, max_size=40), st.floats(0, 0.05))
+@given(
+    st.lists(st.tuples(st.floats(-2, 2), st.floats(1, 1000)), min_size=2, max_size=40),
+    st.floats(0, 0.05),
+)
 def test_earnings_against_a_ledger(pairs, cost):
     positions, close = map(np.array, zip(*pairs))
     result = profit_and_loss(positions, close, cost=cost)
-    np.testing.assert_allclose(result.returns, slow_ledger(positions, close, cost), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        result.returns, slow_ledger(positions, close, cost), rtol=1e-9, atol=1e-12
+    )
     np.testing.assert_allclose(result.gross - result.costs, result.returns)
 
 
 def test_a_position_never_earns_its_own_bar():
     close = np.array([100.0, 100, 200, 200])
-    assert profit_and_loss([0, 0, 1, 1], close).returns.tolist() == [0, 0, 0]  # known only after the jump
+    # known only after the jump
+    assert profit_and_loss([0, 0, 1, 1], close).returns.tolist() == [0, 0, 0]
     assert profit_and_loss([0, 1, 0, 0], close).returns.tolist() == [0, 1, 0]  # known before it
     changed = close.copy()
     changed[-1] = 50
-    np.testing.assert_array_equal(profit_and_loss([1, 1, 1, 1], changed).returns[:2], profit_and_loss([1, 1, 1, 1], close).returns[:2])
+    np.testing.assert_array_equal(
+        profit_and_loss([1, 1, 1, 1], changed).returns[:2],
+        profit_and_loss([1, 1, 1, 1], close).returns[:2],
+    )
 
 
 def test_panel_is_the_mean_of_its_instruments():
-    index = pd.MultiIndex.from_product([["A", "B"], pd.bdate_range("2020", periods=5)], names=["symbol", "time"])[:-1]
+    index = pd.MultiIndex.from_product(
+        [["A", "B"], pd.bdate_range("2020", periods=5)], names=["symbol", "time"]
+    )[:-1]
     rng = np.random.default_rng(0)
-    close, positions = pd.Series(rng.uniform(90, 110, 9), index), pd.Series(rng.choice([-1.0, 0, 1], 9), index)
+    close, positions = (
+        pd.Series(rng.uniform(90, 110, 9), index),
+        pd.Series(rng.choice([-1.0, 0, 1], 9), index),
+    )
     result = profit_and_loss(positions, close, cost=0.01)
-    one, two = (slow_ledger(positions.loc[name].to_numpy(), close.loc[name].to_numpy(), 0.01) for name in "AB")
-    np.testing.assert_allclose(result.returns.to_numpy(), [*np.mean([one[:3], two], axis=0), one[3]])
+    one, two = (
+        slow_ledger(positions.loc[name].to_numpy(), close.loc[name].to_numpy(), 0.01)
+        for name in "AB"
+    )
+    np.testing.assert_allclose(
+        result.returns.to_numpy(), [*np.mean([one[:3], two], axis=0), one[3]]
+    )
     assert result.returns.index.equals(pd.bdate_range("2020", periods=5)[1:])
 
 
 def test_what_a_ledger_tells():
     days = pd.bdate_range("2020", periods=4, name="time")
-    result = profit_and_loss(pd.Series([1.0, 1.0, -1.0, 0.0], days), pd.Series([100.0, 110, 99, 99], days), cost=0.001)
+    result = profit_and_loss(
+        pd.Series([1.0, 1.0, -1.0, 0.0], days), pd.Series([100.0, 110, 99, 99], days), cost=0.001
+    )
     assert result.returns.index.equals(days[1:])
     assert result.equity.iloc[-1] == pytest.approx(1.099 * 0.9 * 0.998)
     assert result.max_drawdown == pytest.approx(1 - 0.9 * 0.998)

@@ -27,21 +27,31 @@ DAILY = 2.5 / math.sqrt(250)
 
 @pytest.mark.parametrize(
     ("n_trials", "moments", "expected"),
-    [(100, {"skew": -3, "kurtosis": 10}, 0.9004), (46, {"skew": -3, "kurtosis": 10}, 0.9505), (88, {}, 0.9505)],
+    [
+        (100, {"skew": -3, "kurtosis": 10}, 0.9004),
+        (46, {"skew": -3, "kurtosis": 10}, 0.9505),
+        (88, {}, 0.9505),
+    ],
 )
 def test_deflated_sharpe_published(n_trials, moments, expected):
-    # the example of Bailey & Lopez de Prado (2014) states annual figures; the statistic wants them per observation:
+    # the example of Bailey & Lopez de Prado (2014) states annual figures; the statistic wants them
+    # per observation:
     # SR / sqrt(250), variance / 250
-    got = deflated_sharpe_ratio(DAILY, 1250, n_trials=n_trials, trials_variance=0.5 / 250, **moments)
+    got = deflated_sharpe_ratio(
+        DAILY, 1250, n_trials=n_trials, trials_variance=0.5 / 250, **moments
+    )
     assert got == pytest.approx(expected, abs=5e-5)
 
 
 def test_expected_maximum_published():
     assert expected_maximum_sharpe(100, 0.5 / 250) == pytest.approx(0.1132, abs=5e-5)
-    assert expected_maximum_sharpe(100, 0.5) == pytest.approx(0.1132 * math.sqrt(250), abs=1e-3)  # the same in annual units
+    # the same in annual units
+    assert expected_maximum_sharpe(100, 0.5) == pytest.approx(0.1132 * math.sqrt(250), abs=1e-3)
 
 
-@pytest.mark.parametrize(("moments", "expected"), [({}, 0.9817), ({"skew": -2.448, "kurtosis": 10.164}, 0.9134)])
+@pytest.mark.parametrize(
+    ("moments", "expected"), [({}, 0.9817), ({"skew": -2.448, "kurtosis": 10.164}, 0.9134)]
+)
 def test_probabilistic_sharpe_published(moments, expected):
     assert probabilistic_sharpe_ratio(0.458, 24, **moments) == pytest.approx(expected, abs=5e-5)
 
@@ -49,7 +59,9 @@ def test_probabilistic_sharpe_published(moments, expected):
 @pytest.mark.parametrize(("periods", "years"), [(252, 2.73), (52, 2.83), (12, 3.24)])
 def test_minimum_track_record_published(periods, years):
     root = math.sqrt(periods)
-    assert minimum_track_record_length(2 / root, benchmark=1 / root) / periods == pytest.approx(years, abs=5e-3)
+    assert minimum_track_record_length(2 / root, benchmark=1 / root) / periods == pytest.approx(
+        years, abs=5e-3
+    )
 
 
 def test_expected_maximum_against_simulation():
@@ -69,7 +81,10 @@ def test_probabilistic_sharpe_is_calibrated():
 
 def test_track_record_inverts_the_probability():
     n = minimum_track_record_length(0.1, benchmark=0.02, skew=-1, kurtosis=6, confidence=0.9)
-    below, above = (probabilistic_sharpe_ratio(0.1, k, benchmark=0.02, skew=-1, kurtosis=6) for k in (math.floor(n), math.ceil(n)))
+    below, above = (
+        probabilistic_sharpe_ratio(0.1, k, benchmark=0.02, skew=-1, kurtosis=6)
+        for k in (math.floor(n), math.ceil(n))
+    )
     assert below < 0.9 <= above
 
 
@@ -79,15 +94,28 @@ def test_agrees_with_purgedcv(seed):
     returns = rng.standard_t(5, size=rng.integers(30, 600)) * 0.01 + rng.normal(scale=0.001)
     ratio = sharpe_ratio(returns, ddof=0)  # theirs divides by n, ours by n - 1 unless asked
     moments = {"skew": ratio.skew, "kurtosis": ratio.kurtosis}
-    benchmark, variance, trials = rng.normal(scale=0.05), rng.uniform(0, 0.01), int(rng.integers(1, 200))
+    benchmark, variance, trials = (
+        rng.normal(scale=0.05),
+        rng.uniform(0, 0.01),
+        int(rng.integers(1, 200)),
+    )
     ours = probabilistic_sharpe_ratio(ratio, ratio.n_obs, benchmark=benchmark, **moments)
     assert ours == pytest.approx(purgedcv.probabilistic_sharpe_ratio(returns, benchmark), abs=1e-9)
-    ours = deflated_sharpe_ratio(ratio, ratio.n_obs, n_trials=trials, trials_variance=variance, **moments)
-    assert ours == pytest.approx(purgedcv.deflated_sharpe_ratio(returns, trials, variance), abs=1e-9)
-    assert ours == pytest.approx(purgedcv.deflated_sharpe_ratio(returns, trials, variance * 252, bars_per_year=252), abs=1e-9)
+    ours = deflated_sharpe_ratio(
+        ratio, ratio.n_obs, n_trials=trials, trials_variance=variance, **moments
+    )
+    assert ours == pytest.approx(
+        purgedcv.deflated_sharpe_ratio(returns, trials, variance), abs=1e-9
+    )
+    assert ours == pytest.approx(
+        purgedcv.deflated_sharpe_ratio(returns, trials, variance * 252, bars_per_year=252), abs=1e-9
+    )
     ours = minimum_track_record_length(ratio, benchmark=benchmark, confidence=0.97, **moments)
-    theirs = purgedcv.min_track_record_length(float(ratio), benchmark, 0.03, ratio.skew, ratio.kurtosis)
-    assert math.ceil(ours - 1e-9) == theirs if math.isfinite(theirs) else ours == theirs  # theirs rounds up, ours does not
+    theirs = purgedcv.min_track_record_length(
+        float(ratio), benchmark, 0.03, ratio.skew, ratio.kurtosis
+    )
+    # theirs rounds up, ours does not
+    assert math.ceil(ours - 1e-9) == theirs if math.isfinite(theirs) else ours == theirs
 
 
 def test_sharpe_ratio_by_hand():
@@ -129,7 +157,9 @@ def test_annual_and_per_observation_are_not_mixed():
 
 
 def test_periods_against_the_times_of_the_returns():
-    days = pd.Series(np.random.default_rng(0).normal(size=500) * 0.01, pd.bdate_range("2020", periods=500))
+    days = pd.Series(
+        np.random.default_rng(0).normal(size=500) * 0.01, pd.bdate_range("2020", periods=500)
+    )
     assert sharpe_ratio(days, periods_per_year=252).periods_per_year == 252
     for wrong in (12, 52, 252 * 78):
         with pytest.raises(SktrainError, match="contradicts the times"):
@@ -165,7 +195,10 @@ def test_refused_returns(returns, message):
         (lambda: probabilistic_sharpe_ratio(0.1, 10, kurtosis=0.0), "excess"),
         (lambda: probabilistic_sharpe_ratio(0.5, 10, skew=9.0, kurtosis=1.0), "No distribution"),
         (lambda: deflated_sharpe_ratio(0.1, 10, n_trials=0, trials_variance=0.1), "n_trials"),
-        (lambda: deflated_sharpe_ratio(0.1, 10, n_trials=5, trials_variance=-0.1), "trials_variance"),
+        (
+            lambda: deflated_sharpe_ratio(0.1, 10, n_trials=5, trials_variance=-0.1),
+            "trials_variance",
+        ),
         (lambda: minimum_track_record_length(0.1, confidence=1.0), "confidence"),
         (lambda: sharpe_ratio([0.1, 0.2], periods_per_year=0), "periods_per_year"),
         (lambda: sharpe_ratio([0.1, 0.2], periods_per_year=True), "periods_per_year"),
@@ -198,16 +231,22 @@ def test_corrected_interval_by_hand():
     interval = corrected_mean_interval(scores, n_train=800, n_test=200)
     error = math.sqrt((1 / 4 + 200 / 800) * np.var(scores, ddof=1))
     assert interval.standard_error == pytest.approx(error)
-    assert tuple(interval) == pytest.approx((0.4 - 3.182446 * error, 0.4 + 3.182446 * error), abs=1e-6)
+    assert tuple(interval) == pytest.approx(
+        (0.4 - 3.182446 * error, 0.4 + 3.182446 * error), abs=1e-6
+    )
     assert 0.4 in interval
     assert 0.5 not in interval
     growing = corrected_mean_interval(scores, n_train=[100, 200, 300, 400], n_test=100)
-    assert growing.standard_error == pytest.approx(math.sqrt((1 / 4 + np.mean([1, 1 / 2, 1 / 3, 1 / 4])) * np.var(scores, ddof=1)))
+    assert growing.standard_error == pytest.approx(
+        math.sqrt((1 / 4 + np.mean([1, 1 / 2, 1 / 3, 1 / 4])) * np.var(scores, ddof=1))
+    )
 
 
 def test_false_discovery_by_hand():
     # sorted .01 .03 .04 .5 times 4/rank: .04 .06 .0533 .5, then the running minimum from the right
-    assert false_discovery_rate([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.16 / 3, 0.16 / 3, 0.5])
+    assert false_discovery_rate([0.01, 0.04, 0.03, 0.5]) == pytest.approx(
+        [0.04, 0.16 / 3, 0.16 / 3, 0.5]
+    )
     harmonic = 1 + 1 / 2 + 1 / 3 + 1 / 4
     assert false_discovery_rate([0.01, 0.04, 0.03, 0.5], dependent=True) == pytest.approx(
         np.minimum(1, harmonic * np.array([0.04, 0.16 / 3, 0.16 / 3, 0.5]))

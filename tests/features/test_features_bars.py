@@ -23,7 +23,9 @@ def bare(frame):
 
 def one_row(bars, w, v=None):
     """The features of the last of ``bars``, straight from the definitions."""
-    o, h, l, c, vol = (bars[name].to_numpy(float) for name in ("open", "high", "low", "close", "volume"))  # noqa: E741
+    o, h, l, c, vol = (  # noqa: E741
+        bars[name].to_numpy(float) for name in ("open", "high", "low", "close", "volume")
+    )
     r = np.log(c[1:] / c[:-1])[-w:]
     tr = [max(h[i], c[i - 1]) - min(l[i], c[i - 1]) for i in range(len(c) - w, len(c))]
     out = {
@@ -50,12 +52,18 @@ def test_against_a_loop():
     for t in (60, 61, 500, 2460, len(bars) - 1):
         for v, w in ((None, 5), (5, 20), (20, 60)):
             for name, value in one_row(bars.iloc[: t + 1], w, v).items():
-                assert features[name].iloc[t] == pytest.approx(value, rel=1e-9, abs=1e-12), (t, name)
+                assert features[name].iloc[t] == pytest.approx(value, rel=1e-9, abs=1e-12), (
+                    t,
+                    name,
+                )
 
 
 def test_parkinson_by_hand():
     """O=100 H=105 L=98 C=103: Parkinson's variance of one bar is .00171681."""
-    day = pd.DataFrame({"open": 100.0, "high": 105.0, "low": 98.0, "close": 103.0, "volume": 1}, pd.date_range("2024", periods=4))
+    day = pd.DataFrame(
+        {"open": 100.0, "high": 105.0, "low": 98.0, "close": 103.0, "volume": 1},
+        pd.date_range("2024", periods=4),
+    )
     out = BarFeatures((2,)).fit_transform(day)
     assert out["range_volatility_2"].iloc[-1] ** 2 == pytest.approx(0.00171681, abs=5e-9)
 
@@ -89,14 +97,19 @@ def test_missing_only_in_warm_up():
         assert np.isfinite(features.iloc[60:]).all(axis=None)
         assert features.iloc[0].notna().sum() == 5  # two of the bar, three of the calendar
     panel = BarFeatures().fit_transform(load_us_stocks())
-    assert (panel.groupby(level="symbol")["momentum_60"].apply(lambda s: s.isna().sum()) == 60).all()
+    assert (
+        panel.groupby(level="symbol")["momentum_60"].apply(lambda s: s.isna().sum()) == 60
+    ).all()
 
 
 @pytest.mark.parametrize("growth", [1.0, 1.01, 1.0 - 1e-3])
 def test_flat_and_steady_markets_give_neutral_numbers(growth):
     n = 200
     close = 37.7 * growth ** np.arange(n)
-    bars = pd.DataFrame({"open": close, "high": close, "low": close, "close": close, "volume": 0}, pd.date_range("2020", periods=n))
+    bars = pd.DataFrame(
+        {"open": close, "high": close, "low": close, "close": close, "volume": 0},
+        pd.date_range("2020", periods=n),
+    )
     out = BarFeatures().fit_transform(bars).iloc[60:]
     assert np.isfinite(out).all(axis=None)
     assert (out[["body_share", "close_location", "volume_zscore_20"]] == 0).all(axis=None)
@@ -112,7 +125,17 @@ def test_bad_windows_are_named(windows):
         BarFeatures(windows).fit(load_sp500())
 
 
-@pytest.mark.parametrize("parameters", [{"windows": 5}, {"windows": None}, {"calendar": "monthly"}, {"calendar": None}, {"dtype": "float16"}, {"dtype": None}])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"windows": 5},
+        {"windows": None},
+        {"calendar": "monthly"},
+        {"calendar": None},
+        {"dtype": "float16"},
+        {"dtype": None},
+    ],
+)
 def test_bad_parameters_are_named(parameters):
     with pytest.raises(ValueError, match=next(iter(parameters))):
         BarFeatures(**parameters).fit(load_sp500())
@@ -121,7 +144,11 @@ def test_bad_parameters_are_named(parameters):
 def test_estimator_contract():
     bars = load_sp500()
     features = BarFeatures(windows=[3, 9], calendar=False)
-    assert clone(features).get_params() == {"windows": [3, 9], "calendar": False, "dtype": "float64"}
+    assert clone(features).get_params() == {
+        "windows": [3, 9],
+        "calendar": False,
+        "dtype": "float64",
+    }
     with pytest.raises(NotFittedError):
         features.transform(bars)
     out = features.fit_transform(bars)
@@ -134,19 +161,28 @@ def test_estimator_contract():
 
 def test_other_columns_pass_by():
     bars = load_sp500().assign(news=1.0)
-    np.testing.assert_array_equal(BarFeatures().fit_transform(bars), BarFeatures().fit_transform(load_sp500()))
+    np.testing.assert_array_equal(
+        BarFeatures().fit_transform(bars), BarFeatures().fit_transform(load_sp500())
+    )
 
 
-@pytest.mark.parametrize("transformer", [BarFeatures(calendar="intraday"), BarFeatures((2, 300)), RegimeDetector(20)])
+@pytest.mark.parametrize(
+    "transformer", [BarFeatures(calendar="intraday"), BarFeatures((2, 300)), RegimeDetector(20)]
+)
 def test_instruments_of_a_panel_do_not_see_each_other(transformer):
-    """Instruments of one bar, of fewer bars than a window and of many: each as if it stood alone, to the last bit."""
+    """Instruments of one bar, of fewer bars than a window and of many: each as if it stood alone,
+    to the last bit."""
     stocks = load_us_stocks()
     lengths = (1, 3, 19, 20, 21, 61, 700, 2, 60, 400)
-    panel = bare(pd.concat([stocks.loc[[s]].iloc[:k] for s, k in zip(stocks.index.levels[0], lengths)]))
+    panel = bare(
+        pd.concat([stocks.loc[[s]].iloc[:k] for s, k in zip(stocks.index.levels[0], lengths)])
+    )
     together = transformer.fit_transform(panel)
     for symbol in stocks.index.levels[0][: len(lengths)]:
         alone = transformer.fit_transform(panel.loc[symbol])
-        pd.testing.assert_frame_equal(together.loc[symbol], alone, check_exact=True, check_freq=False)
+        pd.testing.assert_frame_equal(
+            together.loc[symbol], alone, check_exact=True, check_freq=False
+        )
 
 
 def test_neither_pieces_nor_threads_change_a_bit(monkeypatch):
@@ -158,7 +194,9 @@ def test_neither_pieces_nor_threads_change_a_bit(monkeypatch):
     pd.testing.assert_frame_equal(BarFeatures().fit_transform(bars), whole, check_exact=True)
     for start in (PIECE - 70, PIECE - 1, PIECE, 2 * PIECE - 61):
         part = BarFeatures().fit_transform(bars.iloc[start : start + 150])
-        pd.testing.assert_frame_equal(part.iloc[60:], whole.iloc[start + 60 : start + 150], check_exact=True)
+        pd.testing.assert_frame_equal(
+            part.iloc[60:], whole.iloc[start + 60 : start + 150], check_exact=True
+        )
 
 
 def test_a_column_is_one_piece_of_memory():
@@ -175,7 +213,9 @@ def test_float32_is_float64_rounded_once(load):
     bars = load()
     single = BarFeatures(dtype="float32").fit(bars)
     double = BarFeatures().fit_transform(bars)
-    pd.testing.assert_frame_equal(single.transform(bars), double.astype(np.float32), check_exact=True)
+    pd.testing.assert_frame_equal(
+        single.transform(bars), double.astype(np.float32), check_exact=True
+    )
     part = single.transform(bars.iloc[-300:-200])  # a slice knows its history in float32, too
     pd.testing.assert_frame_equal(part, double.iloc[-300:-200].astype(np.float32), check_exact=True)
     fresh = BarFeatures(dtype="float32").fit(bare(bars)).transform(bare(bars))
@@ -195,5 +235,7 @@ def test_float32_behind_in_front_and_in_a_file(tmp_path):
     model.fit(bars.iloc[100:1000], y.iloc[100:1000])
     sktrain.save(model, tmp_path / "model.zip")
     opened = sktrain.load(tmp_path / "model.zip")
-    np.testing.assert_array_equal(opened.predict_proba(bars.iloc[1000:1100]), model.predict_proba(bars.iloc[1000:1100]))
+    np.testing.assert_array_equal(
+        opened.predict_proba(bars.iloc[1000:1100]), model.predict_proba(bars.iloc[1000:1100])
+    )
     assert opened[0].dtype == "float32"

@@ -1,4 +1,5 @@
-"""The rolling kernels against pandas, a loop and np.polyfit; exact finite memory to the last bit."""
+"""The rolling kernels against pandas, a loop and np.polyfit; exact finite memory to the last
+bit."""
 
 from hypothesis import given, settings, strategies as st
 import numpy as np
@@ -19,7 +20,12 @@ from sktrain._rolling import (
 
 
 @settings(max_examples=60, deadline=None)
-@given(window=st.integers(1, 70), n=st.integers(1, 150), seed=st.integers(0, 99), shift=st.sampled_from([0.0, 5.0, 1e6]))
+@given(
+    window=st.integers(1, 70),
+    n=st.integers(1, 150),
+    seed=st.integers(0, 99),
+    shift=st.sampled_from([0.0, 5.0, 1e6]),
+)
 def test_against_a_loop(window, n, seed, shift):
     x = np.random.default_rng(seed).normal(size=n) + shift
     total, (mean, deviation) = rolling_sum(x, window), rolling_moments(x, window)
@@ -38,8 +44,12 @@ def test_against_a_loop(window, n, seed, shift):
 def test_std_against_pandas():
     x = np.random.default_rng(0).normal(size=500)
     for window in (2, 5, 60):
-        np.testing.assert_allclose(rolling_std(x, window), pd.Series(x).rolling(window).std(), rtol=1e-9)
-        np.testing.assert_allclose(rolling_mean(x, window), pd.Series(x).rolling(window).mean(), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(
+            rolling_std(x, window), pd.Series(x).rolling(window).std(), rtol=1e-9
+        )
+        np.testing.assert_allclose(
+            rolling_mean(x, window), pd.Series(x).rolling(window).mean(), rtol=1e-9, atol=1e-12
+        )
 
 
 @pytest.mark.parametrize("window", [2, 3, 10, 60])
@@ -50,10 +60,16 @@ def test_slope_against_polyfit(window):
         if t < window - 1:
             assert np.isnan(slope[t])
         else:
-            assert slope[t] == pytest.approx(np.polyfit(np.arange(window), levels[t - window + 1 : t + 1], 1)[0], rel=1e-9, abs=1e-12)
+            assert slope[t] == pytest.approx(
+                np.polyfit(np.arange(window), levels[t - window + 1 : t + 1], 1)[0],
+                rel=1e-9,
+                abs=1e-12,
+            )
 
 
-@pytest.mark.parametrize("kernel", [rolling_sum, rolling_std, lambda x, w: rolling_slope(np.diff(x, prepend=np.nan), w)])
+@pytest.mark.parametrize(
+    "kernel", [rolling_sum, rolling_std, lambda x, w: rolling_slope(np.diff(x, prepend=np.nan), w)]
+)
 def test_nothing_outside_the_window_is_felt(kernel):
     """A huge value in the past leaves no trace: running totals would lose all digits here."""
     x = np.random.default_rng(2).normal(size=300)
@@ -61,7 +77,9 @@ def test_nothing_outside_the_window_is_felt(kernel):
     wild[:100] = 1e18
     for window in (2, 7, 60):
         np.testing.assert_array_equal(kernel(wild, window)[200:], kernel(x, window)[200:])
-        np.testing.assert_array_equal(kernel(x[150:], window)[window:], kernel(x, window)[150 + window :])
+        np.testing.assert_array_equal(
+            kernel(x[150:], window)[window:], kernel(x, window)[150 + window :]
+        )
 
 
 def test_equal_values_have_no_spread():
@@ -76,7 +94,9 @@ def test_short_arrays_are_all_unknown():
 
 
 @settings(max_examples=40, deadline=None)
-@given(windows=st.sets(st.integers(1, 70), min_size=1, max_size=5).map(sorted), n=st.integers(1, 150))
+@given(
+    windows=st.sets(st.integers(1, 70), min_size=1, max_size=5).map(sorted), n=st.integers(1, 150)
+)
 def test_shared_blocks_give_what_each_window_gives(windows, n):
     """To the last bit, two arrays at once."""
     x = np.random.default_rng(n).normal(size=(2, n))
@@ -93,4 +113,6 @@ def test_long_arrays_fit_their_pieces():
         whole = rolling_sum(x, window)
         assert np.isnan(whole[: window - 1]).all()
         for start in (0, PIECE - window, PIECE + 5):
-            np.testing.assert_array_equal(rolling_sum(x[start:], window)[window - 1 :], whole[start + window - 1 :])
+            np.testing.assert_array_equal(
+                rolling_sum(x[start:], window)[window - 1 :], whole[start + window - 1 :]
+            )

@@ -1,4 +1,5 @@
-"""Windows against a loop; the lazy view behaves like an array for scikit-learn and copies nothing early."""
+"""Windows against a loop; the lazy view behaves like an array for scikit-learn and copies nothing
+early."""
 
 import copy
 import pickle
@@ -30,10 +31,17 @@ def by_loop(values, lookback, firsts=None):
 
 
 @settings(max_examples=40, deadline=None)
-@given(n=st.integers(1, 40), lookback=st.integers(1, 12), cut=st.integers(0, 40), seed=st.integers(0, 9))
+@given(
+    n=st.integers(1, 40),
+    lookback=st.integers(1, 12),
+    cut=st.integers(0, 40),
+    seed=st.integers(0, 9),
+)
 def test_against_a_loop(n, lookback, cut, seed):
     values = np.random.default_rng(seed).normal(size=(n, 3))
-    np.testing.assert_array_equal(np.asarray(SlidingWindow(lookback).fit_transform(values)), by_loop(values, lookback))
+    np.testing.assert_array_equal(
+        np.asarray(SlidingWindow(lookback).fit_transform(values)), by_loop(values, lookback)
+    )
     cut = min(cut, n)
     firsts = np.where(np.arange(n) < cut, 0, cut)
     windows = WindowedArray(values, np.arange(n), firsts, lookback)
@@ -45,7 +53,9 @@ def test_panel_windows_never_cross_symbols():
     panel = panel.groupby(level="symbol").head(20)
     panel.attrs = {}
     starts = np.repeat(np.arange(0, 100, 20), 20)
-    np.testing.assert_array_equal(np.asarray(SlidingWindow(6).fit_transform(panel)), by_loop(panel.to_numpy(), 6, starts))
+    np.testing.assert_array_equal(
+        np.asarray(SlidingWindow(6).fit_transform(panel)), by_loop(panel.to_numpy(), 6, starts)
+    )
 
 
 def make(n=50, lookback=4):
@@ -77,7 +87,20 @@ def test_choosing_rows_gives_a_view_like_numpy(key):
     assert taken.index.equals(windows.index if rows is Ellipsis else windows.index[rows])
 
 
-@pytest.mark.parametrize("key", [3, -1, np.int64(4), (slice(None), -1), (Ellipsis, 0), ([1, 2], slice(1, 3), 0), (5, 2), (slice(0, 9), [0, 1])], ids=repr)
+@pytest.mark.parametrize(
+    "key",
+    [
+        3,
+        -1,
+        np.int64(4),
+        (slice(None), -1),
+        (Ellipsis, 0),
+        ([1, 2], slice(1, 3), 0),
+        (5, 2),
+        (slice(0, 9), [0, 1]),
+    ],
+    ids=repr,
+)
 def test_choosing_steps_or_features_gives_an_array(key):
     windows, truth = make()
     taken = windows[key]
@@ -95,7 +118,9 @@ def test_out_of_range():
 
 def test_it_looks_like_an_array():
     windows, truth = make()
-    assert (windows.shape, windows.ndim, windows.dtype, windows.size, len(windows)) == (truth.shape, 3, truth.dtype, truth.size, 50)
+    assert (windows.shape, windows.ndim, windows.dtype, windows.size, len(windows)) == (
+        truth.shape, 3, truth.dtype, truth.size, 50,
+    )
     assert _num_samples(windows) == 50
     np.testing.assert_array_equal(np.stack(list(windows)), truth)
     np.testing.assert_array_equal(np.nan_to_num(windows), np.nan_to_num(truth))
@@ -104,7 +129,9 @@ def test_it_looks_like_an_array():
         np.asarray(windows, copy=False)
     assert windows.astype(np.float32).gather().dtype == np.float32
     rows = np.array([9, 2, 2])
-    np.testing.assert_array_equal(windows.gather(rows, dtype=np.float32), truth[rows].astype(np.float32))
+    np.testing.assert_array_equal(
+        windows.gather(rows, dtype=np.float32), truth[rows].astype(np.float32)
+    )
     assert windows.gather(np.array([], dtype=int)).shape == (0, 4, 3)
     assert windows.columns == ("a", "b", "c")
     np.testing.assert_array_equal(np.asarray(copy.deepcopy(windows)), truth)
@@ -117,7 +144,14 @@ def test_sklearn_indexes_it():
     assert train.base is windows.base
     np.testing.assert_array_equal(np.asarray(test), truth[40:])
     y = np.arange(50) % 2
-    assert len(cross_validate(DummyClassifier(), windows, y, cv=TimeSeriesSplit(3), error_score="raise")["test_score"]) == 3
+    assert (
+        len(
+            cross_validate(
+                DummyClassifier(), windows, y, cv=TimeSeriesSplit(3), error_score="raise"
+            )["test_score"]
+        )
+        == 3
+    )
 
 
 def test_pickles_hold_only_the_rows_in_reach():
@@ -145,7 +179,11 @@ def test_flatten_is_step_major():
     frame = pd.DataFrame(values, pd.date_range("2020", periods=3), columns=["a", "b"])
     window = SlidingWindow(2, flatten=True)
     flat = window.fit_transform(frame)
-    assert list(flat.columns) == list(window.get_feature_names_out()) == ["a_t-1", "b_t-1", "a_t-0", "b_t-0"]
+    assert (
+        list(flat.columns)
+        == list(window.get_feature_names_out())
+        == ["a_t-1", "b_t-1", "a_t-0", "b_t-0"]
+    )
     assert flat.index.equals(frame.index)
 
 
@@ -163,8 +201,12 @@ def test_arrays_start_cold_with_a_warning_unless_they_are_those_of_fit():
 def test_dtype_and_integers():
     assert SlidingWindow(2).fit_transform(np.ones((4, 1), np.float32)).dtype == np.float32
     assert SlidingWindow(2).fit_transform(pd.DataFrame({"a": [1, 2, 3]})).dtype == np.float64
-    nullable = pd.DataFrame({"a": pd.array([1.5, None, 2.5], dtype="Float64")}, pd.date_range("2020", periods=3))
-    np.testing.assert_array_equal(np.asarray(SlidingWindow(1).fit_transform(nullable))[:, 0, 0], [1.5, np.nan, 2.5])
+    nullable = pd.DataFrame(
+        {"a": pd.array([1.5, None, 2.5], dtype="Float64")}, pd.date_range("2020", periods=3)
+    )
+    np.testing.assert_array_equal(
+        np.asarray(SlidingWindow(1).fit_transform(nullable))[:, 0, 0], [1.5, np.nan, 2.5]
+    )
 
 
 @pytest.mark.parametrize(
@@ -204,7 +246,12 @@ def test_bad_lookback(lookback):
 
 def test_clone_and_set_output():
     window = clone(SlidingWindow(7, flatten=True)).set_output(transform="pandas")
-    assert window.get_params() == {"lookback": 7, "flatten": True, "crosses_session": True, "session": "4h"}
+    assert window.get_params() == {
+        "lookback": 7,
+        "flatten": True,
+        "crosses_session": True,
+        "session": "4h",
+    }
 
 
 # ---------------------------------------------------------------- sessions
@@ -230,7 +277,9 @@ def test_windows_stay_inside_sessions(lookback):
     frame = minutes()
     inside = SlidingWindow(lookback, crosses_session=False)
     np.testing.assert_array_equal(np.asarray(inside.fit_transform(frame)), by_day(frame, lookback))
-    np.testing.assert_array_equal(np.asarray(inside.fit_transform(with_history(frame))), by_day(frame, lookback))
+    np.testing.assert_array_equal(
+        np.asarray(inside.fit_transform(with_history(frame))), by_day(frame, lookback)
+    )
     crossing = np.asarray(SlidingWindow(lookback).fit_transform(frame))
     np.testing.assert_array_equal(crossing, by_loop(frame.to_numpy(), lookback))
 
@@ -280,7 +329,11 @@ def test_one_live_row_of_each_symbol_is_no_daily_frame():
     panel = pd.concat(dict.fromkeys("ABCD", frame), names=["symbol", "time"])
     window = SlidingWindow(3, crosses_session=False).fit(panel)
     later = panel.groupby(level="symbol").tail(1)
-    later = later.set_axis(pd.MultiIndex.from_product([list("ABCD"), [frame.index[-1] + pd.Timedelta("1D")]], names=["symbol", "time"]))
+    later = later.set_axis(
+        pd.MultiIndex.from_product(
+            [list("ABCD"), [frame.index[-1] + pd.Timedelta("1D")]], names=["symbol", "time"]
+        )
+    )
     assert np.isnan(np.asarray(window.transform(later))[:, :2]).all()
 
 
@@ -295,7 +348,11 @@ def test_sessions_travel_with_pickles_and_clones():
     ("X", "session", "says"),
     [
         (np.ones((9, 2)), "4h", "crosses_session=False needs rows indexed by time"),
-        (pd.DataFrame({"a": np.ones(9)}, pd.date_range("2024", periods=9)), "4h", "is for intraday bars"),
+        (
+            pd.DataFrame({"a": np.ones(9)}, pd.date_range("2024", periods=9)),
+            "4h",
+            "is for intraday bars",
+        ),
         (minutes(), "lunch", "session='lunch' is no time span"),
         (minutes(), 4, "session"),
     ],

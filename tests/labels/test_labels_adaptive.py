@@ -16,7 +16,9 @@ from sktrain.exceptions import InvalidBarsError, NotEnoughDataError, SktrainErro
 def make_bars(close, *, start="2020-01-01"):
     close = np.asarray(close, dtype=float)
     index = pd.date_range(start, periods=len(close))
-    return pd.DataFrame({"open": close, "high": close, "low": close, "close": close, "volume": 1}, index=index)
+    return pd.DataFrame(
+        {"open": close, "high": close, "low": close, "close": close, "volume": 1}, index=index
+    )
 
 
 def random_bars(n, seed):
@@ -32,7 +34,9 @@ def loop_labels(bars, horizon, base, lookback, volatility, risk, scaling):
         if scaling == "sigma":
             threshold = base * sigma * np.sqrt(horizon)
         else:
-            threshold = base * (1 + 10 * sigma if volatility else 1) / (1 + 5 * sigma if risk else 1)
+            threshold = (
+                base * (1 + 10 * sigma if volatility else 1) / (1 + 5 * sigma if risk else 1)
+            )
         if t + horizon >= len(close) or np.isnan(threshold):
             out.append(np.nan)
             continue
@@ -43,12 +47,20 @@ def loop_labels(bars, horizon, base, lookback, volatility, risk, scaling):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.integers(0, 10**6), st.integers(1, 6), st.integers(2, 12), st.booleans(), st.booleans(), st.sampled_from(["affine", "sigma"])
+    st.integers(0, 10**6),
+    st.integers(1, 6),
+    st.integers(2, 12),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["affine", "sigma"]),
 )
 def test_labels_against_a_loop(seed, horizon, lookback, volatility, risk, scaling):
     bars, base = random_bars(40, seed), 0.5 if scaling == "sigma" else 0.02
     labeler = AdaptiveLabeler(horizon, base, lookback, volatility, risk, scaling)
-    np.testing.assert_array_equal(labeler.transform(bars), loop_labels(bars, horizon, base, lookback, volatility, risk, scaling))
+    np.testing.assert_array_equal(
+        labeler.transform(bars),
+        loop_labels(bars, horizon, base, lookback, volatility, risk, scaling),
+    )
 
 
 def test_a_panel_is_labelled_symbol_by_symbol(us_stocks):
@@ -65,14 +77,22 @@ def test_a_panel_is_labelled_symbol_by_symbol(us_stocks):
 
 def test_threshold_by_hand():
     """Base 0.03, sigma 0.02: adjusted 0.036, penalty 1 / 1.1 (reference values)."""
-    jump = 0.02 * np.sqrt(19 / 20) * np.tile([1, -1], 15)  # twenty of these have a standard deviation of 0.02
+    # twenty of these have a standard deviation of 0.02
+    jump = 0.02 * np.sqrt(19 / 20) * np.tile([1, -1], 15)
     bars = make_bars(100 * np.cumprod(1 + np.concatenate([[0], jump])))
     both = AdaptiveLabeler().thresholds(bars)
     assert both.iloc[:20].isna().all()
     np.testing.assert_allclose(both.iloc[20:], 0.0327273, atol=5e-8)
-    np.testing.assert_allclose(AdaptiveLabeler(use_risk_adjustment=False).thresholds(bars).iloc[20:], 0.036)
-    np.testing.assert_allclose(AdaptiveLabeler(use_volatility_adjustment=False).thresholds(bars).iloc[20:], 0.03 / 1.1)
-    np.testing.assert_allclose(AdaptiveLabeler(base_threshold=0.5, scaling="sigma", horizon=4).thresholds(bars).iloc[20:], 0.02)
+    np.testing.assert_allclose(
+        AdaptiveLabeler(use_risk_adjustment=False).thresholds(bars).iloc[20:], 0.036
+    )
+    np.testing.assert_allclose(
+        AdaptiveLabeler(use_volatility_adjustment=False).thresholds(bars).iloc[20:], 0.03 / 1.1
+    )
+    np.testing.assert_allclose(
+        AdaptiveLabeler(base_threshold=0.5, scaling="sigma", horizon=4).thresholds(bars).iloc[20:],
+        0.02,
+    )
     fixed = AdaptiveLabeler(use_volatility_adjustment=False, use_risk_adjustment=False)
     assert (fixed.thresholds(bars) == 0.03).all()
     assert fixed.transform(bars).iloc[:-3].notna().all()
@@ -99,8 +119,11 @@ def test_a_poisoned_future_reaches_back_exactly_the_horizon(sp500):
     for labeler in (AdaptiveLabeler(4), AdaptiveLabeler(4, 0.5, scaling="sigma")):
         clean, changed = labeler.transform(bars), labeler.transform(poisoned)
         pd.testing.assert_series_equal(clean.iloc[: cut - 4], changed.iloc[: cut - 4])
-        assert (changed.iloc[cut - 4 : cut] == 2).all()  # prices trebled: all four look over the cut
-        pd.testing.assert_series_equal(labeler.thresholds(bars).iloc[:cut], labeler.thresholds(poisoned).iloc[:cut])
+        # prices trebled: all four look over the cut
+        assert (changed.iloc[cut - 4 : cut] == 2).all()
+        pd.testing.assert_series_equal(
+            labeler.thresholds(bars).iloc[:cut], labeler.thresholds(poisoned).iloc[:cut]
+        )
 
 
 def test_a_slice_is_labelled_from_its_own_rows(sp500):
@@ -153,14 +176,20 @@ def test_horizon_and_end_times_purge_alike(us_stocks):
     X, y = labeler.fit_resample(us_stocks)
     cv = EnhancedWalkForwardCV(4, ensure_regime_coverage=False)
     ends = labeler.label_end_times(us_stocks)[X.index]
-    for (a, b), (c, d) in zip(cv.split(X, y), cv.split(X, pd.Series(y.to_numpy(), y.index), label_end_times=ends), strict=True):
+    for (a, b), (c, d) in zip(
+        cv.split(X, y),
+        cv.split(X, pd.Series(y.to_numpy(), y.index), label_end_times=ends),
+        strict=True,
+    ):
         np.testing.assert_array_equal(a, c)
         np.testing.assert_array_equal(b, d)
 
 
 def test_create_labels_takes_its_own_horizon(sp500):
     labeler = AdaptiveLabeler(horizon=3)
-    pd.testing.assert_series_equal(labeler.create_labels(sp500, horizon=7), AdaptiveLabeler(horizon=7).transform(sp500))
+    pd.testing.assert_series_equal(
+        labeler.create_labels(sp500, horizon=7), AdaptiveLabeler(horizon=7).transform(sp500)
+    )
     pd.testing.assert_series_equal(labeler.create_labels(sp500), labeler.transform(sp500))
     assert labeler.create_labels(sp500, 7).attrs["label_horizon"] == 7
     assert labeler.horizon == 3
@@ -190,7 +219,14 @@ def test_counts_are_counts(name, value):
 
 
 @pytest.mark.parametrize(
-    "params", [{"base_threshold": 0}, {"base_threshold": np.inf}, {"base_threshold": True}, {"scaling": "log"}, {"use_risk_adjustment": "yes"}]
+    "params",
+    [
+        {"base_threshold": 0},
+        {"base_threshold": np.inf},
+        {"base_threshold": True},
+        {"scaling": "log"},
+        {"use_risk_adjustment": "yes"},
+    ],
 )
 def test_other_parameters_are_checked(params):
     with pytest.raises(ValueError, match=next(iter(params))):

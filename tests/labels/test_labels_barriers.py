@@ -1,4 +1,5 @@
-"""Triple barriers against a loop over rows and bars, numbers worked by hand, and volatilities against the papers' formulas."""
+"""Triple barriers against a loop over rows and bars, numbers worked by hand, and volatilities
+against the papers' formulas."""
 
 from hypothesis import given, settings, strategies as st
 import numpy as np
@@ -11,7 +12,12 @@ from sktrain.labels._volatility import ESTIMATORS
 
 
 def frame(rows, start="2024-01-01"):
-    bars = pd.DataFrame(rows, columns=["open", "high", "low", "close"], index=pd.date_range(start, periods=len(rows)), dtype=float)
+    bars = pd.DataFrame(
+        rows,
+        columns=["open", "high", "low", "close"],
+        index=pd.date_range(start, periods=len(rows)),
+        dtype=float,
+    )
     return bars.assign(volume=1.0)
 
 
@@ -26,25 +32,37 @@ def markets(draw, least=8, most=60):
     close = 100 * np.exp(np.cumsum(rng.normal(0, 0.02, n)))
     opened = close * np.exp(rng.normal(0, 0.01, n))
     spread = rng.exponential(0.01, (2, n))
-    high, low = np.maximum(opened, close) * (1 + spread[0]), np.minimum(opened, close) * (1 - spread[1])
+    high, low = (
+        np.maximum(opened, close) * (1 + spread[0]),
+        np.minimum(opened, close) * (1 - spread[1]),
+    )
     return frame(np.column_stack([opened, high, low, close]))
 
 
 def loop(bars, up, down, holding, tie, timeout, side=None):
-    """Labels and end bars, one row and one bar at a time. ``up`` and ``down`` hold one width per row."""
+    """Labels and end bars, one row and one bar at a time. ``up`` and ``down`` hold one width per
+    row."""
     o, h, low, c = (bars[name].tolist() for name in ("open", "high", "low", "close"))
     labels, ends, ambiguous = [], [], []
     for t in range(len(c)):
         s = 1 if side is None else side[t]
         label, end, double = np.nan, None, False
         if t + holding < len(c) and not np.isnan(up[t]) and s != 0:
-            upper, lower = (c[t] * (1 + up[t]), c[t] * (1 - down[t])) if s > 0 else (c[t] * (1 + down[t]), c[t] * (1 - up[t]))
+            upper, lower = (
+                (c[t] * (1 + up[t]), c[t] * (1 - down[t]))
+                if s > 0
+                else (c[t] * (1 + down[t]), c[t] * (1 - up[t]))
+            )
             end, label = t + holding, None
             for k in range(t + 1, t + holding + 1):
                 above, below = h[k] >= upper, low[k] <= lower
                 if above and below:
                     double = True
-                    above = {"stop": s < 0, "drop": False, "nearest_open": abs(upper - o[k]) < abs(o[k] - lower)}[tie]
+                    above = {
+                        "stop": s < 0,
+                        "drop": False,
+                        "nearest_open": abs(upper - o[k]) < abs(o[k] - lower),
+                    }[tie]
                     below = not above
                 if above or below:
                     label, end = (1 if above else -1), k
@@ -69,7 +87,8 @@ def check(labeler, bars, expected, side=None):
 
 
 def test_the_example_by_hand():
-    """Closes 100 101 103 102 98 97 99 104, +3 % / -2 % / 3 bars: +1 -1 -1 -1 +1, known at bars 2 4 4 4 7 (reference values)."""
+    """Closes 100 101 103 102 98 97 99 104, +3 % / -2 % / 3 bars: +1 -1 -1 -1 +1, known at bars 2 4
+    4 4 7 (reference values)."""
     bars = flat([100, 101, 103, 102, 98, 97, 99, 104])
     labeler = TripleBarrierLabeler(take_profit=0.03, stop_loss=0.02, max_holding=3)
     X, y = labeler.fit_resample(bars)
@@ -124,7 +143,11 @@ def slow_volatility(bars, name, n):
         if t - n + 1 < (1 if needs_previous else 0):
             continue
         simple = [c[i] / c[i - 1] - 1 for i in window]
-        rs = [np.log(h[i] / c[i]) * np.log(h[i] / o[i]) + np.log(low[i] / c[i]) * np.log(low[i] / o[i]) for i in window]
+        rs = [
+            np.log(h[i] / c[i]) * np.log(h[i] / o[i])
+            + np.log(low[i] / c[i]) * np.log(low[i] / o[i])
+            for i in window
+        ]
         if name == "close":
             variance = np.var(simple, ddof=1)
         elif name == "ewma":
@@ -133,13 +156,22 @@ def slow_volatility(bars, name, n):
         elif name == "parkinson":
             variance = np.mean([np.log(h[i] / low[i]) ** 2 for i in window]) / (4 * np.log(2))
         elif name == "garman_klass":
-            variance = np.mean([np.log(h[i] / low[i]) ** 2 / 2 - (2 * np.log(2) - 1) * np.log(c[i] / o[i]) ** 2 for i in window])
+            variance = np.mean(
+                [
+                    np.log(h[i] / low[i]) ** 2 / 2 - (2 * np.log(2) - 1) * np.log(c[i] / o[i]) ** 2
+                    for i in window
+                ]
+            )
         elif name == "rogers_satchell":
             variance = np.mean(rs)
         else:
             k = 0.34 / (1.34 + (n + 1) / (n - 1))
             night = np.var([np.log(o[i] / c[i - 1]) for i in window], ddof=1)
-            variance = night + k * np.var([np.log(c[i] / o[i]) for i in window], ddof=1) + (1 - k) * np.mean(rs)
+            variance = (
+                night
+                + k * np.var([np.log(c[i] / o[i]) for i in window], ddof=1)
+                + (1 - k) * np.mean(rs)
+            )
         out[t] = np.sqrt(variance)
     return out
 
@@ -147,10 +179,18 @@ def slow_volatility(bars, name, n):
 @settings(max_examples=30, deadline=None)
 @given(markets(least=20), st.sampled_from(sorted(ESTIMATORS)), st.integers(2, 12))
 def test_volatility_against_the_formulas(bars, name, lookback):
-    np.testing.assert_allclose(ESTIMATORS[name](bars, lookback), slow_volatility(bars, name, lookback), rtol=1e-7, atol=1e-12)
+    np.testing.assert_allclose(
+        ESTIMATORS[name](bars, lookback),
+        slow_volatility(bars, name, lookback),
+        rtol=1e-7,
+        atol=1e-12,
+    )
 
 
-@pytest.mark.parametrize("name, variance", [("parkinson", 0.00171681), ("garman_klass", 0.00204249), ("rogers_satchell", 0.00194362)])
+@pytest.mark.parametrize(
+    "name, variance",
+    [("parkinson", 0.00171681), ("garman_klass", 0.00204249), ("rogers_satchell", 0.00194362)],
+)
 def test_range_variance_of_one_bar(name, variance):
     """O=100 H=105 L=98 C=103 (reference values); two such bars have the same mean."""
     bars = frame([[100, 105, 98, 103]] * 2)
@@ -165,13 +205,16 @@ def test_weight_of_yang_and_zhang(n, k):
     rows = [[100, max(100, c), min(100, c), c] for c in closes]
     bars = frame(rows)
     night = np.log(100 / np.roll(closes, 1)[1:])
-    expected = np.var(night[-n:], ddof=1) + k * np.var(up[-n:], ddof=1)  # each bar runs straight: no Rogers-Satchell variance
+    # each bar runs straight: no Rogers-Satchell variance
+    expected = np.var(night[-n:], ddof=1) + k * np.var(up[-n:], ddof=1)
     assert ESTIMATORS["yang_zhang"](bars, n)[-1] ** 2 == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("volatility", [None, *sorted(ESTIMATORS)])
 def test_a_panel_is_labelled_symbol_by_symbol(us_stocks, volatility):
-    labeler = TripleBarrierLabeler(*(0.03, 0.02) if volatility is None else (2, 1.5), 15, volatility)
+    labeler = TripleBarrierLabeler(
+        *(0.03, 0.02) if volatility is None else (2, 1.5), 15, volatility
+    )
     together, ends = labeler.transform(us_stocks), labeler.label_end_times(us_stocks)
     for symbol, own in us_stocks.groupby(level=0):
         own = own.droplevel(0)
@@ -181,7 +224,8 @@ def test_a_panel_is_labelled_symbol_by_symbol(us_stocks, volatility):
 
 
 def test_rows_are_not_chosen_by_their_outcome():
-    """The barrier is touched at once, but the last rows stay unknown: their slower neighbours could not be known either."""
+    """The barrier is touched at once, but the last rows stay unknown: their slower neighbours could
+    not be known either."""
     label = TripleBarrierLabeler(0.01, 0.01, 4).transform(flat(100 * 1.05 ** np.arange(10)))
     assert label.tolist()[:6] == [2] * 6
     assert label.iloc[6:].isna().all()
@@ -207,14 +251,18 @@ def test_prices_times_1000_change_no_label(sp500, volatility):
 
 def test_what_a_bar_that_touches_both_means():
     bars = frame([[100, 100, 100, 100], [101, 104, 97, 100], [100, 100, 100, 100]])
-    by = {tie: TripleBarrierLabeler(0.03, 0.02, 1, tie=tie) for tie in ("stop", "drop", "nearest_open")}
+    by = {
+        tie: TripleBarrierLabeler(0.03, 0.02, 1, tie=tie)
+        for tie in ("stop", "drop", "nearest_open")
+    }
     assert by["stop"].transform(bars).iloc[0] == 0
     assert np.isnan(by["drop"].transform(bars).iloc[0])
     assert pd.isna(by["drop"].label_end_times(bars).iloc[0])
     assert by["nearest_open"].transform(bars).iloc[0] == 2  # 103 is nearer to 101 than 98
     assert by["stop"].fit(bars).ambiguous_share_ == 0.5
     short = [-1, 1, 1]
-    assert by["stop"].transform(bars, side=short).iloc[0] == 0  # for a short trade the stop lies above; it still loses
+    # for a short trade the stop lies above; it still loses
+    assert by["stop"].transform(bars, side=short).iloc[0] == 0
 
 
 def test_meta_labels_by_hand():
@@ -222,7 +270,8 @@ def test_meta_labels_by_hand():
     labeler = TripleBarrierLabeler(0.03, 0.02, 3)
     assert labeler.transform(bars, side=np.ones(8)).tolist()[:5] == [1, 0, 0, 0, 1]
     short = labeler.transform(bars, side=-np.ones(8))
-    # short from 100: profit at 97, stop at 102: bar 2 stops; from 101: 97.97 or 103.02: 102 at bar 3, 98 at bar 4: time, it earned;
+    # short from 100: profit at 97, stop at 102: bar 2 stops; from 101: 97.97 or 103.02: 102 at bar
+    # 3, 98 at bar 4: time, it earned;
     # from 103: 99.91 at bar 4; from 102: 98.94 at bar 4; from 98: 95.06 or 99.96: bar 7 stops
     assert short.tolist()[:5] == [0, 1, 1, 1, 0]
     some = labeler.transform(bars, side=[1, 0, np.nan, -1, 1, 1, 1, 1])
@@ -248,11 +297,16 @@ def test_defaults_work_on_bundled_bars(sp500, us_stocks):
 
 
 def test_long_holdings_leap(sp500):
-    """Beyond a dozen bars undecided rows are found by doubling; compare with a loop on real bars."""
+    """Beyond a dozen bars undecided rows are found by doubling; compare with a loop on real
+    bars."""
     bars = sp500.iloc[:700]
     for holding in (12, 13, 14, 29, 100):
         widths = np.full(len(bars), 0.08), np.full(len(bars), 0.06)
-        check(TripleBarrierLabeler(0.08, 0.06, holding), bars, loop(bars, *widths, holding, "stop", "sign"))
+        check(
+            TripleBarrierLabeler(0.08, 0.06, holding),
+            bars,
+            loop(bars, *widths, holding, "stop", "sign"),
+        )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""A label told by a length of time is the label told by bars, where bars are evenly spaced; elsewhere, a loop."""
+"""A label told by a length of time is the label told by bars, where bars are evenly spaced;
+elsewhere, a loop."""
 
 import numpy as np
 import pandas as pd
@@ -39,9 +40,13 @@ def test_a_span_of_time_against_a_loop():
     rng = np.random.default_rng(0)
     times = {key: np.sort(rng.choice(400, 60, replace=False)) for key in "ab"}
     index = pd.MultiIndex.from_tuples(
-        [(key, pd.Timestamp("2020") + pd.Timedelta(hours=int(one))) for key in times for one in times[key]],
+        [
+            (key, pd.Timestamp("2020") + pd.Timedelta(hours=int(one)))
+            for key in times
+            for one in times[key]
+        ],
         names=["symbol", "time"],
-    )  # fmt: skip
+    )
     for hours in (1, 7, 30, 200, 500):
         end, known = look_ahead(index, pd.Timedelta(hours=hours))
         for row, (key, moment) in enumerate(index):

@@ -13,12 +13,23 @@ def minute_bars(days=6, seed=0, night=0.05):
     rng = np.random.default_rng(seed)
     stamps = []
     for day in pd.bdate_range("2024-03-04", periods=days):
-        stamps += [day + pd.Timedelta(minutes=m) for m in [*range(571, 571 + 40), *range(781, 781 + 40)]]
+        stamps += [
+            day + pd.Timedelta(minutes=m) for m in [*range(571, 571 + 40), *range(781, 781 + 40)]
+        ]
     returns = rng.normal(0, 1e-3, len(stamps))
     returns[::80] += rng.choice([-night, night], days)
     close = 100 * np.exp(np.cumsum(returns))
     spread = np.abs(rng.normal(0, 5e-4, len(close)))
-    bars = pd.DataFrame({"open": close, "high": close * (1 + spread), "low": close * (1 - spread), "close": close, "volume": 1.0}, index=pd.DatetimeIndex(stamps, name="time"))
+    bars = pd.DataFrame(
+        {
+            "open": close,
+            "high": close * (1 + spread),
+            "low": close * (1 - spread),
+            "close": close,
+            "volume": 1.0,
+        },
+        index=pd.DatetimeIndex(stamps, name="time"),
+    )
     return bars
 
 
@@ -56,7 +67,10 @@ def test_the_night_no_longer_decides():
 
 def test_no_label_ends_in_another_session():
     bars = minute_bars()
-    for labeler in (AdaptiveLabeler(5, 0.5, scaling="sigma", crosses_session=False), TripleBarrierLabeler(2.0, 2.0, 5, volatility="close", crosses_session=False)):
+    for labeler in (
+        AdaptiveLabeler(5, 0.5, scaling="sigma", crosses_session=False),
+        TripleBarrierLabeler(2.0, 2.0, 5, volatility="close", crosses_session=False),
+    ):
         ends = labeler.label_end_times(bars).dropna()
         assert len(ends) > 300
         assert (ends.dt.date.to_numpy() == ends.index.date).all()
@@ -73,8 +87,18 @@ def test_a_panel_is_labelled_like_its_symbols():
 
 def test_a_shorter_pause_makes_the_lunch_break_a_border():
     bars = minute_bars()
-    whole = AdaptiveLabeler(3, 0.5, 5, scaling="sigma", crosses_session=False).transform(bars).isna().sum()
-    halves = AdaptiveLabeler(3, 0.5, 5, scaling="sigma", crosses_session=False, session="1h").transform(bars).isna().sum()
+    whole = (
+        AdaptiveLabeler(3, 0.5, 5, scaling="sigma", crosses_session=False)
+        .transform(bars)
+        .isna()
+        .sum()
+    )
+    halves = (
+        AdaptiveLabeler(3, 0.5, 5, scaling="sigma", crosses_session=False, session="1h")
+        .transform(bars)
+        .isna()
+        .sum()
+    )
     assert halves - whole == pytest.approx(6 * 3, abs=1)
 
 
@@ -85,9 +109,13 @@ def test_what_has_no_sessions_is_refused():
     with pytest.raises(SktrainError, match="session='lunch'"):
         AdaptiveLabeler(crosses_session=False, session="lunch").transform(minute_bars())
     with pytest.raises(SktrainError, match="rogers_satchell"):
-        TripleBarrierLabeler(volatility="yang_zhang", crosses_session=False).transform(minute_bars())
+        TripleBarrierLabeler(volatility="yang_zhang", crosses_session=False).transform(
+            minute_bars()
+        )
 
 
 def test_daily_and_crossing_labels_are_as_they_were():
     bars = minute_bars()
-    np.testing.assert_array_equal(AdaptiveLabeler(crosses_session=True).transform(bars), AdaptiveLabeler().transform(bars))
+    np.testing.assert_array_equal(
+        AdaptiveLabeler(crosses_session=True).transform(bars), AdaptiveLabeler().transform(bars)
+    )

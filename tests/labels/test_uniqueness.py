@@ -1,4 +1,5 @@
-"""Uniqueness, sequential bootstrap and time decay against loops over bars and numbers worked by hand."""
+"""Uniqueness, sequential bootstrap and time decay against loops over bars and numbers worked by
+hand."""
 
 from fractions import Fraction
 
@@ -17,10 +18,14 @@ spans = st.lists(st.tuples(st.integers(0, 25), st.integers(0, 8)), min_size=1, m
 
 
 def uniqueness_loop(starts, ends, drawn):
-    """Mean over each label's bars of 1 / (labels of ``drawn`` alive, itself included), in exact fractions."""
+    """Mean over each label's bars of 1 / (labels of ``drawn`` alive, itself included), in exact
+    fractions."""
     out = []
     for start, end in zip(starts, ends):
-        alive = [1 + sum(1 for j in drawn if starts[j] <= bar <= ends[j]) for bar in range(start, end + 1)]
+        alive = [
+            1 + sum(1 for j in drawn if starts[j] <= bar <= ends[j])
+            for bar in range(start, end + 1)
+        ]
         out.append(sum(Fraction(1, count) for count in alive) / len(alive))
     return out
 
@@ -36,7 +41,10 @@ def test_uniqueness_against_a_loop(span):
     everyone = range(len(starts))
     expected = [uniqueness_loop([s], [e], []) for s, e in zip(starts, ends)]
     for i in everyone:
-        alive = [sum(1 for j in everyone if starts[j] <= bar <= ends[j]) for bar in range(starts[i], ends[i] + 1)]
+        alive = [
+            sum(1 for j in everyone if starts[j] <= bar <= ends[j])
+            for bar in range(starts[i], ends[i] + 1)
+        ]
         expected[i] = float(sum(Fraction(1, count) for count in alive) / len(alive))
     np.testing.assert_allclose(average_uniqueness(starts, ends), expected, rtol=1e-12)
 
@@ -45,14 +53,18 @@ def test_end_times_give_the_same_as_positions():
     bars = pd.date_range("2024", periods=6)
     ends = pd.Series(bars[[2, 3, 5]], index=bars[[0, 2, 4]])
     found = average_uniqueness(ends, bars_index=bars)
-    pd.testing.assert_series_equal(found, pd.Series([5 / 6, 3 / 4, 1], index=ends.index, name="average_uniqueness"))
+    pd.testing.assert_series_equal(
+        found, pd.Series([5 / 6, 3 / 4, 1], index=ends.index, name="average_uniqueness")
+    )
     assert average_uniqueness(ends.iloc[::-1], bars_index=bars).tolist() == found.tolist()[::-1]
 
 
 def test_bars_nobody_starts_at_count_when_told():
     bars = pd.date_range("2024", periods=5)
     ends = pd.Series(bars[[3, 4]], index=bars[[0, 3]])
-    np.testing.assert_allclose(average_uniqueness(ends, bars_index=bars), [(1 + 1 + 1 + 0.5) / 4, (0.5 + 1) / 2])
+    np.testing.assert_allclose(
+        average_uniqueness(ends, bars_index=bars), [(1 + 1 + 1 + 0.5) / 4, (0.5 + 1) / 2]
+    )
 
 
 def test_labels_of_different_symbols_do_not_overlap(us_stocks):
@@ -73,9 +85,13 @@ def test_labels_of_different_symbols_do_not_overlap(us_stocks):
 def test_draw_probabilities_by_hand():
     first, last, lengths = _stretches(np.array([0, 2, 4]), np.array([2, 3, 5]))
     drawn_second = np.array([1, 1 / 2, 1 / 2, 1])
-    np.testing.assert_allclose(draw_probabilities(drawn_second, first, last, lengths), [5 / 14, 3 / 14, 6 / 14])
+    np.testing.assert_allclose(
+        draw_probabilities(drawn_second, first, last, lengths), [5 / 14, 3 / 14, 6 / 14]
+    )
     and_third = np.array([1, 1 / 2, 1 / 2, 1 / 2])
-    np.testing.assert_allclose(draw_probabilities(and_third, first, last, lengths), [5 / 11, 3 / 11, 3 / 11])
+    np.testing.assert_allclose(
+        draw_probabilities(and_third, first, last, lengths), [5 / 11, 3 / 11, 3 / 11]
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -87,18 +103,28 @@ def test_bootstrap_draws_what_the_slow_one_draws(span, seed):
     for chance in chances:
         worth = uniqueness_loop(starts, ends, drawn)
         reached = np.cumsum([float(value / sum(worth)) for value in worth])
-        drawn.append(next(label for label, total in enumerate(reached) if chance < total or label == len(worth) - 1))
+        drawn.append(
+            next(
+                label
+                for label, total in enumerate(reached)
+                if chance < total or label == len(worth) - 1
+            )
+        )
     assert sequential_bootstrap(starts, ends, n_samples=6, random_state=seed).tolist() == drawn
 
 
 def test_bootstrap_is_more_unique_than_chance():
-    """The experiment of Lopez de Prado (2018, ch. 4.5.4): median uniqueness about 0.6 drawn plainly, about 0.7 in sequence."""
+    """The experiment of Lopez de Prado (2018, ch. 4.5.4): median uniqueness about 0.6 drawn
+    plainly, about 0.7 in sequence."""
     rng = np.random.default_rng(0)
     ours, plain = [], []
     for seed in range(400):
         starts = rng.integers(0, 100, 10)
         ends = starts + rng.integers(1, 5, 10)
-        for sample, pile in ((sequential_bootstrap(starts, ends, random_state=seed), ours), (rng.integers(0, 10, 10), plain)):
+        for sample, pile in (
+            (sequential_bootstrap(starts, ends, random_state=seed), ours),
+            (rng.integers(0, 10, 10), plain),
+        ):
             pile.append(average_uniqueness(starts[sample], ends[sample]).mean())
     assert np.median(plain) == pytest.approx(0.6, abs=0.03)
     assert np.median(ours) == pytest.approx(0.7, abs=0.03)
@@ -106,14 +132,21 @@ def test_bootstrap_is_more_unique_than_chance():
 
 def test_bootstrap_repeats_with_its_seed_and_leaves_the_global_one():
     before = np.random.get_state()[1].tolist()  # noqa: NPY002
-    one, two = (sequential_bootstrap([0, 1, 5], [4, 4, 9], n_samples=50, random_state=3) for _ in range(2))
+    one, two = (
+        sequential_bootstrap([0, 1, 5], [4, 4, 9], n_samples=50, random_state=3) for _ in range(2)
+    )
     assert one.tolist() == two.tolist()
     assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
 
 
 @pytest.mark.parametrize(
     "oldest, expected",
-    [(1.0, [1, 1, 1, 1]), (0.0, [0.25, 0.5, 0.75, 1]), (0.5, [0.625, 0.75, 0.875, 1]), (-0.5, [0, 0, 0.5, 1])],
+    [
+        (1.0, [1, 1, 1, 1]),
+        (0.0, [0.25, 0.5, 0.75, 1]),
+        (0.5, [0.625, 0.75, 0.875, 1]),
+        (-0.5, [0, 0, 0.5, 1]),
+    ],
 )
 def test_time_decay_by_hand(oldest, expected):
     np.testing.assert_allclose(time_decay_weights([1, 1, 1, 1], oldest=oldest), expected)
@@ -133,14 +166,25 @@ def test_time_decay_counts_age_in_uniqueness():
         (lambda: average_uniqueness([-1], [2]), "before the first bar"),
         (lambda: average_uniqueness([], []), "empty"),
         (lambda: average_uniqueness([1, 2]), "Series of end times"),
-        (lambda: average_uniqueness(pd.Series(pd.to_datetime(["2024-01-01"]), pd.to_datetime(["2024-01-02"]))), "ends before it starts"),
         (
-            lambda: average_uniqueness(pd.Series(pd.to_datetime(["2024-01-03"]), pd.to_datetime(["2024-01-02"])), bars_index=pd.to_datetime(["2024-01-02"])),
+            lambda: average_uniqueness(
+                pd.Series(pd.to_datetime(["2024-01-01"]), pd.to_datetime(["2024-01-02"]))
+            ),
+            "ends before it starts",
+        ),
+        (
+            lambda: average_uniqueness(
+                pd.Series(pd.to_datetime(["2024-01-03"]), pd.to_datetime(["2024-01-02"])),
+                bars_index=pd.to_datetime(["2024-01-02"]),
+            ),
             "no bar of bars_index",
         ),
         (lambda: sequential_bootstrap([0], [1], n_samples=0), "n_samples must be an integer >= 1"),
         (lambda: sequential_bootstrap([0], [1], n_samples=True), "n_samples"),
-        (lambda: sequential_bootstrap(pd.Series([pd.NaT], pd.to_datetime(["2024-01-02"]))), "no end time"),
+        (
+            lambda: sequential_bootstrap(pd.Series([pd.NaT], pd.to_datetime(["2024-01-02"]))),
+            "no end time",
+        ),
         (lambda: time_decay_weights([1, 1], oldest=-1), "oldest"),
         (lambda: time_decay_weights([1, 1], oldest=1.1), "oldest"),
         (lambda: time_decay_weights([1, 1], oldest=True), "oldest"),

@@ -1,4 +1,5 @@
-"""Code as people write it: 30 snippets that leak, with the code and line an auditor must name, and 30 honest ones.
+"""Code as people write it: 30 snippets that leak, with the code and line an auditor must name, and
+30 honest ones.
 
 A snippet is a script; a line with ``# leak: code`` is where the finding must stand.
 """

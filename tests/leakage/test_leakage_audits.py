@@ -1,4 +1,5 @@
-"""Audits of what people have: nets, votes, searches, samplers, several outputs; verdicts that no clock can change."""
+"""Audits of what people have: nets, votes, searches, samplers, several outputs; verdicts that no
+clock can change."""
 
 import ast
 from pathlib import Path
@@ -202,7 +203,7 @@ def test_the_users_files_are_left_alone(market, table, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-# -- look-ahead in a few rows -------------------------------------------------------------------------------------------------
+# -- look-ahead in a few rows ----------------------------------------------------------------------
 
 
 def peeking(case, share):
@@ -262,7 +263,7 @@ def test_a_filled_warmup_is_told_from_a_fault_and_named(market):
     ]
 
 
-# -- several outputs, fitted searches -----------------------------------------------------------------------------------------
+# -- several outputs, fitted searches --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["frame", "array"])
@@ -309,7 +310,7 @@ def test_a_fitted_search_is_priced(table):
     assert "fitted_search" in elsewhere.codes("warning")
 
 
-# -- what strips the index, what spoils a net's validation ----------------------------------------------------------------------
+# -- what strips the index, what spoils a net's validation -----------------------------------------
 
 
 class Notes(TimeSeriesSplit):

@@ -1,4 +1,5 @@
-"""Columns that know the outcome, honest ones that look alike, and the areas the thresholds are derived from."""
+"""Columns that know the outcome, honest ones that look alike, and the areas the thresholds are
+derived from."""
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,8 @@ CV = EnhancedWalkForwardCV(3, ensure_regime_coverage=False, min_samples_per_fold
 
 
 def area(correlation, share=1 / 3):
-    """Area under the ROC curve of a normal column for the top ``share`` of a normal outcome, by integration."""
+    """Area under the ROC curve of a normal column for the top ``share`` of a normal outcome, by
+    integration."""
     edge, rest = stats.norm.isf(share), np.sqrt(1 - correlation**2)
 
     def top(x):
@@ -61,7 +63,8 @@ def test_sign_of_the_outcome_is_an_error(load, horizon):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_honest_columns_of_few_values_are_left_alone(seed):
-    """Signs of past returns, old labels and regimes, beside fixed thresholds that calm markets never cross."""
+    """Signs of past returns, old labels and regimes, beside fixed thresholds that calm markets
+    never cross."""
     raw = make_market(1500, signal=0.5 * (seed % 2), random_state=seed).bars
     bars, y = AdaptiveLabeler(
         horizon=5, base_threshold=0.02, use_volatility_adjustment=False, use_risk_adjustment=False

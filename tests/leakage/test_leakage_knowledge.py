@@ -23,7 +23,11 @@ class Pretrained(TransformerMixin, BaseEstimator):
         return X
 
     def knowledge_overlap(self, times):
-        return float("nan") if self.cutoff is None else float((times < pd.Timestamp(self.cutoff)).mean())
+        return (
+            float("nan")
+            if self.cutoff is None
+            else float((times < pd.Timestamp(self.cutoff)).mean())
+        )
 
 
 def audit(cutoff):
@@ -33,7 +37,9 @@ def audit(cutoff):
     y = pd.Series(rng.integers(0, 2, 600), index=index)
     cv = EnhancedWalkForwardCV(3, horizon=1, ensure_regime_coverage=False)
     tested = index[np.unique(np.concatenate([test for _, test in cv.split(X, y)]))]
-    report = LeakageValidator(horizon=1, verbose=0).audit(make_pipeline(Pretrained(cutoff), LogisticRegression()), X, y, cv)
+    report = LeakageValidator(horizon=1, verbose=0).audit(
+        make_pipeline(Pretrained(cutoff), LogisticRegression()), X, y, cv
+    )
     return [one for one in report.findings if one.code == "model_knowledge"], tested
 
 

@@ -8,7 +8,9 @@ import pytest
 from sktrain.exceptions import LeakageError
 from sktrain.leakage import Finding, LeakageReport
 
-ERROR = Finding("overlap", "error", "3 rows <overlap>", {"row": 7}, {"rows": 3, "share": 0.5}, "cv = ...")
+ERROR = Finding(
+    "overlap", "error", "3 rows <overlap>", {"row": 7}, {"rows": 3, "share": 0.5}, "cv = ..."
+)
 OPEN = Finding("unknown_horizon", "warning", "not checked", status="NOT_CHECKED")
 NOTE = Finding("order", "info", "a note")
 
@@ -24,8 +26,18 @@ NOTE = Finding("order", "info", "a note")
         ([], {"a": "PASS", "b": "FAIL"}, "FAIL", False),
         ([OPEN], {"a": "PASS"}, "INCONCLUSIVE", True),
         ([], {"a": "PASS", "b": "NOT_CHECKED"}, "INCONCLUSIVE", True),
-        ([Finding("x", "error", "cannot", status="INCONCLUSIVE")], {"a": "INCONCLUSIVE"}, "INCONCLUSIVE", False),
-        ([Finding("x", "error", "cannot", status="INCONCLUSIVE"), ERROR], {"a": "PASS"}, "FAIL", False),
+        (
+            [Finding("x", "error", "cannot", status="INCONCLUSIVE")],
+            {"a": "INCONCLUSIVE"},
+            "INCONCLUSIVE",
+            False,
+        ),
+        (
+            [Finding("x", "error", "cannot", status="INCONCLUSIVE"), ERROR],
+            {"a": "PASS"},
+            "FAIL",
+            False,
+        ),
     ],
 )
 def test_status(findings, checks, status, passed):
@@ -36,8 +48,14 @@ def test_status(findings, checks, status, passed):
 
 def test_mapping_text_html_and_json():
     report = LeakageReport([NOTE, OPEN, ERROR], {"overlap": "FAIL"})
-    assert set(report) == {"passed", "status", "warnings", "errors", "findings", "checks", "experiments"}
-    assert [finding.code for finding in report["findings"]] == ["overlap", "unknown_horizon", "order"], "worst first"
+    assert set(report) == {
+        "passed", "status", "warnings", "errors", "findings", "checks", "experiments",
+    }
+    assert [finding.code for finding in report["findings"]] == [
+        "overlap",
+        "unknown_horizon",
+        "order",
+    ], "worst first"
     assert report["warnings"] == ["3 rows <overlap>", "not checked"]
     assert "row=7" in report.summary()
     assert "rows=3, share=0.5" in report.summary()

@@ -1,4 +1,5 @@
-"""Leaks in somebody's own code are named with their line; honest code is left alone; notebooks keep cells and lines; nothing runs."""
+"""Leaks in somebody's own code are named with their line; honest code is left alone; notebooks keep
+cells and lines; nothing runs."""
 
 import json
 import re
@@ -64,13 +65,19 @@ def test_cells_are_counted_among_code_cells_and_magics_keep_lines(tmp_path):
         [
             (
                 "code",
-                "%matplotlib inline\n!pip install yfinance \\\n    pandas\nimport pandas as pd\ndf = pd.read_csv('spy.csv')",
+                (
+                    "%matplotlib inline\n!pip install yfinance \\\n    pandas\nimport pandas as "
+                    "pd\ndf = pd.read_csv('spy.csv')"
+                ),
             ),
             ("markdown", "# a title"),
             ("code", "%%bash\nfor f in *; do echo $f; done"),
             (
                 "code",
-                "files = !ls\ndf.head?\nif True:\n    %load_ext autoreload\n%time df['nx'] = df.close.shift(-1)",
+                (
+                    "files = !ls\ndf.head?\nif True:\n    %load_ext autoreload\n%time df['nx'] = "
+                    "df.close.shift(-1)"
+                ),
             ),
             ("code", "X, y = df[['nx']], df['y']\nmodel.fit(X, y)"),
         ],

@@ -1,4 +1,5 @@
-"""Kinds of leaks beside their honest twins: one step apart, told apart; and files that are no code are refused in time."""
+"""Kinds of leaks beside their honest twins: one step apart, told apart; and files that are no code
+are refused in time."""
 
 import os
 
@@ -275,10 +276,15 @@ def test_a_pipe_or_a_folder_is_refused_at_once(tmp_path):
 _GROWS = {
     "lists": "x = [1]\n" + "x = x + x\n" * 60 + "x += x\n" * 60,
     "stars": "x = ['a']\n" + "x = [*x, *x]\n" * 60 + "for one in x:\n    x.extend(x)\n" * 3,
-    "texts": "x = 'ab'\n" + "x = f'{x}{x}'\n" * 60 + "x = 'a'\n" + "x = x.replace('a', 'aa')\n" * 60,
+    "texts": "x = 'ab'\n"
+    + "x = f'{x}{x}'\n" * 60
+    + "x = 'a'\n"
+    + "x = x.replace('a', 'aa')\n" * 60,
     "widths": "x = '{:>99999999999}'.format(1)\n",
     "pairs": "x = (1,)\n" + "x = (x, x)\n" * 60 + "x = f'{x}'\n",
-    "frames": "import pandas as pd\nx = pd.read_csv('x')\n" + "x = [x, x]\n" * 60 + "pd.concat(x)\n",
+    "frames": "import pandas as pd\nx = pd.read_csv('x')\n"
+    + "x = [x, x]\n" * 60
+    + "pd.concat(x)\n",
     "numbers": "x = 12\n" + "x = x * x\n" * 60 + f"range({10**30})\nrange(1, 2, 0)\n",
     "calls": "def f0(x):\n    return x\n"
     + "".join(f"def f{k}(x):\n    return f{k - 1}(x) + f{k - 1}(x)\n" for k in range(1, 40))
@@ -319,7 +325,9 @@ def test_what_doubles_and_doubles_stays_small(tmp_path, name):
 )
 def test_odd_names_are_followed_without_an_error(tmp_path, line):
     script = tmp_path / "study.py"
-    script.write_text(f"import pandas as pd\ndef f(x): return x\ndf = pd.read_csv('x')\ndf['a'] = 1\n{line}\n")
+    script.write_text(
+        f"import pandas as pd\ndef f(x): return x\ndf = pd.read_csv('x')\ndf['a'] = 1\n{line}\n"
+    )
     assert audit_source(script).status == "PASS"
 
 

@@ -46,13 +46,17 @@ def test_facts_equal_a_pairwise_loop(data):
         following = [start[t] for t in test if start[t] >= start[row]]
         if following:
             axis = np.unique(start)
-            nearest[row] = int(np.searchsorted(axis, min(following)) - (np.sum(axis <= end[row]) - 1))
+            nearest[row] = int(
+                np.searchsorted(axis, min(following)) - (np.sum(axis <= end[row]) - 1)
+            )
     assert fact.distance_before == min(nearest.values(), default=FAR)
     assert not before or fact.distance_before <= min(before)
 
 
 def frame(n=200):
-    return pd.DataFrame(np.random.default_rng(0).normal(size=(n, 3)), pd.date_range("2020", periods=n))
+    return pd.DataFrame(
+        np.random.default_rng(0).normal(size=(n, 3)), pd.date_range("2020", periods=n)
+    )
 
 
 def test_order_of_rows_does_not_matter():
@@ -77,14 +81,25 @@ def test_unknown_horizon_is_no_pass():
 
 def test_dose_response_of_a_gap():
     """Overlap vanishes exactly when the gap reaches the horizon."""
-    rows = [sum(f.evidence["rows"] for f in LeakageValidator(horizon=6).check_split(TimeSeriesSplit(4, gap=gap), frame()).errors) for gap in range(9)]
+    rows = [
+        sum(
+            f.evidence["rows"]
+            for f in LeakageValidator(horizon=6)
+            .check_split(TimeSeriesSplit(4, gap=gap), frame())
+            .errors
+        )
+        for gap in range(9)
+    ]
     assert rows == [24, 20, 16, 12, 8, 4, 0, 0, 0]
 
 
 def test_embargo_that_was_asked_for():
     cv = TimeSeriesSplit(4, gap=6)
-    assert LeakageValidator(horizon=2, embargo_bars=4).check_split(cv, frame()).passed  # 6 left out, 2 of them by the labels
-    assert LeakageValidator(horizon=2, embargo_bars=5).check_split(cv, frame()).codes("error") == ["embargo"]
+    # 6 left out, 2 of them by the labels
+    assert LeakageValidator(horizon=2, embargo_bars=4).check_split(cv, frame()).passed
+    assert LeakageValidator(horizon=2, embargo_bars=5).check_split(cv, frame()).codes("error") == [
+        "embargo"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +126,9 @@ def test_no_folds_and_empty_folds():
     report = V.check_split([], frame())
     assert report.status == "NOT_CHECKED"
     assert not report.passed
-    report = LeakageValidator(horizon=0).check_split([(np.arange(5), np.array([], dtype=int))], frame())
+    report = LeakageValidator(horizon=0).check_split(
+        [(np.arange(5), np.array([], dtype=int))], frame()
+    )
     assert report.status == "INCONCLUSIVE"
     assert report.codes("error") == ["empty_fold"]
 
@@ -123,6 +140,9 @@ def test_masks_and_generators_are_folds_too():
 
 
 def test_horizon_of_the_splitter_is_used_and_said():
-    report = V.check_split(EnhancedWalkForwardCV(3, horizon=5, min_samples_per_fold=10, ensure_regime_coverage=False), frame())
+    report = V.check_split(
+        EnhancedWalkForwardCV(3, horizon=5, min_samples_per_fold=10, ensure_regime_coverage=False),
+        frame(),
+    )
     assert report.status == "PASS"
     assert "horizon_from_splitter" in report.codes("info")

@@ -7,7 +7,11 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, StackingClassifier
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    StackingClassifier,
+)
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold, train_test_split
 from sklearn.pipeline import make_pipeline
@@ -22,10 +26,17 @@ CV = EnhancedWalkForwardCV(3, horizon=4, ensure_regime_coverage=False, min_sampl
 
 
 def table(n=400, horizon=4, seed=0):
-    """A random walk, its slow averages and overlapping labels: nothing to find, much to remember."""
+    """A random walk, its slow averages and overlapping labels: nothing to find, much to
+    remember."""
     rng = np.random.default_rng(seed)
     walk = np.cumsum(rng.normal(size=n + horizon))
-    X = pd.DataFrame({f"x{k}": pd.Series(walk[:n]).rolling(k, min_periods=1).mean().to_numpy() for k in (1, 10, 30)}, pd.date_range("2020", periods=n))
+    X = pd.DataFrame(
+        {
+            f"x{k}": pd.Series(walk[:n]).rolling(k, min_periods=1).mean().to_numpy()
+            for k in (1, 10, 30)
+        },
+        pd.date_range("2020", periods=n),
+    )
     y = pd.Series((walk[horizon:] > walk[:-horizon]).astype(int), X.index)
     y.attrs["label_horizon"] = horizon
     return X, y
@@ -35,8 +46,16 @@ LEAKY = [
     HistGradientBoostingClassifier(),
     RandomForestClassifier(oob_score=True),
     CalibratedClassifierCV(LogisticRegression()),
-    StackingClassifier([("forest", RandomForestClassifier(5, oob_score=True, random_state=0))], LogisticRegression(), cv=3),
-    GridSearchCV(make_pipeline(StandardScaler(), CalibratedClassifierCV(LogisticRegression(), cv=2)), {"standardscaler__with_mean": [True]}, cv=KFold(3)),
+    StackingClassifier(
+        [("forest", RandomForestClassifier(5, oob_score=True, random_state=0))],
+        LogisticRegression(),
+        cv=3,
+    ),
+    GridSearchCV(
+        make_pipeline(StandardScaler(), CalibratedClassifierCV(LogisticRegression(), cv=2)),
+        {"standardscaler__with_mean": [True]},
+        cv=KFold(3),
+    ),
 ]
 
 
@@ -73,8 +92,9 @@ def test_price_of_overlap():
     tag = V.price_tag(RandomForestClassifier(30, oob_score=True, random_state=0), X, y, n_splits=4)
     scores = tag.table["score"]
     assert list(tag.table.index) == [
-        "its own inner validation", "shuffled KFold", "TimeSeriesSplit", "purged walk-forward", "combinatorial purged", "nested, purged inside",
-    ]  # fmt: skip
+        "its own inner validation", "shuffled KFold", "TimeSeriesSplit", "purged walk-forward",
+        "combinatorial purged", "nested, purged inside",
+    ]
     assert scores["shuffled KFold"] > 0.75
     assert scores["its own inner validation"] > 0.75
     assert abs(scores["purged walk-forward"] - 0.5) < 0.15
@@ -170,8 +190,15 @@ def test_audit_changes_nothing():
 def test_rotated_labels_are_found_through_shuffled_folds_only():
     X, y = table(900, horizon=20)
     forest = RandomForestClassifier(20, random_state=0)
-    assert V.check_shuffled_labels(forest, X, y, KFold(4, shuffle=True, random_state=0)).codes("error") == ["shuffled_labels"]
-    assert V.check_shuffled_labels(forest, X, y, EnhancedWalkForwardCV(4, ensure_regime_coverage=False, min_samples_per_fold=10)).passed
+    assert V.check_shuffled_labels(forest, X, y, KFold(4, shuffle=True, random_state=0)).codes(
+        "error"
+    ) == ["shuffled_labels"]
+    assert V.check_shuffled_labels(
+        forest,
+        X,
+        y,
+        EnhancedWalkForwardCV(4, ensure_regime_coverage=False, min_samples_per_fold=10),
+    ).passed
 
 
 def _holdout(X, y):
@@ -217,7 +244,9 @@ def test_label_leakage_keys_and_bad_input():
     report = V.check_label_leakage(pd.Series([np.nan, 0.0, 1.0, 2.0, np.nan]), 1, horizon=1)
     assert report["passed"]
     assert report["warnings"] == []
-    assert not V.check_label_leakage(pd.Series([0.0, np.nan, 1.0, 2.0, np.nan]), 1, horizon=1)["passed"]
+    assert not V.check_label_leakage(pd.Series([0.0, np.nan, 1.0, 2.0, np.nan]), 1, horizon=1)[
+        "passed"
+    ]
     with pytest.raises(ValueError, match="warmup_length"):
         V.check_label_leakage(pd.Series([1.0]), -1)
     with pytest.raises(ValueError, match="empty"):

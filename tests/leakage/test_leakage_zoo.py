@@ -1,4 +1,5 @@
-"""Every planted leak is found, with its code and its place; no clean twin is flagged; the table in the guide is current."""
+"""Every planted leak is found, with its code and its place; no clean twin is flagged; the table in
+the guide is current."""
 
 from collections import Counter
 import importlib.util
@@ -27,7 +28,9 @@ def test_the_zoo_is_large_and_varied():
     assert len(zoo.LEAKS) >= 40
     assert len(zoo.CLEAN) >= 20
     assert max(Counter(case.name for case in zoo.CASES).values()) == 1
-    assert {case.task for case in zoo.LEAKS} == {"split", "causality", "warmup", "inspect", "audit", "features", "labels"}
+    assert {case.task for case in zoo.LEAKS} == {
+        "split", "causality", "warmup", "inspect", "audit", "features", "labels",
+    }
 
 
 @pytest.mark.parametrize("case", zoo.LEAKS, ids=lambda case: case.name)
@@ -51,6 +54,12 @@ def test_table_in_the_guide_is_current():
     guide = HERE.parents[1] / "docs" / "leakage_zoo.md"
     script = HERE.parents[1] / "benchmarks" / "leakage_zoo.py"
     table = guide.read_text()
-    assert all(f"| {case.name} |" in table for case in zoo.CASES), f"run python {script.name} to renew {guide.name}"
-    rows = [line for line in table.splitlines() if line.startswith("| ") and not line.startswith(("| case", "| ---"))]
+    assert all(f"| {case.name} |" in table for case in zoo.CASES), (
+        f"run python {script.name} to renew {guide.name}"
+    )
+    rows = [
+        line
+        for line in table.splitlines()
+        if line.startswith("| ") and not line.startswith(("| case", "| ---"))
+    ]
     assert len(rows) == len(zoo.CASES)

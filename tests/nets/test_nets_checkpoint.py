@@ -31,11 +31,18 @@ print(hashlib.sha256(state).hexdigest(), net.stop_reason_, net.n_epochs_, [round
 
 
 def run(*arguments):
-    return subprocess.run([sys.executable, "-c", SCRIPT, *map(str, arguments)], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
 
 
 def digest(net):
-    return hashlib.sha256(b"".join(value.numpy().tobytes() for value in net.module_.state_dict().values())).hexdigest()
+    return hashlib.sha256(
+        b"".join(value.numpy().tobytes() for value in net.module_.state_dict().values())
+    ).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +94,9 @@ def test_the_last_epoch_of_an_update_is_saved_however_rarely_epochs_are(rows, tm
 
 def test_other_rows_or_parameters_do_not_resume(rows, tmp_path):
     X, y = rows
-    net = MLPNetClassifier(random_state=0, max_epochs=3, callbacks=[("keep", TrainingCheckpoint(tmp_path))]).fit(X, y)
+    net = MLPNetClassifier(
+        random_state=0, max_epochs=3, callbacks=[("keep", TrainingCheckpoint(tmp_path))]
+    ).fit(X, y)
     for other, data in ((net.set_params(lr=0.01), X), (net, X + 1)):
         assert dict(other.fit(data, y).callbacks_)["keep"].resumed_epochs_ == 0
     assert len(list(tmp_path.glob("*.ckpt"))) == 3
@@ -96,7 +105,9 @@ def test_other_rows_or_parameters_do_not_resume(rows, tmp_path):
 
 def test_a_damaged_file_is_refused(rows, tmp_path):
     X, y = rows
-    net = MLPNetClassifier(random_state=0, max_epochs=2, callbacks=[("keep", TrainingCheckpoint(tmp_path))]).fit(X, y)
+    net = MLPNetClassifier(
+        random_state=0, max_epochs=2, callbacks=[("keep", TrainingCheckpoint(tmp_path))]
+    ).fit(X, y)
     path = dict(net.callbacks_)["keep"].path_
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -108,7 +119,9 @@ def test_a_damaged_file_is_refused(rows, tmp_path):
 def folder_resumes(rows, folder, first, second):
     """Epochs that a second net of the same folder does not train."""
     fits = [
-        MLPNetClassifier(random_state=0, max_epochs=2, callbacks=[("keep", TrainingCheckpoint(folder))], **params).fit(*rows)
+        MLPNetClassifier(
+            random_state=0, max_epochs=2, callbacks=[("keep", TrainingCheckpoint(folder))], **params
+        ).fit(*rows)
         for params in (first, second)
     ]
     return dict(fits[1].callbacks_)["keep"].resumed_epochs_
@@ -117,7 +130,11 @@ def folder_resumes(rows, folder, first, second):
 def loss_of(source):
     """A loss with the code of ``source``, always under the same name."""
     space = {"torch": torch, "__name__": "own"}
-    exec(f"class Loss(torch.nn.CrossEntropyLoss):\n def forward(self, logits, target):\n  return {source}", space)
+    exec(
+        "class Loss(torch.nn.CrossEntropyLoss):\n def forward(self, logits, target):\n  return "
+        f"{source}",
+        space,
+    )
     return space["Loss"]
 
 
@@ -130,14 +147,25 @@ def scaled(factor):
     return optimizer
 
 
-PLAIN, DOUBLE = "super(type(self), self).forward(logits, target)", "2 * super(type(self), self).forward(logits, target)"
+PLAIN, DOUBLE = (
+    "super(type(self), self).forward(logits, target)",
+    "2 * super(type(self), self).forward(logits, target)",
+)
 
 
 @pytest.mark.parametrize(
     "first, second, same",
     [
-        ({"optimizer": partial(torch.optim.SGD, momentum=0.9)}, {"optimizer": partial(torch.optim.SGD, momentum=0.9)}, True),
-        ({"optimizer": partial(torch.optim.SGD, momentum=0.9)}, {"optimizer": partial(torch.optim.SGD, momentum=0.0)}, False),
+        (
+            {"optimizer": partial(torch.optim.SGD, momentum=0.9)},
+            {"optimizer": partial(torch.optim.SGD, momentum=0.9)},
+            True,
+        ),
+        (
+            {"optimizer": partial(torch.optim.SGD, momentum=0.9)},
+            {"optimizer": partial(torch.optim.SGD, momentum=0.0)},
+            False,
+        ),
         ({"criterion": loss_of(PLAIN)}, {"criterion": loss_of(PLAIN)}, True),
         ({"criterion": loss_of(PLAIN)}, {"criterion": loss_of(DOUBLE)}, False),
         ({"optimizer": scaled(1)}, {"optimizer": scaled(1)}, True),
@@ -145,7 +173,10 @@ PLAIN, DOUBLE = "super(type(self), self).forward(logits, target)", "2 * super(ty
         ({"verbose": 0}, {"verbose": 1}, True),
         ({}, {"callbacks__clip__max_norm": 1.0}, False),
     ],
-    ids=["partial", "other partial", "loss", "edited loss", "closure", "other closure", "verbose", "callback"],
+    ids=[
+        "partial", "other partial", "loss", "edited loss", "closure", "other closure", "verbose",
+        "callback",
+    ],
 )
 def test_a_file_belongs_to_one_training(rows, tmp_path, first, second, same):
     assert folder_resumes(rows, tmp_path, first, second) == (2 if same else 0)
@@ -153,25 +184,39 @@ def test_a_file_belongs_to_one_training(rows, tmp_path, first, second, same):
 
 @pytest.mark.parametrize("library", ["torch", "numpy", "skorch", "sktrain"])
 def test_another_version_of_a_library_is_another_training(rows, tmp_path, monkeypatch, library):
-    net = MLPNetClassifier(random_state=0, max_epochs=2, callbacks=[("keep", TrainingCheckpoint(tmp_path))]).fit(*rows)
+    net = MLPNetClassifier(
+        random_state=0, max_epochs=2, callbacks=[("keep", TrainingCheckpoint(tmp_path))]
+    ).fit(*rows)
     monkeypatch.setattr(f"{library}.__version__", "99.9")
     assert dict(net.fit(*rows).callbacks_)["keep"].resumed_epochs_ == 0
 
 
 def test_training_on_with_the_same_rows_is_no_finished_training(rows, tmp_path):
     whole = MLPNetClassifier(random_state=0, max_epochs=2).fit(*rows).partial_fit(*rows)
-    kept = MLPNetClassifier(random_state=0, max_epochs=2, callbacks=[("keep", TrainingCheckpoint(tmp_path))]).fit(*rows).partial_fit(*rows)
+    kept = (
+        MLPNetClassifier(
+            random_state=0, max_epochs=2, callbacks=[("keep", TrainingCheckpoint(tmp_path))]
+        )
+        .fit(*rows)
+        .partial_fit(*rows)
+    )
     assert digest(kept) == digest(whole)
 
 
-@pytest.mark.parametrize("body", [b"no archive", {"epochs": 2}, {"epochs": 2, "module": {"weight": torch.ones(3)}}])
+@pytest.mark.parametrize(
+    "body", [b"no archive", {"epochs": 2}, {"epochs": 2, "module": {"weight": torch.ones(3)}}]
+)
 def test_a_checkpoint_of_another_kind_is_refused(rows, tmp_path, body):
-    net = MLPNetClassifier(random_state=0, max_epochs=2, callbacks=[("keep", TrainingCheckpoint(tmp_path))]).fit(*rows)
+    net = MLPNetClassifier(
+        random_state=0, max_epochs=2, callbacks=[("keep", TrainingCheckpoint(tmp_path))]
+    ).fit(*rows)
     if isinstance(body, dict):
         buffer = io.BytesIO()
         torch.save(body, buffer)
         body = buffer.getvalue()
-    dict(net.callbacks_)["keep"].path_.write_bytes(b"sktrain-training-1\n" + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    dict(net.callbacks_)["keep"].path_.write_bytes(
+        b"sktrain-training-1\n" + hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+    )
     with pytest.raises(CorruptFileError, match="Delete it"):
         net.fit(*rows)
 
@@ -180,7 +225,11 @@ def kill_and_resume(folder, delays):
     expected = run()
     kills = 0
     for delay in delays:
-        process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, str(folder)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
         started = time.monotonic()
         while not list(folder.glob("*.ckpt")) and time.monotonic() - started < 60:
             time.sleep(0.01)

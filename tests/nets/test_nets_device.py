@@ -1,4 +1,5 @@
-"""Where a net works: what names no device of this machine is refused, what names one is followed."""
+"""Where a net works: what names no device of this machine is refused, what names one is
+followed."""
 
 import multiprocessing
 import os
@@ -55,7 +56,9 @@ def test_auto_is_the_card_where_there_is_one(monkeypatch):
     assert find_device("auto") == torch.device("cuda")
     assert find_device("cpu") == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(SktrainError, match="'cuda:7' is not there: this machine has 'cuda:0', 'cuda:1'"):
+    with pytest.raises(
+        SktrainError, match="'cuda:7' is not there: this machine has 'cuda:0', 'cuda:1'"
+    ):
         check_device("cuda:7")
 
 

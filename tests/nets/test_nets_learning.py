@@ -1,4 +1,5 @@
-"""What plain torch learns with the same settings, the nets learn: a class decided long before the last step."""
+"""What plain torch learns with the same settings, the nets learn: a class decided long before the
+last step."""
 
 import numpy as np
 import pytest
@@ -6,7 +7,9 @@ from skorch.callbacks import Callback
 
 import sktrain
 
-NAMES = ("MLPNetClassifier", "GRUClassifier", "LSTMClassifier", "TCNClassifier", "TransformerClassifier")
+NAMES = (
+    "MLPNetClassifier", "GRUClassifier", "LSTMClassifier", "TCNClassifier", "TransformerClassifier",
+)
 SEEDS, STEPS = 10, 24
 
 
@@ -33,7 +36,11 @@ def test_a_class_decided_long_before_the_end_is_learned(name):
     T, t = pulses(1000, seed=1000)
     reached = []
     for seed in range(SEEDS):
-        net = getattr(sktrain, name)(max_epochs=40, lr=0.003, batch_size=64, horizon=0, callbacks=[("enough", Enough())], random_state=seed)
+        net = getattr(sktrain, name)(
+            max_epochs=40, lr=0.003, batch_size=64, horizon=0,
+            callbacks=[("enough", Enough())],
+            random_state=seed,
+        )
         reached.append(net.fit(*pulses(2400, seed)).score(T, t))
         missed = sum(score < 0.95 for score in reached)
         if missed > 1:

@@ -1,4 +1,5 @@
-"""Networks against slow twins: what they leave out is never read, and dropout drops what it says."""
+"""Networks against slow twins: what they leave out is never read, and dropout drops what it
+says."""
 
 import numpy as np
 import pytest
@@ -12,13 +13,18 @@ from sktrain.nets._modules import GRUModule, TCNModule, TransformerModule
 
 
 def dilated(module, Z):
-    """The same network with every step worked out: convolutions dilated by 2^i over the whole window."""
+    """The same network with every step worked out: convolutions dilated by 2^i over the whole
+    window."""
     X = Z.transpose(1, 2)
     for i, block in enumerate(module.blocks):
         back = ((module.kernel_size - 1) * 2**i, 0)
-        first = torch.relu(F.conv1d(F.pad(X, back), block.first.weight, block.first.bias, dilation=2**i))
+        first = torch.relu(
+            F.conv1d(F.pad(X, back), block.first.weight, block.first.bias, dilation=2**i)
+        )
         second = F.conv1d(F.pad(first, back), block.second.weight, block.second.bias, dilation=2**i)
-        skip = F.conv1d(X, block.skip.weight, block.skip.bias) if hasattr(block.skip, "weight") else X
+        skip = (
+            F.conv1d(X, block.skip.weight, block.skip.bias) if hasattr(block.skip, "weight") else X
+        )
         X = torch.relu(second + skip)
     return X[:, :, -1]
 

@@ -8,7 +8,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sktrain import ClassWeightedSampler, EnhancedDropout, FocalLoss, GradientRegularizer, MLPNetClassifier, WeightDecayScheduler
+from sktrain import (
+    ClassWeightedSampler,
+    EnhancedDropout,
+    FocalLoss,
+    GradientRegularizer,
+    MLPNetClassifier,
+    WeightDecayScheduler,
+)
 from sktrain.exceptions import SktrainError
 from sktrain.nets import class_balanced_weights
 
@@ -46,7 +53,9 @@ def test_focal_without_alpha_and_gamma_is_cross_entropy():
     y = torch.randint(4, (50,))
     ours, plain = FocalLoss(None, 0.0)(logits, y), F.cross_entropy(logits, y)
     torch.testing.assert_close(ours, plain)
-    torch.testing.assert_close(torch.autograd.grad(ours, logits)[0], torch.autograd.grad(plain, logits)[0])
+    torch.testing.assert_close(
+        torch.autograd.grad(ours, logits)[0], torch.autograd.grad(plain, logits)[0]
+    )
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
@@ -59,7 +68,11 @@ def test_focal_gradient_is_finite_for_certain_rows(gamma):
 
 
 def test_sample_weights_average_over_their_sum():
-    logits, y, w = torch.randn(6, 3), torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([0.0, 1, 2, 3, 0, 1])
+    logits, y, w = (
+        torch.randn(6, 3),
+        torch.tensor([0, 1, 2, 0, 1, 2]),
+        torch.tensor([0.0, 1, 2, 3, 0, 1]),
+    )
     rows = FocalLoss(0.25, 2.0, reduction="none")(logits, y)
     torch.testing.assert_close(FocalLoss(0.25, 2.0)(logits, y, w), (rows * w).sum() / w.sum())
 
@@ -80,8 +93,16 @@ def test_class_weights():
         (lambda: FocalLoss(gamma=float("nan")), "gamma"),
         (lambda: FocalLoss(alpha="even"), "alpha must be"),
         (lambda: FocalLoss(alpha=[0.5, -1]), "alpha must be positive"),
-        (lambda: FocalLoss(alpha=[0.5, 1])(torch.zeros(2, 3), torch.zeros(2, dtype=torch.long)), "2 values for 3 classes"),
-        (lambda: FocalLoss(alpha="balanced")(torch.zeros(2, 3), torch.zeros(2, dtype=torch.long)), "call fit"),
+        (
+            lambda: FocalLoss(alpha=[0.5, 1])(torch.zeros(2, 3), torch.zeros(2, dtype=torch.long)),
+            "2 values for 3 classes",
+        ),
+        (
+            lambda: FocalLoss(alpha="balanced")(
+                torch.zeros(2, 3), torch.zeros(2, dtype=torch.long)
+            ),
+            "call fit",
+        ),
         (lambda: EnhancedDropout(1.0), r"must lie in \[0, 1\), got 1.0"),
         (lambda: EnhancedDropout(-0.1), r"\[0, 1\)"),
         (lambda: EnhancedDropout(True), r"\[0, 1\)"),
@@ -104,8 +125,11 @@ def test_dropout_schedule():
     layer = EnhancedDropout(p=0.3, schedule="linear", min_p=0.1)
     rates = [layer.set_epoch(epoch, total_epochs=100).current_p for epoch in (0, 50, 100, 150)]
     assert rates == pytest.approx([0.3, 0.2, 0.1, 0.1])
-    assert EnhancedDropout(0.3, "cosine", 0.1).set_epoch(25, total_epochs=100).current_p == pytest.approx(0.3 - 0.2 * (1 - math.cos(math.pi / 4)) / 2)
-    assert EnhancedDropout(0.05, min_p=0.1).set_epoch(9, total_epochs=9).current_p == 0.05  # never rises
+    assert EnhancedDropout(0.3, "cosine", 0.1).set_epoch(
+        25, total_epochs=100
+    ).current_p == pytest.approx(0.3 - 0.2 * (1 - math.cos(math.pi / 4)) / 2)
+    # never rises
+    assert EnhancedDropout(0.05, min_p=0.1).set_epoch(9, total_epochs=9).current_p == 0.05
     torch.manual_seed(0)
     kept = EnhancedDropout(0.25)(torch.ones(100_000))
     assert float((kept == 0).float().mean()) == pytest.approx(0.25, abs=0.01)
@@ -115,7 +139,9 @@ def test_dropout_schedule():
 
 def test_weight_decay_schedule():
     decay = WeightDecayScheduler(base_weight_decay=1e-4, max_weight_decay=1e-3, schedule="cosine")
-    assert [decay.get_weight_decay(e, total_epochs=100) for e in (0, 50, 100)] == pytest.approx([1e-4, 5.5e-4, 1e-3])
+    assert [decay.get_weight_decay(e, total_epochs=100) for e in (0, 50, 100)] == pytest.approx(
+        [1e-4, 5.5e-4, 1e-3]
+    )
 
 
 def gradients(*values):
@@ -159,8 +185,12 @@ def test_decoupled_decay_spares_biases_and_follows_the_schedule():
             seen.append([group["weight_decay"] for group in self.param_groups])
             return super().step(*args, **kwargs)
 
-    net = MLPNetClassifier(max_epochs=5, batch_size=200, optimizer=Probe, train_split=None, random_state=0).fit(X, y)
-    assert [one[0] for one in seen] == pytest.approx([1e-4 + 9e-4 * (1 - math.cos(math.pi * e / 4)) / 2 for e in range(5)])
+    net = MLPNetClassifier(
+        max_epochs=5, batch_size=200, optimizer=Probe, train_split=None, random_state=0
+    ).fit(X, y)
+    assert [one[0] for one in seen] == pytest.approx(
+        [1e-4 + 9e-4 * (1 - math.cos(math.pi * e / 4)) / 2 for e in range(5)]
+    )
     assert {one[1] for one in seen} == {0.0}
     assert all(p.ndim == 1 for p in net.optimizer_.param_groups[1]["params"])
     fixed = MLPNetClassifier(max_epochs=2, optimizer__weight_decay=0.5, random_state=0).fit(X, y)
@@ -177,7 +207,12 @@ def test_decay_shrinks_weights_by_lr_times_decay():
 def test_sampler_balances_classes():
     labels = ["common"] * 900 + ["rare"] * 100
     for replacement in (True, False):
-        sampler = ClassWeightedSampler(labels, num_samples=200, replacement=replacement, generator=torch.Generator().manual_seed(0))
+        sampler = ClassWeightedSampler(
+            labels,
+            num_samples=200,
+            replacement=replacement,
+            generator=torch.Generator().manual_seed(0),
+        )
         rows = np.array(list(sampler))
         assert len(rows) == len(sampler) == 200
         assert 60 <= (rows >= 900).sum() <= 140

@@ -1,4 +1,5 @@
-"""What a net's probabilities mean: the focal loss inverted, a calibration that cannot lose, and rows that do not see each other."""
+"""What a net's probabilities mean: the focal loss inverted, a calibration that cannot lose, and
+rows that do not see each other."""
 
 import copy
 from dataclasses import replace
@@ -32,7 +33,9 @@ def normalised(scores, gamma):
 
 
 @pytest.mark.parametrize("gamma", GAMMAS)
-@pytest.mark.parametrize("eta", [[0.95, 0.05], [0.5, 0.5], [0.7, 0.2, 0.1], [0.02, 0.9, 0.05, 0.03]])
+@pytest.mark.parametrize(
+    "eta", [[0.95, 0.05], [0.5, 0.5], [0.7, 0.2, 0.1], [0.02, 0.9, 0.05, 0.03]]
+)
 def test_the_minimiser_of_the_expected_focal_loss_is_mapped_back_to_the_posterior(gamma, eta):
     eta = np.array(eta)
     loss = FocalLoss(alpha=None, gamma=gamma, reduction="none")
@@ -41,14 +44,21 @@ def test_the_minimiser_of_the_expected_focal_loss_is_mapped_back_to_the_posterio
         rows = torch.from_numpy(np.tile(scores, (len(eta), 1)))
         return float(torch.from_numpy(eta) @ loss(rows, torch.arange(len(eta))))
 
-    found = minimize(risk, np.log(eta), method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-16, "maxiter": 20_000, "maxfev": 20_000}).x
+    found = minimize(
+        risk,
+        np.log(eta),
+        method="Nelder-Mead",
+        options={"xatol": 1e-10, "fatol": 1e-16, "maxiter": 20_000, "maxfev": 20_000},
+    ).x
     np.testing.assert_allclose(normalised(found[None], gamma)[0], eta, atol=2e-5)
 
 
 def test_a_number_worked_by_hand():
     """gamma 2, v = (3/4, 1/4): h(v) = v / ((1 - v)² - 2 (1 - v) v log v)."""
     h = [0.75 / (0.0625 - 0.375 * np.log(0.75)), 0.25 / (0.5625 - 0.375 * np.log(0.25))]
-    np.testing.assert_allclose(normalised(np.log([[0.75, 0.25]]), 2.0)[0], np.array(h) / sum(h), rtol=1e-14)
+    np.testing.assert_allclose(
+        normalised(np.log([[0.75, 0.25]]), 2.0)[0], np.array(h) / sum(h), rtol=1e-14
+    )
 
 
 @settings(max_examples=200, deadline=None)
@@ -64,7 +74,9 @@ def test_order_stays_and_extremes_are_finite(scores, gamma):
 
 def test_without_gamma_nothing_happens():
     scores = np.random.default_rng(0).normal(size=(50, 3)) * 10
-    np.testing.assert_allclose(normalised(scores, 0.0), torch.softmax(torch.from_numpy(scores), 1).numpy(), rtol=1e-13)
+    np.testing.assert_allclose(
+        normalised(scores, 0.0), torch.softmax(torch.from_numpy(scores), 1).numpy(), rtol=1e-13
+    )
 
 
 def rare(n=2500, seed=0):
@@ -81,7 +93,9 @@ def rare_net():
 
 def test_a_default_net_is_as_good_as_cross_entropy_on_a_rare_class(rare_net):
     T, t = rare(4000, seed=1)
-    cross = MLPNetClassifier(max_epochs=15, criterion=torch.nn.CrossEntropyLoss, random_state=0).fit(*rare())
+    cross = MLPNetClassifier(
+        max_epochs=15, criterion=torch.nn.CrossEntropyLoss, random_state=0
+    ).fit(*rare())
     ours, theirs = (net.predict_proba(T) for net in (rare_net, cross))
     prior = log_loss(t, np.full(len(t), t.mean()))
     focal = log_loss(t, torch.softmax(rare_net.forward(T), 1).numpy())
@@ -102,7 +116,9 @@ def test_prior_correction_after_resampling_starts_from_a_posterior():
 def test_class_weights_and_class_sampling_stay_in():
     X, y = rare()
     plain = MLPNetClassifier(max_epochs=12, random_state=0).fit(X, y).predict_proba(X)[:, 1].mean()
-    weighted = MLPNetClassifier(max_epochs=12, criterion__alpha="balanced", random_state=0).fit(X, y)
+    weighted = MLPNetClassifier(max_epochs=12, criterion__alpha="balanced", random_state=0).fit(
+        X, y
+    )
     sampled = MLPNetClassifier(max_epochs=12, class_sampling="weighted", random_state=0).fit(X, y)
     for net in (weighted, sampled):
         np.testing.assert_allclose(net.posterior_.prior, 0.5, atol=1e-6)
@@ -113,7 +129,10 @@ def test_temperature_and_weight_are_learned_where_there_is_a_block():
     X, y = rare(600)
     net = MLPNetClassifier(max_epochs=8, random_state=0)
     assert net.fit(X, y).posterior_.n_rows == pytest.approx(len(net.validation_.valid))
-    assert MLPNetClassifier(max_epochs=8, horizon=10, random_state=0).fit(X, y).posterior_.n_rows == pytest.approx(9)  # labels overlap
+    # labels overlap
+    assert MLPNetClassifier(max_epochs=8, horizon=10, random_state=0).fit(
+        X, y
+    ).posterior_.n_rows == pytest.approx(9)
     for without in ({"train_split": None}, {"calibration": None}):
         posterior = MLPNetClassifier(max_epochs=2, random_state=0, **without).fit(X, y).posterior_
         assert posterior == Posterior(gamma=2.0)
@@ -138,7 +157,9 @@ def test_scores_without_signal_become_the_prior():
         y, t = (rng.choice(3, n, p=prior) for n in (200, 2000))
         found = Posterior().calibrated(scores, y, prior, 1000).probabilities(T)
         losses.append(log_loss(t, found) - log_loss(t, np.tile(prior, (2000, 1))))
-        raw.append(log_loss(t, Posterior().probabilities(T)) - log_loss(t, np.tile(prior, (2000, 1))))
+        raw.append(
+            log_loss(t, Posterior().probabilities(T)) - log_loss(t, np.tile(prior, (2000, 1)))
+        )
     assert np.mean(losses) < 0.003 < 0.05 < np.mean(raw)
 
 
@@ -231,5 +252,9 @@ def test_weights_changed_in_place_are_seen_by_the_next_call(rare_net):
 def test_inside_a_pipeline_the_same_probabilities(rare_net):
     X, y = rare()
     scaler = StandardScaler().fit(X)
-    model = make_pipeline(StandardScaler(), MLPNetClassifier(max_epochs=15, random_state=0)).fit(X, y)
-    np.testing.assert_array_equal(model.predict_proba(X), model[-1].predict_proba(scaler.transform(X)))
+    model = make_pipeline(StandardScaler(), MLPNetClassifier(max_epochs=15, random_state=0)).fit(
+        X, y
+    )
+    np.testing.assert_array_equal(
+        model.predict_proba(X), model[-1].predict_proba(scaler.transform(X))
+    )

@@ -1,4 +1,5 @@
-"""A seed decides a training: in threads, in fresh processes, inside a deterministic context; the caller's generators stay."""
+"""A seed decides a training: in threads, in fresh processes, inside a deterministic context; the
+caller's generators stay."""
 
 import copy
 import pickle
@@ -32,7 +33,9 @@ def states():
 def test_seeds_hold_in_threads_and_the_callers_generators_stay():
     before = states()
     alone = [trained(seed) for seed in range(4)]
-    together = Parallel(n_jobs=4, backend="threading")(delayed(trained)(seed) for seed in [*range(4), *range(4)])
+    together = Parallel(n_jobs=4, backend="threading")(
+        delayed(trained)(seed) for seed in [*range(4), *range(4)]
+    )
     for seed, found in enumerate(together):
         np.testing.assert_array_equal(found, alone[seed % 4])
     assert states() == before
@@ -51,7 +54,8 @@ def test_a_deterministic_context_reaches_nets_without_a_seed():
     with DeterministicTrainingConfig(enabled=True, seed=42):
         with DeterministicTrainingConfig(enabled=True, seed=1):
             other = trained(None)
-        np.testing.assert_array_equal(trained(None), first)  # the inner context leaves the outer where it was
+        # the inner context leaves the outer where it was
+        np.testing.assert_array_equal(trained(None), first)
     assert abs(other - first).max() > 0
     assert abs(trained(None) - trained(None)).max() > 0
 
@@ -66,7 +70,12 @@ with DeterministicTrainingConfig(enabled=True, seed=42):
     p = GRUClassifier(max_epochs=2).fit(X, X[:, -1, 0] > 0).predict_proba(X)
 print(hashlib.sha256(p.tobytes()).hexdigest())
 """
-    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in range(2)]
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    ]
     assert runs[0] == runs[1]
     assert len(runs[0]) == 65
 
@@ -80,7 +89,9 @@ def test_recurrent_networks_start_as_keras_lets_them(module):
         limit = np.sqrt(6 / sum(layer.weight_ih_l0.shape))
         assert 0.8 * limit < layer.weight_ih_l0.abs().max() <= limit
         bias = (layer.bias_ih_l0 + layer.bias_hh_l0).detach().split(size)
-        assert [float(gate.mean()) for gate in bias] == ([0, 1, 0, 0] if module is LSTMModule else [0, 0, 0])
+        assert [float(gate.mean()) for gate in bias] == (
+            [0, 1, 0, 0] if module is LSTMModule else [0, 0, 0]
+        )
         assert all(float(gate.std()) == 0 for gate in bias)
 
 
@@ -120,7 +131,12 @@ def test_seeds_hold_on_workers_of_dask_with_threads():
     distributed = pytest.importorskip("distributed")
     before = states()
     alone = [trained(seed) for seed in range(3)]
-    options = {"processes": False, "n_workers": 1, "threads_per_worker": 2, "dashboard_address": None}
+    options = {
+        "processes": False,
+        "n_workers": 1,
+        "threads_per_worker": 2,
+        "dashboard_address": None,
+    }
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
         together = client.gather(client.map(trained, [0, 1, 2, 0, 1, 2], pure=False))
     for k, found in enumerate(together):

@@ -16,7 +16,9 @@ from sktrain.nets import _captured
 from sktrain.nets._callbacks import GradientClip, clip_gradients, clip_unread, norm_of
 from sktrain.nets._modules import _by_product
 
-NETS = ("MLPNetClassifier", "GRUClassifier", "LSTMClassifier", "TCNClassifier", "TransformerClassifier")
+NETS = (
+    "MLPNetClassifier", "GRUClassifier", "LSTMClassifier", "TCNClassifier", "TransformerClassifier",
+)
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(330, 5, 3)).astype(np.float32)
 Y = np.digitize(X[:, -1, 0], [-0.5, 0.5])
@@ -61,7 +63,9 @@ def test_the_captured_step_is_the_plain_step(name, captured, monkeypatch):
     assert plain.training_path_ == "plain: the step is captured on CUDA devices, this is cpu"
     np.testing.assert_allclose(losses(replayed), losses(plain), rtol=1e-5)
     np.testing.assert_allclose(replayed.predict_proba(X), plain.predict_proba(X), atol=2e-5)
-    assert replayed.history[-1, "grad_norm"] == pytest.approx(plain.history[-1, "grad_norm"], rel=1e-3)
+    assert replayed.history[-1, "grad_norm"] == pytest.approx(
+        plain.history[-1, "grad_norm"], rel=1e-3
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,7 +79,11 @@ def test_the_captured_step_is_the_plain_step(name, captured, monkeypatch):
         {"optimizer__weight_decay": 0.1, "callbacks__clip__max_norm": None},
         {"optimizer": torch.optim.Adam, "optimizer__weight_decay": 0.01},
         {"optimizer": torch.optim.SGD, "optimizer__momentum": 0.9, "optimizer__dampening": 0.5},
-        {"callbacks": [("lr", LRScheduler(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5))]},
+        {
+            "callbacks": [
+                ("lr", LRScheduler(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5))
+            ]
+        },
         {"optimizer__param_groups": [("head*", {"lr": 0.1})]},
         {"mixed_precision": "bfloat16"},
     ],
@@ -216,7 +224,9 @@ def test_clipping_unread_is_clipping():
     for scale in (0.01, 1.0, 100.0):
         for limits in ((1.0, 5.0), (None, 2.0), (0.5, None), (3.0, 1.0)):
             given = [torch.randn(4, 3) * scale, torch.randn(7) * scale]
-            ours, theirs = ([torch.nn.Parameter(torch.zeros_like(g)) for g in given] for _ in range(2))
+            ours, theirs = (
+                [torch.nn.Parameter(torch.zeros_like(g)) for g in given] for _ in range(2)
+            )
             for weight, other, gradient in zip(ours, theirs, given, strict=True):
                 weight.grad, other.grad = gradient.clone(), gradient.clone()
             norm = clip_gradients(theirs, *limits)

@@ -1,4 +1,5 @@
-"""Training that goes on: updates are judged, rows are replayed, failures leave nothing behind, parameters set since count."""
+"""Training that goes on: updates are judged, rows are replayed, failures leave nothing behind,
+parameters set since count."""
 
 import copy
 import pickle
@@ -30,14 +31,25 @@ def net():
 
 def snapshot(net):
     weights = {name: value.clone() for name, value in net.module_.state_dict().items()}
-    return weights, copy.deepcopy(net.optimizer_.state_dict()), [dict(row) for row in net.history_], sorted(vars(net))
+    return (
+        weights,
+        copy.deepcopy(net.optimizer_.state_dict()),
+        [dict(row) for row in net.history_],
+        sorted(vars(net)),
+    )
 
 
 def unchanged(net, before):
     weights, optimizer, history, names = before
-    assert all(torch.equal(value, weights[name]) for name, value in net.module_.state_dict().items())
+    assert all(
+        torch.equal(value, weights[name]) for name, value in net.module_.state_dict().items()
+    )
     state = net.optimizer_.state_dict()["state"]
-    assert all(torch.equal(torch.as_tensor(state[i][k]), torch.as_tensor(v)) for i, row in optimizer["state"].items() for k, v in row.items())
+    assert all(
+        torch.equal(torch.as_tensor(state[i][k]), torch.as_tensor(v))
+        for i, row in optimizer["state"].items()
+        for k, v in row.items()
+    )
     assert list(net.history_) == history
     assert sorted(vars(net)) == names
 
@@ -94,7 +106,14 @@ def test_mean_and_error_by_hand():
 
 @pytest.mark.parametrize(
     "change, error, old, accepted",
-    [(-2, 1, 9, True), (2, 1, -9, False), (0.5, 1, -0.1, True), (-0.5, 1, 0.1, False), (None, None, 0.1, False), (None, None, None, True)],
+    [
+        (-2, 1, 9, True),
+        (2, 1, -9, False),
+        (0.5, 1, -0.1, True),
+        (-0.5, 1, 0.1, False),
+        (None, None, 0.1, False),
+        (None, None, None, True),
+    ],
 )
 def test_verdicts(change, error, old, accepted):
     assert _verdict(change, error, old)[0] is accepted
@@ -109,14 +128,18 @@ def test_rows_kept_are_rows_seen_as_given():
     net = MLPNetClassifier(**TINY, replay_rows=1000).fit(X, y)
     kept = net.replay_
     assert {name: (value.shape, value.dtype.name) for name, value in kept.items()} == {
-        "X": ((200, 1, 5), "float32"), "y": ((200,), "int64"), "weight": ((200,), "float32"), "key": ((200,), "float64"),
+        "X": ((200, 1, 5), "float32"),
+        "y": ((200,), "int64"),
+        "weight": ((200,), "float32"),
+        "key": ((200,), "float64"),
     }
     np.testing.assert_array_equal(kept["X"][:, 0], X.astype(np.float32))
     np.testing.assert_array_equal(net.classes_[kept["y"]], y)
 
 
 def test_every_row_seen_is_kept_equally_often():
-    """Three calls of 60, 30 and 30 rows into 20 places: each row with probability 1/6, whenever it came."""
+    """Three calls of 60, 30 and 30 rows into 20 places: each row with probability 1/6, whenever it
+    came."""
     kept = np.zeros(120)
     X, y = world(120)
     X[:, 4] = np.arange(120)
@@ -124,7 +147,9 @@ def test_every_row_seen_is_kept_equally_often():
     for seed in range(600):
         rng = np.random.default_rng(seed)
         for i, part in enumerate((slice(0, 60), slice(60, 90), slice(90, 120))):
-            read = rows.read_rows(X[part], reset=False).with_targets(torch.zeros(part.stop - part.start, dtype=torch.int64))
+            read = rows.read_rows(X[part], reset=False).with_targets(
+                torch.zeros(part.stop - part.start, dtype=torch.int64)
+            )
             rows._remember(read, rng, again=i > 0)
         kept[rows.replay_["X"][:, 0, 4].astype(int)] += 1
     error = np.sqrt(600 / 6 * 5 / 6)
@@ -179,10 +204,16 @@ def test_balanced_weights_follow_running_counts():
     assert net.criterion_.class_weight.tolist() == [1, 1, 1]
     net.partial_fit(X[:100], np.r_[np.zeros(40), np.ones(60)].astype(int))  # no row of class 2
     assert net.class_count_.tolist() == [240, 260, 200]
-    np.testing.assert_allclose(net.criterion_.class_weight, 700 / (3 * np.array([240, 260, 200])), rtol=1e-6)
+    np.testing.assert_allclose(
+        net.criterion_.class_weight, 700 / (3 * np.array([240, 260, 200])), rtol=1e-6
+    )
     net.partial_fit(X[:100], np.r_[2, np.zeros(30), np.ones(69)].astype(int))
-    np.testing.assert_allclose(net.criterion_.class_weight, 800 / (3 * np.array([270, 329, 201])), rtol=1e-6)
-    first = MLPNetClassifier(**TINY, criterion__alpha="balanced").partial_fit(X[:50], y[:50], classes=[0, 1, 2])
+    np.testing.assert_allclose(
+        net.criterion_.class_weight, 800 / (3 * np.array([270, 329, 201])), rtol=1e-6
+    )
+    first = MLPNetClassifier(**TINY, criterion__alpha="balanced").partial_fit(
+        X[:50], y[:50], classes=[0, 1, 2]
+    )
     assert first.criterion_.class_weight.tolist() == [1, 1, 1]
 
 
@@ -243,7 +274,9 @@ def test_a_first_fit_that_diverges_late_keeps_its_best_weights(split):
     with pytest.warns(ConvergenceWarning, match="became nan in epoch 6"):
         net.fit(*world(400))
     assert (net.stop_reason_, net.n_epochs_, len(net.history_)) == ("diverged", 5, 5)
-    alike = MLPNetClassifier(**{**params, "max_epochs": 5}, callbacks__dropout=None, callbacks__weight_decay=None)
+    alike = MLPNetClassifier(
+        **{**params, "max_epochs": 5}, callbacks__dropout=None, callbacks__weight_decay=None
+    )
     assert np.isfinite(net.predict_proba(world(50)[0])).all()
     assert net.score(*world(400)) > alike.fit(*world(400)).score(*world(400)) - 0.1
     with pytest.raises(TrainingDivergedError):
@@ -290,9 +323,16 @@ def test_a_changed_loss_or_optimizer_counts(net):
 @pytest.mark.parametrize("way", ["partial_fit", "warm"])
 def test_another_optimizer_counts(net, way):
     kept = snapshot(net)[0]
-    net.set_params(optimizer=torch.optim.SGD, optimizer__momentum=0.5, lr=1e-9, criterion=torch.nn.CrossEntropyLoss, warm_start=True)
+    net.set_params(
+        optimizer=torch.optim.SGD,
+        optimizer__momentum=0.5,
+        lr=1e-9,
+        criterion=torch.nn.CrossEntropyLoss,
+        warm_start=True,
+    )
     (net.partial_fit if way == "partial_fit" else net.fit)(*world(100, 1, feature=1))
-    for name, value in net.module_.state_dict().items():  # the weights went on, they were not drawn anew
+    # the weights went on, they were not drawn anew
+    for name, value in net.module_.state_dict().items():
         torch.testing.assert_close(value, kept[name], rtol=0, atol=1e-5)
     if way == "warm" or net.update_.accepted:
         assert type(net.optimizer_).__name__ == "SGD"
@@ -319,10 +359,14 @@ def test_parameter_groups_keep_their_rates():
     assert [group["lr"] for group in net.optimizer_.param_groups] == rates
 
 
-@pytest.mark.parametrize("changed", [{"module__hidden_size": 4}, {"standardize": False}, {"lookback": 5}])
+@pytest.mark.parametrize(
+    "changed", [{"module__hidden_size": 4}, {"standardize": False}, {"lookback": 5}]
+)
 def test_a_changed_network_is_refused(net, changed):
     net.set_params(**changed)
-    with pytest.raises(ValueError, match=f"{next(iter(changed))} was changed after fit.*Call fit again"):
+    with pytest.raises(
+        ValueError, match=f"{next(iter(changed))} was changed after fit.*Call fit again"
+    ):
         net.partial_fit(*world(100, 1))
 
 
@@ -336,7 +380,11 @@ def test_updates_do_not_lose_on_stationary_blocks_and_gain_after_a_change():
 
     changes = {0: [], 1: []}
     for seed in range(30):
-        fitted = pickle.dumps(MLPNetClassifier(random_state=seed, max_epochs=40, horizon=0).fit(*world(600, [seed, 0])))
+        fitted = pickle.dumps(
+            MLPNetClassifier(random_state=seed, max_epochs=40, horizon=0).fit(
+                *world(600, [seed, 0])
+            )
+        )
         for feature, found in changes.items():
             net, test = pickle.loads(fitted), world(2000, [seed, 9], feature)
             before = net.score(*test)
@@ -345,6 +393,7 @@ def test_updates_do_not_lose_on_stationary_blocks_and_gain_after_a_change():
             found.append(net.score(*test) - before)
     half = stats.t.ppf(0.975, 29) / np.sqrt(30)
     still, changed = (np.array(found) for found in changes.values())
-    assert still.mean() + half * still.std(ddof=1) > 0  # a loss would lie below with its whole interval
+    # a loss would lie below with its whole interval
+    assert still.mean() + half * still.std(ddof=1) > 0
     assert still.mean() > -0.003
     assert changed.mean() - half * changed.std(ddof=1) > 0.03

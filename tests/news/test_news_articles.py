@@ -14,7 +14,9 @@ from sktrain.news._articles import as_articles, collect_texts
 
 
 def test_an_article_is_frozen_hashable_and_normalised():
-    article = NewsArticle("T", "2024-01-02", body="B", published_at="2024-01-01", symbols=["A", "B"], language="en")
+    article = NewsArticle(
+        "T", "2024-01-02", body="B", published_at="2024-01-01", symbols=["A", "B"], language="en"
+    )
     assert article.available_at == pd.Timestamp("2024-01-02")
     assert article.symbols == ("A", "B")
     assert article.text == "T\nB"
@@ -56,7 +58,14 @@ def test_symbols_are_strings(symbols):
 
 
 def test_tables_become_articles():
-    table = pd.DataFrame({"title": ["a", "b"], "available_at": ["2024-01-01", pd.Timestamp("2024-01-02")], "symbols": ["A; B", None], "body": [None, "x"]})
+    table = pd.DataFrame(
+        {
+            "title": ["a", "b"],
+            "available_at": ["2024-01-01", pd.Timestamp("2024-01-02")],
+            "symbols": ["A; B", None],
+            "body": [None, "x"],
+        }
+    )
     one, two = as_articles(table)
     assert one.symbols == ("A", "B")
     assert (two.symbols, two.body) == ((), "x")
@@ -69,8 +78,18 @@ def test_tables_become_articles():
 @pytest.fixture
 def rows():
     return [
-        {"title": "Später", "available_at": "2024-01-02T09:00:00Z", "symbols": "A;B", "language": "de"},
-        {"title": "利润上涨", "available_at": "2024-01-01T09:00:00Z", "symbols": "", "language": "zh"},
+        {
+            "title": "Später",
+            "available_at": "2024-01-02T09:00:00Z",
+            "symbols": "A;B",
+            "language": "de",
+        },
+        {
+            "title": "利润上涨",
+            "available_at": "2024-01-01T09:00:00Z",
+            "symbols": "",
+            "language": "zh",
+        },
     ]
 
 
@@ -109,7 +128,9 @@ def test_files_with_faults(tmp_path, rows):
 
 def test_a_zone_for_naive_files(tmp_path):
     path = tmp_path / "news.csv"
-    path.write_text("title,available_at\nx,2024-07-01 10:00\ny,2024-07-01 15:00Z\nempty body,2024-11-03 01:30\n")
+    path.write_text(
+        "title,available_at\nx,2024-07-01 10:00\ny,2024-07-01 15:00Z\nempty body,2024-11-03 01:30\n"
+    )
     times = [article.available_at for article in read_news(path, timezone="America/New_York")]
     assert times[:2] == [pd.Timestamp("2024-07-01 14:00Z"), pd.Timestamp("2024-07-01 15:00Z")]
     assert times[2] == pd.Timestamp("2024-11-03 06:30Z")  # the second pass of the repeated hour
@@ -120,7 +141,14 @@ def test_a_zone_for_naive_files(tmp_path):
 def test_texts_in_all_their_forms():
     texts = ["a", "b"]
     article = NewsArticle("a", "2024-01-01")
-    for X in (texts, tuple(texts), np.array(texts), np.array(texts, dtype=object).reshape(-1, 1), pd.Series(texts), pd.DataFrame({"t": texts})):
+    for X in (
+        texts,
+        tuple(texts),
+        np.array(texts),
+        np.array(texts, dtype=object).reshape(-1, 1),
+        pd.Series(texts),
+        pd.DataFrame({"t": texts}),
+    ):
         assert collect_texts(X) == texts
     assert collect_texts([article, "b"]) == texts
     assert collect_texts(pd.DataFrame({"title": ["a"], "available_at": ["2024-01-01"]})) == ["a"]

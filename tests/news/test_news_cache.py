@@ -48,24 +48,38 @@ def test_each_text_is_encoded_once(bert, counted):
 
 
 def test_the_disk_serves_other_processes_folds_and_trials(bert, counted, tmp_path):
-    first = PretrainedNewsEncoder(bert, embed_dim=None, max_length=64, cache_dir=tmp_path).fit(TEXTS)
+    first = PretrainedNewsEncoder(bert, embed_dim=None, max_length=64, cache_dir=tmp_path).fit(
+        TEXTS
+    )
     expected = first.transform(TEXTS)
     clear_memory()  # what a new process would know
-    again = PretrainedNewsEncoder(bert, embed_dim=None, max_length=64, cache_dir=tmp_path).fit(TEXTS)
+    again = PretrainedNewsEncoder(bert, embed_dim=None, max_length=64, cache_dir=tmp_path).fit(
+        TEXTS
+    )
     assert np.array_equal(again.transform(TEXTS), expected)
     assert len(counted) == len(TEXTS)
 
 
-@pytest.mark.parametrize("change", [{"pooling": "cls"}, {"max_length": 32}, {"precision": "bfloat16"}])
+@pytest.mark.parametrize(
+    "change", [{"pooling": "cls"}, {"max_length": 32}, {"precision": "bfloat16"}]
+)
 def test_what_changes_a_vector_changes_the_key(bert, counted, tmp_path, change):
-    PretrainedNewsEncoder(bert, embed_dim=None, max_length=64, cache_dir=tmp_path).fit_transform(TEXTS)
-    PretrainedNewsEncoder(bert, embed_dim=None, cache_dir=tmp_path, **{"max_length": 64, **change}).fit_transform(TEXTS)
+    PretrainedNewsEncoder(bert, embed_dim=None, max_length=64, cache_dir=tmp_path).fit_transform(
+        TEXTS
+    )
+    PretrainedNewsEncoder(
+        bert, embed_dim=None, cache_dir=tmp_path, **{"max_length": 64, **change}
+    ).fit_transform(TEXTS)
     assert len(counted) == 2 * len(TEXTS)
 
 
 def test_two_models_share_a_folder_but_no_vectors(bert, make_bert, tmp_path):
-    one = PretrainedNewsEncoder(bert, embed_dim=None, max_length=64, cache_dir=tmp_path).fit_transform(TEXTS)
-    other = PretrainedNewsEncoder(make_bert(7), embed_dim=None, max_length=64, cache_dir=tmp_path).fit_transform(TEXTS)
+    one = PretrainedNewsEncoder(
+        bert, embed_dim=None, max_length=64, cache_dir=tmp_path
+    ).fit_transform(TEXTS)
+    other = PretrainedNewsEncoder(
+        make_bert(7), embed_dim=None, max_length=64, cache_dir=tmp_path
+    ).fit_transform(TEXTS)
     assert not np.allclose(one, other)
 
 
@@ -79,7 +93,9 @@ def test_a_file_of_another_model_is_refused(tmp_path):
 
 
 def test_a_file_that_is_no_cache_is_refused(tmp_path):
-    (tmp_path / f"news-{SPACE[:24]}.sqlite").write_bytes(b"not a database, but long enough to be looked at" * 50)
+    (tmp_path / f"news-{SPACE[:24]}.sqlite").write_bytes(
+        b"not a database, but long enough to be looked at" * 50
+    )
     with pytest.raises(CorruptFileError, match="damaged or no cache.*Delete it"):
         DiskCache(tmp_path, SPACE, WIDTH)
 
@@ -87,10 +103,14 @@ def test_a_file_that_is_no_cache_is_refused(tmp_path):
 def test_a_folder_that_cannot_be_written_to_is_refused_in_fit(bert, tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(SktrainError, match="cache_dir=.*cannot be made"):
-        PretrainedNewsEncoder(bert, embed_dim=None, max_length=64, cache_dir=tmp_path / "file" / "cache").fit(TEXTS)
+        PretrainedNewsEncoder(
+            bert, embed_dim=None, max_length=64, cache_dir=tmp_path / "file" / "cache"
+        ).fit(TEXTS)
     if os.path.isdir("/proc/self"):
         with pytest.raises(SktrainError, match="cache"):
-            PretrainedNewsEncoder(bert, embed_dim=None, max_length=64, cache_dir="/proc/self").fit(TEXTS)
+            PretrainedNewsEncoder(bert, embed_dim=None, max_length=64, cache_dir="/proc/self").fit(
+                TEXTS
+            )
 
 
 def test_flipped_bytes_are_noticed_and_encoded_again(tmp_path):
@@ -98,7 +118,9 @@ def test_flipped_bytes_are_noticed_and_encoded_again(tmp_path):
     cache.put(keys_of(3), vectors_of(3))
     (file,) = tmp_path.glob("*.sqlite")
     with sqlite3.connect(file) as connection:
-        connection.execute("UPDATE vectors SET vector = zeroblob(32) WHERE key = ?", (keys_of(3)[1],))
+        connection.execute(
+            "UPDATE vectors SET vector = zeroblob(32) WHERE key = ?", (keys_of(3)[1],)
+        )
     connection.close()
     with pytest.warns(DataQualityWarning, match="1 vectors.*damaged"):
         found = cache.get(keys_of(3))
@@ -152,7 +174,11 @@ for start in range(0, 20000, 20):
 
 def test_writers_at_once_and_kills_leave_only_whole_vectors(tmp_path):
     writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), SPACE, str(i)], stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path), SPACE, str(i)],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
         for i in range(3)
     ]
     for writer in writers:

@@ -1,4 +1,5 @@
-"""PretrainedNewsEncoder: equal to sentence-transformers, blind to neighbours, cached, picklable, and clear about what it refuses."""
+"""PretrainedNewsEncoder: equal to sentence-transformers, blind to neighbours, cached, picklable,
+and clear about what it refuses."""
 
 import json
 import pickle
@@ -14,7 +15,13 @@ from sklearn.exceptions import NotFittedError
 
 from sktrain import NewsArticle, PretrainedNewsEncoder
 from sktrain.datasets import load_headlines
-from sktrain.exceptions import CorruptFileError, DataQualityWarning, NotEnoughDataError, SktrainError, SktrainWarning
+from sktrain.exceptions import (
+    CorruptFileError,
+    DataQualityWarning,
+    NotEnoughDataError,
+    SktrainError,
+    SktrainWarning,
+)
 from sktrain.news import _inference
 from sktrain.news._cache import clear_memory
 from sktrain.news._inference import Tokens, _one_ahead
@@ -54,15 +61,25 @@ def test_a_text_alone_equals_the_text_in_a_batch(bert):
         clear_memory()
         np.testing.assert_allclose(fitted.transform([text])[0], together[row], atol=1e-5)
     clear_memory()
-    np.testing.assert_allclose(fitted.encode_articles(TEXTS[::-1], batch_size=1)[::-1], together, atol=1e-5)
+    np.testing.assert_allclose(
+        fitted.encode_articles(TEXTS[::-1], batch_size=1)[::-1], together, atol=1e-5
+    )
 
 
 def test_equals_sentence_transformers_on_real_weights(minilm):
-    peer = pytest.importorskip("sentence_transformers").SentenceTransformer(str(minilm), device="cpu")
-    texts = [text.format(name="Alder") for text in load_headlines()["headline"]][::6] + ["word " * 300, "😀 混合 mixed", "x" * 500]
+    peer = pytest.importorskip("sentence_transformers").SentenceTransformer(
+        str(minilm), device="cpu"
+    )
+    texts = [text.format(name="Alder") for text in load_headlines()["headline"]][::6] + [
+        "word " * 300,
+        "😀 混合 mixed",
+        "x" * 500,
+    ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataQualityWarning)
-        ours = PretrainedNewsEncoder(minilm, embed_dim=384, max_length=256, normalize=True, device="cpu").fit_transform(texts)
+        ours = PretrainedNewsEncoder(
+            minilm, embed_dim=384, max_length=256, normalize=True, device="cpu"
+        ).fit_transform(texts)
     cosine = (ours * peer.encode(texts, show_progress_bar=False)).sum(axis=1)
     assert cosine.min() >= 0.99999
     np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1, atol=1e-6)
@@ -122,7 +139,12 @@ def test_constructor_only_stores_and_clones(bert):
     with pytest.raises(NotFittedError):
         encoder(bert).transform(TEXTS)
     defaults = PretrainedNewsEncoder().get_params()
-    assert (defaults["model_name"], defaults["embed_dim"], defaults["batch_size"], defaults["freeze_encoder"]) == ("bert-base-chinese", 768, 16, True)
+    assert (
+        defaults["model_name"],
+        defaults["embed_dim"],
+        defaults["batch_size"],
+        defaults["freeze_encoder"],
+    ) == ("bert-base-chinese", 768, 16, True)
 
 
 def test_transform_leaves_the_encoder_unchanged_and_pickles_small(bert):
@@ -161,8 +183,16 @@ def test_parameters_are_refused(bert, bad, message):
 
 
 def test_a_model_that_is_not_here(tmp_path):
-    for name in ("bert-base-chinese", "finbert", "somebody/some-model", str(tmp_path / "nowhere"), "not a name!"):
-        with pytest.raises(SktrainError, match="not on this machine.*hub's cache.*hf download") as error:
+    for name in (
+        "bert-base-chinese",
+        "finbert",
+        "somebody/some-model",
+        str(tmp_path / "nowhere"),
+        "not a name!",
+    ):
+        with pytest.raises(
+            SktrainError, match="not on this machine.*hub's cache.*hf download"
+        ) as error:
             PretrainedNewsEncoder(name, revision="1234").fit(TEXTS)
         assert name in str(error.value)
     with pytest.raises(SktrainError, match="ProsusAI/finbert"):
@@ -196,24 +226,35 @@ def spoil(folder, tmp_path, **changes):
     return copy
 
 
-@pytest.mark.parametrize("changes, message", [
-    ({"config__json": None}, "no config.json"),
-    ({"config__json": "{"}, "cannot be read"),
-    ({"config__json": "[]"}, "JSON object"),
-    ({"config__json": {"auto_map": {"AutoModel": "modeling.Evil"}}}, "code from its own folder.*never run"),
-    ({"tokenizer_config__json": {"auto_map": {"AutoTokenizer": ["x.Evil", None]}}}, "code from its own folder"),
-    ({"config__json": {"model_type": "never-heard-of"}}, "cannot be loaded"),
-    ({"config__json": {"is_encoder_decoder": True}}, "decoder"),
-    ({"config__json": {"hidden_size": None}}, "how wide"),
-    ({"model__safetensors": None}, "no weights"),
-    ({"model__safetensors": "garbage"}, "cannot be loaded"),
-    ({"config__json": {"num_hidden_layers": 3}}, "lack 16 of the parameters.*random"),
-    ({"config__json": {"intermediate_size": 128}}, "cannot be loaded"),
-    ({"vocab__txt": None, "tokenizer__json": None}, "no tokenizer"),
-])
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"config__json": None}, "no config.json"),
+        ({"config__json": "{"}, "cannot be read"),
+        ({"config__json": "[]"}, "JSON object"),
+        (
+            {"config__json": {"auto_map": {"AutoModel": "modeling.Evil"}}},
+            "code from its own folder.*never run",
+        ),
+        (
+            {"tokenizer_config__json": {"auto_map": {"AutoTokenizer": ["x.Evil", None]}}},
+            "code from its own folder",
+        ),
+        ({"config__json": {"model_type": "never-heard-of"}}, "cannot be loaded"),
+        ({"config__json": {"is_encoder_decoder": True}}, "decoder"),
+        ({"config__json": {"hidden_size": None}}, "how wide"),
+        ({"model__safetensors": None}, "no weights"),
+        ({"model__safetensors": "garbage"}, "cannot be loaded"),
+        ({"config__json": {"num_hidden_layers": 3}}, "lack 16 of the parameters.*random"),
+        ({"config__json": {"intermediate_size": 128}}, "cannot be loaded"),
+        ({"vocab__txt": None, "tokenizer__json": None}, "no tokenizer"),
+    ],
+)
 def test_spoiled_folders_are_refused(bert, tmp_path, changes, message):
     folder = spoil(bert, tmp_path, **changes)
-    (folder / "modeling.py").write_text(f"open({str(tmp_path / 'marker')!r}, 'w')\nclass Evil: pass\n")
+    (folder / "modeling.py").write_text(
+        f"open({str(tmp_path / 'marker')!r}, 'w')\nclass Evil: pass\n"
+    )
     with pytest.raises(SktrainError, match=message) as error:
         encoder(folder).fit(TEXTS)
     assert "spoiled" in str(error.value)
@@ -226,7 +267,9 @@ def test_a_device_that_is_not_here_is_said(bert):
         pytest.skip("there is a CUDA here")
     expected = encoder(bert).fit_transform(TEXTS)
     with pytest.warns(SktrainWarning, match="no CUDA"):
-        assert np.array_equal(encoder(bert).encode_articles(TEXTS, batch_size=16, device="cuda"), expected)
+        assert np.array_equal(
+            encoder(bert).encode_articles(TEXTS, batch_size=16, device="cuda"), expected
+        )
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "mps:0"])
@@ -236,7 +279,15 @@ def test_what_is_no_device_is_refused_in_one_sentence(bert, device):
     assert device in str(error.value)
 
 
-ODD = ["", " ", "[SEP] profit [MASK]", "利润 rises\u0000\u200b 😀", "bank\n\tfalls", "xyzzy" * 60, "up " * 200]
+ODD = [
+    "",
+    " ",
+    "[SEP] profit [MASK]",
+    "利润 rises\u0000\u200b 😀",
+    "bank\n\tfalls",
+    "xyzzy" * 60,
+    "up " * 200,
+]
 
 
 @pytest.mark.parametrize("which", ["bert", "minilm"])
@@ -342,7 +393,9 @@ def test_knowledge_overlap_counts_times_before_the_cutoff(bert):
     assert fitted.knowledge_overlap(times) == 0.5
     assert fitted.knowledge_overlap(pd.Series(1, times)) == 0.5
     assert fitted.knowledge_overlap(times.tz_localize("UTC")) == 0.5
-    panel = pd.DataFrame({"close": 1.0}, pd.MultiIndex.from_product([["A", "B"], times], names=["symbol", "time"]))
+    panel = pd.DataFrame(
+        {"close": 1.0}, pd.MultiIndex.from_product([["A", "B"], times], names=["symbol", "time"])
+    )
     assert fitted.knowledge_overlap(panel) == 0.5
     assert np.isnan(encoder(bert).knowledge_overlap(times))
     assert PretrainedNewsEncoder().knowledge_overlap(times) == 0.0
@@ -356,12 +409,16 @@ def test_the_callers_random_state_is_left_alone(bert):
 
     torch.manual_seed(5)
     state, numpy_state = torch.get_rng_state(), np.random.mtrand._rand.get_state()[1].copy()
-    encoder(bert, freeze_encoder=False, fine_tune_layers=1, fine_tune_epochs=1, random_state=0).fit(LABELLED, CLASSES)
+    encoder(bert, freeze_encoder=False, fine_tune_layers=1, fine_tune_epochs=1, random_state=0).fit(
+        LABELLED, CLASSES
+    )
     assert torch.equal(torch.get_rng_state(), state)
     assert np.array_equal(np.random.mtrand._rand.get_state()[1], numpy_state)
 
 
-_words = np.random.default_rng(0).choice(["bank", "market", "plant", "news", "profit"], size=(80, 3))
+_words = np.random.default_rng(0).choice(
+    ["bank", "market", "plant", "news", "profit"], size=(80, 3)
+)
 CLASSES = np.random.default_rng(1).integers(0, 2, 80)
 LABELLED = [" ".join(words) + (" rises" if c else " falls") for words, c in zip(_words, CLASSES)]
 
@@ -369,7 +426,9 @@ LABELLED = [" ".join(words) + (" rises" if c else " falls") for words, c in zip(
 @pytest.mark.filterwarnings("ignore::sktrain.exceptions.UnknownHorizonWarning")
 def test_fine_tuning_learns_the_classes_and_travels(bert):
     base = encoder(bert).fit(LABELLED)
-    tuned = encoder(bert, freeze_encoder=False, fine_tune_epochs=8, learning_rate=1e-3, random_state=0).fit(LABELLED, CLASSES)
+    tuned = encoder(
+        bert, freeze_encoder=False, fine_tune_epochs=8, learning_rate=1e-3, random_state=0
+    ).fit(LABELLED, CLASSES)
     losses = [step["valid_loss"] for step in tuned.history_]
     assert min(losses) < 0.5 * losses[0]
     assert all("encoder.layer." in name for name in tuned.tuned_)
@@ -391,9 +450,12 @@ def test_fine_tuning_holds_out_the_last_block_and_purges_it():
     y.attrs["label_horizon"] = 3
     train, valid = last_block(pd.DataFrame(index=range(20)), y, None, 0.25)
     assert np.flatnonzero(valid).tolist() == [15, 16, 17, 18, 19]
-    assert np.flatnonzero(train).tolist() == list(range(12))  # rows 12, 13, 14 are known at 15 or later
+    # rows 12, 13, 14 are known at 15 or later
+    assert np.flatnonzero(train).tolist() == list(range(12))
     ends = pd.date_range("2024-01-01", periods=20) + pd.Timedelta("1D")
-    train, _ = last_block(pd.DataFrame(index=pd.date_range("2024-01-01", periods=20)), y, ends, 0.25)
+    train, _ = last_block(
+        pd.DataFrame(index=pd.date_range("2024-01-01", periods=20)), y, ends, 0.25
+    )
     assert np.flatnonzero(train).tolist() == list(range(14))
 
 

@@ -1,4 +1,5 @@
-"""NewsFeatures in pipelines on bars: equal to encoder and aligner by hand, causal, exact inside folds, and worth something."""
+"""NewsFeatures in pipelines on bars: equal to encoder and aligner by hand, causal, exact inside
+folds, and worth something."""
 
 import pickle
 import warnings
@@ -44,7 +45,9 @@ def bars(market, news):
 
 def test_headlines_are_whole():
     table = load_headlines()
-    assert table.groupby(["tone", "language"]).size().to_dict() == {(t, la): n for t in ("bad", "good", "neutral") for la, n in (("en", 30), ("zh", 20))}
+    assert table.groupby(["tone", "language"]).size().to_dict() == {
+        (t, la): n for t in ("bad", "good", "neutral") for la, n in (("en", 30), ("zh", 20))
+    }
     assert table["headline"].str.contains("{name}", regex=False).all()
     assert table["headline"].is_unique
 
@@ -53,7 +56,8 @@ def test_make_news_plants_what_it_says(market):
     made = make_news(market, signal=0.6, coverage=0.8, random_state=1)
     articles = made.articles
     times = market.bars.index
-    at = np.searchsorted(times, articles["available_at"], side="left")  # the first bar at or after it
+    # the first bar at or after it
+    at = np.searchsorted(times, articles["available_at"], side="left")
     assert (times[at] > articles["available_at"]).all()
     assert (articles["published_at"] > times[at - 1]).all()
     assert (articles["published_at"] <= articles["available_at"]).all()
@@ -65,7 +69,9 @@ def test_make_news_plants_what_it_says(market):
     silent = make_news(market, signal=0.0, random_state=1)
     at = np.searchsorted(times, silent.articles["available_at"], side="left")
     assert abs((silent.tones.to_numpy() == np.asarray(market.y)[at]).mean() - 1 / 3) < 0.08
-    pd.testing.assert_frame_equal(make_news(market, random_state=3).articles, make_news(market, random_state=3).articles)
+    pd.testing.assert_frame_equal(
+        make_news(market, random_state=3).articles, make_news(market, random_state=3).articles
+    )
     for bad in ({"signal": 1.5}, {"coverage": -0.1}, {"languages": ("fr",)}, {"languages": ()}):
         with pytest.raises(SktrainError, match=next(iter(bad))):
             make_news(market, **bad)
@@ -88,7 +94,9 @@ def test_equals_encoder_and_aligner_by_hand(bars, news, bert):
 def test_beside_bar_features_and_before_windows(bars):
     features = NewsFeatures(TfidfVectorizer(max_features=5), features=BarFeatures())
     out = features.fit_transform(bars)
-    pd.testing.assert_frame_equal(out.iloc[:, :-6], BarFeatures().fit_transform(bars), check_like=False)
+    pd.testing.assert_frame_equal(
+        out.iloc[:, :-6], BarFeatures().fit_transform(bars), check_like=False
+    )
     assert out.columns.tolist() == features.get_feature_names_out().tolist()
     windows = make_pipeline(clone(features), SlidingWindow(5)).fit(bars.iloc[:300])
     inside = np.asarray(windows.transform(bars.iloc[350:360]))
@@ -96,24 +104,34 @@ def test_beside_bar_features_and_before_windows(bars):
     np.testing.assert_allclose(inside[0], values[346:351], atol=1e-6)
 
 
-@pytest.mark.parametrize("aligner", [None, NewsAligner(half_life=2.0), NewsAligner(aggregation="attention", lookback=3)])
+@pytest.mark.parametrize(
+    "aligner", [None, NewsAligner(half_life=2.0), NewsAligner(aggregation="attention", lookback=3)]
+)
 def test_a_fold_equals_the_whole(bars, aligner):
     fitted = NewsFeatures(TfidfVectorizer(max_features=5), aligner).fit(bars.iloc[:300])
     whole = fitted.transform(bars)
     pd.testing.assert_frame_equal(fitted.transform(bars.iloc[310:330]), whole.iloc[310:330])
-    pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(fitted)).transform(bars.iloc[[320, 5]]), whole.iloc[[320, 5]])
+    pd.testing.assert_frame_equal(
+        pickle.loads(pickle.dumps(fitted)).transform(bars.iloc[[320, 5]]), whole.iloc[[320, 5]]
+    )
 
 
 def test_fresh_bars_continue_where_fit_ended(bars, news, market):
-    fitted = NewsFeatures(TfidfVectorizer(max_features=5), NewsAligner(half_life=2.0, lookback=4)).fit(bars.iloc[:300])
+    fitted = NewsFeatures(
+        TfidfVectorizer(max_features=5), NewsAligner(half_life=2.0, lookback=4)
+    ).fit(bars.iloc[:300])
     whole = fitted.transform(bars)
-    fresh = pd.DataFrame(market.bars.iloc[300:310].to_numpy(), market.bars.index[300:310], market.bars.columns)
+    fresh = pd.DataFrame(
+        market.bars.iloc[300:310].to_numpy(), market.bars.index[300:310], market.bars.columns
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         out = fitted.transform(with_news(fresh, news))
     pd.testing.assert_frame_equal(out, whole.iloc[300:310], check_freq=False)
     with pytest.warns(ColdStartWarning):
-        fitted.transform(with_news(fresh.iloc[5:].set_axis(fresh.index[5:] + pd.Timedelta("400D")), news))
+        fitted.transform(
+            with_news(fresh.iloc[5:].set_axis(fresh.index[5:] + pd.Timedelta("400D")), news)
+        )
 
 
 def test_the_encoder_learns_only_from_what_was_known(bars):
@@ -124,12 +142,18 @@ def test_the_encoder_learns_only_from_what_was_known(bars):
 
 
 def test_no_value_moves_when_the_future_does(bars, bert):
-    model = NewsFeatures(PretrainedNewsEncoder(bert, embed_dim=3, max_length=64), NewsAligner(half_life="1D"))
+    model = NewsFeatures(
+        PretrainedNewsEncoder(bert, embed_dim=3, max_length=64), NewsAligner(half_life="1D")
+    )
     assert LeakageValidator().check_causality(model, bars)["passed"]
     fitted = model.fit(bars.iloc[:200])
     clean = fitted.transform(bars)
-    kept = [article for article in bars.attrs["news"].articles if article.available_at < bars.index[250]]
-    poison = [NewsArticle("bank falls " * 9, bars.index[250] + pd.Timedelta(hours=h)) for h in range(50)]
+    kept = [
+        article for article in bars.attrs["news"].articles if article.available_at < bars.index[250]
+    ]
+    poison = [
+        NewsArticle("bank falls " * 9, bars.index[250] + pd.Timedelta(hours=h)) for h in range(50)
+    ]
     dirty = fitted.transform(with_news(bars, kept + poison))
     pd.testing.assert_frame_equal(dirty.iloc[:251], clean.iloc[:251])
     assert not np.allclose(dirty.iloc[251:], clean.iloc[251:])

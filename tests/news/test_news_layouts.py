@@ -1,4 +1,5 @@
-"""read_news on the spellings of times, names and wrappings that files of news have; every answer is known before."""
+"""read_news on the spellings of times, names and wrappings that files of news have; every answer is
+known before."""
 
 import json
 import warnings
@@ -11,7 +12,10 @@ from sktrain.news import read_news
 
 T = pd.date_range("2024-02-26 09:35", periods=14, freq="31h17min")
 UTC, EAST = T.tz_localize("UTC"), T.tz_localize("America/New_York").tz_convert("UTC")
-EST, INDIA = T.tz_localize("Etc/GMT+5").tz_convert("UTC"), T.tz_localize("Asia/Kolkata").tz_convert("UTC")
+EST, INDIA = (
+    T.tz_localize("Etc/GMT+5").tz_convert("UTC"),
+    T.tz_localize("Asia/Kolkata").tz_convert("UTC"),
+)
 DAYS = T.normalize() + pd.Timedelta("1D") - pd.Timedelta(1, "ns")
 TITLES = [f"Item {i}: profit up, says board; more | later" for i in range(len(T))]
 
@@ -51,8 +55,14 @@ ORDINALS = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd", 31: "st"}
 SPELLINGS = {
     "clock, zone, weekday, day": (stamps("%-I:%M  %p ET %a, %d %B %Y"), EAST),
     "standard time": (stamps("%b %d, %Y %I:%M %p EST"), EST),
-    "summer and standard time": ([t.tz_convert("America/New_York").strftime("%a, %d %b %Y %H:%M:%S ")
-                                  + ("EDT" if t.tz_convert("America/New_York").dst() else "EST") for t in EAST], EAST),
+    "summer and standard time": (
+        [
+            t.tz_convert("America/New_York").strftime("%a, %d %b %Y %H:%M:%S ")
+            + ("EDT" if t.tz_convert("America/New_York").dst() else "EST")
+            for t in EAST
+        ],
+        EAST,
+    ),
     "dotted month": (stamps("%b. %d, %Y, %-I:%M %p ET"), EAST),
     "RFC 2822": (stamps("%a, %d %b %Y %H:%M:%S +0000"), UTC),
     "RFC 2822 with GMT": (stamps("%a, %d %b %Y %H:%M:%S GMT"), UTC),
@@ -62,14 +72,32 @@ SPELLINGS = {
     "JavaScript": (stamps("%a %b %d %Y %H:%M:%S GMT+0000 (Coordinated Universal Time)"), UTC),
     "Java": (stamps("%a %b %d %H:%M:%S UTC %Y"), UTC),
     "at": (stamps("%B %d, %Y at %I:%M %p"), T),
-    "ordinals": ([t.strftime("%B ") + f"{t.day}{ORDINALS.get(t.day, 'th')}" + t.strftime(", %Y %H:%M") for t in T], T),
+    "ordinals": (
+        [
+            t.strftime("%B ") + f"{t.day}{ORDINALS.get(t.day, 'th')}" + t.strftime(", %Y %H:%M")
+            for t in T
+        ],
+        T,
+    ),
     "a bar between": (stamps("%d %b %Y | %H:%M"), T),
     "a dash between": (stamps("%b %d, %Y - %H:%M"), T),
     "clock first": (stamps("%H:%M, %d %b %Y"), T),
     "dotted clock": (stamps("%d %b, %Y, %I.%M %p"), T),
     "weekday inside": (stamps("%Y-%m-%d %A %H:%M"), T),
-    "Chinese half days": ([t.strftime("%Y/%m/%d ") + ("上午" if t.hour < 12 else "下午") + t.strftime("%I:%M") for t in T], T),
-    "Korean half days": ([t.strftime("%Y.%m.%d. ") + ("오전" if t.hour < 12 else "오후") + t.strftime(" %-I:%M") for t in T], T),
+    "Chinese half days": (
+        [
+            t.strftime("%Y/%m/%d ") + ("上午" if t.hour < 12 else "下午") + t.strftime("%I:%M")
+            for t in T
+        ],
+        T,
+    ),
+    "Korean half days": (
+        [
+            t.strftime("%Y.%m.%d. ") + ("오전" if t.hour < 12 else "오후") + t.strftime(" %-I:%M")
+            for t in T
+        ],
+        T,
+    ),
     "Japanese": (stamps("%Y年%m月%d日 %H時%M分"), T),
     "Taiwan": ([f"民國{t.year - 1911}年{t.month}月{t.day}日 {t:%H:%M}" for t in T], T),
     "German": (worded("Januar Februar März April", "{d}. {m} {y}, {t:%H:%M} Uhr"), T),
@@ -84,8 +112,11 @@ SPELLINGS = {
     "Dutch": (worded("jan. feb. mrt. apr.", "{d} {m} {y} {t:%H:%M}"), T),
     "days with dashes": (stamps("%b-%d-%y"), DAYS),
     "serial days": ([(t - pd.Timestamp("1899-12-30")) / pd.Timedelta("1D") for t in T], T),
-    "some fractions": ([f"{t:%Y-%m-%dT%H:%M:%S}{'.000' if i % 2 else ''}Z" for i, t in enumerate(T)], UTC),
-}  # fmt: skip
+    "some fractions": (
+        [f"{t:%Y-%m-%dT%H:%M:%S}{'.000' if i % 2 else ''}Z" for i, t in enumerate(T)],
+        UTC,
+    ),
+}
 
 
 @pytest.mark.parametrize("name", SPELLINGS)
@@ -96,9 +127,14 @@ def test_times_as_newspapers_and_services_write_them(name, tmp_path):
 
 def test_a_zone_with_two_meanings_is_asked_for(tmp_path):
     text = table({"title": TITLES, "date": stamps("%a %b %d %H:%M:%S CST %Y")})
-    with pytest.raises(SktrainError, match="CST may be America/Chicago or Asia/Shanghai.*timezone="):
+    with pytest.raises(
+        SktrainError, match="CST may be America/Chicago or Asia/Shanghai.*timezone="
+    ):
         read(tmp_path, text)
-    check(read(tmp_path, text, timezone="Asia/Shanghai"), T.tz_localize("Asia/Shanghai").tz_convert("UTC"))
+    check(
+        read(tmp_path, text, timezone="Asia/Shanghai"),
+        T.tz_localize("Asia/Shanghai").tz_convert("UTC"),
+    )
 
 
 def test_some_times_with_a_zone_and_others_without(tmp_path):
@@ -111,7 +147,9 @@ def test_some_times_with_a_zone_and_others_without(tmp_path):
     assert [one.available_at for one in found] == sorted(times)
 
 
-@pytest.mark.parametrize("written", ["3 hours ago", "yesterday 10:15", "昨天 10:15", "Feb 26", "2 Feb 2024 evening"])
+@pytest.mark.parametrize(
+    "written", ["3 hours ago", "yesterday 10:15", "昨天 10:15", "Feb 26", "2 Feb 2024 evening"]
+)
 def test_times_that_do_not_say_when_are_refused(written, tmp_path):
     with pytest.raises(SktrainError, match="line 2 holds|no day or no year"):
         read(tmp_path, table({"title": TITLES, "date": [written] * len(T)}))
@@ -119,28 +157,68 @@ def test_times_that_do_not_say_when_are_refused(written, tmp_path):
 
 def test_the_name_of_a_column_tells_the_zone(tmp_path):
     check(read(tmp_path, table({"Date (ET)": stamps("%Y-%m-%d %H:%M"), "Headline": TITLES})), EAST)
-    check(read(tmp_path, table({"TIMESTAMP_UTC": stamps("%Y-%m-%d %H:%M"), "HEADLINE": TITLES})), UTC)
+    check(
+        read(tmp_path, table({"TIMESTAMP_UTC": stamps("%Y-%m-%d %H:%M"), "HEADLINE": TITLES})), UTC
+    )
 
 
-@pytest.mark.parametrize(("title", "time"), [
-    ("標題", "發布時間"), ("タイトル", "公開日時"), ("제목", "작성일"), ("Überschrift", "Veröffentlichungsdatum"),
-    ("Titre", "Date de publication"), ("titular", "fecha"), ("manchete", "data"), ("Titolo", "Data"),
-    ("Заголовок", "Дата публикации"), ("Tytuł", "Data publikacji"), ("Başlık", "Tarih"), ("Titulek", "Datum"),
-    ("Rubrik", "Publicerad"), ("Kop", "Datum"), ("judul", "tanggal"), ("News Headline", "Publication Date and Time"),
-    ("article_headline", "article_published_at"), ("story_title", "story_date"), ("head", "dt"),
-    ("NEWSSUB", "NEWS_DT"), ("title", "filed_at"), ("title", "showTime"), ("headline", "published_on"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("title", "time"),
+    [
+        ("標題", "發布時間"),
+        ("タイトル", "公開日時"),
+        ("제목", "작성일"),
+        ("Überschrift", "Veröffentlichungsdatum"),
+        ("Titre", "Date de publication"),
+        ("titular", "fecha"),
+        ("manchete", "data"),
+        ("Titolo", "Data"),
+        ("Заголовок", "Дата публикации"),
+        ("Tytuł", "Data publikacji"),
+        ("Başlık", "Tarih"),
+        ("Titulek", "Datum"),
+        ("Rubrik", "Publicerad"),
+        ("Kop", "Datum"),
+        ("judul", "tanggal"),
+        ("News Headline", "Publication Date and Time"),
+        ("article_headline", "article_published_at"),
+        ("story_title", "story_date"),
+        ("head", "dt"),
+        ("NEWSSUB", "NEWS_DT"),
+        ("title", "filed_at"),
+        ("title", "showTime"),
+        ("headline", "published_on"),
+    ],
+)
 def test_names_in_many_languages(title, time, tmp_path):
-    check(read(tmp_path, table({time: stamps("%Y-%m-%d %H:%M"), title: TITLES, "url": "x"}, sep=";")), T)
+    check(
+        read(tmp_path, table({time: stamps("%Y-%m-%d %H:%M"), title: TITLES, "url": "x"}, sep=";")),
+        T,
+    )
 
 
-@pytest.mark.parametrize(("written", "symbols"), [
-    ("AAPL MSFT", ("AAPL", "MSFT")), ("AAPL|MSFT", ("AAPL", "MSFT")), ("{AAPL,MSFT}", ("AAPL", "MSFT")),
-    ("$AAPL, $MSFT", ("AAPL", "MSFT")), ("[AAPL, MSFT]", ("AAPL", "MSFT")), ("['AAPL' 'MSFT']", ("AAPL", "MSFT")),
-    ("NYSE:IBM", ("NYSE:IBM",)), ("000001", ("000001",)), ("[]", ()),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("written", "symbols"),
+    [
+        ("AAPL MSFT", ("AAPL", "MSFT")),
+        ("AAPL|MSFT", ("AAPL", "MSFT")),
+        ("{AAPL,MSFT}", ("AAPL", "MSFT")),
+        ("$AAPL, $MSFT", ("AAPL", "MSFT")),
+        ("[AAPL, MSFT]", ("AAPL", "MSFT")),
+        ("['AAPL' 'MSFT']", ("AAPL", "MSFT")),
+        ("NYSE:IBM", ("NYSE:IBM",)),
+        ("000001", ("000001",)),
+        ("[]", ()),
+    ],
+)
 def test_lists_of_symbols(written, symbols, tmp_path):
-    check(read(tmp_path, table({"title": TITLES, "date": stamps("%Y-%m-%d %H:%M"), "tickers": written})), T, symbols)
+    check(
+        read(
+            tmp_path, table({"title": TITLES, "date": stamps("%Y-%m-%d %H:%M"), "tickers": written})
+        ),
+        T,
+        symbols,
+    )
     one = table({"title": TITLES, "date": stamps("%Y-%m-%d %H:%M"), "ticker": "BRK B"})
     check(read(tmp_path, one), T, ("BRK B",))  # a class of shares, not two symbols
 
@@ -150,18 +228,49 @@ def rows(title="title", time="published_at", form="%Y-%m-%dT%H:%M:%SZ", **more):
 
 
 WRAPPED = {
-    "a row in its content": [{"id": "x", "content": {"id": "x", "provider": {"name": "r"}, **row}} for row in rows(time="pubDate")],
-    "a listing": {"kind": "L", "data": {"after": None, "children": [{"kind": "t3", "data": {"title": one, "created_utc": t.timestamp(), "media": {"a": {"b": 1}}}} for one, t in zip(TITLES, UTC)]}},
+    "a row in its content": [
+        {"id": "x", "content": {"id": "x", "provider": {"name": "r"}, **row}}
+        for row in rows(time="pubDate")
+    ],
+    "a listing": {
+        "kind": "L",
+        "data": {
+            "after": None,
+            "children": [
+                {
+                    "kind": "t3",
+                    "data": {"title": one, "created_utc": t.timestamp(), "media": {"a": {"b": 1}}},
+                }
+                for one, t in zip(TITLES, UTC)
+            ],
+        },
+    },
     "hits": {"hits": {"total": 14, "hits": [{"_index": "n", "_source": row} for row in rows()]}},
-    "attributes": {"data": [{"id": "1", "attributes": row, "links": {"self": "x"}} for row in rows(time="publishOn")]},
-    "dates in records": [{"_id": {"$oid": "x"}, "title": one, "published": {"$date": f"{t:%Y-%m-%dT%H:%M:%SZ}"}} for one, t in zip(TITLES, T)],
+    "attributes": {
+        "data": [
+            {"id": "1", "attributes": row, "links": {"self": "x"}} for row in rows(time="publishOn")
+        ]
+    },
+    "dates in records": [
+        {"_id": {"$oid": "x"}, "title": one, "published": {"$date": f"{t:%Y-%m-%dT%H:%M:%SZ}"}}
+        for one, t in zip(TITLES, T)
+    ],
     "records by identifier": {f"a{i}f-{i}": row for i, row in enumerate(rows(source="x"))},
     "pages": [{"status": "ok", "articles": rows()[:7]}, {"status": "ok", "articles": rows()[7:]}],
-    "columns": {"title": {str(i): one for i, one in enumerate(TITLES)}, "date": {str(i): f"{t:%Y-%m-%dT%H:%M:%SZ}" for i, t in enumerate(T)}},
-    "companies with more records than articles": {"data": rows(entities=[{"symbol": "IBM", "name": "I"}] * 9)},
-    "a title in a record": {"items": [{"title": {"rendered": row["title"]}, "date_gmt": row["published_at"]} for row in rows()]},
+    "columns": {
+        "title": {str(i): one for i, one in enumerate(TITLES)},
+        "date": {str(i): f"{t:%Y-%m-%dT%H:%M:%SZ}" for i, t in enumerate(T)},
+    },
+    "companies with more records than articles": {
+        "data": rows(entities=[{"symbol": "IBM", "name": "I"}] * 9)
+    },
+    "a title in a record": {
+        "items": [
+            {"title": {"rendered": row["title"]}, "date_gmt": row["published_at"]} for row in rows()
+        ]
+    },
     "a title of the source": rows(source={"title": "Wire", "path": None}, title="headline"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", WRAPPED)
@@ -170,22 +279,30 @@ def test_wrappings_of_json(name, tmp_path):
 
 
 def test_pages_as_lines(tmp_path):
-    check(read(tmp_path, "\n".join(json.dumps(page) for page in WRAPPED["pages"]), "news.jsonl"), UTC)
+    check(
+        read(tmp_path, "\n".join(json.dumps(page) for page in WRAPPED["pages"]), "news.jsonl"), UTC
+    )
 
 
 def test_names_of_stocks_in_records(tmp_path):
-    found = read(tmp_path, json.dumps(rows(stocks=[{"name": "AAPL"}, {"name": "MSFT"}])), "news.json")
+    found = read(
+        tmp_path, json.dumps(rows(stocks=[{"name": "AAPL"}, {"name": "MSFT"}])), "news.json"
+    )
     check(found, UTC, ("AAPL", "MSFT"))
 
 
 def test_the_only_text_is_the_title(tmp_path):
-    text = table({"tweet_id": range(14), "post_date": stamps("%Y-%m-%d %H:%M"), "body": TITLES, "likes": 2})
+    text = table(
+        {"tweet_id": range(14), "post_date": stamps("%Y-%m-%d %H:%M"), "body": TITLES, "likes": 2}
+    )
     check(read(tmp_path, text), T)
 
 
 def test_files_without_names(tmp_path):
     body = "A much longer text that goes on and on for many words; " * 5
-    lines = table({"a": stamps("%Y-%m-%d %H:%M:%S"), "b": "IBM", "c": TITLES, "d": body}).split("\n", 1)[1]
+    lines = table({"a": stamps("%Y-%m-%d %H:%M:%S"), "b": "IBM", "c": TITLES, "d": body}).split(
+        "\n", 1
+    )[1]
     found = read(tmp_path, lines)
     check(found, T, ("IBM",))
     assert found[0].body == body
@@ -197,15 +314,33 @@ def test_files_without_names(tmp_path):
 
 def test_two_titles_that_differ(tmp_path):
     lines = "".join(f'{t:%Y-%m-%d %H:%M},"{one}","other {one}"\n' for one, t in zip(TITLES, T))
-    with pytest.raises(SktrainError, match=r"'title' stands more than once.*columns=\{'title': 2\}"):
+    with pytest.raises(
+        SktrainError, match=r"'title' stands more than once.*columns=\{'title': 2\}"
+    ):
         read(tmp_path, "date,title,title\n" + lines)
     check(read(tmp_path, "date,title,title\n" + lines, columns={"title": 2}), T)
 
 
 def test_marks_in_texts_divide_nothing(tmp_path):
     html = '<p>Hello &amp; <a href="x">bye</a>; a|b; c|d</p>'
-    check(read(tmp_path, table({"title": TITLES, "content": html, "published": stamps("%Y-%m-%d %H:%M")})), T)
-    check(read(tmp_path, table({"title": TITLES, "published": stamps("%Y-%m-%d %H:%M"), "ticker": "IBM"}, sep="\t"), "n.tsv"), T, ("IBM",))
+    check(
+        read(
+            tmp_path,
+            table({"title": TITLES, "content": html, "published": stamps("%Y-%m-%d %H:%M")}),
+        ),
+        T,
+    )
+    check(
+        read(
+            tmp_path,
+            table(
+                {"title": TITLES, "published": stamps("%Y-%m-%d %H:%M"), "ticker": "IBM"}, sep="\t"
+            ),
+            "n.tsv",
+        ),
+        T,
+        ("IBM",),
+    )
 
 
 def test_empty_rows_are_counted_and_lines_stay_true(tmp_path):
@@ -229,24 +364,46 @@ def test_frames_written_with_their_index(tmp_path):
 
 def test_one_column_is_no_news(tmp_path):
     with pytest.raises(SktrainError, match="has one column only.*need a title and a time"):
-        read(tmp_path, "\n".join(["headline", *(one.replace(",", "").replace(";", "").replace("|", "") for one in TITLES)]))
+        read(
+            tmp_path,
+            "\n".join(
+                [
+                    "headline",
+                    *(one.replace(",", "").replace(";", "").replace("|", "") for one in TITLES),
+                ]
+            ),
+        )
 
 
 def test_one_midnight_among_moments_is_a_moment(tmp_path):
     times = UTC.insert(7, pd.Timestamp("2024-03-07", tz="UTC"))[:14]
-    text = table({"title": TITLES, "date": [t.strftime("%a, %d %b %Y %H:%M:%S +0000") for t in times]})
+    text = table(
+        {"title": TITLES, "date": [t.strftime("%a, %d %b %Y %H:%M:%S +0000") for t in times]}
+    )
     assert [one.available_at for one in read(tmp_path, text)] == sorted(times)
 
 
 def test_the_only_column_of_times_and_the_only_one_of_sentences(tmp_path):
-    text = table({"headline": TITLES, "event_day_of_record": stamps("%Y-%m-%d %H:%M"), "updated": "2025-01-01 10:00", "score": 1})
+    text = table(
+        {
+            "headline": TITLES,
+            "event_day_of_record": stamps("%Y-%m-%d %H:%M"),
+            "updated": "2025-01-01 10:00",
+            "score": 1,
+        }
+    )
     check(read(tmp_path, text), T)
-    text = table({"source": "Wire", "what they said": TITLES, "date": stamps("%Y-%m-%d %H:%M"), "score": 1})
+    text = table(
+        {"source": "Wire", "what they said": TITLES, "date": stamps("%Y-%m-%d %H:%M"), "score": 1}
+    )
     check(read(tmp_path, text), T)
 
 
 def test_days_in_three_columns(tmp_path):
-    check(read(tmp_path, table({"Year": T.year, "Month": T.month, "Day": T.day, "headline": TITLES})), DAYS)
+    check(
+        read(tmp_path, table({"Year": T.year, "Month": T.month, "Day": T.day, "headline": TITLES})),
+        DAYS,
+    )
 
 
 STAMPS = pd.date_range("2024-02-01 09:00", periods=12, freq="137min", tz="UTC")
@@ -255,10 +412,14 @@ STAMPS = pd.date_range("2024-02-01 09:00", periods=12, freq="137min", tz="UTC")
 def test_rss_and_atom_feeds(tmp_path):
     items = "".join(
         f"<item><title>Profit of {i} &amp; more</title><description>Body {i}</description>"
-        f"<pubDate>{t:%a, %d %b %Y %H:%M:%S} GMT</pubDate><guid isPermaLink='false'>{i}</guid></item>"
+        f"<pubDate>{t:%a, %d %b %Y %H:%M:%S} GMT</pubDate><guid "
+        f"isPermaLink='false'>{i}</guid></item>"
         for i, t in enumerate(STAMPS)
     )
-    rss = f"<?xml version='1.0'?><rss version='2.0'><channel><title>Feed</title>{items}</channel></rss>"
+    rss = (
+        "<?xml version='1.0'?><rss "
+        f"version='2.0'><channel><title>Feed</title>{items}</channel></rss>"
+    )
     entries = "".join(
         f"<entry><title type='html'>Profit of {i} &amp; more</title><id>{i}</id>"
         f"<published>{t:%Y-%m-%dT%H:%M:%SZ}</published><summary>Body {i}</summary></entry>"

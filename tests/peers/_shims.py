@@ -12,7 +12,12 @@ def _start_from(search, space, points):
     """Make ``points`` the trials of a search: all of them starting points, and no others."""
     dicts = [space] if isinstance(space, dict) else space
     search.param_distributions = [
-        {name: list(values) if isinstance(values, tuple) else values for name, values in part.items()} for part in dicts  # a tuple is a range here
+        # a tuple is a range here
+        {
+            name: list(values) if isinstance(values, tuple) else values
+            for name, values in part.items()
+        }
+        for part in dicts
     ]
     search.n_trials, search.enqueue = len(points), points
 
@@ -25,7 +30,8 @@ def _own_columns_out(search):
 
 
 class GridShim(OptunaSearchCV):
-    """GridSearchCV's signature: every point of the grid is a starting point, and there are no other trials."""
+    """GridSearchCV's signature: every point of the grid is a starting point, and there are no other
+    trials."""
 
     _parameter_constraints = {**OptunaSearchCV._parameter_constraints, "param_grid": [dict, list]}
 
@@ -67,7 +73,10 @@ class GridShim(OptunaSearchCV):
 class RandomShim(OptunaSearchCV):
     """RandomizedSearchCV's signature: the points it would draw are the trials."""
 
-    _parameter_constraints = {**OptunaSearchCV._parameter_constraints, "n_iter": OptunaSearchCV._parameter_constraints["n_trials"]}
+    _parameter_constraints = {
+        **OptunaSearchCV._parameter_constraints,
+        "n_iter": OptunaSearchCV._parameter_constraints["n_trials"],
+    }
 
     def __init__(
         self,
@@ -103,7 +112,9 @@ class RandomShim(OptunaSearchCV):
 
     def fit(self, X, y=None, **params):
         held = self.param_distributions
-        _start_from(self, held, list(ParameterSampler(held, self.n_iter, random_state=self.random_state)))
+        _start_from(
+            self, held, list(ParameterSampler(held, self.n_iter, random_state=self.random_state))
+        )
         try:
             return _own_columns_out(super().fit(X, y, **params))
         finally:
@@ -114,11 +125,16 @@ class SearchOfAlpha(OptunaSearchCV):
     """The search with a space of its own, two trials long."""
 
     def __init__(self, estimator, scoring=None, cv=None):
-        super().__init__(estimator, {"alpha": [0.1, 0.2]}, n_trials=2, scoring=scoring, cv=cv, pruner=False, random_state=0)
+        super().__init__(
+            estimator,
+            {"alpha": [0.1, 0.2]},
+            n_trials=2, scoring=scoring, cv=cv, pruner=False, random_state=0,
+        )
 
 
 class TrainedOnly(CompressedClassifier):
-    """CompressedClassifier up to the trained model: the classifiers of these tests hold no network to compress."""
+    """CompressedClassifier up to the trained model: the classifiers of these tests hold no network
+    to compress."""
 
     def __init__(self, estimator=None):
         super().__init__(estimator)

@@ -1,4 +1,5 @@
-"""Test suites of installed peers, read as they are written, with names of theirs replaced by ours before any test is made."""
+"""Test suites of installed peers, read as they are written, with names of theirs replaced by ours
+before any test is made."""
 
 import ast
 from contextlib import contextmanager
@@ -36,7 +37,8 @@ def suite(module, replaced=None, rows=None):
     replaced : dict, optional
         Dotted names whose objects are replaced while the module is read.
     rows : dict, optional
-        Lists of the module by name, and the rows they hold instead before any test is parametrized with them.
+        Lists of the module by name, and the rows they hold instead before any test is parametrized
+        with them.
 
     Returns
     -------
@@ -55,7 +57,13 @@ def _with_rows(path, rows):
     """The module's tree; after a list is made its rows are exchanged."""
     tree = ast.parse(path.read_text())
     for place, node in reversed(list(enumerate(tree.body))):
-        target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0] if isinstance(node, ast.Assign) else None
+        target = (
+            node.target
+            if isinstance(node, ast.AnnAssign)
+            else node.targets[0]
+            if isinstance(node, ast.Assign)
+            else None
+        )
         if getattr(target, "id", None) in rows:
             tree.body.insert(place + 1, *ast.parse(f"{target.id}[:] = _rows[{target.id!r}]").body)
     return tree
@@ -63,4 +71,8 @@ def _with_rows(path, rows):
 
 def pick(module, keep=None):
     """Tests of a copy, to be put among the globals of a test module."""
-    return {name: thing for name, thing in vars(module).items() if name.startswith("test_") and (keep is None or keep(name))}
+    return {
+        name: thing
+        for name, thing in vars(module).items()
+        if name.startswith("test_") and (keep is None or keep(name))
+    }

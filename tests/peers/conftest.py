@@ -1,4 +1,5 @@
-"""Failures of the peers' tests that are meant, each with its reason, in one table; a reason that is no longer needed is an error."""
+"""Failures of the peers' tests that are meant, each with its reason, in one table; a reason that is
+no longer needed is an error."""
 
 import os
 
@@ -6,7 +7,9 @@ import numpy as np
 import pytest
 
 # how the name of a test begins (without the module): why it is meant to fail
-_NOTHING_FINITE = "a search in which no trial has a finite score has no best one: SktrainError, after the trials"
+_NOTHING_FINITE = (
+    "a search in which no trial has a finite score has no best one: SktrainError, after the trials"
+)
 _TIMES = "every splitter of ours requests label_end_times and times"
 _WORDS = "lines of progress are worded otherwise"
 REASONS = {
@@ -48,5 +51,6 @@ def global_random_seed():
 
 @pytest.fixture(autouse=True)
 def seeded_peers(seeded):
-    """Data that the peers' tests draw without a seed is the same in every run; PEERS_SEED tries other data."""
+    """Data that the peers' tests draw without a seed is the same in every run; PEERS_SEED tries
+    other data."""
     np.random.seed(int(os.environ.get("PEERS_SEED", "0")))  # noqa: NPY002 (the generator the peers draw from)

@@ -64,7 +64,9 @@ OURS = [
     },
 ]
 theirs = _suites.suite(MODULE, rows={"METAESTIMATORS": OURS})
-globals().update(_suites.pick(theirs, keep=lambda name: "unsupported" not in name and "registry" not in name))
+globals().update(
+    _suites.pick(theirs, keep=lambda name: "unsupported" not in name and "registry" not in name)
+)
 
 
 def test_enough_was_read():

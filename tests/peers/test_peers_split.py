@@ -9,7 +9,11 @@ OURS = {
     "NO_GROUP_SPLITTERS": [TemporalSplitter(**PLAIN), CombinatorialPurgedCV(4, 1, **PLAIN)],
     "GROUP_SPLITTERS": [EnhancedWalkForwardCV(2, min_samples_per_fold=5, **PLAIN)],
 }
-LISTED = {"test_splitter_get_metadata_routing", "test_splitter_set_split_request", "test_no_group_splitters_warns_with_groups"}
+LISTED = {
+    "test_splitter_get_metadata_routing",
+    "test_splitter_set_split_request",
+    "test_no_group_splitters_warns_with_groups",
+}
 theirs = _suites.suite("sklearn.model_selection.tests.test_split", rows=OURS)
 globals().update(_suites.pick(theirs, keep=LISTED.__contains__))
 

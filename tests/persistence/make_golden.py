@@ -1,4 +1,5 @@
-"""Write the golden files that are missing: run once per format and per kind of object, then keep the files for ever.
+"""Write the golden files that are missing: run once per format and per kind of object, then keep
+the files for ever.
 
 python tests/persistence/make_golden.py
 """

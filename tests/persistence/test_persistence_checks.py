@@ -1,4 +1,5 @@
-"""What compiled code would trust, one edit at a time: each is refused, and the same without the edit is not."""
+"""What compiled code would trust, one edit at a time: each is refused, and the same without the
+edit is not."""
 
 import copy
 import zipfile
@@ -120,19 +121,23 @@ def test_trees_have_a_value_for_every_node():
 MODELS = {
     "tree": DecisionTreeClassifier(max_depth=3, random_state=0),
     "forest": RandomForestClassifier(2, max_depth=3, random_state=0),
-    "bagging": BaggingClassifier(DecisionTreeClassifier(max_depth=2), 2, max_features=2, random_state=0),
+    "bagging": BaggingClassifier(
+        DecisionTreeClassifier(max_depth=2), 2, max_features=2, random_state=0
+    ),
     "stages": GradientBoostingClassifier(n_estimators=2, max_depth=2),
     "from zero": GradientBoostingClassifier(n_estimators=2, max_depth=2, init="zero"),
     "bins": HistGradientBoostingClassifier(max_iter=2),
     "near": KNeighborsClassifier(),
     "vectors": SVC(),
     "one class": OneClassSVM(),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
 def grown():
-    return {name: model.fit(X, Y > 0 if name == "from zero" else Y) for name, model in MODELS.items()}
+    return {
+        name: model.fit(X, Y > 0 if name == "from zero" else Y) for name, model in MODELS.items()
+    }
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -152,7 +157,10 @@ def nodes(model):
 EDITS = {
     "a column set too many": ("bagging", lambda m: m.estimators_features_.append(np.array([0, 1]))),
     "a column set too few": ("bagging", lambda m: m.estimators_features_.pop()),
-    "a wider column set": ("bagging", lambda m: m.estimators_features_.__setitem__(0, np.arange(3))),
+    "a wider column set": (
+        "bagging",
+        lambda m: m.estimators_features_.__setitem__(0, np.arange(3)),
+    ),
     "a start of text": ("stages", lambda m: setattr(m, "init_", "one")),
     "a start of a model": ("stages", lambda m: setattr(m, "init_", LogisticRegression().fit(X, Y))),
     "a prior of other classes": ("stages", lambda m: setattr(m.init_, "class_prior_", np.ones(2))),
@@ -161,7 +169,13 @@ EDITS = {
     "a column outside": ("bins", lambda m: nodes(m)["feature_idx"].__setitem__(0, 3)),
     "a column before": ("bins", lambda m: nodes(m)["feature_idx"].__setitem__(0, -1)),
     "a bin that leads back": ("bins", lambda m: nodes(m)["left"].__setitem__(0, 0)),
-    "a category set outside": ("bins", lambda m: (nodes(m)["is_categorical"].__setitem__(0, 1), nodes(m)["bitset_idx"].__setitem__(0, 99))),
+    "a category set outside": (
+        "bins",
+        lambda m: (
+            nodes(m)["is_categorical"].__setitem__(0, 1),
+            nodes(m)["bitset_idx"].__setitem__(0, 99),
+        ),
+    ),
     "a category beyond": ("bins", lambda m: categories(m, [0.0, 256.0])),
     "a category before": ("bins", lambda m: categories(m, [-1.0, 2.0])),
     "bins of fewer columns": ("bins", lambda m: m._bin_mapper.bin_thresholds_.pop()),
@@ -173,12 +187,21 @@ EDITS = {
     "leaves of no size": ("near", lambda m: setattr(m, "leaf_size", 0)),
     "leaves of half a row": ("near", lambda m: setattr(m, "leaf_size", 1.5)),
     "a kernel of rows": ("vectors", lambda m: setattr(m, "kernel", "precomputed")),
-    "fewer columns": ("vectors", lambda m: setattr(m, "support_vectors_", m.support_vectors_[:, :2])),
+    "fewer columns": (
+        "vectors",
+        lambda m: setattr(m, "support_vectors_", m.support_vectors_[:, :2]),
+    ),
     "other counts": ("vectors", lambda m: setattr(m, "_n_support", m._n_support + 1)),
-    "counts below zero": ("vectors", lambda m: setattr(m, "_n_support", m._n_support + np.array([-10**4, 10**4, 0], "i4"))),
+    "counts below zero": (
+        "vectors",
+        lambda m: setattr(m, "_n_support", m._n_support + np.array([-(10**4), 10**4, 0], "i4")),
+    ),
     "fewer coefficients": ("vectors", lambda m: setattr(m, "_dual_coef_", m._dual_coef_[:1])),
     "fewer intercepts": ("vectors", lambda m: setattr(m, "_intercept_", m._intercept_[:2])),
-    "a list of vectors": ("vectors", lambda m: setattr(m, "support_vectors_", m.support_vectors_.tolist())),
+    "a list of vectors": (
+        "vectors",
+        lambda m: setattr(m, "support_vectors_", m.support_vectors_.tolist()),
+    ),
     "other probabilities": ("vectors", lambda m: setattr(m, "_probA", np.ones(1))),
     "one class, fewer vectors": ("one class", lambda m: setattr(m, "support_", m.support_[:-1])),
     "more jobs than any": ("forest", lambda m: setattr(m, "n_jobs", 1025)),
@@ -188,7 +211,7 @@ EDITS = {
     "no width": ("tree", lambda m: delattr(m, "n_features_in_")),
     "a width of nothing": ("near", lambda m: setattr(m, "n_features_in_", 0)),
     "a narrower forest": ("forest", lambda m: setattr(m, "n_features_in_", 2)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", EDITS)

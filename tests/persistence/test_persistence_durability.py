@@ -1,4 +1,5 @@
-"""A model file survives what happens while it is written: kills, full disks, folders that vanish. Quantized models included."""
+"""A model file survives what happens while it is written: kills, full disks, folders that vanish.
+Quantized models included."""
 
 import copy
 from functools import partial
@@ -61,14 +62,22 @@ def test_a_quantized_net_opens_exactly(small, tmp_path):
     np.testing.assert_array_equal(opened.predict_proba(X), small.predict_proba(X))
     assert opened.n_weights_ == small.n_weights_
     assert opened.get_params() == small.get_params()
-    assert save(opened, tmp_path / "n.sktrain", probe=X[:8]).read_bytes() == (tmp_path / "m.sktrain").read_bytes()
+    assert (
+        save(opened, tmp_path / "n.sktrain", probe=X[:8]).read_bytes()
+        == (tmp_path / "m.sktrain").read_bytes()
+    )
 
 
 def test_pruned_and_quantized_files_shrink(net, small, tmp_path):
     pruned = copy.deepcopy(net)
     ModelPruner(0.8).prune_model(pruned)
     sizes = {}
-    for name, model in (("float", net), ("pruned", pruned), ("int8", small), ("both", ModelQuantizer().quantize_model(pruned))):
+    for name, model in (
+        ("float", net),
+        ("pruned", pruned),
+        ("int8", small),
+        ("both", ModelQuantizer().quantize_model(pruned)),
+    ):
         encoder = Encoder()
         encoder.encode(model)
         sizes[name] = sum(map(len, encoder.members.values()))
@@ -86,7 +95,9 @@ def test_hostile_quantized_state_is_refused(small, tmp_path):
         {"n_threads": "all"},
     ):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(QuantizedClassifier, "__getstate__", partial(dict, small.__getstate__(), **change))
+            patch.setattr(
+                QuantizedClassifier, "__getstate__", partial(dict, small.__getstate__(), **change)
+            )
             patch.setattr(QuantizedClassifier, "_inflates", staticmethod(lambda state: 0))
             path = save(small, tmp_path / "h.sktrain")
         with pytest.raises(CorruptFileError):
@@ -121,7 +132,11 @@ def test_a_full_disk_leaves_the_old_file(net, small, tmp_path):
     path = save(small, tmp_path / "m.sktrain", probe=X[:4])
     before = path.read_bytes()
     joblib.dump(net, tmp_path / "net.joblib")
-    done = subprocess.run([sys.executable, "-c", SAVE_ON_A_FULL_DISK, str(path), str(tmp_path / "net.joblib")], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", SAVE_ON_A_FULL_DISK, str(path), str(tmp_path / "net.joblib")],
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout.startswith("refused:"), done.stderr
     assert "cannot be written" in done.stdout
     assert path.read_bytes() == before
@@ -157,7 +172,11 @@ def kills(models, tmp_path, n):
     allowed = [model.predict_proba(X) for model in models]
     rng, met = random.Random(0), set()
     for _ in range(n):
-        process = subprocess.Popen([sys.executable, "-c", SAVE_FOR_EVER, str(path), *sources], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-c", SAVE_FOR_EVER, str(path), *sources],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         assert process.stdout.readline() == "ready\n"
         time.sleep(rng.uniform(0, 3 * cycle))
         process.send_signal(signal.SIGKILL)
@@ -166,18 +185,31 @@ def kills(models, tmp_path, n):
         got = load(path).predict_proba(X)
         met.add(next(k for k, p in enumerate(allowed) if np.array_equal(p, got)))
     save(models[0], path)
-    kept = [name for name in os.listdir(tmp_path) if not name.endswith(".tmp")]  # of the dead, for an hour
+    # of the dead, for an hour
+    kept = [name for name in os.listdir(tmp_path) if not name.endswith(".tmp")]
     assert sorted(kept) == sorted(["m.sktrain", *(os.path.basename(s) for s in sources)])
     return met
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 def test_kills_while_saving_leave_a_whole_file(small, tmp_path):
-    kills([small, ModelQuantizer().quantize_model(MLPNetClassifier(max_epochs=1, random_state=0, horizon=0).fit(*rows()))], tmp_path, 3)
+    kills(
+        [
+            small,
+            ModelQuantizer().quantize_model(
+                MLPNetClassifier(max_epochs=1, random_state=0, horizon=0).fit(*rows())
+            ),
+        ],
+        tmp_path,
+        3,
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 def test_twenty_kills_while_saving_leave_a_whole_file(small, tmp_path):
-    other = ModelQuantizer().quantize_model(MLPNetClassifier(max_epochs=1, random_state=0, horizon=0).fit(*rows()))
-    assert len(kills([small, other], tmp_path, 20)) == 2  # both models were met, so saves were really going on
+    other = ModelQuantizer().quantize_model(
+        MLPNetClassifier(max_epochs=1, random_state=0, horizon=0).fit(*rows())
+    )
+    # both models were met, so saves were really going on
+    assert len(kills([small, other], tmp_path, 20)) == 2

@@ -20,7 +20,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from sktrain import AdaptiveLabeler, BarFeatures, GRUClassifier, MLPNetClassifier, SlidingWindow, load, save
+from sktrain import (
+    AdaptiveLabeler,
+    BarFeatures,
+    GRUClassifier,
+    MLPNetClassifier,
+    SlidingWindow,
+    load,
+    save,
+)
 from sktrain._io import sha256
 from sktrain.exceptions import CorruptFileError, PersistenceError
 from sktrain.persistence import read_manifest
@@ -30,21 +38,36 @@ from sktrain.persistence._encoder import Encoder
 
 @pytest.fixture(scope="module")
 def task(sp500):
-    return AdaptiveLabeler(horizon=3, base_threshold=0.5, scaling="sigma").fit_resample(sp500.iloc[:700])
+    return AdaptiveLabeler(horizon=3, base_threshold=0.5, scaling="sigma").fit_resample(
+        sp500.iloc[:700]
+    )
 
 
 @pytest.fixture(scope="module")
 def fitted(task):
     bars, y = task
-    plain = {"max_epochs": 1, "horizon": 3, "random_state": 0, "replay_rows": 0}  # replayed rows would travel
-    nets = [("gru", GRUClassifier(**plain, module__hidden_size=8)), ("mlp", MLPNetClassifier(**plain))]
-    steps = [("features", BarFeatures()), ("window", SlidingWindow(lookback=5)), ("net", VotingClassifier(nets, voting="soft"))]
+    # replayed rows would travel
+    plain = {"max_epochs": 1, "horizon": 3, "random_state": 0, "replay_rows": 0}
+    nets = [
+        ("gru", GRUClassifier(**plain, module__hidden_size=8)),
+        ("mlp", MLPNetClassifier(**plain)),
+    ]
+    steps = [
+        ("features", BarFeatures()),
+        ("window", SlidingWindow(lookback=5)),
+        ("net", VotingClassifier(nets, voting="soft")),
+    ]
     return Pipeline(steps).fit(bars, y)
 
 
 @pytest.fixture(scope="module")
 def saved(fitted, task, tmp_path_factory):
-    return save(fitted, tmp_path_factory.mktemp("models") / "model.sktrain", probe=task[0].iloc[-70:], scores={"balanced_accuracy": 0.36})
+    return save(
+        fitted,
+        tmp_path_factory.mktemp("models") / "model.sktrain",
+        probe=task[0].iloc[-70:],
+        scores={"balanced_accuracy": 0.36},
+    )
 
 
 def test_a_voting_pipeline_opens_exactly(saved, fitted, task):
@@ -59,7 +82,8 @@ def test_fresh_bars_get_the_same_answer_in_a_fresh_process(saved, fitted, sp500,
     fresh.to_pickle(tmp_path / "bars.pkl")
     code = (
         "import sys, numpy as np, pandas as pd, sktrain\n"
-        f"p = sktrain.load({str(saved)!r}).predict_proba(pd.read_pickle({str(tmp_path / 'bars.pkl')!r}))\n"
+        "p = "
+        f"sktrain.load({str(saved)!r}).predict_proba(pd.read_pickle({str(tmp_path / 'bars.pkl')!r}))\n"
         f"np.save({str(tmp_path / 'p.npy')!r}, p)\n"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
@@ -72,7 +96,12 @@ def test_the_file_holds_no_history_and_is_small(saved, task):
 
 
 def test_equal_models_give_equal_files(fitted, task, saved, tmp_path):
-    again = save(fitted, tmp_path / "again.sktrain", probe=task[0].iloc[-70:], scores={"balanced_accuracy": 0.36})
+    again = save(
+        fitted,
+        tmp_path / "again.sktrain",
+        probe=task[0].iloc[-70:],
+        scores={"balanced_accuracy": 0.36},
+    )
     assert again.read_bytes() == saved.read_bytes()
 
 
@@ -120,7 +149,9 @@ def test_values_round_trip(value):
     assert type(back) is type(value)
     if isinstance(value, np.ndarray):
         assert back.dtype == value.dtype
-        assert np.array_equal(np.signbit(back), np.signbit(value)) if value.dtype.kind == "f" else True
+        assert (
+            np.array_equal(np.signbit(back), np.signbit(value)) if value.dtype.kind == "f" else True
+        )
         np.testing.assert_array_equal(back, value)
     elif value is not pd.NaT:
         assert back == value
@@ -131,7 +162,9 @@ def test_frames_round_trip(zone, us_stocks):
     index = pd.date_range("2020-03-01", periods=50, freq="h", tz=zone, name="time")
     frame = pd.DataFrame({"a": np.arange(50.0), "b": ["x", "y"] * 25, "c": index}, index=index)
     frame.loc[index[3], "a"] = np.nan
-    frame["d"] = pd.Categorical(["up", "down"] * 25, categories=["up", "down", "flat"], ordered=True)
+    frame["d"] = pd.Categorical(
+        ["up", "down"] * 25, categories=["up", "down", "flat"], ordered=True
+    )
     frame["e"] = pd.array([1, None] * 25, dtype="Int64")
     frame["f"] = pd.array([True, None] * 25, dtype="boolean")
     frame["g"] = pd.array([0.5, None] * 25, dtype="Float64")
@@ -181,7 +214,15 @@ def test_what_cannot_be_held_is_named(tmp_path):
 def test_every_flipped_byte_is_noticed(saved, tmp_path):
     data = saved.read_bytes()
     rng = np.random.default_rng(0)
-    for place in [0, 1, 2, len(data) - 1, len(data) - 64, len(data) - 66, *rng.integers(0, len(data), 194)]:
+    for place in [
+        0,
+        1,
+        2,
+        len(data) - 1,
+        len(data) - 64,
+        len(data) - 66,
+        *rng.integers(0, len(data), 194),
+    ]:
         broken = bytearray(data)
         broken[place] ^= 1 << int(rng.integers(8))
         (tmp_path / "m.sktrain").write_bytes(broken)
@@ -236,7 +277,9 @@ def test_a_column_transformer_is_saved_whichever_way_its_columns_stand(tmp_path)
     rng = np.random.default_rng(0)
     X = pd.DataFrame(rng.normal(size=(60, 4)), columns=list("abcd"))
     for columns in (["a", "b"], ["a", "d"]):
-        chosen = ColumnTransformer([("keep", "passthrough", columns), ("scale", StandardScaler(), ["c"])])
+        chosen = ColumnTransformer(
+            [("keep", "passthrough", columns), ("scale", StandardScaler(), ["c"])]
+        )
         model = make_pipeline(chosen, LogisticRegression()).fit(X, X["a"] > 0)
         again = load(save(model, tmp_path / "m.sktrain"))
         np.testing.assert_allclose(again.predict_proba(X), model.predict_proba(X))
@@ -260,18 +303,56 @@ def hostile(marker):
     obj[0] = Marker(marker)
     buffer = BytesIO()
     np.save(buffer, obj, allow_pickle=True)
-    cases = {"a pickle": poison, "a pickle behind PK": b"PK" + poison, "nothing": b"", "text": b"hello" * 99}
-    for name in ("os.system", "builtins.eval", "builtins.exec", "subprocess.Popen", "posix.system", "sktrain._io.atomic_write", "sktrain.trainer.EnhancedTrainer"):
+    cases = {
+        "a pickle": poison,
+        "a pickle behind PK": b"PK" + poison,
+        "nothing": b"",
+        "text": b"hello" * 99,
+    }
+    for name in (
+        "os.system", "builtins.eval", "builtins.exec", "subprocess.Popen", "posix.system",
+        "sktrain._io.atomic_write", "sktrain.trainer.EnhancedTrainer",
+    ):
         cases[f"value {name}"] = forge({"model": {"!": "value", "name": name}})
-        cases[f"object {name}"] = forge({"model": {"!": "object", "class": name, "number": 0, "state": {}}})
-        cases[f"net {name}"] = forge({"model": {"!": "net", "class": name, "number": 0, "state": {"!": "dict", "pairs": []}}})
+        cases[f"object {name}"] = forge(
+            {"model": {"!": "object", "class": name, "number": 0, "state": {}}}
+        )
+        cases[f"net {name}"] = forge(
+            {"model": {"!": "net", "class": name, "number": 0, "state": {"!": "dict", "pairs": []}}}
+        )
     array = {"!": "array", "dtype": "|O", "shape": [1], "scalar": False, "member": "a"}
     cases["object array"] = forge({"model": array}, {"a": buffer.getvalue()})
     cases["bytes as array"] = forge({"model": {**array, "dtype": "<f8"}}, {"a": poison})
-    cases["skops that is a pickle"] = forge({"model": {"!": "sklearn", "member": "a", "number": 0}}, {"a": poison})
-    cases["huge array"] = forge({"model": {"!": "sparse", "dtype": "<f8", "shape": [2**40], "scalar": False, "mask": "a", "values": "a"}}, {"a": b""})
+    cases["skops that is a pickle"] = forge(
+        {"model": {"!": "sklearn", "member": "a", "number": 0}}, {"a": poison}
+    )
+    cases["huge array"] = forge(
+        {
+            "model": {
+                "!": "sparse",
+                "dtype": "<f8",
+                "shape": [2**40],
+                "scalar": False,
+                "mask": "a",
+                "values": "a",
+            }
+        },
+        {"a": b""},
+    )
     bomb = __import__("zlib").compress(b"\0" * 10**7, 9)
-    cases["zlib bomb"] = forge({"model": {"!": "sparse", "dtype": "<f8", "shape": [8], "scalar": False, "mask": "a", "values": "a"}}, {"a": bomb})
+    cases["zlib bomb"] = forge(
+        {
+            "model": {
+                "!": "sparse",
+                "dtype": "<f8",
+                "shape": [8],
+                "scalar": False,
+                "mask": "a",
+                "values": "a",
+            }
+        },
+        {"a": bomb},
+    )
     cases["path member"] = forge({}, {"../evil": b"x"})
     cases["absolute member"] = forge({}, {"/tmp/evil": b"x"})
     cases["compressed member"] = forge({}, {"a": b"x" * 10**6}, compress=zipfile.ZIP_DEFLATED)

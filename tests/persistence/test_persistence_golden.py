@@ -18,12 +18,16 @@ def test_there_are_golden_files_of_the_present_format():
     from sktrain.persistence._file import FORMAT
 
     names = {path.stem for path in GOLDEN}
-    assert names >= {f"format1_{name}" for name in KINDS} | {f"format{FORMAT}_{name}" for name in models()}
+    assert names >= {f"format1_{name}" for name in KINDS} | {
+        f"format{FORMAT}_{name}" for name in models()
+    }
     assert max(path.stat().st_size for path in GOLDEN) < 2**16
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
-@pytest.mark.filterwarnings("ignore::sktrain.exceptions.ColdStartWarning", "ignore::sktrain.exceptions.VersionDriftWarning")
+@pytest.mark.filterwarnings(
+    "ignore::sktrain.exceptions.ColdStartWarning", "ignore::sktrain.exceptions.VersionDriftWarning"
+)
 def test_a_golden_file_opens_and_predicts_as_it_did(path):
     model, expected = load(path), np.load(path.with_suffix(".npy"))
     if expected.dtype.kind == "f":

@@ -1,4 +1,5 @@
-"""Consistent files made to do harm: every checksum fits, and what is inside would crash, hang, grow or reach out.
+"""Consistent files made to do harm: every checksum fits, and what is inside would crash, hang, grow
+or reach out.
 
 Each is opened in a child process with limits on time, memory and files, in a folder of its own.
 """
@@ -15,7 +16,12 @@ import numpy as np
 from persistence.test_persistence_file import forge
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, IsolationForest, RandomForestClassifier
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    IsolationForest,
+    RandomForestClassifier,
+)
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
@@ -51,7 +57,10 @@ for path in sys.argv[1:]:
 
 
 def opened_in_a_child(folder, paths):
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", CHILD, *map(str, paths)], cwd=folder, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", CHILD, *map(str, paths)],
+        cwd=folder, capture_output=True, text=True, timeout=120,
+    )
     assert done.returncode == 0, (done.returncode, done.stdout, done.stderr[-2000:])
     return [line.split() for line in done.stdout.splitlines()]
 
@@ -92,13 +101,23 @@ TREES = {
 
 def test_trees_that_lead_nowhere_are_refused(tmp_path):
     paths = []
-    for kind in (DecisionTreeClassifier, RandomForestClassifier, GradientBoostingClassifier, IsolationForest):
+    for kind in (
+        DecisionTreeClassifier, RandomForestClassifier, GradientBoostingClassifier, IsolationForest,
+    ):
         for name, change in TREES.items():
             small = {} if kind is DecisionTreeClassifier else {"n_estimators": 2}
             model = kind(**small, random_state=0).fit(X, Y)
-            tree = model.tree_ if kind is DecisionTreeClassifier else np.ravel(model.estimators_)[0].tree_
+            tree = (
+                model.tree_
+                if kind is DecisionTreeClassifier
+                else np.ravel(model.estimators_)[0].tree_
+            )
             change(tree)
-            paths.append(tampered(model, tmp_path, f"{kind.__name__}_{name.replace(' ', '_')}", lambda _: None))
+            paths.append(
+                tampered(
+                    model, tmp_path, f"{kind.__name__}_{name.replace(' ', '_')}", lambda _: None
+                )
+            )
     found = opened_in_a_child(tmp_path, paths)
     assert [line[:2] for line in found] == [["refused", "CorruptFileError"]] * 4 * len(TREES)
 
@@ -119,38 +138,84 @@ def edit(array, place, value):
 
 OTHERS = {
     "wider tree": (lambda: grown(DecisionTreeClassifier), put("n_features_in_", lambda n: n - 1)),
-    "wider forest": (lambda: grown(RandomForestClassifier, n_estimators=2), put("n_features_in_", lambda n: n - 1)),
-    "more stages": (lambda: grown(GradientBoostingClassifier, n_estimators=2), put("n_trees_per_iteration_", lambda n: n + 1)),
-    "start of its own": (lambda: grown(GradientBoostingClassifier, n_estimators=2), put("init_", lambda _: LogisticRegression().fit(X, Y))),
-    "boosting nodes": (lambda: grown(HistGradientBoostingClassifier, max_iter=2), lambda m: m._predictors[0][0].nodes["left"].__setitem__(0, 10**8)),
-    "boosting features": (lambda: grown(HistGradientBoostingClassifier, max_iter=2), lambda m: m._predictors[0][0].nodes["feature_idx"].__setitem__(0, 10**6)),
-    "boosting cycle": (lambda: grown(HistGradientBoostingClassifier, max_iter=2), lambda m: m._predictors[0][0].nodes["left"].__setitem__(0, 0)),
-    "no predictor nodes": (lambda: grown(HistGradientBoostingClassifier, max_iter=2), lambda m: setattr(m._predictors[0][0], "nodes", m._predictors[0][0].nodes[:0])),
-    "vectors": (lambda: grown(SVC), put("support_vectors_", lambda v: np.ascontiguousarray(v[:, :2]))),
+    "wider forest": (
+        lambda: grown(RandomForestClassifier, n_estimators=2),
+        put("n_features_in_", lambda n: n - 1),
+    ),
+    "more stages": (
+        lambda: grown(GradientBoostingClassifier, n_estimators=2),
+        put("n_trees_per_iteration_", lambda n: n + 1),
+    ),
+    "start of its own": (
+        lambda: grown(GradientBoostingClassifier, n_estimators=2),
+        put("init_", lambda _: LogisticRegression().fit(X, Y)),
+    ),
+    "boosting nodes": (
+        lambda: grown(HistGradientBoostingClassifier, max_iter=2),
+        lambda m: m._predictors[0][0].nodes["left"].__setitem__(0, 10**8),
+    ),
+    "boosting features": (
+        lambda: grown(HistGradientBoostingClassifier, max_iter=2),
+        lambda m: m._predictors[0][0].nodes["feature_idx"].__setitem__(0, 10**6),
+    ),
+    "boosting cycle": (
+        lambda: grown(HistGradientBoostingClassifier, max_iter=2),
+        lambda m: m._predictors[0][0].nodes["left"].__setitem__(0, 0),
+    ),
+    "no predictor nodes": (
+        lambda: grown(HistGradientBoostingClassifier, max_iter=2),
+        lambda m: setattr(m._predictors[0][0], "nodes", m._predictors[0][0].nodes[:0]),
+    ),
+    "vectors": (
+        lambda: grown(SVC),
+        put("support_vectors_", lambda v: np.ascontiguousarray(v[:, :2])),
+    ),
     "counts": (lambda: grown(SVC), put("_n_support", lambda n: n + 10**6)),
-    "coefficients": (lambda: grown(SVC), put("_dual_coef_", lambda c: np.ascontiguousarray(c[:, :2]))),
+    "coefficients": (
+        lambda: grown(SVC),
+        put("_dual_coef_", lambda c: np.ascontiguousarray(c[:, :2])),
+    ),
     "intercepts": (lambda: grown(NuSVC), put("_intercept_", lambda c: c[:0])),
-    "neighbours": (lambda: grown(KNeighborsClassifier), put("_fit_X", lambda rows: np.ascontiguousarray(rows[:, :1]))),
+    "neighbours": (
+        lambda: grown(KNeighborsClassifier),
+        put("_fit_X", lambda rows: np.ascontiguousarray(rows[:, :1])),
+    ),
     "jobs": (lambda: grown(RandomForestClassifier, n_estimators=2), put("n_jobs", lambda _: 10**9)),
 }
 
 
 def test_other_compiled_structures_are_checked_too(tmp_path):
-    paths = [tampered(make(), tmp_path, name.replace(" ", "_"), change) for name, (make, change) in OTHERS.items()]
+    paths = [
+        tampered(make(), tmp_path, name.replace(" ", "_"), change)
+        for name, (make, change) in OTHERS.items()
+    ]
     found = opened_in_a_child(tmp_path, paths)
-    assert {name: line[0] for name, line in zip(OTHERS, found, strict=True)} == dict.fromkeys(OTHERS, "refused")
+    assert {name: line[0] for name, line in zip(OTHERS, found, strict=True)} == dict.fromkeys(
+        OTHERS, "refused"
+    )
 
 
 GOOD = [
-    DecisionTreeClassifier(), RandomForestClassifier(5), GradientBoostingClassifier(n_estimators=3), HistGradientBoostingClassifier(max_iter=3),
-    IsolationForest(n_estimators=5, max_features=0.5), SVC(), SVC(kernel="poly"), NuSVC(), OneClassSVM(), KNeighborsClassifier(), KNeighborsClassifier(algorithm="brute"),
-]  # fmt: skip
+    DecisionTreeClassifier(),
+    RandomForestClassifier(5),
+    GradientBoostingClassifier(n_estimators=3),
+    HistGradientBoostingClassifier(max_iter=3),
+    IsolationForest(n_estimators=5, max_features=0.5),
+    SVC(),
+    SVC(kernel="poly"),
+    NuSVC(),
+    OneClassSVM(),
+    KNeighborsClassifier(),
+    KNeighborsClassifier(algorithm="brute"),
+]
 
 
 @pytest.mark.parametrize("model", GOOD, ids=lambda model: f"{type(model).__name__}")
 def test_good_ones_open_and_answer_alike(tmp_path, model):
     model.fit(X, Y + (X[:, 2] > 0))
-    np.testing.assert_array_equal(load(save(model, tmp_path / "m.sktrain")).predict(X), model.predict(X))
+    np.testing.assert_array_equal(
+        load(save(model, tmp_path / "m.sktrain")).predict(X), model.predict(X)
+    )
 
 
 def rewritten(path, change):
@@ -170,7 +235,12 @@ def net_state(manifest, name):
 
 def test_a_net_is_no_larger_than_its_weights(tmp_path):
     net = GRUClassifier(max_epochs=1, random_state=0, horizon=0).fit(X, Y)
-    asked = [("module__n_layers", 10**6), ("module__hidden_size", 30_000), ("module__hidden_size", 10**9), ("module__dropout", 1e308)]
+    asked = [
+        ("module__n_layers", 10**6),
+        ("module__hidden_size", 30_000),
+        ("module__hidden_size", 10**9),
+        ("module__dropout", 1e308),
+    ]
     paths = []
     for place, pair in enumerate(asked):
         path = save(net, tmp_path / f"{place}.sktrain", probe=None)
@@ -187,14 +257,29 @@ def test_a_net_is_no_larger_than_its_weights(tmp_path):
 def test_a_small_file_is_not_made_large(tmp_path):
     size = 2**28
     mask, values = zlib.compress(bytes(size // 8), 9), zlib.compress(b"", 9)
-    sparse = {"!": "sparse", "dtype": "<f8", "shape": [size], "scalar": False, "mask": "a", "values": "b"}
+    sparse = {
+        "!": "sparse",
+        "dtype": "<f8",
+        "shape": [size],
+        "scalar": False,
+        "mask": "a",
+        "values": "b",
+    }
     many = {"!": "list", "items": [{**sparse, "shape": [2**21]}] * 20}
     small = zlib.compress(bytes(2**18), 9)
-    cases = [forge({"model": sparse}, {"a": mask, "b": values}), forge({"model": many}, {"a": small, "b": values})]
+    cases = [
+        forge({"model": sparse}, {"a": mask, "b": values}),
+        forge({"model": many}, {"a": small, "b": values}),
+    ]
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as inner:
-        inner.writestr("schema.json", json.dumps({"protocol": 2, "__loader__": "JsonNode", "content": " " * 2**27}))
-    cases.append(forge({"model": {"!": "sklearn", "member": "a", "number": 0}}, {"a": buffer.getvalue()}))
+        inner.writestr(
+            "schema.json",
+            json.dumps({"protocol": 2, "__loader__": "JsonNode", "content": " " * 2**27}),
+        )
+    cases.append(
+        forge({"model": {"!": "sklearn", "member": "a", "number": 0}}, {"a": buffer.getvalue()})
+    )
     cases.append(forge({"model": {"!": "list", "items": [[]] * 10**7}}))
     paths = []
     for place, data in enumerate(cases):
@@ -202,11 +287,15 @@ def test_a_small_file_is_not_made_large(tmp_path):
         paths[-1].write_bytes(data)
     found = opened_in_a_child(tmp_path, paths)
     assert [line[0] for line in found] == ["refused"] * len(cases)
-    assert max(int(line[2]) - (path.stat().st_size * 8 >> 20) for line, path in zip(found, paths)) < 64
+    assert (
+        max(int(line[2]) - (path.stat().st_size * 8 >> 20) for line, path in zip(found, paths)) < 64
+    )
 
 
 def test_the_budget_can_be_given(tmp_path):
-    net = MLPNetClassifier(max_epochs=1, random_state=0, horizon=0, module__hidden_size=64).fit(X, Y)
+    net = MLPNetClassifier(max_epochs=1, random_state=0, horizon=0, module__hidden_size=64).fit(
+        X, Y
+    )
     path = save(net, tmp_path / "m.sktrain")
     with pytest.raises(CorruptFileError, match="max_bytes"):
         load(path, max_bytes=10_000)
@@ -219,7 +308,9 @@ def test_the_budget_can_be_given(tmp_path):
 def test_what_reads_files_or_texts_is_not_replayed(tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("words in a file")
-    model = make_pipeline(CountVectorizer(input="filename"), MultinomialNB()).fit([str(secret)] * 4, [0, 1, 0, 1])
+    model = make_pipeline(CountVectorizer(input="filename"), MultinomialNB()).fit(
+        [str(secret)] * 4, [0, 1, 0, 1]
+    )
     path = save(model, tmp_path / "m.sktrain", probe=np.array([str(secret)] * 2, dtype=object))
     secret.unlink()
     with pytest.warns(NotReplayedWarning, match="not replayed") as told:
@@ -245,7 +336,11 @@ def test_what_reads_files_is_found_wherever_it_hides(tmp_path):
 
 
 def test_a_manifest_that_tells_of_another_model_is_refused(tmp_path):
-    named = {"class": "sklearn.svm.SVC", "classes": {"!": "list", "items": [0, 7]}, "features": {"!": "list", "items": ["a"]}}
+    named = {
+        "class": "sklearn.svm.SVC",
+        "classes": {"!": "list", "items": [0, 7]},
+        "features": {"!": "list", "items": ["a"]},
+    }
     for name, value in named.items():
         path = save(LogisticRegression().fit(X, Y), tmp_path / f"{name}.sktrain")
         rewritten(path, lambda manifest, _, name=name, value=value: manifest.update({name: value}))
@@ -258,7 +353,9 @@ def test_loading_moves_no_generator(tmp_path):
 
     import torch
 
-    path = save(GRUClassifier(max_epochs=1, random_state=0, horizon=0).fit(X, Y), tmp_path / "m.sktrain")
+    path = save(
+        GRUClassifier(max_epochs=1, random_state=0, horizon=0).fit(X, Y), tmp_path / "m.sktrain"
+    )
     before = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
     load(path)
     assert random.getstate() == before[0]

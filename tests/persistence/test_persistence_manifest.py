@@ -19,14 +19,30 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import sktrain
-from sktrain import BarFeatures, CompressedClassifier, GRUClassifier, MLPNetClassifier, ModelQuantizer, SlidingWindow, load, save
-from sktrain.exceptions import CorruptFileError, PersistenceError, SktrainWarning, VersionDriftWarning
+from sktrain import (
+    BarFeatures,
+    CompressedClassifier,
+    GRUClassifier,
+    MLPNetClassifier,
+    ModelQuantizer,
+    SlidingWindow,
+    load,
+    save,
+)
+from sktrain.exceptions import (
+    CorruptFileError,
+    PersistenceError,
+    SktrainWarning,
+    VersionDriftWarning,
+)
 from sktrain.persistence import fingerprint, read_manifest
 
 
 def logistic():
     X, y = rows()
-    return make_pipeline(StandardScaler(), LogisticRegression(C=0.5)).fit(pd.DataFrame(X, columns=list("abcd")), y)
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.5)).fit(
+        pd.DataFrame(X, columns=list("abcd")), y
+    )
 
 
 def edited(path, **changes):
@@ -36,15 +52,29 @@ def edited(path, **changes):
         members = {name: file.read(name) for name in file.namelist() if name != "manifest.json"}
     for name, change in changes.items():
         manifest[name] = {**manifest[name], **change} if isinstance(change, dict) else change
-    path.write_bytes(forge({name: value for name, value in manifest.items() if name != "members"}, members))
+    path.write_bytes(
+        forge({name: value for name, value in manifest.items() if name != "members"}, members)
+    )
     return path
 
 
 def test_a_manifest_is_plain_python(tmp_path):
     X, y = rows()
-    scores = {"accuracy": np.float64(0.5), "per fold": np.array([0.25, 0.75]), "folds": {"n": np.int64(2), "worst": float("nan")}}
-    frame = pd.DataFrame(X, pd.date_range("2020-01-01", periods=len(X), tz="Europe/Paris"), columns=list("abcd"))
-    path = save(logistic(), tmp_path / "m.sktrain", scores=scores, data=frame.astype({"b": np.float32}), label_horizon=5)
+    scores = {
+        "accuracy": np.float64(0.5),
+        "per fold": np.array([0.25, 0.75]),
+        "folds": {"n": np.int64(2), "worst": float("nan")},
+    }
+    frame = pd.DataFrame(
+        X, pd.date_range("2020-01-01", periods=len(X), tz="Europe/Paris"), columns=list("abcd")
+    )
+    path = save(
+        logistic(),
+        tmp_path / "m.sktrain",
+        scores=scores,
+        data=frame.astype({"b": np.float32}),
+        label_horizon=5,
+    )
     told = read_manifest(path)
     assert json.loads(json.dumps(told["scores"]["per fold"])) == [0.25, 0.75]
     assert type(told["scores"]["accuracy"]) is float
@@ -53,7 +83,10 @@ def test_a_manifest_is_plain_python(tmp_path):
     assert told["format"] == 2
     assert told["left_out"] == []
     assert told["class"] == "sklearn.pipeline.Pipeline"
-    assert told["parameters"]["steps"] == "[('standardscaler', StandardScaler()), ('logisticregression', LogisticRegression(C=0.5))]"
+    assert (
+        told["parameters"]["steps"]
+        == "[('standardscaler', StandardScaler()), ('logisticregression', LogisticRegression(C=0.5))]"
+    )
     assert told["classes"] == ["buy", "hold", "sell"]
     assert told["features"] == ["a", "b", "c", "d"]
     assert told["dtypes"] == {"a": "float64", "b": "float32", "c": "float64", "d": "float64"}
@@ -66,11 +99,16 @@ def test_a_manifest_is_plain_python(tmp_path):
     with zipfile.ZipFile(path) as file:
         assert set(told["members"]) == set(file.namelist()) - {"manifest.json"}
         for name, member in told["members"].items():
-            assert member == {"size": len(file.read(name)), "sha256": hashlib.sha256(file.read(name)).hexdigest()}
+            assert member == {
+                "size": len(file.read(name)),
+                "sha256": hashlib.sha256(file.read(name)).hexdigest(),
+            }
 
 
 def test_what_nobody_said_is_none(tmp_path):
-    told = read_manifest(save(LogisticRegression().fit([[0], [1]], [0, 1]), tmp_path / "m.sktrain", probe=None))
+    told = read_manifest(
+        save(LogisticRegression().fit([[0], [1]], [0, 1]), tmp_path / "m.sktrain", probe=None)
+    )
     for name in ("features", "dtypes", "label_horizon", "data_fingerprint", "probe"):
         assert told[name] is None, name
     assert told["scores"] == {}
@@ -84,10 +122,20 @@ def test_versions_name_what_is_needed_and_nothing_else(tmp_path):
     X, y = rows()
     core = {"sktrain", "python", "numpy", "pandas", "scikit-learn"}
     net = MLPNetClassifier(max_epochs=1, random_state=0, horizon=0).fit(X, y)
-    for model, others in ((net, {"torch", "skorch"}), (ModelQuantizer().quantize_model(net), {"onnxruntime"}), (logistic(), {"skops"})):
+    for model, others in (
+        (net, {"torch", "skorch"}),
+        (ModelQuantizer().quantize_model(net), {"onnxruntime"}),
+        (logistic(), {"skops"}),
+    ):
         assert set(read_manifest(save(model, tmp_path / "m.sktrain"))["versions"]) == core | others
-    found = read_manifest(save(CompressedClassifier(net).fit(X, y), tmp_path / "m.sktrain"))["versions"]
-    assert (found["torch"], found["skorch"], found["onnxruntime"]) == (torch.__version__, skorch.__version__, onnxruntime.__version__)
+    found = read_manifest(save(CompressedClassifier(net).fit(X, y), tmp_path / "m.sktrain"))[
+        "versions"
+    ]
+    assert (found["torch"], found["skorch"], found["onnxruntime"]) == (
+        torch.__version__,
+        skorch.__version__,
+        onnxruntime.__version__,
+    )
     assert found["pandas"] == pd.__version__
     assert found["sktrain"] == sktrain.__version__
 
@@ -117,7 +165,9 @@ def test_parameters_hold_no_addresses(tmp_path):
 
 
 def test_a_fingerprint_moves_with_every_value_time_name_and_type():
-    frame = pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"], "n": [1, 2]}, pd.date_range("2020", periods=2))
+    frame = pd.DataFrame(
+        {"a": [1.0, 2.0], "b": ["x", "y"], "n": [1, 2]}, pd.date_range("2020", periods=2)
+    )
     others = [
         frame.replace("y", "z"),
         frame.rename(columns={"a": "c"}),
@@ -180,7 +230,8 @@ def test_other_versions_are_said(tmp_path, library, version, warned):
         model = json.loads(file.read("manifest.json"))["model"]
     assert "_sklearn_version" in model["state"]
     if library == "scikit-learn":
-        model["state"]["_sklearn_version"] = version  # scikit-learn would warn of every difference by itself
+        # scikit-learn would warn of every difference by itself
+        model["state"]["_sklearn_version"] = version
     edited(path, versions={library: version}, model=model)
     with pytest.warns(VersionDriftWarning) if warned else warnings.catch_warnings() as caught:
         if not warned:
@@ -194,7 +245,9 @@ def test_other_versions_are_said(tmp_path, library, version, warned):
 
 
 def test_without_probe_rows_the_warning_says_so(tmp_path):
-    path = edited(save(logistic(), tmp_path / "m.sktrain", probe=None), versions={"scikit-learn": "1.0"})
+    path = edited(
+        save(logistic(), tmp_path / "m.sktrain", probe=None), versions={"scikit-learn": "1.0"}
+    )
     with pytest.warns(SktrainWarning, match="no probe rows"):
         load(path)
 
@@ -210,7 +263,18 @@ def test_other_versions_and_other_answers_are_an_error(tmp_path):
         load(path)
 
 
-@pytest.mark.parametrize("versions", [None, 3, ["x"], {"scikit-learn": None}, {"scikit-learn": ["1"]}, {"sktrain": ""}, {"sys": "1"}])
+@pytest.mark.parametrize(
+    "versions",
+    [
+        None,
+        3,
+        ["x"],
+        {"scikit-learn": None},
+        {"scikit-learn": ["1"]},
+        {"sktrain": ""},
+        {"sys": "1"},
+    ],
+)
 def test_odd_versions_are_refused_or_said(tmp_path, versions):
     path = edited(save(logistic(), tmp_path / "m.sktrain"), versions=versions)
     with warnings.catch_warnings():
@@ -234,7 +298,11 @@ def test_equal_scikit_learn_models_give_equal_files_in_every_process(tmp_path):
     files = []
     for seed in ("0", "1"):
         path = tmp_path / f"{seed}.sktrain"
-        subprocess.run([sys.executable, "-c", SAVED_ANEW, str(path)], check=True, env={**os.environ, "PYTHONHASHSEED": seed})
+        subprocess.run(
+            [sys.executable, "-c", SAVED_ANEW, str(path)],
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        )
         files.append(path.read_bytes())
     X = np.random.default_rng(0).normal(size=(60, 3))
     save(RandomForestClassifier(3, random_state=0).fit(X, X[:, 0] > 0), path, scores={"a": 1.0})
@@ -278,7 +346,11 @@ def test_an_unreadable_file_is_named(tmp_path):
 
 def test_a_recipe_of_functions_is_still_refused(tmp_path):
     with pytest.raises(PersistenceError, match="joblib"):
-        save(Pipeline([("f", FunctionTransformer(lambda X: X)), ("net", GRUClassifier())]), tmp_path / "m.sktrain", data=np.zeros((2, 2)))
+        save(
+            Pipeline([("f", FunctionTransformer(lambda X: X)), ("net", GRUClassifier())]),
+            tmp_path / "m.sktrain",
+            data=np.zeros((2, 2)),
+        )
     with pytest.raises(PersistenceError):
         save(BarFeatures, tmp_path / "m.sktrain")
     assert os.listdir(tmp_path) == []

@@ -1,4 +1,5 @@
-"""Probe rows that save finds by itself: of the right kind, without a trace in the model; and what a serving process imports."""
+"""Probe rows that save finds by itself: of the right kind, without a trace in the model; and what a
+serving process imports."""
 
 import json
 import pickle
@@ -39,12 +40,20 @@ SMALL = {"max_epochs": 1, "random_state": 0, "module__hidden_size": 8}
 
 @pytest.fixture(scope="module")
 def task(sp500):
-    return AdaptiveLabeler(horizon=3, base_threshold=0.5, scaling="sigma").fit_resample(sp500.iloc[:500])
+    return AdaptiveLabeler(horizon=3, base_threshold=0.5, scaling="sigma").fit_resample(
+        sp500.iloc[:500]
+    )
 
 
 @pytest.fixture(scope="module")
 def on_bars(task):
-    return Pipeline([("features", BarFeatures()), ("window", SlidingWindow(lookback=5)), ("net", GRUClassifier(**SMALL))]).fit(*task)
+    return Pipeline(
+        [
+            ("features", BarFeatures()),
+            ("window", SlidingWindow(lookback=5)),
+            ("net", GRUClassifier(**SMALL)),
+        ]
+    ).fit(*task)
 
 
 def kept(path, name="probe"):
@@ -66,12 +75,22 @@ def test_bars_remembered_of_training_follow_it_and_need_no_warm_up(on_bars, task
     assert not np.isnan(on_bars[:-1].transform(X).gather()).any()
     np.testing.assert_array_equal(X.to_numpy(), task[0].iloc[-8:].to_numpy())
     np.testing.assert_allclose(probe["expected"], on_bars.predict_proba(X), atol=1e-12)
-    assert read_manifest(path)["dtypes"] == {name: str(dtype) for name, dtype in task[0].dtypes.items()}
+    assert read_manifest(path)["dtypes"] == {
+        name: str(dtype) for name, dtype in task[0].dtypes.items()
+    }
 
 
 def test_a_panel_is_probed_with_one_symbol(us_stocks, tmp_path):
-    bars, y = AdaptiveLabeler(horizon=3, base_threshold=0.5, scaling="sigma").fit_resample(us_stocks.groupby(level=0).head(200))
-    model = Pipeline([("features", BarFeatures()), ("window", SlidingWindow(lookback=3)), ("net", MLPNetClassifier(**SMALL))]).fit(bars, y)
+    bars, y = AdaptiveLabeler(horizon=3, base_threshold=0.5, scaling="sigma").fit_resample(
+        us_stocks.groupby(level=0).head(200)
+    )
+    model = Pipeline(
+        [
+            ("features", BarFeatures()),
+            ("window", SlidingWindow(lookback=3)),
+            ("net", MLPNetClassifier(**SMALL)),
+        ]
+    ).fit(bars, y)
     probe = kept(save(model, tmp_path / "m.sktrain"))
     assert probe["X"].index.get_level_values(0).nunique() == 1
     assert len(probe["X"]) == 8
@@ -96,8 +115,20 @@ def test_every_kind_of_model_gets_rows(task, on_bars, tmp_path):
     X, y = rows()
     named = pd.DataFrame(X, columns=list("abcd"))
     windowed = Pipeline([("window", SlidingWindow(lookback=4)), ("net", MLPNetClassifier(**SMALL))])
-    votes = VotingClassifier([("a", MLPNetClassifier(**SMALL)), ("b", GRUClassifier(**SMALL))], voting="soft")
-    union = FeatureUnion([("bars", BarFeatures()), ("regime", Pipeline([("find", RegimeDetector()), ("code", OneHotEncoder(sparse_output=False))]))])
+    votes = VotingClassifier(
+        [("a", MLPNetClassifier(**SMALL)), ("b", GRUClassifier(**SMALL))], voting="soft"
+    )
+    union = FeatureUnion(
+        [
+            ("bars", BarFeatures()),
+            (
+                "regime",
+                Pipeline(
+                    [("find", RegimeDetector()), ("code", OneHotEncoder(sparse_output=False))]
+                ),
+            ),
+        ]
+    )
     models = [
         windowed.fit(X, y),
         votes.fit(X, y),
@@ -151,14 +182,22 @@ def test_where_nothing_can_be_tried_there_are_no_rows(tmp_path):
 
 def test_rows_that_are_given_and_cannot_be_predicted_are_an_error(tmp_path):
     with pytest.raises(ValueError, match="features"):
-        save(LogisticRegression().fit([[0], [1]], [0, 1]), tmp_path / "m.sktrain", probe=np.zeros((2, 3)))
+        save(
+            LogisticRegression().fit([[0], [1]], [0, 1]),
+            tmp_path / "m.sktrain",
+            probe=np.zeros((2, 3)),
+        )
     assert not (tmp_path / "m.sktrain").exists()
 
 
 @pytest.mark.parametrize("name", ["probe", "last_step"])
 def test_probe_rows_found_decide_whether_a_file_opens(tmp_path, monkeypatch, name):
     X, y = rows()
-    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["up", "down"] * 5, [0, 1] * 5) if name == "last_step" else LogisticRegression().fit(X, y)
+    model = (
+        make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["up", "down"] * 5, [0, 1] * 5)
+        if name == "last_step"
+        else LogisticRegression().fit(X, y)
+    )
     real = _probes.predict
     monkeypatch.setattr(_probes, "predict", lambda estimator, rows: real(estimator, rows) + 3e-5)
     path = save(model, tmp_path / "m.sktrain")
@@ -169,7 +208,12 @@ def test_probe_rows_found_decide_whether_a_file_opens(tmp_path, monkeypatch, nam
 
 def test_probing_leaves_no_trace(on_bars, tmp_path):
     X, y = rows()
-    for model in (on_bars, ModelQuantizer().quantize_model(on_bars), on_bars[-1], make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)):
+    for model in (
+        on_bars,
+        ModelQuantizer().quantize_model(on_bars),
+        on_bars[-1],
+        make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y),
+    ):
         before, state = pickle.dumps(model), np.random.get_state()[1].tolist()  # noqa: NPY002
         names = sorted(vars(model))
         save(model, tmp_path / "m.sktrain")
@@ -182,7 +226,9 @@ def test_equal_models_give_equal_files_with_found_rows(task, on_bars, tmp_path):
     files = [save(ModelQuantizer().quantize_model(on_bars), tmp_path / "m.sktrain").read_bytes()]
     for seed in (0, 1):
         other = clone(on_bars).set_params(net__random_state=seed).fit(*task)
-        files.append(save(ModelQuantizer().quantize_model(other), tmp_path / "m.sktrain").read_bytes())
+        files.append(
+            save(ModelQuantizer().quantize_model(other), tmp_path / "m.sktrain").read_bytes()
+        )
     assert files[0] == files[1] != files[2]
 
 
@@ -211,7 +257,11 @@ def test_a_serving_process_imports_what_predicts_and_nothing_in_vain(on_bars, ta
     bars = task[0].iloc[-80:].copy()
     bars.attrs = {}
     bars.to_pickle(tmp_path / "bars.pkl")
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", SERVE, str(path), str(tmp_path / "bars.pkl")], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SERVE, str(path), str(tmp_path / "bars.pkl")],
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout.splitlines() == ["[]"], done.stdout + done.stderr
 
 
@@ -231,6 +281,12 @@ print([name for name in heavy if name in sys.modules])
 
 
 def test_a_compressed_classifier_opens_without_torch_and_imports_nothing_in_vain(tmp_path):
-    path = save(CompressedClassifier(MLPNetClassifier(**SMALL)).fit(*rows()), tmp_path / "m.sktrain")
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", WITHOUT_TORCH, str(path)], capture_output=True, text=True)
+    path = save(
+        CompressedClassifier(MLPNetClassifier(**SMALL)).fit(*rows()), tmp_path / "m.sktrain"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", WITHOUT_TORCH, str(path)],
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout.splitlines() == ["(2, 3)", "[]"], done.stdout + done.stderr

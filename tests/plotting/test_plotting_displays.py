@@ -52,13 +52,17 @@ def test_regimes_and_labels_draw_on_given_axes(sp500, us_stocks):
     display = RegimeDisplay.from_bars(sp500).plot(ax=ax)
     assert display.ax_ is ax
     assert display.regimes.notna().sum() > 4000
-    labels = LabelDisplay.from_bars(us_stocks, AdaptiveLabeler(scaling="sigma", base_threshold=0.5), symbol="IBM").plot()
+    labels = LabelDisplay.from_bars(
+        us_stocks, AdaptiveLabeler(scaling="sigma", base_threshold=0.5), symbol="IBM"
+    ).plot()
     assert labels.balance.sum() == pytest.approx(1)
     assert len(labels.labels) == len(us_stocks.xs("IBM", level=0))
 
 
 def test_learning_curves_mark_the_best_epoch():
-    curves = {"a": pd.DataFrame({"train_loss": [3.0, 2, 1], "valid_loss": [3.0, 1, 2]}, index=[1, 2, 3])}
+    curves = {
+        "a": pd.DataFrame({"train_loss": [3.0, 2, 1], "valid_loss": [3.0, 1, 2]}, index=[1, 2, 3])
+    }
     display = LearningCurveDisplay(curves, {"a": 2}).plot()
     assert len(display.ax_.lines) == 3
     with pytest.raises(ValueError, match="no training history"):
@@ -67,7 +71,14 @@ def test_learning_curves_mark_the_best_epoch():
 
 def test_drift_heat_map_and_bars():
     features = pd.Index(["a", "b"])
-    reports = [{"per_feature": pd.DataFrame({"psi": [0.1 * k, 0.2], "drifted": [False, True]}, index=features)} for k in range(3)]
+    reports = [
+        {
+            "per_feature": pd.DataFrame(
+                {"psi": [0.1 * k, 0.2], "drifted": [False, True]}, index=features
+            )
+        }
+        for k in range(3)
+    ]
     many = DriftDisplay.from_reports(reports).plot()
     assert many.psi.shape == (3, 2)
     one = DriftDisplay.from_reports(reports[:1]).plot()
@@ -77,13 +88,19 @@ def test_drift_heat_map_and_bars():
 
 
 def test_search_best_so_far_skips_pruned_trials():
-    display = SearchDisplay([0.3, np.nan, 0.5, 0.4], ["complete", "pruned", "complete", "complete"], luck=0.45).plot()
+    display = SearchDisplay(
+        [0.3, np.nan, 0.5, 0.4], ["complete", "pruned", "complete", "complete"], luck=0.45
+    ).plot()
     assert display.best.tolist() == [0.3, 0.3, 0.5, 0.5]
 
 
 def test_compression_reads_both_shapes_of_report():
-    one = CompressionDisplay.from_report({"before": {"size_bytes": 100.0}, "after": {"size_bytes": 25.0}})
-    two = CompressionDisplay.from_report({"size_bytes_before": 100, "size_bytes_after": 25, "other": 1})
+    one = CompressionDisplay.from_report(
+        {"before": {"size_bytes": 100.0}, "after": {"size_bytes": 25.0}}
+    )
+    two = CompressionDisplay.from_report(
+        {"size_bytes_before": 100, "size_bytes_after": 25, "other": 1}
+    )
     assert one.ratios.to_dict() == two.ratios.to_dict() == {"size_bytes": 0.25}
     assert len(one.plot().ax_) == 1
 
@@ -95,10 +112,15 @@ def test_prices_are_read_as_prices(top):
     from sktrain.plotting._market import _draw_price
 
     figure, ax = plt.subplots()
-    _draw_price(ax, pd.Series(np.geomspace(top / 30, top, 60), pd.date_range("2024-01-01", periods=60)))
+    _draw_price(
+        ax, pd.Series(np.geomspace(top / 30, top, 60), pd.date_range("2024-01-01", periods=60))
+    )
     figure.canvas.draw()
     low, high = ax.get_ylim()
-    told = [(tick.get_position()[1], tick.get_text()) for tick in ax.get_yticklabels() + ax.get_yticklabels(minor=True)]
+    told = [
+        (tick.get_position()[1], tick.get_text())
+        for tick in ax.get_yticklabels() + ax.get_yticklabels(minor=True)
+    ]
     told = [(place, text) for place, text in told if low <= place <= high]
     assert len(told) >= 3
     assert all(float(text.replace(",", "")) == pytest.approx(place) for place, text in told)

@@ -1,4 +1,5 @@
-"""OptunaSearchCV held to GridSearchCV's contract, to plain cross-validation, and to one result for any number of workers."""
+"""OptunaSearchCV held to GridSearchCV's contract, to plain cross-validation, and to one result for
+any number of workers."""
 
 import pickle
 import warnings
@@ -12,7 +13,14 @@ from sklearn.datasets import make_classification, make_regression
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, make_scorer
-from sklearn.model_selection import GridSearchCV, KFold, RandomizedSearchCV, TimeSeriesSplit, cross_val_score, cross_validate
+from sklearn.model_selection import (
+    GridSearchCV,
+    KFold,
+    RandomizedSearchCV,
+    TimeSeriesSplit,
+    cross_val_score,
+    cross_validate,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -26,7 +34,11 @@ SPACE = {"C": (1e-5, 1e3, "log"), "solver": ["lbfgs", "newton-cg"]}
 
 def search(**changes):
     settings = {"n_trials": 12, "random_state": 0, "cv": 5}
-    return OptunaSearchCV(changes.pop("estimator", LogisticRegression()), changes.pop("space", SPACE), **{**settings, **changes})
+    return OptunaSearchCV(
+        changes.pop("estimator", LogisticRegression()),
+        changes.pop("space", SPACE),
+        **{**settings, **changes},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +56,11 @@ def comparable(results):
 
 
 def test_columns_are_those_of_sklearn_and_three_more(fitted):
-    theirs = GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0], "solver": ["lbfgs"]}).fit(X, Y).cv_results_
+    theirs = (
+        GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0], "solver": ["lbfgs"]})
+        .fit(X, Y)
+        .cv_results_
+    )
     mine = fitted.cv_results_
     assert list(mine)[: len(theirs)] == list(theirs)
     assert list(mine)[len(theirs) :] == ["state", "duration", "pruned_fold"]
@@ -62,7 +78,9 @@ def test_scores_are_those_of_plain_cross_validation(fitted):
 
 def test_attributes_and_methods_of_grid_search(fitted):
     grid = GridSearchCV(LogisticRegression(), {"C": [0.1]}).fit(X, Y)
-    missing = {name for name in dir(grid) if not name.startswith("_") and name != "param_grid"} - set(dir(fitted))
+    missing = {
+        name for name in dir(grid) if not name.startswith("_") and name != "param_grid"
+    } - set(dir(fitted))
     assert not missing
     assert fitted.score(X, Y) == fitted.best_estimator_.score(X, Y)
     np.testing.assert_array_equal(fitted.predict_proba(X), fitted.best_estimator_.predict_proba(X))
@@ -84,7 +102,15 @@ def test_study_has_the_trials_in_the_order_of_the_rows(fitted):
     assert fitted.study_.best_trial.number == fitted.best_index_
 
 
-@pytest.mark.parametrize("pruner", [None, False, optuna.pruners.MedianPruner(n_startup_trials=3), optuna.pruners.HyperbandPruner(max_resource=5)])
+@pytest.mark.parametrize(
+    "pruner",
+    [
+        None,
+        False,
+        optuna.pruners.MedianPruner(n_startup_trials=3),
+        optuna.pruners.HyperbandPruner(max_resource=5),
+    ],
+)
 def test_two_workers_find_what_one_finds(pruner):
     one = search(pruner=pruner, n_jobs=1).fit(X, Y)
     two = search(pruner=pruner, n_jobs=2).fit(X, Y)
@@ -99,7 +125,9 @@ def test_a_dask_cluster_finds_what_one_worker_finds():
 
     one = search().fit(X, Y)
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
         distributed.Client(cluster),
         parallel_config(backend="dask"),
     ):
@@ -108,11 +136,20 @@ def test_a_dask_cluster_finds_what_one_worker_finds():
 
 
 def test_seeds_reach_every_random_state_and_nothing_else():
-    trees = [search(estimator=DecisionTreeClassifier(max_features=2), space={"max_depth": (1, 5)}, random_state=seed).fit(X, Y) for seed in (3, 3, 4)]
+    trees = [
+        search(
+            estimator=DecisionTreeClassifier(max_features=2),
+            space={"max_depth": (1, 5)},
+            random_state=seed,
+        ).fit(X, Y)
+        for seed in (3, 3, 4)
+    ]
     assert comparable(trees[0].cv_results_) == comparable(trees[1].cv_results_)
     assert comparable(trees[0].cv_results_) != comparable(trees[2].cv_results_)
     np.testing.assert_array_equal(trees[0].predict_proba(X), trees[1].predict_proba(X))
-    fixed = search(estimator=DecisionTreeClassifier(random_state=7), space={"max_depth": (1, 5)}).fit(X, Y)
+    fixed = search(
+        estimator=DecisionTreeClassifier(random_state=7), space={"max_depth": (1, 5)}
+    ).fit(X, Y)
     assert fixed.best_estimator_.random_state == 7
 
 
@@ -123,10 +160,19 @@ def test_global_generators_are_left_alone():
     np.testing.assert_array_equal(np.random.rand(3), expected)  # noqa: NPY002
 
 
-@pytest.mark.parametrize("sampler", [optuna.samplers.RandomSampler(), optuna.samplers.TPESampler(seed=1), optuna.samplers.QMCSampler()])
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        optuna.samplers.RandomSampler(),
+        optuna.samplers.TPESampler(seed=1),
+        optuna.samplers.QMCSampler(),
+    ],
+)
 def test_any_sampler_and_it_is_not_touched(sampler):
     state = pickle.dumps(sampler._rng._rng) if hasattr(sampler, "_rng") else None
-    one, two = (search(space={"C": (0.01, 10.0)}, sampler=sampler, n_trials=6).fit(X, Y) for _ in range(2))
+    one, two = (
+        search(space={"C": (0.01, 10.0)}, sampler=sampler, n_trials=6).fit(X, Y) for _ in range(2)
+    )
     assert comparable(one.cv_results_) == comparable(two.cv_results_)
     assert len({params["C"] for params in one.cv_results_["params"]}) == 6
     if state is not None:
@@ -134,7 +180,10 @@ def test_any_sampler_and_it_is_not_touched(sampler):
 
 
 def test_a_seeded_sampler_seeds_the_search():
-    a, b = (search(sampler=optuna.samplers.TPESampler(seed=1), random_state=None).fit(X, Y) for _ in range(2))
+    a, b = (
+        search(sampler=optuna.samplers.TPESampler(seed=1), random_state=None).fit(X, Y)
+        for _ in range(2)
+    )
     assert comparable(a.cv_results_) == comparable(b.cv_results_)
 
 
@@ -146,12 +195,17 @@ def test_grid_sampler_ends_when_the_grid_does():
 
 
 def test_multimetric_refit_by_name_and_by_function():
-    by_name = search(scoring=["accuracy", "neg_log_loss"], refit="neg_log_loss", return_train_score=True).fit(X, Y)
+    by_name = search(
+        scoring=["accuracy", "neg_log_loss"], refit="neg_log_loss", return_train_score=True
+    ).fit(X, Y)
     assert by_name.best_index_ == by_name.cv_results_["rank_test_neg_log_loss"].argmin()
     assert by_name.study_.best_trial.value == by_name.best_score_
     assert {"mean_train_accuracy", "split0_test_neg_log_loss"} <= set(by_name.cv_results_)
     assert set(by_name.scorer_) == {"accuracy", "neg_log_loss"}
-    by_function = search(scoring={"a": "accuracy", "l": "neg_log_loss"}, refit=lambda results: int(np.nanargmin(results["mean_test_a"]))).fit(X, Y)
+    by_function = search(
+        scoring={"a": "accuracy", "l": "neg_log_loss"},
+        refit=lambda results: int(np.nanargmin(results["mean_test_a"])),
+    ).fit(X, Y)
     assert by_function.best_index_ == np.nanargmin(by_function.cv_results_["mean_test_a"])
     assert not hasattr(by_function, "best_score_")
     unfitted = search(scoring=["accuracy", "neg_log_loss"], refit=False).fit(X, Y)
@@ -179,12 +233,21 @@ def test_metadata_is_routed_to_splitter_fit_and_score():
         cv = Recording(4).set_split_request(label_end_times=True)
         model = LogisticRegression().set_fit_request(sample_weight=True)
         scorer = make_scorer(accuracy_score).set_score_request(sample_weight=True)
-        found = search(estimator=model, cv=cv, scoring=scorer, pruner=False, n_trials=2).fit(X, Y, sample_weight=weight, label_end_times=np.arange(len(X)))
+        found = search(estimator=model, cv=cv, scoring=scorer, pruner=False, n_trials=2).fit(
+            X, Y, sample_weight=weight, label_end_times=np.arange(len(X))
+        )
         theirs = cross_validate(
-            clone(model).set_params(**found.cv_results_["params"][0]), X, Y, cv=KFold(4), scoring=scorer, params={"sample_weight": weight}
+            clone(model).set_params(**found.cv_results_["params"][0]),
+            X,
+            Y,
+            cv=KFold(4),
+            scoring=scorer,
+            params={"sample_weight": weight},
         )
     assert Recording.seen is not None
-    np.testing.assert_array_equal(found.cv_results_["mean_test_score"][0], theirs["test_score"].mean())
+    np.testing.assert_array_equal(
+        found.cv_results_["mean_test_score"][0], theirs["test_score"].mean()
+    )
 
 
 def test_groups_without_routing():
@@ -210,7 +273,10 @@ def test_failed_trials_have_a_state_and_never_win():
     assert all(params["C"] > 1 for params, bad in zip(found.cv_results_["params"], failed) if bad)
     assert np.isnan(found.cv_results_["mean_test_score"][failed]).all()
     assert found.best_params_["C"] < 1
-    assert any(issubclass(warning.category, FitFailedWarning) and "too large" in str(warning.message) for warning in caught)
+    assert any(
+        issubclass(warning.category, FitFailedWarning) and "too large" in str(warning.message)
+        for warning in caught
+    )
     zero = search(estimator=Fragile(), space={"C": [0.1, 2.0]}, error_score=0.0).fit(X, Y)
     assert np.nanmin(zero.cv_results_["mean_test_score"]) == 0
     with pytest.raises(ValueError, match="too large for me"):
@@ -230,8 +296,12 @@ def test_when_the_scorer_never_gives_a_number():
 def test_regression_pipeline_and_random_search_agree():
     A, b = make_regression(120, 5, noise=20.0, random_state=0)
     model = make_pipeline(StandardScaler(), Ridge())
-    mine = search(estimator=model, space={"ridge__alpha": (1e-3, 1e3, "log")}, n_trials=20).fit(A, b)
-    theirs = RandomizedSearchCV(model, {"ridge__alpha": np.logspace(-3, 3, 200)}, n_iter=20, random_state=0).fit(A, b)
+    mine = search(estimator=model, space={"ridge__alpha": (1e-3, 1e3, "log")}, n_trials=20).fit(
+        A, b
+    )
+    theirs = RandomizedSearchCV(
+        model, {"ridge__alpha": np.logspace(-3, 3, 200)}, n_iter=20, random_state=0
+    ).fit(A, b)
     assert mine.best_score_ >= theirs.best_score_ - 1e-3
 
 
@@ -255,7 +325,9 @@ def test_callbacks_see_every_trial_and_may_stop_the_search():
 
 def test_more_trials_begin_with_the_same_ones():
     few, many = (search(n_trials=n).fit(X, Y) for n in (7, 13))
-    assert [repr(p) for p in few.cv_results_["params"]] == [repr(p) for p in many.cv_results_["params"][:7]]
+    assert [repr(p) for p in few.cv_results_["params"]] == [
+        repr(p) for p in many.cv_results_["params"][:7]
+    ]
 
 
 class Interrupting(LogisticRegression):
@@ -294,7 +366,9 @@ class Suicidal(LogisticRegression):
 
 def test_a_dead_worker_fails_its_trial_and_the_search_goes_on():
     with pytest.warns(FitFailedWarning, match="worker process died"):
-        found = search(estimator=Suicidal(), space={"C": [0.1, 0.2, 2.0]}, n_jobs=2, n_trials=6, cv=3).fit(X, Y)
+        found = search(
+            estimator=Suicidal(), space={"C": [0.1, 0.2, 2.0]}, n_jobs=2, n_trials=6, cv=3
+        ).fit(X, Y)
     dead = np.array([params["C"] > 1 for params in found.cv_results_["params"]])
     assert dead.any()
     assert list(found.cv_results_["state"] == "failed") == list(dead)
@@ -303,7 +377,11 @@ def test_a_dead_worker_fails_its_trial_and_the_search_goes_on():
 def test_define_by_run_space():
     def space(trial):
         penalty = trial.suggest_categorical("kind", ["weak", "strong"])
-        return {"C": trial.suggest_float("weak_C", 1, 100) if penalty == "weak" else trial.suggest_float("strong_C", 1e-3, 1)}
+        return {
+            "C": trial.suggest_float("weak_C", 1, 100)
+            if penalty == "weak"
+            else trial.suggest_float("strong_C", 1e-3, 1)
+        }
 
     found = search(space=space).fit(X, Y)
     assert list(found.cv_results_["params"][0]) == ["C"]
@@ -346,7 +424,10 @@ BAD = {
     "unknown single refit": ({"scoring": "accuracy", "refit": "f1"}, "refit='f1' names no scorer"),
     "pruner": ({"pruner": True}, "pruner"),
     "no pruner": ({"pruner": "median"}, "pruner"),
-    "one fold": ({"cv": [(np.arange(100), np.arange(100, 200))], "pruner": optuna.pruners.MedianPruner()}, "1 fold"),
+    "one fold": (
+        {"cv": [(np.arange(100), np.arange(100, 200))], "pruner": optuna.pruners.MedianPruner()},
+        "1 fold",
+    ),
     "no folder": ({"storage": "/nonexistent/folder/study.db"}, "cannot be written"),
     "folder": ({"storage": "/"}, "it is a folder"),
     "callback": ({"callbacks": [3]}, "callbacks"),

@@ -1,4 +1,5 @@
-"""What stands around a search: any number of folds, callbacks, edited functions, rows without labels, seeds, starting points."""
+"""What stands around a search: any number of folds, callbacks, edited functions, rows without
+labels, seeds, starting points."""
 
 import re
 
@@ -27,7 +28,9 @@ X, Y = make_classification(240, n_features=5, flip_y=0.2, random_state=0)
 def search(**changes):
     settings = {"n_trials": 4, "random_state": 0, "cv": 3}
     space = changes.pop("space", {"C": (0.01, 10.0, "log")})
-    return OptunaSearchCV(changes.pop("estimator", LogisticRegression()), space, **{**settings, **changes})
+    return OptunaSearchCV(
+        changes.pop("estimator", LogisticRegression()), space, **{**settings, **changes}
+    )
 
 
 def scores(fitted):
@@ -39,7 +42,12 @@ def scores(fitted):
     [
         (TemporalSplitter(horizon=1, embargo_bars=0), 1),
         (ShuffleSplit(2, random_state=0), 2),
-        (EnhancedWalkForwardCV(3, horizon=1, embargo_bars=0, min_samples_per_fold=20, ensure_regime_coverage=False), 3),
+        (
+            EnhancedWalkForwardCV(
+                3, horizon=1, embargo_bars=0, min_samples_per_fold=20, ensure_regime_coverage=False
+            ),
+            3,
+        ),
         (RepeatedKFold(n_splits=5, n_repeats=5, random_state=0), 25),
         (CombinatorialPurgedCV(8, 2, horizon=1, embargo_bars=0), 28),
     ],
@@ -56,7 +64,8 @@ def test_any_number_of_folds_has_a_report(cv, n_folds, n_trials):
 
 
 def test_joined_folds_give_the_overfitting_probability_of_their_blocks():
-    """32 folds are 16 pairs of neighbours: the same number as of the 16 pair means, counted here by every half."""
+    """32 folds are 16 pairs of neighbours: the same number as of the 16 pair means, counted here by
+    every half."""
     from itertools import combinations
 
     from sktrain.search._overfit import judge
@@ -73,8 +82,15 @@ def test_joined_folds_give_the_overfitting_probability_of_their_blocks():
     assert judge(matrix, np.full(32, 0.5), 0.1).pbo == pytest.approx(np.mean(below), abs=1e-12)
 
 
-@given(arrays(float, st.tuples(st.integers(1, 25), st.integers(1, 4)), elements=st.sampled_from([0.3, 0.5, 0.6])))
-@example(np.array([[0.5, 0.4], [0.3, 0.3], [0.5, 0.5], [0.5, 0.5], [0.4, 0.4]]))  # only the fold left out differs
+@given(
+    arrays(
+        float,
+        st.tuples(st.integers(1, 25), st.integers(1, 4)),
+        elements=st.sampled_from([0.3, 0.5, 0.6]),
+    )
+)
+# only the fold left out differs
+@example(np.array([[0.5, 0.4], [0.3, 0.3], [0.5, 0.5], [0.5, 0.5], [0.4, 0.4]]))
 @settings(max_examples=150, deadline=None)
 def test_a_report_never_raises_whatever_ties(matrix):
     """Few folds of few rows tie often; the report says what it cannot say."""
@@ -97,8 +113,15 @@ class Recorder:
         type(self).tasks = []
 
     def on_fit_task_begin(self, estimator, context):
-        merged = context.source_estimator_name is not None and context.estimator_name != "OptunaSearchCV"  # a part's own first task
-        names = (context.source_estimator_name, context.source_task_name) if merged else (context.estimator_name, context.task_name)
+        # a part's own first task
+        merged = (
+            context.source_estimator_name is not None and context.estimator_name != "OptunaSearchCV"
+        )
+        names = (
+            (context.source_estimator_name, context.source_task_name)
+            if merged
+            else (context.estimator_name, context.task_name)
+        )
         type(self).tasks.append(names)
 
     def on_fit_task_end(self, estimator, context):
@@ -121,7 +144,12 @@ def test_callbacks_of_scikit_learn_see_every_fold(around):
     own = [task for name, task in Recorder.tasks if name == "OptunaSearchCV"]
     times = 3 if around == "grid" else 1  # two outer folds and the refit
     counts = {task: own.count(task) for task in set(own)}
-    assert counts == {"fit": times, "search": times, "candidate-split-evaluation": 6 * times, "refit-with-best-params": times}
+    assert counts == {
+        "fit": times,
+        "search": times,
+        "candidate-split-evaluation": 6 * times,
+        "refit-with-best-params": times,
+    }
 
 
 def test_without_callbacks_nothing_is_sent_along():
@@ -167,7 +195,8 @@ def test_an_edited_function_is_another_study(tmp_path, part):
 
 
 def test_parameters_of_a_stored_trial_are_the_ones_that_were_scored(tmp_path):
-    """A space may read what no digest sees: a file. The plain parameters were stored; others are held to their text."""
+    """A space may read what no digest sees: a file. The plain parameters were stored; others are
+    held to their text."""
     path = tmp_path / "weight.txt"
 
     def space(trial):
@@ -180,7 +209,11 @@ def test_parameters_of_a_stored_trial_are_the_ones_that_were_scored(tmp_path):
     assert after.cv_results_["params"] == before.cv_results_["params"]
 
     def objects(trial):
-        return {"max_features": int(path.read_text()), "criterion": trial.suggest_categorical("c", ["gini"]), "class_weight": {0: float(path.read_text())}}
+        return {
+            "max_features": int(path.read_text()),
+            "criterion": trial.suggest_categorical("c", ["gini"]),
+            "class_weight": {0: float(path.read_text())},
+        }
 
     path.write_text("1")
     forest = {"estimator": DecisionTreeClassifier(), "space": objects, "storage": tmp_path / "t.db"}
@@ -192,11 +225,18 @@ def test_parameters_of_a_stored_trial_are_the_ones_that_were_scored(tmp_path):
 
 def test_rows_without_a_label_are_in_no_fold_and_not_in_the_refit():
     days = pd.bdate_range("2015", periods=240)
-    rows, labels = pd.DataFrame(X, days, list("abcde")), pd.Series(Y.astype(float), days).mask(np.arange(240) < 20)
+    rows, labels = (
+        pd.DataFrame(X, days, list("abcde")),
+        pd.Series(Y.astype(float), days).mask(np.arange(240) < 20),
+    )
     weight = np.arange(1.0, 241.0)
-    cv = EnhancedWalkForwardCV(2, horizon=1, embargo_bars=0, min_samples_per_fold=20, ensure_regime_coverage=False)
+    cv = EnhancedWalkForwardCV(
+        2, horizon=1, embargo_bars=0, min_samples_per_fold=20, ensure_regime_coverage=False
+    )
     found = search(cv=cv).fit(rows, labels, sample_weight=weight)
-    by_hand = LogisticRegression(**found.best_params_).fit(rows[20:], labels[20:], sample_weight=weight[20:])
+    by_hand = LogisticRegression(**found.best_params_).fit(
+        rows[20:], labels[20:], sample_weight=weight[20:]
+    )
     np.testing.assert_array_equal(found.best_estimator_.coef_, by_hand.coef_)
     assert found.predict(rows).shape == (240,)
 
@@ -220,7 +260,11 @@ class Fragile(LogisticRegression):
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("pruner", [None, False])
 def test_error_score_is_shown_but_never_wins(pruner):
-    found = search(estimator=Fragile(), space={"C": [0.1, 2.0]}, error_score=0.0, scoring="neg_log_loss", n_trials=8, pruner=pruner).fit(X, Y)
+    found = search(
+        estimator=Fragile(),
+        space={"C": [0.1, 2.0]},
+        error_score=0.0, scoring="neg_log_loss", n_trials=8, pruner=pruner,
+    ).fit(X, Y)
     results = found.cv_results_
     failed = results["state"] == "failed"
     assert failed.any()
@@ -234,7 +278,9 @@ def test_error_score_is_shown_but_never_wins(pruner):
             raise ValueError("cannot score this")
         return -1.0
 
-    found = search(space={"C": [0.1, 2.0]}, error_score=0.0, scoring=scorer, n_trials=8, pruner=pruner).fit(X, Y)
+    found = search(
+        space={"C": [0.1, 2.0]}, error_score=0.0, scoring=scorer, n_trials=8, pruner=pruner
+    ).fit(X, Y)
     assert found.best_params_ == {"C": 0.1}
 
 
@@ -270,19 +316,33 @@ def test_one_class_in_a_training_fold_is_named_before_the_trials():
     ups = np.flatnonzero(Y == 1)
     cv = [(np.arange(120), np.arange(120, 240)), (ups[:60], np.setdiff1d(np.arange(240), ups[:60]))]
     Counting.fits = 0
-    with pytest.raises(SktrainError, match=r"Fold 1 of cv trains on the one class .*1.* \(60 rows\), and Counting cannot"):
+    with pytest.raises(
+        SktrainError,
+        match=r"Fold 1 of cv trains on the one class .*1.* \(60 rows\), and Counting cannot",
+    ):
         search(estimator=Counting(), cv=cv).fit(X, Y)
     assert Counting.fits == 1
-    assert np.isfinite(scores(search(estimator=DecisionTreeClassifier(), space={"max_depth": [1]}, cv=cv).fit(X, Y))).all()
+    assert np.isfinite(
+        scores(
+            search(estimator=DecisionTreeClassifier(), space={"max_depth": [1]}, cv=cv).fit(X, Y)
+        )
+    ).all()
 
 
 def test_of_several_dicts_each_trial_takes_one(tmp_path):
-    space = [{"solver": ["liblinear"], "C": (0.1, 1.0)}, {"solver": ["lbfgs"], "C": (10.0, 20.0), "fit_intercept": [False]}]
+    space = [
+        {"solver": ["liblinear"], "C": (0.1, 1.0)},
+        {"solver": ["lbfgs"], "C": (10.0, 20.0), "fit_intercept": [False]},
+    ]
     found = search(space=space, n_trials=12, storage=tmp_path / "s.db", pruner=False).fit(X, Y)
     for params in found.cv_results_["params"]:
         one = params["solver"] == "liblinear"
         assert set(params) == ({"solver", "C"} if one else {"solver", "C", "fit_intercept"})
-        assert (0.1 <= params["C"] <= 1) if one else (10 <= params["C"] <= 20 and params["fit_intercept"] is False)
+        assert (
+            (0.1 <= params["C"] <= 1)
+            if one
+            else (10 <= params["C"] <= 20 and params["fit_intercept"] is False)
+        )
     assert {params["solver"] for params in found.cv_results_["params"]} == {"liblinear", "lbfgs"}
     again = search(space=space, n_trials=12, storage=tmp_path / "s.db", pruner=False).fit(X, Y)
     assert again.cv_results_["params"] == found.cv_results_["params"]
@@ -294,20 +354,28 @@ def test_of_several_dicts_each_trial_takes_one(tmp_path):
 
 @pytest.mark.parametrize("numbers", [range(1, 4), range(2, 9, 3), range(9, 1, -4)])
 def test_a_range_holds_its_numbers(numbers):
-    found = search(estimator=DecisionTreeClassifier(), space={"max_depth": numbers}, n_trials=24, pruner=False).fit(X, Y)
+    found = search(
+        estimator=DecisionTreeClassifier(), space={"max_depth": numbers}, n_trials=24, pruner=False
+    ).fit(X, Y)
     assert {params["max_depth"] for params in found.cv_results_["params"]} == set(numbers)
     with pytest.raises(SktrainError, match="range is empty"):
         search(space={"C": range(0)}).fit(X, Y)
 
 
 def test_a_search_starts_from_the_parameters_it_is_given(tmp_path):
-    space = {"C": (0.01, 10.0, "log"), "solver": ["lbfgs", "liblinear"], "class_weight": [None, {0: 2.0}]}
+    space = {
+        "C": (0.01, 10.0, "log"),
+        "solver": ["lbfgs", "liblinear"],
+        "class_weight": [None, {0: 2.0}],
+    }
     given = [{"C": 3.0, "class_weight": {0: 2.0}}, {"solver": "liblinear"}]
     for path in (None, tmp_path / "s.db"):
         found = search(space=space, enqueue=given, storage=path, n_trials=6, pruner=False).fit(X, Y)
         for expected, params in zip(given, found.cv_results_["params"]):
             assert expected.items() <= params.items()
-    more = search(space=space, enqueue=given, storage=tmp_path / "s.db", n_trials=8, pruner=False).fit(X, Y)
+    more = search(
+        space=space, enqueue=given, storage=tmp_path / "s.db", n_trials=8, pruner=False
+    ).fit(X, Y)
     assert scores(more)[:6] == scores(found)
     with pytest.raises(StudyMismatchError, match="enqueue"):
         search(space=space, storage=tmp_path / "s.db", n_trials=6, pruner=False).fit(X, Y)
@@ -317,13 +385,17 @@ def test_a_search_starts_from_the_parameters_it_is_given(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:Fixed parameter")
 def test_starting_points_of_other_spaces():
-    found = search(space=[{"C": (0.1, 1.0)}, {"C": (5.0, 9.0), "solver": ["liblinear"]}], enqueue=[{"C": 6.0}]).fit(X, Y)
+    found = search(
+        space=[{"C": (0.1, 1.0)}, {"C": (5.0, 9.0), "solver": ["liblinear"]}], enqueue=[{"C": 6.0}]
+    ).fit(X, Y)
     assert found.cv_results_["params"][0] == {"C": 6.0, "solver": "liblinear"}
 
     def space(trial):
         return {"C": 10 ** trial.suggest_float("power", -2, 2)}
 
-    assert search(space=space, enqueue=[{"power": 1.0}]).fit(X, Y).cv_results_["params"][0] == {"C": 10.0}
+    assert search(space=space, enqueue=[{"power": 1.0}]).fit(X, Y).cv_results_["params"][0] == {
+        "C": 10.0
+    }
     for wrong in ({"C": 1.0}, {"power": 9.0}):
         with pytest.raises(SktrainError, match="is nothing that the function"):
             search(space=space, enqueue=[wrong]).fit(X, Y)
@@ -335,7 +407,10 @@ def test_starting_points_of_other_spaces():
     ("enqueue", "message"),
     [
         ([{"C": 50.0}], r"enqueue[0] cannot be tried: C=50.0 is not in FloatDistribution"),
-        ([{"C": 1.0}, {"c": 1.0}], "enqueue[1] cannot be tried: 'c' is not searched (searched: 'C')"),
+        (
+            [{"C": 1.0}, {"c": 1.0}],
+            "enqueue[1] cannot be tried: 'c' is not searched (searched: 'C')",
+        ),
         ([{"C": "big"}], "C='big' is not in"),
         ([3], "list of non-empty dicts"),
     ],
@@ -362,7 +437,8 @@ def test_starting_points_of_scipy_distributions(rv):
 
 
 class Unseeded(ClassifierMixin, BaseEstimator):
-    """Draws from the global generators of torch and numpy, as a part without a random_state does."""
+    """Draws from the global generators of torch and numpy, as a part without a random_state
+    does."""
 
     network = torch.nn.Module  # a worker that opens this has torch loaded, as of every net
 
@@ -381,7 +457,10 @@ class Unseeded(ClassifierMixin, BaseEstimator):
 
 def test_parts_that_cannot_be_seeded_draw_from_seeded_global_generators():
     before = torch.get_rng_state()
-    one, two, other = (search(estimator=Unseeded(), space={"a": (0, 9)}, n_jobs=n, random_state=seed).fit(X, Y) for n, seed in [(1, 0), (2, 0), (1, 1)])
+    one, two, other = (
+        search(estimator=Unseeded(), space={"a": (0, 9)}, n_jobs=n, random_state=seed).fit(X, Y)
+        for n, seed in [(1, 0), (2, 0), (1, 1)]
+    )
     assert scores(one) == scores(two)
     assert one.best_estimator_.drawn_ == two.best_estimator_.drawn_
     assert one.best_estimator_.drawn_ != other.best_estimator_.drawn_
@@ -390,7 +469,12 @@ def test_parts_that_cannot_be_seeded_draw_from_seeded_global_generators():
 
 def test_the_seed_rule():
     """None takes a seed of (search, trial, fold); an int of the user's own stays, in every fit."""
-    forest = {"estimator": RandomForestClassifier(5), "space": {"max_depth": [2]}, "n_trials": 2, "pruner": False}
+    forest = {
+        "estimator": RandomForestClassifier(5),
+        "space": {"max_depth": [2]},
+        "n_trials": 2,
+        "pruner": False,
+    }
     first, second = scores(search(**forest).fit(X, Y))
     assert first != second
     fixed = RandomForestClassifier(5, random_state=3)

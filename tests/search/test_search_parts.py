@@ -15,7 +15,12 @@ from sklearn.model_selection import TimeSeriesSplit, cross_val_score
 
 from sktrain._statistics import expected_maximum
 from sktrain.exceptions import SktrainError
-from sktrain.search import BayesianHyperparameterOptimizer, FoldPruner, HyperparameterSearchSpace, OptunaSearchCV
+from sktrain.search import (
+    BayesianHyperparameterOptimizer,
+    FoldPruner,
+    HyperparameterSearchSpace,
+    OptunaSearchCV,
+)
 from sktrain.search._overfit import judge
 from sktrain.search._spaces import Space
 
@@ -39,12 +44,18 @@ def test_spellings(spelling, distribution):
     assert Space({"p": spelling}).distributions == {"p": distribution}
 
 
-@pytest.mark.parametrize("rv", [stats.norm(3, 2), stats.expon(scale=4), stats.poisson(6), stats.truncnorm(-1, 2)])
+@pytest.mark.parametrize(
+    "rv", [stats.norm(3, 2), stats.expon(scale=4), stats.poisson(6), stats.truncnorm(-1, 2)]
+)
 def test_other_scipy_distributions_are_sampled_through_their_quantiles(rv):
     space = Space({"p": rv})
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     drawn = [space.params(study.ask(space.distributions))["p"] for _ in range(400)]
-    assert stats.kstest(drawn, rv.cdf).pvalue > 0.001 if hasattr(rv.dist, "pdf") else abs(np.mean(drawn) - rv.mean()) < 0.5
+    assert (
+        stats.kstest(drawn, rv.cdf).pvalue > 0.001
+        if hasattr(rv.dist, "pdf")
+        else abs(np.mean(drawn) - rv.mean()) < 0.5
+    )
     assert all(isinstance(value, int) for value in drawn) == hasattr(rv.dist, "pmf")
 
 
@@ -52,16 +63,26 @@ def test_other_scipy_distributions_are_sampled_through_their_quantiles(rv):
 def test_the_opening_covers_every_range_more_evenly_than_chance(n):
     from sktrain.search._study import default_sampler
 
-    space = {"a": FloatDistribution(0.0, 1.0), "b": FloatDistribution(1e-4, 1.0, log=True), "c": IntDistribution(1, 4), "d": CategoricalDistribution("xy")}
+    space = {
+        "a": FloatDistribution(0.0, 1.0),
+        "b": FloatDistribution(1e-4, 1.0, log=True),
+        "c": IntDistribution(1, 4),
+        "d": CategoricalDistribution("xy"),
+    }
     gaps = []
     for seed in range(20):
         study = optuna.create_study(sampler=default_sampler(seed))
         drawn = [study.ask(space).params for _ in range(n)]
-        a, b = sorted(row["a"] for row in drawn), sorted(1 + math.log10(row["b"]) / 4 for row in drawn)
+        a, b = (
+            sorted(row["a"] for row in drawn),
+            sorted(1 + math.log10(row["b"]) / 4 for row in drawn),
+        )
         gaps += [np.diff([0, *a, 1]).max(), np.diff([0, *b, 1]).max()]
         assert {row["d"] for row in drawn} == {"x", "y"}
         assert all(row["c"] in (1, 2, 3, 4) for row in drawn)
-    chance = np.diff(np.sort(np.random.default_rng(0).random((500, n)), axis=1), prepend=0, append=1, axis=1).max(axis=1)
+    chance = np.diff(
+        np.sort(np.random.default_rng(0).random((500, n)), axis=1), prepend=0, append=1, axis=1
+    ).max(axis=1)
     assert np.mean(gaps) < 0.8 * chance.mean()
 
 
@@ -75,8 +96,12 @@ def test_search_space_names_and_bounds():
         "module__hidden_size": IntDistribution(32, 512, log=True),
         "module__n_layers": IntDistribution(1, 4),
     }
-    assert set(HyperparameterSearchSpace(dropout=None).to_distributions("net")) == {f"net__{name}" for name in plain} - {"net__module__dropout"}
-    assert HyperparameterSearchSpace(hidden_dim=[32, 64]).distributions()["hidden_dim"] == CategoricalDistribution([32, 64])
+    assert set(HyperparameterSearchSpace(dropout=None).to_distributions("net")) == {
+        f"net__{name}" for name in plain
+    } - {"net__module__dropout"}
+    assert HyperparameterSearchSpace(hidden_dim=[32, 64]).distributions()[
+        "hidden_dim"
+    ] == CategoricalDistribution([32, 64])
     with pytest.raises(SktrainError, match="learning_rate.*low must be below high"):
         HyperparameterSearchSpace(learning_rate=(1e-2, 1e-4))
 
@@ -88,14 +113,29 @@ def test_search_space_drives_a_real_net_in_a_pipeline():
 
     X, y = make_classification(120, n_features=5, random_state=0)
     space = HyperparameterSearchSpace(hidden_dim=(4, 8), num_layers=(1, 2))
-    search = OptunaSearchCV(make_pipeline(MLPNetClassifier(max_epochs=2)), space, n_trials=2, cv=TimeSeriesSplit(2), random_state=0)
+    search = OptunaSearchCV(
+        make_pipeline(MLPNetClassifier(max_epochs=2)),
+        space,
+        n_trials=2,
+        cv=TimeSeriesSplit(2),
+        random_state=0,
+    )
     search.fit(X.astype(np.float32), y)
     net = search.best_estimator_[-1]
     assert net.lr == search.best_params_["mlpnetclassifier__lr"]
     assert isinstance(search.best_params_["mlpnetclassifier__module__hidden_size"], int)
-    again = OptunaSearchCV(make_pipeline(MLPNetClassifier(max_epochs=2)), space, n_trials=2, cv=TimeSeriesSplit(2), random_state=0, n_jobs=2)
+    again = OptunaSearchCV(
+        make_pipeline(MLPNetClassifier(max_epochs=2)),
+        space,
+        n_trials=2,
+        cv=TimeSeriesSplit(2),
+        random_state=0,
+        n_jobs=2,
+    )
     again.fit(X.astype(np.float32), y)
-    np.testing.assert_array_equal(again.cv_results_["mean_test_score"], search.cv_results_["mean_test_score"])
+    np.testing.assert_array_equal(
+        again.cv_results_["mean_test_score"], search.cv_results_["mean_test_score"]
+    )
 
 
 def test_epochs_of_a_net_are_watched():
@@ -107,7 +147,12 @@ def test_epochs_of_a_net_are_watched():
     settings = {"n_trials": 12, "cv": TimeSeriesSplit(2), "random_state": 0, "pruner": False}
     net = MLPNetClassifier(max_epochs=6)
     plain = OptunaSearchCV(net, space, **settings).fit(X, y)
-    watched = OptunaSearchCV(net, space, epoch_pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2), **settings).fit(X, y)
+    watched = OptunaSearchCV(
+        net,
+        space,
+        epoch_pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
+        **settings,
+    ).fit(X, y)
     assert (plain.cv_results_["state"] == "complete").all()
     pruned = watched.cv_results_["state"] == "pruned"
     assert np.isnan(watched.cv_results_["mean_test_score"][pruned]).all()
@@ -116,22 +161,30 @@ def test_epochs_of_a_net_are_watched():
     assert pruned[4:][slow[4:]].all()
     assert not pruned[:4].any()
     assert watched.best_params_ == {"lr": 1e-2}
-    assert not any("epoch_pruning" in str(name) for name, _ in watched.best_estimator_.callbacks or [])
+    assert not any(
+        "epoch_pruning" in str(name) for name, _ in watched.best_estimator_.callbacks or []
+    )
     with pytest.raises(SktrainError, match="epoch_pruner"):
-        OptunaSearchCV(LogisticRegression(), {"C": (0.1, 1.0)}, epoch_pruner=optuna.pruners.MedianPruner()).fit(X, y)
+        OptunaSearchCV(
+            LogisticRegression(), {"C": (0.1, 1.0)}, epoch_pruner=optuna.pruners.MedianPruner()
+        ).fit(X, y)
 
 
 def test_optimizer_finds_a_known_optimum_either_way():
     def bowl(params):
         return -((math.log10(params["learning_rate"]) + 3) ** 2) - (params["num_layers"] - 2) ** 2
 
-    space = HyperparameterSearchSpace(weight_decay=None, dropout=None, batch_size=None, hidden_dim=None)
+    space = HyperparameterSearchSpace(
+        weight_decay=None, dropout=None, batch_size=None, hidden_dim=None
+    )
     up = BayesianHyperparameterOptimizer(search_space=space, n_trials=40, random_state=0)
     best = up.optimize(bowl, direction="maximize")
     assert abs(math.log10(best["learning_rate"]) + 3) < 0.5
     assert best["num_layers"] == 2
     assert len(up.study_.trials) == 40
-    down = BayesianHyperparameterOptimizer(search_space=space, n_trials=40, random_state=0).optimize(lambda params: -bowl(params), "minimize")
+    down = BayesianHyperparameterOptimizer(
+        search_space=space, n_trials=40, random_state=0
+    ).optimize(lambda params: -bowl(params), "minimize")
     assert down == best
 
 
@@ -147,21 +200,37 @@ def test_optimizer_objective_may_talk_to_the_trial():
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"n_trials": 0}, "n_trials"), ({"n_trials": 2.0}, "n_trials"), ({"search_space": {}}, "nothing to search")],
+    [
+        ({"n_trials": 0}, "n_trials"),
+        ({"n_trials": 2.0}, "n_trials"),
+        ({"search_space": {}}, "nothing to search"),
+    ],
 )
 def test_optimizer_refuses(changes, message):
     with pytest.raises(SktrainError, match=message):
-        BayesianHyperparameterOptimizer(**{"search_space": {"x": (0.0, 1.0)}, **changes}).optimize(lambda params: 0.0)
+        BayesianHyperparameterOptimizer(**{"search_space": {"x": (0.0, 1.0)}, **changes}).optimize(
+            lambda params: 0.0
+        )
     with pytest.raises(SktrainError, match="direction"):
-        BayesianHyperparameterOptimizer({"x": (0.0, 1.0)}).optimize(lambda params: 0.0, direction="up")
+        BayesianHyperparameterOptimizer({"x": (0.0, 1.0)}).optimize(
+            lambda params: 0.0, direction="up"
+        )
     with pytest.raises(SktrainError, match="finite"):
-        BayesianHyperparameterOptimizer({"x": (0.0, 1.0)}, n_trials=2).optimize(lambda params: float("nan"))
+        BayesianHyperparameterOptimizer({"x": (0.0, 1.0)}, n_trials=2).optimize(
+            lambda params: float("nan")
+        )
 
 
 def study_of(rows):
     study = optuna.create_study(direction="maximize")
     for row in rows:
-        study.add_trial(create_trial(state=TrialState.COMPLETE, value=float(np.mean(row)), intermediate_values=dict(enumerate(row))))
+        study.add_trial(
+            create_trial(
+                state=TrialState.COMPLETE,
+                value=float(np.mean(row)),
+                intermediate_values=dict(enumerate(row)),
+            )
+        )
     return study
 
 
@@ -171,7 +240,8 @@ def verdict(study, scores):
 
 
 def test_bound_of_the_pruner_against_simulation():
-    """The chance of overtaking, drawn instead of computed: many trials whose remaining leads follow the stated model."""
+    """The chance of overtaking, drawn instead of computed: many trials whose remaining leads follow
+    the stated model."""
     rng = np.random.default_rng(0)
     rows = 0.7 + rng.normal(0, 0.01, (6, 5))
     rows[2] += 0.02
@@ -184,7 +254,10 @@ def test_bound_of_the_pruner_against_simulation():
             own = rows[2][:k] - lag * spread
             total = k * lag * spread
             rest = 5 - k
-            left = rng.standard_t(freedom, 200_000) * spread * np.sqrt(rest + rest**2 / k) - rest * total / k
+            left = (
+                rng.standard_t(freedom, 200_000) * spread * np.sqrt(rest + rest**2 / k)
+                - rest * total / k
+            )
             chance = np.mean(left > total)
             if not 0.04 < chance < 0.06:
                 assert verdict(study, own) == (chance < 0.05), (k, lag, chance)
@@ -203,8 +276,23 @@ def test_pruner_spares_the_good_the_new_and_the_unknown():
 def test_pruned_trials_have_nan_and_the_last_rank_and_do_not_win():
     X, y = make_classification(300, flip_y=0.1, random_state=0)
     space = {"C": (1e-9, 1e3, "log")}
-    full = OptunaSearchCV(LogisticRegression(), space, n_trials=30, cv=TimeSeriesSplit(6), random_state=0, scoring="neg_log_loss", pruner=False).fit(X, y)
-    found = OptunaSearchCV(LogisticRegression(), space, n_trials=30, cv=TimeSeriesSplit(6), random_state=0, scoring="neg_log_loss").fit(X, y)
+    full = OptunaSearchCV(
+        LogisticRegression(),
+        space,
+        n_trials=30,
+        cv=TimeSeriesSplit(6),
+        random_state=0,
+        scoring="neg_log_loss",
+        pruner=False,
+    ).fit(X, y)
+    found = OptunaSearchCV(
+        LogisticRegression(),
+        space,
+        n_trials=30,
+        cv=TimeSeriesSplit(6),
+        random_state=0,
+        scoring="neg_log_loss",
+    ).fit(X, y)
     results = found.cv_results_
     pruned = results["state"] == "pruned"
     assert pruned.sum() >= 3
@@ -216,21 +304,32 @@ def test_pruned_trials_have_nan_and_the_last_rank_and_do_not_win():
         assert np.isnan(results["mean_test_score"][row])
         assert results["rank_test_score"][row] == results["rank_test_score"].max()
         params = results["params"][row]
-        plain = cross_val_score(LogisticRegression(**params), X, y, cv=TimeSeriesSplit(6), scoring="neg_log_loss")
+        plain = cross_val_score(
+            LogisticRegression(**params), X, y, cv=TimeSeriesSplit(6), scoring="neg_log_loss"
+        )
         assert plain.mean() < found.best_score_
-        np.testing.assert_array_equal([results[f"split{fold}_test_score"][row] for fold in range(last + 1)], plain[: last + 1])
+        np.testing.assert_array_equal(
+            [results[f"split{fold}_test_score"][row] for fold in range(last + 1)], plain[: last + 1]
+        )
     assert not np.ma.is_masked(results["pruned_fold"][pruned])
     assert results["pruned_fold"].mask[~pruned].all()
-    assert all(trial.state == TrialState.PRUNED for trial, gone in zip(found.study_.trials, pruned) if gone)
+    assert all(
+        trial.state == TrialState.PRUNED for trial, gone in zip(found.study_.trials, pruned) if gone
+    )
 
 
 def test_a_refit_function_that_picks_a_pruned_trial_is_refused():
     X, y = make_classification(300, flip_y=0.1, random_state=0)
     with pytest.raises(SktrainError, match="is pruned and has no mean"):
         OptunaSearchCV(
-            LogisticRegression(), {"C": (1e-9, 1e3, "log")}, n_trials=30, cv=TimeSeriesSplit(6), random_state=0, scoring="neg_log_loss",
+            LogisticRegression(),
+            {"C": (1e-9, 1e3, "log")},
+            n_trials=30,
+            cv=TimeSeriesSplit(6),
+            random_state=0,
+            scoring="neg_log_loss",
             refit=lambda results: int(np.argmax(results["mean_test_score"])),
-        ).fit(X, y)  # fmt: skip
+        ).fit(X, y)
 
 
 def test_report_by_hand():
@@ -242,7 +341,9 @@ def test_report_by_hand():
     assert report.p_value == pytest.approx(1 - (1 - one) ** report.n_effective)
     assert (report.n_trials, report.n_complete, report.n_folds) == (9, 2, 4)
     assert report.best_score == pytest.approx(0.615)
-    assert report.deflated_score == pytest.approx(0.615 - error * expected_maximum(report.n_effective, 3))
+    assert report.deflated_score == pytest.approx(
+        0.615 - error * expected_maximum(report.n_effective, 3)
+    )
     assert report.verdict == "edge"
     assert report.loss_probability == 0
     assert "verdict" in report.summary()
@@ -264,7 +365,11 @@ def test_level_of_the_verdict_on_score_matrices_without_an_edge(noise):
 
 def test_report_baseline_is_the_dummy_of_every_fold():
     X, y = make_classification(200, weights=[0.7], random_state=0)
-    found = OptunaSearchCV(LogisticRegression(), {"C": (0.1, 1.0)}, n_trials=3, cv=4, random_state=0, scoring="neg_log_loss").fit(X, y)
+    found = OptunaSearchCV(
+        LogisticRegression(),
+        {"C": (0.1, 1.0)},
+        n_trials=3, cv=4, random_state=0, scoring="neg_log_loss",
+    ).fit(X, y)
     plain = cross_val_score(DummyClassifier(), X, y, cv=4, scoring="neg_log_loss")
     assert found.overfit_report_.baseline_score == pytest.approx(plain.mean())
     assert found.overfit_report_.verdict == "edge"

@@ -68,7 +68,8 @@ def stored(path):
 
 
 def begun(path):
-    """Whether a study is stored, asked without Optuna, which would make the tables the worker is about to make."""
+    """Whether a study is stored, asked without Optuna, which would make the tables the worker is
+    about to make."""
     if not path.exists():
         return False
     connection = sqlite3.connect(path)
@@ -94,7 +95,10 @@ def kill_and_resume(tmp_path, kills, n_trials, pause, seed):
         lost += sum(after.get(slot) != trial for slot, trial in before.items())
         before = after
     assert finish(start(path, n_trials, pause)) == expected
-    states = [trial.state.name for trial in optuna.load_study(study_name=None, storage=f"sqlite:///{path}").trials]
+    states = [
+        trial.state.name
+        for trial in optuna.load_study(study_name=None, storage=f"sqlite:///{path}").trials
+    ]
     assert "RUNNING" not in states
     assert (lost, repeated) == (0, 0)
     assert not list(tmp_path.glob(".sktrain-owner*"))
@@ -111,7 +115,10 @@ def test_twenty_kills(tmp_path):
 
 def test_a_lock_file_goes_when_its_owner_died_before_a_claim_and_stays_while_it_lives(tmp_path):
     fcntl = pytest.importorskip("fcntl")
-    dead, living = tmp_path / (".sktrain-owner-" + "d" * 32), tmp_path / (".sktrain-owner-" + "a" * 32)
+    dead, living = (
+        tmp_path / (".sktrain-owner-" + "d" * 32),
+        tmp_path / (".sktrain-owner-" + "a" * 32),
+    )
     dead.touch()
     with open(living, "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -123,11 +130,19 @@ def test_a_lock_file_goes_when_its_owner_died_before_a_claim_and_stays_while_it_
 
 def search(storage, **changes):
     settings = {"n_trials": 6, "random_state": 0, "cv": 4, "storage": storage}
-    return OptunaSearchCV(changes.pop("estimator", LogisticRegression()), changes.pop("space", {"C": (1e-6, 1e3, "log")}), **{**settings, **changes})
+    return OptunaSearchCV(
+        changes.pop("estimator", LogisticRegression()),
+        changes.pop("space", {"C": (1e-6, 1e3, "log")}),
+        **{**settings, **changes},
+    )
 
 
 def outcome(fitted):
-    return {name: [repr(v) for v in column] for name, column in fitted.cv_results_.items() if "time" not in name and name != "duration"}
+    return {
+        name: [repr(v) for v in column]
+        for name, column in fitted.cv_results_.items()
+        if "time" not in name and name != "duration"
+    }
 
 
 class Counting(LogisticRegression):
@@ -189,7 +204,9 @@ def test_resumed_seed_is_the_stored_one(tmp_path):
     path = tmp_path / "study.db"
     first = search(path, random_state=None).fit(X, Y)
     longer = search(path, random_state=None, n_trials=8).fit(X, Y)
-    assert [repr(p) for p in longer.cv_results_["params"][:6]] == [repr(p) for p in first.cv_results_["params"]]
+    assert [repr(p) for p in longer.cv_results_["params"][:6]] == [
+        repr(p) for p in first.cv_results_["params"]
+    ]
 
 
 def test_choices_of_any_kind_come_back(tmp_path):
@@ -205,11 +222,20 @@ CHANGES = {
     "data": (lambda: search_with(X=X + 1), "data 'X'"),
     "labels": (lambda: search_with(y=1 - Y), "data 'y'"),
     "folds": (lambda: search_with(cv=KFold(4)), "cv 'splitter'"),
-    "estimator": (lambda: search_with(estimator=LogisticRegression(max_iter=50)), "estimator 'max_iter' was 100, is 50"),
-    "space": (lambda: search_with(space={"C": (1e-6, 1e2, "log")}), "param_distributions 'C' was .*1000.*is .*100"),
+    "estimator": (
+        lambda: search_with(estimator=LogisticRegression(max_iter=50)),
+        "estimator 'max_iter' was 100, is 50",
+    ),
+    "space": (
+        lambda: search_with(space={"C": (1e-6, 1e2, "log")}),
+        "param_distributions 'C' was .*1000.*is .*100",
+    ),
     "scoring": (lambda: search_with(scoring="f1"), "scoring was None, is 'f1'"),
     "seed": (lambda: search_with(random_state=1), "random_state"),
-    "sampler": (lambda: search_with(sampler=optuna.samplers.RandomSampler()), "sampler was SpreadTPESampler, is RandomSampler"),
+    "sampler": (
+        lambda: search_with(sampler=optuna.samplers.RandomSampler()),
+        "sampler was SpreadTPESampler, is RandomSampler",
+    ),
 }
 
 
@@ -229,7 +255,9 @@ def test_another_problem_is_refused_and_said(tmp_path, change):
 
 def test_a_study_of_somebody_else_is_refused(tmp_path):
     url = f"sqlite:///{tmp_path / 'study.db'}"
-    optuna.create_study(storage=url, study_name="theirs").optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+    optuna.create_study(storage=url, study_name="theirs").optimize(
+        lambda trial: trial.suggest_float("x", 0, 1), n_trials=1
+    )
     with pytest.raises(StudyMismatchError, match="not made by OptunaSearchCV"):
         search(url, study_name="theirs").fit(X, Y)
 
@@ -247,7 +275,9 @@ def test_outer_folds_have_studies_of_their_own(tmp_path):
     path = tmp_path / "study.db"
     scores = cross_val_score(search(path, n_trials=3), X, Y, cv=TimeSeriesSplit(3), n_jobs=2)
     assert len(optuna.get_all_study_summaries(f"sqlite:///{path}")) == 3
-    np.testing.assert_array_equal(scores, cross_val_score(search(None, n_trials=3), X, Y, cv=TimeSeriesSplit(3)))
+    np.testing.assert_array_equal(
+        scores, cross_val_score(search(None, n_trials=3), X, Y, cv=TimeSeriesSplit(3))
+    )
 
 
 def test_an_optuna_storage_is_taken_as_it_is():
@@ -272,7 +302,18 @@ def test_data_fingerprints_hold_across_processes_and_see_every_change():
     assert hash_data(frame["a"]) != hash_data(frame["a"].rename("c"))
     assert hash_data(np.arange(6)) != hash_data(np.arange(6).reshape(2, 3))
     script = "import numpy as np, pandas as pd; from sktrain.search._fingerprint import hash_data; "
-    script += "print(hash_data(pd.DataFrame({'a': ['x', None], 'b': [1.5, np.nan]})), hash_data(np.arange(5)))"
-    runs = {subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": seed}).stdout for seed in "12"}
+    script += (
+        "print(hash_data(pd.DataFrame({'a': ['x', None], 'b': [1.5, np.nan]})), "
+        "hash_data(np.arange(5)))"
+    )
+    runs = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in "12"
+    }
     assert len(runs) == 1
     assert Path(sys.executable).exists()

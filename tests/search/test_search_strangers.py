@@ -1,4 +1,5 @@
-"""A study that others can write to deletes nothing, hangs nothing and answers what was altered with its own error."""
+"""A study that others can write to deletes nothing, hangs nothing and answers what was altered with
+its own error."""
 
 import os
 import platform
@@ -21,7 +22,15 @@ Y = np.arange(60) % 2
 
 
 def search(path, n_trials):
-    model = OptunaSearchCV(LogisticRegression(), {"C": (0.01, 9.0)}, n_trials=n_trials, storage=path, study_name="s", cv=TimeSeriesSplit(2), random_state=0)
+    model = OptunaSearchCV(
+        LogisticRegression(),
+        {"C": (0.01, 9.0)},
+        n_trials=n_trials,
+        storage=path,
+        study_name="s",
+        cv=TimeSeriesSplit(2),
+        random_state=0,
+    )
     return model.fit(X, Y)
 
 
@@ -34,9 +43,18 @@ def add(path, **params):
 
 
 OWNERS = {
-    "a lock elsewhere": lambda folder: {"token": "x", "host": platform.node(), "pid": 1, "lock": str(folder / "precious")},
+    "a lock elsewhere": lambda folder: {
+        "token": "x",
+        "host": platform.node(),
+        "pid": 1,
+        "lock": str(folder / "precious"),
+    },
     "a path as token": lambda folder: {"token": "../precious", "host": platform.node(), "pid": 1},
-    "a token of ours": lambda folder: {"token": "0" * 32, "host": platform.node(), "lock": str(folder / "precious")},
+    "a token of ours": lambda folder: {
+        "token": "0" * 32,
+        "host": platform.node(),
+        "lock": str(folder / "precious"),
+    },
     "nobody": lambda folder: None,
     "a word": lambda folder: "me",
 }
@@ -51,14 +69,25 @@ def test_a_claim_of_a_stranger_touches_no_file(tmp_path, owner):
     (tmp_path / ".sktrain-owner-").mkdir()
     whole = search(folder / "whole.db", 4)
     search(folder / "q.db", 2)
-    add(folder / "q.db", state=TrialState.RUNNING, user_attrs={"slot": 2, "owner": OWNERS[owner](tmp_path)})
+    add(
+        folder / "q.db",
+        state=TrialState.RUNNING,
+        user_attrs={"slot": 2, "owner": OWNERS[owner](tmp_path)},
+    )
     resumed = search(folder / "q.db", 4)
     assert precious.read_text() == "x"
     assert resumed.cv_results_["params"] == whole.cv_results_["params"]
 
 
 def outcome(**changes):
-    return {"state": "complete", "folds": [], "reports": [], "duration": 0.0, "memory": None, **changes}
+    return {
+        "state": "complete",
+        "folds": [],
+        "reports": [],
+        "duration": 0.0,
+        "memory": None,
+        **changes,
+    }
 
 
 ALTERED = {
@@ -74,7 +103,14 @@ ALTERED = {
 def test_an_altered_trial_is_refused_at_once(tmp_path, name):
     search(tmp_path / "q.db", 2)
     distribution = optuna.distributions.FloatDistribution(0.01, 9.0)
-    add(tmp_path / "q.db", state=TrialState.COMPLETE, value=1.0, params={"C": 1.0}, distributions={"C": distribution}, user_attrs=ALTERED[name])
+    add(
+        tmp_path / "q.db",
+        state=TrialState.COMPLETE,
+        value=1.0,
+        params={"C": 1.0},
+        distributions={"C": distribution},
+        user_attrs=ALTERED[name],
+    )
     with pytest.raises(StudyMismatchError, match="altered|not written by"):
         search(tmp_path / "q.db", 4)
 
@@ -86,7 +122,9 @@ def test_what_is_no_slot_is_no_trial_of_ours(tmp_path, slot):
     assert len(search(tmp_path / "q.db", 3).cv_results_["params"]) == 3
 
 
-@pytest.mark.parametrize("name", ["a?b.db", "a%20b.db", "a{b}.db", "{SCHEMA_VERSION}.db", "a b#c.db", "mode=memory&x.db"])
+@pytest.mark.parametrize(
+    "name", ["a?b.db", "a%20b.db", "a{b}.db", "{SCHEMA_VERSION}.db", "a b#c.db", "mode=memory&x.db"]
+)
 def test_a_path_is_that_file_and_connections_are_closed(tmp_path, name):
     path = tmp_path / name
     search(path, 2)
@@ -100,7 +138,14 @@ def test_connections_are_closed_when_the_study_is_another(tmp_path):
     search(path, 2)
     for _ in range(3):
         with pytest.raises(StudyMismatchError):
-            OptunaSearchCV(LogisticRegression(), {"C": (0.1, 9.0)}, storage=path, study_name="s", cv=TimeSeriesSplit(2), random_state=0).fit(X, Y)
+            OptunaSearchCV(
+                LogisticRegression(),
+                {"C": (0.1, 9.0)},
+                storage=path,
+                study_name="s",
+                cv=TimeSeriesSplit(2),
+                random_state=0,
+            ).fit(X, Y)
     assert str(path) not in [one.path for one in psutil.Process().open_files()]
 
 
@@ -128,7 +173,8 @@ def test_special_files_are_no_storage_and_no_lock(tmp_path):
 
 @pytest.mark.parametrize("cut", ["{", '"', "[1,", "\x00"])
 def test_a_damaged_value_is_refused_with_our_own_error(tmp_path, cut):
-    """What Optuna itself cannot read, its driver or a JSON parser would say in words of their own."""
+    """What Optuna itself cannot read, its driver or a JSON parser would say in words of their
+    own."""
     path = tmp_path / "study.db"
     search(path, 2)
     with sqlite3.connect(path) as connection:

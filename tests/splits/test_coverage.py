@@ -24,7 +24,8 @@ def scores(train_and_test, groups, known_regimes, size):
 
 
 def all_foldings(n, k, horizon, embargo, least, window, limit):
-    """Every way to place the inner boundaries, each as (train, test) rows built one row at a time."""
+    """Every way to place the inner boundaries, each as (train, test) rows built one row at a
+    time."""
     size = n // (k + 1)
     first = n - k * size
     if window == "rolling" and limit is None:
@@ -32,7 +33,11 @@ def all_foldings(n, k, horizon, embargo, least, window, limit):
     for inner in product(range(first + 1, n), repeat=k - 1):
         edges = [first, *inner, n]
         sizes = np.diff(edges)
-        if (sizes < size - size // 2).any() or (sizes > size + size // 2).any() or (sizes < least).any():
+        if (
+            (sizes < size - size // 2).any()
+            or (sizes > size + size // 2).any()
+            or (sizes < least).any()
+        ):
             continue
         folds = []
         for low, high in zip(edges[:-1], edges[1:]):
@@ -57,9 +62,15 @@ def test_moved_boundaries_are_the_best_of_all(groups, k, horizon, embargo, mode)
     n, least = len(groups), 1
     groups = ["up", "up", "down", None][0:0] + [["up", "down", "calm", None][g] for g in groups]
     known = set(groups) - {None}
-    cv = EnhancedWalkForwardCV(k, window=window, max_train_size=limit, min_samples_per_fold=least, horizon=horizon, embargo_bars=embargo)
+    cv = EnhancedWalkForwardCV(
+        k, window=window, max_train_size=limit, min_samples_per_fold=least, horizon=horizon,
+        embargo_bars=embargo,
+    )
     folds = list(cv.split(np.zeros((n, 1)), groups=groups))
-    best = min(scores(folding, groups, known, n // (k + 1)) for folding in all_foldings(n, k, horizon, embargo, least, window, limit))
+    best = min(
+        scores(folding, groups, known, n // (k + 1))
+        for folding in all_foldings(n, k, horizon, embargo, least, window, limit)
+    )
     assert scores(folds, groups, known, n // (k + 1)) == best
 
 

@@ -63,7 +63,7 @@ def ends_of(y):
     return pd.DatetimeIndex(label_spans(y, y)[0].end)
 
 
-# -- the handle ---------------------------------------------------------------------------------------------------------------
+# -- the handle ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,8 @@ def test_lengths_of_time_end_at_the_last_bar_within(seed, many, days):
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 9))
 def test_barriers_within_a_length_of_time(seed, days):
-    """Against a loop: the first bar within the time that touches a barrier, else the last one within it."""
+    """Against a loop: the first bar within the time that touches a barrier, else the last one
+    within it."""
     rng = np.random.default_rng(seed)
     market = bars(
         50,
@@ -189,7 +190,7 @@ def test_labels_of_several_symbols_concatenated_keep_their_horizon():
     assert (np.searchsorted(spans.axis, spans.end) - codes)[codes < len(spans.axis) - 5].max() == 5
 
 
-# -- precedence and refusals ---------------------------------------------------------------------------------------------------
+# -- precedence and refusals -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -428,7 +429,7 @@ def test_a_label_that_ends_in_year_9999_is_named(labelled):
         label_spans(X, y.to_numpy(), label_end_times=pd.DatetimeIndex(ends))
 
 
-# -- when rows are ----------------------------------------------------------------------------------------------------------------
+# -- when rows are ---------------------------------------------------------------------------------
 
 
 def flat(X, y):
@@ -581,7 +582,7 @@ def test_periods_are_timestamps_throughout():
     assert len(folds) == 3
 
 
-# -- lengths of time in splitters ------------------------------------------------------------------------------------------------
+# -- lengths of time in splitters ------------------------------------------------------------------
 
 
 def test_folds_of_the_calendar(labelled):
@@ -654,7 +655,7 @@ def test_a_test_size_too_large_is_named():
         EnhancedWalkForwardCV(3, horizon=1, test_size="2D").split(bars())
 
 
-# -- weights ---------------------------------------------------------------------------------------------------------------------
+# -- weights ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("market", [bars(), panel()], ids=["one", "panel"])
@@ -673,11 +674,12 @@ def test_weights_read_the_labels_themselves(market):
     assert one.tolist() == two.tolist()
 
 
-# -- what a fixed seed gave ------------------------------------------------------------------------------------------------------
+# -- what a fixed seed gave ------------------------------------------------------------------------
 
 
 def test_labels_and_folds_of_the_bundled_data_are_what_they_were(sp500, us_stocks):
-    """Digests of labels, and sizes of folds, written down before label times had a handle; only the embargo's one bar moved."""
+    """Digests of labels, and sizes of folds, written down before label times had a handle; only the
+    embargo's one bar moved."""
     _, y = AdaptiveLabeler(5, 0.5, scaling="sigma").fit_resample(sp500)
     assert (
         len(y),
@@ -716,8 +718,10 @@ def test_labels_open_in_a_fresh_process(tmp_path, labelled):
     X, y = labelled
     (tmp_path / "y.pickle").write_bytes(pickle.dumps((X, y)))
     code = (
-        "import pickle, sys; from sktrain import EnhancedWalkForwardCV; X, y = pickle.load(open(sys.argv[1], 'rb'));"
-        "print(EnhancedWalkForwardCV(3, embargo_bars=0, min_samples_per_fold=5, ensure_regime_coverage=False).summary(X, y).purged.sum())"
+        "import pickle, sys; from sktrain import EnhancedWalkForwardCV; X, y = "
+        "pickle.load(open(sys.argv[1], 'rb'));"
+        "print(EnhancedWalkForwardCV(3, embargo_bars=0, min_samples_per_fold=5, "
+        "ensure_regime_coverage=False).summary(X, y).purged.sum())"
     )
     out = subprocess.run(
         [sys.executable, "-c", code, tmp_path / "y.pickle"],

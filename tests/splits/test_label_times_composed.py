@@ -1,4 +1,5 @@
-"""Label time inside everything that may hold a splitter or a net: no span that trains meets one that is tested."""
+"""Label time inside everything that may hold a splitter or a net: no span that trains meets one
+that is tested."""
 
 from collections import defaultdict
 from inspect import signature
@@ -58,7 +59,8 @@ def net():
 
 
 def clean(X, y, ends, train, test, embargo=0):
-    """No pair of spans meets, and ``embargo`` unique times stand between them; by a loop over the tested block."""
+    """No pair of spans meets, and ``embargo`` unique times stand between them; by a loop over the
+    tested block."""
     times = X.index.get_level_values(-1)
     first, latest = times[test].min(), ends[test].max()
     axis = np.unique(times)
@@ -136,7 +138,8 @@ def test_logistic_regression_cv_splits_by_routed_times(rows):
     cv = EnhancedWalkForwardCV(3, **PLAIN)
     pairs = list(cv.split(X, y))
     options = {"Cs": [0.1, 1.0], "max_iter": 300}
-    if "use_legacy_attributes" in signature(LogisticRegressionCV).parameters:  # scikit-learn 1.8 and newer
+    # scikit-learn 1.8 and newer
+    if "use_legacy_attributes" in signature(LogisticRegressionCV).parameters:
         options |= {"l1_ratios": (0,), "use_legacy_attributes": False}
     with sklearn.config_context(enable_metadata_routing=True):
         routed = LogisticRegressionCV(cv=cv, **options).fit(
@@ -292,7 +295,8 @@ def test_a_saved_net_says_what_its_labels_looked_ahead(tmp_path, rows, net):
 
 
 def test_no_future_of_a_symbol_that_trades_rarely(rows):
-    """Labels at the end of a delisted symbol are known when its last bar is, however many days that takes."""
+    """Labels at the end of a delisted symbol are known when its last bar is, however many days that
+    takes."""
     bars = load_us_stocks()
     names = bars.index.get_level_values(0).unique()[:2]
     often, rarely = (bars.xs(name, level=0).iloc[:300] for name in names)

@@ -1,4 +1,5 @@
-"""Splitters inside scikit-learn: cross-validation, nesting, routing, parameters, errors before the first fold."""
+"""Splitters inside scikit-learn: cross-validation, nesting, routing, parameters, errors before the
+first fold."""
 
 import pickle
 import warnings
@@ -10,13 +11,34 @@ import sklearn
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, check_cv, cross_val_predict, cross_val_score, cross_validate
+from sklearn.model_selection import (
+    GridSearchCV,
+    check_cv,
+    cross_val_predict,
+    cross_val_score,
+    cross_validate,
+)
 
-from sktrain import AdaptiveLabeler, CombinatorialPurgedCV, EnhancedWalkForwardCV, RegimeDetector, TemporalSplitter
-from sktrain.exceptions import InvalidSplitError, NotEnoughDataError, RegimeCoverageWarning, UnknownHorizonWarning
+from sktrain import (
+    AdaptiveLabeler,
+    CombinatorialPurgedCV,
+    EnhancedWalkForwardCV,
+    RegimeDetector,
+    TemporalSplitter,
+)
+from sktrain.exceptions import (
+    InvalidSplitError,
+    NotEnoughDataError,
+    RegimeCoverageWarning,
+    UnknownHorizonWarning,
+)
 
 PLAIN = {"ensure_regime_coverage": False, "min_samples_per_fold": 5, "embargo_bars": 2}
-ALL = [TemporalSplitter(embargo_bars=2), EnhancedWalkForwardCV(3, **PLAIN), CombinatorialPurgedCV(4, 2, embargo_bars=2)]
+ALL = [
+    TemporalSplitter(embargo_bars=2),
+    EnhancedWalkForwardCV(3, **PLAIN),
+    CombinatorialPurgedCV(4, 2, embargo_bars=2),
+]
 
 
 def name_of(cv):
@@ -38,14 +60,17 @@ class Recorder(DummyClassifier):
 
 
 def far_apart(train, test, all_times, bars):
-    """Whether at least ``bars`` unique times lie between the last training and the first tested time."""
+    """Whether at least ``bars`` unique times lie between the last training and the first tested
+    time."""
     axis = all_times.unique().sort_values()
     return axis.get_loc(test.min()) - axis.get_loc(train.max()) >= bars
 
 
 @pytest.fixture(scope="module")
 def labelled(sp500):
-    X, y = AdaptiveLabeler(horizon=5, base_threshold=0.5, scaling="sigma").fit_resample(sp500.iloc[:900])
+    X, y = AdaptiveLabeler(horizon=5, base_threshold=0.5, scaling="sigma").fit_resample(
+        sp500.iloc[:900]
+    )
     return X, y
 
 
@@ -71,11 +96,14 @@ def test_they_are_objects_of_scikit_learn(cv, labelled):
 
 
 def test_nested_search_through_attrs(labelled):
-    """Inside an outer training fold, the inner splitter still knows the horizon: pandas carries it."""
+    """Inside an outer training fold, the inner splitter still knows the horizon: pandas carries
+    it."""
     X, y = labelled
     Recorder.seen.clear()
     inner = EnhancedWalkForwardCV(2, **PLAIN)
-    search = GridSearchCV(Recorder(), {"strategy": ["prior", "most_frequent"]}, cv=inner, refit=False)
+    search = GridSearchCV(
+        Recorder(), {"strategy": ["prior", "most_frequent"]}, cv=inner, refit=False
+    )
     outer = list(EnhancedWalkForwardCV(3, **PLAIN).split(X, y))
     for train, _ in outer:
         with warnings.catch_warnings():
@@ -111,8 +139,12 @@ def test_groups_are_regimes(labelled):
     cv = EnhancedWalkForwardCV(3, min_samples_per_fold=5)
     routed = cross_val_score(DummyClassifier(), X, y, cv=cv, groups=groups)
     with sklearn.config_context(enable_metadata_routing=True):
-        np.testing.assert_array_equal(cross_val_score(DummyClassifier(), X, y, cv=cv, params={"groups": groups}), routed)
-    assert {"train_rows_rare", "test_rows_usual", "unseen_regimes", "missing_regimes"} <= set(cv.summary(X, y, groups=groups).columns)
+        np.testing.assert_array_equal(
+            cross_val_score(DummyClassifier(), X, y, cv=cv, params={"groups": groups}), routed
+        )
+    assert {"train_rows_rare", "test_rows_usual", "unseen_regimes", "missing_regimes"} <= set(
+        cv.summary(X, y, groups=groups).columns
+    )
 
 
 def test_cross_val_predict_over_walk_forward_says_it_is_no_partition(labelled):
@@ -124,7 +156,11 @@ def test_cross_val_predict_over_walk_forward_says_it_is_no_partition(labelled):
 @pytest.mark.parametrize("cv", ALL, ids=name_of)
 def test_arrays_are_in_order_of_time(cv, labelled):
     X, y = labelled
-    for (a, b), (c, d) in zip(cv.split(X, y), clone(cv).set_params(horizon=5).split(X.to_numpy(), y.to_numpy()), strict=True):
+    for (a, b), (c, d) in zip(
+        cv.split(X, y),
+        clone(cv).set_params(horizon=5).split(X.to_numpy(), y.to_numpy()),
+        strict=True,
+    ):
         np.testing.assert_array_equal(a, c)
         np.testing.assert_array_equal(b, d)
     ends = np.minimum(np.arange(len(X)) + 5, len(X) + 4)
@@ -134,7 +170,8 @@ def test_arrays_are_in_order_of_time(cv, labelled):
 
 @pytest.mark.parametrize("cv", ALL, ids=name_of)
 def test_the_order_of_precedence(cv):
-    """End times go before what y says; a longer horizon of the constructor purges more, a shorter one is refused."""
+    """End times go before what y says; a longer horizon of the constructor purges more, a shorter
+    one is refused."""
     X = pd.DataFrame({"x": range(200)}, pd.date_range("2020", periods=200))
     y = pd.Series(0, X.index)
     y.attrs["label_horizon"] = 9
@@ -146,8 +183,12 @@ def test_the_order_of_precedence(cv):
 
     assert gap(cv, label_end_times=ends) < gap(cv) < gap(clone(cv).set_params(horizon=12))
     assert gap(clone(cv).set_params(horizon=9)) == gap(cv)
-    assert gap(clone(cv).set_params(horizon=5), label_end_times=ends) == gap(cv, label_end_times=ends)
-    with pytest.raises(InvalidSplitError, match="horizon=5 bars is shorter than what y says, 9 bars"):
+    assert gap(clone(cv).set_params(horizon=5), label_end_times=ends) == gap(
+        cv, label_end_times=ends
+    )
+    with pytest.raises(
+        InvalidSplitError, match="horizon=5 bars is shorter than what y says, 9 bars"
+    ):
         clone(cv).set_params(horizon=5).split(X, y)
 
 
@@ -174,14 +215,20 @@ def test_counts_are_counts(cv, name, value):
         *[(EnhancedWalkForwardCV(n), "n_splits") for n in (0, -1, 3.0, True, None)],
         *[(EnhancedWalkForwardCV(test_size=n), "test_size") for n in (0, -1, 3.0, True)],
         *[(EnhancedWalkForwardCV(max_train_size=n), "max_train_size") for n in (0, 3.0, True)],
-        *[(EnhancedWalkForwardCV(min_samples_per_fold=n), "min_samples_per_fold") for n in (0, 3.0, True)],
+        *[
+            (EnhancedWalkForwardCV(min_samples_per_fold=n), "min_samples_per_fold")
+            for n in (0, 3.0, True)
+        ],
         (EnhancedWalkForwardCV(window="sliding"), "window"),
         (EnhancedWalkForwardCV(ensure_regime_coverage=1), "ensure_regime_coverage"),
         (EnhancedWalkForwardCV(regime_detector="auto"), "regime_detector"),
         *[(CombinatorialPurgedCV(n), "n_blocks") for n in (0, 1, 3.0, True)],
         *[(CombinatorialPurgedCV(6, n), "n_test_blocks") for n in (0, 2.0, True, 6, 7)],
         (CombinatorialPurgedCV(40, 20), "137,846,528,820 folds"),
-        *[(TemporalSplitter(r, 0.15, 0.15), "train_ratio") for r in (0, 1, -0.1, 0.8, np.nan, True, "0.7")],
+        *[
+            (TemporalSplitter(r, 0.15, 0.15), "train_ratio")
+            for r in (0, 1, -0.1, 0.8, np.nan, True, "0.7")
+        ],
         (TemporalSplitter(0.7, 0.3, 0.3), "must be 1"),
         (TemporalSplitter(evaluate="train"), "evaluate"),
         (TemporalSplitter(0.7, 0.3, 0, evaluate="test"), "test_ratio > 0"),
@@ -193,7 +240,9 @@ def test_parameters_are_checked_in_the_call(cv, name):
 
 
 @pytest.mark.parametrize("n", [30, 110, 599, 700])
-@pytest.mark.parametrize("options", [{}, {"test_size": 100}, {"window": "rolling"}, {"embargo_bars": 0}])
+@pytest.mark.parametrize(
+    "options", [{}, {"test_size": 100}, {"window": "rolling"}, {"embargo_bars": 0}]
+)
 def test_folds_that_cannot_be_filled_say_what_is_needed(n, options):
     cv = EnhancedWalkForwardCV(5, horizon=4, ensure_regime_coverage=False, **options)
     try:
@@ -213,10 +262,34 @@ def test_folds_that_cannot_be_filled_say_what_is_needed(n, options):
         (np.zeros((0, 1)), None, {}, NotEnoughDataError, "no rows"),
         (np.zeros((3, 1)), None, {}, NotEnoughDataError, "unique"),
         (np.zeros((100, 1)), np.zeros(99), {}, InvalidSplitError, "100 rows but y has 99"),
-        (np.zeros((100, 1)), np.full(100, np.nan), {}, NotEnoughDataError, "none of the 100 rows has a label"),
-        (np.zeros((100, 1)), None, {"label_end_times": np.arange(99)}, InvalidSplitError, "99 values for 100 rows"),
-        (np.zeros((100, 1)), None, {"label_end_times": np.arange(100) - 1}, ValueError, "row 0 ends before it starts"),
-        (np.zeros((100, 1)), None, {"label_end_times": np.arange(100.0)}, InvalidSplitError, "integer row positions"),
+        (
+            np.zeros((100, 1)),
+            np.full(100, np.nan),
+            {},
+            NotEnoughDataError,
+            "none of the 100 rows has a label",
+        ),
+        (
+            np.zeros((100, 1)),
+            None,
+            {"label_end_times": np.arange(99)},
+            InvalidSplitError,
+            "99 values for 100 rows",
+        ),
+        (
+            np.zeros((100, 1)),
+            None,
+            {"label_end_times": np.arange(100) - 1},
+            ValueError,
+            "row 0 ends before it starts",
+        ),
+        (
+            np.zeros((100, 1)),
+            None,
+            {"label_end_times": np.arange(100.0)},
+            InvalidSplitError,
+            "integer row positions",
+        ),
     ],
 )
 def test_rows_and_labels_are_checked_in_the_call(cv, X, y, kwargs, error, message):
@@ -245,7 +318,9 @@ def test_other_indexes_are_refused(cv):
 def test_three_way_needs_three_shares():
     with pytest.raises(InvalidSplitError, match="val_ratio > 0"):
         TemporalSplitter(0.8, 0, 0.2).three_way(np.zeros((100, 1)))
-    ((train, test),) = TemporalSplitter(0.8, 0, 0.2, evaluate="test", horizon=0, embargo_bars=0).split(np.zeros((100, 1)))
+    ((train, test),) = TemporalSplitter(
+        0.8, 0, 0.2, evaluate="test", horizon=0, embargo_bars=0
+    ).split(np.zeros((100, 1)))
     assert (len(train), len(test)) == (80, 20)
 
 
@@ -297,8 +372,12 @@ def test_a_detector_of_ones_own(labelled):
 @pytest.mark.parametrize("bars", ["sp500", "us_stocks"])
 def test_moved_boundaries_cover_no_less(bars, request):
     """On bundled data, no more unseen or missing regimes than equal folds; on the index fewer."""
-    X, y = AdaptiveLabeler(base_threshold=0.5, scaling="sigma").fit_resample(request.getfixturevalue(bars))
-    moved, equal = (EnhancedWalkForwardCV(ensure_regime_coverage=on).summary(X, y) for on in (True, False))
+    X, y = AdaptiveLabeler(base_threshold=0.5, scaling="sigma").fit_resample(
+        request.getfixturevalue(bars)
+    )
+    moved, equal = (
+        EnhancedWalkForwardCV(ensure_regime_coverage=on).summary(X, y) for on in (True, False)
+    )
     for name in ("unseen_regimes", "missing_regimes"):
         assert moved[name].sum() <= equal[name].sum()
     if bars == "sp500":
@@ -324,8 +403,12 @@ def test_summary_tells_what_the_folds_hold(us_stocks):
         assert row.train_rows_odd == (groups[train] == "odd").sum()
         assert row.test_rows_even == (groups[test] == "even").sum()
         for label in (0, 1, 2):
-            assert getattr(row, f"train_share_{label}") == pytest.approx((y.iloc[train] == label).mean())
-            assert getattr(row, f"test_share_{label}") == pytest.approx((y.iloc[test] == label).mean())
+            assert getattr(row, f"train_share_{label}") == pytest.approx(
+                (y.iloc[train] == label).mean()
+            )
+            assert getattr(row, f"test_share_{label}") == pytest.approx(
+                (y.iloc[test] == label).mean()
+            )
     assert len(TemporalSplitter().summary(X, y)) == 1
     assert len(CombinatorialPurgedCV().summary(X, y)) == 15
 
@@ -363,7 +446,9 @@ def test_rolling_windows_keep_their_length():
     assert lengths == {200 - 3 - 10}
     limited = cv.set_params(max_train_size=120)
     assert {len(train) for train, _ in limited.split(X)} == {120}
-    assert [train[-1] + 14 for train, _ in limited.split(X)] == [test[0] for _, test in limited.split(X)]
+    assert [train[-1] + 14 for train, _ in limited.split(X)] == [
+        test[0] for _, test in limited.split(X)
+    ]
 
 
 @pytest.mark.parametrize("n, k, splits, paths", [(6, 2, 15, 5), (10, 2, 45, 9), (5, 2, 10, 4)])
@@ -373,10 +458,16 @@ def test_how_many_combinations_and_paths(n, k, splits, paths):
     assert cv.get_n_splits() == splits
     assert cv.get_n_paths() == paths
     assert table.shape == (paths, n)
-    tested = [test for _, test in CombinatorialPurgedCV(n, k, horizon=0, embargo_bars=0).split(np.zeros((n, 1)))]
+    tested = [
+        test
+        for _, test in CombinatorialPurgedCV(n, k, horizon=0, embargo_bars=0).split(
+            np.zeros((n, 1))
+        )
+    ]
     for path in table:
         assert all(block in tested[fold] for block, fold in enumerate(path))
-    assert len({(block, fold) for path in table for block, fold in enumerate(path)}) == paths * n  # each prediction used once
+    # each prediction used once
+    assert len({(block, fold) for path in table for block, fold in enumerate(path)}) == paths * n
 
 
 def test_paths_put_predictions_where_they_belong(labelled):
@@ -385,7 +476,11 @@ def test_paths_put_predictions_where_they_belong(labelled):
     y.iloc[[5, 300, 700]] = np.nan
     cv = CombinatorialPurgedCV(6, 2)
     folds = list(cv.split(X, y))
-    told = cv.path_predictions([np.column_stack([np.full(len(test), fold), test]) for fold, (_, test) in enumerate(folds)], X, y)
+    told = cv.path_predictions(
+        [np.column_stack([np.full(len(test), fold), test]) for fold, (_, test) in enumerate(folds)],
+        X,
+        y,
+    )
     assert told.shape == (5, len(X), 2)
     known = y.notna().to_numpy()
     assert np.isnan(told[:, ~known]).all()
@@ -403,7 +498,10 @@ def test_paths_score_a_model(labelled):
     X, y = labelled
     cv = CombinatorialPurgedCV(5, 2)
     features = pd.DataFrame({"r": X["close"].pct_change().fillna(0)}, index=X.index)
-    found = [LogisticRegression().fit(features.iloc[a], y.iloc[a]).predict(features.iloc[b]) for a, b in cv.split(features, y)]
+    found = [
+        LogisticRegression().fit(features.iloc[a], y.iloc[a]).predict(features.iloc[b])
+        for a, b in cv.split(features, y)
+    ]
     assert cv.path_predictions(found, features, y).shape == (4, len(X))
 
 
@@ -433,7 +531,9 @@ def test_too_many_groups_are_no_regimes():
 
 @pytest.mark.parametrize("coverage", [True, False])
 def test_groups_of_another_length_are_refused_with_and_without_coverage(coverage):
-    cv = EnhancedWalkForwardCV(2, horizon=0, embargo_bars=0, min_samples_per_fold=5, ensure_regime_coverage=coverage)
+    cv = EnhancedWalkForwardCV(
+        2, horizon=0, embargo_bars=0, min_samples_per_fold=5, ensure_regime_coverage=coverage
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(InvalidSplitError, match="groups has 3 values for 200 rows"):
@@ -441,10 +541,15 @@ def test_groups_of_another_length_are_refused_with_and_without_coverage(coverage
 
 
 def test_groups_that_name_symbols_are_told_from_regimes():
-    index = pd.MultiIndex.from_product([["A", "B", "C"], pd.bdate_range("2020", periods=120)], names=["symbol", "time"])
+    index = pd.MultiIndex.from_product(
+        [["A", "B", "C"], pd.bdate_range("2020", periods=120)], names=["symbol", "time"]
+    )
     X = pd.DataFrame({"x": np.zeros(360)}, index)
     cv = EnhancedWalkForwardCV(2, horizon=0, embargo_bars=0, min_samples_per_fold=5)
-    with pytest.warns(RegimeCoverageWarning, match="groups change 0 times within 3 symbols, as if they named the symbols"):
+    with pytest.warns(
+        RegimeCoverageWarning,
+        match="groups change 0 times within 3 symbols, as if they named the symbols",
+    ):
         cv.split(X, groups=index.get_level_values(0))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

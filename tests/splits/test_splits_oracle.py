@@ -25,23 +25,35 @@ def markets(draw):
     seed = draw(st.integers(0, 2**32 - 1))
     rng = np.random.default_rng(seed)
     days = pd.Timestamp("2020-01-01") + DAY * np.cumsum(rng.integers(1, 4, n_times))
-    rows = [(s, t) for s in range(symbols) for t in range(n_times) if symbols == 1 or rng.random() < 0.7]
+    rows = [
+        (s, t) for s in range(symbols) for t in range(n_times) if symbols == 1 or rng.random() < 0.7
+    ]
     rows += [(0, t) for t in range(n_times) if not any(r[1] == t for r in rows)]
     reach = rng.integers(0, 6, len(rows))
     if draw(st.booleans()):
         order = rng.permutation(len(rows))
         rows, reach = [rows[i] for i in order], reach[order]
     times = days[[t for _, t in rows]]
-    index = times if symbols == 1 else pd.MultiIndex.from_arrays([[f"S{s}" for s, _ in rows], times], names=["symbol", "time"])
-    hours = pd.to_timedelta(rng.integers(0, 24, len(rows)), unit="h")  # a label may be known between two bars
+    index = (
+        times
+        if symbols == 1
+        else pd.MultiIndex.from_arrays(
+            [[f"S{s}" for s, _ in rows], times], names=["symbol", "time"]
+        )
+    )
+    # a label may be known between two bars
+    hours = pd.to_timedelta(rng.integers(0, 24, len(rows)), unit="h")
     ends = pd.Series(times + DAY * reach + hours * draw(st.integers(0, 1)), index=index)
-    y = pd.Series(np.where(rng.random(len(rows)) < 0.1, np.nan, rng.integers(0, 3, len(rows))), index=index)
+    y = pd.Series(
+        np.where(rng.random(len(rows)) < 0.1, np.nan, rng.integers(0, 3, len(rows))), index=index
+    )
     assume(y.notna().sum() > 5)
     return pd.DataFrame({"x": np.arange(len(rows))}, index=index), y, ends
 
 
 def oracle_train(X, y, ends, test, embargo, may_train):
-    """Rows that may train, from the sentences of the contract; ``test`` is a list of tested blocks of rows."""
+    """Rows that may train, from the sentences of the contract; ``test`` is a list of tested blocks
+    of rows."""
     times = X.index.get_level_values(-1)
     axis = sorted(set(times))
     keep = []
@@ -76,7 +88,8 @@ def rows_at(X, y, positions):
 
 
 def check_general(X, y, train, test, ends):
-    """What must hold whatever the splitter: no shared time, no missing label, no pair of overlapping spans."""
+    """What must hold whatever the splitter: no shared time, no missing label, no pair of
+    overlapping spans."""
     times = X.index.get_level_values(-1)
     assert not set(times[train]) & set(times[test])
     assert y.iloc[train].notna().all()
@@ -87,12 +100,19 @@ def check_general(X, y, train, test, ends):
 
 
 @settings(max_examples=120, deadline=None)
-@given(markets(), st.integers(1, 3), st.integers(0, 3), st.sampled_from([None, 3, 5]), st.booleans())
+@given(
+    markets(), st.integers(1, 3), st.integers(0, 3), st.sampled_from([None, 3, 5]), st.booleans()
+)
 def test_walk_forward(market, k, embargo, limit, rolling):
     X, y, ends = market
     times = X.index.get_level_values(-1)
     cv = EnhancedWalkForwardCV(
-        k, embargo_bars=embargo, max_train_size=limit, window="rolling" if rolling else "expanding", min_samples_per_fold=1, ensure_regime_coverage=False
+        k,
+        embargo_bars=embargo,
+        max_train_size=limit,
+        window="rolling" if rolling else "expanding",
+        min_samples_per_fold=1,
+        ensure_regime_coverage=False,
     )
     try:
         folds = list(cv.split(X, y, label_end_times=ends))
@@ -104,7 +124,9 @@ def test_walk_forward(market, k, embargo, limit, rolling):
     for fold, (train, test) in enumerate(folds):
         first = n - (k - fold) * size
         assert test.tolist() == rows_at(X, y, range(first, first + size))
-        expected = oracle_train(X, y, ends, [test.tolist()], embargo, lambda t, first=first: t < axis[first])
+        expected = oracle_train(
+            X, y, ends, [test.tolist()], embargo, lambda t, first=first: t < axis[first]
+        )
         last = max(axis.index(times[i]) for i in expected)
         if fold == 0 and rolling and limit is None:
             limit = last + 1
@@ -120,17 +142,25 @@ def test_combinatorial(market, blocks, embargo):
     times = X.index.get_level_values(-1)
     n_blocks, chosen = blocks
     try:
-        folds = list(CombinatorialPurgedCV(n_blocks, chosen, embargo_bars=embargo).split(X, y, label_end_times=ends))
+        folds = list(
+            CombinatorialPurgedCV(n_blocks, chosen, embargo_bars=embargo).split(
+                X, y, label_end_times=ends
+            )
+        )
     except NotEnoughDataError:
         return
     axis = sorted(set(times))
     n = axis.index(max(times[y.notna()])) + 1
     parts = np.array_split(np.arange(n), n_blocks)
-    for (train, test), combination in zip(folds, combinations(range(n_blocks), chosen), strict=True):
+    for (train, test), combination in zip(
+        folds, combinations(range(n_blocks), chosen), strict=True
+    ):
         tested = [rows_at(X, y, parts[b]) for b in combination]
         assert test.tolist() == sorted(sum(tested, []))
         inside = {axis[p] for b in combination for p in parts[b]}
-        assert train.tolist() == oracle_train(X, y, ends, tested, embargo, lambda t, inside=inside: t not in inside)
+        assert train.tolist() == oracle_train(
+            X, y, ends, tested, embargo, lambda t, inside=inside: t not in inside
+        )
         check_general(X, y, train, test, ends)
 
 
@@ -147,13 +177,21 @@ def test_temporal(market, embargo):
     axis = sorted(set(times))
     first_val, first_test = len(axis) // 2, len(axis) * 3 // 4
     assert test.tolist() == rows_at(X, y, range(first_test, len(axis)))
-    assert val.tolist() == oracle_train(X, y, ends, [test.tolist()], embargo, lambda t: axis[first_val] <= t < axis[first_test])
-    assert train.tolist() == oracle_train(X, y, ends, [val.tolist()], embargo, lambda t: t < axis[first_val])
+    assert val.tolist() == oracle_train(
+        X, y, ends, [test.tolist()], embargo, lambda t: axis[first_val] <= t < axis[first_test]
+    )
+    assert train.tolist() == oracle_train(
+        X, y, ends, [val.tolist()], embargo, lambda t: t < axis[first_val]
+    )
     for one, other in ((train, val), (val, test), (train, test)):
         check_general(X, y, one, other, ends)
-    ((tv, te),) = TemporalSplitter(0.5, 0.25, 0.25, embargo_bars=embargo, evaluate="test").split(X, y, label_end_times=ends)
+    ((tv, te),) = TemporalSplitter(0.5, 0.25, 0.25, embargo_bars=embargo, evaluate="test").split(
+        X, y, label_end_times=ends
+    )
     assert te.tolist() == test.tolist()
-    assert tv.tolist() == oracle_train(X, y, ends, [test.tolist()], embargo, lambda t: t < axis[first_test])
+    assert tv.tolist() == oracle_train(
+        X, y, ends, [test.tolist()], embargo, lambda t: t < axis[first_test]
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -162,14 +200,18 @@ def test_shuffled_rows_make_the_same_folds(market, horizon, random):
     X, y, _ = market
     order = list(range(len(X)))
     random.shuffle(order)
-    cv = EnhancedWalkForwardCV(2, horizon=horizon, embargo_bars=1, min_samples_per_fold=1, ensure_regime_coverage=False)
+    cv = EnhancedWalkForwardCV(
+        2, horizon=horizon, embargo_bars=1, min_samples_per_fold=1, ensure_regime_coverage=False
+    )
     try:
         plain = list(cv.split(X, y))
     except NotEnoughDataError:
         with pytest.raises(NotEnoughDataError):
             cv.split(X.iloc[order], y.iloc[order])
         return
-    for (train, test), (train2, test2) in zip(plain, cv.split(X.iloc[order], y.iloc[order]), strict=True):
+    for (train, test), (train2, test2) in zip(
+        plain, cv.split(X.iloc[order], y.iloc[order]), strict=True
+    ):
         assert sorted(np.array(order)[train2]) == train.tolist()
         assert sorted(np.array(order)[test2]) == test.tolist()
 
@@ -180,7 +222,9 @@ def test_a_horizon_counts_bars_of_the_own_symbol(market, horizon):
     """The same folds as from end times that a loop reads off each symbol's own bars."""
     X, _, _ = market
     times = X.index.get_level_values(-1)
-    symbols = X.index.get_level_values(0) if isinstance(X.index, pd.MultiIndex) else np.zeros(len(X))
+    symbols = (
+        X.index.get_level_values(0) if isinstance(X.index, pd.MultiIndex) else np.zeros(len(X))
+    )
     ends, y = [], []
     for i in range(len(X)):
         own = sorted(times[j] for j in range(len(X)) if symbols[j] == symbols[i])
@@ -191,7 +235,10 @@ def test_a_horizon_counts_bars_of_the_own_symbol(market, horizon):
     kwargs = {"embargo_bars": 1, "min_samples_per_fold": 1, "ensure_regime_coverage": False}
     for cv, told in (
         (EnhancedWalkForwardCV(2, **kwargs), EnhancedWalkForwardCV(2, horizon=horizon, **kwargs)),
-        (CombinatorialPurgedCV(4, 2, embargo_bars=1), CombinatorialPurgedCV(4, 2, embargo_bars=1, horizon=horizon)),
+        (
+            CombinatorialPurgedCV(4, 2, embargo_bars=1),
+            CombinatorialPurgedCV(4, 2, embargo_bars=1, horizon=horizon),
+        ),
     ):
         try:
             expected = list(cv.split(X, y, label_end_times=ends))
@@ -206,7 +253,8 @@ def test_a_horizon_counts_bars_of_the_own_symbol(market, horizon):
 
 
 def test_purging_by_hand():
-    """Ten daily events of two days in two folds (reference values): closed spans {7,8,9} and {0,1,2}, one bar {6..9} and {0..3}."""
+    """Ten daily events of two days in two folds (reference values): closed spans {7,8,9} and
+    {0,1,2}, one bar {6..9} and {0..3}."""
     X = np.zeros((10, 1))
     for horizon, expected in ((2, [[7, 8, 9], [0, 1, 2]]), (1, [[6, 7, 8, 9], [0, 1, 2, 3]])):
         folds = CombinatorialPurgedCV(2, 1, horizon=horizon, embargo_bars=0).split(X)
@@ -232,7 +280,9 @@ def test_the_embargo_by_hand():
 def test_the_embargo_equals_the_gap_of_a_peer(gap):
     X = np.zeros((120, 1))
     theirs = TimeSeriesSplit(3, gap=gap).split(X)
-    ours = EnhancedWalkForwardCV(3, horizon=0, embargo_bars=gap, min_samples_per_fold=1, ensure_regime_coverage=False).split(X)
+    ours = EnhancedWalkForwardCV(
+        3, horizon=0, embargo_bars=gap, min_samples_per_fold=1, ensure_regime_coverage=False
+    ).split(X)
     for (train, test), (train2, test2) in zip(theirs, ours, strict=True):
         np.testing.assert_array_equal(train, train2)
         np.testing.assert_array_equal(test, test2)
@@ -240,7 +290,8 @@ def test_the_embargo_equals_the_gap_of_a_peer(gap):
 
 @st.composite
 def kinds_of_rows(draw):
-    """(X, symbol and time of every row): one instrument, panels, repeated days; bars missing, symbols delisted, rows shuffled."""
+    """(X, symbol and time of every row): one instrument, panels, repeated days; bars missing,
+    symbols delisted, rows shuffled."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     kind = draw(st.sampled_from(["one", "panel", "uneven panel", "repeated days"]))
     n_times = draw(st.integers(8, 20))
@@ -248,7 +299,11 @@ def kinds_of_rows(draw):
     symbols = 1 if kind == "one" else draw(st.integers(2, 4))
     pairs = []
     for symbol in range(symbols):
-        last = n_times if kind in ("one", "panel", "repeated days") or rng.random() < 0.5 else int(rng.integers(3, n_times))
+        last = (
+            n_times
+            if kind in ("one", "panel", "repeated days") or rng.random() < 0.5
+            else int(rng.integers(3, n_times))
+        )
         kept = [t for t in range(last) if kind != "uneven panel" or rng.random() < 0.7]
         pairs += [(symbol, days[t]) for t in kept]
     if not pairs:
@@ -257,7 +312,11 @@ def kinds_of_rows(draw):
         pairs = [pairs[i] for i in rng.permutation(len(pairs))]
     times = pd.DatetimeIndex([t for _, t in pairs])
     named = kind in ("panel", "uneven panel")
-    index = pd.MultiIndex.from_arrays([[f"S{s}" for s, _ in pairs], times], names=["symbol", "time"]) if named else times
+    index = (
+        pd.MultiIndex.from_arrays([[f"S{s}" for s, _ in pairs], times], names=["symbol", "time"])
+        if named
+        else times
+    )
     own = [s if named else 0 for s, _ in pairs]
     return pd.DataFrame({"x": np.arange(len(pairs))}, index=index), own, times
 
@@ -265,7 +324,8 @@ def kinds_of_rows(draw):
 @settings(max_examples=150, deadline=None)
 @given(kinds_of_rows(), st.integers(1, 5), st.booleans())
 def test_the_end_of_every_label_by_a_loop(rows, horizon, in_days):
-    """A horizon counts the own symbol's bars (unique times where nothing names symbols), a length of time ends at its last bar."""
+    """A horizon counts the own symbol's bars (unique times where nothing names symbols), a length
+    of time ends at its last bar."""
     X, own, times = rows
     span = f"{horizon}D" if in_days else horizon
     with warnings.catch_warnings():
@@ -279,13 +339,18 @@ def test_the_end_of_every_label_by_a_loop(rows, horizon, in_days):
         bars = sorted({t for t, s in zip(times, own) if s == own[row]})
         if in_days:
             until = times[row] + horizon * DAY
-            expected = until if bars[-1] < until and max(t for t in bars if t <= until) == bars[-1] else max(t for t in bars if t <= until)
+            expected = (
+                until
+                if bars[-1] < until and max(t for t in bars if t <= until) == bars[-1]
+                else max(t for t in bars if t <= until)
+            )
             assert pd.Timestamp(found[row]) == expected
             continue
         place = bars.index(times[row]) + horizon
         if place < len(bars):
             assert pd.Timestamp(found[row]) == bars[place]
-        else:  # the deciding bars are not here: at least as many unique times later as bars are missing
+        # the deciding bars are not here: at least as many unique times later as bars are missing
+        else:
             later = [t for t in sorted(set(times)) if t > bars[-1]][: place - len(bars) + 1]
             assert pd.Timestamp(found[row]) >= (later[-1] if later else bars[-1])
 
@@ -293,7 +358,8 @@ def test_the_end_of_every_label_by_a_loop(rows, horizon, in_days):
 @settings(max_examples=80, deadline=None)
 @given(kinds_of_rows(), st.integers(0, 2**32 - 1), st.integers(0, 2))
 def test_a_handle_gives_the_folds_of_its_end_times(rows, seed, embargo):
-    """y with a handle, y and end times, and stripped rows with routed times and end times: the same folds of all three splitters."""
+    """y with a handle, y and end times, and stripped rows with routed times and end times: the same
+    folds of all three splitters."""
     X, _, times = rows
     if X.index.has_duplicates:
         return
@@ -302,7 +368,11 @@ def test_a_handle_gives_the_folds_of_its_end_times(rows, seed, embargo):
     y = pd.Series(rng.integers(0, 3, len(X)), X.index)
     told = with_label_times(y, end_times=ends)
     options = {"embargo_bars": embargo, "min_samples_per_fold": 1, "ensure_regime_coverage": False}
-    for cv in (EnhancedWalkForwardCV(2, **options), CombinatorialPurgedCV(4, 2, embargo_bars=embargo), TemporalSplitter(0.5, 0.5, 0, embargo_bars=embargo)):
+    for cv in (
+        EnhancedWalkForwardCV(2, **options),
+        CombinatorialPurgedCV(4, 2, embargo_bars=embargo),
+        TemporalSplitter(0.5, 0.5, 0, embargo_bars=embargo),
+    ):
         try:
             expected = [(a.tolist(), b.tolist()) for a, b in cv.split(X, y, label_end_times=ends)]
         except NotEnoughDataError:

@@ -15,9 +15,11 @@ from sktrain.trainer._models import FitPlan, build_model
 from sktrain.trainer._tasks import divide, label_bars, walk_forward_cv
 
 CONFIG = EnhancedTrainingConfig(
-    models=["mlp"], lookback=5, hidden_size=8, wf_folds=3, wf_min_samples_per_fold=50, ensure_regime_coverage=False,
-    early_stopping_min_epochs=1, leakage_audit=False, use_drift_detection=False, prune_after_training=False, ablation=True,
-)  # fmt: skip
+    models=["mlp"],
+    lookback=5, hidden_size=8, wf_folds=3, wf_min_samples_per_fold=50, ensure_regime_coverage=False,
+    early_stopping_min_epochs=1, leakage_audit=False, use_drift_detection=False,
+    prune_after_training=False, ablation=True,
+)
 
 
 def test_the_table_is_the_folds_fitted_by_hand(tmp_path):
@@ -39,7 +41,9 @@ def test_the_table_is_the_folds_fitted_by_hand(tmp_path):
     assert list(told) == ["focal loss", "dropout", "weight decay", "gradient clipping"]
     for name, fields in off.items():
         without = scores(replace(CONFIG, **fields))
-        gain = corrected_mean_interval(whole.scores() - without.scores(), whole.n_train, whole.n_test)
+        gain = corrected_mean_interval(
+            whole.scores() - without.scores(), whole.n_train, whole.n_test
+        )
         row = told[name]
         assert (row["score"], row["gain"]) == pytest.approx((without.scores().mean(), gain.mean))
         assert (row["low"], row["high"]) == pytest.approx((max(gain.low, -1), min(gain.high, 1)))
@@ -49,7 +53,9 @@ def test_the_table_is_the_folds_fitted_by_hand(tmp_path):
 
 
 def test_only_switches_that_are_on_and_asked_for(tmp_path):
-    config = replace(CONFIG, use_focal_loss=False, dropout_rate=0.0, gradient_clip_value=None, use_hpo=True)
+    config = replace(
+        CONFIG, use_focal_loss=False, dropout_rate=0.0, gradient_clip_value=None, use_hpo=True
+    )
     assert list(switches_on(config)) == ["weight decay", "gradient clipping", "search"]
     assert EnhancedTrainingConfig().ablation is False
     with pytest.raises(SktrainError, match="use_walk_forward=True"):
@@ -58,9 +64,15 @@ def test_only_switches_that_are_on_and_asked_for(tmp_path):
 
 @pytest.mark.parametrize(
     "low, high, said",
-    [(0.01, 0.03, "Helps beyond noise: dropout."), (-0.03, -0.01, "Hurts beyond noise: dropout."), (-0.01, 0.01, "No switch makes")],
+    [
+        (0.01, 0.03, "Helps beyond noise: dropout."),
+        (-0.03, -0.01, "Hurts beyond noise: dropout."),
+        (-0.01, 0.01, "No switch makes"),
+    ],
 )
 def test_what_the_intervals_say(low, high, said):
-    cells, sentence = _words.ablation_rows([{"switch": "dropout", "score": 0.4, "gain": 0.02, "low": low, "high": high}])
+    cells, sentence = _words.ablation_rows(
+        [{"switch": "dropout", "score": 0.4, "gain": 0.02, "low": low, "high": high}]
+    )
     assert cells[0][:3] == ("dropout", "40.0%", "+2.0%")
     assert sentence.startswith(said)

@@ -56,7 +56,8 @@ ORIGINAL = {
 
 
 def test_original_fields_keep_their_defaults():
-    """All but one: thresholds of 3 % make nine labels of ten "hold", so the threshold follows the scaling (docs/migration.md)."""
+    """All but one: thresholds of 3 % make nine labels of ten "hold", so the threshold follows the
+    scaling (docs/migration.md)."""
     config = EnhancedTrainingConfig()
     ours = {name: getattr(config, name) for name in ORIGINAL}
     assert ours == {**ORIGINAL, "base_label_threshold": None}
@@ -71,7 +72,8 @@ def test_original_fields_keep_their_defaults():
         ({}, "sigma", 0.5),
         ({"label_scaling": "sigma"}, "sigma", 0.5),
         ({"label_scaling": "affine"}, "affine", 0.03),
-        ({"base_label_threshold": 0.02}, "affine", 0.02),  # the original's: a threshold alone is a return
+        # the original's: a threshold alone is a return
+        ({"base_label_threshold": 0.02}, "affine", 0.02),
         ({"base_label_threshold": 1.5, "label_scaling": "sigma"}, "sigma", 1.5),
         ({"adaptive_labels": False}, "affine", 0.03),
         ({"volatility_adjusted_labels": False}, "affine", 0.03),
@@ -104,15 +106,27 @@ def test_every_field_is_checked_and_documented():
         ({"models": ["gru", "gru"]}, ["twice"]),
         ({"dropot_rate": 0.1}, ["dropot_rate", "dropout_rate"]),
         ({"use_pretrained_embeddings": True}, ["news"]),
-        ({"early_stopping_min_epochs": 30, "early_stopping_max_epochs": 10}, ["early_stopping_min_epochs", "30", "10"]),
+        (
+            {"early_stopping_min_epochs": 30, "early_stopping_max_epochs": 10},
+            ["early_stopping_min_epochs", "30", "10"],
+        ),
         ({"use_smote": "yes"}, ["use_smote", "yes"]),
         ({"quantization_bits": 3}, ["quantization_bits", "3"]),
         ({"base_label_threshold": 0.5}, ["0.5", "a return", "label_scaling='sigma'"]),
         ({"label_scaling": "sigma", "base_label_threshold": 11}, ["11", "standard deviations"]),
-        ({"label_scaling": "sigma", "adaptive_labels": False}, ["label_scaling", "adaptive_labels"]),
+        (
+            {"label_scaling": "sigma", "adaptive_labels": False},
+            ["label_scaling", "adaptive_labels"],
+        ),
         ({"timezone": "America/New_York"}, ["timezone", "news"]),
-        ({"use_pretrained_embeddings": True, "news": "n.csv", "timezone": "Mars/Base"}, ["timezone", "Mars/Base"]),
-        ({"use_pretrained_embeddings": True, "news": "n.csv", "session_close": "4pm"}, ["session_close", "4pm"]),
+        (
+            {"use_pretrained_embeddings": True, "news": "n.csv", "timezone": "Mars/Base"},
+            ["timezone", "Mars/Base"],
+        ),
+        (
+            {"use_pretrained_embeddings": True, "news": "n.csv", "session_close": "4pm"},
+            ["session_close", "4pm"],
+        ),
         ({"session": "lunch"}, ["session", "lunch", "4h"]),
         ({"session": "-1h"}, ["session", "-1h"]),
     ],

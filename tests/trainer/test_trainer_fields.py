@@ -1,4 +1,5 @@
-"""Every config field drives what it names: one row per field, held to what is built, to a run, to a resumed and to a continued run."""
+"""Every config field drives what it names: one row per field, held to what is built, to a run, to a
+resumed and to a continued run."""
 
 import copy
 from dataclasses import fields, replace
@@ -13,7 +14,13 @@ from sktrain import EnhancedTrainer, EnhancedTrainingConfig, FocalLoss
 from sktrain.datasets import make_market
 from sktrain.exceptions import SktrainError
 from sktrain.trainer import _incremental, _started
-from sktrain.trainer._models import FitPlan, build_model, build_net, checkpoints_activations, feature_steps
+from sktrain.trainer._models import (
+    FitPlan,
+    build_model,
+    build_net,
+    checkpoints_activations,
+    feature_steps,
+)
 from sktrain.trainer._progress import Reporter
 from sktrain.trainer._run import Run
 from sktrain.trainer._search import build_search
@@ -83,14 +90,26 @@ def result(*path):
 
 OFF, ON = "off", "on"
 ROWS = {  # field: (other fields, value, probe, expected at the default, expected at the value)
-    "train_ratio": ({"val_ratio": 0.1, "test_ratio": 0.1}, 0.8, lambda c: blocks(c)[0] / sum(blocks(c)) > 0.75, False, True),
+    "train_ratio": (
+        {"val_ratio": 0.1, "test_ratio": 0.1},
+        0.8,
+        lambda c: blocks(c)[0] / sum(blocks(c)) > 0.75,
+        False,
+        True,
+    ),
     "val_ratio": ({"train_ratio": 0.6}, 0.25, lambda c: blocks(c)[1] > 120, False, True),
     "test_ratio": ({"train_ratio": 0.6}, 0.25, lambda c: blocks(c)[2] > 120, False, True),
     "embargo_bars": ({}, 25, splitter("embargo_bars"), 10, 25),
     "dropout_rate": ({}, 0.1, net("module__dropout"), 0.3, 0.1),
     "dropout_schedule": ({}, "cosine", net("callbacks__dropout__schedule"), "linear", "cosine"),
     "weight_decay": ({}, 1e-3, net("callbacks__weight_decay__base"), 1e-4, 1e-3),
-    "weight_decay_schedule": ({}, "linear", net("callbacks__weight_decay__schedule"), "cosine", "linear"),
+    "weight_decay_schedule": (
+        {},
+        "linear",
+        net("callbacks__weight_decay__schedule"),
+        "cosine",
+        "linear",
+    ),
     "gradient_clip_value": ({}, None, net("callbacks__clip__clip_value"), 1.0, None),
     "max_gradient_norm": ({}, 2.0, net("callbacks__clip__max_norm"), 5.0, 2.0),
     "use_focal_loss": ({}, False, net("criterion__gamma"), 2.0, 0.0),
@@ -107,15 +126,33 @@ ROWS = {  # field: (other fields, value, probe, expected at the default, expecte
     "wf_min_samples_per_fold": ({}, 40, splitter("min_samples_per_fold"), 100, 40),
     "ensure_regime_coverage": ({}, False, splitter("ensure_regime_coverage"), True, False),
     "use_drift_detection": ({}, True, result("drift"), OFF, ON),
-    "use_gradient_checkpointing": ({}, False, lambda c: checkpoints_activations(c, 4096), True, False),
+    "use_gradient_checkpointing": (
+        {},
+        False,
+        lambda c: checkpoints_activations(c, 4096),
+        True,
+        False,
+    ),
     "use_mixed_precision": ({}, False, net("mixed_precision"), "auto", False),
     "prune_after_training": ({}, True, result("compression", "sparsity"), OFF, ON),
     "quantize_model": ({}, True, result("compression", "bits"), OFF, ON),
     "use_hpo": ({}, True, result("nested"), OFF, ON),
     "hpo_n_trials": ({}, 4, search("n_trials"), 30, 4),
     "hpo_direction": ({}, "minimize", search("scoring"), "balanced_accuracy", "neg_log_loss"),
-    "use_pretrained_embeddings": ({"news": "articles.csv"}, True, lambda c: type(feature_steps(c)[0][1]).__name__, "BarFeatures", "NewsFeatures"),
-    "embedding_model": (NEWS, "finbert", news_step("encoder", "model_name"), "bert-base-chinese", "finbert"),
+    "use_pretrained_embeddings": (
+        {"news": "articles.csv"},
+        True,
+        lambda c: type(feature_steps(c)[0][1]).__name__,
+        "BarFeatures",
+        "NewsFeatures",
+    ),
+    "embedding_model": (
+        NEWS,
+        "finbert",
+        news_step("encoder", "model_name"),
+        "bert-base-chinese",
+        "finbert",
+    ),
     "embedding_dim": (NEWS, 8, news_step("encoder", "embed_dim"), 16, 8),
     "news_columns": (NEWS, {"title": "what"}, told("columns"), None, {"title": "what"}),
     "news_timezone": (NEWS, "Asia/Shanghai", told("timezone"), None, "Asia/Shanghai"),
@@ -130,10 +167,19 @@ ROWS = {  # field: (other fields, value, probe, expected at the default, expecte
     "early_stopping_min_epochs": ({}, 3, net("callbacks__early_stopping__min_epochs"), 20, 3),
     "early_stopping_max_epochs": ({"early_stopping_min_epochs": 1}, 5, net("max_epochs"), 7, 5),
     "batch_size": ({}, 16, net("batch_size"), 128, 16),
-    "models": ({}, ("mlp", "tcn"), lambda c: [name for name, _ in build_model(c, PLAN)[-1].estimators], ["lstm", "gru", "tcn", "transformer"], ["mlp", "tcn"]),
+    "models": (
+        {},
+        ("mlp", "tcn"),
+        lambda c: [name for name, _ in build_model(c, PLAN)[-1].estimators],
+        ["lstm", "gru", "tcn", "transformer"],
+        ["mlp", "tcn"],
+    ),
     "pooling": (
-        {}, "learned", lambda c: type(build_model(c, PLAN)[-1]).__name__,
-        "VotingClassifier", "PooledClassifier",
+        {},
+        "learned",
+        lambda c: type(build_model(c, PLAN)[-1]).__name__,
+        "VotingClassifier",
+        "PooledClassifier",
     ),
     "lookback": ({}, 12, lambda c: feature_steps(c)[1][1].lookback, 30, 12),
     "hidden_size": ({}, 16, net("module__hidden_size"), 32, 16),
@@ -155,29 +201,52 @@ ELSEWHERE = {  # held by tests of their own
     "crosses_session": "test_trainer_intraday",
 }
 TINY = {
-    "models": ["mlp"], "lookback": 5, "hidden_size": 8, "wf_folds": 2, "wf_min_samples_per_fold": 50, "ensure_regime_coverage": False,
-    "early_stopping_min_epochs": 1, "use_walk_forward": False, "use_drift_detection": False, "leakage_audit": False,
+    "models": ["mlp"],
+    "lookback": 5,
+    "hidden_size": 8,
+    "wf_folds": 2,
+    "wf_min_samples_per_fold": 50,
+    "ensure_regime_coverage": False,
+    "early_stopping_min_epochs": 1,
+    "use_walk_forward": False,
+    "use_drift_detection": False,
+    "leakage_audit": False,
     "prune_after_training": False,
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Results of a run with every switch off and of one with every switch on."""
     on = {
-        **TINY, "use_walk_forward": True, "use_drift_detection": True, "leakage_audit": True, "prune_after_training": True,
-        "quantize_model": True, "quantization_bits": 4, "pruning_sparsity": 0.3, "use_hpo": True, "hpo_n_trials": 2, "wf_min_samples_per_fold": 30,
-        "ablation": True, "gradient_clip_value": None, "max_gradient_norm": None,
-    }  # fmt: skip
+        **TINY,
+        "use_walk_forward": True,
+        "use_drift_detection": True,
+        "leakage_audit": True,
+        "prune_after_training": True,
+        "quantize_model": True,
+        "quantization_bits": 4,
+        "pruning_sparsity": 0.3,
+        "use_hpo": True,
+        "hpo_n_trials": 2,
+        "wf_min_samples_per_fold": 30,
+        "ablation": True,
+        "gradient_clip_value": None,
+        "max_gradient_norm": None,
+    }
     found = {}
     for name, chosen in ((OFF, TINY), (ON, on)):
         bars = make_market(1100, random_state=0).bars
-        trainer = EnhancedTrainer(EnhancedTrainingConfig(**chosen), tmp_path_factory.mktemp(name), bars)
+        trainer = EnhancedTrainer(
+            EnhancedTrainingConfig(**chosen), tmp_path_factory.mktemp(name), bars
+        )
         found[name] = trainer.train(epochs=1)
     return found
 
 
-@pytest.mark.parametrize("field", [name for name, row in ROWS.items() if not hasattr(row[2], "of_a_run")])
+@pytest.mark.parametrize(
+    "field", [name for name, row in ROWS.items() if not hasattr(row[2], "of_a_run")]
+)
 def test_a_field_drives_what_it_names(field):
     others, value, probe, before, after = ROWS[field]
     kept = {} if field in ("train_ratio", "val_ratio", "test_ratio") else others
@@ -185,7 +254,9 @@ def test_a_field_drives_what_it_names(field):
     assert probe(EnhancedTrainingConfig(**others, **{field: value})) == after
 
 
-@pytest.mark.parametrize("field", [name for name, row in ROWS.items() if hasattr(row[2], "of_a_run")])
+@pytest.mark.parametrize(
+    "field", [name for name, row in ROWS.items() if hasattr(row[2], "of_a_run")]
+)
 def test_a_switch_does_what_it_names(field, runs):
     probe = ROWS[field][2]
     assert not probe(OFF, runs)
@@ -203,24 +274,39 @@ def test_a_search_says_what_was_trained(runs):
     assert told["learning_rate"] == found["net__lr"]
     assert told["batch_size"] == found["net__batch_size"]
     assert told["dropout"] == found["net__module__dropout"]
-    assert told["weight_decay"] == found["net__callbacks__weight_decay__base"] < told["weight_decay_max"]
+    assert (
+        told["weight_decay"]
+        == found["net__callbacks__weight_decay__base"]
+        < told["weight_decay_max"]
+    )
     nested = runs[ON]["nested"]
     assert len(nested["scores"]) == len(nested["params"]) == 2
-    np.testing.assert_allclose(nested["scores"], [row["score"] for row in runs[ON]["walk_forward_results"]])
+    np.testing.assert_allclose(
+        nested["scores"], [row["score"] for row in runs[ON]["walk_forward_results"]]
+    )
     assert "Nested" in runs[ON]["verdict"]
 
 
 def test_drift_thresholds_reach_the_detector(tmp_path):
     from sktrain import load
 
-    config = EnhancedTrainingConfig(**{**TINY, "use_drift_detection": True, "drift_psi_threshold": 0.7, "drift_mean_shift_threshold": 0.9})
+    config = EnhancedTrainingConfig(
+        **{
+            **TINY,
+            "use_drift_detection": True,
+            "drift_psi_threshold": 0.7,
+            "drift_mean_shift_threshold": 0.9,
+        }
+    )
     EnhancedTrainer(config, tmp_path, BARS).train(epochs=1)
     detector = load(tmp_path / "drift.sktrain")
     assert (detector.psi_threshold, detector.mean_shift_threshold) == (0.7, 0.9)
 
 
 def test_deterministic_training_is_scoped():
-    scope = EnhancedTrainer._determinism(EnhancedTrainingConfig(deterministic_training=True, training_seed=5))
+    scope = EnhancedTrainer._determinism(
+        EnhancedTrainingConfig(deterministic_training=True, training_seed=5)
+    )
     assert (scope.enabled, scope.seed) == (True, 5)
     assert not hasattr(EnhancedTrainer._determinism(EnhancedTrainingConfig()), "enabled")
 
@@ -235,9 +321,16 @@ def _changed(field):
         return replace(config, **others, **{field: value})
     more = {**NEWS} if field == "news" else {}
     values = {
-        "drift_psi_threshold": 0.5, "drift_mean_shift_threshold": 0.5, "quantization_bits": 4, "pruning_sparsity": 0.1,
-        "deterministic_training": True, "news": "articles.csv", "skip_scaler_fit": True, "session": "3h", "crosses_session": True,
-    }  # fmt: skip
+        "drift_psi_threshold": 0.5,
+        "drift_mean_shift_threshold": 0.5,
+        "quantization_bits": 4,
+        "pruning_sparsity": 0.1,
+        "deterministic_training": True,
+        "news": "articles.csv",
+        "skip_scaler_fit": True,
+        "session": "3h",
+        "crosses_session": True,
+    }
     return replace(config, **{**more, field: values[field]})
 
 
@@ -253,14 +346,18 @@ def test_resume_refuses_a_run_with_another_field(field, tmp_path):
         _started.begin(_run(_changed(field), tmp_path), resume=True)
 
 
-NET_FIELDS = [name for name, row in ROWS.items() if "net.<locals>" in getattr(row[2], "__qualname__", "")]
+NET_FIELDS = [
+    name for name, row in ROWS.items() if "net.<locals>" in getattr(row[2], "__qualname__", "")
+]
 
 
 @pytest.fixture(scope="module")
 def small_net():
     rng = np.random.default_rng(0)
     config = EnhancedTrainingConfig(**{**TINY, "models": ["gru"]})
-    return build_net("gru", config, replace(PLAN, epochs=1)).fit(rng.normal(size=(150, 5, 3)).astype(np.float32), np.arange(150) % 3)
+    return build_net("gru", config, replace(PLAN, epochs=1)).fit(
+        rng.normal(size=(150, 5, 3)).astype(np.float32), np.arange(150) % 3
+    )
 
 
 @pytest.mark.parametrize("field", [name for name in NET_FIELDS if name not in _incremental._FIXED])
@@ -268,7 +365,16 @@ def test_a_continued_net_takes_the_field(field, small_net):
     net, wanted = copy.deepcopy(small_net), build_net("gru", _changed(field), PLAN)
     _incremental.adopt(net, wanted)
     shaping = {"module__hidden_size", "module__n_layers", "standardize", "update_epochs"}
-    left, right = ({name: value for name, value in one.get_params().items() if name not in shaping and not name.startswith("callbacks__") or "__" in name.removeprefix("callbacks__")} for one in (net, wanted))
+    left, right = (
+        {
+            name: value
+            for name, value in one.get_params().items()
+            if name not in shaping
+            and not name.startswith("callbacks__")
+            or "__" in name.removeprefix("callbacks__")
+        }
+        for one in (net, wanted)
+    )
     for name in set(left) - shaping:
         if not callable(left[name]):
             assert left[name] == right[name], name
@@ -279,7 +385,11 @@ def test_a_continued_net_takes_the_field(field, small_net):
 @pytest.mark.parametrize("field", [*_incremental._FIXED, "label_scaling", "base_label_threshold"])
 def test_what_shapes_the_model_cannot_be_continued(field):
     config = EnhancedTrainingConfig(**TINY)
-    told = {"horizon": 3, "label_scaling": config.labels_scaling, "base_label_threshold": config.labels_threshold}
+    told = {
+        "horizon": 3,
+        "label_scaling": config.labels_scaling,
+        "base_label_threshold": config.labels_threshold,
+    }
     before = {"config": config.to_dict(), "hyperparameters": told}
     _incremental._refuse_others(before, config, 3)
     with pytest.raises(SktrainError, match=f"{field} was"):
@@ -306,7 +416,11 @@ def test_a_plain_run_keeps_the_scaling_when_asked(tmp_path):
 
 def test_cross_entropy_is_focal_loss_without_focus():
     criterion = build_net("gru", EnhancedTrainingConfig(use_focal_loss=False), PLAN).get_params()
-    assert (criterion["criterion"], criterion["criterion__alpha"], criterion["criterion__gamma"]) == (FocalLoss, None, 0.0)
+    assert (
+        criterion["criterion"],
+        criterion["criterion__alpha"],
+        criterion["criterion__gamma"],
+    ) == (FocalLoss, None, 0.0)
 
 
 # -- an incremental run ---------------------------------------------------------------------------
@@ -323,7 +437,11 @@ CONTINUED = {  # field: one of these, or what two continued runs say, without an
     "embargo_bars": (lambda run: run["kept_free"] > 2 * 25, False, True),
     "use_smote": (lambda run: "smote" in run["seen"], False, True),
     "smote_k_neighbors": (lambda run: run["seen"].get("smote"), None, 3),
-    "use_drift_detection": (lambda run: "without drift" in run["incremental"]["reason"], False, True),
+    "use_drift_detection": (
+        lambda run: "without drift" in run["incremental"]["reason"],
+        False,
+        True,
+    ),
     "drift_psi_threshold": (lambda run: run["seen"].get("psi_threshold"), None, 50.0),
     "drift_mean_shift_threshold": (lambda run: run["seen"].get("mean_shift_threshold"), None, 60.0),
     "skip_scaler_fit": (lambda run: "scaling kept" in run["incremental"]["reason"], False, True),
@@ -383,8 +501,14 @@ def _continued(folder, bars, changes):
             (_trainer, "workers", lambda c, *_: {"n_jobs": c.n_jobs}),
             (_trainer, "with_config_news", lambda bars, c: {"news": c.news, **c.news_options}),
             (_trainer, "DeterministicTrainingConfig", lambda **k: {"enabled": k["enabled"]}),
-            (DriftDetector, "check", lambda d, *_: {"psi_threshold": d.psi_threshold,
-                                                    "mean_shift_threshold": d.mean_shift_threshold}),
+            (
+                DriftDetector,
+                "check",
+                lambda d, *_: {
+                    "psi_threshold": d.psi_threshold,
+                    "mean_shift_threshold": d.mean_shift_threshold,
+                },
+            ),
             (_search, "build_search", None),
         ):
             real = getattr(place, name)
@@ -411,7 +535,9 @@ def continued(tmp_path_factory):
     """Two incremental runs on one earlier run: with nothing changed, and with everything."""
     bars, found = make_market(1900, regimes=False, random_state=1).bars, {}
     first = tmp_path_factory.mktemp("first") / "run"
-    config = EnhancedTrainingConfig(**{**TINY, "use_drift_detection": True}, use_mixed_precision=False)
+    config = EnhancedTrainingConfig(
+        **{**TINY, "use_drift_detection": True}, use_mixed_precision=False
+    )
     EnhancedTrainer(config, first, bars.iloc[:700]).train(epochs=1, verbose=0)
     for name, changes in ((OFF, OF_NEWS), (ON, CHANGES)):
         shutil.copytree(first, first.parent / name)
@@ -419,10 +545,14 @@ def continued(tmp_path_factory):
     return found
 
 
-@pytest.mark.parametrize("field", [name for name, row in CONTINUED.items() if isinstance(row, tuple)])
+@pytest.mark.parametrize(
+    "field", [name for name, row in CONTINUED.items() if isinstance(row, tuple)]
+)
 def test_a_continued_run_does_what_the_field_names(field, continued):
     probe, before, after = CONTINUED[field]
-    assert continued[OFF]["incremental"]["mode"] == continued[ON]["incremental"]["mode"] == "continued"
+    assert (
+        continued[OFF]["incremental"]["mode"] == continued[ON]["incremental"]["mode"] == "continued"
+    )
     assert probe(continued[OFF]) == before
     assert probe(continued[ON]) == after
 

@@ -1,4 +1,5 @@
-"""The folder of a run: nothing of anybody else's is touched, one training at a time, one run at a time, whole or not at all."""
+"""The folder of a run: nothing of anybody else's is touched, one training at a time, one run at a
+time, whole or not at all."""
 
 import json
 import os
@@ -20,9 +21,14 @@ from sktrain.trainer._run_folder import commit, finish, load_drift_reference, lo
 from sktrain.trainer.report import write_report
 
 FAST = {
-    "models": ["mlp"], "lookback": 5, "hidden_size": 8, "use_walk_forward": False, "leakage_audit": False,
-    "prune_after_training": False, "early_stopping_min_epochs": 1,
-}  # fmt: skip
+    "models": ["mlp"],
+    "lookback": 5,
+    "hidden_size": 8,
+    "use_walk_forward": False,
+    "leakage_audit": False,
+    "prune_after_training": False,
+    "early_stopping_min_epochs": 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +41,9 @@ def two_runs(bars, tmp_path_factory):
     folders = []
     for seed in (0, 1):
         folder = tmp_path_factory.mktemp("run")
-        EnhancedTrainer(EnhancedTrainingConfig(**FAST, training_seed=seed), folder, bars).train(epochs=1)
+        EnhancedTrainer(EnhancedTrainingConfig(**FAST, training_seed=seed), folder, bars).train(
+            epochs=1
+        )
         folders.append(folder)
     return folders
 
@@ -47,7 +55,11 @@ def run(two_runs, tmp_path):
 
 
 def contents(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 @pytest.mark.parametrize("name", ["checkpoints/my_model.pt", "notes.txt", ".hidden/a"])
@@ -56,7 +68,9 @@ def test_what_is_not_ours_stays(name, bars, tmp_path):
     mine.parent.mkdir(exist_ok=True)
     mine.write_text("precious")
     with pytest.raises(ValueError):
-        EnhancedTrainer(EnhancedTrainingConfig(**FAST), tmp_path, tmp_path / "typo.csv").train(epochs=1)
+        EnhancedTrainer(EnhancedTrainingConfig(**FAST), tmp_path, tmp_path / "typo.csv").train(
+            epochs=1
+        )
     assert contents(tmp_path) == {name: b"precious"}
     EnhancedTrainer(EnhancedTrainingConfig(**FAST), tmp_path, bars).train(epochs=1)
     assert mine.read_text() == "precious"
@@ -75,37 +89,57 @@ def test_checkpoints_of_a_stopped_run_survive_a_typo(bars, tmp_path):
     kept.parent.mkdir(parents=True)
     kept.write_text("of a killed run")
     with pytest.raises(ValueError):
-        EnhancedTrainer(EnhancedTrainingConfig(**FAST), tmp_path, tmp_path / "typo.csv").train(epochs=1)
+        EnhancedTrainer(EnhancedTrainingConfig(**FAST), tmp_path, tmp_path / "typo.csv").train(
+            epochs=1
+        )
     assert kept.read_text() == "of a killed run"
 
 
 def test_a_folder_made_for_nothing_is_gone(tmp_path):
     with pytest.raises(ValueError):
-        EnhancedTrainer(EnhancedTrainingConfig(**FAST), tmp_path / "a" / "b", tmp_path / "typo.csv").train(epochs=1)
+        EnhancedTrainer(
+            EnhancedTrainingConfig(**FAST), tmp_path / "a" / "b", tmp_path / "typo.csv"
+        ).train(epochs=1)
     assert not (tmp_path / "a").exists()
 
 
 def test_a_second_training_is_told_of_the_first(bars, tmp_path):
-    with locked(tmp_path), pytest.raises(PersistenceError, match=rf"process {os.getpid()}, started \d{{4}}-\d\d-\d\dT"):
+    with (
+        locked(tmp_path),
+        pytest.raises(
+            PersistenceError, match=rf"process {os.getpid()}, started \d{{4}}-\d\d-\d\dT"
+        ),
+    ):
         EnhancedTrainer(EnhancedTrainingConfig(**FAST), tmp_path, bars).train(epochs=1)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_file_of_a_run_is_a_pickle(run):
     names = {path.name for path in run.iterdir()}
-    assert names == {"model.sktrain", "trained.sktrain", "drift.sktrain", "result.json", "evidence.json", "report.html"}
+    assert names == {
+        "model.sktrain", "trained.sktrain", "drift.sktrain", "result.json", "evidence.json",
+        "report.html",
+    }
     detector, features = load_drift_reference(run)
-    assert detector.check(features.transform(make_market(700, random_state=0).bars))["psi"] is not None
+    assert (
+        detector.check(features.transform(make_market(700, random_state=0).bars))["psi"] is not None
+    )
 
 
-@pytest.mark.parametrize("name", ["model.sktrain", "evidence.json", "drift.sktrain", "trained.sktrain"])
+@pytest.mark.parametrize(
+    "name", ["model.sktrain", "evidence.json", "drift.sktrain", "trained.sktrain"]
+)
 def test_a_mixture_of_two_runs_is_refused(name, run, two_runs, bars):
     shutil.copy(two_runs[1] / name, run / name)
     asks = {
         "model.sktrain": [EnhancedTrainer.load, write_report, load_drift_reference],
         "evidence.json": [write_report],
         "drift.sktrain": [load_drift_reference],
-        "trained.sktrain": [lambda folder: EnhancedTrainer(EnhancedTrainingConfig(**FAST, training_seed=0), folder, bars).train(incremental=True)],
+        "trained.sktrain": [
+            lambda folder: EnhancedTrainer(
+                EnhancedTrainingConfig(**FAST, training_seed=0), folder, bars
+            ).train(incremental=True)
+        ],
     }[name]
     if (two_runs[0] / name).read_bytes() == (two_runs[1] / name).read_bytes():
         pytest.skip("both runs wrote the same file")
@@ -119,7 +153,8 @@ class _Killed(BaseException):
 
 
 def test_a_commit_killed_anywhere_leaves_one_whole_run(two_runs, tmp_path, monkeypatch):
-    """Every renaming in turn is the last thing the process does; opening the folder again shows the old run or the new one."""
+    """Every renaming in turn is the last thing the process does; opening the folder again shows the
+    old run or the new one."""
     old, new = (contents(folder) for folder in two_runs)
     real, steps = os.replace, 0
     for die_at in range(20):
@@ -154,21 +189,34 @@ def test_a_commit_killed_anywhere_leaves_one_whole_run(two_runs, tmp_path, monke
 
 
 def test_a_file_of_the_old_run_that_the_new_one_lacks_goes(run, bars):
-    EnhancedTrainer(EnhancedTrainingConfig(**{**FAST, "use_drift_detection": False}), run, bars).train(epochs=1)
+    EnhancedTrainer(
+        EnhancedTrainingConfig(**{**FAST, "use_drift_detection": False}), run, bars
+    ).train(epochs=1)
     assert not (run / "drift.sktrain").exists()
 
 
 def test_a_vote_with_an_untrained_member_is_no_model(run, bars):
-    """The stop comes while the first of two nets trains: the second has no epoch, and the old model stays."""
+    """The stop comes while the first of two nets trains: the second has no epoch, and the old model
+    stays."""
     before = contents(run)
     asked = iter([False] * 12)
     config = EnhancedTrainingConfig(**{**FAST, "models": ["mlp", "gru"]})
-    result = EnhancedTrainer(config, run, bars).train(epochs=50, batch_size=64, stop_flag=lambda: next(asked, True))
+    result = EnhancedTrainer(config, run, bars).train(
+        epochs=50, batch_size=64, stop_flag=lambda: next(asked, True)
+    )
     assert (result["status"], result["model_path"]) == ("stopped", None)
-    assert {name: data for name, data in contents(run).items() if not name.startswith(".sktrain-checkpoints")} == before
+    assert {
+        name: data
+        for name, data in contents(run).items()
+        if not name.startswith(".sktrain-checkpoints")
+    } == before
 
 
-COMMAND = ["-m", "sktrain", "train", "--dataset", "sp500", "--model", "mlp", "--epochs", "30", "--quiet", "--set", "lookback=5", "use_walk_forward=false", "leakage_audit=false", "prune_after_training=false", "early_stopping_patience=40"]  # fmt: skip
+COMMAND = [
+    "-m", "sktrain", "train", "--dataset", "sp500", "--model", "mlp", "--epochs", "30", "--quiet",
+    "--set", "lookback=5", "use_walk_forward=false", "leakage_audit=false",
+    "prune_after_training=false", "early_stopping_patience=40",
+]
 
 
 @pytest.mark.slow
@@ -177,7 +225,12 @@ def test_interrupts_at_any_moment_leave_the_old_or_a_whole_new_model(two_runs, t
     folder = tmp_path / "run"
     shutil.copytree(two_runs[0], folder)
     for _ in range(10):
-        child = subprocess.Popen([sys.executable, "-W", "ignore", *COMMAND, "--out", str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        child = subprocess.Popen(
+            [sys.executable, "-W", "ignore", *COMMAND, "--out", str(folder)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         time.sleep(float(rng.uniform(0.1, 12.0)))
         child.send_signal(signal.SIGINT)
         _, err = child.communicate(timeout=120)
@@ -190,8 +243,15 @@ def test_interrupts_at_any_moment_leave_the_old_or_a_whole_new_model(two_runs, t
 
 
 def test_the_process_that_was_killed_holds_no_lock(tmp_path):
-    code = "import os, sys; from sktrain.trainer._run_folder import locked\nwith locked(sys.argv[1]): os.kill(os.getpid(), 9)"
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])})
+    code = (
+        "import os, sys; from sktrain.trainer._run_folder import locked\nwith "
+        "locked(sys.argv[1]): os.kill(os.getpid(), 9)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
     assert (tmp_path / ".sktrain-lock").exists()
     with locked(tmp_path):
         pass

@@ -1,4 +1,5 @@
-"""Intraday bars in the trainer: their interval is found and checked, labels stay inside sessions, features tell the time of day."""
+"""Intraday bars in the trainer: their interval is found and checked, labels stay inside sessions,
+features tell the time of day."""
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,15 @@ from sktrain.trainer._spacing import check_interval, name_of, spacing_of
 from sktrain.trainer._tasks import label_bars
 
 FAST = {
-    "models": ["mlp"], "lookback": 5, "hidden_size": 8, "use_walk_forward": False, "leakage_audit": False,
-    "prune_after_training": False, "early_stopping_min_epochs": 1, "use_drift_detection": False,
-}  # fmt: skip
+    "models": ["mlp"],
+    "lookback": 5,
+    "hidden_size": 8,
+    "use_walk_forward": False,
+    "leakage_audit": False,
+    "prune_after_training": False,
+    "early_stopping_min_epochs": 1,
+    "use_drift_detection": False,
+}
 
 
 def minutes(days=14):
@@ -31,7 +38,10 @@ def test_a_run_on_minutes_stays_inside_sessions(tmp_path):
     trainer = EnhancedTrainer(EnhancedTrainingConfig(**FAST), tmp_path, minutes())
     result = trainer.train(epochs=1)
     assert (result["interval"], result["crosses_session"]) == ("1m", False)
-    assert any("day" in name or "minute" in name for name in set(trainer.model_[0].get_feature_names_out()) - set(_daily_features()))
+    assert any(
+        "day" in name or "minute" in name
+        for name in set(trainer.model_[0].get_feature_names_out()) - set(_daily_features())
+    )
     assert result["data"]["first"][-3:-2] == ":"  # times, not only dates
     text = (tmp_path / "report.html").read_text()
     assert "Labels, volatilities and windows stay inside trading sessions" in text
@@ -61,7 +71,9 @@ def test_the_plan_names_sessions_and_those_shorter_than_a_window(tmp_path, capsy
 
 
 def test_windows_cross_the_night_where_asked(tmp_path):
-    trainer = EnhancedTrainer(EnhancedTrainingConfig(**FAST, crosses_session=True), tmp_path, minutes())
+    trainer = EnhancedTrainer(
+        EnhancedTrainingConfig(**FAST, crosses_session=True), tmp_path, minutes()
+    )
     trainer.train(epochs=1)
     assert trainer.model_[1].crosses_session
 
@@ -71,11 +83,17 @@ def test_sessions_can_be_described_or_crossed():
     assert label_bars(bars, EnhancedTrainingConfig(crosses_session=True), 3).labeler.crosses_session
     inside = label_bars(bars, EnhancedTrainingConfig(), 3)
     halves = label_bars(bars, EnhancedTrainingConfig(session="1h"), 3)
-    assert (inside.labeler.crosses_session, inside.labeler.session, halves.labeler.session) == (False, "4h", "1h")
+    assert (inside.labeler.crosses_session, inside.labeler.session, halves.labeler.session) == (
+        False,
+        "4h",
+        "1h",
+    )
     assert len(halves.y) < len(inside.y)
     days = make_market(300, random_state=0).bars
     assert label_bars(days, EnhancedTrainingConfig(), 3).labeler.crosses_session
-    with pytest.raises(SktrainError, match="session='1h' describes intraday bars, but these are 1d apart"):
+    with pytest.raises(
+        SktrainError, match="session='1h' describes intraday bars, but these are 1d apart"
+    ):
         label_bars(days, EnhancedTrainingConfig(session="1h"), 3)
 
 
@@ -90,16 +108,28 @@ def test_bars_around_the_clock_have_no_sessions():
 @pytest.mark.parametrize(
     ("freq", "asked", "fits"),
     [
-        ("1D", "1d", True), ("B", "1d", True), ("1D", "1m", False), ("1min", "1d", False), ("1min", "1m", True), ("5min", "5m", True),
-        ("5min", "1m", False), ("1h", "60m", True), ("W", "1wk", True), ("ME", "1mo", True), ("ME", "1wk", False), ("1D", None, True),
+        ("1D", "1d", True),
+        ("B", "1d", True),
+        ("1D", "1m", False),
+        ("1min", "1d", False),
+        ("1min", "1m", True),
+        ("5min", "5m", True),
+        ("5min", "1m", False),
+        ("1h", "60m", True),
+        ("W", "1wk", True),
+        ("ME", "1mo", True),
+        ("ME", "1wk", False),
+        ("1D", None, True),
     ],
-)  # fmt: skip
+)
 def test_an_interval_is_held_against_the_bars(freq, asked, fits):
     bars = pd.DataFrame({"close": 1.0}, pd.date_range("2024-01-01", periods=40, freq=freq))
     if fits:
         assert check_interval(bars, asked) == name_of(spacing_of(bars))
     else:
-        with pytest.raises(SktrainError, match=f"interval='{asked}' was asked for, but the bars are"):
+        with pytest.raises(
+            SktrainError, match=f"interval='{asked}' was asked for, but the bars are"
+        ):
             check_interval(bars, asked)
 
 
@@ -111,5 +141,7 @@ def test_what_is_no_interval_is_refused(interval):
 
 
 def test_the_spacing_of_a_panel_is_that_of_its_symbols():
-    index = pd.MultiIndex.from_product([["A", "B"], pd.date_range("2024-01-01", periods=9, freq="5min")], names=["symbol", "time"])
+    index = pd.MultiIndex.from_product(
+        [["A", "B"], pd.date_range("2024-01-01", periods=9, freq="5min")], names=["symbol", "time"]
+    )
     assert name_of(spacing_of(pd.DataFrame({"close": np.ones(18)}, index))) == "5m"

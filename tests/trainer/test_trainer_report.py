@@ -11,7 +11,9 @@ from sktrain.datasets import make_market
 from sktrain.exceptions import PersistenceError
 from sktrain.trainer.report import write_report
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 PROBE = """<script>
 window.onload = () => {
   const pictures = [...document.images];
@@ -41,13 +43,26 @@ def run(tmp_path_factory):
 
 
 def browse(page, folder, width):
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-    command += ["--disable-component-update", "--disable-sync", "--disable-quic", "--enable-logging=stderr", f"--window-size={width},900"]
-    command += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=5000", "--dump-dom", page.as_uri()]
+    command = [
+        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+        "--no-first-run",
+    ]
+    command += [
+        "--disable-component-update", "--disable-sync", "--disable-quic", "--enable-logging=stderr",
+        f"--window-size={width},900",
+    ]
+    command += [
+        f"--user-data-dir={folder / 'profile'}",
+        "--virtual-time-budget=5000",
+        "--dump-dom",
+        page.as_uri(),
+    ]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed; on Debian: apt-get install chromium")
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium is installed; on Debian: apt-get install chromium"
+)
 @pytest.mark.parametrize("width", [390, 1200])
 def test_a_browser_shows_every_picture_without_errors(run, tmp_path, width):
     page = tmp_path / "page.html"

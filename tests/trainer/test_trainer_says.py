@@ -1,4 +1,5 @@
-"""What a run says before and after: news on another clock, one-sided labels, a constant model, what it would have earned."""
+"""What a run says before and after: news on another clock, one-sided labels, a constant model, what
+it would have earned."""
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,10 @@ from sktrain.trainer._verdicts import constant_model, one_sided_labels, profit
 def news(tmp_path_factory):
     path = tmp_path_factory.mktemp("news") / "news.csv"
     stamps = pd.date_range("2000-02-01 14:00", periods=20, freq="7D", tz="UTC")
-    path.write_text("title,available_at\n" + "".join(f"headline {k},{stamp.isoformat()}\n" for k, stamp in enumerate(stamps)))
+    path.write_text(
+        "title,available_at\n"
+        + "".join(f"headline {k},{stamp.isoformat()}\n" for k, stamp in enumerate(stamps))
+    )
     return path
 
 
@@ -34,7 +38,9 @@ def test_naive_bars_and_news_with_a_zone_are_refused(news):
 def test_a_refused_clock_leaves_no_folder(news, tmp_path):
     config = EnhancedTrainingConfig(use_pretrained_embeddings=True, news=news)
     with pytest.raises(SktrainError, match="timezone"):
-        EnhancedTrainer(config, tmp_path / "out", make_market(300, random_state=0).bars).train(epochs=1)
+        EnhancedTrainer(config, tmp_path / "out", make_market(300, random_state=0).bars).train(
+            epochs=1
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -70,18 +76,27 @@ def test_profit_is_a_loop_over_closes():
     found = profit(probabilities, np.array([0, 1, 2]), bars)
     np.testing.assert_allclose(found["model"]["equity"], wealth)
     assert 0 <= found["deflated_sharpe"] <= 1
-    assert profit(probabilities, np.array([0, 1, 2]), bars, n_trials=30)["deflated_sharpe"] < found["deflated_sharpe"]
+    assert (
+        profit(probabilities, np.array([0, 1, 2]), bars, n_trials=30)["deflated_sharpe"]
+        < found["deflated_sharpe"]
+    )
 
 
 def test_a_model_that_never_trades_has_no_sharpe_ratio():
-    flat = profit(np.tile([0.0, 1.0, 0.0], (30, 1)), np.array([0, 1, 2]), make_market(30, random_state=0).bars)
+    flat = profit(
+        np.tile([0.0, 1.0, 0.0], (30, 1)), np.array([0, 1, 2]), make_market(30, random_state=0).bars
+    )
     assert flat["deflated_sharpe"] is None
     assert "traded nothing" in _words.profit_sentence(flat)
 
 
 @pytest.mark.parametrize(
     "n_rows, sides, reason",
-    [(57, [-1], "one position throughout"), (300, [1], "one position throughout"), (57, [1, -1, 0], "56 returns are too few")],
+    [
+        (57, [-1], "one position throughout"),
+        (300, [1], "one position throughout"),
+        (57, [1, -1, 0], "56 returns are too few"),
+    ],
 )
 def test_a_deflated_sharpe_ratio_that_cannot_be_told_is_not_told(n_rows, sides, reason):
     probabilities = np.eye(3)[np.resize(sides, n_rows) + 1]
@@ -94,14 +109,25 @@ def test_a_deflated_sharpe_ratio_that_cannot_be_told_is_not_told(n_rows, sides, 
 def test_what_was_given_is_kept_out_of_the_search():
     config = EnhancedTrainingConfig(dropout_rate=0.2, models=["gru"])
     given = given_parameters(config, batch_size=16)
-    space = build_search(config, search_plan(config, batch_size=16), given=given).param_distributions
+    space = build_search(
+        config, search_plan(config, batch_size=16), given=given
+    ).param_distributions
     assert set(space) == {"net__lr", "net__callbacks__weight_decay__base"}
-    searched = build_search(config, search_plan(config, batch_size=16), given=given).estimator.get_params()
+    searched = build_search(
+        config, search_plan(config, batch_size=16), given=given
+    ).estimator.get_params()
     assert (searched["net__batch_size"], searched["net__module__dropout"]) == (16, 0.2)
-    assert searched["net__callbacks__weight_decay__max"] >= space["net__callbacks__weight_decay__base"].high
+    assert (
+        searched["net__callbacks__weight_decay__max"]
+        >= space["net__callbacks__weight_decay__base"].high
+    )
     config = EnhancedTrainingConfig(dropout_rate=0.2, weight_decay=1e-3)
     with pytest.raises(SktrainError, match="all of them were given"):
-        build_search(config, search_plan(config), given=given_parameters(config, batch_size=16, learning_rate=0.1))
+        build_search(
+            config,
+            search_plan(config),
+            given=given_parameters(config, batch_size=16, learning_rate=0.1),
+        )
 
 
 def test_the_audit_follows_the_seed_of_the_run(monkeypatch):
@@ -138,8 +164,16 @@ def test_scores_of_folds_have_no_columns_without_folds():
     kept, rows = _words.score_table({"metrics_summary": {"test": test, "walk_forward": {}}}, head)
     assert kept == ["", "accuracy", "balanced", "loss"]
     assert rows == [["model", "50.0%", "40.0%", "1.000"]]
-    folds = {"model": {"balanced_accuracy": 0.4, "balanced_accuracy_low": 0.3, "balanced_accuracy_high": 0.5}}
-    kept, rows = _words.score_table({"metrics_summary": {"test": test, "walk_forward": folds}}, head)
+    folds = {
+        "model": {
+            "balanced_accuracy": 0.4,
+            "balanced_accuracy_low": 0.3,
+            "balanced_accuracy_high": 0.5,
+        }
+    }
+    kept, rows = _words.score_table(
+        {"metrics_summary": {"test": test, "walk_forward": folds}}, head
+    )
     assert kept == head
     assert rows[0][2] == "30.0%–50.0%"
 
@@ -157,7 +191,12 @@ def test_news_that_need_options_are_refused_with_the_field_that_settles_it(tmp_p
     config = EnhancedTrainingConfig(**fields, news_dayfirst=True)
     again = EnhancedTrainingConfig.from_toml(config.to_toml())
     found = with_config_news(bars, again).attrs["news"].articles
-    assert [str(one.available_at) for one in found] == ["2024-02-01 10:00:00", "2024-03-02 11:00:00"]
+    assert [str(one.available_at) for one in found] == [
+        "2024-02-01 10:00:00",
+        "2024-03-02 11:00:00",
+    ]
     assert [one.title for one in found] == ["One", "Two"]
-    with pytest.raises(SktrainError, match="news_dayfirst says how a file of news is read: set news"):
+    with pytest.raises(
+        SktrainError, match="news_dayfirst says how a file of news is read: set news"
+    ):
         EnhancedTrainingConfig(news_dayfirst=True)

@@ -9,16 +9,20 @@ from sktrain.datasets import make_market
 from sktrain.exceptions import SktrainError
 
 CONFIG = EnhancedTrainingConfig(
-    models=["mlp"], lookback=5, hidden_size=8, use_walk_forward=False, leakage_audit=False, use_drift_detection=False,
-    prune_after_training=False, early_stopping_min_epochs=1, use_hpo=True, hpo_n_trials=3, wf_min_samples_per_fold=50,
-)  # fmt: skip
+    models=["mlp"],
+    lookback=5, hidden_size=8, use_walk_forward=False, leakage_audit=False,
+    use_drift_detection=False, prune_after_training=False, early_stopping_min_epochs=1,
+    use_hpo=True, hpo_n_trials=3, wf_min_samples_per_fold=50,
+)
 BARS = make_market(900, random_state=0).bars
 
 
 @pytest.mark.slow
 def test_the_same_trials_in_two_processes(tmp_path):
     found = [
-        EnhancedTrainer(replace(CONFIG, n_jobs=n_jobs), tmp_path / str(n_jobs), BARS).train(epochs=2)
+        EnhancedTrainer(replace(CONFIG, n_jobs=n_jobs), tmp_path / str(n_jobs), BARS).train(
+            epochs=2
+        )
         for n_jobs in (1, 2)
     ]
     assert found[0]["search"] == found[1]["search"]
@@ -27,7 +31,8 @@ def test_the_same_trials_in_two_processes(tmp_path):
 
 @pytest.mark.parametrize("n_jobs", [None, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_search_can_be_stopped_before_its_first_trial_is_done(n_jobs, tmp_path):
-    """The flag is up as soon as the search has its file; a thousand trials of a thousand epochs would take days."""
+    """The flag is up as soon as the search has its file; a thousand trials of a thousand epochs
+    would take days."""
     trials = tmp_path / ".sktrain-checkpoints" / "search.db"
     config = replace(CONFIG, n_jobs=n_jobs, hpo_n_trials=1000, early_stopping_min_epochs=500)
     result = EnhancedTrainer(config, tmp_path, BARS).train(epochs=1000, stop_flag=trials.exists)

@@ -1,4 +1,5 @@
-"""One call of train on small markets: every result key is measured, every stop keeps what was trained."""
+"""One call of train on small markets: every result key is measured, every stop keeps what was
+trained."""
 
 import json
 import os
@@ -83,13 +84,16 @@ def test_the_saved_model_predicts_raw_bars_and_scores_as_reported(trained, bars)
     model = EnhancedTrainer.load(trainer.model_dir)
     task = label_bars(bars, trainer.config, 3)
     test = divide(task, trainer.config)[2]
-    again = classification_scores(task.y.iloc[test], load(result["model_path"]).predict_proba(task.bars.iloc[test]), [0, 1, 2])
+    again = classification_scores(
+        task.y.iloc[test], load(result["model_path"]).predict_proba(task.bars.iloc[test]), [0, 1, 2]
+    )
     assert again["balanced_accuracy"] == pytest.approx(result["test_scores"]["balanced_accuracy"])
     assert set(model.predict(bars.iloc[-5:])) <= {0, 1, 2}
 
 
 def test_the_test_block_is_untouched(bars, tmp_path):
-    """Destroy every bar that only the test block can see: model, folds and validation losses stay as they were."""
+    """Destroy every bar that only the test block can see: model, folds and validation losses stay
+    as they were."""
     from sktrain import with_history
     from sktrain.trainer._tasks import divide, label_bars
 
@@ -127,7 +131,9 @@ class _After:
 
 
 def test_a_stop_flag_ends_training_and_still_saves(bars, tmp_path):
-    result = EnhancedTrainer(EnhancedTrainingConfig(**SMALL), tmp_path, bars).train(epochs=500, stop_flag=_After(30))
+    result = EnhancedTrainer(EnhancedTrainingConfig(**SMALL), tmp_path, bars).train(
+        epochs=500, stop_flag=_After(30)
+    )
     assert result["status"] == "stopped"
     assert result["epochs_completed"] < 50
     assert load(result["model_path"]).predict(bars.iloc[-3:]).shape == (3,)
@@ -136,16 +142,22 @@ def test_a_stop_flag_ends_training_and_still_saves(bars, tmp_path):
 def test_an_event_that_is_set_stops_at_once(bars, tmp_path):
     flag = threading.Event()
     flag.set()
-    result = EnhancedTrainer(EnhancedTrainingConfig(**SMALL), tmp_path, bars).train(epochs=5, stop_flag=flag)
+    result = EnhancedTrainer(EnhancedTrainingConfig(**SMALL), tmp_path, bars).train(
+        epochs=5, stop_flag=flag
+    )
     assert result["status"] == "stopped"
     assert result["walk_forward_results"] == []
 
 
 def test_incremental_needs_a_model_and_new_bars(bars, trained, tmp_path):
     with pytest.raises(PersistenceError, match="no earlier model"):
-        EnhancedTrainer(EnhancedTrainingConfig(**SMALL), tmp_path, bars).train(epochs=1, incremental=True)
+        EnhancedTrainer(EnhancedTrainingConfig(**SMALL), tmp_path, bars).train(
+            epochs=1, incremental=True
+        )
     with pytest.raises(ValueError, match=r"no labelled bar comes after|are too few|stays empty"):
-        EnhancedTrainer(EnhancedTrainingConfig(**SMALL), trained[0].model_dir, bars.iloc[:700]).train(epochs=1, incremental=True)
+        EnhancedTrainer(
+            EnhancedTrainingConfig(**SMALL), trained[0].model_dir, bars.iloc[:700]
+        ).train(epochs=1, incremental=True)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +177,10 @@ def earlier(first_run, tmp_path):
 
 
 def _weights(folder):
-    return {name: value.clone() for name, value in load(folder / "trained.sktrain")[-1].module_.state_dict().items()}
+    return {
+        name: value.clone()
+        for name, value in load(folder / "trained.sktrain")[-1].module_.state_dict().items()
+    }
 
 
 @pytest.mark.parametrize("keep", [True, False])
@@ -180,9 +195,19 @@ def test_incremental_trains_on_with_the_new_arguments(earlier, keep):
     assert result["epochs_completed"] == 3
     told = result["hyperparameters"]
     net = load(folder / "trained.sktrain")[-1]
-    for name, param in (("epochs", "update_epochs"), ("batch_size", "batch_size"), ("learning_rate", "lr")):
+    for name, param in (
+        ("epochs", "update_epochs"),
+        ("batch_size", "batch_size"),
+        ("learning_rate", "lr"),
+    ):
         assert told[name] == net.get_params()[param]
-    assert (told["epochs"], told["batch_size"], told["learning_rate"], told["focal_loss_gamma"], told["dropout"]) == (3, 16, 0.002, 5.0, 0.1)
+    assert (
+        told["epochs"],
+        told["batch_size"],
+        told["learning_rate"],
+        told["focal_loss_gamma"],
+        told["dropout"],
+    ) == (3, 16, 0.002, 5.0, 0.1)
     after = _weights(folder)
     scaling = ["standardize.mean", "standardize.scale"]
     assert all((after[name] == before[name]).all() == keep for name in scaling)
@@ -190,7 +215,8 @@ def test_incremental_trains_on_with_the_new_arguments(earlier, keep):
 
 
 def test_scaling_of_an_incremental_run_is_that_of_its_training_rows(earlier):
-    """An independent answer: mean and deviation of the steps of the new training rows, computed from the windows."""
+    """An independent answer: mean and deviation of the steps of the new training rows, computed
+    from the windows."""
     from dataclasses import replace
 
     from sktrain.trainer._tasks import divide, label_bars
@@ -205,7 +231,9 @@ def test_scaling_of_an_incremental_run_is_that_of_its_training_rows(earlier):
     rows = task.bars.iloc[divide(task, config)[0]]
     steps = np.concatenate(list(np.asarray(trainer.model_[:-1].transform(rows))))
     weights = _weights(folder)
-    np.testing.assert_allclose(weights["standardize.mean"], np.nanmean(steps, axis=0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        weights["standardize.mean"], np.nanmean(steps, axis=0), rtol=1e-4, atol=1e-6
+    )
     spread = np.nanstd(steps, axis=0)
     spread[spread == 0] = 1.0  # a constant feature keeps its unit
     np.testing.assert_allclose(1 / weights["standardize.scale"], spread, rtol=1e-4, atol=1e-6)
@@ -214,8 +242,14 @@ def test_scaling_of_an_incremental_run_is_that_of_its_training_rows(earlier):
 def test_a_stop_before_the_first_batch_leaves_the_earlier_model(earlier):
     folder, market, config = earlier
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    result = EnhancedTrainer(config, folder, market).train(epochs=2, incremental=True, stop_flag=lambda: True)
-    assert (result["status"], result["model_path"], result["epochs_completed"]) == ("stopped", None, 0)
+    result = EnhancedTrainer(config, folder, market).train(
+        epochs=2, incremental=True, stop_flag=lambda: True
+    )
+    assert (result["status"], result["model_path"], result["epochs_completed"]) == (
+        "stopped",
+        None,
+        0,
+    )
     assert "no model was saved" in result["verdict"]
     after = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     assert after == before
@@ -288,7 +322,9 @@ def test_one_seed_one_result(bars, tmp_path):
 )
 def test_bad_arguments_are_refused_before_training(bars, tmp_path, arguments, words):
     with pytest.raises(ValueError, match=words):
-        EnhancedTrainer(EnhancedTrainingConfig(**SMALL), tmp_path, bars).train(**{"epochs": 1, **arguments})
+        EnhancedTrainer(EnhancedTrainingConfig(**SMALL), tmp_path, bars).train(
+            **{"epochs": 1, **arguments}
+        )
     assert not (tmp_path / "model.sktrain").exists()
 
 
@@ -302,14 +338,18 @@ def test_too_few_bars_and_a_bad_folder(bars, tmp_path):
 
 
 def test_original_thresholds_that_hold_everything_say_so(bars, tmp_path):
-    config = EnhancedTrainingConfig(**{**SMALL, "label_scaling": "affine", "base_label_threshold": 0.3})
+    config = EnhancedTrainingConfig(
+        **{**SMALL, "label_scaling": "affine", "base_label_threshold": 0.3}
+    )
     with pytest.raises(SktrainError, match="base_label_threshold"):
         EnhancedTrainer(config, tmp_path, bars).train(epochs=1)
 
 
 def test_a_panel_and_two_nets_that_vote(tmp_path):
     panel = make_market(500, n_symbols=2, signal=0.8, random_state=0).bars
-    config = EnhancedTrainingConfig(**{**SMALL, "models": ["mlp", "gru"], "use_walk_forward": False})
+    config = EnhancedTrainingConfig(
+        **{**SMALL, "models": ["mlp", "gru"], "use_walk_forward": False}
+    )
     result = EnhancedTrainer(config, tmp_path, panel).train(epochs=1)
     assert set(result["metrics_summary"]["nets"]) == {"mlp", "gru"}
     assert load(result["model_path"]).predict_proba(panel.iloc[-4:]).shape == (4, 3)
@@ -329,18 +369,34 @@ trainer.train(epochs=30, resume=True)
 
 @pytest.mark.slow
 def test_killed_runs_resume_to_the_same_result(bars, tmp_path):
-    fields = {**SMALL, "models": ["gru"], "use_walk_forward": False, "deterministic_training": True, "early_stopping_patience": 30}
-    whole = EnhancedTrainer(EnhancedTrainingConfig(**fields), tmp_path / "whole", bars).train(epochs=30)
+    fields = {
+        **SMALL,
+        "models": ["gru"],
+        "use_walk_forward": False,
+        "deterministic_training": True,
+        "early_stopping_patience": 30,
+    }
+    whole = EnhancedTrainer(EnhancedTrainingConfig(**fields), tmp_path / "whole", bars).train(
+        epochs=30
+    )
     script = tmp_path / "run.py"
     script.write_text(RUN.format(fields=fields))
     rng = np.random.default_rng(0)
     for _ in range(10):
-        child = subprocess.Popen([sys.executable, "-W", "ignore", str(script), str(tmp_path / "killed")], stdout=subprocess.PIPE, text=True)
+        child = subprocess.Popen(
+            [sys.executable, "-W", "ignore", str(script), str(tmp_path / "killed")],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         child.stdout.readline()
         time.sleep(float(rng.uniform(0.2, 3.0)))
         child.send_signal(signal.SIGKILL)
         child.wait()
-    subprocess.run([sys.executable, "-W", "ignore", str(script), str(tmp_path / "killed")], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-W", "ignore", str(script), str(tmp_path / "killed")],
+        check=True,
+        capture_output=True,
+    )
     resumed = json.loads((tmp_path / "killed" / "result.json").read_text())
     assert resumed["test_scores"] == whole["test_scores"]
     assert resumed["best_val_loss"] == whole["best_val_loss"]
@@ -350,12 +406,25 @@ def test_killed_runs_resume_to_the_same_result(bars, tmp_path):
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_was_trained(tmp_path):
     script = tmp_path / "run.py"
-    fields = {**SMALL, "models": ["gru"], "early_stopping_patience": 400, "early_stopping_max_epochs": 500}
+    fields = {
+        **SMALL,
+        "models": ["gru"],
+        "early_stopping_patience": 400,
+        "early_stopping_max_epochs": 500,
+    }
     script.write_text(RUN.format(fields=fields).replace("epochs=30", "epochs=400"))
-    child = subprocess.Popen([sys.executable, "-W", "ignore", str(script), str(tmp_path / "out")], stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    child = subprocess.Popen(
+        [sys.executable, "-W", "ignore", str(script), str(tmp_path / "out")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     child.stdout.readline()
     deadline = time.time() + 60
-    while not list((tmp_path / "out" / ".sktrain-checkpoints").glob("**/*.ckpt")) and time.time() < deadline:
+    while (
+        not list((tmp_path / "out" / ".sktrain-checkpoints").glob("**/*.ckpt"))
+        and time.time() < deadline
+    ):
         time.sleep(0.2)
     time.sleep(1)
     child.send_signal(signal.SIGINT)
@@ -371,8 +440,16 @@ def test_news_joins_the_features(tmp_path):
 
     market = make_market(700, signal=0.3, random_state=0)
     articles = make_news(market, random_state=0).articles.iloc[:60]
-    articles[["title", "available_at"]].astype({"available_at": str}).to_json(tmp_path / "news.jsonl", orient="records", lines=True)
-    fields = {**SMALL, "use_walk_forward": False, "use_pretrained_embeddings": True, "embedding_model": str(model), "embedding_dim": 4}
+    articles[["title", "available_at"]].astype({"available_at": str}).to_json(
+        tmp_path / "news.jsonl", orient="records", lines=True
+    )
+    fields = {
+        **SMALL,
+        "use_walk_forward": False,
+        "use_pretrained_embeddings": True,
+        "embedding_model": str(model),
+        "embedding_dim": 4,
+    }
     config = EnhancedTrainingConfig(**fields, news=tmp_path / "news.jsonl")
     trainer = EnhancedTrainer(config, tmp_path / "out", market.bars)
     result = trainer.train(epochs=1)
@@ -381,4 +458,8 @@ def test_news_joins_the_features(tmp_path):
     from sktrain import read_news, with_news
 
     rows = with_news(market.bars, read_news(tmp_path / "news.jsonl")).iloc[-20:]
-    np.testing.assert_allclose(load(result["model_path"]).predict_proba(rows), trainer.model_.predict_proba(rows), atol=1e-6)
+    np.testing.assert_allclose(
+        load(result["model_path"]).predict_proba(rows),
+        trainer.model_.predict_proba(rows),
+        atol=1e-6,
+    )

@@ -12,24 +12,35 @@ _WALK = "cv = EnhancedWalkForwardCV(n_splits=5, horizon=...)"
 _SPLIT = "train, val, test = TemporalSplitter(horizon=...).three_way(X, y)"
 _SAYS = {
     "random_split": (
-        "Rows in order of time are split at random: neighbours with overlapping labels stand on both sides.",
+        ("Rows in order of time are split at random: neighbours with overlapping labels stand on "
+        "both sides."),
         f"{_SPLIT}  # or {_WALK}",
     ),
     "unordered_folds": (
-        "Folds ignore time: the model trains on rows later than those it is tested on, and on overlapping labels.",
+        (
+            "Folds ignore time: the model trains on rows later than those it is tested on, and on "
+            "overlapping labels."
+        ),
         _WALK,
     ),
     "fitted_before_split": (
-        "Statistics of all rows were learned before the split: the tested rows shaped their own features.",
-        "make_pipeline(StandardScaler(), model)  # and give the pipeline to cross_val_score(..., cv=EnhancedWalkForwardCV(horizon=...))",
+        ("Statistics of all rows were learned before the split: the tested rows shaped their own "
+        "features."),
+        ("make_pipeline(StandardScaler(), model)  # and give the pipeline to cross_val_score(..., "
+        "cv=EnhancedWalkForwardCV(horizon=...))"),
     ),
     "resampled_before_split": (
-        "Rows are resampled before they are split: copies and mixtures of tested rows stand among the training rows.",
-        "imblearn.pipeline.make_pipeline(WindowSMOTE(random_state=0), model)  # resamples inside each fold",
+        ("Rows are resampled before they are split: copies and mixtures of tested rows stand among "
+        "the training rows."),
+        ("imblearn.pipeline.make_pipeline(WindowSMOTE(random_state=0), model)  # resamples inside "
+        "each fold"),
     ),
     "shift_ahead": (
         "A value from later rows is among the features.",
-        "shift by a positive number, or compute it in BarFeatures(); keep the future for the labels: AdaptiveLabeler(horizon=...)",
+        (
+            "shift by a positive number, or compute it in BarFeatures(); keep the future for the "
+            "labels: AdaptiveLabeler(horizon=...)"
+        ),
     ),
     "backfill": (
         "Gaps among the features are filled from later rows.",
@@ -41,15 +52,23 @@ _SAYS = {
     ),
     "forward_join": (
         "Rows are joined with rows that come later, and the result is among the features.",
-        'pd.merge_asof(..., direction="backward", allow_exact_matches=False), or NewsAligner() for news',
+        (
+            'pd.merge_asof(..., direction="backward", allow_exact_matches=False), or '
+            "NewsAligner() for news"
+        ),
     ),
     "target_in_features": (
         "The features hold the target, or the columns that decide it in the same row.",
-        'X = frame.drop(columns=["target"])  # and check with LeakageValidator().audit(model, X, y, cv)',
+        ('X = frame.drop(columns=["target"])  # and check with LeakageValidator().audit(model, X, '
+        "y, cv)"),
     ),
     "tuned_on_scored_rows": (
-        "What was chosen by a score is scored on the same rows: the score is too high by what the choice gained.",
-        "cross_val_score(OptunaSearchCV(model, space, cv=inner), X, y, cv=EnhancedWalkForwardCV(horizon=...))  # nested",
+        ("What was chosen by a score is scored on the same rows: the score is too high by what the "
+        "choice gained."),
+        (
+            "cross_val_score(OptunaSearchCV(model, space, cv=inner), X, y, "
+            "cv=EnhancedWalkForwardCV(horizon=...))  # nested"
+        ),
     ),
     "trained_on_scored_rows": (
         "The model was trained on all rows before some of them are scored.",
@@ -73,9 +92,10 @@ def audit_source(path: str | os.PathLike) -> LeakageReport:
     Returns
     -------
     LeakageReport
-        Findings whose ``where`` is ``{"file", "cell", "line"}``: cells are counted from 1 among the code cells (None in scripts),
-        lines within the cell. Rules about order apply to rows that are seen to carry time: parsed dates, ``shift``,
-        ``rolling``, columns such as ``close``; a random split of other rows is left alone.
+        Findings whose ``where`` is ``{"file", "cell", "line"}``: cells are counted from 1 among the
+        code cells (None in scripts), lines within the cell. Rules about order apply to rows that
+        are seen to carry time: parsed dates, ``shift``, ``rolling``, columns such as ``close``; a
+        random split of other rows is left alone.
 
     Raises
     ------

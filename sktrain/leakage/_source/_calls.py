@@ -25,10 +25,12 @@ from ._watched import watched
 __all__ = ["Calls"]
 
 _SPLITTER = re.compile(
-    r"(Fold|Splitter|Split|WalkForward\w*|Purged\w*|LeaveOneOut|LeavePOut|LeaveOneGroupOut)$|^EnhancedWalkForwardCV$|^CombinatorialPurgedCV$"
+    r"(Fold|Splitter|Split|WalkForward\w*|Purged\w*|LeaveOneOut|LeavePOut|LeaveOneGroupOut)$"
+    r"|^EnhancedWalkForwardCV$|^CombinatorialPurgedCV$"
 )
 _READERS = re.compile(
-    r"^(read_\w+|load\w*|fetch\w*|loadtxt|genfromtxt|download|get_\w*(data|bars|prices|klines|history)\w*)$"
+    r"^(read_\w+|load\w*|fetch\w*|loadtxt|genfromtxt|download|get_\w*(data|bars|prices|klines"
+    r"|history)\w*)$"
 )
 
 
@@ -161,7 +163,7 @@ class Calls:
             loops=rows.loops,
         )
 
-    # -- data in --------------------------------------------------------------------------------------------------------------
+    # -- data in -----------------------------------------------------------------------------------
 
     def _loaded(self, walk, node, name, positional, keywords, function):
         frame = walk.loaded(node, name, positional, keywords)
@@ -306,7 +308,7 @@ class Calls:
             return out.but(marks=out.marks | {mark}) if right.bases or not right.columns else out
         return merged(left, right)
 
-    # -- rows and splits ------------------------------------------------------------------------------------------------------
+    # -- rows and splits ---------------------------------------------------------------------------
 
     def call_train_test_split(self, walk, node, positional, keywords):
         shuffle = keywords.get("shuffle")
@@ -391,7 +393,8 @@ class Calls:
         return Value(name="early_stopping")
 
     def call_train(self, walk, node, positional, keywords):
-        """``xgboost.train`` and ``lightgbm.train``: the model of a call with parameters and rows."""
+        """``xgboost.train`` and ``lightgbm.train``: the model of a call with parameters and
+        rows."""
         X = next(
             (keywords[one] for one in ("dtrain", "train_set") if one in keywords),
             positional[1] if len(positional) > 1 else Value(),
@@ -402,7 +405,7 @@ class Calls:
         stopped = watched(Value(), keywords)
         return Value("model", fitted=X, loops=loops, stopped=stopped, line=line_of(node))
 
-    # -- scores ---------------------------------------------------------------------------------------------------------------
+    # -- scores ------------------------------------------------------------------------------------
 
     def _cross_validated(self, node, name, positional, keywords):
         model = positional[0] if positional else keywords.get("estimator", Value())
@@ -422,7 +425,7 @@ class Calls:
                 break
         return Value("unknown", loops=joined(*values).loops)
 
-    # -- Python ---------------------------------------------------------------------------------------------------------------
+    # -- Python ------------------------------------------------------------------------------------
 
     def call_range(self, walk, node, positional, keywords):
         if positional and all(one.known and isinstance(one.const[0], int) for one in positional):

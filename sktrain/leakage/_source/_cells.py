@@ -1,6 +1,7 @@
 """Python source of a script or a notebook, with the cell and line of every line of it.
 
-Magics, shell lines and cells in other languages are blanked, so that line numbers stay true. Nothing is run or imported.
+Magics, shell lines and cells in other languages are blanked, so that line numbers stay true.
+Nothing is run or imported.
 """
 
 import ast

@@ -19,10 +19,13 @@ _FEATURE_MARKS = {
     "forward_join": "forward_join",
 }
 _LABELS = re.compile(
-    r"(^y_|^y$|target|label|fut|fwd|forward|next|outcome|pnl|p_l|profit|strategy|exit|lead|ahead|tomorrow|response)",
+    r"(^y_|^y$|target|label|fut|fwd|forward|next|outcome|pnl|p_l|profit|strategy|exit|lead|ahead"
+    r"|tomorrow|response)",
     re.I,
 )
-_RETURNS = re.compile(r"(^|[^a-z])(log_?)?(ret|rets|returns?|pct|diff|pct_change|r)([^a-z]|$)", re.I)
+_RETURNS = re.compile(
+    r"(^|[^a-z])(log_?)?(ret|rets|returns?|pct|diff|pct_change|r)([^a-z]|$)", re.I
+)
 _LEARNERS = re.compile(r"scal|norm|pca|imput|select|encod|transf|reduc", re.I)
 
 
@@ -48,7 +51,7 @@ class Events(Calls):
         self.columns = []
         self.selections, self.finals, self.seen_again, self.reports = [], [], [], []
 
-    # -- what values are ------------------------------------------------------------------------------------------------------
+    # -- what values are ---------------------------------------------------------------------------
 
     def note(self, code, line, origins=None):
         self.notes.append(Note(code, line, origins))
@@ -83,7 +86,7 @@ class Events(Calls):
             marks=owner.marks | {Mark("shuffled", line_of(node))} if whole else owner.marks
         )
 
-    # -- fits -----------------------------------------------------------------------------------------------------------------
+    # -- fits --------------------------------------------------------------------------------------
 
     def fitted_on(self, X, y, line, *, divided=False):
         """Features and labels meet an estimator; ``divided`` when it splits them itself."""
@@ -244,7 +247,7 @@ class Events(Calls):
         walk.rebind(node.func.value, after)
         return after if name == "fit" else joined(X)
 
-    # -- scores ---------------------------------------------------------------------------------------------------------------
+    # -- scores ------------------------------------------------------------------------------------
 
     def reported(self, search, line):
         self.reports.append((search.fitted, line))

@@ -307,10 +307,15 @@ def _arithmetic(op, left, right):
 def _compared(op, left, right):
     try:
         found = {
-            ast.Eq: lambda: left == right, ast.NotEq: lambda: left != right, ast.In: lambda: left in right,
-            ast.NotIn: lambda: left not in right, ast.Lt: lambda: left < right, ast.Gt: lambda: left > right,
-            ast.LtE: lambda: left <= right, ast.GtE: lambda: left >= right,
-        }.get(type(op))  # fmt: skip
+            ast.Eq: lambda: left == right,
+            ast.NotEq: lambda: left != right,
+            ast.In: lambda: left in right,
+            ast.NotIn: lambda: left not in right,
+            ast.Lt: lambda: left < right,
+            ast.Gt: lambda: left > right,
+            ast.LtE: lambda: left <= right,
+            ast.GtE: lambda: left >= right,
+        }.get(type(op))
         return Value() if found is None else Value("const", const=(bool(found()),))
     except TypeError:
         return Value()

@@ -143,7 +143,8 @@ def _restricted(owner, columns):
 
 
 def chosen_columns(walk, generator, source):
-    """``[c for c in df.columns if ...]``: columns whose condition is known to fail are left out, and so are unknown outcomes."""
+    """``[c for c in df.columns if ...]``: columns whose condition is known to fail are left out,
+    and so are unknown outcomes."""
     frame = source.scope
     named = {
         node.value
@@ -176,7 +177,7 @@ def chosen_columns(walk, generator, source):
     return source.but(scope=rest.but(bases={}) if positive else rest)
 
 
-# -- rows ---------------------------------------------------------------------------------------------------------------------
+# -- rows ------------------------------------------------------------------------------------------
 
 
 def _rows(walk, owner, key, indexer):
@@ -219,7 +220,8 @@ def _slice(walk, owner, key):
         for bound in bounds
     ):
         return owner
-    text = f"{'' if key.lower is None else ast.unparse(key.lower)}:{'' if key.upper is None else ast.unparse(key.upper)}"
+    ends = ("" if end is None else ast.unparse(end) for end in (key.lower, key.upper))
+    text = ":".join(ends)
     return owner.but(part=f"{owner.part}/{text}" if owner.part else text)
 
 

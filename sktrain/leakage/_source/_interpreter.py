@@ -1,7 +1,8 @@
 """Walks a program in order with abstract values, and notes leaks.
 
-Functions of the file are followed where they are called, once more on their own when nobody calls them; loops over constants are
-unrolled. What is unknown is taken to be honest: only what is recognised is said.
+Functions of the file are followed where they are called, once more on their own when nobody calls
+them; loops over constants are unrolled. What is unknown is taken to be honest: only what is
+recognised is said.
 """
 
 import ast
@@ -46,7 +47,7 @@ class Interpreter(Expressions):
                 self.follow(Value("function", node=node, scope=self.env), [], {}, alone=True)
         return self.events
 
-    # -- statements -----------------------------------------------------------------------------------------------------------
+    # -- statements --------------------------------------------------------------------------------
 
     def block(self, body):
         for statement in body:
@@ -188,7 +189,7 @@ class Interpreter(Expressions):
         self.turning = outer
         self.events.active -= chosen
 
-    # -- names ----------------------------------------------------------------------------------------------------------------
+    # -- names -------------------------------------------------------------------------------------
 
     def assign(self, target, value):
         if isinstance(target, ast.Name):
@@ -302,7 +303,7 @@ class Interpreter(Expressions):
         }:
             self.events.timed(frame)
 
-    # -- calls ----------------------------------------------------------------------------------------------------------------
+    # -- calls -------------------------------------------------------------------------------------
 
     def of_Call(self, node):
         if isinstance(node.func, ast.Attribute):

@@ -58,7 +58,9 @@ def _container_method(walk, node, owner, name, positional):
         known = before is not None and all(one.known for one in more)
         const = constant([*before, *(one.const[0] for one in more)]).const if known else ()
         together = joined(owner, *more)
-        walk.rebind(node.func.value, together.but(kind=owner.kind, items=items[-MOST_ITEMS:], const=const))
+        walk.rebind(
+            node.func.value, together.but(kind=owner.kind, items=items[-MOST_ITEMS:], const=const)
+        )
     if name == "remove" and positional and positional[0].known and owner.known:
         gone = positional[0].const[0]
         kept = [one for one in owner.items or [] if not (one.known and one.const[0] == gone)]
@@ -446,7 +448,8 @@ def _dropped(walk, node, owner, positional, keywords):
 
 
 def _filtered(owner, keywords):
-    """``df.filter(like=...)``: columns that do not match are gone; what is not listed is unknown."""
+    """``df.filter(like=...)``: columns that do not match are gone; what is not listed is
+    unknown."""
     like = keywords.get("like", keywords.get("regex", Value()))
     word = like.const[0] if like.known and isinstance(like.const[0], str) else None
     kept = (

@@ -5,12 +5,14 @@ import ast
 __all__ = ["only_drawn"]
 
 _DRAWS = {
-    "plot", "hist", "scatter", "line", "bar", "area", "fill_between", "semilogy", "step", "lineplot", "histplot", "kdeplot",
-    "scatterplot", "add_trace", "Scatter", "boxplot", "show", "describe", "print", "display", "head", "tail",
-}  # fmt: skip
+    "plot", "hist", "scatter", "line", "bar", "area", "fill_between", "semilogy", "step",
+    "lineplot", "histplot", "kdeplot", "scatterplot", "add_trace", "Scatter", "boxplot", "show",
+    "describe", "print", "display", "head", "tail",
+}
 _HANDS_ON = {
-    "to_csv", "to_parquet", "to_pickle", "to_feather", "to_hdf", "to_sql", "to_excel", "to_json", "dump", "save",
-}  # fmt: skip
+    "to_csv", "to_parquet", "to_pickle", "to_feather", "to_hdf", "to_sql", "to_excel", "to_json",
+    "dump", "save",
+}
 
 
 def only_drawn(tree) -> frozenset:

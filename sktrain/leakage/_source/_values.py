@@ -1,4 +1,5 @@
-"""What the static audit knows about a value: where it came from, which rows it holds, and which knowledge of the future."""
+"""What the static audit knows about a value: where it came from, which rows it holds, and which
+knowledge of the future."""
 
 import ast
 from dataclasses import dataclass, field, replace
@@ -36,7 +37,8 @@ class Value:
     Attributes
     ----------
     kind : str
-        ``data frame groupby window stat columns list dict splitter model search scaler function class module part index unknown``.
+        ``data frame groupby window stat columns list dict splitter model search scaler function
+        class module part index unknown``.
     const : object
         Wrapped as a one-tuple when known.
     origins : frozenset
@@ -130,7 +132,8 @@ class Value:
         return frozenset().union(*(one.marks for one in self._within()))
 
     def _within(self):
-        """The value, its columns and items, and theirs; once each, however often they are shared."""
+        """The value, its columns and items, and theirs; once each, however often they are
+        shared."""
         seen, waiting = {id(self)}, [self]
         while waiting:
             value = waiting.pop()
@@ -154,7 +157,8 @@ class Value:
 
 
 def every_turn(value, names) -> Value:
-    """What a list collects in a loop: windows ``a[i - 60:i]`` of all turns are the rows of ``a``, no part of them."""
+    """What a list collects in a loop: windows ``a[i - 60:i]`` of all turns are the rows of ``a``,
+    no part of them."""
     if not value.part or not names:
         return value
     turning = re.compile(rf"\b({'|'.join(map(re.escape, names))})\b")
@@ -183,7 +187,8 @@ def _weight(const):
         return len(const)
     if isinstance(const, int) and abs(const) > _MOST_NUMBER:
         return _MOST_WEIGHT + 1
-    if isinstance(const, (list, tuple, set, frozenset)):  # made of constants that were weighed before
+    # made of constants that were weighed before
+    if isinstance(const, (list, tuple, set, frozenset)):
         return 1 + sum(map(_weight, const))
     return 1
 

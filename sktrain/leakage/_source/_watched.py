@@ -1,4 +1,5 @@
-"""Early stopping: the rows a fit watches to choose when it stops; they have chosen, so they cannot also be the test."""
+"""Early stopping: the rows a fit watches to choose when it stops; they have chosen, so they cannot
+also be the test."""
 
 from ._values import Value, joined
 
