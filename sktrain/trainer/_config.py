@@ -60,7 +60,8 @@ class EnhancedTrainingConfig:
     use_walk_forward, wf_folds : default=True, 5
         A real fit and score per fold.
     wf_min_samples_per_fold, ensure_regime_coverage : default=100, True
-        Fewest rows a fold trains on; whether folds train on the regimes they are tested in.
+        Fewest times a fold trains on, half of it inside a search; whether folds train on the
+        regimes they are tested in.
     use_drift_detection, drift_psi_threshold, drift_mean_shift_threshold : default=True, 0.1, 0.15
         A reference kept with the model, and a check of the test block against it.
     use_gradient_checkpointing, use_mixed_precision : bool, default=True, True

@@ -202,8 +202,14 @@ def build_search(config, plan, *, given=(), n_folds=3, storage=None, timeout=Non
 
 
 def inner_cv(config, n_folds=3):
-    """Walk-forward folds a search scores its trials on."""
-    return walk_forward_cv(config, n_splits=n_folds, coverage=False)
+    """Walk-forward folds a search scores its trials on.
+
+    The first fold of the walk-forward validation may train on no more than
+    ``wf_min_samples_per_fold`` times, and the search inside it has only those to divide: its own
+    folds may be half as long.
+    """
+    least = max(1, config.wf_min_samples_per_fold // 2)
+    return walk_forward_cv(config, n_splits=n_folds, coverage=False, min_samples=least)
 
 
 def _trial_plan(config, plan, given):

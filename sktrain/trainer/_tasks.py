@@ -108,11 +108,12 @@ def divide(task, config):
     return train, val, test
 
 
-def walk_forward_cv(config, *, n_splits=None, coverage=None):
+def walk_forward_cv(config, *, n_splits=None, coverage=None, min_samples=None):
     """The walk-forward splitter of a config; its horizon is read from the labels."""
+    least = config.wf_min_samples_per_fold
     return EnhancedWalkForwardCV(
         n_splits=config.wf_folds if n_splits is None else n_splits,
-        min_samples_per_fold=config.wf_min_samples_per_fold,
+        min_samples_per_fold=least if min_samples is None else min_samples,
         embargo_bars=config.embargo_bars,
         ensure_regime_coverage=config.ensure_regime_coverage if coverage is None else coverage,
         regime_detector=regime_detector(),

@@ -82,11 +82,12 @@ def test_recurrent_layers_are_their_equations_in_whole_numbers(
     name, smooth_nets, whole, smooth_windows
 ):
     X, net = smooth_windows[0][300:312], smooth_nets[name]
-    standardize = net.module_.standardize
+    module = copy.deepcopy(net.module_).cpu()
+    standardize = module.standardize
     states = (X - standardize.mean.numpy()) * standardize.scale.numpy()
-    for layer in net.module_.layers:
+    for layer in module.layers:
         states = cells_by_hand(layer, states)
-    head = net.module_.head
+    head = module.head
     scores = states[:, -1] @ eight_bits(head.weight.detach().numpy()).T + head.bias.detach().numpy()
     expected = net.posterior_.probabilities(scores)
     got = whole[name].predict_proba(X)

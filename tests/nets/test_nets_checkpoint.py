@@ -25,7 +25,7 @@ rng = np.random.default_rng(0)
 X = rng.normal(size=(400, 6, 3)); y = rng.integers(0, 3, 400)
 callbacks = [("checkpoint", TrainingCheckpoint(sys.argv[1]))] if len(sys.argv) > 1 else []
 net = GRUClassifier(random_state=0, max_epochs=25, module__dropout=0.2, class_sampling="weighted", callbacks=callbacks).fit(X, y)
-state = b"".join(value.numpy().tobytes() for value in net.module_.state_dict().values())
+state = b"".join(value.cpu().numpy().tobytes() for value in net.module_.state_dict().values())
 print(hashlib.sha256(state).hexdigest(), net.stop_reason_, net.n_epochs_, [round(v, 12) for v in net.history[:, "train_loss"]][-1])
 """
 
@@ -41,7 +41,7 @@ def run(*arguments):
 
 def digest(net):
     return hashlib.sha256(
-        b"".join(value.numpy().tobytes() for value in net.module_.state_dict().values())
+        b"".join(value.cpu().numpy().tobytes() for value in net.module_.state_dict().values())
     ).hexdigest()
 
 

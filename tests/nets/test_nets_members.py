@@ -132,7 +132,7 @@ def test_optimizer_and_weights_are_the_members_own(fitted):
     for mine, its in zip(fitted.members_[1].module_.parameters(), single.module_.parameters()):
         state, other = fitted.members_[1].optimizer_.state[mine], single.optimizer_.state[its]
         assert state["step"] == other["step"]
-        np.testing.assert_allclose(state["exp_avg_sq"], other["exp_avg_sq"], atol=1e-6)
+        torch.testing.assert_close(state["exp_avg_sq"], other["exp_avg_sq"], rtol=0, atol=1e-6)
 
 
 def test_seeds_follow_from_random_state():

@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from sktrain import EnhancedTrainer, EnhancedTrainingConfig
 from sktrain.datasets import make_market
-from sktrain.exceptions import SktrainError
+from sktrain.exceptions import NotEnoughDataError, SktrainError
+from sktrain.trainer._search import inner_cv
 
 CONFIG = EnhancedTrainingConfig(
     models=["mlp"],
@@ -44,3 +47,16 @@ def test_a_search_can_be_stopped_before_its_first_trial_is_done(n_jobs, tmp_path
 def test_no_process_is_none():
     with pytest.raises(SktrainError, match="n_jobs=0"):
         EnhancedTrainingConfig(n_jobs=0)
+
+
+def test_the_search_divides_what_the_shortest_fold_has():
+    """A fold that just holds its least rows can be searched: inner folds need half of them."""
+    config = EnhancedTrainingConfig(wf_min_samples_per_fold=100)
+    days = pd.date_range("2020-01-01", periods=445, freq="D")
+    X, y = pd.DataFrame({"x": np.arange(445.0)}, days), pd.Series(np.arange(445) % 3, days)
+    y.attrs["label_horizon"] = 3
+    inner = list(inner_cv(config).split(X, y))
+    assert len(inner) == 3
+    assert min(len(train) for train, _ in inner) >= 50
+    with pytest.raises(NotEnoughDataError, match="min_samples_per_fold=50"):
+        list(inner_cv(config).split(X.iloc[:200], y.iloc[:200]))
