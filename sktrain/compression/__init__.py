@@ -24,7 +24,7 @@ _HOME = {
     "UnavailableEstimator": "_classifier",
     "compress_model": "_report",
     "cubic_sparsity": "_pruner",
-    "export_onnx": "_graph",
+    "export_onnx": "_export",
 }
 
 __all__ = [

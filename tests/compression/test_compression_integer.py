@@ -243,7 +243,7 @@ def test_networks_that_would_gain_nothing_or_grow_without_end_are_refused(window
     settings = {"max_epochs": 1, "horizon": 0, "random_state": 0}
     small = GRUClassifier(**settings, module__hidden_size=16).fit(X, y)
     with pytest.raises(
-        SktrainError, match="at least 64 inputs and outputs, and GRUModule has none"
+        SktrainError, match="at least 64 inputs and outputs, and GRUClassifier has none"
     ):
         ModelQuantizer(activations="int8").quantize_model(small)
     long = np.random.default_rng(0).normal(size=(60, 257, 1))

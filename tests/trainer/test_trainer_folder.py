@@ -200,7 +200,7 @@ def test_a_vote_with_an_untrained_member_is_no_model(run, bars):
     stays."""
     before = contents(run)
     asked = iter([False] * 12)
-    config = EnhancedTrainingConfig(**{**FAST, "models": ["mlp", "gru"]})
+    config = EnhancedTrainingConfig(**{**FAST, "models": ["mlp", "gru"], "n_jobs": None})
     result = EnhancedTrainer(config, run, bars).train(
         epochs=50, batch_size=64, stop_flag=lambda: next(asked, True)
     )
