@@ -640,8 +640,10 @@ def test_learns_a_rule_that_needs_memory(net):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(3000, 12, 3)).astype(np.float32)
     y = np.where(X[:, 3, 1] > 0, "up", "down")  # nine steps back
-    model = net(random_state=0, lr=3e-3, max_epochs=40).fit(X[:2000], y[:2000])
-    assert model.score(X[2000:], y[2000:]) > 0.95
+    nets = [net(random_state=seed, lr=3e-3, max_epochs=40) for seed in range(3)]
+    scores = [one.fit(X[:2000], y[:2000]).score(X[2000:], y[2000:]) for one in nets]
+    assert np.mean(scores) > 0.95
+    assert min(scores) > 0.94
 
 
 @pytest.mark.slow
