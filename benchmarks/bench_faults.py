@@ -25,6 +25,7 @@ import traceback
 from _fault_jobs import Cache, Calibration, Save, Search, Train, stored
 import _harness
 import numpy as np
+import torch
 
 REFUSED, FAILED = 3, 4  # exit status of a child that said what is wrong, and of one that did not
 
@@ -47,6 +48,7 @@ class Child:
         def tell(value):
             pipe.write(json.dumps(value) + "\n")
 
+        torch.set_num_threads(1)  # threads of the parent's OpenMP do not live here
         try:
             result = job(tell)
         except (ValueError, OSError) as error:  # every error of ours is one

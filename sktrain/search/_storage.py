@@ -180,6 +180,53 @@ def _open(storage):
         ) from error
 
 
+def _is_failure(error):
+    """Whether a storage failed to read or write, and did not merely answer.
+
+    Databases raise errors of their drivers, here SQLAlchemy's, which is imported only where used.
+    """
+    own = (StorageInternalError, OSError, sqlite3.Error)
+    return isinstance(error, own) or type(error).__module__.partition(".")[0] == "sqlalchemy"
+
+
+class _Reported:
+    """An Optuna storage whose failures to read or write are errors of ours.
+
+    A disk may be full, or a database locked or gone, in any call and not only while it is opened.
+    What a storage says about trials and studies (taken, finished, unknown) passes as it is.
+    """
+
+    def __init__(self, storage, label):
+        self._storage, self._label = storage, label
+
+    def __getattr__(self, name):
+        method = getattr(self._storage, name)
+
+        def call(*args, **kwargs):
+            try:
+                return method(*args, **kwargs)
+            except Exception as error:
+                if not _is_failure(error):
+                    raise
+                cause = error.__cause__ or error
+                raise SktrainError(
+                    f"storage={self._label} cannot be read or written: "
+                    f"{getattr(cause, 'orig', None) or cause}. Trials that finished before are "
+                    "kept. Free space on the disk, or do what else the message asks for, and run "
+                    "the same search again."
+                ) from error
+
+        return call
+
+    def disconnect(self):
+        """Close the connections of a storage that was opened here."""
+        backend = getattr(self._storage, "_backend", self._storage)
+        if hasattr(backend, "engine"):
+            with suppress(Exception):  # a transaction of a disk that failed cannot be rolled back
+                backend.remove_session()
+            backend.engine.dispose()
+
+
 class StorageLedger:
     """One study in an Optuna storage, bound to a fingerprint.
 
@@ -207,13 +254,14 @@ class StorageLedger:
     shared = True
 
     def __init__(self, storage, name, *, space, seed, describe, fixed_seed):
-        self._storage, self._folder = _open(storage)
+        opened, self._folder = _open(storage)
+        self._storage = _Reported(opened, repr(storage))
         self._is_ours = isinstance(storage, (str, os.PathLike))  # opened here, so closed here
         self.name, self._space = name, space
         try:
             self._study_id, self.seed = self._bind(seed, describe, fixed_seed)
             self._owner = _Owner(self._folder)
-        except (StorageInternalError, OSError) as error:
+        except OSError as error:
             self._disconnect()
             raise SktrainError(f"storage={storage!r} cannot be written: {error}") from error
         except BaseException:
@@ -270,7 +318,7 @@ class StorageLedger:
         count = 0
         while not self._stop.wait(_BEAT if count else 0):
             count += 1
-            with suppress(StorageInternalError):  # a busy database: the next beat will do
+            with suppress(SktrainError):  # a busy database: the next beat will do
                 self._storage.set_study_user_attr(
                     self._study_id, f"{_KEY}-beat-{self._owner.token}", count
                 )
@@ -311,7 +359,9 @@ class StorageLedger:
         """Every trial of the study, as the storage tells them."""
         try:
             return self._storage.get_all_trials(self._study_id, deepcopy=False)
-        except (StorageInternalError, KeyError, TypeError, ValueError) as error:  # a damaged file
+        except SktrainError:
+            raise
+        except (KeyError, TypeError, ValueError) as error:  # a damaged file
             raise SktrainError(
                 f"The trials of the study {self.name!r} cannot be read: {type(error).__name__}: "
                 f"{error}. Use another study_name or storage."
@@ -391,7 +441,8 @@ class StorageLedger:
     def release(self, record):
         """Give a claim back unfinished."""
         if record.claim is not None:
-            self._fail(record.claim)
+            with suppress(SktrainError):  # what cannot be told is void once this process lets go
+                self._fail(record.claim)
             record.claim = None
 
     def write(self, record):
@@ -424,10 +475,8 @@ class StorageLedger:
         self._disconnect()
 
     def _disconnect(self):
-        backend = getattr(self._storage, "_backend", self._storage)
-        if self._is_ours and hasattr(backend, "engine"):
-            backend.remove_session()
-            backend.engine.dispose()
+        if self._is_ours:
+            self._storage.disconnect()
 
 
 def _outcome(trial):

@@ -12,6 +12,7 @@ import psutil
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import TimeSeriesSplit
+import sqlalchemy.exc
 
 from sktrain import OptunaSearchCV
 from sktrain.exceptions import SktrainError, StudyMismatchError
@@ -182,3 +183,46 @@ def test_a_damaged_value_is_refused_with_our_own_error(tmp_path, cut):
     connection.close()
     with pytest.raises(SktrainError, match="cannot be read"):
         search(path, 2)
+
+
+DRIVER = sqlalchemy.exc.OperationalError("SELECT", {}, sqlite3.OperationalError("disk I/O error"))
+
+
+def wrapped():
+    error = optuna.exceptions.StorageInternalError("An exception is raised during the commit.")
+    error.__cause__ = DRIVER
+    return error
+
+
+ERRORS = [wrapped(), DRIVER, OSError(28, "No space left on device")]
+CALLS = [
+    "get_all_trials", "create_new_trial", "set_trial_user_attr",
+    "set_trial_intermediate_value", "set_trial_state_values", "create_new_study",
+]
+
+
+@pytest.mark.parametrize("call, error", list(zip(CALLS, 2 * ERRORS, strict=True)))
+def test_a_storage_that_fails_in_any_call_is_told_and_loses_nothing(
+    tmp_path, monkeypatch, call, error
+):
+    """A disk that fills up, in each call of the storage and in each way it is told."""
+    path = tmp_path / "study.db"
+    whole = search(None, 4)
+    search(path, 2)
+    real = getattr(optuna.storages._CachedStorage, call)
+    said = []
+
+    def failing(self, *args, **kwargs):
+        said.append(call)
+        if len(said) > 1 or call == "create_new_study":
+            raise error
+        return real(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.storages._CachedStorage, call, failing)
+        with pytest.raises(SktrainError, match=r"study.db.*(disk I/O error|No space left)"):
+            search(path, 4)
+    again = search(path, 4)
+    for column in ("mean_test_score", "split0_test_score"):
+        np.testing.assert_array_equal(again.cv_results_[column], whole.cv_results_[column])
+    assert not list(tmp_path.glob(".sktrain-owner-*"))
