@@ -1,7 +1,9 @@
 """Abstract values of calls to functions of libraries; leaks are noted on the way."""
 
 import ast
+from collections.abc import Callable
 import re
+from typing import Any
 
 from ._frames import FEW_ROWS
 from ._known import (
@@ -37,6 +39,19 @@ _READERS = re.compile(
 
 class Calls:
     """Mixin of ``Events``: what a call of a library function means."""
+
+    # of Events
+    active: set[int]
+    fits: bool
+    note: Callable[..., None]
+    timed: Callable[[Value], None]
+    loop: Callable[[Any], int]
+    assigned: Callable[[str, Value], None]
+    whole: Callable[[Value, int, str], Value]
+    random: Callable[..., Value]
+    fitted_on: Callable[..., None]
+    folds: Callable[..., None]
+    scored: Callable[..., None]
 
     def call(self, walk, node, name, positional, keywords, function):
         """The value of ``name(...)``."""
@@ -243,7 +258,7 @@ class Calls:
                 part=data.part,
                 held=data.held,
             )
-        bases = {root: frozenset()} if data.origins else {}
+        bases: dict[Any, frozenset] = {root: frozenset()} if data.origins else {}
         return data.but(
             kind="frame",
             columns={},

@@ -1,6 +1,8 @@
 """Abstract values of expressions. Calls are left to the interpreter."""
 
 import ast
+from collections.abc import Callable
+from typing import Any
 
 from . import _frames as frames
 from ._known import TRAIN_NAMES
@@ -24,6 +26,15 @@ _MODULES = {
 
 class Expressions:
     """Mixin of ``Interpreter``."""
+
+    # of Interpreter
+    env: dict[str, Value]
+    steps: int
+    events: Any
+    turning: list
+    named: Callable[..., Value]
+    assign: Callable[..., None]
+    loop: Callable[..., None]
 
     def value(self, node):
         self.steps += 1
@@ -72,7 +83,7 @@ class Expressions:
         return self._sequence(node, "set")
 
     def _sequence(self, node, kind):
-        items = []
+        items = list[Value]()
         for one in node.elts:
             value = self.value(one.value if isinstance(one, ast.Starred) else one)
             items += (value.items or [value]) if isinstance(one, ast.Starred) else [value]
@@ -281,7 +292,7 @@ def _maybe(value):
 
 
 def _arithmetic(op, left, right):
-    plain = (int, float, str, list, tuple)
+    plain: Any = (int, float, str, list, tuple)
     if not isinstance(left, plain) or not isinstance(right, plain):
         return None
     try:
