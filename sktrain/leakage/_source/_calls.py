@@ -1,7 +1,6 @@
 """Abstract values of calls to functions of libraries; leaks are noted on the way."""
 
 import ast
-from collections.abc import Callable
 import re
 from typing import Any
 
@@ -21,6 +20,7 @@ from ._known import (
     UNORDERED_FOLDS,
 )
 from ._methods import merged
+from ._parts import EventParts
 from ._values import Mark, Value, joined, line_of
 from ._watched import watched
 
@@ -37,21 +37,8 @@ _READERS = re.compile(
 
 
 
-class Calls:
+class Calls(EventParts):
     """Mixin of ``Events``: what a call of a library function means."""
-
-    # of Events
-    active: set[int]
-    fits: bool
-    note: Callable[..., None]
-    timed: Callable[[Value], None]
-    loop: Callable[[Any], int]
-    assigned: Callable[[str, Value], None]
-    whole: Callable[[Value, int, str], Value]
-    random: Callable[..., Value]
-    fitted_on: Callable[..., None]
-    folds: Callable[..., None]
-    scored: Callable[..., None]
 
     def call(self, walk, node, name, positional, keywords, function):
         """The value of ``name(...)``."""

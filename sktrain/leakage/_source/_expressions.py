@@ -1,11 +1,11 @@
 """Abstract values of expressions. Calls are left to the interpreter."""
 
 import ast
-from collections.abc import Callable
 from typing import Any
 
 from . import _frames as frames
 from ._known import TRAIN_NAMES
+from ._parts import InterpreterParts
 from ._values import MOST_ITEMS, Value, constant, every_turn, joined
 
 __all__ = ["Expressions", "item_of"]
@@ -24,17 +24,8 @@ _MODULES = {
 }  # what star imports and hidden cells bring
 
 
-class Expressions:
+class Expressions(InterpreterParts):
     """Mixin of ``Interpreter``."""
-
-    # of Interpreter
-    env: dict[str, Value]
-    steps: int
-    events: Any
-    turning: list
-    named: Callable[..., Value]
-    assign: Callable[..., None]
-    loop: Callable[..., None]
 
     def value(self, node):
         self.steps += 1
