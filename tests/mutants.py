@@ -305,7 +305,7 @@ AFRESH = 71  # exit status of a mutant that wants a new import
 
 
 class Trial:
-    """Tries the mutants of one room.
+    """Tries the mutants of one part.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Mutation testing with cosmic-ray's operators: how many small changes of the code do its tests
 notice?
 
-    python tests/mutation.py [--rooms spans splits labels persistence] [--sample N]
+    python tests/mutation.py [--parts spans splits labels persistence] [--sample N]
 
 Libraries and package are imported, and tests collected, once. Every mutant is tested in a forked
 child that gives living functions the changed code, or imports it where that would not do, and runs
@@ -25,7 +25,7 @@ import time
 
 from mutants import ROOT, Collected, Trial, baseline, changed, copied, in_child, mutants, tested
 
-ROOMS = {  # what is changed, and the tests that should notice
+PARTS = {  # what is changed, and the tests that should notice
     "spans": (["sktrain/_spans.py"], ["tests/test_spans.py", "tests/splits/test_splits_oracle.py"]),
     "splits": (["sktrain/splits"], ["tests/splits"]),
     "labels": (["sktrain/labels"], ["tests/labels"]),
@@ -60,11 +60,11 @@ def survivors_of(found, every):
     return [mutant for mutant in every if mutant[0] in files and is_wanted(mutant)]
 
 
-def run(room, sample, seed, before=None, tests=None, tell=print, most=math.inf, minutes=math.inf):
-    """Score one room in a copy of the project; of an earlier result ``before``, its survivors, held
+def run(part, sample, seed, before=None, tests=None, tell=print, most=math.inf, minutes=math.inf):
+    """Score one part in a copy of the project; of an earlier result ``before``, its survivors, held
     to ``tests`` alone. Of a random sample, as many as ``minutes`` allow, in random order."""
     end = time.monotonic() + 60 * minutes
-    sources, whole_tests = ROOMS[room]
+    sources, whole_tests = PARTS[part]
     tests = [*whole_tests, *sources] if tests is None else tests
     every = mutants(sources)
     if before is not None:
@@ -75,7 +75,7 @@ def run(room, sample, seed, before=None, tests=None, tell=print, most=math.inf, 
     with tempfile.TemporaryDirectory() as folder:
         folder = os.path.realpath(folder)
         copied(folder)
-        results = tried_all(room, chosen, len(every), folder, sources, tests, most, tell, end)
+        results = tried_all(part, chosen, len(every), folder, sources, tests, most, tell, end)
     counts, survivors = defaultdict(int), []
     for mutant, (result, was, became) in zip(chosen, results):
         counts[result] += 1
@@ -100,7 +100,7 @@ def run(room, sample, seed, before=None, tests=None, tell=print, most=math.inf, 
     }
 
 
-def tried_all(room, chosen, many, folder, sources, tests, most, tell, end):
+def tried_all(part, chosen, many, folder, sources, tests, most, tell, end):
     """The outcome of each mutant: first those that living functions can take, in a process that
     collected the tests once, then those that importing must take."""
     known = {identity(one) for one in json.loads(KNOWN.read_text())}
@@ -112,7 +112,7 @@ def tried_all(room, chosen, many, folder, sources, tests, most, tell, end):
         if result == "survived":
             tell(f"  survives: {mutant[0]}:{mutant[3]}\n    - {was}\n    + {became}")
         if sum(counts.values()) % 25 == 0:
-            tell(f"  {room}: {dict(counts)}, {time.strftime('%H:%M:%S')}")
+            tell(f"  {part}: {dict(counts)}, {time.strftime('%H:%M:%S')}")
         return result, was, became
 
     def outcome(trial, mutant, by):
@@ -133,7 +133,7 @@ def tried_all(room, chosen, many, folder, sources, tests, most, tell, end):
     def collected(session, measured):
         whole = baseline(session, measured, folder)
         measured.stop()
-        tell(f"{room}: {len(chosen)} of {many} mutants, {len(session.items)} tests")
+        tell(f"{part}: {len(chosen)} of {many} mutants, {len(session.items)} tests")
         trial = Trial(whole, folder, most)
         by = trial.swapped(session)
         found = []
@@ -145,7 +145,7 @@ def tried_all(room, chosen, many, folder, sources, tests, most, tell, end):
 
     status, text = in_child(job, folder, 10**6, 10**6)
     if not kept.exists():
-        raise SystemExit(f"{room} could not be tried (status {status}):\n{text[-3000:]}")
+        raise SystemExit(f"{part} could not be tried (status {status}):\n{text[-3000:]}")
     done = json.loads(kept.read_text())
     trial, results = Trial(done["whole"], folder, most), done["found"]
     counts.clear()
@@ -167,14 +167,14 @@ def interval(killed, tried):
 
 
 def published(found):
-    """Every room's score as a claim of the figures."""
+    """Every part's score as a claim of the figures."""
     import _harness
 
     kept = ROOT / "benchmarks" / "results" / "mutation.json"
     before = json.loads(kept.read_text())["claims"] if kept.exists() else []
-    own = {f"{room}, mutants killed" for room in found}
+    own = {f"{part}, mutants killed" for part in found}
     claims = [_harness.Claim(**_told(one)) for one in before if one["name"] not in own]
-    for room, one in sorted(found.items()):
+    for part, one in sorted(found.items()):
         low, high = interval(one["killed"], one["tried"])
         whole = one["tried"] + one["equivalent"] >= one["mutants"]
         note = (
@@ -190,7 +190,7 @@ def published(found):
             note += "; survivors of this sample got tests, so that a new sample may score lower"
         share = 100 * one["killed"] / one["tried"]
         claims.append(
-            _harness.Claim(f"{room}, mutants killed", share, 100 * BOUND, ">=", "%", note=note)
+            _harness.Claim(f"{part}, mutants killed", share, 100 * BOUND, ">=", "%", note=note)
         )
     _harness.report("mutation", sorted(claims, key=lambda one: one.name))
 
@@ -204,8 +204,8 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rooms", nargs="+", choices=sorted(ROOMS), default=sorted(ROOMS))
-    parser.add_argument("--sample", type=int, help="random mutants per room; default all: hours")
+    parser.add_argument("--parts", nargs="+", choices=sorted(PARTS), default=sorted(PARTS))
+    parser.add_argument("--sample", type=int, help="random mutants per part; default all: hours")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--most",
@@ -220,19 +220,19 @@ def main():
         help="of a sample, try as many mutants as this time allows, in random order",
     )
     parser.add_argument("--again", action="store_true", help="only what survived the last run")
-    parser.add_argument("--tests", nargs="+", help="with --again: new tests, instead of the room's")
+    parser.add_argument("--tests", nargs="+", help="with --again: new tests, instead of the part's")
     given = parser.parse_args()
     out = os.fdopen(os.dup(1), "w")  # a child's own output goes to a file
     if given.tests and not given.again:
-        parser.error("--tests needs --again: a score counts all tests of a room")
+        parser.error("--tests needs --again: a score counts all tests of a part")
     for name in LIBRARIES:
         import_module(name)
     target = ROOT / "build" / "mutation.json"
     target.parent.mkdir(exist_ok=True)
-    for room in given.rooms:
-        before = json.loads(target.read_text())[room] if given.again else None
+    for part in given.parts:
+        before = json.loads(target.read_text())[part] if given.again else None
         found = run(
-            room,
+            part,
             given.sample,
             given.seed,
             before,
@@ -242,7 +242,7 @@ def main():
             given.minutes,
         )
         others = json.loads(target.read_text()) if target.exists() else {}
-        target.write_text(json.dumps({**others, room: found}, indent=2) + "\n")
+        target.write_text(json.dumps({**others, part: found}, indent=2) + "\n")
     sys.path.insert(0, str(ROOT / "benchmarks"))
     published(json.loads(target.read_text()))
 

@@ -389,9 +389,9 @@ def test_members_of_a_net_take_the_same_rows(net):
         setattr(other, name, value)
         with pytest.raises(CorruptFileError, match="different rows"):
             _nets.rebuild(MLPNetClassifier, {**told, "members": [net, other]})
-    for stranger in (MLPNetClassifier(**SMALL), LogisticRegression(), object()):
+    for foreign in (MLPNetClassifier(**SMALL), LogisticRegression(), object()):
         with pytest.raises(CorruptFileError, match="no such net"):
-            _nets.rebuild(MLPNetClassifier, {**told, "members": [net, stranger]})
+            _nets.rebuild(MLPNetClassifier, {**told, "members": [net, foreign]})
     three = [net, copy.deepcopy(net), copy.deepcopy(net)]
     with pytest.raises(CorruptFileError, match="holds 3"):
         _nets.rebuild(MLPNetClassifier, {**told, "members": three})
@@ -621,7 +621,7 @@ def test_the_step_that_answers_and_the_steps_that_rows_enter():
     assert _probes.last_step(pipe) is last
     assert _probes.last_step(nested) is last
     assert _probes.last_step(last) is last
-    assert _probes._doors(nested) == [first]
-    assert _probes._doors(FeatureUnion([("a", pipe), ("b", last)])) == [first, last]
-    assert _probes._doors(None) == _probes._doors("drop") == []
-    assert _probes._doors(Pipeline([("none", "passthrough")])) == []
+    assert _probes._input_parts(nested) == [first]
+    assert _probes._input_parts(FeatureUnion([("a", pipe), ("b", last)])) == [first, last]
+    assert _probes._input_parts(None) == _probes._doors("drop") == []
+    assert _probes._input_parts(Pipeline([("none", "passthrough")])) == []
