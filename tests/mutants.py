@@ -17,6 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 REACHED = ROOT / "build" / "reached.json"
+QUICK = 0.1  # seconds of a test that runs before every slower one
 _CPU = 5.0  # seconds of processor time that a mutant's tests may take beyond twice what they take
 _SPACE = 16 * 2**30  # bytes of addresses; a changed size may not fill the machine
 _WALL = 20  # times as much by the clock: other work on the machine is not the mutant's fault
@@ -239,18 +240,18 @@ def tests_of(mutant, whole):
 
 
 def ordered(tests, whole, kills, most):
-    """Tests file by file, as fixtures live so long: files that cost little and killed much first,
-    and in them quick ones; as many as take ``most`` seconds."""
-    files = defaultdict(list)
+    """As many tests as take ``most`` seconds: quick ones of each file, then slow ones of each, as
+    fixtures live as long as a file; files that cost little and killed much come first."""
+    cost, groups = whole["seconds"], defaultdict(list)
     for test in tests:
-        files[test.partition("::")[0]].append(test)
-    cost = whole["seconds"]
+        groups[cost[test] > QUICK, test.partition("::")[0]].append(test)
     price = {
-        file: sum(cost[test] for test in own) / (1 + kills[file]) for file, own in files.items()
+        (slow, file): sum(cost[test] for test in own) / (1 + kills[file])
+        for (slow, file), own in groups.items()
     }
     kept, left = [], most
-    for file in sorted(files, key=lambda one: (price[one], one)):
-        for test in sorted(files[file], key=lambda one: (cost[one], one)):
+    for slow, file in sorted(groups, key=lambda one: (one[0], price[one], one)):
+        for test in sorted(groups[slow, file], key=lambda one: (cost[one], one)):
             left -= cost[test]
             if left >= 0:
                 kept.append(test)

@@ -623,5 +623,5 @@ def test_the_step_that_answers_and_the_steps_that_rows_enter():
     assert _probes.last_step(last) is last
     assert _probes._input_parts(nested) == [first]
     assert _probes._input_parts(FeatureUnion([("a", pipe), ("b", last)])) == [first, last]
-    assert _probes._input_parts(None) == _probes._doors("drop") == []
+    assert _probes._input_parts(None) == _probes._input_parts("drop") == []
     assert _probes._input_parts(Pipeline([("none", "passthrough")])) == []
