@@ -180,7 +180,7 @@ def activations(graph: Graph, shape: tuple[int, int], weights: dict[str, list[in
 
 def _is_told(output):
     """Whether the runtime knows how large an output is."""
-    whole = all([type(size) is int and size >= 0 for size in output.shape])
+    whole = all(type(size) is int and size >= 0 for size in output.shape)
     return whole and output.type.startswith("tensor(")
 
 
