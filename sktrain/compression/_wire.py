@@ -7,7 +7,7 @@ everything that a graph works out, before it works anything out.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .._optional import require
 from ..exceptions import CorruptFileError
@@ -106,7 +106,7 @@ def _add_graph(data, found):
 
 def _tensor(data):
     """(name, shape) of weights that stand in the graph."""
-    names, dims = [], []
+    names, dims = list[Any](), list[int]()
     for number, value, _, _ in _fields(data):
         if number == _DIMS:
             dims += [value] if isinstance(value, int) else _packed(value)
