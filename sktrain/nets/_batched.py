@@ -14,6 +14,7 @@ import time
 import numpy as np
 import torch
 
+from .._optimizers import make_optimizer
 from ..exceptions import TrainingDivergedError
 from ..reproducibility import alone, draw_seed, rng_scope
 from ._batches import BatchLoader, WindowRows, on_device
@@ -197,7 +198,8 @@ class _Program:
         self.flat = torch.nn.Parameter(flat)
         group = self.nets[0].optimizer_.param_groups[0] if self.nets else {"lr": 1.0}
         options = {name: group[name] for name in ("lr", "betas", "eps") if name in group}
-        self.optimizer = torch.optim.AdamW([self.flat], weight_decay=0.0, fused=True, **options)
+        options.update(weight_decay=0.0, fused=True)
+        self.optimizer = make_optimizer(torch.optim.AdamW, [self.flat], **options)
         if state:
             self.optimizer.state[self.flat] = state
         for net, row in zip(self.nets, self.flat.data):

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import torch
 
+from .._optimizers import class_of
 from ._callbacks import clip_unread, norm_of
 
 __all__ = ["Rates", "Steps"]
@@ -24,7 +25,7 @@ class Rates:
 
     def __init__(self, optimizer, device):
         self.optimizer = optimizer
-        self.decoupled = type(optimizer) is torch.optim.AdamW
+        self.decoupled = class_of(optimizer) is torch.optim.AdamW
         self.lr = [torch.zeros((), device=device) for _ in optimizer.param_groups]
         self.keep = [torch.ones((), device=device) for _ in optimizer.param_groups]
         self.told = None
