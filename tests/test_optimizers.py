@@ -76,7 +76,8 @@ def test_groups_are_added():
 
 def test_it_is_of_torchs_class():
     (_, optimizer), (_, torchs) = pair("AdamW")
-    assert isinstance(optimizer, torch.optim.AdamW) and repr(optimizer) == repr(torchs)
+    assert isinstance(optimizer, torch.optim.AdamW)
+    assert repr(optimizer) == repr(torchs)
     assert class_of(optimizer) is class_of(torchs) is torch.optim.AdamW
 
 
@@ -91,22 +92,27 @@ def test_copies_and_pickles_go_on(again):
     assert same(train(*both), expected)
 
 
+def scaled_steps(module, optimizer):
+    """What hooks were told, and the rate at the end."""
+    told, scaler = [], torch.amp.GradScaler("cpu", init_scale=1024.0)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 2, gamma=0.1)
+    optimizer.register_step_pre_hook(lambda one, args, kwargs: told.append(type(one).__name__))
+    optimizer.register_step_post_hook(lambda *_: told.append("after"))
+    for _ in range(5):
+        optimizer.zero_grad()
+        scaler.scale(module(torch.ones(2, 4)).square().mean()).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        schedule.step()
+    return told, optimizer.param_groups[0]["lr"]
+
+
 def test_schedules_hooks_and_scalers_are_heard():
-    results = []
-    for module, optimizer in pair("AdamW", fused=True):
-        told, scaler = [], torch.amp.GradScaler("cpu", init_scale=1024.0)
-        schedule = torch.optim.lr_scheduler.StepLR(optimizer, 2, gamma=0.1)
-        optimizer.register_step_pre_hook(lambda one, args, kwargs: told.append(type(one).__name__))
-        optimizer.register_step_post_hook(lambda *_: told.append("after"))
-        for _ in range(5):
-            optimizer.zero_grad()
-            scaler.scale(module(torch.ones(2, 4)).square().mean()).backward()
-            scaler.step(optimizer)
-            scaler.update()
-            schedule.step()
-        results.append((told, [*module.parameters()], optimizer.param_groups[0]["lr"]))
-    (told, ours, rate), (_, plain, other) = results
-    assert told == ["AdamW", "after"] * 5 and rate == other and same(ours, plain)
+    ours, plain = pair("AdamW", fused=True)
+    told, rate = scaled_steps(*ours)
+    assert told == ["AdamW", "after"] * 5
+    assert (told, rate) == scaled_steps(*plain)
+    assert same(ours[0].parameters(), plain[0].parameters())
 
 
 def test_a_closure_is_evaluated_with_gradients():
@@ -129,7 +135,8 @@ def test_steps_are_recorded_only_if_asked():
     assert torch.autograd.grad(inner.sum(), weight)[0].tolist() == [1.0] * 3
     weight.grad = torch.ones(3)
     make_optimizer(torch.optim.SGD, [weight], lr=0.5).step()  # autograd refuses this, if it records
-    assert weight.grad_fn is None and weight.tolist() == [0.5] * 3
+    assert weight.grad_fn is None
+    assert weight.tolist() == [0.5] * 3
 
 
 def test_other_optimizers_are_called_as_they_are():
