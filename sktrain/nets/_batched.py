@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import copy
 from dataclasses import replace
 import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -197,7 +198,9 @@ class _Program:
         """Take weights, and the optimizer's state if there is one; members look at them."""
         self.flat = torch.nn.Parameter(flat)
         group = self.nets[0].optimizer_.param_groups[0] if self.nets else {"lr": 1.0}
-        options = {name: group[name] for name in ("lr", "betas", "eps") if name in group}
+        options: dict[str, Any] = {
+            name: group[name] for name in ("lr", "betas", "eps") if name in group
+        }
         options.update(weight_decay=0.0, fused=True)
         self.optimizer = make_optimizer(torch.optim.AdamW, [self.flat], **options)
         if state:
@@ -286,6 +289,7 @@ class _Program:
     def _clip(self):
         """Each member's gradients by its own norm, as :class:`GradientClip` does."""
         grad = self.flat.grad
+        assert grad is not None  # of the backward pass just before
         norm = torch.linalg.vector_norm(grad, dim=1)
         norms = norm.tolist()
         if not np.isfinite(norms).all():
