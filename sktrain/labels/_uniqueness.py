@@ -5,7 +5,6 @@ label's uniqueness is the mean, over its bars, of one over the number of labels 
 results go into ``fit(..., sample_weight=...)``.
 """
 
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,8 +21,8 @@ _MOST_BARS = 2**28  # eight years of one-second bars, day and night; counting th
 
 
 def average_uniqueness(
-    starts: Any, ends: ArrayLike | None = None, *, bars_index: Any = None
-) -> Any:
+    starts: ArrayLike, ends: ArrayLike | None = None, *, bars_index: pd.Index | None = None
+) -> np.ndarray | pd.Series:
     """Mean uniqueness of each label over its life.
 
     Parameters
@@ -168,11 +167,11 @@ def _end_keys(index, ends):
 
 
 def sequential_bootstrap(
-    starts: Any,
-    ends: Any = None,
+    starts: ArrayLike,
+    ends: ArrayLike | None = None,
     *,
     n_samples: int | None = None,
-    bars_index: Any = None,
+    bars_index: pd.Index | None = None,
     random_state: int | np.random.RandomState | None = None,
 ) -> np.ndarray:
     """Draw labels with replacement, those least like the drawn ones more often.
@@ -243,7 +242,7 @@ def _draw(probabilities, chance):
     )
 
 
-def time_decay_weights(uniqueness: ArrayLike, *, oldest: Any = 0.5) -> Any:
+def time_decay_weights(uniqueness: ArrayLike, *, oldest: float = 0.5) -> np.ndarray | pd.Series:
     """Weights that fall linearly with age, age counted in cumulative uniqueness (Lopez de Prado
     2018, ch. 4.7).
 

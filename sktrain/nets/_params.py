@@ -331,7 +331,7 @@ class NetParams:
         self.optimizer_ = self.optimizer([group for group in groups if group["params"]], **params)
         return self
 
-    def torch_compile(self, module: Any, name: str) -> Any:
+    def torch_compile(self, module: torch.nn.Module, name: str) -> torch.nn.Module:
         """Keep the network as it is, so that it can be saved; training compiles ``logits``.
 
         Parameters
