@@ -272,7 +272,8 @@ def test_repeated_set_keeps_both_and_a_scaling_takes_its_own_threshold(tmp_path)
     assert (config.wf_folds, config.lookback, config.hidden_size) == (3, 7, 9)
     assert _parsed("--set", "label_scaling=affine")[1].labels_threshold == 0.03
     for text, value in ((".25", 0.25), ("2.", 2.0), ("1e0", 1.0)):
-        assert _parsed("--set", f"base_label_threshold={text}")[1].base_label_threshold == value
+        chosen = _parsed("--set", "label_scaling=sigma", f"base_label_threshold={text}")[1]
+        assert chosen.base_label_threshold == value
     assert _parsed("--set", "news_symbol=000001")[1].news_symbol == "000001"
     EnhancedTrainingConfig(label_scaling="sigma", base_label_threshold=0.2).to_toml(
         tmp_path / "c.toml"
