@@ -295,8 +295,9 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return check_predictions(self._copy(), reference, new)
 
     def check_performance(
-        self, y_reference, predicted_reference, y_new, predicted_new, *, classes=None
-    ):
+        self, y_reference: ArrayLike, predicted_reference: ArrayLike, y_new: ArrayLike,
+        predicted_new: ArrayLike, *, classes: ArrayLike | None = None,
+    ) -> DriftReport:
         """Compare a model's losses now with its losses before, as far as outcomes are known.
 
         See :func:`sktrain.drift.check_performance`.

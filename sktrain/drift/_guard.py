@@ -249,7 +249,10 @@ class DriftGuard(BlockChecks, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         return self
 
     @available_if(_updates)
-    def partial_fit(self, X, y, classes=None, sample_weight=None, **params):
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None, **params: Any,
+    ) -> Self:
         """Check a block, then learn from it as ``on_drift`` says.
 
         Parameters

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import copy
 from os import PathLike
 import time
-from typing import Any, Literal
+from typing import Any, Literal, Self
 import warnings
 
 import numpy as np
@@ -222,7 +222,7 @@ class OptunaSearchCV(BaseSearchCV):
 
     # the estimator is validated when it is fitted
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, **params):
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Self:
         """Search, then fit the best parameters on all rows.
 
         Parameters
