@@ -28,10 +28,13 @@ from sktrain import (
     PooledClassifier,
     SlidingWindow,
     TripleBarrierLabeler,
+    average_uniqueness,
     export_onnx,
     fold_scores,
     load,
     save,
+    time_decay_weights,
+    to_positions,
     walk_forward_predict,
     with_label_times,
 )
@@ -102,3 +105,7 @@ load("net.sktrain").predict(X)
 NewsArticle("Profit doubles", "2024-03-01").symbols[0].lower()
 EnhancedTrainer(data=bars).train(epochs=3, stop_flag=Event())
 EnhancedTrainer(data=bars).train(epochs=3, stop_flag=True)  # refused: arg-type
+weights = average_uniqueness([0, 1, 2], [1, 2, 3])
+time_decay_weights(weights, oldest=0.5).mean() + average_uniqueness(pd.Series(y)).to_numpy().mean()
+weights.to_numpy()  # refused: attr-defined
+to_positions(walk_forward_predict(net, X, y, cv), sides={0: -1, 1: 1}).to_frame()

@@ -1,6 +1,5 @@
 """The recipe: an unfitted pool of models on bars, which won on planted markets."""
 
-
 import numpy as np
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer

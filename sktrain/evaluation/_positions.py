@@ -7,7 +7,7 @@ bar t itself.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,6 +25,26 @@ __all__ = ["ProfitAndLoss", "profit_and_loss", "to_positions"]
 _SIDES = {2: (-1.0, 1.0), 3: (-1.0, 0.0, 1.0)}
 # by labels
 _KNOWN = {(0, 1, 2): _SIDES[3], (0, 2): _SIDES[2], (-1, 0, 1): _SIDES[3], (-1, 1): _SIDES[2]}
+
+
+@overload
+def to_positions(
+    predictions: OutOfFoldPredictions | pd.DataFrame | pd.Series,
+    *,
+    sides: dict | Sequence[float] | None = None,
+    mode: str = "sign",
+    threshold: float = 0.0,
+) -> pd.Series: ...
+
+
+@overload
+def to_positions(
+    predictions: ArrayLike,
+    *,
+    sides: dict | Sequence[float] | None = None,
+    mode: str = "sign",
+    threshold: float = 0.0,
+) -> np.ndarray: ...
 
 
 def to_positions(

@@ -21,7 +21,7 @@ __all__ = ["SlidingWindow", "WindowedArray"]
 _ROWS_AT_ONCE = 1024  # turned from columns into rows in one go, a judgment: they fit in the cache
 
 
-class SlidingWindow(  # type: ignore[call-arg]
+class SlidingWindow(  # type: ignore[call-arg]  # scikit-learn reads the keyword, untyped
     TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 ):
     """Give every row the window of the last ``lookback`` rows, its own included.

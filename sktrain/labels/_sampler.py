@@ -1,6 +1,5 @@
 """A labeler as a step of a pipeline: it labels in ``fit`` and does nothing in ``predict``."""
 
-
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags

@@ -5,6 +5,8 @@ label's uniqueness is the mean, over its bars, of one over the number of labels 
 results go into ``fit(..., sample_weight=...)``.
 """
 
+from collections.abc import Sequence
+from typing import overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +20,18 @@ from ..exceptions import SktrainError
 __all__ = ["average_uniqueness", "sequential_bootstrap", "time_decay_weights"]
 
 _MOST_BARS = 2**28  # eight years of one-second bars, day and night; counting them takes 2 GiB
+
+
+@overload
+def average_uniqueness(
+    starts: pd.Series, ends: None = None, *, bars_index: pd.Index | None = None
+) -> pd.Series: ...
+
+
+@overload
+def average_uniqueness(
+    starts: ArrayLike, ends: ArrayLike | None = None, *, bars_index: pd.Index | None = None
+) -> np.ndarray: ...
 
 
 def average_uniqueness(
@@ -240,6 +254,16 @@ def _draw(probabilities, chance):
     return min(
         int(np.searchsorted(np.cumsum(probabilities), chance, side="right")), len(probabilities) - 1
     )
+
+
+@overload
+def time_decay_weights(
+    uniqueness: np.ndarray | Sequence[float], *, oldest: float = 0.5
+) -> np.ndarray: ...
+
+
+@overload
+def time_decay_weights(uniqueness: pd.Series, *, oldest: float = 0.5) -> pd.Series: ...
 
 
 def time_decay_weights(uniqueness: ArrayLike, *, oldest: float = 0.5) -> np.ndarray | pd.Series:

@@ -4,7 +4,6 @@ Folds come in the order of time, and every trial sees the same folds, so trials 
 fold: what made a fold hard made it hard for all of them.
 """
 
-
 import numpy as np
 import optuna
 from optuna.pruners import BasePruner, NopPruner, WilcoxonPruner

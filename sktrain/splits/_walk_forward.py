@@ -5,7 +5,6 @@ on, the boundaries between them move so that test regimes were seen in training 
 as possible are tested.
 """
 
-
 import numpy as np
 from numpy.typing import ArrayLike
 import pandas as pd
