@@ -290,6 +290,13 @@ def test_formats_are_whole_numbers_that_are_known(tmp_path):
             read_manifest(path)
 
 
+def test_members_have_names_of_their_own(tmp_path):
+    data = forge({}, {"aa.bin": b"1"}, names={"aa.bin": b"1", "ab.bin": b"1"})
+    (tmp_path / "m.sktrain").write_bytes(marked(data.replace(b"ab.bin", b"aa.bin")))
+    with pytest.raises(CorruptFileError, match="3 members, doubled names"):
+        read_manifest(tmp_path / "m.sktrain")
+
+
 @pytest.mark.parametrize("name", ["a/b", "a\\b"])
 def test_members_have_no_path(tmp_path, name):
     (tmp_path / "m.sktrain").write_bytes(forge({}, {name: b"x"}))
