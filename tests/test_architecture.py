@@ -18,6 +18,7 @@ SHARED = {
     "_history",
     "_io",
     "_last_block",
+    "_optimizers",
     "_optional",
     "_posterior",
     "_progress",

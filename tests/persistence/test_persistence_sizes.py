@@ -8,6 +8,7 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sktrain.exceptions import CorruptFileError
 from sktrain.persistence._checks import check_tree_state, checked
@@ -75,6 +76,10 @@ def split_by_set(place):
     return change
 
 
+def stage(tree):
+    return lambda model: model.estimators_.__setitem__((0, 0), tree)
+
+
 EDITS = [
     ("bins", lambda m: m._bin_mapper.bin_thresholds_.append(np.array([0.0]))),
     ("bins", sets(lambda _: np.zeros((1, 7), dtype=np.uint32))),
@@ -101,6 +106,8 @@ EDITS = [
     ("stages", lambda m: setattr(m, "_loss", None)),
     ("line", lambda m: setattr(m, "_loss", type("Loss", (), {"is_multiclass": True})())),
     ("line", lambda m: setattr(m, "init_", None)),
+    ("line", stage(DecisionTreeRegressor(max_depth=1).fit(X, np.c_[Y, Y]))),
+    ("line", stage(DecisionTreeClassifier(max_depth=1).fit(X, Y))),
     ("vectors", put("support_vectors_", more_columns)),
     ("vectors", put("support_vectors_", longer)),
     ("vectors", put("support_vectors_", shorter)),
@@ -129,6 +136,7 @@ def test_what_is_larger_or_smaller_is_refused(grown, place):
 
 
 ALLOWED = [
+    ("line", stage(DecisionTreeRegressor(max_depth=1).fit(X, Y))),
     ("bins", split_by_set(0)),
     ("bins", split_by_set(1)),
     ("vectors", put("_intercept_", longer)),
