@@ -43,10 +43,11 @@ _ZONE = re.compile(
     rf"|[\s(])([A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?)"
 )
 _ROC_YEAR = r"1\d{2}[-/.]\d{1,2}[-/.]\d{1,2}(?!\d)"
+# the year before the first of each era
 _ERAS = {"民國": 1911, "民国": 1911, "令和": 2018, "平成": 1988, "昭和": 1925}
 _MONTH = "|".join(MONTHS)
 _HOUR = "[時时시点點]"
-_MINUTE = 60 * 10**9
+_MINUTE = 60 * 10**9  # nanoseconds
 
 
 @dataclass

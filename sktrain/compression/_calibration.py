@@ -10,6 +10,7 @@ network pruning"; by layer: Frantar & Alistarh 2022, "Optimal brain compression"
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight
@@ -21,14 +22,20 @@ from ..exceptions import SktrainError
 
 __all__ = ["answers", "keep_mask", "layer_inputs", "refit", "round_rows", "saliency", "windows_of"]
 
-_ROWS = 4096  # rows that are looked at; more are thinned evenly
-_INPUTS = 16_384  # inputs of a layer that are enough to know their moments
-# inputs of a layer beyond which only their sizes are known, not what they have in common
+# rows that are looked at, a judgment: they hold any mean to 1/64 of its spread; more are thinned
+# evenly
+_ROWS = 4096
+_INPUTS = 16_384  # inputs of a layer that are enough to know their moments: 1/128 of the spread
+# inputs of a layer beyond which only their sizes are known, not their moments: 128 MiB of float64
+# at 4096 squared
 _WIDEST = 4096
-# of the mean moment, added to the diagonal: pulls refitted weights towards the old ones
+# of the mean moment, added to the diagonal, a judgment: pulls refitted weights towards the old
+# ones
 _RIDGE = 0.01
-_BATCH = 256
-_TRIALS = 1024  # rows on which the effect of one layer on the answers is measured
+_BATCH = 256  # rows of a forward pass, a judgment: small in memory
+# rows on which the effect of one layer on the answers is measured, a judgment: to 1/32 of its
+# spread
+_TRIALS = 1024
 
 
 def windows_of(model, X, weight=None):
@@ -82,7 +89,7 @@ def layer_inputs(network, windows):
         Rows so extreme that what a layer receives overflows.
     """
     found, generator, n_rows, weight = (
-        {},
+        dict[str, Any](),
         torch.Generator().manual_seed(0),
         sum(len(batch) for batch, _ in windows),
         None,
@@ -153,8 +160,8 @@ def answers(network, windows):
                 )
     finally:
         network.train(training)
-    weights = torch.cat(weights)
-    return torch.cat(scores), weights / (weights.sum() or 1.0)
+    joined = torch.cat(weights)
+    return torch.cat(scores), joined / (joined.sum() or 1.0)
 
 
 def _is_watched(layer):

@@ -1,6 +1,7 @@
 """One ONNX file of a whole model: a net, a pipeline's last step, or a vote of nets."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from ._quantized import QuantizedClassifier
 __all__ = ["export_onnx", "joined", "vote_of"]
 
 
-def export_onnx(model: Any, path: str | os.PathLike) -> Any:
+def export_onnx(model: Any, path: str | os.PathLike) -> Path:
     """Write the networks of a fitted model as one ONNX file.
 
     Parameters
@@ -166,7 +167,7 @@ def joined(onnx, members, constants=()):
         nodes.append(helper.make_node("Mul", [f"p{place}", f"w{place}"], [f"s{place}"]))
         shares.append(f"s{place}")
     if constants:
-        constant = np.sum(constants, axis=0, dtype=np.float64).astype(np.float32)[None]
+        constant = np.asarray(np.sum(constants, axis=0, dtype=np.float64), dtype=np.float32)[None]
         weights.append(onnx.numpy_helper.from_array(constant, "prior"))
         shares.append("prior")
     nodes.append(helper.make_node("Sum", shares, [PROBABILITIES]))

@@ -1,7 +1,7 @@
 """Gradual pruning of a fitted model, with training towards its own former answers.
 
 Labels play no part. A net was trained as long as its validation rows allowed; to train on with
-labels would be to learn them by heart, and where there is little signal it changes its mind on many
+labels would be to memorise them, and where there is little signal it changes its mind on many
 rows. What pruning takes away is its own answers, so these are the target. Only rows that are given
 are used: whoever holds rows back leaves them out.
 """
@@ -11,6 +11,7 @@ import copy
 import numpy as np
 import torch
 
+from .._optimizers import make_optimizer
 from .._progress import follow
 from ..exceptions import TrainingDivergedError
 from ..reproducibility import draw_seed, rng_scope
@@ -20,9 +21,10 @@ from ._pruner import bake, cubic_sparsity, prune_weights, rows_seen
 
 __all__ = ["fine_tune"]
 
-# of the learning rate the net was trained with; where whole units went there is more to learn
+# of the learning rate the net was trained with, judgments; where whole units went there is more
+# to learn
 _SLOWER = {False: 0.03, True: 0.1}
-_ROWS = 128  # a step
+_ROWS = 128  # a step, the nets' usual batch: a judgment
 
 
 def fine_tune(
@@ -95,7 +97,7 @@ class _Imitation:
     def run(self, target, epochs, scope, sensitivity):
         """Train; sparsity rises until half of the epochs are over."""
         self._still()
-        optimizer = torch.optim.Adam(self.student.parameters(), lr=self.rate)
+        optimizer = make_optimizer(torch.optim.Adam, self.student.parameters(), lr=self.rate)
         n_steps = epochs * -(-len(self.rows) // _ROWS)
         slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
         initial, rising = self._sparsity(), (epochs + 1) // 2

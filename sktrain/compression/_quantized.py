@@ -12,6 +12,7 @@ from typing import Any, NoReturn, Self
 import zlib
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
@@ -26,12 +27,14 @@ from ._wire import activations, field, read_graph, varint
 
 __all__ = ["QuantizedClassifier"]
 
-_BATCH = 64  # rows at once: as fast as more, and small in memory
-_SPARSE = 0.15  # share of zeros above which a bitmap is worth its bit per weight
-_LIMIT = 2**31
-_LARGEST_GRAPH = 2**28  # bytes; weights are not in it
+_BATCH = 64  # rows at once, a judgment: as fast as more, and small in memory
+# share of zeros above which a bitmap is worth its bit per weight: 1/8 for codes of a byte, and a
+# margin
+_SPARSE = 0.15
+_LIMIT = 2**31  # elements of an array, beyond the bytes that a file may have (persistence._file)
+_LARGEST_GRAPH = 2**28  # bytes, a judgment; weights are not in it
 _RATIO = 20  # bytes of a graph per compressed byte: the largest seen is 3
-_MOST_THREADS = 256
+_MOST_THREADS = 256  # a judgment: more than a machine's cores are an attack
 _SOFTMAX = Posterior()
 _LEARNED = (
     "classes_", "feature_names_in_", "lookback_", "n_features_in_", "step_features_", "network_",
@@ -109,7 +112,7 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
     def __sklearn_is_fitted__(self):
         return "_session" in vars(self)
 
-    def fit(self, X: Any, y: Any = None) -> NoReturn:
+    def fit(self, X: object, y: object = None) -> NoReturn:
         """Not possible: eight-bit weights cannot be trained.
 
         Parameters
@@ -127,7 +130,7 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
             "quantize it again with ModelQuantizer."
         )
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Class probabilities.
 
         Parameters
@@ -147,7 +150,7 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
         scores = np.concatenate(parts).astype(np.float64)
         return getattr(self, "posterior_", _SOFTMAX).probabilities(scores)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """The most probable label of each row.
 
         Parameters
@@ -210,7 +213,8 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
         return state
 
     def __setstate__(self, state):
-        vars(self).update({name: state[name] for name in ("n_threads", *_LEARNED) if name in state})
+        known = {name: state[name] for name in ("n_threads", *_LEARNED) if name in state}
+        self.__dict__.update(known)
         # files of earlier versions hold none and go on saying what they said
         if isinstance(state.get("posterior_"), dict):
             self.posterior_ = Posterior(**state["posterior_"])

@@ -20,6 +20,7 @@ from sklearn.utils._param_validation import Options, StrOptions
 from .._io import atomic_write
 from .._optional import require
 from .._posterior import Posterior
+from .._typing import Classifier
 from .._validation import Count
 from ..exceptions import PersistenceError, SktrainError
 from ._export import vote_of
@@ -31,10 +32,14 @@ from ._quantized import QuantizedClassifier
 
 __all__ = ["ModelQuantizer"]
 
-_SMALLEST = 64  # weights an array needs to be worth eight bits and scales
+# weights an array needs to be worth eight bits and scales, a judgment: a scale is 4 bytes
+_SMALLEST = 64
+# the axis of the outputs in each operator's weights (ONNX)
 _CHANNEL = {"Conv": 0, "GRU": 1, "LSTM": 1, "RNN": 1}
-_GROUP = 64  # weights of a channel that share a scale at four bits
-_LARGEST = {8: 127, 4: 7}
+# weights of a channel that share a scale at four bits: half a bit more each for a float32
+_GROUP = 64
+_LARGEST = {8: 127, 4: 7}  # codes of each number of bits: symmetric, 2 ** (bits - 1) - 1
+# of the scores, a judgment: above float32's sums in another order, below a wrong operator
 _TOLERANCE = 1e-3
 
 
@@ -82,11 +87,11 @@ class ModelQuantizer(BaseEstimator):
     def quantize_model(
         self,
         model: Any,
-        X: Any = None,
+        X: ArrayLike | None = None,
         *,
         sample_weight: ArrayLike | None = None,
-        example: Any = None,
-    ) -> Any:
+        example: ArrayLike | None = None,
+    ) -> Classifier:
         """Quantize every net of a fitted model.
 
         Parameters
@@ -144,7 +149,7 @@ class ModelQuantizer(BaseEstimator):
         X: ArrayLike | None = None,
         *,
         sample_weight: ArrayLike | None = None,
-    ) -> Any:
+    ) -> Path:
         """Write a model, quantized first if it is not yet, whole or not at all.
 
         Parameters

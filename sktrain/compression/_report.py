@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from io import BytesIO
 import statistics
 import time
-from typing import Any
+from typing import Any, Literal
 
 import joblib
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._validation import Number, check_count
 from ..exceptions import SktrainError
@@ -105,13 +106,13 @@ def compress_model(
     *,
     sparsity: float = 0.5,
     bits: int | None = 8,
-    X: Any,
-    y: Any,
-    calibration: Any = None,
+    X: ArrayLike,
+    y: ArrayLike,
+    calibration: ArrayLike | None = None,
     fine_tune_epochs: int = 0,
-    scope: Any = "global",
-    sensitivity: Any = 0.1,
-    structured: Any = False,
+    scope: Literal["layer", "global"] = "global",
+    sensitivity: float = 0.1,
+    structured: bool = False,
     activations: str | None = None,
 ) -> tuple:
     """Prune and quantize a copy of a fitted model, and measure both on rows it was not trained on.
@@ -205,7 +206,7 @@ def measure(before, after, X, y, *, sparsity=0.0, quantize=None):
     -------
     CompressionReport
     """
-    figures, probabilities = [], []
+    figures, probabilities = list[dict[str, float]](), []
     for model in (before, after):
         last, rows = through_steps(model, X)
         found = np.asarray(last.predict_proba(rows))
@@ -220,9 +221,17 @@ def measure(before, after, X, y, *, sparsity=0.0, quantize=None):
     change = np.abs(probabilities[0] - probabilities[1])
     same = probabilities[0].argmax(axis=1) == probabilities[1].argmax(axis=1)
     bits, activations = (None, None) if quantize is None else (quantize.bits, quantize.activations)
-    moved = float(change.max()), float(change.mean())
-    reached = float(sparsity), bits, len(same), activations
-    return CompressionReport(*figures, float(same.mean()), *moved, *reached)
+    return CompressionReport(
+        before=figures[0],
+        after=figures[1],
+        agreement=float(same.mean()),
+        max_change=float(change.max()),
+        mean_change=float(change.mean()),
+        sparsity=float(sparsity),
+        bits=bits,
+        n_rows=len(same),
+        activations=activations,
+    )
 
 
 def size_of(model):

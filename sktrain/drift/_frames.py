@@ -5,6 +5,7 @@ frames whose index holds no times, the order of the rows is the order of time.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,9 +16,9 @@ from ..exceptions import InvalidBarsError, SktrainError
 
 __all__ = ["Sample", "as_before", "read_sample"]
 
-_KEPT_TIMES = 8_192  # times from which dependence is learned
-_BLOCKS = 8  # stretches they are taken in when there are more
-_KEPT_ROWS = 200_000  # rows of a panel from which dependence is learned
+_KEPT_TIMES = 8_192  # times from which dependence is learned, a judgment
+_BLOCKS = 8  # stretches they are taken in when there are more, a judgment
+_KEPT_ROWS = 200_000  # rows of a panel from which dependence is learned, a judgment
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ def _refuse_infinite(values, name, index, extremes):
 
 def _time_order(X):
     """Rows in order of time, where each time starts, and the first and last time."""
-    index = getattr(X, "index", None)
+    index: Any = getattr(X, "index", None)
     timed = isinstance(index, pd.DatetimeIndex) or (
         isinstance(index, pd.MultiIndex) and index.nlevels == 2
     )

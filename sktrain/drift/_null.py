@@ -40,9 +40,12 @@ __all__ = [
     "share_p_values",
 ]
 
-_STEP = 6  # ratio of successive horizons of the heterogeneous autoregression
+# ratio of successive horizons of the heterogeneous autoregression, a judgment; Corsi (2009): 1, 5
+# and 22 days
+_STEP = 6
+# so many independent stretches of a horizon: a variance of 30 is known to 26 %, √(2 / 29)
 _ROWS_PER_LAG = 30
-_LONGEST = 216  # rows; a longer horizon costs more doubt than it removes
+_LONGEST = 216  # rows, 6 ** 3: a longer horizon costs more doubt than it removes
 
 
 @dataclass(frozen=True)
@@ -144,11 +147,12 @@ class Moments:
 
     def scaled(self, factors):
         """The same for series whose squares are ``factors`` (m,) times as large."""
-        short, long = (
-            gram if gram is None else replace(gram, sums=gram.sums * factors[:, None])
-            for gram in (self.short, self.long)
-        )
-        return replace(self, squares=self.squares * factors, short=short, long=long)
+
+        def scale(gram):
+            return replace(gram, sums=gram.sums * factors[:, None])
+
+        short = None if self.short is None else scale(self.short)
+        return replace(self, squares=self.squares * factors, short=short, long=scale(self.long))
 
     @classmethod
     def join(cls, parts):
@@ -168,11 +172,12 @@ class Moments:
 
     def silent(self, m):
         """Of m series that never move, in the same sample."""
-        short, long = (
-            gram if gram is None else replace(gram, sums=np.zeros((m, gram.sums.shape[1])))
-            for gram in (self.short, self.long)
-        )
-        return replace(self, squares=np.zeros(m), short=short, long=long)
+
+        def still(gram):
+            return replace(gram, sums=np.zeros((m, gram.sums.shape[1])))
+
+        short = None if self.short is None else still(self.short)
+        return replace(self, squares=np.zeros(m), short=short, long=still(self.long))
 
 
 def _stacked(arrays):

@@ -1,7 +1,5 @@
 """The recipe: an unfitted pool of models on bars, which won on planted markets."""
 
-from typing import Any
-
 import numpy as np
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
@@ -11,12 +9,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from .._typing import Span, Transformer
 from ..features import BarFeatures, SlidingWindow
 from ._pooled import PooledClassifier
 
 __all__ = ["make_recipe"]
 
-#: Inverse strengths of the ridge. The best one depends on signal and size: the pool chooses.
+# Inverse strengths of the ridge, a factor of ten apart (a judgment). The best one depends on
+# signal and size: the pool chooses.
 _RIDGE = {"weak": 0.1, "middle": 0.01, "strong": 0.001}
 #: What a bar says by itself, and in units of the volatility and volume around it.
 _CANDLE = (
@@ -41,7 +41,7 @@ _SHORT = (
     "band_5",
     "volume_zscore_5",
 )
-_FEW, _SEVERAL = 3, 10  # bars whose features trees see; those of single candles
+_FEW, _SEVERAL = 3, 10  # bars whose features trees see, those of single candles: judgments
 
 # Chosen on development seeds 0 and 1 of bench_recipe: smaller steps and trees than scikit-learn's
 # defaults, which learn noise where a label is mostly noise.
@@ -50,11 +50,11 @@ _FEWER = {"learning_rate": 0.1, "max_iter": 30, "max_leaf_nodes": 8, "min_sample
 
 
 def make_recipe(
-    features: Any = None,
+    features: Transformer | None = None,
     *,
     lookback: int = 30,
     valid_fraction: float = 0.2,
-    horizon: Any = None,
+    horizon: Span | None = None,
     n_jobs: int | None = None,
     random_state: int | np.random.RandomState | None = None,
 ) -> PooledClassifier:
@@ -71,7 +71,7 @@ def make_recipe(
       most.
 
     ``benchmarks/bench_recipe.py`` measures them. A GRU on the same windows was measured too: on the
-    development markets it was behind the others in each world and took ten times as long.
+    development markets it was behind the others in each market and took ten times as long.
 
     Parameters
     ----------

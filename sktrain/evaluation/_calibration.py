@@ -21,6 +21,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 
 from .._progress import progress_bar
+from .._typing import Estimator, LabelSource, Splitter
 from .._validation import Number, check_bars, check_count, horizon_in_bars
 from ..exceptions import DataQualityWarning, SktrainError
 from ._journal import Journal, fingerprint
@@ -29,7 +30,7 @@ from ._predictions import balanced_accuracy, splits_of, takes_end_times
 
 __all__ = ["NullCalibration", "null_calibration"]
 
-_LEVEL = Number(0, 1, closed="neither")
+_LEVEL = Number(0, 1, closed="neither")  # open: a test at level 0 or 1 decides nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,18 +146,18 @@ class NullCalibration:
 
 
 def null_calibration(
-    estimator: Any,
+    estimator: Estimator,
     bars: pd.DataFrame,
     *,
-    labeler: Any,
-    cv: Any = None,
+    labeler: LabelSource | Callable[..., Any],
+    cv: Splitter | None = None,
     scoring: str | Callable | None = None,
     n_null: int = 99,
     stop: str | None = None,
     alpha: float = 0.05,
     method: str = "block",
     block_length: int | None = None,
-    random_state: Any = None,
+    random_state: int | np.random.RandomState | np.random.Generator | None = None,
     n_jobs: int | None = None,
     path: str | os.PathLike | None = None,
     verbose: int = 0,
@@ -367,10 +368,10 @@ def _entropy(random_state):
 class _Task:
     """The pipeline from bars to a score, picklable."""
 
-    estimator: object
-    labeler: object
-    cv: object
-    scoring: object
+    estimator: Any
+    labeler: Any
+    cv: Any
+    scoring: Any
     method: str
     block_length: int
 

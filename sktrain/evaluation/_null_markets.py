@@ -7,7 +7,6 @@ result is history of a market that never was: nothing in it may meet the origina
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,12 +20,16 @@ __all__ = ["METHODS", "null_market"]
 
 METHODS = ("block", "sign", "phase")
 _PRICES = ("open", "high", "low", "close")
-_WIDEST = 225.0  # log prices beyond this are no prices: check_bars stops at 1e100
-_SHARED = 0.9  # share of the times that must be able to change places
+_WIDEST = 225.0  # log prices beyond this are no prices: check_bars stops at 1e100, log 230
+_SHARED = 0.9  # share of the times that must be able to change places, a judgment
 
 
 def null_market(
-    bars: pd.DataFrame, method: str = "block", *, block_length: int = 20, random_state: Any = None
+    bars: pd.DataFrame,
+    method: str = "block",
+    *,
+    block_length: int = 20,
+    random_state: int | np.random.Generator | np.random.SeedSequence | None = None,
 ) -> pd.DataFrame:
     """Draw one copy of ``bars`` in which nothing foretells the direction of the next ones.
 

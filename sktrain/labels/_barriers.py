@@ -6,6 +6,7 @@ last ``max_holding`` bars of each symbol have no label even where a barrier was 
 keeping only those would choose rows by their outcome.
 """
 
+from datetime import timedelta
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike
 import pandas as pd
 from sklearn.utils._param_validation import StrOptions
 
+from .._typing import Span
 from .._validation import BarsOrTime, Count, Number, as_span
 from ..exceptions import InvalidBarsError
 from ._base import BarLabeler
@@ -21,7 +23,9 @@ from ._volatility import ESTIMATORS
 
 __all__ = ["TripleBarrierLabeler"]
 
-_ROUNDING = 1e-12  # a published price equal to its barrier up to floating point touches it
+# a published price equal to its barrier up to some thousand units in float64's last place touches
+# it
+_ROUNDING = 1e-12
 
 
 class TripleBarrierLabeler(BarLabeler):
@@ -87,13 +91,13 @@ class TripleBarrierLabeler(BarLabeler):
         self,
         take_profit: float = 0.03,
         stop_loss: float = 0.03,
-        max_holding: Any = 10,
+        max_holding: Span = 10,
         volatility: str | None = None,
         tie: str = "stop",
         timeout: str = "sign",
         volatility_lookback: int = 20,
         crosses_session: bool = True,
-        session: Any = "4h",
+        session: str | timedelta = "4h",
     ) -> None:
         self.take_profit = take_profit
         self.stop_loss = stop_loss
@@ -105,7 +109,7 @@ class TripleBarrierLabeler(BarLabeler):
         self.crosses_session = crosses_session
         self.session = session
 
-    def fit(self, X: pd.DataFrame, y: Any = None, side: ArrayLike | None = None) -> Self:
+    def fit(self, X: pd.DataFrame, y: object = None, side: ArrayLike | None = None) -> Self:
         """Check parameters and bars, and learn how often a bar touched both barriers.
 
         Parameters
@@ -152,7 +156,9 @@ class TripleBarrierLabeler(BarLabeler):
         """
         return self._outcome(X, side=side)[0]
 
-    def fit_resample(self, X: pd.DataFrame, y: Any = None, side: ArrayLike | None = None) -> tuple:
+    def fit_resample(
+        self, X: pd.DataFrame, y: object = None, side: ArrayLike | None = None
+    ) -> tuple:
         """The rows whose outcome is known, and their labels.
 
         Parameters
@@ -192,7 +198,7 @@ class TripleBarrierLabeler(BarLabeler):
         label, end = self._outcome(X, side=side)
         return self._times_of(X, label, end)
 
-    def create_labels(self, df: pd.DataFrame, horizon: Any = None) -> pd.Series:
+    def create_labels(self, df: pd.DataFrame, horizon: Span | None = None) -> pd.Series:
         """Label every row, holding at most ``horizon`` bars; see ``transform``.
 
         Parameters
@@ -259,8 +265,8 @@ class TripleBarrierLabeler(BarLabeler):
     def _prices(self, bars, side):
         close = bars["close"].to_numpy(dtype=np.float64)
         unit = 1.0 if self.volatility is None else self._volatility(self.volatility, bars)
-        up = np.inf if self.take_profit is None else self.take_profit * unit
-        down = np.inf if self.stop_loss is None else self.stop_loss * unit
+        up: Any = np.inf if self.take_profit is None else self.take_profit * unit
+        down: Any = np.inf if self.stop_loss is None else self.stop_loss * unit
         if side is not None:
             up, down = np.where(side < 0, down, up), np.where(side < 0, up, down)
         return close * (1 + up), close * np.maximum(1 - down, 0)

@@ -15,7 +15,7 @@ from ._failures import guarded, reason
 from ._fitted_on_all import all_rows_statistics
 from ._inspect import inspect_estimator
 from ._labels import label_reach
-from ._poison import take
+from ._perturbation import take
 from ._report import FAIL, INCONCLUSIVE, NOT_CHECKED, PASS, Finding, LeakageReport, merge
 from ._rotation import check_shuffled_labels
 from ._rows import known_to_pretrained, numeric_table, synthetic_rows
@@ -36,7 +36,9 @@ class Audit:
         self.X, self.y, self.cv, self.ends = X, y, cv, label_end_times
         self.reach, self.source = reach, source
         self.outputs = outputs  # all columns of y where there are several
-        self.train_rows, self.test_rows, self.clonable = None, None, True
+        self.train_rows: list[np.ndarray] | None = None
+        self.test_rows: list[np.ndarray] | None = None
+        self.clonable = True
 
     def run(self):
         """Every check in turn; each may use what an earlier one found out."""
@@ -250,6 +252,8 @@ class Audit:
         )
 
     def _known_folds(self):
+        assert self.train_rows is not None  # asked only where there are folds
+        assert self.test_rows is not None
         known = labelled_mask(self.y, len(self.y))
         return [
             (train[known[train]], test[known[test]])

@@ -14,8 +14,10 @@ from ._rows import row_where
 
 __all__ = ["check_label_leakage", "label_reach"]
 
+# of a correlation without dependence, 1 / √n each: 2e-9 a lag, so that thousands of lags give no
+# false alarm
 _SIGMAS = 6.0
-_SHARE = 0.4  # of the dependence inside the declared horizon
+_SHARE = 0.4  # of the dependence inside the declared horizon, a judgment
 
 
 def _series(labels):
@@ -184,7 +186,7 @@ def label_reach(bars, labels, horizon=None, ends=None, *, most=30):
     )
     n = len(values)
     known = np.flatnonzero(np.isfinite(values))
-    if len(known) < 100:
+    if len(known) < 100:  # the noise of a correlation, six sigmas, would be above .6
         return [], NOT_CHECKED
     step = np.diff(np.log(close.to_numpy(np.float64)), prepend=np.nan)
     step[0] = 0.0

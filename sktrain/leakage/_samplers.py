@@ -5,6 +5,8 @@ that block is still the newest part of the market is tried on made-up rows whose
 when each row, or the parents of a made-up row, stood.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
@@ -13,8 +15,8 @@ from ._experiments import quiet
 
 __all__ = ["samplers_before_nets"]
 
-_ROWS = 1000
-_RARE = 5  # every fifth row is of the rare class
+_ROWS = 1000  # made up for the experiment: 200 of the rare class, a judgment
+_RARE = 5  # every fifth row is of the rare class, a judgment
 # share of the rows within which neighbours in time stand: 5 of a class of every fifth row lie
 # within 5 %
 _NEIGHBOURS = 0.1
@@ -33,7 +35,7 @@ def samplers_before_nets(params):
     ]
     for number, (name, step) in enumerate(steps):
         if _samples(step):
-            net = next(
+            net: Any = next(
                 ((later, item) for later, item in steps[number + 1 :] if _net(item) is not None),
                 None,
             )

@@ -14,13 +14,14 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 from skorch.utils import params_for
 import torch
 
+from .._optimizers import make_optimizer
 from ..exceptions import SktrainError
 from ._components import check_components, check_module, check_patterns, names_of
 from ._modules import Standardized
 
 __all__ = ["NetParams"]
 
-_FULL_BATCH_DROPOUT = 0.0
+_FULL_BATCH_DROPOUT = 0.0  # where every step sees all rows: a judgment
 _NETWORK = ("module", "lookback", "standardize", "n_members")  # what the trained weights belong to
 
 
@@ -109,7 +110,7 @@ class NetParams:
         if self.callbacks == "disable":
             return {}
         own = self.callbacks if isinstance(self.callbacks, (list, tuple)) else []
-        listed = [
+        listed: list[Any] = [
             item
             if isinstance(item, (tuple, list))
             else (getattr(item, "__name__", type(item).__name__), item)
@@ -316,7 +317,7 @@ class NetParams:
         if "param_groups" in params:
             check_patterns(params["param_groups"], [name for name, _ in learnable])
             args, params = self.get_params_for_optimizer("optimizer", learnable)
-            self.optimizer_ = self.optimizer(*args, **{**fused, **params})
+            self.optimizer_ = make_optimizer(self.optimizer, *args, **{**fused, **params})
             return self
         params.update(fused)
         params.setdefault("lr", self.lr)
@@ -328,10 +329,11 @@ class NetParams:
                 {"params": matrices, "decays": True},
                 {"params": rest, "decays": False, "weight_decay": 0.0},
             ]
-        self.optimizer_ = self.optimizer([group for group in groups if group["params"]], **params)
+        groups = [group for group in groups if group["params"]]
+        self.optimizer_ = make_optimizer(self.optimizer, groups, **params)
         return self
 
-    def torch_compile(self, module: Any, name: str) -> Any:
+    def torch_compile(self, module: torch.nn.Module, name: str) -> torch.nn.Module:
         """Keep the network as it is, so that it can be saved; training compiles ``logits``.
 
         Parameters

@@ -6,9 +6,11 @@ The order of the rows is drawn on the CPU: a card sees the batches a CPU sees.
 """
 
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
+from .._optimizers import class_of
 from ._callbacks import clip_unread, norm_of
 
 __all__ = ["Rates", "Steps"]
@@ -24,10 +26,10 @@ class Rates:
 
     def __init__(self, optimizer, device):
         self.optimizer = optimizer
-        self.decoupled = type(optimizer) is torch.optim.AdamW
+        self.decoupled = class_of(optimizer) is torch.optim.AdamW
         self.lr = [torch.zeros((), device=device) for _ in optimizer.param_groups]
         self.keep = [torch.ones((), device=device) for _ in optimizer.param_groups]
-        self.told = None
+        self.told: Any = None
 
     def follow(self):
         """Take over what callbacks have set."""

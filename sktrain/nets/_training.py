@@ -15,7 +15,7 @@ import torch
 from .._devices import find_device
 from ..exceptions import SktrainError
 from ._amp import MixedPrecision
-from ._batches import BatchLoader, ClassWeightedSampler, on_device, rows_at_once
+from ._batches import BatchLoader, ClassWeightedSampler, WindowRows, on_device, rows_at_once
 from ._callbacks import ProgressBar
 from ._captured import steps_for
 from ._checkpoint import TrainingCheckpoint
@@ -31,17 +31,11 @@ _PASSING = (
     "_steps", "_n_epochs",
 )  # fmt: skip
 _CPU = torch.device("cpu")
-_FULL_BATCH = 128  # so few rows are trained in full batches of float64
+_FULL_BATCH = 128  # rows, one default batch: so few are trained in full batches of float64
 
 
 class TrainingLoop(Hooks, MixedPrecision):
     """Mixin: prepares a training, runs it, and predicts in batches."""
-
-    # set or defined by the net that mixes this in
-    get_params_for: Any
-    batch_size: Any
-    device: Any
-    max_epochs: Any
 
     def _begin(self, job, *, again, update=False):
         """Take over what the job learned, make or adjust the components, scale the rows."""
@@ -131,7 +125,7 @@ class TrainingLoop(Hooks, MixedPrecision):
             mean += w @ np.where(seen, values, 0.0)
         if not (total > 0).all():
             column = int(np.argmin(total > 0))
-            names = vars(self).get("feature_names_in_")
+            names: Any = vars(self).get("feature_names_in_")
             known = names is not None and len(names) == len(total)
             name = f"{names[column]!r}" if known else f"{column}"
             raise SktrainError(
@@ -142,11 +136,12 @@ class TrainingLoop(Hooks, MixedPrecision):
         for values, w in _blocks(base, weight):
             square += w @ np.nan_to_num(values - mean, nan=0.0) ** 2
         deviation = np.sqrt(square / total)
+        # float32 has a relative resolution of 1.2e-7: less is rounding of one value
         constant = deviation <= 1e-7 * np.maximum(np.abs(mean), 1e-30)
         return mean, np.where(constant, 1.0, 1.0 / np.where(constant, 1.0, deviation))
 
     def _set_statistics(self, statistics):
-        layer = getattr(self.module_, "standardize", None)
+        layer: Any = getattr(self.module_, "standardize", None)
         if self.standardize and layer is not None:
             if isinstance(self.standardize, tuple):
                 statistics = self._given_statistics(layer)
@@ -155,6 +150,7 @@ class TrainingLoop(Hooks, MixedPrecision):
 
     def _given_statistics(self, layer):
         """Mean and 1 / standard deviation that the caller gave, one number per feature."""
+        assert isinstance(self.standardize, tuple)
         given = [np.asarray(part, dtype=np.float64) for part in self.standardize]
         size = (layer.mean.numel(),)
         if (
@@ -170,7 +166,7 @@ class TrainingLoop(Hooks, MixedPrecision):
 
     def _scale(self, job):
         """Standardize every step once, in place of once per window and epoch."""
-        layer = getattr(self.module_, "standardize", None)
+        layer: Any = getattr(self.module_, "standardize", None)
         dtype = torch.float64 if self.full_batch_ else torch.float32
         for name in ("train", "valid", "old"):
             rows = getattr(job, name)
@@ -289,11 +285,11 @@ class TrainingLoop(Hooks, MixedPrecision):
 
     def fit_loop(
         self,
-        X: Any,
-        y: Any = None,
+        X: WindowRows,
+        y: object = None,
         epochs: int | None = None,
         *,
-        valid: Any = None,
+        valid: WindowRows | None = None,
         seed: int = 0,
         **fit_params: Any,
     ) -> Self:

@@ -5,11 +5,14 @@ without, t. A row never looks back further than ``lookback`` bars, so live rows 
 ones.
 """
 
+from collections.abc import Sequence
+from datetime import timedelta
 from numbers import Real
-from typing import Any, Self
+from typing import Self
 import warnings
 
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from scipy import sparse
 from sklearn.base import BaseEstimator
@@ -20,7 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._history import recall, segment_starts
 from .._validation import Count, Number, time_axis
 from ..exceptions import DataQualityWarning, InvalidBarsError, SktrainError
-from ._articles import article_times, as_articles
+from ._articles import NewsArticle, article_times, as_articles
 from ._clock import Clock, duration
 from ._pieces import (
     Piece,
@@ -35,7 +38,8 @@ from ._pieces import (
 
 __all__ = ["NewsAligner"]
 
-_HALF_LIVES = 10  # without a lookback, an article is forgotten when 1/1024 of its weight is left
+# without a lookback, an article is forgotten when 2 ** -10 = 1/1024 of its weight is left
+_HALF_LIVES = 10
 
 
 class NewsAligner(BaseEstimator):
@@ -113,8 +117,8 @@ class NewsAligner(BaseEstimator):
 
     def __init__(
         self,
-        lag: Any = "0s",
-        half_life: Any = None,
+        lag: str | timedelta = "0s",
+        half_life: str | timedelta | float | None = None,
         lookback: int | None = None,
         aggregation: str = "mean",
         symbol: str | None = None,
@@ -129,7 +133,9 @@ class NewsAligner(BaseEstimator):
         self.timezone = timezone
         self.session_close = session_close
 
-    def fit(self, articles: Any, vectors: Any = None) -> Self:
+    def fit(
+        self, articles: Sequence[NewsArticle] | pd.DataFrame, vectors: ArrayLike | None = None
+    ) -> Self:
         """Remember articles and their vectors, in order of availability.
 
         Parameters
@@ -211,7 +217,7 @@ class NewsAligner(BaseEstimator):
             else 0
         )
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """Names of the columns that ``transform`` returns.
 
         Parameters
@@ -428,9 +434,9 @@ class NewsAligner(BaseEstimator):
         if rows.names == [None] and self.symbol is None:
             return
         here = {self.symbol} if rows.names == [None] else set(rows.names)
-        strangers = [name for name in self.routes_ if name is not None and name not in here]
-        if strangers and len(strangers) == len([name for name in self.routes_ if name is not None]):
-            shown = ", ".join(map(repr, strangers[:5]))
+        unknown = [name for name in self.routes_ if name is not None and name not in here]
+        if unknown and len(unknown) == len([name for name in self.routes_ if name is not None]):
+            shown = ", ".join(map(repr, unknown[:5]))
             warnings.warn(
                 "No article is about any of the bars' symbols "
                 f"({', '.join(map(repr, sorted(map(str, here))[:5]))}); the articles name "

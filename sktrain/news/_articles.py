@@ -1,8 +1,8 @@
 """What an article is: a title, and the moment from which it could be read.
 
-What enters is one article, a list of them or a table; what leaves is checked: texts are strings,
-every article carries the time at which it was *available*, which is never before it was published.
-Only availability decides what a bar may know.
+One article, a list of them or a table is checked: texts are strings, every article carries the time
+at which it was *available*, which is never before it was published. Only availability decides what
+a bar may know.
 """
 
 from collections.abc import Iterable, Mapping
@@ -87,6 +87,7 @@ class NewsArticle:
             object.__setattr__(self, "published_at", None)
 
     def _check_order(self):
+        assert self.published_at is not None  # else there is no order to check
         if (self.published_at.tzinfo is None) != (self.available_at.tzinfo is None):
             raise SktrainError(
                 f"Article {_short(self.title)}: published_at ({self.published_at}) and "

@@ -25,7 +25,8 @@ __all__ = [
 ]
 
 DTYPES = "biufcUSmM"
-_SPARSE = 0.3  # share of zeros above which a bitmap is smaller than the zeros, compression aside
+# share of zeros above which a bitmap is smaller than the zeros, compression aside: a judgment
+_SPARSE = 0.3
 
 
 class Budget:
@@ -57,6 +58,7 @@ class Budget:
 
 def bitmap(flat):
     """(mask, values) compressed, of an array with many zeros; None where that would not help."""
+    # a judgment: below 256 numbers the second member of the archive costs what a bitmap saves
     if flat.dtype.kind not in "fiu" or flat.size <= 256 or (flat == 0).mean() <= _SPARSE:
         return None
     if np.signbit(flat[flat == 0]).any():  # a negative zero would come back positive
@@ -91,7 +93,7 @@ def _header(dtype, size):
 
 
 def _parsed_npy(data):
-    """The flat array of bytes that another NumPy wrote, or a stranger."""
+    """The flat array of bytes that another NumPy, or an untrusted program, wrote."""
     buffer = BytesIO(data)
     version = np.lib.format.read_magic(buffer)
     if version != (1, 0):
@@ -107,6 +109,7 @@ def _parsed_npy(data):
 def shape_of(tree):
     """The shape that a tree tells, checked."""
     shape = tuple(tree["shape"])
+    # NumPy 1 had at most 32 axes; no estimator has more
     if len(shape) > 32 or any(type(size) is not int or size < 0 for size in shape):
         raise CorruptFileError(f"an array has the shape {tree['shape']!r}.")
     return shape

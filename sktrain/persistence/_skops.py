@@ -7,6 +7,7 @@ checked first.
 
 from io import BytesIO
 import json
+from typing import Any
 import zipfile
 
 from .._optional import require
@@ -17,9 +18,8 @@ from ._arrays import Budget
 __all__ = ["dump", "rebuild"]
 
 _SCHEMA = "schema.json"
-_PER_BYTE = (
-    8  # bytes of memory that a byte of the schema becomes: parsed text, and an object a node
-)
+# bytes of memory that a byte of the schema becomes, a judgment: parsed text, and an object a node
+_PER_BYTE = 8
 _TRUSTED = frozenset(  # what skops may rebuild beyond its own list: data holders of scikit-learn
     {
         "numpy.dtype",
@@ -121,7 +121,7 @@ def _skops_io():
 
 def _settled(data):
     """The archive with objects numbered, and files named, in the order they are met."""
-    numbers, files = {}, {}
+    numbers, files = dict[Any, int](), dict[str, str]()
 
     def renamed(node):
         if isinstance(node, list):

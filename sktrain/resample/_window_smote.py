@@ -5,7 +5,6 @@ there: a cut in time never puts a child before the cut and a parent after it.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from imblearn.base import BaseSampler
 from imblearn.utils import check_sampling_strategy
@@ -116,7 +115,7 @@ class WindowSMOTE(BaseSampler):
             )
             names = getattr(X, "columns", None)
             self.n_features_in_ = int(n_features)
-            vars(self).pop("feature_names_in_", None)
+            self.__dict__.pop("feature_names_in_", None)
             if names is not None and all(isinstance(name, str) for name in names):
                 self.feature_names_in_ = np.asarray(names, dtype=object)
         else:
@@ -136,8 +135,8 @@ class WindowSMOTE(BaseSampler):
 
     def fit_resample(
         self,
-        X: Any,
-        y: Any,
+        X: ArrayLike,
+        y: ArrayLike,
         *,
         label_end_times: ArrayLike | None = None,
         times: pd.Index | None = None,

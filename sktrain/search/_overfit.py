@@ -6,10 +6,10 @@ test here.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 import warnings
 
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from scipy.stats import t as student
 from sklearn.base import clone, is_classifier, is_regressor
@@ -25,9 +25,11 @@ from ._evaluate import cause_of
 
 __all__ = ["OverfitReport", "check_folds", "fold_baseline", "judge", "overfit_report"]
 
-_LEVEL = 0.05
+_LEVEL = 0.05  # of the p-value of the best score over the baseline: the customary one
+# a judgment: "has an edge" needs the chosen parameters to lose to the baseline in less than 1 of
+# 5 halves
 _LOSS = 0.2
-_BLOCKS = 16
+_BLOCKS = 16  # Bailey et al. (2017), "The probability of backtest overfitting": 12,870 combinations
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class OverfitReport:
         """Whether the verdict is "edge"."""
         return self.verdict == "edge"
 
-    def with_nested(self, scores: Any) -> "OverfitReport":
+    def with_nested(self, scores: ArrayLike) -> "OverfitReport":
         """The report with the outer scores of a nested search.
 
         Parameters
@@ -113,7 +115,7 @@ class OverfitReport:
         OverfitReport
             A copy with ``nested_scores``.
         """
-        return replace(self, nested_scores=tuple(map(float, scores)))
+        return replace(self, nested_scores=tuple(np.asarray(scores, dtype=float).tolist()))
 
     def summary(self) -> str:
         """The report as text, numbers first.

@@ -9,7 +9,6 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 import warnings
 
 import numpy as np
@@ -24,7 +23,7 @@ from ..exceptions import InvalidSplitError, NotEnoughDataError
 
 __all__ = ["Fold", "Plan", "Rows", "SpanSplitter", "fold_facts", "read_rows"]
 
-_MOST_CLASSES = 20  # more distinct labels than this are no class balance
+_MOST_CLASSES = 20  # more distinct labels than this are no class balance, a judgment
 
 
 @dataclass(frozen=True)
@@ -143,8 +142,8 @@ class Plan:
 
     def test(self, fold):
         """Row numbers that are tested, ascending."""
-        inside = [self.rows.spans.within(*block) for block in fold.blocks]
-        inside = inside[0] if len(inside) == 1 else np.sort(np.concatenate(inside))
+        parts = [self.rows.spans.within(*block) for block in fold.blocks]
+        inside = parts[0] if len(parts) == 1 else np.sort(np.concatenate(parts))
         return inside if self.rows.all_known else inside[self.rows.known[inside]]
 
     def train(self, fold):
@@ -222,7 +221,7 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
 
     def split(
         self,
-        X: Any,
+        X: ArrayLike,
         y: ArrayLike | None = None,
         groups: ArrayLike | None = None,
         label_end_times: ArrayLike | None = None,
@@ -269,11 +268,11 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
 
     def get_n_splits(
         self,
-        X: Any = None,
-        y: Any = None,
-        groups: Any = None,
-        label_end_times: Any = None,
-        times: Any = None,
+        X: object = None,
+        y: object = None,
+        groups: object = None,
+        label_end_times: object = None,
+        times: object = None,
     ) -> int:
         """Number of folds, which the parameters alone decide.
 
@@ -295,11 +294,11 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
 
     def summary(
         self,
-        X: Any,
-        y: Any = None,
-        groups: Any = None,
-        label_end_times: Any = None,
-        times: Any = None,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        label_end_times: ArrayLike | None = None,
+        times: ArrayLike | None = None,
     ) -> pd.DataFrame:
         """What each fold holds.
 
@@ -355,7 +354,7 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
         """Return a checked :class:`Plan`."""
 
 
-_DEFAULT_EMBARGO = 10
+_DEFAULT_EMBARGO = 10  # of the constructors: another value is the user's own
 
 
 def fold_facts(plan, fold, y):
@@ -385,7 +384,7 @@ def _class_shares(y, known, train, test):
         return {}
     of_row = np.full(len(values), -1)
     of_row[known] = codes
-    shares = {}
+    shares: dict[str, float] = {}
     for name, rows in (("train", train), ("test", test)):
         counts = np.bincount(of_row[rows], minlength=len(classes)) / len(rows)
         shares |= {f"{name}_share_{_plain(label)}": share for label, share in zip(classes, counts)}

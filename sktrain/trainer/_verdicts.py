@@ -13,8 +13,10 @@ __all__ = ["constant_model", "next_steps", "one_sided_labels", "profit", "verdic
 #: against it. Bayes factors of ten and more are called strong evidence (Jeffreys 1961, Kass and
 #: Raftery 1995); no feature of bars gives that.
 _STRONG_EVIDENCE = 10.0
-_SAME_ANSWER = 0.99  # share of rows with one answer from which a model is called constant
-COST = 0.001  # ten basis points of each unit of turnover
+# share of rows with one answer from which a model is called constant, a judgment
+_SAME_ANSWER = 0.99
+# ten basis points of each unit of turnover, a judgment: spread and fees of a liquid stock
+COST = 0.001
 #: Returns from which a Sharpe ratio's spread is told: it takes in the sample kurtosis, whose own
 #: standard error √(24 / n) (Fisher 1930) is below one half from here on.
 _FEWEST_RETURNS = 100
@@ -202,7 +204,7 @@ def profit(probabilities, classes, bars, *, n_trials=1):
     figures = {}
     for name, one in (("model", own), ("buy and hold", held)):
         figures[name] = {
-            "total_return": float(one.equity.iloc[-1] - 1),
+            "total_return": float(np.asarray(one.equity)[-1] - 1),
             "max_drawdown": one.max_drawdown,
             "exposure": one.exposure,
             "turnover": one.turnover,
@@ -212,6 +214,7 @@ def profit(probabilities, classes, bars, *, n_trials=1):
     sharpe = None if flat else own.sharpe()
     deflated, unknown = None, _why_no_sharpe(positions, own.returns)
     if unknown is None:
+        assert sharpe is not None  # returns that never move are a reason not to know it
         deflated = deflated_sharpe_ratio(
             sharpe,
             len(own.returns),
@@ -220,6 +223,7 @@ def profit(probabilities, classes, bars, *, n_trials=1):
             skew=sharpe.skew,
             kurtosis=sharpe.kurtosis,
         )
+    assert isinstance(own.returns, pd.Series)  # the bars are a frame
     times = pd.DatetimeIndex(own.returns.index.get_level_values(-1))
     return {
         "cost": COST,

@@ -40,8 +40,9 @@ from ._config import EnhancedTrainingConfig
 
 __all__ = ["TRIALS", "asked_to_stop", "one_thread", "processes", "tell_parent", "workers"]
 
-TRIALS = 4  # in one batch of OptunaSearchCV
-_ASKED_EVERY = 0.2  # seconds between two questions whether to stop, while workers are at work
+TRIALS = 4  # in one batch of OptunaSearchCV (search._study.BATCH)
+# seconds between two questions whether to stop, while workers are at work: a judgment
+_ASKED_EVERY = 0.2
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 _file: str | None = None  # in a worker: the file that tells it to stop
 _queue: Any = None  # in a forked worker: where it tells how far it is
@@ -221,7 +222,6 @@ class _Forked(ParallelBackendBase):
 
     def submit(self, func: Callable, callback: Callable | None = None) -> Future:
         if self._pool is None:
-            _import_ahead()
             self._queue = self._context.SimpleQueue() if self.show is not None else None
             self._pool = ProcessPoolExecutor(
                 self.most,
@@ -261,13 +261,6 @@ class _Forked(ParallelBackendBase):
             one.join()
         if self._queue is not None:
             self._queue.put(None)
-
-
-def _import_ahead():
-    """The first optimizer of a process imports 800 modules, 70 MiB: better here than in each."""
-    import torch
-
-    torch.optim.SGD([torch.zeros(1, requires_grad=True)])
 
 
 def _listen(queue, show):

@@ -15,9 +15,9 @@ from ._values import MOST_ITEMS, Value, joined, names_in
 
 __all__ = ["Interpreter"]
 
-_MOST_TURNS = 20  # of a loop over constants
-_MOST_CALLS = 12  # depth of followed calls
-_MOST_STEPS = 60_000  # expressions looked at; beyond, loops run once
+_MOST_TURNS = 20  # of a loop over constants, a judgment
+_MOST_CALLS = 12  # depth of followed calls, a judgment
+_MOST_STEPS = 60_000  # expressions looked at, a judgment of speed; beyond, loops run once
 
 
 class _Return(Exception):
@@ -73,7 +73,7 @@ class Interpreter(Expressions):
     do_AsyncFunctionDef = do_FunctionDef
 
     def do_ClassDef(self, node):
-        own = {}
+        own = dict[str, Value]()
         outer, self.env = self.env, {**self.env}
         self.block(node.body)
         methods = [
@@ -321,7 +321,7 @@ class Interpreter(Expressions):
 
     def arguments(self, node):
         """Positional values and keyword values of a call."""
-        positional = []
+        positional = list[Value]()
         for one in node.args:
             value = self.value(one.value if isinstance(one, ast.Starred) else one)
             positional += (value.items or [value]) if isinstance(one, ast.Starred) else [value]

@@ -4,11 +4,15 @@ knowledge of the future."""
 import ast
 from dataclasses import dataclass, field, replace
 import re
+from typing import Any
 
 __all__ = ["MOST_ITEMS", "Mark", "Value", "constant", "every_turn", "joined", "line_of", "names_in"]
 
-MOST_ITEMS = 200  # of a list that is followed item by item; rows of features are given as fewer
-_MOST_WEIGHT = 10_000  # characters and items of a constant; names of columns are far shorter
+# of a list that is followed item by item, a judgment; rows of features are given as fewer
+MOST_ITEMS = 200
+# characters and items of a constant, a judgment; names of columns are far shorter
+_MOST_WEIGHT = 10_000
+# below int64's largest, 9.2e18; larger numbers are costly to compute with, and no count
 _MOST_NUMBER = 10**18
 
 
@@ -27,7 +31,7 @@ class Mark:
 
     code: str
     line: int
-    ahead: object = None
+    ahead: Any = None
 
 
 @dataclass
@@ -70,13 +74,13 @@ class Value:
     name: str = ""
     line: int = 0
     args: dict = field(default_factory=dict)
-    fitted: object = None
-    tuned: object = None
-    stopped: object = None
+    fitted: Any = None
+    tuned: Any = None
+    stopped: Any = None
     loops: frozenset = frozenset()
     reverse: bool = False
-    node: object = None
-    scope: object = None
+    node: Any = None
+    scope: Any = None
 
     def but(self, **changes) -> "Value":
         """A copy with changes."""
