@@ -11,6 +11,9 @@ __version__ = "0.1.0"
 _ROOMS = {
     "_history": ("with_history",),
     "_validation": ("with_label_times",),
+    "compat": (
+        "BayesianHyperparameterOptimizer", "GradientRegularizer", "WeightDecayScheduler",
+    ),
     "compression": ("CompressedClassifier", "ModelPruner", "ModelQuantizer", "export_onnx"),
     "drift": ("DriftDetector", "DriftGuard", "DriftReport", "monitor"),
     "ensemble": ("PooledClassifier", "make_recipe"),
@@ -29,9 +32,9 @@ _ROOMS = {
     "leakage": ("LeakageReport", "LeakageValidator"),
     "nets": (
         "ClassWeightedSampler", "DropoutSchedule", "EnhancedDropout", "EnhancedEarlyStopping",
-        "FocalLoss", "GRUClassifier", "GradientClip", "GradientRegularizer", "LSTMClassifier",
-        "MLPNetClassifier", "ReduceOnPlateau", "StopFlag", "TCNClassifier", "TrainingCheckpoint",
-        "TransformerClassifier", "WeightDecaySchedule", "WeightDecayScheduler",
+        "FocalLoss", "GRUClassifier", "GradientClip", "LSTMClassifier", "MLPNetClassifier",
+        "ReduceOnPlateau", "StopFlag", "TCNClassifier", "TrainingCheckpoint",
+        "TransformerClassifier", "WeightDecaySchedule",
     ),
     "news": (
         "NewsAligner", "NewsArticle", "NewsFeatures", "PretrainedNewsEncoder", "read_news",
@@ -44,10 +47,11 @@ _ROOMS = {
     ),
     "reproducibility": ("DeterministicTrainingConfig",),
     "resample": ("WindowSMOTE", "apply_smote"),
-    "search": ("BayesianHyperparameterOptimizer", "HyperparameterSearchSpace", "OptunaSearchCV"),
+    "search": ("HyperparameterSearchSpace", "OptunaSearchCV"),
     "splits": ("CombinatorialPurgedCV", "EnhancedWalkForwardCV", "TemporalSplitter"),
     "trainer": ("EnhancedTrainer", "EnhancedTrainingConfig"),
 }
+_RENAMED = {"EnhancedWalkForwardValidator": "EnhancedWalkForwardCV"}  # original name: name here
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 _MODULES = (
     "datasets",
@@ -64,6 +68,8 @@ def __getattr__(name):
         value = getattr(import_module(f"sktrain.{_HOME[name]}"), name)
     elif name in _MODULES:
         value = import_module(f"sktrain.{name}")
+    elif name in _RENAMED:  # not an AttributeError, of whose text an import says nothing
+        raise ImportError(f"sktrain has no {name}; it is called {_RENAMED[name]}.", name=name)
     else:
         raise AttributeError(f"module 'sktrain' has no attribute {name!r}")
     globals()[name] = value

@@ -47,6 +47,7 @@ ROOMS = [
     "evaluation",
     "ensemble",
     "search",
+    "compat",
     "compression",
     "persistence",
     "plotting",
@@ -58,8 +59,8 @@ HEAVY = {
     "torch", "skorch", "optuna", "transformers", "matplotlib", "onnx", "onnxruntime", "imblearn",
 }
 LIGHT = GROUND | {
-    "datasets", "features", "labels", "splits", "leakage", "testing", "drift", "ensemble",
-    "evaluation", "__init__",
+    "compat", "datasets", "features", "labels", "splits", "leakage", "testing", "drift",
+    "ensemble", "evaluation", "__init__",
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

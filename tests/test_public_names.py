@@ -49,7 +49,7 @@ def public_names():
         for name in module.__all__:
             value = getattr(module, name)
             if room != "sktrain" and name in sktrain.__all__ and value is getattr(sktrain, name):
-                found[f"{room}.{name}"] = f"sktrain.{name}"
+                entry = f"sktrain.{name}"
             elif inspect.isclass(value):
                 entry = {"init": _signature(value), "methods": _methods(value)}
             else:

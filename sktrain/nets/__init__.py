@@ -4,12 +4,14 @@ from ._batches import ClassWeightedSampler
 from ._callbacks import (
     DropoutSchedule,
     GradientClip,
-    GradientRegularizer,
     ProgressBar,
     ReduceOnPlateau,
     StopFlag,
     WeightDecaySchedule,
-    WeightDecayScheduler,
+    check_limit as check_limit,
+    check_weight_decay as check_weight_decay,
+    clip_gradients as clip_gradients,
+    weight_decay_at as weight_decay_at,
 )
 from ._checkpoint import TrainingCheckpoint
 from ._classifiers import (
@@ -31,7 +33,6 @@ __all__ = [
     "FocalLoss",
     "GRUClassifier",
     "GradientClip",
-    "GradientRegularizer",
     "LSTMClassifier",
     "MLPNetClassifier",
     "ProgressBar",
@@ -41,6 +42,5 @@ __all__ = [
     "TrainingCheckpoint",
     "TransformerClassifier",
     "WeightDecaySchedule",
-    "WeightDecayScheduler",
     "class_balanced_weights",
 ]
