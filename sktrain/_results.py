@@ -1,8 +1,7 @@
 """Results computed on a history, shared by all handles of it in this process, and gone when the
 last of them is.
 
-A handle's name and a key enter, what was computed for them leaves. What is kept is bounded in
-number and in bytes as well.
+Results are looked up by a handle's name and a key; what is kept is bounded in number and in bytes.
 """
 
 from collections import Counter, OrderedDict
@@ -13,8 +12,8 @@ import pandas as pd
 
 __all__ = ["compute_once", "hold"]
 
-_KEPT_RESULTS = 64  # over all handles
-_KEPT_BYTES = 2**30  # and the memory they may hold together; the newest is always kept
+_KEPT_RESULTS = 64  # over all handles, a judgment
+_KEPT_BYTES = 2**30  # the memory they may take together, a judgment; the newest is always kept
 _results: OrderedDict = OrderedDict()  # (uid, key) -> (result, bytes), oldest use first
 _handles: Counter = Counter()  # live handles per uid
 _lock = RLock()  # a handle may die, and let go of its results, in the middle of anything

@@ -3,6 +3,7 @@
 from contextlib import redirect_stdout
 import json
 from pathlib import Path
+import re
 import sys
 
 import pandas as pd
@@ -20,6 +21,7 @@ from ._text import for_spreadsheet, shown
 
 __all__ = ["audit", "drift", "predict", "report", "search", "show", "train"]
 
+_BARE_POINT = re.compile(r"[-+]?(\d+\.|\.\d+)")
 _TRAIN = ("epochs", "batch_size", "learning_rate", "interval", "horizon")
 
 
@@ -292,6 +294,8 @@ def _value(text):
     try:
         return json.loads(text)
     except ValueError:
+        if _BARE_POINT.fullmatch(text):  # JSON wants digits on both sides of the point
+            return float(text)
         return {"True": True, "False": False, "None": None, "none": None}.get(text, text)
 
 

@@ -12,9 +12,10 @@ import numpy as np
 
 __all__ = ["PATTERNS", "TERCILE", "Law", "lead_of"]
 
-TERCILE = 0.4307272992954576  # upper tercile of the standard normal
-_MAJORITY = 5  # moves that vote in "pattern"
-_NEAREST, _FARTHEST = 15, 20  # bars back that decide in "memory"
+TERCILE = 0.4307272992954576  # upper tercile of the standard normal, scipy.stats.norm.ppf(2 / 3)
+_MAJORITY = 5  # moves that vote in "pattern", a judgment
+# bars back that decide in "memory": beyond features of ten bars, within a lookback of 20
+_NEAREST, _FARTHEST = 15, 20
 
 
 @dataclass(frozen=True)
@@ -144,5 +145,5 @@ PATTERNS = {
     "memory": _memory,
     "cross": _cross,
 }
-"""By name: shocks of shape (n_symbols, n), a standard normal per symbol, volatility states, the
-signal and the coefficient of the AR(1) enter; a :class:`Law` leaves."""
+"""By name: a function of shocks of shape (n_symbols, n), a standard normal per symbol, volatility
+states, the signal and the coefficient of the AR(1); it returns a :class:`Law`."""

@@ -12,19 +12,17 @@ from functools import partial
 import numpy as np
 
 from ._outputs import moved_cells
-from ._poison import poison
+from ._perturbation import perturb
 
 __all__ = ["sweep"]
 
-_AHEAD = (
-    10  # unique times of look-ahead that one run can tell from memory of the destroyed time before
-)
-_CONFIRMATIONS = 3  # draws of other values for a suspected row
-_MOST_MEMORY = (
-    1 / 4
-    # share of the rows beyond which memory counts as endless: fewer than 4 times could be destroyed
-    # at once
-)
+# unique times of look-ahead that one run can tell from memory of the perturbed time before, a
+# judgment
+_AHEAD = 10
+_CONFIRMATIONS = 3  # draws of other values for a suspected row, a judgment
+# share of the rows beyond which memory counts as endless: fewer than 4 times could be perturbed
+# at once
+_MOST_MEMORY = 1 / 4
 
 
 def sweep(experiment):
@@ -74,7 +72,7 @@ class _Scan:
         rng = np.random.default_rng([experiment.seed, int(places[0])])
         at = experiment.unique[places]
         dirty = experiment.attempt(
-            lambda: experiment.apply_only(poison(experiment.X, None, "noise", rng, at=at))
+            lambda: experiment.apply_only(perturb(experiment.X, None, "noise", rng, at=at))
         )
         if dirty is None or len(dirty.times) != len(self.clean.times) or dirty.by_index:
             return None

@@ -22,7 +22,8 @@ __all__ = ["UpdateReport", "Updating"]
 # share of a block that judges; with .15, four stationary blocks of 100 rows cost .003 of accuracy
 # (24 seeds)
 _HELD_BACK = 0.3
-_JUDGES = 0.2  # share of the remembered rows that decide between equals and are not replayed
+# share of the remembered rows that decide between equals and are not replayed, a judgment
+_JUDGES = 0.2
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class Updating:
         self.replay_ = found
 
     def _forget(self):
-        """Drop the rows that a lower ``replay_rows`` leaves no room for."""
+        """Drop the rows that a lower ``replay_rows`` has no space for."""
         kept = vars(self).get("replay_")
         if kept is None or not Count(0).is_satisfied_by(self.replay_rows):
             return

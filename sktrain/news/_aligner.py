@@ -35,7 +35,8 @@ from ._pieces import (
 
 __all__ = ["NewsAligner"]
 
-_HALF_LIVES = 10  # without a lookback, an article is forgotten when 1/1024 of its weight is left
+# without a lookback, an article is forgotten when 2 ** -10 = 1/1024 of its weight is left
+_HALF_LIVES = 10
 
 
 class NewsAligner(BaseEstimator):
@@ -428,9 +429,9 @@ class NewsAligner(BaseEstimator):
         if rows.names == [None] and self.symbol is None:
             return
         here = {self.symbol} if rows.names == [None] else set(rows.names)
-        strangers = [name for name in self.routes_ if name is not None and name not in here]
-        if strangers and len(strangers) == len([name for name in self.routes_ if name is not None]):
-            shown = ", ".join(map(repr, strangers[:5]))
+        unknown = [name for name in self.routes_ if name is not None and name not in here]
+        if unknown and len(unknown) == len([name for name in self.routes_ if name is not None]):
+            shown = ", ".join(map(repr, unknown[:5]))
             warnings.warn(
                 "No article is about any of the bars' symbols "
                 f"({', '.join(map(repr, sorted(map(str, here))[:5]))}); the articles name "

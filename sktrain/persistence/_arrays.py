@@ -25,7 +25,8 @@ __all__ = [
 ]
 
 DTYPES = "biufcUSmM"
-_SPARSE = 0.3  # share of zeros above which a bitmap is smaller than the zeros, compression aside
+# share of zeros above which a bitmap is smaller than the zeros, compression aside: a judgment
+_SPARSE = 0.3
 
 
 class Budget:
@@ -91,7 +92,7 @@ def _header(dtype, size):
 
 
 def _parsed_npy(data):
-    """The flat array of bytes that another NumPy wrote, or a stranger."""
+    """The flat array of bytes that another NumPy, or an untrusted program, wrote."""
     buffer = BytesIO(data)
     version = np.lib.format.read_magic(buffer)
     if version != (1, 0):
