@@ -13,11 +13,10 @@ from pathlib import Path
 import time
 import warnings
 
-from _harness import Claim, report
+from _harness import Claim, mean_interval, report
 from _recipe_worlds import PLANTED, REAL, make_world, rivals
 from joblib import Parallel, delayed
 import numpy as np
-from scipy import stats
 from sklearn.base import clone
 from sklearn.metrics import balanced_accuracy_score, log_loss
 from threadpoolctl import threadpool_limits
@@ -104,15 +103,6 @@ def measure(name, seed, trials, size):
     return {"world": name, "seed": seed, "models": rows}
 
 
-def interval(values):
-    """Mean and 95 % t interval; without width for a single value."""
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return mean, mean, mean
-    low, high = stats.t.interval(0.95, len(values) - 1, mean, stats.sem(values) or 1e-12)
-    return mean, float(low), float(high)
-
-
 def column(results, model, key):
     return np.array([one["models"][model][key] for one in results])
 
@@ -131,7 +121,8 @@ def claims_of(name, results, judged):
     """Claims about one world; bounds hold where all the judging seeds were measured."""
     rival = best_rival(results)
     excess, theirs = column(results, OURS, "excess"), column(results, rival, "excess")
-    mean, low, high = interval(excess - theirs)
+    mean, half = mean_interval(excess - theirs)
+    low, high = mean - half, mean + half
     note = (
         f"{rival} {theirs.mean():+.4f}; less it {mean:+.4f} [{low:+.4f}, {high:+.4f}], "
         f"{len(results)} seeds"

@@ -116,7 +116,7 @@ def times_before(times, span):
 
 
 def warn_if_cold(piece, known, lookback):
-    """Say so when rows without a history swallow articles that a bar before them has probably
+    """Say so when rows without a history drop articles that a bar before them has probably
     seen."""
     first = piece.bar_times[0]
     spacing = np.diff(piece.bar_times).max() if len(piece.bar_times) > 1 else 0

@@ -121,7 +121,7 @@ class FoldRunner:
         """Results of ``jobs``, a list of (record, fold), in the same order."""
         try:
             return self._parallel(self._job(*job) for job in jobs)
-        # somebody died: run the folds one by one, so that only the culprit is lost
+        # a worker died: run the folds one by one, so that only its own trial is lost
         except BrokenProcessPool:
             self._parallel.__exit__(None, None, None)
             results = self._run_one_by_one(jobs)
@@ -173,7 +173,7 @@ class TrialRunner:
     """Takes trials through their folds in the order of time and gives the hopeless ones up on the
     way.
 
-    Folds are run in rounds, one fold of every live trial at a time; the pruner speaks between
+    Folds are run in rounds, one fold of every live trial at a time; the pruner decides between
     rounds and sees nothing but finished batches and the trial itself, so its verdict does not
     depend on who runs what.
 
