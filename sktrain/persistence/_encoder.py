@@ -318,9 +318,10 @@ class Encoder:
                 **{key: self.encode(part, where) for key, part in parts.items()},
             }
         if kind is np.random.RandomState or kind is np.random.Generator:
-            bits = getattr(value, "bit_generator", None) or value._bit_generator
-            state = self.encode(bits.state, where)
-            return {TAG: "random", "kind": kind.__name__, "state": state}
+            # a RandomState may hold back the second of two normal numbers
+            whole = kind is np.random.RandomState
+            state = value.get_state(legacy=False) if whole else value.bit_generator.state
+            return {TAG: "random", "kind": kind.__name__, "state": self.encode(state, where)}
         if module.partition(".")[0] == "torch" and hasattr(value, "detach"):
             if value.dtype.is_floating_point and value.element_size() == 2:
                 return None
