@@ -23,7 +23,14 @@ from ._classifiers import (
 )
 from ._early_stopping import EnhancedEarlyStopping
 from ._losses import FocalLoss, class_balanced_weights
-from ._modules import EnhancedDropout
+from ._modules import (
+    EnhancedDropout,
+    GRUModule as GRUModule,
+    LSTMModule as LSTMModule,
+    MLPModule as MLPModule,
+    TCNModule as TCNModule,
+    TransformerModule as TransformerModule,
+)
 
 __all__ = [
     "ClassWeightedSampler",
