@@ -15,6 +15,7 @@ _PACKAGES = {
         "BayesianHyperparameterOptimizer", "GradientRegularizer", "WeightDecayScheduler",
     ),
     "compression": ("CompressedClassifier", "ModelPruner", "ModelQuantizer", "export_onnx"),
+    "datasets": ("read_bars",),
     "drift": ("DriftDetector", "DriftGuard", "DriftReport", "monitor"),
     "ensemble": ("PooledClassifier", "make_recipe"),
     "evaluation": (
@@ -54,7 +55,6 @@ _PACKAGES = {
 _RENAMED = {"EnhancedWalkForwardValidator": "EnhancedWalkForwardCV"}  # original name: name here
 _DEFINED_IN = {name: package for package, names in _PACKAGES.items() for name in names}
 _MODULES = (
-    "datasets",
     "exceptions",
     "testing",
     *(package for package in _PACKAGES if not package.startswith("_")),

@@ -29,7 +29,8 @@ def train(args):
         raise SktrainError("--out is empty. Name the folder of the run.")
     data = with_news_of(args, _open(args).bars) if args.news else data_of(args)
     trainer = EnhancedTrainer(config=config, model_dir=args.out, data=data)
-    with redirect_stdout(ProgressStream("stderr")):  # stdout is for the result alone
+    # stdout is for the result alone
+    with redirect_stdout(ProgressStream("stderr")):  # type: ignore[type-var]  # write says None
         result = trainer.train(
             stocks=args.stocks,
             incremental=args.incremental,
@@ -172,7 +173,7 @@ def search(args):
         timeout=args.timeout,
         progress=not (args.quiet or args.json),
     )
-    with redirect_stdout(ProgressStream("stderr")):
+    with redirect_stdout(ProgressStream("stderr")):  # type: ignore[type-var]  # write says None
         found.fit(task.bars, task.y)
     if args.json:
         _print_json(

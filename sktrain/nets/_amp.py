@@ -15,6 +15,7 @@ import torch
 from ..exceptions import TrainingDivergedError
 from ._callbacks import total_norm
 from ._modules import MLPModule
+from ._parts import NetParts
 
 __all__ = ["MixedPrecision", "choose_precision", "work_of"]
 
@@ -66,17 +67,8 @@ def choose_precision(mixed_precision, device, batch_size, work=0, gains=True):
     return torch.bfloat16
 
 
-class MixedPrecision:
+class MixedPrecision(NetParts):
     """Mixin of the nets: autocast, gradient scaling, skipped steps."""
-
-    # set or defined by the net that mixes this in
-    module_: Any
-    optimizer_: Any
-    _named: Any
-    _logits: Any
-    _loss: Any
-    _hears: Any
-    notify: Any
 
     def _start_precision(self, exact, n_rows):
         """Choose the precision of this training; ``exact`` is float64 throughout."""

@@ -109,7 +109,7 @@ class NetParams:
         if self.callbacks == "disable":
             return {}
         own = self.callbacks if isinstance(self.callbacks, (list, tuple)) else []
-        listed = [
+        listed: list[Any] = [
             item
             if isinstance(item, (tuple, list))
             else (getattr(item, "__name__", type(item).__name__), item)

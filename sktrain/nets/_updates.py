@@ -7,6 +7,8 @@ the present weights only if it does not lose.
 
 import copy
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from skorch.history import History
@@ -16,6 +18,7 @@ from .._last_block import FEWEST, ValidationBlock, last_block
 from .._validation import Count
 from ._batches import WindowRows
 from ._inputs import TrainingJob
+from ._parts import NetParts
 
 __all__ = ["UpdateReport", "Updating"]
 
@@ -65,7 +68,7 @@ class UpdateReport:
         return f"update {verdict} after {rows}: {self.reason}"
 
 
-class Updating:
+class Updating(NetParts):
     """Mixin: remembering rows, training on, and judging what came of it."""
 
     def _update_job(self, rows, classes, codes, X, y, known):
@@ -185,7 +188,7 @@ class Updating:
         own."""
         params = self.get_params_for("optimizer")
         groups = self.optimizer_.param_groups
-        own = [{}] * len(groups)
+        own: list[dict[str, Any]] = [{}] * len(groups)
         if "param_groups" in params:
             own = self.get_params_for_optimizer("optimizer", self.get_all_learnable_params())[0][0]
         for group, asked in zip(groups, own, strict=True):
@@ -208,7 +211,7 @@ class Updating:
         )
         return accepted
 
-    def _changes(self, before, rows):
+    def _changes(self, before, rows) -> tuple[Any, Any]:
         """Loss of each row after less before the update, and the rows' weights."""
         if rows is None:
             return None, None
@@ -271,6 +274,8 @@ def _alike(a, b):
         return a.keys() == b.keys() and all(_alike(a[key], b[key]) for key in a)
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
         return len(a) == len(b) and all(_alike(x, y) for x, y in zip(a, b))
+    if isinstance(a, partial) and isinstance(b, partial):
+        return a.func is b.func and _alike([a.args, a.keywords], [b.args, b.keywords])
     if isinstance(a, (np.ndarray, torch.Tensor)) or isinstance(b, (np.ndarray, torch.Tensor)):
         return type(a) is type(b) and np.array_equal(np.asarray(a), np.asarray(b))
     return type(a) is type(b) and bool(a == b)

@@ -93,7 +93,7 @@ def check_vectors(vectors, n):
 
 def routes_of(symbols):
     """Positions of the articles about each symbol; those about none under None."""
-    routes = {}
+    routes: dict[str | None, list[int]] = {}
     for place, names in enumerate(symbols):
         for name in dict.fromkeys(names) or (None,):
             routes.setdefault(name, []).append(place)

@@ -70,7 +70,7 @@ class FoldRunner:
     ):
         self.estimator, self.X, self.y, self.splits, self.seed = estimator, X, y, splits, seed
         self.options, self.epoch_pruner = options, epoch_pruner
-        self.curves = [[] for _ in splits]
+        self.curves: list[list[float]] = [[] for _ in splits]
         self.workers = effective_n_jobs(n_jobs)
         self._tasks = tasks
         self._pre_dispatch = pre_dispatch

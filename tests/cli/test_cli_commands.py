@@ -274,7 +274,8 @@ def test_repeated_set_keeps_both_and_a_scaling_takes_its_own_threshold(tmp_path)
     for text, value in ((".25", 0.25), ("2.", 2.0), ("1e0", 1.0)):
         chosen = _parsed("--set", "label_scaling=sigma", f"base_label_threshold={text}")[1]
         assert chosen.base_label_threshold == value
-    assert _parsed("--set", "news_symbol=000001")[1].news_symbol == "000001"
+    with_news = _parsed("--set", "news=n.csv", "news_symbol=000001")[1]
+    assert with_news.news_symbol == "000001"
     EnhancedTrainingConfig(label_scaling="sigma", base_label_threshold=0.2).to_toml(
         tmp_path / "c.toml"
     )
