@@ -251,13 +251,13 @@ def _ablation(result, evidence):
 
 
 def _test(result, evidence):
-    words = (
+    caption = (
         "Rows: what was; columns: what the model said. Below: how often answers of a given "
         "confidence were right."
     )
     scores = "" if result["walk_forward_results"] else _scores(result)
     return section(
-        "The untouched test block", scores, picture(VerdictPicture(evidence["test"]), words)
+        "The untouched test block", scores, picture(VerdictPicture(evidence["test"]), caption)
     )
 
 
@@ -265,14 +265,14 @@ def _profit(result, evidence):
     earned = evidence["profit"]
     if not earned:
         return ""
-    words = (
+    caption = (
         "Wealth of following the model and of holding the market over the test block; no advice, "
         "one path of one block."
     )
     return section(
         "What it would have earned",
         paragraph(words.profit_sentence(result["profit"])),
-        picture(EquityPicture(earned), words),
+        picture(EquityPicture(earned), caption),
     )
 
 
