@@ -19,6 +19,7 @@ SHARED = {
     "_io",
     "_last_block",
     "_models",
+    "_optimizers",
     "_optional",
     "_posterior",
     "_progress",
