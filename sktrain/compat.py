@@ -5,13 +5,23 @@ space those of :class:`~sktrain.search.OptunaSearchCV`. New code uses these inst
 """
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from sklearn.utils import check_random_state
 
+from ._typing import RandomState
 from ._validation import check_count
 from .exceptions import SktrainError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+    import torch
+
+    from .search import HyperparameterSearchSpace
 
 __all__ = ["BayesianHyperparameterOptimizer", "GradientRegularizer", "WeightDecayScheduler"]
 
@@ -45,7 +55,9 @@ class GradientRegularizer:
         check_limit("max_norm", max_norm)
         self.clip_value, self.max_norm = clip_value, max_norm
 
-    def clip_gradients(self, model: Any) -> float:
+    def clip_gradients(
+        self, model: "torch.nn.Module | Iterable[torch.nn.Parameter]"
+    ) -> float:
         """Clip the gradients of a module, or of an iterable of parameters, in place.
 
         Parameters
@@ -169,13 +181,13 @@ class BayesianHyperparameterOptimizer:
 
     def __init__(
         self,
-        search_space: Any = None,
+        search_space: "HyperparameterSearchSpace | dict | Callable[..., Any] | None" = None,
         n_trials: int = 30,
         *,
         timeout: float | None = None,
-        sampler: Any = None,
-        pruner: Any = None,
-        random_state: Any = None,
+        sampler: "BaseSampler | None" = None,
+        pruner: "BasePruner | None" = None,
+        random_state: RandomState = None,
     ) -> None:
         self.search_space = search_space
         self.n_trials = n_trials

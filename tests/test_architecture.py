@@ -31,6 +31,7 @@ SHARED = {
     "_spans",
     "_statistics",
     "_tail",
+    "_typing",
     "_validation",
     "exceptions",
     "reproducibility",

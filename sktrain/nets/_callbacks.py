@@ -6,12 +6,12 @@ then the optimizer steps. Schedules run from epoch 0 to the last epoch inclusive
 """
 
 import math
-from typing import Any
 
 from skorch.callbacks import Callback
 import torch
 
 from .._progress import progress_bar
+from .._typing import StopSignal
 from .._validation import Count, Number
 from ..exceptions import SktrainError
 from ._modules import EnhancedDropout, schedule_fraction
@@ -292,7 +292,7 @@ class StopFlag(Callback):
 
     passing_ = ("flag",)
 
-    def __init__(self, flag: Any = None) -> None:
+    def __init__(self, flag: StopSignal | None = None) -> None:
         self.flag = flag
 
     def __sklearn_clone__(self):

@@ -1,14 +1,18 @@
 """Displays of models: learning curves, drift, search, compression. Each holds numbers; ``.plot``
 draws them."""
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 import pandas as pd
 
 from .._models import last_step, voters
+from .._typing import Estimator
 from ._canvas import PALETTE, axes, grid_of_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["CompressionDisplay", "DriftDisplay", "LearningCurveDisplay", "SearchDisplay"]
 
@@ -38,7 +42,7 @@ class LearningCurveDisplay:
         self.curves, self.best_epochs = curves, best_epochs or {}
 
     @classmethod
-    def from_estimator(cls, estimator: Any, name: str = "net") -> Self:
+    def from_estimator(cls, estimator: Estimator, name: str = "net") -> Self:
         """Read the history of a fitted net, or of every net of an ensemble.
 
         Parameters
@@ -67,7 +71,7 @@ class LearningCurveDisplay:
             )
         return cls(curves, best)
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw training and validation loss by epoch.
 
         Parameters
@@ -95,7 +99,8 @@ class LearningCurveDisplay:
             if name in self.best_epochs:
                 ax.axvline(self.best_epochs[name], color=colour, linewidth=0.6)
         ax.set(xlabel="epoch", ylabel="loss")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        locator: Any = ax.xaxis.get_major_locator()  # matplotlib's own, which takes integers
+        locator.set_params(integer=True)
         ax.legend(fontsize="small")
         self.ax_, self.figure_ = ax, ax.figure
         return self
@@ -162,7 +167,7 @@ class DriftDisplay:
         psi.index = pd.RangeIndex(len(reports), name="check") if index is None else index
         return cls(psi, threshold, reports[-1])
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw bars for one check, a heat map for several.
 
         Parameters
@@ -275,7 +280,7 @@ class SearchDisplay:
             scores, states, getattr(getattr(search, "overfit_report_", None), "expected_luck", None)
         )
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw the score of every trial and the best so far.
 
         Parameters
@@ -374,7 +379,7 @@ class CompressionDisplay:
             .dropna()
         )
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw one pair of bars per figure.
 
         Parameters
