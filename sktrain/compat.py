@@ -99,7 +99,7 @@ class WeightDecayScheduler:
         self,
         base_weight_decay: float = 1e-4,
         max_weight_decay: float = 1e-3,
-        schedule: str = "cosine",
+        schedule: Literal["cosine", "linear"] = "cosine",
     ) -> None:
         from .nets import check_weight_decay
 

@@ -6,6 +6,7 @@ then the optimizer steps. Schedules run from epoch 0 to the last epoch inclusive
 """
 
 import math
+from typing import Literal
 
 from skorch.callbacks import Callback
 import torch
@@ -125,7 +126,9 @@ class DropoutSchedule(Callback):
 
     passing_ = ("layers_",)  # no part of the state of training
 
-    def __init__(self, schedule: str = "linear", min_p: float = 0.1) -> None:
+    def __init__(
+        self, schedule: Literal["linear", "cosine"] = "linear", min_p: float = 0.1
+    ) -> None:
         self.schedule = schedule
         self.min_p = min_p
 
@@ -173,7 +176,12 @@ class WeightDecaySchedule(Callback):
 
     passing_ = ("scheduler_",)  # pickles of earlier versions hold one
 
-    def __init__(self, base: float = 1e-4, max: float = 1e-3, schedule: str = "cosine") -> None:
+    def __init__(
+        self,
+        base: float = 1e-4,
+        max: float = 1e-3,
+        schedule: Literal["cosine", "linear"] = "cosine",
+    ) -> None:
         self.base = base
         self.max = max
         self.schedule = schedule
