@@ -30,6 +30,7 @@ SHARED = {
     "_spans",
     "_statistics",
     "_tail",
+    "_typing",
     "_validation",
     "exceptions",
     "reproducibility",

@@ -333,7 +333,7 @@ class NetParams:
         self.optimizer_ = make_optimizer(self.optimizer, groups, **params)
         return self
 
-    def torch_compile(self, module: Any, name: str) -> Any:
+    def torch_compile(self, module: torch.nn.Module, name: str) -> torch.nn.Module:
         """Keep the network as it is, so that it can be saved; training compiles ``logits``.
 
         Parameters
