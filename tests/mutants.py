@@ -347,9 +347,19 @@ class Trial:
         return "late" if status is None else "survived" if status == 0 else "killed", was, became
 
     def swapped(self, session):
-        """How the tests collected in ``session`` are run with other code in living functions."""
+        """How the tests collected in ``session`` are run with other code in living functions.
+
+        Raises when they fail with the code as it is, which is nobody's mutant.
+        """
         items = {item.nodeid: item for item in session.items}
         living = living_functions(self.folder)
+        costs = self.whole["seconds"]
+        every = ordered([one for one in items if one in costs], self.whole, self.kills, self.most)
+        status, text = in_child(
+            lambda: held([items[test] for test in every]) is not None, self.folder, 3600, 7200
+        )
+        if status != 0:
+            raise SystemExit(f"the tests fail in another order:\n{text[-3000:]}")
 
         def by(path, before, after, chosen, killer):
             if not replaced(str(Path(self.folder, path)), before, after, living):
