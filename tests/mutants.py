@@ -358,11 +358,15 @@ class Trial:
         living = living_functions(self.folder)
         costs = self.whole["seconds"]
         every = ordered([one for one in items if one in costs], self.whole, self.kills, self.most)
-        status, text = in_child(
-            lambda: held([items[test] for test in every]) is not None, self.folder, 3600, 7200
-        )
+
+        def control():
+            failed = held([items[test] for test in every])
+            print("" if failed is None else failed.nodeid, file=sys.stderr)
+            return failed is not None
+
+        status, text = in_child(control, self.folder, 3600, 7200)
         if status != 0:
-            raise SystemExit(f"the tests fail in another order:\n{text[-3000:]}")
+            raise SystemExit(f"a test fails in another order: {text[-1000:]}")
 
         def by(path, before, after, chosen, killer):
             if not replaced(str(Path(self.folder, path)), before, after, living):
