@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 import math
 import os
-from typing import Any
+from typing import Any, Literal
 import warnings
 
 import numpy as np
@@ -153,9 +153,9 @@ def null_calibration(
     cv: Splitter | None = None,
     scoring: str | Callable | None = None,
     n_null: int = 99,
-    stop: str | None = None,
+    stop: Literal["sequential"] | None = None,
     alpha: float = 0.05,
-    method: str = "block",
+    method: Literal["block", "sign", "phase"] = "block",
     block_length: int | None = None,
     random_state: int | np.random.RandomState | np.random.Generator | None = None,
     n_jobs: int | None = None,
@@ -348,8 +348,7 @@ def _block_length(block_length, y, method):
     if method == "block" and length < 2 * horizon:
         raise SktrainError(
             f"block_length={length} is less than twice the labels' horizon of {horizon} bars: the "
-            "copies would keep the outcomes. "
-            f"Pass at least {2 * horizon}, or method='sign'."
+            f"copies would keep the outcomes. Pass at least {2 * horizon}, or method='sign'."
         )
     return length
 
@@ -372,7 +371,7 @@ class _Task:
     labeler: Any
     cv: Any
     scoring: Any
-    method: str
+    method: Literal["block", "sign", "phase"]
     block_length: int
 
     @property

@@ -5,6 +5,7 @@ The splitter decides what may train: it is given the label end times, nothing he
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -191,8 +192,7 @@ def splits_of(cv, X, y, *, groups=None, label_end_times=None):
         if getattr(cv, "shuffle", False) or "Shuffle" in type(cv).__name__:
             raise InvalidSplitError(
                 f"cv={cv!r} shuffles rows: it would train on the future of what it predicts. Pass "
-                "a "
-                "splitter that keeps time, such as EnhancedWalkForwardCV()."
+                "a splitter that keeps time, such as EnhancedWalkForwardCV()."
             )
         extra = {} if groups is None else {"groups": groups}
         if label_end_times is not None:
@@ -274,7 +274,7 @@ def per_regime_scores(
     predictions: OutOfFoldPredictions | ArrayLike,
     regimes: ArrayLike,
     *,
-    metric: str | Callable[..., float] = "balanced_accuracy",
+    metric: Literal["balanced_accuracy", "accuracy"] | Callable[..., float] = "balanced_accuracy",
 ) -> RegimeScores:
     """Score predictions within each market regime.
 

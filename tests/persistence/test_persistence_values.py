@@ -211,7 +211,7 @@ BAD = {
     "a record that is not there": {
         "!": "record", "class": "sktrain.splits._gone.Thing", "number": 0, "state": {},
     },
-    "a record under another room": {
+    "a record under another package": {
         "!": "record", "class": "sktrain.nets.ValidationBlock", "number": 0, "state": {},
     },
 }  # fmt: skip
