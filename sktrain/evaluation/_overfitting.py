@@ -302,7 +302,7 @@ def _scorer(values, blocks, metric):
     """A function from chosen blocks, bool of shape (n, n_blocks), to the metric, shape (n,
     n_configurations)."""
     if metric == "mean" or metric == "sharpe":
-        return _MomentJudge(values, blocks, deviation=metric == "sharpe")
+        return _MomentScorer(values, blocks, deviation=metric == "sharpe")
     if not callable(metric):
         raise SktrainError(f"metric must be 'sharpe', 'mean' or a callable, got {metric!r}.")
     lengths = [stop - start for start, stop in blocks]
@@ -322,7 +322,7 @@ def _scorer(values, blocks, metric):
     return measure
 
 
-class _MomentJudge:
+class _MomentScorer:
     """Means, or Sharpe ratios, of any union of blocks from the blocks' sums alone."""
 
     def __init__(self, values, blocks, *, deviation):
