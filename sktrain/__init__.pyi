@@ -29,6 +29,7 @@ from .compression import (
     ModelQuantizer as ModelQuantizer,
     export_onnx as export_onnx,
 )
+from .datasets import read_bars as read_bars
 from .drift import (
     DriftDetector as DriftDetector,
     DriftGuard as DriftGuard,

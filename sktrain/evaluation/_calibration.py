@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 import math
 import os
-from typing import Any
+from typing import Any, Literal
 import warnings
 
 import numpy as np
@@ -153,9 +153,9 @@ def null_calibration(
     cv: Splitter | None = None,
     scoring: str | Callable | None = None,
     n_null: int = 99,
-    stop: str | None = None,
+    stop: Literal["sequential"] | None = None,
     alpha: float = 0.05,
-    method: str = "block",
+    method: Literal["block", "sign", "phase"] = "block",
     block_length: int | None = None,
     random_state: int | np.random.RandomState | np.random.Generator | None = None,
     n_jobs: int | None = None,
@@ -371,7 +371,7 @@ class _Task:
     labeler: Any
     cv: Any
     scoring: Any
-    method: str
+    method: Literal["block", "sign", "phase"]
     block_length: int
 
     @property

@@ -8,6 +8,7 @@ over all classes of ``y``; a class that a training fold never saw has probabilit
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 import time
+from typing import Literal
 import warnings
 
 from joblib import effective_n_jobs
@@ -35,7 +36,8 @@ __all__ = [
     "fold_scores",
 ]
 
-METRICS = ("accuracy", "balanced_accuracy", "log_loss")
+Metric = Literal["accuracy", "balanced_accuracy", "log_loss"]
+METRICS: tuple[Metric, ...] = ("accuracy", "balanced_accuracy", "log_loss")
 # what each metric can be
 _RANGES = {"accuracy": (0.0, 1.0), "balanced_accuracy": (0.0, 1.0), "log_loss": (0.0, np.inf)}
 
@@ -66,7 +68,11 @@ class FoldScores:
     seconds: np.ndarray = field(repr=False)
     inspected: tuple = field(default=(), repr=False)
 
-    def scores(self, metric: str = "balanced_accuracy", name: str | None = None) -> np.ndarray:
+    def scores(
+        self,
+        metric: Metric = "balanced_accuracy",
+        name: str | None = None,
+    ) -> np.ndarray:
         """Scores per fold of one estimator.
 
         Parameters
@@ -85,7 +91,7 @@ class FoldScores:
 
     def interval(
         self,
-        metric: str = "balanced_accuracy",
+        metric: Metric = "balanced_accuracy",
         name: str | None = None,
         *,
         confidence: float = 0.95,
@@ -115,7 +121,11 @@ class FoldScores:
         return _within(found, *_RANGES[metric])
 
     def difference(
-        self, other: str, metric: str = "balanced_accuracy", *, confidence: float = 0.95
+        self,
+        other: str,
+        metric: Metric = "balanced_accuracy",
+        *,
+        confidence: float = 0.95,
     ) -> MeanInterval:
         """Interval of the mean fold-wise difference between the first estimator and ``other``.
 
@@ -140,7 +150,9 @@ class FoldScores:
         low, high = _RANGES[metric]
         return _within(found, low - high, high - low)
 
-    def verdict(self, metric: str = "balanced_accuracy") -> str:
+    def verdict(
+        self, metric: Metric = "balanced_accuracy"
+    ) -> str:
         """Whether the first estimator beats the best of the others, in one sentence.
 
         The interval of the fold-wise difference decides; when it holds 0, nothing was shown.

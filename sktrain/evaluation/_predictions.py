@@ -5,6 +5,7 @@ The splitter decides what may train: it is given the label end times, nothing he
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -273,7 +274,7 @@ def per_regime_scores(
     predictions: OutOfFoldPredictions | ArrayLike,
     regimes: ArrayLike,
     *,
-    metric: str | Callable[..., float] = "balanced_accuracy",
+    metric: Literal["balanced_accuracy", "accuracy"] | Callable[..., float] = "balanced_accuracy",
 ) -> RegimeScores:
     """Score predictions within each market regime.
 

@@ -7,6 +7,7 @@ then the optimizer steps. Schedules run from epoch 0 to the last epoch inclusive
 
 from collections.abc import Iterable
 import math
+from typing import Literal
 
 from skorch.callbacks import Callback
 import torch
@@ -138,7 +139,7 @@ class WeightDecayScheduler:
         self,
         base_weight_decay: float = 1e-4,
         max_weight_decay: float = 1e-3,
-        schedule: str = "cosine",
+        schedule: Literal["cosine", "linear"] = "cosine",
     ) -> None:
         for name, value in (
             ("base_weight_decay", base_weight_decay),
@@ -220,7 +221,9 @@ class DropoutSchedule(Callback):
 
     passing_ = ("layers_",)  # no part of the state of training
 
-    def __init__(self, schedule: str = "linear", min_p: float = 0.1) -> None:
+    def __init__(
+        self, schedule: Literal["linear", "cosine"] = "linear", min_p: float = 0.1
+    ) -> None:
         self.schedule = schedule
         self.min_p = min_p
 
@@ -255,7 +258,12 @@ class WeightDecaySchedule(Callback):
 
     passing_ = ("scheduler_",)
 
-    def __init__(self, base: float = 1e-4, max: float = 1e-3, schedule: str = "cosine") -> None:
+    def __init__(
+        self,
+        base: float = 1e-4,
+        max: float = 1e-3,
+        schedule: Literal["cosine", "linear"] = "cosine",
+    ) -> None:
         self.base = base
         self.max = max
         self.schedule = schedule

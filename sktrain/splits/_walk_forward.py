@@ -5,6 +5,8 @@ on, the boundaries between them move so that test regimes were seen in training 
 as possible are tested.
 """
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import ArrayLike
 import pandas as pd
@@ -85,7 +87,7 @@ class EnhancedWalkForwardCV(SpanSplitter):
         self,
         n_splits: int = 5,
         *,
-        window: str = "expanding",
+        window: Literal["expanding", "rolling"] = "expanding",
         test_size: Span | None = None,
         max_train_size: Span | None = None,
         min_samples_per_fold: int = 100,
