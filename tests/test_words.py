@@ -33,7 +33,7 @@ def test_standard_terms():
 
 
 def test_constants_say_where_they_come_from():
-    bare = [f"{path.relative_to(ROOT)}:{line}" for path in SOURCES for line in _without_a_word(path)]
+    bare = [f"{path.relative_to(ROOT)}:{at}" for path in SOURCES for at in _without_a_word(path)]
     assert not bare, "say where the number comes from, or that it is a judgment: " + ", ".join(bare)
 
 
