@@ -1,6 +1,7 @@
 """Written by ``python tests/test_typing.py``: what type checkers read in place of __init__.py."""
 
 from . import (
+    compat as compat,
     compression as compression,
     datasets as datasets,
     drift as drift,
@@ -23,6 +24,11 @@ from . import (
 )
 from ._history import with_history as with_history
 from ._validation import with_label_times as with_label_times
+from .compat import (
+    BayesianHyperparameterOptimizer as BayesianHyperparameterOptimizer,
+    GradientRegularizer as GradientRegularizer,
+    WeightDecayScheduler as WeightDecayScheduler,
+)
 from .compression import (
     CompressedClassifier as CompressedClassifier,
     ModelPruner as ModelPruner,
@@ -83,7 +89,6 @@ from .nets import (
     EnhancedEarlyStopping as EnhancedEarlyStopping,
     FocalLoss as FocalLoss,
     GradientClip as GradientClip,
-    GradientRegularizer as GradientRegularizer,
     GRUClassifier as GRUClassifier,
     LSTMClassifier as LSTMClassifier,
     MLPNetClassifier as MLPNetClassifier,
@@ -93,7 +98,6 @@ from .nets import (
     TrainingCheckpoint as TrainingCheckpoint,
     TransformerClassifier as TransformerClassifier,
     WeightDecaySchedule as WeightDecaySchedule,
-    WeightDecayScheduler as WeightDecayScheduler,
 )
 from .news import (
     NewsAligner as NewsAligner,
@@ -122,7 +126,6 @@ from .resample import (
     apply_smote as apply_smote,
 )
 from .search import (
-    BayesianHyperparameterOptimizer as BayesianHyperparameterOptimizer,
     HyperparameterSearchSpace as HyperparameterSearchSpace,
     OptunaSearchCV as OptunaSearchCV,
 )

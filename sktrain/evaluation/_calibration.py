@@ -24,6 +24,7 @@ from .._progress import progress_bar
 from .._typing import Estimator, LabelSource, Splitter
 from .._validation import Number, check_bars, check_count, horizon_in_bars
 from ..exceptions import DataQualityWarning, SktrainError
+from ._folds import fit_fold
 from ._journal import Journal, fingerprint
 from ._null_markets import METHODS, null_market
 from ._predictions import balanced_accuracy, splits_of, takes_end_times
@@ -424,9 +425,7 @@ class _Task:
         )
         scores = []
         for train, test in splits_of(self.cv, rows, y, label_end_times=ends):
-            fitted = clone(self.estimator).fit(
-                _safe_indexing(rows, train), _safe_indexing(y, train)
-            )
+            fitted = fit_fold(self.estimator, rows, y, train)
             scores.append(
                 float(scorer(fitted, _safe_indexing(rows, test), _safe_indexing(y, test)))
             )

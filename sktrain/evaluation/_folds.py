@@ -26,6 +26,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples
 
+from .._routing import folds_of
 from .._typing import Classifier, Estimator, Splitter, Transformer
 from .._validation import labelled_mask
 from ..exceptions import NotEnoughDataError
@@ -375,15 +376,15 @@ def fold_scores(
     """
     if not isinstance(estimators, dict):
         estimators = {"model": estimators}
-    extra = {} if label_end_times is None else {"label_end_times": label_end_times}
-    folds = list(cv.split(X, y, groups, **extra) if groups is not None else cv.split(X, y, **extra))
+    told = {"groups": groups, "label_end_times": label_end_times}
+    folds = list(folds_of(cv, X, y, **told))
     if not folds:
         raise NotEnoughDataError("cv yields no fold.")
     found = _scored(estimators, X, y, folds, n_jobs, on_fold, stop, inspect)
     kept = sorted(found)
     rows, times, inspected = zip(*(found[number] for number in kept))
     table = pd.DataFrame(rows, index=pd.Index(kept, name="fold"))
-    described = _describe(cv, X, y, groups, extra)
+    described = _describe(cv, X, y, told)
     if described is not None and len(described) == len(folds):
         table = pd.concat([described.iloc[kept].set_axis(table.index), table], axis=1)
     sizes = np.array([[len(part) for part in folds[number]] for number in kept])
@@ -415,21 +416,25 @@ def _scored(estimators, X, y, folds, n_jobs, on_fold, stop, inspect):
     return found
 
 
-def _describe(cv, X, y, groups, extra):
+def _describe(cv, X, y, told):
     if not hasattr(cv, "summary"):
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # split has said them already
-        return cv.summary(X, y, **({} if groups is None else {"groups": groups}), **extra)
+        return cv.summary(X, y, **{name: one for name, one in told.items() if one is not None})
+
+
+def fit_fold(estimator, X, y, train, **params):
+    """A clone fitted on the rows ``train``."""
+    return clone(estimator).fit(_safe_indexing(X, train), _safe_indexing(y, train), **params)
 
 
 def _score_fold(estimators, X, y, train, test, classes, inspect=None):
     start = time.perf_counter()
-    train_X, train_y = _safe_indexing(X, train), _safe_indexing(y, train)
     test_X, test_y = _safe_indexing(X, test), np.asarray(_safe_indexing(y, test))
     row, inspected = {}, None
     for place, (name, estimator) in enumerate(estimators.items()):
-        fitted = clone(estimator).fit(train_X, train_y)
+        fitted = fit_fold(estimator, X, y, train)
         said = all_class_probabilities(fitted, test_X, classes)
         scores = classification_scores(test_y, said, classes)
         row.update({f"{name}_{metric}": value for metric, value in scores.items()})

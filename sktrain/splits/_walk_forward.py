@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from .._typing import Span, Transformer
 from .._validation import BarsOrTime, Count, as_span
 from ..exceptions import InvalidSplitError, NotEnoughDataError
-from ._base import Fold, Plan, SpanSplitter, fold_facts, read_rows
+from ._base import Fold, Plan, SpanSplitter, fold_facts, read_rows, renamed
 from ._coverage import check_groups, cover, find_regimes, regime_facts
 
 __all__ = ["EnhancedWalkForwardCV"]
@@ -83,6 +83,7 @@ class EnhancedWalkForwardCV(SpanSplitter):
         "regime_detector": [HasMethods(["fit", "transform"]), None],
     }
 
+    @renamed(n_folds="it is called n_splits")
     def __init__(
         self,
         n_splits: int = 5,
