@@ -6,6 +6,7 @@ python tests/persistence/make_golden.py
 
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -173,10 +174,10 @@ def members():
 def pooled_members():
     """A learned pool, as a trainer makes it, of a net of two seeds beside a linear model."""
     from sktrain import GRUClassifier
-    from sktrain.trainer._pool import pool
+    from sktrain.trainer._pool import build_pool
 
-    net = GRUClassifier(**TINY, n_members=2)
-    return windowed(pool([("net", net)], horizon=0, valid_fraction=0.4))
+    plan = SimpleNamespace(horizon=0, valid_fraction=0.4)
+    return windowed(build_pool([("net", GRUClassifier(**TINY, n_members=2))], plan))
 
 
 def integers():
