@@ -4,10 +4,10 @@ Both read a matrix of returns (or scores), one row per period in order of time a
 configuration that was tried. Every configuration must cover the same periods.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations, islice
 from math import comb
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +21,7 @@ __all__ = [
     "probability_of_backtest_overfitting",
 ]
 
+_CARRIES, _FITS_NOISE = 0.2, 0.45  # judgments of words: without skill the probability is 1/2
 _CHUNK = 1 << 21  # numbers held per block of combinations: 16 MB of float64
 _MOST_BLOCKS = 22  # 705,432 combinations: minutes, a judgment; Bailey et al. (2017) use 16
 
@@ -64,9 +65,9 @@ class BacktestOverfitting(float):
         """
         reading = (
             "selection carries over"
-            if self.pbo < 0.2
+            if self.pbo < _CARRIES
             else "selection is doubtful"
-            if self.pbo < 0.45
+            if self.pbo < _FITS_NOISE
             else "selection fits noise"
         )
         return (
@@ -81,7 +82,7 @@ class BacktestOverfitting(float):
 
 
 def probability_of_backtest_overfitting(
-    returns: ArrayLike, n_blocks: int = 16, *, metric: Any = "sharpe"
+    returns: ArrayLike, n_blocks: int = 16, *, metric: str | Callable[..., float] = "sharpe"
 ) -> BacktestOverfitting:
     """Probability that the configuration chosen in sample ranks below the median out of sample
     (CSCV).
@@ -151,7 +152,7 @@ def probability_of_backtest_overfitting(
     )
 
 
-def effective_number_of_trials(trials: Any, *, method: str | None = None) -> float:
+def effective_number_of_trials(trials: ArrayLike, *, method: str | None = None) -> float:
     """How many independent trials a set of correlated ones amounts to.
 
     Parameters

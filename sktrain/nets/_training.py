@@ -15,7 +15,7 @@ import torch
 from .._devices import find_device
 from ..exceptions import SktrainError
 from ._amp import MixedPrecision
-from ._batches import BatchLoader, ClassWeightedSampler, on_device, rows_at_once
+from ._batches import BatchLoader, ClassWeightedSampler, WindowRows, on_device, rows_at_once
 from ._callbacks import ProgressBar
 from ._captured import steps_for
 from ._checkpoint import TrainingCheckpoint
@@ -136,6 +136,7 @@ class TrainingLoop(Hooks, MixedPrecision):
         for values, w in _blocks(base, weight):
             square += w @ np.nan_to_num(values - mean, nan=0.0) ** 2
         deviation = np.sqrt(square / total)
+        # float32 has a relative resolution of 1.2e-7: less is rounding of one value
         constant = deviation <= 1e-7 * np.maximum(np.abs(mean), 1e-30)
         return mean, np.where(constant, 1.0, 1.0 / np.where(constant, 1.0, deviation))
 
@@ -284,11 +285,11 @@ class TrainingLoop(Hooks, MixedPrecision):
 
     def fit_loop(
         self,
-        X: Any,
-        y: Any = None,
+        X: WindowRows,
+        y: object = None,
         epochs: int | None = None,
         *,
-        valid: Any = None,
+        valid: WindowRows | None = None,
         seed: int = 0,
         **fit_params: Any,
     ) -> Self:
