@@ -444,8 +444,7 @@ def _ratio(name, value, n_obs=None):
             f"{name}={number:g} per observation over {n_obs} observations would be "
             f"{abs(number) * math.sqrt(n_obs):.0f} standard errors "
             "from zero: it looks annual. Divide it by the square root of the observations in a "
-            "year; if it really is per observation, pass the SharpeRatio that sharpe_ratio "
-            "returns."
+            "year; if it really is per observation, pass the SharpeRatio that sharpe_ratio returns."
         )
     return number
 

@@ -8,7 +8,7 @@ ones.
 from collections.abc import Sequence
 from datetime import timedelta
 from numbers import Real
-from typing import Self
+from typing import Literal, Self
 import warnings
 
 import numpy as np
@@ -120,7 +120,7 @@ class NewsAligner(BaseEstimator):
         lag: str | timedelta = "0s",
         half_life: str | timedelta | float | None = None,
         lookback: int | None = None,
-        aggregation: str = "mean",
+        aggregation: Literal["mean", "last", "attention"] = "mean",
         symbol: str | None = None,
         timezone: str | None = None,
         session_close: str | None = None,
@@ -313,8 +313,7 @@ class NewsAligner(BaseEstimator):
             kinds = ("zone-aware", "naive") if self.aware_ else ("naive", "zone-aware")
             raise SktrainError(
                 f"The articles' times are {kinds[0]}, the bars' are {kinds[1]} (such as "
-                f"{axis.index[0]}). Pass timezone=, the zone of the "
-                "naive ones, or localise them."
+                f"{axis.index[0]}). Pass timezone=, the zone of the naive ones, or localise them."
             )
         return times
 
@@ -439,8 +438,7 @@ class NewsAligner(BaseEstimator):
             shown = ", ".join(map(repr, unknown[:5]))
             warnings.warn(
                 "No article is about any of the bars' symbols "
-                f"({', '.join(map(repr, sorted(map(str, here))[:5]))}); the articles name "
-                f"{shown}. "
+                f"({', '.join(map(repr, sorted(map(str, here))[:5]))}); the articles name {shown}. "
                 "Only articles about no symbol in particular were joined.",
                 DataQualityWarning,
                 stacklevel=4,

@@ -10,6 +10,7 @@ from optuna.pruners import BasePruner, NopPruner, WilcoxonPruner
 from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import t as student
 
+from .._models import last_step
 from .._validation import Number, check_count
 from ..exceptions import SktrainError
 
@@ -134,9 +135,7 @@ def reported(pruner, scores):
 
 def _net_of(estimator):
     """The net at the end of ``estimator``, or None."""
-    last = estimator
-    while hasattr(last, "steps"):
-        last = last.steps[-1][1]
+    last = last_step(estimator)
     return last if hasattr(last, "initialize_callbacks") else None
 
 
