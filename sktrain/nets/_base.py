@@ -423,7 +423,7 @@ class NetClassifier(
         self._end(job)
         if not update:
             self._calibrate(job)
-        elif not self._judge(job, before):
+        elif not self._accepts(job, before):
             self.__dict__.update(before)
         self._remember(job.seen, rng, again=update)
         self._tidy()
