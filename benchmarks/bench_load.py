@@ -1,5 +1,5 @@
-"""What it costs to open a good file: against the version before files of strangers were safe to
-open, whose sources come from the history, and against this version with its checks switched off."""
+"""What it costs to open a good file: against the version before untrusted files were safe to open,
+whose sources come from the history, and against this version with its checks switched off."""
 
 from contextlib import ExitStack
 from io import BytesIO
@@ -23,7 +23,7 @@ BEFORE = "b3eaf23852e344622222bbc910243fe8af98dbff"
 """The last commit before the checks; it reads and writes format 1."""
 
 ROUNDS, TIMES = 2, 15  # processes of each version, and openings of each file in each
-CHECKS = {  # what was added when files of strangers were made safe to open, and what does nothing
+CHECKS = {  # what was added when untrusted files were made safe to open, and what does nothing
     "sktrain.persistence._checks.check_tree_state": lambda arguments, state: None,
     "sktrain.persistence._checks.checked": lambda root: root,
     "sktrain.persistence._file._compare": lambda manifest, estimator, decoder: None,

@@ -77,15 +77,15 @@ def is_request(name):
 
 def public_names():
     """The page of the reference and the qualified name of every public object."""
-    for room, names in sktrain._ROOMS.items():
-        page = room.removeprefix("_")
+    for package, names in sktrain._PACKAGES.items():
+        page = package.removeprefix("_")
         page = {"history": "datasets", "validation": "labels"}.get(page, page)
         for name in names:
             yield page, f"sktrain.{name}"
-    for room in sktrain._MODULES:
-        for name in getattr(import_module(f"sktrain.{room}"), "__all__", ()):
+    for package in sktrain._MODULES:
+        for name in getattr(import_module(f"sktrain.{package}"), "__all__", ()):
             if name not in sktrain.__all__:
-                yield room, f"sktrain.{room}.{name}"
+                yield package, f"sktrain.{package}.{name}"
 
 
 def methods_of(cls):
@@ -117,7 +117,7 @@ def _entry(qualified):
 
 
 def _write_reference():
-    """One page of reference for each room, from the public names; a file is only written when it
+    """One page of reference for each package, from the public names; a file is only written when it
     changes."""
     folder = HERE / "api"
     folder.mkdir(exist_ok=True)

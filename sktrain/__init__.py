@@ -8,7 +8,7 @@ from importlib import import_module
 
 __version__ = "0.1.0"
 
-_ROOMS = {
+_PACKAGES = {
     "_history": ("with_history",),
     "_validation": ("with_label_times",),
     "compression": ("CompressedClassifier", "ModelPruner", "ModelQuantizer", "export_onnx"),
@@ -48,20 +48,20 @@ _ROOMS = {
     "splits": ("CombinatorialPurgedCV", "EnhancedWalkForwardCV", "TemporalSplitter"),
     "trainer": ("EnhancedTrainer", "EnhancedTrainingConfig"),
 }
-_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+_DEFINED_IN = {name: package for package, names in _PACKAGES.items() for name in names}
 _MODULES = (
     "datasets",
     "exceptions",
     "testing",
-    *(room for room in _ROOMS if not room.startswith("_")),
+    *(package for package in _PACKAGES if not package.startswith("_")),
 )
 
-__all__ = sorted([*_HOME, "__version__"])
+__all__ = sorted([*_DEFINED_IN, "__version__"])
 
 
 def __getattr__(name):
-    if name in _HOME:
-        value = getattr(import_module(f"sktrain.{_HOME[name]}"), name)
+    if name in _DEFINED_IN:
+        value = getattr(import_module(f"sktrain.{_DEFINED_IN[name]}"), name)
     elif name in _MODULES:
         value = import_module(f"sktrain.{name}")
     else:

@@ -1,4 +1,4 @@
-"""The device that ``device=`` names, for every room that computes with torch.
+"""The device that ``device=`` names, for every module that computes with torch.
 
 Worker processes on a machine with several cards are spread over them: where the name leaves the
 card open ("auto", "cuda"), the k-th worker takes card k modulo their number.

@@ -1,10 +1,9 @@
 """The handle that lets a slice of rows remember what came before.
 
-What enters is a full frame of rows, sorted by symbol and time; what leaves is the same frame with a
-light handle in ``attrs["history"]``. pandas copies attrs through slicing, so a fold of rows still
-knows the rows before it. A causal transformer asks :func:`recall` for the frame to compute on and
-the places of its own rows in it; it may use rows up to the one being computed, never a later one.
-Rows without a handle: see ``_tail``.
+A full frame of rows, sorted by symbol and time, gets a light handle in ``attrs["history"]``. pandas
+copies attrs through slicing, so a fold of rows still knows the rows before it. A causal transformer
+asks :func:`recall` for the frame to compute on and the places of its own rows in it; it may use
+rows up to the one being computed, never a later one. Rows without a handle: see ``_tail``.
 
 To another process, or into a file, a slice takes along the rows around it, not the whole history.
 """

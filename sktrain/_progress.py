@@ -1,5 +1,5 @@
-"""Progress on a terminal: a stream that never breaks the work, and the one bar that all rooms
-show."""
+"""Progress on a terminal: a stream that never breaks the work, and the one bar that all
+modules show."""
 
 from collections.abc import Callable, Iterable, Iterator
 import sys

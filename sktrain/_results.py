@@ -1,8 +1,7 @@
 """Results computed on a history, shared by all handles of it in this process, and gone when the
 last of them is.
 
-A handle's name and a key enter, what was computed for them leaves. What is kept is bounded in
-number and in bytes as well.
+Results are looked up by a handle's name and a key; what is kept is bounded in number and in bytes.
 """
 
 from collections import Counter, OrderedDict

@@ -1,9 +1,9 @@
-"""The kernel for label spans: overlap, purge, embargo, concurrency. Everybody asks it; nobody
-rewrites it.
+"""The kernel for label spans: overlap, purge, embargo, concurrency. All other modules
+use it; none computes these again.
 
-What enters: for every row the time it was decided (``start``) and the time its label was known
-(``end``), as int64 on one common axis, and ``axis``, the sorted unique times of all rows. What
-leaves: boolean masks over the rows. Spans are closed at both ends, ``[start, end]``: two spans that
+A row's span runs from the time it was decided (``start``) to the time its label was known
+(``end``), as int64 on one common axis; ``axis`` has the sorted unique times of all rows. Results
+are boolean masks over the rows. Spans are closed at both ends, ``[start, end]``: two spans that
 touch in a single instant overlap. An embargo of k leaves exactly k unique times between the end of
 a label and a row on the other side of the cut; an embargo in time leaves more than that time.
 """

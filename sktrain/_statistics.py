@@ -1,4 +1,4 @@
-"""Statistics that several rooms draw on: the error of a mean over folds, the best of several
+"""Statistics that several modules use: the error of a mean over folds, the best of several
 draws."""
 
 import numpy as np

@@ -1,7 +1,7 @@
 """What ``fit`` remembers of its last rows, for fresh rows that carry no history.
 
-A frame enters ``remember_tail`` in ``fit``, its last rows per instrument leave; ``prepend_tail``
-puts them before rows that follow directly, and warns where nothing is known to stand before.
+``remember_tail``, called by ``fit``, keeps the last rows per instrument; ``prepend_tail`` puts them
+before rows that follow directly, and warns where nothing is known to stand before.
 """
 
 import warnings

@@ -1,7 +1,7 @@
 """Which random numbers a fit draws, and what else decides whether two runs agree.
 
-What enters is a seed; what leaves is a scope in which python, numpy and torch draw from it, after
-which every global is what it was. Nothing here looks at data or time.
+Within a seeded scope python, numpy and torch draw from one seed; after it every global is what it
+was. Nothing here looks at data or time.
 """
 
 from collections.abc import Iterator

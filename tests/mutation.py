@@ -1,7 +1,7 @@
 """Mutation testing with cosmic-ray's operators: how many small changes of the code do its tests
 notice?
 
-    python tests/mutation.py [--rooms spans splits labels persistence] [--sample N]
+    python tests/mutation.py [--parts spans splits labels persistence] [--sample N]
 
 The libraries are imported once; every mutant is tested in a forked child that imports a changed
 copy of the package and runs the tests that reach the changed line, quick ones first, until one
@@ -25,7 +25,7 @@ import tempfile
 import time
 
 ROOT = Path(__file__).parents[1]
-ROOMS = {  # what is changed, and the tests that should notice
+PARTS = {  # what is changed, and the tests that should notice
     "spans": (["sktrain/_spans.py"], ["tests/test_spans.py", "tests/splits/test_splits_oracle.py"]),
     "splits": (["sktrain/splits"], ["tests/splits"]),
     "labels": (["sktrain/labels"], ["tests/labels"]),
@@ -235,10 +235,10 @@ def survivors_of(found, every):
     return [mutant for mutant in every if mutant[0] in files and is_wanted(mutant)]
 
 
-def run(room, sample, seed, before=None, tests=None, tell=print):
-    """Score one room in a copy of the project; of an earlier result ``before``, its survivors, held
+def run(part, sample, seed, before=None, tests=None, tell=print):
+    """Score one part in a copy of the project; of an earlier result ``before``, its survivors, held
     to ``tests`` alone."""
-    sources, whole_tests = ROOMS[room]
+    sources, whole_tests = PARTS[part]
     tests = [*whole_tests, *sources] if tests is None else tests
     every = mutants(sources)
     if before is not None:
@@ -252,7 +252,7 @@ def run(room, sample, seed, before=None, tests=None, tell=print):
         folder = os.path.realpath(folder)
         copied(folder)
         whole = baseline(sources, tests, folder)
-        tell(f"{room}: {len(chosen)} of {len(every)} mutants, {len(whole['seconds'])} tests")
+        tell(f"{part}: {len(chosen)} of {len(every)} mutants, {len(whole['seconds'])} tests")
         for number, mutant in enumerate(sorted(chosen)):
             result, was, became = outcome(mutant, whole, folder)
             if result == "survived" and (mutant[0], was, became) in known:
@@ -264,7 +264,7 @@ def run(room, sample, seed, before=None, tests=None, tell=print):
                 )
                 tell(f"  survives: {mutant[0]}:{mutant[3]}\n    - {was}\n    + {became}")
             if number % 50 == 49:
-                tell(f"  {room}: {number + 1} tried, {dict(counts)}")
+                tell(f"  {part}: {number + 1} tried, {dict(counts)}")
     tried = len(chosen) - counts["same"] - counts["equivalent"]
     killed = counts["killed"] + counts["late"]
     if before is not None:
@@ -292,14 +292,14 @@ def interval(killed, tried):
 
 
 def published(found):
-    """Every room's score as a claim of the figures."""
+    """Every part's score as a claim of the figures."""
     import _harness
 
     kept = ROOT / "benchmarks" / "results" / "mutation.json"
     before = json.loads(kept.read_text())["claims"] if kept.exists() else []
-    own = {f"{room}, mutants killed" for room in found}
+    own = {f"{part}, mutants killed" for part in found}
     claims = [_harness.Claim(**_told(one)) for one in before if one["name"] not in own]
-    for room, one in sorted(found.items()):
+    for part, one in sorted(found.items()):
         low, high = interval(one["killed"], one["tried"])
         whole = one["tried"] + one["equivalent"] >= one["mutants"]
         note = (
@@ -311,7 +311,7 @@ def published(found):
             note += "; survivors of this sample got tests, so that a new sample may score lower"
         share = 100 * one["killed"] / one["tried"]
         claims.append(
-            _harness.Claim(f"{room}, mutants killed", share, 100 * BOUND, ">=", "%", note=note)
+            _harness.Claim(f"{part}, mutants killed", share, 100 * BOUND, ">=", "%", note=note)
         )
     _harness.report("mutation", sorted(claims, key=lambda one: one.name))
 
@@ -325,26 +325,26 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rooms", nargs="+", choices=sorted(ROOMS), default=sorted(ROOMS))
-    parser.add_argument("--sample", type=int, help="random mutants per room; default all: hours")
+    parser.add_argument("--parts", nargs="+", choices=sorted(PARTS), default=sorted(PARTS))
+    parser.add_argument("--sample", type=int, help="random mutants per part; default all: hours")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--again", action="store_true", help="only what survived the last run")
-    parser.add_argument("--tests", nargs="+", help="with --again: new tests, instead of the room's")
+    parser.add_argument("--tests", nargs="+", help="with --again: new tests, instead of the part's")
     given = parser.parse_args()
     if given.tests and not given.again:
-        parser.error("--tests needs --again: a score counts all tests of a room")
+        parser.error("--tests needs --again: a score counts all tests of a part")
     for name in LIBRARIES:
         import_module(name)
     target = ROOT / "build" / "mutation.json"
     target.parent.mkdir(exist_ok=True)
-    for room in given.rooms:
-        before = json.loads(target.read_text())[room] if given.again else None
+    for part in given.parts:
+        before = json.loads(target.read_text())[part] if given.again else None
         found = run(
-            room, given.sample, given.seed, before, given.tests,
+            part, given.sample, given.seed, before, given.tests,
             lambda text: print(text, flush=True),
         )
         others = json.loads(target.read_text()) if target.exists() else {}
-        target.write_text(json.dumps({**others, room: found}, indent=2) + "\n")
+        target.write_text(json.dumps({**others, part: found}, indent=2) + "\n")
     sys.path.insert(0, str(ROOT / "benchmarks"))
     published(json.loads(target.read_text()))
 

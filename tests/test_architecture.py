@@ -1,4 +1,4 @@
-"""The house: imports point left or down, light rooms stay light, rooms stay small."""
+"""Layout: imports point left or down, light packages stay light, modules stay small."""
 
 import ast
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 import sktrain
 
 PACKAGE = Path(sktrain.__file__).parent
-GROUND = {
+SHARED = {
     "_causal",
     "_class_names",
     "_devices",
@@ -33,7 +33,7 @@ GROUND = {
     "exceptions",
     "reproducibility",
 }
-ROOMS = [
+PACKAGES = [
     "datasets",
     "features",
     "news",
@@ -57,19 +57,19 @@ ROOMS = [
 HEAVY = {
     "torch", "skorch", "optuna", "transformers", "matplotlib", "onnx", "onnxruntime", "imblearn",
 }
-LIGHT = GROUND | {
+LIGHT = SHARED | {
     "datasets", "features", "labels", "splits", "leakage", "testing", "drift", "ensemble",
     "evaluation", "__init__",
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
-def room_of(path):
+def package_of(path):
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
-def imported_rooms(path):
-    """(line, room) of every import of sktrain's own modules, wherever it stands in the file."""
+def imported_packages(path):
+    """(line, package) of every import of sktrain's own modules, wherever it stands in the file."""
     depth = len(path.relative_to(PACKAGE).parts)
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -91,35 +91,35 @@ def imported_rooms(path):
 
 
 def test_every_module_has_its_place():
-    rooms = {room_of(path) for path in MODULES} - {"__init__"}
-    assert rooms - GROUND <= set(ROOMS), (
-        f"rooms without a place in the house: {rooms - GROUND - set(ROOMS)}"
+    packages = {package_of(path) for path in MODULES} - {"__init__"}
+    assert packages - SHARED <= set(PACKAGES), (
+        f"packages without a place in the order: {packages - SHARED - set(PACKAGES)}"
     )
     assert len(MODULES) > 30
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_point_left_or_down(path):
-    here = room_of(path)
+    here = package_of(path)
     if here == "__init__":
         return
-    for line, room in imported_rooms(path):
-        if room == here:
+    for line, package in imported_packages(path):
+        if package == here:
             continue
-        if here in GROUND:
-            assert room not in ROOMS, f"{path}:{line}: the ground floor imports the room {room}"
-        elif room in ROOMS:
-            assert ROOMS.index(room) < ROOMS.index(here), (
-                f"{path}:{line}: {here} imports {room}, which stands to its right"
+        if here in SHARED:
+            assert package not in PACKAGES, f"{path}:{line}: a shared module imports {package}"
+        elif package in PACKAGES:
+            assert PACKAGES.index(package) < PACKAGES.index(here), (
+                f"{path}:{line}: {here} imports {package}, which is to its right"
             )
 
 
 @pytest.mark.parametrize(
     "path",
-    [p for p in MODULES if room_of(p) in LIGHT],
+    [p for p in MODULES if package_of(p) in LIGHT],
     ids=lambda path: str(path.relative_to(PACKAGE)),
 )
-def test_light_rooms_import_heavy_libraries_only_inside_functions(path):
+def test_light_packages_import_heavy_libraries_only_inside_functions(path):
     for node in ast.parse(path.read_text()).body:
         names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) and node.level == 0 else []

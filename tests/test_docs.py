@@ -128,7 +128,7 @@ def test_every_public_name_and_method_has_an_anchor(inventory):
         "get_params set_params"
     )
     missing = []
-    for module in [sktrain, *(import_module(f"sktrain.{room}") for room in sktrain._MODULES)]:
+    for module in [sktrain, *(import_module(f"sktrain.{module}") for module in sktrain._MODULES)]:
         for name in getattr(module, "__all__", ()):
             value = getattr(module, name)
             known = f"sktrain.{name}" in inventory or f"{module.__name__}.{name}" in inventory

@@ -30,14 +30,14 @@ class Name(str):
 
 def _names():
     yield from (f"sktrain.{name}" for name in sktrain.__all__ if name != "__version__")
-    for room in sktrain._MODULES:
-        public = getattr(import_module(f"sktrain.{room}"), "__all__", ())
-        yield from (f"sktrain.{room}.{name}" for name in public if name not in sktrain.__all__)
+    for module in sktrain._MODULES:
+        public = getattr(import_module(f"sktrain.{module}"), "__all__", ())
+        yield from (f"sktrain.{module}.{name}" for name in public if name not in sktrain.__all__)
 
 
 def _get(name):
-    room, _, own = name.rpartition(".")
-    return getattr(import_module(room), own)
+    module, _, own = name.rpartition(".")
+    return getattr(import_module(module), own)
 
 
 def _function(found):

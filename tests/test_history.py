@@ -1,5 +1,5 @@
-"""Rows remember their history: slices equal the whole, the future never enters, stale handles are
-refused."""
+"""Rows remember their history: slices equal the whole, future rows are never used, stale handles
+are refused."""
 
 import copy
 import gc
@@ -168,10 +168,10 @@ def test_nested_search_sees_the_same_features():
     cross_validate(search, market.bars, market.y, cv=inner, error_score="raise")
 
 
-# ---------------------------------------------------------------- the future never enters
+# ---------------------------------------------------------------- future rows are never used
 
 
-def poison(frame, cut, kind, seed=0):
+def perturb(frame, cut, kind, seed=0):
     """The frame with every row from ``cut`` on replaced by nonsense, handle included."""
     frame = bare(frame)
     late = frame.index.get_level_values(-1) >= cut
@@ -198,16 +198,16 @@ def test_a_poisoned_future_leaves_the_past_unchanged(transformer, panel, kind):
     for cut in np.unique(times)[[30, 60, 95]]:
         past = times < cut
         fitted = clone(transformer).fit(bars[past])
-        poisoned = poison(bars, cut, kind)
-        early = poisoned.index.get_level_values(-1) < cut
+        perturbed = perturb(bars, cut, kind)
+        early = perturbed.index.get_level_values(-1) < cut
         clean = fitted.transform(bars[past])
-        pd.testing.assert_frame_equal(fitted.transform(poisoned[early]), clean, check_exact=True)
+        pd.testing.assert_frame_equal(fitted.transform(perturbed[early]), clean, check_exact=True)
         if kind == "noise":
             pd.testing.assert_frame_equal(
-                fitted.transform(poisoned)[early], clean, check_exact=True
+                fitted.transform(perturbed)[early], clean, check_exact=True
             )
         # what fit learned from the past does not move either
-        again = clone(transformer).fit(poisoned[early])
+        again = clone(transformer).fit(perturbed[early])
         pd.testing.assert_frame_equal(again.transform(bars[past]), clean, check_exact=True)
 
 
@@ -618,7 +618,7 @@ def test_tail_of_uneven_panel_keeps_symbols_apart():
     )
 
 
-# ---------------------------------------------------------------- at the door
+# ---------------------------------------------------------------- input validation
 
 
 def test_bad_bars_are_refused_and_state_is_untouched():

@@ -1,4 +1,4 @@
-"""Progress: nobody who watches, or goes, changes the work; one bar for all rooms."""
+"""Progress: nobody who watches, or goes, changes the work; one bar for all modules."""
 
 import ast
 import contextlib

@@ -1,4 +1,4 @@
-"""Promises that cross rooms: bad input is refused by name or answered honestly, rows are
+"""Contracts of all modules: bad input is refused by name or answered honestly, rows are
 independent, one seed is one result."""
 
 import hashlib

@@ -42,19 +42,20 @@ def public_names():
     """{name: signature, or {"init": signature, "methods": {name: signature}}} of every public
     name."""
     found = {}
-    rooms = ["sktrain", "sktrain.datasets", "sktrain.testing", "sktrain.exceptions"]
-    rooms += [f"sktrain.{name}" for name in sktrain._MODULES if f"sktrain.{name}" not in rooms]
-    for room in rooms:
-        module = sys.modules.get(room) or __import__(room, fromlist=["__all__"])
+    packages = ["sktrain", "sktrain.datasets", "sktrain.testing", "sktrain.exceptions"]
+    named = [f"sktrain.{name}" for name in sktrain._MODULES]
+    packages += [name for name in named if name not in packages]
+    for package in packages:
+        module = sys.modules.get(package) or __import__(package, fromlist=["__all__"])
         for name in module.__all__:
             value = getattr(module, name)
-            if room != "sktrain" and name in sktrain.__all__ and value is getattr(sktrain, name):
-                found[f"{room}.{name}"] = f"sktrain.{name}"
+            if package != "sktrain" and name in sktrain.__all__ and value is getattr(sktrain, name):
+                found[f"{package}.{name}"] = f"sktrain.{name}"
             elif inspect.isclass(value):
                 entry = {"init": _signature(value), "methods": _methods(value)}
             else:
                 entry = _signature(value) if callable(value) else type(value).__name__
-            found[f"{room}.{name}"] = entry
+            found[f"{package}.{name}"] = entry
     return found
 
 

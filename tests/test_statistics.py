@@ -1,4 +1,4 @@
-"""Statistics of the ground floor: against simulation, by hand, and against who uses them."""
+"""Statistics shared by several modules: against simulation, by hand, and against who uses them."""
 
 import numpy as np
 import pytest

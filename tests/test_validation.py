@@ -1,5 +1,5 @@
-"""The door: every bad input of the catalogue is refused with its place, every legal one passes
-unchanged."""
+"""Input validation: every bad input of the catalogue is refused with its place, every legal one
+passes unchanged."""
 
 from decimal import Decimal
 import warnings

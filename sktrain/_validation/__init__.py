@@ -1,8 +1,7 @@
 """Input validation: bars, times, counts, and the span of every label.
 
-What enters is what a user has in hand; what leaves is normalised (lower-case columns, int64
-nanoseconds, spans) or an error that names the first bad row or the parameter. Nothing here changes
-its input.
+Accepted input is returned normalised (lower-case columns, int64 nanoseconds, spans); an error names
+the first bad row or the parameter. Nothing here changes its input.
 """
 
 from ._bars import OHLCV, check_bars

@@ -1,6 +1,6 @@
 """What a serialized ONNX graph asks for, read without the library that wrote it.
 
-A graph from a stranger's file may loop for ever, or make a large array out of nothing. Graphs of
+A graph from an untrusted file may loop for ever, or make a large array out of nothing. Graphs of
 networks do neither, so operators that can are refused before the runtime sees them. Others make
 large arrays out of small ones, an outer product for example: the runtime itself tells the shape of
 everything that a graph works out, before it works anything out.
@@ -35,7 +35,7 @@ _REFUSED = {
     b"ImageDecoder", b"RegexFullMatch", b"StringConcat", b"StringNormalizer", b"StringSplit",
     b"TfIdfVectorizer", b"ConcatFromSequence", b"SplitToSequence", b"SequenceConstruct",
     b"SequenceEmpty", b"SequenceInsert",
-    # arrays inside that are larger than what enters and leaves
+    # arrays inside that are larger than inputs and outputs
     b"Attention", b"ConvInteger", b"ConvTranspose", b"DeformConv", b"Einsum", b"QLinearConv",
 }  # fmt: skip
 _RECURRENT = (b"GRU", b"LSTM", b"RNN")
@@ -47,7 +47,7 @@ class Graph(NamedTuple):
     """What was read of a serialized model, once."""
 
     rest: list  # fields of the model that are not the graph, as they stand
-    kept: list  # fields of the graph that do not declare what enters or leaves
+    kept: list  # fields of the graph that declare neither inputs nor outputs
     nodes: list
     weights: dict  # name -> shape
 

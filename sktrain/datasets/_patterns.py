@@ -144,5 +144,5 @@ PATTERNS = {
     "memory": _memory,
     "cross": _cross,
 }
-"""By name: shocks of shape (n_symbols, n), a standard normal per symbol, volatility states, the
-signal and the coefficient of the AR(1) enter; a :class:`Law` leaves."""
+"""By name: a function of shocks of shape (n_symbols, n), a standard normal per symbol, volatility
+states, the signal and the coefficient of the AR(1); it returns a :class:`Law`."""

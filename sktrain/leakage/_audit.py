@@ -15,7 +15,7 @@ from ._failures import guarded, reason
 from ._fitted_on_all import all_rows_statistics
 from ._inspect import inspect_estimator
 from ._labels import label_reach
-from ._poison import take
+from ._perturbation import take
 from ._report import FAIL, INCONCLUSIVE, NOT_CHECKED, PASS, Finding, LeakageReport, merge
 from ._rotation import check_shuffled_labels
 from ._rows import known_to_pretrained, numeric_table, synthetic_rows

@@ -15,7 +15,7 @@ from ._experiments import Experiment, apply, fitted, quiet
 from ._failures import cannot, guarded
 from ._flaws import nodes
 from ._outputs import Output
-from ._poison import block, poison, poisonable, row_times, take
+from ._perturbation import block, perturb, perturbable, row_times, take
 from ._report import FAIL, NOT_CHECKED, PASS, Finding, LeakageReport
 from ._warmup import check_warmup
 
@@ -120,11 +120,11 @@ def audit_predictions(estimator, X, y, *, seed, budget=BUDGETS["standard"]):
     if not any(hasattr(estimator, name) for name in ("predict", "predict_proba")):
         return LeakageReport([], {})
     where = {"step": type(estimator).__name__}
-    if not poisonable(X):
+    if not perturbable(X):
         return cannot(
             "predictions",
             "not_checked",
-            f"Rows of type {type(X).__name__} cannot be poisoned.",
+            f"Rows of type {type(X).__name__} cannot be perturbed.",
             where=where,
             severity="warning",
         )
@@ -152,7 +152,7 @@ def _dependence(model, X, y, cut, seed):
     experiment = Experiment(model, X, y, seed=seed)
     clean = Output.of(apply(model, X), X)
     for kind in ("noise", "shuffle", "truncation"):
-        dirty = poison(X, cut, kind, np.random.default_rng(seed))
+        dirty = perturb(X, cut, kind, np.random.default_rng(seed))
         change = experiment.changes(clean, Output.of(apply(model, dirty), dirty), cut, kind)
         if change is not None:
             yield Finding(

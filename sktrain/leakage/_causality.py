@@ -12,7 +12,7 @@ from ._budget import BUDGETS, note
 from ._experiments import Experiment
 from ._failures import cannot, guarded
 from ._outputs import UnusableOutputError
-from ._poison import poisonable, row_times
+from ._perturbation import perturbable, row_times
 from ._report import FAIL, INCONCLUSIVE, PASS, Finding, LeakageReport
 
 __all__ = ["check_causality", "column_name", "name_of", "refuse", "transforming_part"]
@@ -63,11 +63,11 @@ def refuse(model, X, check):
             "not_checked",
             f"{name_of(model)} has neither transform nor predict, and cannot be called.",
         )
-    if not poisonable(X):
+    if not perturbable(X):
         return cannot(
             check,
             "not_checked",
-            f"Rows of type {type(X).__name__} cannot be poisoned: pass a DataFrame, an array or a "
+            f"Rows of type {type(X).__name__} cannot be perturbed: pass a DataFrame, an array or a "
             "list.",
         )
     times = len(np.unique(row_times(X)))
@@ -162,7 +162,7 @@ def _look_ahead(model, experiment, change, where):
             {"rows": change.n_rows, "label": change.now},
             "labels.iloc[-horizon:] = np.nan",
         )
-    inputs = experiment.guilty(change)
+    inputs = experiment.culprit_columns(change)
     place["input"] = ", ".join(map(str, inputs)) if inputs else None
     labeler = experiment.is_labeler or bool(
         experiment.ends is not None and (experiment.ends > experiment.times).any()
@@ -199,7 +199,7 @@ def _paste(change):
 
 
 def _closure(model):
-    """Frames a function carries in its closure cannot be poisoned: say so."""
+    """Frames a function carries in its closure cannot be perturbed: say so."""
     function = getattr(model, "func", model)
     cells = getattr(function, "__closure__", None) or ()
     bound = [

@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator, clone
 from .._validation import label_spans
 from ._budget import BUDGETS, note
 from ._outputs import Output, UnusableOutputError, index_of, moved_cells
-from ._poison import KINDS, block, poison, put_gaps, row_times, take
+from ._perturbation import KINDS, block, perturb, put_gaps, row_times, take
 from ._sweep import sweep
 
 __all__ = ["Change", "Experiment", "apply", "fitted", "quiet"]
@@ -124,7 +124,7 @@ class Experiment:
     Parameters
     ----------
     model : transformer, labeler, pipeline, classifier or function of rows
-    X : rows, see ``_poison.poisonable``
+    X : rows, see ``_perturbation.perturbable``
     y : labels for ``fit``, optional
     horizon : int, optional
         Bars the output may look ahead; labelers say it themselves.
@@ -173,7 +173,7 @@ class Experiment:
         not, with ``kind`` None)."""
         X = self.X if source is None else source
         rng = np.random.default_rng([self.seed, int(cut) % (2**32)])
-        X = X if kind is None else poison(X, cut, kind, rng, only=only)
+        X = X if kind is None else perturb(X, cut, kind, rng, only=only)
         with quiet(self.seed):
             past = np.flatnonzero(row_times(X) <= fit_at)
             # the same rows: X may have been cut off
@@ -186,7 +186,7 @@ class Experiment:
             return Output.of(apply(model, X), X), X
 
     def _bound(self, cut, kind, rng):
-        """The model with frames it was given in its constructor poisoned alike."""
+        """The model with frames it was given in its constructor perturbed alike."""
         if kind is None or not isinstance(self.model, BaseEstimator):
             return self.model
         bound = {
@@ -199,7 +199,7 @@ class Experiment:
         if not bound:
             return self.model
         return clone(self.model).set_params(
-            **{name: poison(value, cut, kind, rng) for name, value in bound.items()}
+            **{name: perturb(value, cut, kind, rng) for name, value in bound.items()}
         )
 
     def known_by(self, output):
@@ -425,14 +425,14 @@ class Experiment:
     def late_change(self, clean, cut, kind, at=None):
         rng = np.random.default_rng([self.seed, int(cut) % (2**32)])
         return self.changes(
-            clean, self.apply_only(poison(self.X, cut, kind, rng, at=at)), cut, kind
+            clean, self.apply_only(perturb(self.X, cut, kind, rng, at=at)), cut, kind
         )
 
     def _sweep(self):
-        """Single times destroyed, many in one run: see ``_sweep``."""
+        """Single times perturbed, many in one run: see ``_sweep``."""
         return sweep(self)
 
-    def guilty(self, change, most=40):
+    def culprit_columns(self, change, most=40):
         """Input columns whose future alone moves the changed output."""
         if isinstance(self.X, pd.DataFrame):
             names = list(self.X.columns)
@@ -457,7 +457,7 @@ class Experiment:
                 rng = np.random.default_rng(self.seed)
                 clean, dirty = (
                     self.apply_only(self.X),
-                    self.apply_only(poison(self.X, change.cut, kind, rng, only=name)),
+                    self.apply_only(perturb(self.X, change.cut, kind, rng, only=name)),
                 )
             return self.changes(clean, dirty, change.cut, kind)
 

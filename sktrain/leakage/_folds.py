@@ -11,7 +11,7 @@ import numpy as np
 
 from .._spans import Spans
 
-__all__ = ["FoldFacts", "FoldJudge", "as_positions"]
+__all__ = ["FoldFacts", "FoldChecker", "as_positions"]
 
 _NEVER = np.iinfo(np.int64).min
 _FAR = np.iinfo(np.int64).max
@@ -90,7 +90,7 @@ def _first(rows, mask):
     return int(hits.min()) if hits.size else -1
 
 
-class FoldJudge:
+class FoldChecker:
     """Prepared once for the rows of X, then asked about every fold.
 
     Parameters

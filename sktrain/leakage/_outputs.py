@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from ._poison import row_times
+from ._perturbation import row_times
 
 __all__ = ["Output", "UnusableOutputError", "differ", "index_of", "moved_cells"]
 

@@ -15,7 +15,7 @@ from ._behaviour import brief, most_times
 from ._budget import BUDGETS
 from ._experiments import fitted, quiet
 from ._failures import cannot, guarded
-from ._poison import row_times, take
+from ._perturbation import row_times, take
 from ._report import FAIL, PASS, Finding, LeakageReport
 from ._splits import index_pairs
 

@@ -14,7 +14,7 @@ from sklearn.model_selection import check_cv
 
 from .._validation import keep_label_times, label_spans, labelled_mask, time_axis
 from ..exceptions import InvalidSplitError
-from ._folds import FoldJudge, as_positions
+from ._folds import FoldChecker, as_positions
 from ._report import FAIL, INCONCLUSIVE, NOT_CHECKED, PASS, Finding, LeakageReport
 from ._rows import check_rows, row_where
 
@@ -83,7 +83,7 @@ class _Tally:
             self.first.setdefault(code, (row, fold))
 
 
-def _scan(pairs, judge, tally, n):
+def _scan(pairs, checker, tally, n):
     """Facts of every fold; rows are summed into the tally."""
     facts = []
     for fold, pair in enumerate(pairs):
@@ -99,7 +99,7 @@ def _scan(pairs, judge, tally, n):
             raise InvalidSplitError(
                 f"fold {fold}: {error}. Was the splitter made for other rows?"
             ) from error
-        fact = judge.facts(train, test)
+        fact = checker.facts(train, test)
         facts.append(fact)
         tally.add("shared_rows", fact.shared_rows, fact.first_shared_row, fold)
         tally.add("shared_time", fact.shared_times - fact.shared_rows, fact.first_shared_time, fold)
@@ -224,7 +224,7 @@ def _embargo(facts, cv, needed):
         yield Finding(
             "embargo",
             "info",
-            "No embargo before the tested rows: purged, but with no room for slow features.",
+            "No embargo before the tested rows: purged, but with no distance for slow features.",
             {"parameter": "embargo_bars"},
             shown,
             "cv = EnhancedWalkForwardCV(embargo_bars=10)",
@@ -252,7 +252,7 @@ def _odd(X, tally, n_folds):
         yield Finding("empty_fold", "error", message, {"fold": fold}, status=INCONCLUSIVE)
 
 
-def _poison_labels(y, codes, cut, rng):
+def _perturb_labels(y, codes, cut, rng):
     """Labels with everything after the cut replaced by others of the same kind; the unknown stay
     unknown."""
     values = pd.Series(y).reset_index(drop=True) if not isinstance(y, pd.Series) else y.copy()
@@ -304,10 +304,11 @@ def _selection(cv, X, y, label_end_times, rng):
             if cut >= codes.max():
                 continue
             try:
-                poisoned = _split_again(cv, X, _poison_labels(y, codes, cut, rng), label_end_times)
+                other = _perturb_labels(y, codes, cut, rng)
+                again = _split_again(cv, X, other, label_end_times)
             except ValueError:
                 return [], INCONCLUSIVE
-            changed = k >= len(poisoned) or not _same_before([folds[k]], [poisoned[k]], codes, cut)
+            changed = k >= len(again) or not _same_before([folds[k]], [again[k]], codes, cut)
             if changed:
                 message = (
                     f"The rows of fold {k} change when only labels after it change: the selection "
@@ -372,11 +373,11 @@ def check_split(
     spans, source = known_spans(X, y, label_end_times, cv, horizon)
     if not hasattr(cv, "split") and hasattr(cv, "__iter__") and not isinstance(cv, str):
         cv = list(cv)
-    judge = FoldJudge(spans, None if y is None else labelled_mask(y, n))
+    checker = FoldChecker(spans, None if y is None else labelled_mask(y, n))
     tally = _Tally()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        facts = _scan(index_pairs(cv, X, y, None, label_end_times), judge, tally, n)
+        facts = _scan(index_pairs(cv, X, y, None, label_end_times), checker, tally, n)
     if not facts:
         message = f"{cv!r} yields no fold: nothing was checked."
         return LeakageReport(

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from ._outputs import moved_cells
-from ._poison import poison
+from ._perturbation import perturb
 
 __all__ = ["sweep"]
 
@@ -74,7 +74,7 @@ class _Scan:
         rng = np.random.default_rng([experiment.seed, int(places[0])])
         at = experiment.unique[places]
         dirty = experiment.attempt(
-            lambda: experiment.apply_only(poison(experiment.X, None, "noise", rng, at=at))
+            lambda: experiment.apply_only(perturb(experiment.X, None, "noise", rng, at=at))
         )
         if dirty is None or len(dirty.times) != len(self.clean.times) or dirty.by_index:
             return None

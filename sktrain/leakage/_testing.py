@@ -26,7 +26,7 @@ from sklearn.base import BaseEstimator, clone
 from .._history import with_history
 from .._validation import label_spans, labelled_mask
 from ._experiments import Experiment, apply, fitted, quiet
-from ._folds import FoldJudge, as_positions
+from ._folds import FoldChecker, as_positions
 from ._outputs import UnusableOutputError
 
 __all__ = [
@@ -141,12 +141,12 @@ def _separation(cv, folds, X, y, ends, where):
         warnings.simplefilter("ignore")
         spans = label_spans(X, y, label_end_times=ends)[0]
     labelled = labelled_mask(y, len(X))
-    judge = FoldJudge(spans, labelled)
+    checker = FoldChecker(spans, labelled)
     embargo = getattr(cv, "embargo_bars", 0)
     facts = []
     for number, (train, test) in enumerate(folds):
         train, test = as_positions(train, len(X), "train"), as_positions(test, len(X), "test")
-        fact = judge.facts(train, test)
+        fact = checker.facts(train, test)
         facts.append(fact)
         name = f"fold {number} of {cv!r} on {where}"
         assert min(fact.n_train, fact.n_test) > 0, (

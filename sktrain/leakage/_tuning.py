@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 from ._budget import note
 from ._experiments import quiet
 from ._failures import guarded
-from ._poison import take
+from ._perturbation import take
 from ._report import FAIL, INCONCLUSIVE, Finding, LeakageReport
 
 __all__ = ["check_tuning"]

@@ -1,7 +1,7 @@
 """The leakage validator: one report on every place where future information could come in.
 
-It composes the checks of this room and computes nothing itself but the order in which to ask. Rows
-carry time in their index; without one their order is time, and the report says so.
+It composes the checks of this package and computes nothing itself but the order in which to ask.
+Rows carry time in their index; without one their order is time, and the report says so.
 """
 
 from collections.abc import Callable
@@ -50,7 +50,7 @@ class LeakageValidator(BaseEstimator):
     max_times : int, default=2000
         Most unique times used for experiments on the transforming steps, counted from the end.
     random_state : int, default=0
-        Seed of the poison.
+        Seed of the perturbations.
     verbose : int, default=1
         Whether ``audit`` shows its progress; it does so only where standard error is a terminal.
     budget : {"quick", "standard", "thorough"}, default="standard"

@@ -18,7 +18,7 @@ from ._causality import column_name, name_of, refuse, transforming_part
 from ._experiments import apply, fitted, quiet
 from ._failures import guarded
 from ._outputs import Output, differ
-from ._poison import block, row_times, take
+from ._perturbation import block, row_times, take
 from ._report import FAIL, PASS, Finding, LeakageReport
 
 __all__ = ["check_warmup"]

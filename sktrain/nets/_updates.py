@@ -129,7 +129,7 @@ class Updating:
         self.replay_ = found
 
     def _forget(self):
-        """Drop the rows that a lower ``replay_rows`` leaves no room for."""
+        """Drop the rows that a lower ``replay_rows`` has no space for."""
         kept = vars(self).get("replay_")
         if kept is None or not Count(0).is_satisfied_by(self.replay_rows):
             return

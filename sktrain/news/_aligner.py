@@ -428,9 +428,9 @@ class NewsAligner(BaseEstimator):
         if rows.names == [None] and self.symbol is None:
             return
         here = {self.symbol} if rows.names == [None] else set(rows.names)
-        strangers = [name for name in self.routes_ if name is not None and name not in here]
-        if strangers and len(strangers) == len([name for name in self.routes_ if name is not None]):
-            shown = ", ".join(map(repr, strangers[:5]))
+        unknown = [name for name in self.routes_ if name is not None and name not in here]
+        if unknown and len(unknown) == len([name for name in self.routes_ if name is not None]):
+            shown = ", ".join(map(repr, unknown[:5]))
             warnings.warn(
                 "No article is about any of the bars' symbols "
                 f"({', '.join(map(repr, sorted(map(str, here))[:5]))}); the articles name "

@@ -1,8 +1,8 @@
 """What an article is: a title, and the moment from which it could be read.
 
-What enters is one article, a list of them or a table; what leaves is checked: texts are strings,
-every article carries the time at which it was *available*, which is never before it was published.
-Only availability decides what a bar may know.
+One article, a list of them or a table is checked: texts are strings, every article carries the time
+at which it was *available*, which is never before it was published. Only availability decides what
+a bar may know.
 """
 
 from collections.abc import Iterable, Mapping

@@ -70,10 +70,10 @@ class MemoryCache:
     def put(self, keys, vectors):
         """Remember ``vectors`` (rows) under ``keys``."""
         own = np.asarray(vectors, dtype=np.float32)
-        room = max(1, _MEMORY_BYTES // (4 * self._width + 200))
+        most = max(1, _MEMORY_BYTES // (4 * self._width + 200))
         with _memory_lock:
             _memory.update(((self._space, key), vector.copy()) for key, vector in zip(keys, own))
-            while len(_memory) > room:
+            while len(_memory) > most:
                 _memory.popitem(last=False)
 
 

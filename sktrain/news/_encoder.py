@@ -49,8 +49,8 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
     pooling : {"mean", "cls", "max"}, default="mean"
         How the vectors of a text's tokens become one; padding never counts.
     batch_size : int, default=16
-        Room of a batch, in texts of ``max_length`` tokens: of shorter texts a batch holds more. A
-        CPU takes 1,024 tokens at most, which its caches hold; a card sixteen times the room.
+        Token budget of a batch, in texts of ``max_length`` tokens: of shorter texts a batch holds
+        more. A CPU takes 1,024 tokens at most, which its caches hold; a card sixteen times as many.
     max_length : int, default=128
         Tokens read of each text, special tokens included; what follows is not read, and a warning
         counts such texts.

@@ -36,8 +36,9 @@ __all__ = [
 _TOKENISED_AT_ONCE = 4096  # texts; also what is lost of a long run when it is killed
 _CPU_TOKENS = 1024  # tokens per batch beyond which a CPU's caches overflow
 _CARD_BATCHES = 16
-"""How much more room a batch has on a card: 32,768 tokens at the defaults. On one H100 a forward
-pass of a six-layer model then computes for about as long as it takes to start its kernels."""
+"""How many times larger the token budget of a batch is on a card: 32,768 tokens at the defaults. On
+one H100 a forward pass of a six-layer model then computes for about as long as it takes to start
+its kernels."""
 _tokenising = Lock()
 
 
@@ -151,7 +152,7 @@ class Recipe:
         if not len(order):
             return lambda: vectors
         torch = require("torch", extra="news", caller="PretrainedNewsEncoder")
-        batches = _batches(order, tokens.lengths, self._room(model.device.type))
+        batches = _batches(order, tokens.lengths, self._token_budget(model.device.type))
         found = _on_its_way(torch.cat([self._forward(model, tokens, batch) for batch in batches]))
 
         def wait():
@@ -160,13 +161,13 @@ class Recipe:
 
         return wait
 
-    def _room(self, kind):
+    def _token_budget(self, kind):
         if kind == "cpu":
             return min(self.batch_tokens, _CPU_TOKENS)
         return self.batch_tokens * _CARD_BATCHES
 
     def _forward(self, model, tokens, rows):
-        """Pooled vectors of some texts; where a card has no room for them, of one half after the
+        """Pooled vectors of some texts; where a card has no memory for them, of one half after the
         other."""
         torch = require("torch", extra="news", caller="PretrainedNewsEncoder")
         device = model.device
@@ -355,11 +356,11 @@ def _on_its_way(tensor):
     return wait
 
 
-def _batches(order, lengths, room):
-    """Neighbours in ``order`` (longest first), as many as ``room`` tokens hold and at least one."""
+def _batches(order, lengths, budget):
+    """Neighbours in ``order`` (longest first), up to ``budget`` tokens, at least one."""
     place = 0
     while place < len(order):
-        size = max(1, room // int(lengths[order[place]]))
+        size = max(1, budget // int(lengths[order[place]]))
         yield order[place : place + size]
         place += size
 

@@ -91,7 +91,7 @@ def _header(dtype, size):
 
 
 def _parsed_npy(data):
-    """The flat array of bytes that another NumPy wrote, or a stranger."""
+    """The flat array of bytes that another NumPy, or an untrusted program, wrote."""
     buffer = BytesIO(data)
     version = np.lib.format.read_magic(buffer)
     if version != (1, 0):

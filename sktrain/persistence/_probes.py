@@ -48,7 +48,7 @@ _THEIRS = {  # of scikit-learn: arithmetic on the given rows, memory in proporti
 
 
 def replayable(estimator, rows):
-    """Why ``rows`` are not to be predicted by an estimator that a stranger may have made; None if
+    """Why ``rows`` are not to be predicted by an estimator from an untrusted file; None if
     they are.
 
     Only what is known to work on the rows alone, within bounds, is replayed: no parts that read
@@ -58,10 +58,10 @@ def replayable(estimator, rows):
     if len(rows) > _MOST_ROWS or size > _MOST_VALUES:
         return f"there are too many of them ({len(rows)})"
     for part in _estimators(estimator):
-        kind, room = type(part).__name__, type(part).__module__.partition(".")[0]
-        if kind not in {"sktrain": _OURS, "sklearn": _THEIRS, "imblearn": _THEIRS}.get(room, ()):
+        kind, package = type(part).__name__, type(part).__module__.partition(".")[0]
+        if kind not in {"sktrain": _OURS, "sklearn": _THEIRS, "imblearn": _THEIRS}.get(package, ()):
             return f"{kind} is not replayed"
-        for name, value in vars(part).items() if room == "sktrain" else ():
+        for name, value in vars(part).items() if package == "sktrain" else ():
             sizes = name == "lookback_" or not name.endswith("_") and name not in _ANY_SIZE
             if sizes and any(_is_long(one) for one in _items(value)):
                 return f"{kind} has {name}={value!r}"
@@ -120,12 +120,12 @@ def _found(estimator):
     -------
     DataFrame or ndarray, or None
     """
-    bars, doors = remembered(estimator), _doors(estimator)
+    bars, inputs = remembered(estimator), _input_parts(estimator)
     if bars is not None:
         return bars
     rng = np.random.default_rng(0)
-    for door in doors:
-        sizes = [getattr(door, name, None) for name in ("lookback_", "step_features_")]
+    for part in inputs:
+        sizes = [getattr(part, name, None) for name in ("lookback_", "step_features_")]
         if None not in sizes:
             windows = rng.normal(size=(_ROWS, *sizes)).astype(np.float32)
             windows[1, 0, 0] = np.nan
@@ -133,7 +133,7 @@ def _found(estimator):
     width = next(
         (
             width
-            for one in (estimator, *doors)
+            for one in (estimator, *inputs)
             if (width := getattr(one, "n_features_in_", None)) is not None
         ),
         None,
@@ -148,7 +148,7 @@ def _found(estimator):
 def remembered(estimator):
     """The last bars that the first steps remember of training, at the times that follow, or None: a
     DataFrame of the types seen then."""
-    tails = [rows for rows in map(_following, _doors(estimator)) if rows is not None]
+    tails = [rows for rows in map(_following, _input_parts(estimator)) if rows is not None]
     return max(tails, key=lambda rows: rows.shape[1]) if tails else None
 
 
@@ -167,19 +167,19 @@ def tried(estimator):
     return {"X": rows, "expected": expected} if fits else None
 
 
-def _doors(estimator):
-    """The parts that rows enter first."""
+def _input_parts(estimator):
+    """The parts that see rows first."""
     if estimator is None or isinstance(estimator, str):  # a step that lets rows pass
         return []
     inner = _wrapped(estimator)
     if inner is not None:
-        return _doors(inner)
+        return _input_parts(inner)
     if hasattr(estimator, "steps"):
-        return next((doors for _, step in estimator.steps if (doors := _doors(step))), [])
+        return next((parts for _, step in estimator.steps if (parts := _input_parts(step))), [])
     if hasattr(estimator, "transformer_list"):
-        return [door for _, part in estimator.transformer_list for door in _doors(part)]
+        return [one for _, part in estimator.transformer_list for one in _input_parts(part)]
     if hasattr(estimator, "named_estimators_"):
-        return _doors(estimator.estimators_[0])
+        return _input_parts(estimator.estimators_[0])
     return [estimator]
 
 
@@ -202,16 +202,16 @@ def _wrapped(estimator):
     )
 
 
-def _following(door):
+def _following(part):
     """The last bars of training that ``fit`` remembered, once more, at the times that follow; None
     when it remembers none."""
-    tail = getattr(door, "tail_", None)
+    tail = getattr(part, "tail_", None)
     if not isinstance(tail, pd.DataFrame) or not tail.shape[1]:
         return None
     panel = isinstance(tail.index, pd.MultiIndex)
     if panel:
         tail = tail[tail.index.get_level_values(0) == tail.index[-1][0]]
-    tail = tail.iloc[: max(door.lookback_, 2)]  # later ones are known, but were not trained on
+    tail = tail.iloc[: max(part.lookback_, 2)]  # later ones are known, but were not trained on
     times = tail.index.get_level_values(-1)
     if not isinstance(times, pd.DatetimeIndex) or len(times) < 2:
         return None
@@ -224,7 +224,7 @@ def _following(door):
         if panel
         else later
     )
-    names = getattr(door, "feature_names_in_", ())
+    names = getattr(part, "feature_names_in_", ())
     unnamed = (
         not all(isinstance(name, str) for name in rows.columns) and len(names) == rows.shape[1]
     )

@@ -17,7 +17,9 @@ __all__ = ["NEEDS", "OBJECTS", "RECORDS", "VALUES", "home_of", "imported", "is_r
 
 
 def _table(names):
-    return {f"{room}.{name}": (room, name) for room, listed in names.items() for name in listed}
+    return {
+        f"{package}.{name}": (package, name) for package, listed in names.items() for name in listed
+    }
 
 
 OBJECTS = _table(

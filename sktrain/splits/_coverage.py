@@ -195,7 +195,7 @@ class _Search:
             )
 
     def steps(self, edge):
-        """First and last step of an edge that leaves room for the folds on both sides."""
+        """First and last step of an edge that leaves rows for the folds on both sides."""
         if edge in (0, self.folds):
             return 0, 0
         width = self.reach * min(edge, self.folds - edge)

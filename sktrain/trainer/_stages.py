@@ -1,5 +1,5 @@
-"""The stages of a run, in order: each takes the run, asks one room to do its work, and returns what
-was found."""
+"""The stages of a run, in order: each takes the run, asks one package to do its work, and returns
+what was found."""
 
 from dataclasses import replace
 

@@ -46,7 +46,7 @@ def outer(size):
 
 
 def image(size):
-    """A convolution whose neighbours take far more than what enters and leaves."""
+    """A convolution whose neighbours take far more than its input and output."""
     pixels = np.ones((1, 1, 2 * size, 2 * size), dtype="f4")
     node = helper.make_node("Conv", ["pixels", "kernel"], ["sums"])
     return graph_of([node], [("pixels", pixels), ("kernel", pixels[..., :size, :size])])

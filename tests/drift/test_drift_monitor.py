@@ -30,10 +30,10 @@ def test_looks_are_the_checks_of_their_windows(rows):
 
 
 def test_a_look_knows_nothing_of_later_rows(rows):
-    poisoned = rows.copy()
-    poisoned.iloc[800:] = 1e6
+    perturbed = rows.copy()
+    perturbed.iloc[800:] = 1e6
     clean, other = (
-        list(monitor(x, every=100, window=100, reference=400)) for x in (rows, poisoned)
+        list(monitor(x, every=100, window=100, reference=400)) for x in (rows, perturbed)
     )
     for a, b in zip(clean[:4], other[:4]):
         pd.testing.assert_frame_equal(a.per_feature, b.per_feature)

@@ -112,17 +112,17 @@ def test_prices_times_1000_change_no_label(sp500):
         pd.testing.assert_series_equal(labeler.transform(sp500), labeler.transform(scaled))
 
 
-def test_a_poisoned_future_reaches_back_exactly_the_horizon(sp500):
+def test_a_perturbed_future_reaches_back_exactly_the_horizon(sp500):
     bars, cut = sp500.iloc[:400], 300
-    poisoned = bars.copy()
-    poisoned.iloc[cut:] *= 3.0
+    perturbed = bars.copy()
+    perturbed.iloc[cut:] *= 3.0
     for labeler in (AdaptiveLabeler(4), AdaptiveLabeler(4, 0.5, scaling="sigma")):
-        clean, changed = labeler.transform(bars), labeler.transform(poisoned)
+        clean, changed = labeler.transform(bars), labeler.transform(perturbed)
         pd.testing.assert_series_equal(clean.iloc[: cut - 4], changed.iloc[: cut - 4])
         # prices trebled: all four look over the cut
         assert (changed.iloc[cut - 4 : cut] == 2).all()
         pd.testing.assert_series_equal(
-            labeler.thresholds(bars).iloc[:cut], labeler.thresholds(poisoned).iloc[:cut]
+            labeler.thresholds(bars).iloc[:cut], labeler.thresholds(perturbed).iloc[:cut]
         )
 
 

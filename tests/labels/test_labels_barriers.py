@@ -231,13 +231,13 @@ def test_rows_are_not_chosen_by_their_outcome():
     assert label.iloc[6:].isna().all()
 
 
-def test_a_poisoned_future_reaches_back_exactly_the_holding(sp500):
+def test_a_perturbed_future_reaches_back_exactly_the_holding(sp500):
     bars, cut = sp500.iloc[:400], 300
-    poisoned = bars.copy()
-    poisoned.iloc[cut:] *= 3.0
+    perturbed = bars.copy()
+    perturbed.iloc[cut:] *= 3.0
     for volatility in (None, "yang_zhang"):
         labeler = TripleBarrierLabeler(8.0 if volatility else 0.05, None, 6, volatility)
-        clean, changed = labeler.transform(bars), labeler.transform(poisoned)
+        clean, changed = labeler.transform(bars), labeler.transform(perturbed)
         pd.testing.assert_series_equal(clean.iloc[: cut - 6], changed.iloc[: cut - 6])
         assert (changed.iloc[cut - 6 : cut] == 2).all()
 

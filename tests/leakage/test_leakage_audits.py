@@ -124,7 +124,7 @@ def test_a_slow_fit_changes_nothing(market, monkeypatch):
     assert "rotated labels" in fast["checks"]
 
 
-def test_no_module_of_the_room_reads_a_clock():
+def test_no_module_of_the_package_reads_a_clock():
     for path in Path(sktrain.leakage.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = (

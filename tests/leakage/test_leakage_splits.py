@@ -9,7 +9,7 @@ from sklearn.model_selection import KFold, TimeSeriesSplit
 from sktrain import EnhancedWalkForwardCV, LeakageValidator
 from sktrain._spans import Spans
 from sktrain.exceptions import InvalidSplitError
-from sktrain.leakage._folds import FoldJudge
+from sktrain.leakage._folds import FoldChecker
 
 V = LeakageValidator()
 FAR = np.iinfo(np.int64).max
@@ -36,7 +36,7 @@ def test_facts_equal_a_pairwise_loop(data):
     end = start + np.array(data.draw(st.lists(st.integers(0, 6), min_size=n, max_size=n)))
     side = np.array(data.draw(st.lists(st.sampled_from([0, 1, 2]), min_size=n, max_size=n)))
     train, test = np.flatnonzero(side == 1), np.flatnonzero(side == 2)
-    fact = FoldJudge(Spans.from_times(start, end)).facts(train, test)
+    fact = FoldChecker(Spans.from_times(start, end)).facts(train, test)
     overlapping, first, after, before, later = slow_facts(start, end, train, test)
     assert (fact.overlapping, fact.first_overlap, fact.after) == (overlapping, first, after)
     assert fact.shared_times == sum(start[row] in start[test] for row in train)

@@ -80,10 +80,10 @@ def test_a_step_of_the_future_is_never_seen(net, fitted, cube):
         )
         both = front, torch.cat([front[:, :6], front[:, 6:] * 0], 1)
         if hasattr(module, "layers"):
-            poisoned, clean = (module.layers[0](z)[0][:, :6] for z in both)
+            perturbed, clean = (module.layers[0](z)[0][:, :6] for z in both)
         else:  # of the steps 1, 3, 5 and 7 the first three
-            poisoned, clean = (module.blocks[0](z.transpose(1, 2), 4)[:, :, :3] for z in both)
-        torch.testing.assert_close(poisoned.detach(), clean.detach())
+            perturbed, clean = (module.blocks[0](z.transpose(1, 2), 4)[:, :, :3] for z in both)
+        torch.testing.assert_close(perturbed.detach(), clean.detach())
     if net is TransformerClassifier:
         Z = torch.randn(2, 6, 8)
         Z2 = Z.clone()
@@ -128,9 +128,9 @@ def test_standardization_is_learned_on_the_training_rows_alone(cube):
     train = X[net.validation_.train].reshape(-1, 3).astype(np.float64)
     np.testing.assert_allclose(net.module_.standardize.mean, train.mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(net.module_.standardize.scale, 1 / train.std(axis=0), rtol=1e-5)
-    poisoned = X.copy()
-    poisoned[net.validation_.valid] += 1000
-    again = MLPNetClassifier(**TINY).fit(poisoned, y)
+    perturbed = X.copy()
+    perturbed[net.validation_.valid] += 1000
+    again = MLPNetClassifier(**TINY).fit(perturbed, y)
     torch.testing.assert_close(
         again.module_.standardize.mean, net.module_.standardize.mean, rtol=0, atol=0
     )
@@ -612,7 +612,7 @@ def spoil(value, row=3, column="b"):
         ({"callbacks__early_stopping__patience": 0}, table, "callbacks__early_stopping__patience"),
     ],
 )
-def test_bad_input_is_refused_at_the_door(params, data, words):
+def test_bad_input_is_refused_before_training(params, data, words):
     net = MLPNetClassifier(**params)
     with pytest.raises(ValueError, match=words):
         net.fit(*data())

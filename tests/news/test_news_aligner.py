@@ -1,4 +1,4 @@
-"""NewsAligner against a loop over bars and articles, hand-worked numbers and poisoned futures."""
+"""NewsAligner against a loop over bars and articles, hand-worked numbers and perturbed futures."""
 
 from hypothesis import given, settings, strategies as st
 import numpy as np
@@ -248,7 +248,7 @@ def test_rows_do_not_move_when_the_future_is_poisoned(cut, seed, how, half_life)
     )
     past = [i for i, article in enumerate(news) if article.available_at < times[cut]]
     later = [
-        NewsArticle("poison", times[cut] + pd.Timedelta(minutes=int(m)))
+        NewsArticle("after the cut", times[cut] + pd.Timedelta(minutes=int(m)))
         for m in rng.integers(0, 600, 30)
     ]
     aligner = NewsAligner(half_life=half_life, aggregation=how)

@@ -336,30 +336,30 @@ def test_parts_and_batches_change_no_vector(bert, monkeypatch):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_a_batch_without_room_on_the_card_is_halved(bert, monkeypatch):
+def test_a_batch_too_large_for_the_card_is_halved(bert, monkeypatch):
     torch = pytest.importorskip("torch")
     expected, real, sizes = encoder(bert).fit_transform(TEXTS), _inference.hidden_states, []
 
     def small_card(model, ids, mask):
         sizes.append(len(ids))
         if len(ids) > 2:
-            raise torch.OutOfMemoryError("no room")
+            raise torch.OutOfMemoryError("out of memory")
         return real(model, ids, mask)
 
     monkeypatch.setattr(_inference, "hidden_states", small_card)
     clear_memory()
     np.testing.assert_allclose(encoder(bert).fit_transform(TEXTS), expected, atol=1e-5)
     assert max(sizes) > 2
-    monkeypatch.setattr(_inference, "hidden_states", _no_room)
+    monkeypatch.setattr(_inference, "hidden_states", _out_of_memory)
     clear_memory()
     with pytest.raises(torch.OutOfMemoryError):  # not even for one text
         encoder(bert).fit_transform(TEXTS)
 
 
-def _no_room(model, ids, mask):
+def _out_of_memory(model, ids, mask):
     import torch
 
-    raise torch.OutOfMemoryError("no room")
+    raise torch.OutOfMemoryError("out of memory")
 
 
 @pytest.mark.cuda

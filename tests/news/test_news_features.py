@@ -151,13 +151,13 @@ def test_no_value_moves_when_the_future_does(bars, bert):
     kept = [
         article for article in bars.attrs["news"].articles if article.available_at < bars.index[250]
     ]
-    poison = [
+    late = [
         NewsArticle("bank falls " * 9, bars.index[250] + pd.Timedelta(hours=h)) for h in range(50)
     ]
-    dirty = fitted.transform(with_news(bars, kept + poison))
+    dirty = fitted.transform(with_news(bars, kept + late))
     pd.testing.assert_frame_equal(dirty.iloc[:251], clean.iloc[:251])
     assert not np.allclose(dirty.iloc[251:], clean.iloc[251:])
-    refit = clone(model).fit(with_news(bars, kept + poison).iloc[:200])
+    refit = clone(model).fit(with_news(bars, kept + late).iloc[:200])
     np.testing.assert_array_equal(refit.encoder_.components_, fitted.encoder_.components_)
 
 

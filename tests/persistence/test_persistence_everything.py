@@ -148,11 +148,11 @@ def test_every_kind_answers_alike_in_a_fresh_process(task, tmp_path):
 def public_estimators():
     """Name -> class of every estimator that a public module names."""
     names = [one.name for one in pkgutil.iter_modules(sktrain.__path__)]
-    rooms = [importlib.import_module(f"sktrain.{name}") for name in names if name[0] != "_"]
+    packages = [importlib.import_module(f"sktrain.{name}") for name in names if name[0] != "_"]
     found = {
-        name: getattr(room, name)
-        for room in [sktrain, *rooms]
-        for name in getattr(room, "__all__", ())
+        name: getattr(package, name)
+        for package in [sktrain, *packages]
+        for name in getattr(package, "__all__", ())
     }
     return {
         name: cls

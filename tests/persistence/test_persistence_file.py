@@ -298,14 +298,14 @@ class Marker:
 
 def hostile(marker):
     """(name, bytes) of at least 30 hostile files."""
-    poison = pickle.dumps(Marker(marker))
+    payload = pickle.dumps(Marker(marker))
     obj = np.empty(1, dtype=object)
     obj[0] = Marker(marker)
     buffer = BytesIO()
     np.save(buffer, obj, allow_pickle=True)
     cases = {
-        "a pickle": poison,
-        "a pickle behind PK": b"PK" + poison,
+        "a pickle": payload,
+        "a pickle behind PK": b"PK" + payload,
         "nothing": b"",
         "text": b"hello" * 99,
     }
@@ -322,9 +322,9 @@ def hostile(marker):
         )
     array = {"!": "array", "dtype": "|O", "shape": [1], "scalar": False, "member": "a"}
     cases["object array"] = forge({"model": array}, {"a": buffer.getvalue()})
-    cases["bytes as array"] = forge({"model": {**array, "dtype": "<f8"}}, {"a": poison})
+    cases["bytes as array"] = forge({"model": {**array, "dtype": "<f8"}}, {"a": payload})
     cases["skops that is a pickle"] = forge(
-        {"model": {"!": "sklearn", "member": "a", "number": 0}}, {"a": poison}
+        {"model": {"!": "sklearn", "member": "a", "number": 0}}, {"a": payload}
     )
     cases["huge array"] = forge(
         {

@@ -100,12 +100,12 @@ def test_the_test_block_is_untouched(bars, tmp_path):
     config = EnhancedTrainingConfig(**{**SMALL, "use_drift_detection": False})
     task = label_bars(bars, config, 3)
     first_test = task.bars.index[divide(task, config)[2][0]]
-    poisoned = bars.copy()
-    poisoned.attrs = {}
-    late = poisoned.index >= first_test
-    poisoned.loc[late, ["open", "high", "low", "close"]] *= np.linspace(1, 3, late.sum())[:, None]
+    perturbed = bars.copy()
+    perturbed.attrs = {}
+    late = perturbed.index >= first_test
+    perturbed.loc[late, ["open", "high", "low", "close"]] *= np.linspace(1, 3, late.sum())[:, None]
     clean = EnhancedTrainer(config, tmp_path / "a", bars).train(epochs=2)
-    other = EnhancedTrainer(config, tmp_path / "b", with_history(poisoned)).train(epochs=2)
+    other = EnhancedTrainer(config, tmp_path / "b", with_history(perturbed)).train(epochs=2)
     assert clean["best_val_loss"] == other["best_val_loss"]
     assert clean["walk_forward_results"] == other["walk_forward_results"]
     assert clean["test_scores"] != other["test_scores"]

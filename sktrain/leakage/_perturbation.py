@@ -1,8 +1,8 @@
 """Perturbation of the future: rows after a cut replaced, shuffled or removed.
 
-The history handle is poisoned alike, so nothing can read the true future there. Poisoned bars stay
-valid bars (low <= open, close <= high, prices positive), values keep their dtype, and rows up to
-the cut are untouched to the bit.
+The history handle is perturbed alike, so nothing can read the true future there. Perturbed bars
+stay valid bars (low <= open, close <= high, prices positive), values keep their dtype, and rows up
+to the cut are untouched to the bit.
 """
 
 import numpy as np
@@ -11,12 +11,12 @@ import pandas as pd
 from .._history import get_history
 from .._validation import OHLCV, time_axis
 
-__all__ = ["KINDS", "block", "poison", "poisonable", "put_gaps", "row_times", "take"]
+__all__ = ["KINDS", "block", "perturb", "perturbable", "put_gaps", "row_times", "take"]
 
 KINDS = ("noise", "noise_down", "shuffle", "truncation")
 
 
-def poisonable(X):
+def perturbable(X):
     """Whether rows of this type can be replaced: frames, series, arrays and plain lists."""
     return isinstance(X, (pd.DataFrame, pd.Series, list, tuple)) or (
         isinstance(X, np.ndarray) and X.ndim >= 1
@@ -57,7 +57,7 @@ def block(X, most):
     return out, rows
 
 
-def poison(X, cut, kind, rng, *, only=None, at=None):
+def perturb(X, cut, kind, rng, *, only=None, at=None):
     """Replace what happens after ``cut``, or at chosen times.
 
     Parameters
@@ -70,9 +70,9 @@ def poison(X, cut, kind, rng, *, only=None, at=None):
         Other values above or below what was seen, the same rows in another order, or no rows.
     rng : Generator
     only : column name, optional
-        Poison one column of a DataFrame, or one column number of a 2-D array.
+        Perturb one column of a DataFrame, or one column number of a 2-D array.
     at : ndarray of int, optional
-        The times to destroy, instead of all after ``cut``; not for truncation.
+        The times to perturb, instead of all after ``cut``; not for truncation.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def poison(X, cut, kind, rng, *, only=None, at=None):
         return np.flatnonzero(times > cut if at is None else np.isin(times, at))
 
     if isinstance(X, pd.DataFrame):
-        return _poison_with_history(X, hit, kind, rng, only)
+        return _perturb_with_history(X, hit, kind, rng, only)
     future = hit(times)
     if isinstance(X, pd.Series):
         out = X.copy()
@@ -115,7 +115,7 @@ def _truncate(X, times, cut):
     return out
 
 
-def _poison_with_history(X, hit, kind, rng, only):
+def _perturb_with_history(X, hit, kind, rng, only):
     history = get_history(X)
     places = None if history is None else history.locate(X.index)
     if places is None:

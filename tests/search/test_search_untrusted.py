@@ -62,7 +62,7 @@ OWNERS = {
 
 
 @pytest.mark.parametrize("owner", OWNERS)
-def test_a_claim_of_a_stranger_touches_no_file(tmp_path, owner):
+def test_a_claim_from_an_untrusted_storage_touches_no_file(tmp_path, owner):
     folder = tmp_path / "search"
     folder.mkdir()
     precious = tmp_path / "precious"
