@@ -32,7 +32,8 @@ _BOOKKEEPING = {
     "__static_attributes__",
 }
 _GLOBALS = {"LOAD_GLOBAL", "LOAD_NAME"}
-_BLOCK = 1 << 20  # elements of an array hashed at a time, so that a view is never copied whole
+# elements of an array hashed at a time: 8 MB of float64, so that a view is never copied whole
+_BLOCK = 1 << 20
 _INSTALLED = tuple(
     {
         os.path.realpath(path) + os.sep

@@ -30,7 +30,7 @@ __all__ = [
 # rows that travel on either side of a slice: four times the longest default window, and less than
 # 10 KiB of bars
 _REACH = 256
-_ROWS_AT_ONCE = 16_384  # rows compared in one go
+_ROWS_AT_ONCE = 16_384  # rows compared in one go: 128 KiB a column, a judgment
 _alive: WeakValueDictionary = WeakValueDictionary()  # handle per uid
 # the handle that came last from another process: a worker's next task brings it again
 _last: list = []

@@ -23,7 +23,8 @@ __all__ = [
 ]
 
 _TEMPORARY = re.compile(r"\.(?P<name>.+?)(\.\d+)?\.[0-9a-f]{8}\.tmp")
-_STALE = 3600.0  # seconds without a write after which a temporary file has no living owner
+# seconds without a write after which a temporary file has no owner: no single write takes an hour
+_STALE = 3600.0
 
 
 def sha256(data: bytes) -> str:

@@ -11,8 +11,9 @@ from .exceptions import ResamplingWarning, UnknownHorizonWarning
 
 __all__ = ["FEWEST", "ValidationBlock", "last_block"]
 
-FEWEST = 20  # rows a validation loss needs before it is worth stopping by
-_KEPT = 0.5  # share of the rows that must remain to train on
+# rows of a validation loss worth stopping by: its standard error is .22 of their spread, 1 / √20
+FEWEST = 20
+_KEPT = 0.5  # share of the rows that must remain to train on, a judgment
 
 
 @dataclass(frozen=True)
@@ -133,10 +134,9 @@ def _unfit(codes, train, valid, appended):
     return "the last block holds a single class" if len(np.unique(codes[valid])) < 2 else None
 
 
-_SHORTEST = (
-    8  # rows of one class in a row before they can be told from chance (2**-7 for two classes)
-)
-_LONGER = 2  # times the longest run before them
+# rows of one class in a row before they can be told from chance: 2**-7 for two classes
+_SHORTEST = 8
+_LONGER = 2  # times the longest run before them, a judgment
 
 
 def _stand_class_by_class(codes, valid):

@@ -18,7 +18,8 @@ __all__ = ["Posterior", "focal_log_posterior"]
 _FLATTEST, _STEEPEST = 0.1, 4.0
 """Bounds of 1 / temperature. At 1/10 a net without signal loses a hundredth of what its own scores
 lose, about .0005 nats, and still ranks rows; above 4 a float32 graph no longer agrees to 5e-6."""
-_TINY = 1e-300  # of the odds of all other classes together, so that its logarithm is finite
+# of the odds of all other classes together: near float64's least normal number, 2e-308
+_TINY = 1e-300
 _DOUBT = 3.0
 """Nats of log likelihood that chance gains on the validation rows where there is nothing to gain:
 half a nat for one free number (Wilks 1938), the rest for the best epoch, which the same rows chose.

@@ -12,8 +12,8 @@ import pandas as pd
 
 __all__ = ["compute_once", "hold"]
 
-_KEPT_RESULTS = 64  # over all handles
-_KEPT_BYTES = 2**30  # and the memory they may hold together; the newest is always kept
+_KEPT_RESULTS = 64  # over all handles, a judgment
+_KEPT_BYTES = 2**30  # the memory they may take together, a judgment; the newest is always kept
 _results: OrderedDict = OrderedDict()  # (uid, key) -> (result, bytes), oldest use first
 _handles: Counter = Counter()  # live handles per uid
 _lock = RLock()  # a handle may die, and let go of its results, in the middle of anything

@@ -28,7 +28,7 @@ def lag(x, k):
     return out
 
 
-PIECE = 16_384  # rows whose few working arrays of float64 stay in a cache of 1 MiB
+PIECE = 16_384  # rows, 128 KiB a column: a few working arrays of float64 stay in a cache of 1 MiB
 
 
 def over_windows(block, windows, join):

@@ -171,7 +171,7 @@ def remember_tail(X, lookback, *, rows=None):
     return tail, first_seen
 
 
-#: A month holds weekends and most holidays; a longer look back would call a closed exchange usual
+# A month holds weekends and most holidays; a longer look back would call a closed exchange usual
 # for ever.
 _USUAL = pd.Timedelta(days=31)
 

@@ -17,6 +17,8 @@ from ._protocol import UnreadableError, clipped, option
 __all__ = ["Layout", "checked_names", "find_layout", "lines_of"]
 
 _DELIMITERS = (",", ";", "\t", "|", None)  # None: blanks
+# Judgments, in numbers of rows and shares of them: every layout of tests/bar_layouts.py is read
+# with them.
 _LOOKED_AT = 200  # lines from the beginning
 _NAMES_WITHIN = 20  # rows in which names are looked for
 _EVEN, _EVENNESS = 0.5, 0.2  # share of rows of the usual width: with names, and without

@@ -18,10 +18,10 @@ _CLOCKS = (
     (r"[ T]\d{1,2}:\d{2}:\d{2}", "%H:%M:%S"),
     (r"[ T]\d{1,2}:\d{2}:\d{2}\.\d+", "%H:%M:%S.%f"),
 )
-_PLAUSIBLE_SHARE = 0.8  # of the steps: the calendar of a market, with its holidays
-_LONGEST_GAP = 12  # usual steps: no market closes for longer
+_PLAUSIBLE_SHARE = 0.8  # of the steps, a judgment: the calendar of a market, with its holidays
+_LONGEST_GAP = 12  # usual steps, a judgment: no market closes for longer
 _ENOUGH = 5  # weekend days expected when none is seen: (5/7)**17, a chance of 0.3 %
-_DAY = 86_400 * 10**9
+_DAY = 86_400 * 10**9  # nanoseconds
 
 
 def formats_of(first: str, dayfirst: bool | None) -> list[str]:

@@ -11,10 +11,11 @@ from ._protocol import UnreadableError, option
 
 __all__ = ["from_digits", "from_numbers", "nanoseconds", "readings", "strptime"]
 
-_SLICE = 1 << 17  # rows converted at once: a whole column of Python strings outweighs the frame
-_UNITS = (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9))
+# rows converted at once, 1 MiB of float64: a whole column of Python strings outweighs the frame
+_SLICE = 1 << 17
+_UNITS = (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9))  # units in a second
 _EARLIEST, _LATEST = 315_532_800, 4_102_444_800  # 1980 and 2100 in seconds
-_DAY_SECONDS = 86_400
+_DAY_SECONDS = 86_400  # seconds
 # Excel counts days from here: 1900-01-01 is its day 1, and it knows a 29 February of 1900
 _EXCEL_ZERO = pd.Timestamp("1899-12-30")
 # Formats of so many digits, the surest first

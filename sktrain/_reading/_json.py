@@ -15,15 +15,16 @@ from ._protocol import UnreadableError, clipped
 
 __all__ = ["frame_from_json", "frame_from_records"]
 
-_DEEPEST = 8  # levels of envelopes around a table
-_WIDEST = 200  # fields of a record
-_FLAT = 4  # levels of records inside a row
+# levels of envelopes around a table: deeper than any of tests/bar_layouts.py, a judgment
+_DEEPEST = 8
+_WIDEST = 200  # fields of a record, a judgment: bars have a dozen
+_FLAT = 4  # levels of records inside a row, a judgment
 _TAIL = 40  # characters of an end that a message shows
 _SYMBOL_KEYS = ("ticker", "symbol", "instrument", "code", "pair")
 # One value in a record of its own, as document stores and feeds write it
 _VALUES = ("$date", "$numberLong", "$numberInt", "$numberDouble", "$oid", "#text", "_text", "$t")
 _INNER = ("_source", "data", "node", "attributes", "content")  # the row inside a row
-_NO_TABLE = (0, 0)
+_NO_TABLE = (0, 0)  # what a place without a table scores
 _CELLS = 5  # of a row without names: a time and four prices
 _NAMELESS = 3  # roles that such rows are worth: more than an envelope, less than names
 _WHOLE = 4  # roles that make a table of bars: no need to look further down

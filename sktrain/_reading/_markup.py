@@ -14,9 +14,11 @@ from ._protocol import UnreadableError
 
 __all__ = ["page_as_csv", "records_of_xml"]
 
-_DEEPEST = 60  # elements inside one another
-_NAMED = 2  # names that make a table of a page one of rows
-_NAMES_WITHIN = 5  # rows in which they stand
+# elements inside one another, a judgment: far above real pages, below Python's stack of 1,000
+# frames
+_DEEPEST = 60
+_NAMED = 2  # names that make a table of a page one of rows, a judgment: one name is met by chance
+_NAMES_WITHIN = 5  # rows in which they stand, a judgment: titles and units take one or two
 
 
 class _Page(HTMLParser):

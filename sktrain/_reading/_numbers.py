@@ -25,7 +25,8 @@ _UNITS = (
 )
 _GROUP = r"^[-+]?[1-9]\d{0,2},\d{3}$"  # thousands, or three decimals
 _DOTTED = r"^[-+]?[1-9]\d{0,2}\.\d{3}$"
-_ENOUGH, _MIXED = 20, 0.2  # cells, and their share of either form, that tell thousands by dots
+# cells, and their share of either form, that tell thousands by dots: judgments
+_ENOUGH, _MIXED = 20, 0.2
 _PLAIN = r"^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$"
 
 

@@ -20,9 +20,10 @@ from ._protocol import UnreadableError, clipped, option
 
 __all__ = ["Source", "open_source_bytes", "refused_page", "settle_encoding"]
 
-_HEAD = 1 << 18  # bytes looked at to find out what a file is
-_STEP = 1 << 17  # bytes read at once
-_LARGEST = 1 << 32  # unpacked bytes: more is a bomb, or no file to read in one piece
+_HEAD = 1 << 18  # bytes looked at to find out what a file is, a judgment: hundreds of lines
+_STEP = 1 << 17  # bytes read at once, a judgment
+# unpacked bytes, a judgment: more is an archive bomb, or no file to read in one piece
+_LARGEST = 1 << 32
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
@@ -39,7 +40,7 @@ _MAGIC = (
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "xls"),
 )
 _PICKLE = "a pickle of Python, which may run code and is not opened: save the table as Parquet"
-_TAR = slice(257, 262)  # where an archive of tar says so
+_TAR = slice(257, 262)  # where an archive of tar says so (POSIX.1-1988, ustar)
 _NOT_DATA = (
     (
         b"version https://git-lfs.github.com/",

@@ -42,10 +42,11 @@ _ZONE = re.compile(
     rf"|(?:^|(?<={_AT})|(?<={_HALF}[ap]m)"
     rf"|[\s(])([A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?)"
 )
+# the year before the first of each era
 _ERAS = {"民國": 1911, "民国": 1911, "令和": 2018, "平成": 1988, "昭和": 1925}
 _MONTH = "|".join(MONTHS)
 _HOUR = "[時时시点點]"
-_MINUTE = 60 * 10**9
+_MINUTE = 60 * 10**9  # nanoseconds
 
 
 @dataclass

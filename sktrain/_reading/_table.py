@@ -21,10 +21,11 @@ from ._source import Source, open_source_bytes, refused_page, settle_encoding
 
 __all__ = ["Table", "open_table"]
 
-_HEAD, _TAIL = 1 << 18, 1 << 14  # bytes of the first and last lines
+# bytes of the first and last lines, a judgment: hundreds of lines, and a dozen
+_HEAD, _TAIL = 1 << 18, 1 << 14
 _NAMED_PACKED = (".gz", ".bz2", ".xz", ".zip", ".zst", ".tar")  # pandas goes by the name
-_SHEET_NAMES = 3  # names of roles that tell the sheet of data from one about it
-_SAMPLE = 200  # rows that names and roles are found from
+_SHEET_NAMES = 3  # names of roles that tell the sheet of data from one about it, a judgment
+_SAMPLE = 200  # rows that names and roles are found from, a judgment
 
 
 class Table:

@@ -36,10 +36,10 @@ _OTHER_YEAR = re.compile(
     r"|(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:\.0)?$)"
 )
 _PERIOD = re.compile(r"(?i)\d{4}[- ]?[WMQ]\d{1,2}$")
-_LOOKED_AT = 200  # cells that tell the calendar
+_LOOKED_AT = 200  # cells that tell the calendar, a judgment
 _OFFSET = r"(?:Z|[+-]\d{2}(?::?\d{2})?)$"
 _AGO = r"(?i)\bago\b|\b(?:yesterday|today|vor|gestern|il y a|hace)\b|[前昨今]"
-_HOURS = 24
+_HOURS = 24  # of a day: 24 is its end
 _SHORTEST_STAMP = 11  # characters: a day has 10 at most
 _DAY = 86_400 * 10**9  # nanoseconds
 

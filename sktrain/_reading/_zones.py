@@ -25,7 +25,7 @@ _PLACES = {
 # What two parts of the world call by one name: nobody but the caller can say which
 AMBIGUOUS = {"CST": ("America/Chicago", "Asia/Shanghai")}
 ZONE_WORDS = frozenset({*_FIXED, *_PLACES, *AMBIGUOUS})
-_MINUTE = 60 * 10**9
+_MINUTE = 60 * 10**9  # nanoseconds
 
 
 def zone_of_name(words: set[str]) -> str | None:

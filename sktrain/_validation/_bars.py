@@ -15,11 +15,13 @@ __all__ = ["OHLCV", "check_bars"]
 
 OHLCV = ("open", "high", "low", "close", "volume")
 _PRICES = OHLCV[:4]
-# published prices are rounded: open and close may leave [low, high] by this relative amount
+# relative distance by which open and close may leave [low, high]: a published price of six digits
+# is rounded by so much
 _ROUNDING = 1e-6
-_LARGEST = 1e100  # squares of larger prices overflow
-_JUMP = 0.5  # a larger one-bar move smells of an unadjusted split
-_STANDSTILL = 20  # so many equal closes in a row smell of a stale feed
+_LARGEST = 1e100  # sums of squares of smaller prices are finite in float64
+# a judgment: a larger one-bar move suggests an unadjusted split, which halves a price at least
+_JUMP = 0.5
+_STANDSTILL = 20  # a judgment: so many equal closes in a row suggest a stale feed
 
 
 def _normalise_columns(bars, required):

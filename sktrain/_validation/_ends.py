@@ -8,9 +8,8 @@ from ._times import WHERE_SAMPLED, first_difference, to_timestamps
 
 __all__ = ["check_same_index", "ends_from_times"]
 
-_LAST = (
-    np.iinfo(np.int64).max // 2
-)  # ends later than this (2116) mean "for ever": they would overflow with an embargo
+# later ends (after 2116) mean "for ever": they would overflow with an embargo
+_LAST = np.iinfo(np.int64).max // 2
 
 
 def check_same_index(one, other, name="y"):

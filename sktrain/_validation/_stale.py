@@ -8,7 +8,8 @@ import pandas as pd
 
 __all__ = ["FEW", "first_stale", "label_columns"]
 
-FEW = 20  # classes at most; more labels, most of them met once, are targets of a regression
+# classes at most, a judgment; more labels, most of them met once, are targets of a regression
+FEW = 20
 
 
 def label_columns(y):

@@ -265,10 +265,9 @@ def refuse_untold_times(X, caller):
     )
 
 
-_EPOCHS = (
-    10**7,
-    4 * 10**18,
-)  # from dates such as 20240102 and seconds since 1970 (from April 1970) to nanoseconds (to 2096)
+# dates such as 20240102 and seconds since 1970 are larger (from April 1970 on), nanoseconds
+# smaller (to 2096)
+_EPOCHS = (10**7, 4 * 10**18)
 _TIME_NAMES = {
     "time",
     "date",
@@ -318,7 +317,7 @@ def _is_time(name, dtype, column):
     return could_be_time(first)
 
 
-_FIRST = 100  # values that are looked at before a column of text counts as empty
+_FIRST = 100  # values that are looked at before a column of text counts as empty, a judgment
 
 
 def _column_of_times(X):

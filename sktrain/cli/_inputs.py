@@ -26,7 +26,7 @@ _BARS = (
     "decimal",
 )
 _NEWS = ("columns", "timezone", "dayfirst", "encoding", "symbol", "bad_rows")
-_EDGE = 3  # rows that show prints of each end
+_EDGE = 3  # rows that show prints of each end, a judgment
 
 
 def data_of(args):

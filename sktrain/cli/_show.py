@@ -11,7 +11,7 @@ from ._text import shown
 
 __all__ = ["plain", "predictions", "search", "training"]
 
-_WIDTH = 80
+_WIDTH = 80  # columns, where no terminal says how many it has: the usual terminal's
 _TIME = 11  # characters of a time: a date, or month, day, hour and minute
 
 

@@ -21,14 +21,20 @@ from ..exceptions import SktrainError
 
 __all__ = ["answers", "keep_mask", "layer_inputs", "refit", "round_rows", "saliency", "windows_of"]
 
-_ROWS = 4096  # rows that are looked at; more are thinned evenly
-_INPUTS = 16_384  # inputs of a layer that are enough to know their moments
-# inputs of a layer beyond which only their sizes are known, not what they have in common
+# rows that are looked at, a judgment: they hold any mean to 1/64 of its spread; more are thinned
+# evenly
+_ROWS = 4096
+_INPUTS = 16_384  # inputs of a layer that are enough to know their moments: 1/128 of the spread
+# inputs of a layer beyond which only their sizes are known, not their moments: 128 MiB of float64
+# at 4096 squared
 _WIDEST = 4096
-# of the mean moment, added to the diagonal: pulls refitted weights towards the old ones
+# of the mean moment, added to the diagonal, a judgment: pulls refitted weights towards the old
+# ones
 _RIDGE = 0.01
-_BATCH = 256
-_TRIALS = 1024  # rows on which the effect of one layer on the answers is measured
+_BATCH = 256  # rows of a forward pass, a judgment: small in memory
+# rows on which the effect of one layer on the answers is measured, a judgment: to 1/32 of its
+# spread
+_TRIALS = 1024
 
 
 def windows_of(model, X, weight=None):

@@ -28,7 +28,8 @@ from ._report import CompressionReport, compressed_copy, measure, quantizer
 
 __all__ = ["CompressedClassifier"]
 
-_MILDER = (1.0, 0.75, 0.5, 0.25, 0.0)  # shares of the sparsity asked for, strongest first
+# shares of the sparsity asked for, strongest first: even steps, a judgment
+_MILDER = (1.0, 0.75, 0.5, 0.25, 0.0)
 
 
 class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):

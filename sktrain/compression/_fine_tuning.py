@@ -20,9 +20,10 @@ from ._pruner import bake, cubic_sparsity, prune_weights, rows_seen
 
 __all__ = ["fine_tune"]
 
-# of the learning rate the net was trained with; where whole units went there is more to learn
+# of the learning rate the net was trained with, judgments; where whole units went there is more
+# to learn
 _SLOWER = {False: 0.03, True: 0.1}
-_ROWS = 128  # a step
+_ROWS = 128  # a step, the nets' usual batch: a judgment
 
 
 def fine_tune(

@@ -15,7 +15,7 @@ from ..exceptions import SktrainError
 __all__ = ["INPUT", "PROBABILITIES", "SCORES", "Graph", "float_graph"]
 
 INPUT, SCORES, PROBABILITIES = "X", "scores", "probabilities"
-_OPSET, _IR = 20, 10
+_OPSET, _IR = 20, 10  # operators of ONNX 1.15, file format of ONNX 1.16 (ONNX's table of versions)
 
 
 class Graph:

@@ -19,12 +19,15 @@ from ..exceptions import SktrainError
 
 __all__ = ["round_activations"]
 
+# activations have 7 bits about a middle: sums of two products of 8-bit CPU kernels stay in 16
+# bits, 2 · 127 · 127 < 2**15
 _LARGEST, _ZERO = 63, 64
 _FEWEST = 64  # inputs and outputs of a product that is worth rounding them
-_INT32_MAX = 2**31 - 1
-_TINY = np.float32(1e-30)  # a row of zeros is divided by this
-_MOST_STEPS = 256  # a recurrent layer becomes about 25 operators a step
-_GATES = {"GRU": 3, "LSTM": 4}
+_INT32_MAX = 2**31 - 1  # sums of products of codes may not pass it
+# a row of zeros is divided by this, far below any row that says something
+_TINY = np.float32(1e-30)
+_MOST_STEPS = 256  # a judgment: a recurrent layer becomes about 25 operators a step
+_GATES = {"GRU": 3, "LSTM": 4}  # by the ONNX operators
 
 
 def round_activations(model, codes, n_steps, name="The network"):

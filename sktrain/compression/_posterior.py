@@ -12,7 +12,7 @@ from .._optional import require
 __all__ = ["add_posterior"]
 
 _RAW = "raw_scores"
-_TINY = np.float32(1e-30)
+_TINY = np.float32(1e-30)  # above float32's least normal number, 1.2e-38: its logarithm is finite
 # below it float32 loses log(1 - m); the series to m³ is off by less than m⁴ / 20 = 3e-7
 _SERIES = np.float32(0.05)
 

@@ -26,12 +26,14 @@ from ._wire import activations, field, read_graph, varint
 
 __all__ = ["QuantizedClassifier"]
 
-_BATCH = 64  # rows at once: as fast as more, and small in memory
-_SPARSE = 0.15  # share of zeros above which a bitmap is worth its bit per weight
-_LIMIT = 2**31
-_LARGEST_GRAPH = 2**28  # bytes; weights are not in it
+_BATCH = 64  # rows at once, a judgment: as fast as more, and small in memory
+# share of zeros above which a bitmap is worth its bit per weight: 1/8 for codes of a byte, and a
+# margin
+_SPARSE = 0.15
+_LIMIT = 2**31  # elements of an array, beyond the bytes that a file may have (persistence._file)
+_LARGEST_GRAPH = 2**28  # bytes, a judgment; weights are not in it
 _RATIO = 20  # bytes of a graph per compressed byte: the largest seen is 3
-_MOST_THREADS = 256
+_MOST_THREADS = 256  # a judgment: more than a machine's cores are an attack
 _SOFTMAX = Posterior()
 _LEARNED = (
     "classes_", "feature_names_in_", "lookback_", "n_features_in_", "step_features_", "network_",

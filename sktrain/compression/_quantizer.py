@@ -31,10 +31,14 @@ from ._quantized import QuantizedClassifier
 
 __all__ = ["ModelQuantizer"]
 
-_SMALLEST = 64  # weights an array needs to be worth eight bits and scales
+# weights an array needs to be worth eight bits and scales, a judgment: a scale is 4 bytes
+_SMALLEST = 64
+# the axis of the outputs in each operator's weights (ONNX)
 _CHANNEL = {"Conv": 0, "GRU": 1, "LSTM": 1, "RNN": 1}
-_GROUP = 64  # weights of a channel that share a scale at four bits
-_LARGEST = {8: 127, 4: 7}
+# weights of a channel that share a scale at four bits: half a bit more each for a float32
+_GROUP = 64
+_LARGEST = {8: 127, 4: 7}  # codes of each number of bits: symmetric, 2 ** (bits - 1) - 1
+# of the scores, a judgment: above float32's sums in another order, below a wrong operator
 _TOLERANCE = 1e-3
 
 

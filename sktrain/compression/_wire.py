@@ -14,6 +14,7 @@ from ..exceptions import CorruptFileError
 
 __all__ = ["activations", "field", "read_graph", "varint"]
 
+# a judgment: 256 unrolled steps of 25 operators in each of ten layers are 64,000
 _MOST_NODES = 100_000
 _GRAPH, _FUNCTIONS = 7, 25  # fields of a model, in onnx.proto
 _NODE, _INITIALIZER, _SPARSE = 1, 5, 15  # of a graph

@@ -41,7 +41,7 @@ _OTHER_VOLUME = re.compile(
     r"|^(?!(avg|average|mean|median|rel|relative|change|delta|prev|previous)\b)\S+( \S+)? (vol"
     r"|volume)$"
 )
-_SHOWN = 12  # names of columns that a message repeats
+_SHOWN = 12  # names of columns that a message repeats: two lines
 _MINUTE = 60 * 10**9  # nanoseconds
 
 

@@ -13,7 +13,7 @@ from ._rows import Rows, usual_step
 
 __all__ = ["finished"]
 
-_SPACINGS = {3600: "hourly", 86_400: "daily", 604_800: "weekly"}
+_SPACINGS = {3600: "hourly", 86_400: "daily", 604_800: "weekly"}  # seconds
 
 
 def finished(rows: Rows, reading: Reading, options: Options, path: Path) -> pd.DataFrame:

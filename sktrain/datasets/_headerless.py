@@ -25,19 +25,19 @@ from ._roles import PRICES
 __all__ = ["roles_by_content"]
 
 _DIGITS = re.compile(r"([01]\d|2[0-3])[0-5]\d([0-5]\d)?")
-_ROUNDING = 1e-6  # published prices are rounded
+_ROUNDING = 1e-6  # relative: a published price of six digits is rounded by so much
 # rows from which gaps speak against the usual order: a true open gaps less than two bars move
 _SURE_ROWS = 20
 _LOTS = (1, 100)  # shares in what the volume counts: China's exchanges count hands of 100
-_FEW = 5  # rows from which gaps speak at all
-_NEARER = 0.75  # share of bars whose open is nearer to the close before
+_FEW = 5  # rows from which gaps speak at all, a judgment
+# share of bars whose open is nearer to the close before, a judgment held by tests/bar_layouts.py
+_NEARER = 0.75
 # columns of a kline: open time, OHLC, volume, close time, quote volume, trades, two of takers,
 # unused
 _BINANCE = 12
-_ALIKE, _TOGETHER = (
-    3.0,
-    0.9,
-)  # steps so alike in size and direction are those of one price; volumes move tens of times as far
+# judgments: steps so alike in size and direction are those of one price; volumes move tens of
+# times as far
+_ALIKE, _TOGETHER = (3.0, 0.9)
 
 
 def roles_by_content(table: Table, given: dict[str, int], roles):

@@ -20,8 +20,8 @@ from ._roles import PRICES
 __all__ = ["ACROSS", "refuse_missing", "transposed"]
 
 ACROSS = "Its dates stand across, as names of columns: transpose it, so that each row is a bar."
-_DATES = 2  # names that are dates by chance
-_SHOWN = 12  # names of columns that a message repeats
+_DATES = 2  # names that are dates: one is met by chance
+_SHOWN = 12  # names of columns that a message repeats: two lines
 _TRADE = ("price", "last", "p", "trade price", "deal price", "fill price", "value", "close", "ltp")
 _SIZES = frozenset(
     ["size", "qty", "quantity", "q", "amount", "side", "trade id", "tradeid", "trade", "lots",

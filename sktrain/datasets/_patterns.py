@@ -12,9 +12,10 @@ import numpy as np
 
 __all__ = ["PATTERNS", "TERCILE", "Law", "lead_of"]
 
-TERCILE = 0.4307272992954576  # upper tercile of the standard normal
-_MAJORITY = 5  # moves that vote in "pattern"
-_NEAREST, _FARTHEST = 15, 20  # bars back that decide in "memory"
+TERCILE = 0.4307272992954576  # upper tercile of the standard normal, scipy.stats.norm.ppf(2 / 3)
+_MAJORITY = 5  # moves that vote in "pattern", a judgment
+# bars back that decide in "memory": beyond features of ten bars, within a lookback of 20
+_NEAREST, _FARTHEST = 15, 20
 
 
 @dataclass(frozen=True)

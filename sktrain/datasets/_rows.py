@@ -29,9 +29,10 @@ _LENGTHS = frozenset(
     ["interval", "timeframe", "frame", "resolution", "granularity", "period", "freq", "frequency",
      "bar", "length", "tf", "per"]
 )  # fmt: skip
-# published prices are rounded: open and close may leave [low, high] by this relative amount
+# relative distance by which open and close may leave [low, high]: a published price of six digits
+# is rounded by so much
 _ROUNDING = 1e-6
-_MINUTE = 60 * 10**9
+_MINUTE = 60 * 10**9  # nanoseconds
 _DAY = 1440 * _MINUTE
 
 

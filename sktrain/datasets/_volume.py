@@ -11,7 +11,7 @@ from ._roles import PRICES
 __all__ = ["own_name", "with_volume"]
 
 _AMOUNTS = frozenset(["amount", "base", "coin", "coins", "qty", "quantity", "size"])
-_FEW = 10  # rows that are too few to tell a volume by its numbers
+_FEW = 10  # rows that are too few to tell a volume by its numbers, a judgment
 # Words in names of whole numbers that vary from bar to bar and are no volume
 _NO_VOLUME = frozenset(
     [

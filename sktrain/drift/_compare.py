@@ -30,9 +30,9 @@ from ._statistics import (
 __all__ = ["Correlation", "compare_columns", "compare_correlations", "keep"]
 
 _CAUSES = ("location", "location", "spread", "asymmetry", "tails")
-_SHARE = np.array(
-    [0.1, 0.6, 0.15, 0.15]
-)  # of the distribution's error, per component; the mean has a test of its own
+# of the distribution's error per component, a judgment: spread is what moves; the mean has a test
+# of its own
+_SHARE = np.array([0.1, 0.6, 0.15, 0.15])
 
 
 @dataclass(frozen=True)

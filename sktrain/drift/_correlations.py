@@ -14,8 +14,9 @@ from ._null import Moments, mean_p_values, moments
 
 __all__ = ["CORRELATED", "WANDERING", "Correlation", "Pairs", "compare_correlations"]
 
-CORRELATED = 64  # columns whose correlations are compared; beyond, 64 evenly spaced ones
-_PAIRS_AT_ONCE = 64
+# columns whose correlations are compared: 2,016 pairs, a judgment; beyond, 64 evenly spaced ones
+CORRELATED = 64
+_PAIRS_AT_ONCE = 64  # a judgment: small in memory
 # Columns worth fewer independent rows than this behave like random walks: they have no correlation.
 WANDERING = 8.0
 

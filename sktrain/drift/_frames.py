@@ -15,9 +15,9 @@ from ..exceptions import InvalidBarsError, SktrainError
 
 __all__ = ["Sample", "as_before", "read_sample"]
 
-_KEPT_TIMES = 8_192  # times from which dependence is learned
-_BLOCKS = 8  # stretches they are taken in when there are more
-_KEPT_ROWS = 200_000  # rows of a panel from which dependence is learned
+_KEPT_TIMES = 8_192  # times from which dependence is learned, a judgment
+_BLOCKS = 8  # stretches they are taken in when there are more, a judgment
+_KEPT_ROWS = 200_000  # rows of a panel from which dependence is learned, a judgment
 
 
 @dataclass(frozen=True)

@@ -40,9 +40,12 @@ __all__ = [
     "share_p_values",
 ]
 
-_STEP = 6  # ratio of successive horizons of the heterogeneous autoregression
+# ratio of successive horizons of the heterogeneous autoregression, a judgment; Corsi (2009): 1, 5
+# and 22 days
+_STEP = 6
+# so many independent stretches of a horizon: a variance of 30 is known to 26 %, √(2 / 29)
 _ROWS_PER_LAG = 30
-_LONGEST = 216  # rows; a longer horizon costs more doubt than it removes
+_LONGEST = 216  # rows, 6 ** 3: a longer horizon costs more doubt than it removes
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,17 @@ __all__ = [
     "windows_far_outside",
 ]
 
-_FALSE = 1e-3  # values expected beyond the reach of a whole check when nothing is wrong
-_TAIL = 0.05  # of the rows are taken for a tail ...
-_FEWEST = 10  # ... and at least so many, where a quarter of the rows are as many
+# values expected beyond the reach of a whole check when nothing is wrong: one in 1,000 checks, a
+# judgment
+_FALSE = 1e-3
+_TAIL = 0.05  # of the rows are taken for a tail, a judgment: the normal's has begun there ...
+# ... and at least so many, where a quarter of the rows are as many: Hill's error is 1 / √10
+_FEWEST = 10
 # The tail index of returns is between 2 and 5 (Cont 2001, "Empirical properties of asset returns"):
 # no column is taken to have a lighter tail than x ** -5, so a few quiet rows rule nothing out.
 _LIGHTEST = 0.2
+# two-sided 95 % quantile of the normal: Hill's estimate has a standard error of itself / √n (Hall
+# 1982)
 _NORMAL_95 = 1.96
 
 

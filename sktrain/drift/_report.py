@@ -199,9 +199,8 @@ def _plain(value):
 
 # Of all correlations together, where a column weighs a little over 1 (weighted Benjamini-Hochberg).
 _CORRELATION_WEIGHT = 0.5
-_MEAN_SHARE = (
-    0.75  # of a column's error: the test of its mean; the rest is the test of its distribution
-)
+# of a column's error, a judgment: the test of its mean; the rest is the test of its distribution
+_MEAN_SHARE = 0.75
 _ORDER = [
     "psi",
     "mean_shift",

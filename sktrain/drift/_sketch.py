@@ -16,16 +16,17 @@ from ._statistics import mean_and_std, sorted_values
 
 __all__ = ["CategoricalReference", "NumericReference"]
 
-_DISTINCT = 32  # up to this many different values are all remembered, each with its count
+_DISTINCT = 32  # values, a judgment: up to so many are all remembered, each with its count
 # Else so many quantiles, 0.03 of the rows apart in the middle and 0.4 standard deviations in the
 # tails, of which values that hold more than 1 / 24 of the rows keep their count: 64 numbers in all,
 # 768 bytes of the 2.6 KB that 100 KiB leave to each of 38 columns.
 _QUANTILES = 41
 _HEAVY = 24
-_PER_CELL = 4  # places for the rows between two quantiles when a mean over the reference is taken
+# places for the rows between two quantiles when a mean over the reference is taken, a judgment
+_PER_CELL = 4
 # The sum of n numbers depends on their order by up to (n - 1) eps times the sum of their sizes
 # (Higham 2002, section 4.2):
-_ROUNDINGS = 4  # values that differ by the rounding of so many operations are one value
+_ROUNDINGS = 4  # values that differ by the rounding of so many operations are one value, a judgment
 _STORAGES = (np.float16, np.float32)
 _DOUBLE = float(np.finfo(np.float64).eps)
 

@@ -16,7 +16,8 @@ from ._pooled import PooledClassifier
 
 __all__ = ["make_recipe"]
 
-#: Inverse strengths of the ridge. The best one depends on signal and size: the pool chooses.
+# Inverse strengths of the ridge, a factor of ten apart (a judgment). The best one depends on
+# signal and size: the pool chooses.
 _RIDGE = {"weak": 0.1, "middle": 0.01, "strong": 0.001}
 #: What a bar says by itself, and in units of the volatility and volume around it.
 _CANDLE = (
@@ -41,7 +42,7 @@ _SHORT = (
     "band_5",
     "volume_zscore_5",
 )
-_FEW, _SEVERAL = 3, 10  # bars whose features trees see; those of single candles
+_FEW, _SEVERAL = 3, 10  # bars whose features trees see, those of single candles: judgments
 
 # Chosen on development seeds 0 and 1 of bench_recipe: smaller steps and trees than scikit-learn's
 # defaults, which learn noise where a label is mostly noise.

@@ -5,6 +5,7 @@ import numpy as np
 __all__ = ["pool_weights"]
 
 _EXACT = 1e-3  # nats, over all rows, by which the likelihood may still fall short of its maximum
+# a judgment: beyond it the rows cannot tell the weights apart, and any are as likely
 _MOST_STEPS = 20_000
 _CHANCE = 0.25
 """Nats that the rows gain by chance where there is nothing to gain: half the mean of the likelihood

@@ -29,7 +29,7 @@ from ._predictions import balanced_accuracy, splits_of, takes_end_times
 
 __all__ = ["NullCalibration", "null_calibration"]
 
-_LEVEL = Number(0, 1, closed="neither")
+_LEVEL = Number(0, 1, closed="neither")  # open: a test at level 0 or 1 decides nothing
 
 
 @dataclass(frozen=True, eq=False)

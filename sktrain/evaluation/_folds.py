@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 METRICS = ("accuracy", "balanced_accuracy", "log_loss")
+# what each metric can be
 _RANGES = {"accuracy": (0.0, 1.0), "balanced_accuracy": (0.0, 1.0), "log_loss": (0.0, np.inf)}
 
 

@@ -23,9 +23,9 @@ __all__ = ["Journal", "fingerprint"]
 _FORMAT = "sktrain null calibration 2"
 _UNCHECKED = "sktrain null calibration 1"  # journals of earlier versions, without a checksum
 _READS = (_FORMAT, _UNCHECKED)
-_LARGEST = 2**28  # bytes: millions of scores
+_LARGEST = 2**28  # bytes, a judgment: millions of scores
 _MOST = sys.float_info.max  # a score is no larger, nor NaN
-_PAUSE = 1.0  # seconds between two writes
+_PAUSE = 1.0  # seconds between two writes, and so what a kill loses: a judgment
 
 
 def fingerprint(bars, task):

@@ -21,8 +21,8 @@ __all__ = ["METHODS", "null_market"]
 
 METHODS = ("block", "sign", "phase")
 _PRICES = ("open", "high", "low", "close")
-_WIDEST = 225.0  # log prices beyond this are no prices: check_bars stops at 1e100
-_SHARED = 0.9  # share of the times that must be able to change places
+_WIDEST = 225.0  # log prices beyond this are no prices: check_bars stops at 1e100, log 230
+_SHARED = 0.9  # share of the times that must be able to change places, a judgment
 
 
 def null_market(

@@ -26,9 +26,10 @@ __all__ = [
     "sharpe_ratio",
 ]
 
-# no track record is 20 standard errors from zero; a number that claims so was annualised
+# a judgment: no track record is 20 standard errors from zero; a number that claims so was
+# annualised
 _ABSURD_T = 20.0
-_YEAR = pd.Timedelta(days=365.25)
+_YEAR = pd.Timedelta(days=365.25)  # the Julian year
 
 
 @dataclass(frozen=True, eq=False, repr=False)

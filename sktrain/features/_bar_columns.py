@@ -16,7 +16,10 @@ __all__ = ["BAR", "WINDOWED", "bar_columns"]
 
 BAR = ("return_1", "gap", "body_share", "close_location")
 WINDOWED = ("momentum", "volatility", "range_volatility", "atr", "rsi", "band", "volume_zscore")
-_ROUNDING = 1e-12  # what is smaller next to its scale is rounding, not a move
+# what is smaller next to its scale is rounding (some thousand units in float64's last place), not
+# a move
+_ROUNDING = 1e-12
+# the squared log range of a Brownian motion is 4 log 2 times its variance (Parkinson 1980)
 _PARKINSON = 4 * np.log(2)
 
 

@@ -17,8 +17,8 @@ from ..exceptions import NotEnoughDataError
 
 __all__ = ["MarketRegime", "RegimeDetector"]
 
-_HIGH = 0.8  # "auto": the share of fit rows that is not called high volatility
-_TREND = 0.5  # "auto": the share of fit rows whose trend is too weak to be called one
+_HIGH = 0.8  # "auto", a judgment: the share of fit rows that is not called high volatility
+_TREND = 0.5  # "auto", a judgment: the share of fit rows whose trend is too weak to be called one
 
 
 class MarketRegime(StrEnum):

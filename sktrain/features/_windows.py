@@ -17,7 +17,7 @@ from ._windowed_array import WindowedArray
 
 __all__ = ["SlidingWindow", "WindowedArray"]
 
-_ROWS_AT_ONCE = 1024  # turned from columns into rows in one go: they fit in the cache
+_ROWS_AT_ONCE = 1024  # turned from columns into rows in one go, a judgment: they fit in the cache
 
 
 class SlidingWindow(  # type: ignore[call-arg]

@@ -21,7 +21,9 @@ from ._volatility import ESTIMATORS
 
 __all__ = ["TripleBarrierLabeler"]
 
-_ROUNDING = 1e-12  # a published price equal to its barrier up to floating point touches it
+# a published price equal to its barrier up to some thousand units in float64's last place touches
+# it
+_ROUNDING = 1e-12
 
 
 class TripleBarrierLabeler(BarLabeler):

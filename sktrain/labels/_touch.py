@@ -9,9 +9,11 @@ import numpy as np
 
 __all__ = ["first_touch"]
 
-_CHUNK = 32_768  # rows whose working arrays stay in the cache
-_STEPS = 28  # bars watched one by one before the undecided rows leap
-_FEW = 8  # below one undecided row in so many, leaping is cheaper at once
+_CHUNK = 32_768  # rows whose working arrays stay in the cache: 256 KiB each of float64
+# bars watched one by one before the undecided rows leap, a judgment of speed: the labels are the
+# same
+_STEPS = 28
+_FEW = 8  # below one undecided row in so many leaping is cheaper at once, a judgment of speed
 
 
 def first_touch(high, low, upper, lower, known, holding):

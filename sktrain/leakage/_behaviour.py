@@ -21,9 +21,9 @@ from ._warmup import check_warmup
 
 __all__ = ["audit_predictions", "audit_steps", "brief", "most_times"]
 
-_INNER_FOLDS = (
-    4  # an estimator that splits its rows again needs so many times the rows of one that does not
-)
+# an estimator that splits its rows again needs so many times the rows of one that does not, a
+# judgment
+_INNER_FOLDS = 4
 
 
 def audit_steps(estimator, X, y, *, most_times, seed, budget=BUDGETS["standard"]):

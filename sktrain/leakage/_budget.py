@@ -46,6 +46,7 @@ class Budget:
         return asdict(self)
 
 
+# judgments of cost, each level about four times the one before; the standard one is derived above
 BUDGETS = {
     "quick": Budget(cuts=2, sweeps=12, rotations=2, folds=2, times=800),
     "standard": Budget(cuts=4, sweeps=48, rotations=3, folds=3),

@@ -17,7 +17,7 @@ from ._report import FAIL, INCONCLUSIVE, PASS, Finding, LeakageReport
 
 __all__ = ["check_causality", "column_name", "name_of", "refuse", "transforming_part"]
 
-_FEWEST = 30  # unique times below which no cut leaves enough on both sides
+_FEWEST = 30  # unique times below which no cut leaves enough on both sides, a judgment
 _NAMES = {
     "noise": "other values",
     "noise_down": "other values",

@@ -22,7 +22,7 @@ from ._sweep import sweep
 
 __all__ = ["Change", "Experiment", "apply", "fitted", "quiet"]
 
-_WIDE = 400  # rows compared when a row is wide
+_WIDE = 400  # rows compared when a row is wide, a judgment of speed
 
 
 @dataclass(frozen=True)

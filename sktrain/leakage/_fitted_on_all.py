@@ -10,8 +10,8 @@ from ._report import Finding
 
 __all__ = ["FEWEST_ROWS", "all_rows_statistics"]
 
-FEWEST_ROWS = 40
-_EXACT = 1e-7
+FEWEST_ROWS = 40  # below it ranks and moments of all rows are met by chance: a judgment
+_EXACT = 1e-7  # relative: half the digits of float64, so that sums in another order are equal
 _BOUNDS = ("minimum and maximum of a fitted range", "largest absolute value 1")
 
 

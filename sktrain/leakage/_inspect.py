@@ -17,7 +17,9 @@ from ._samplers import samplers_before_nets
 
 __all__ = ["find_flaws", "inspect_estimator"]
 
-_HGB_AUTO = 10_000  # scikit-learn switches early_stopping="auto" on above so many rows
+# scikit-learn switches early_stopping="auto" on above so many rows (its documentation)
+_HGB_AUTO = 10_000
+# a judgment: shorter arrays are parameters, such as class weights or edges of bins
 _BOUND_ROWS = 100
 
 

@@ -14,8 +14,10 @@ from ._rows import row_where
 
 __all__ = ["check_label_leakage", "label_reach"]
 
+# of a correlation without dependence, 1 / √n each: 2e-9 a lag, so that thousands of lags give no
+# false alarm
 _SIGMAS = 6.0
-_SHARE = 0.4  # of the dependence inside the declared horizon
+_SHARE = 0.4  # of the dependence inside the declared horizon, a judgment
 
 
 def _series(labels):

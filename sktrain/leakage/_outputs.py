@@ -10,10 +10,9 @@ from ._perturbation import row_times
 
 __all__ = ["Output", "UnusableOutputError", "differ", "index_of", "moved_cells"]
 
-_SCALE_ROWS = 256
-# Least relative change that counts, by bytes of a float: half its digits, so that another order of
-# summation
-# (an error of some hundred units in the last place) stays below.
+_SCALE_ROWS = 256  # rows that tell a column's size, a judgment: a median needs few
+# Least relative change that counts, by bytes of a float: half its digits, so that another order
+# of summation (an error of some hundred units in the last place) stays below.
 _TOLERANCE = {2: 2e-2, 4: 1e-4, 8: 1e-7}
 
 

@@ -10,7 +10,7 @@ from ._report import INCONCLUSIVE
 
 __all__ = ["reads_random"]
 
-_MOST_SOURCES = 50  # classes and functions read for one object
+_MOST_SOURCES = 50  # classes and functions read for one object, a judgment
 _LIBRARIES = (
     "sklearn", "imblearn", "skorch", "sktrain", "optuna", "torch", "numpy", "scipy", "pandas",
     "lightgbm", "xgboost",

@@ -17,6 +17,7 @@ from ._report import FAIL
 
 __all__ = ["repair"]
 
+# a judgment: a repair may show a further flaw inside, and estimators are nested a few levels
 _ROUNDS = 12
 
 

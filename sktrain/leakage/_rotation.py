@@ -23,10 +23,12 @@ __all__ = ["check_shuffled_labels"]
 
 _CHECK = "rotated labels"
 _SIGMAS = 5.0  # one-sided error 3e-7 for one audit
-# least gain over chance worth calling a leak; below it, what is left of a slow trend after rotation
-# may stand
+# least gain over chance worth calling a leak, a judgment: below it, what is left of a slow trend
+# after rotation may stand
 _EFFECT = 0.1
-_SHARE = 0.4  # every rotation must show this share of the mean gain: one lucky rotation is no leak
+# a judgment: every rotation must show this share of the mean gain, for one lucky rotation is no
+# leak
+_SHARE = 0.4
 
 
 def _rotated(X, y, shift, reach):

@@ -15,10 +15,14 @@ __all__ = [
     "synthetic_rows",
 ]
 
-_CONTINUOUS = 0.2  # least share of distinct values in a column that cannot repeat by nature
-_STALE = 0.01  # share of repeated rows that a market without trades may show
+# least share of distinct values in a column that cannot repeat by nature, a judgment
+_CONTINUOUS = 0.2
+_STALE = 0.01  # share of repeated rows that a market without trades may show, a judgment
+# of 5 % synthetic rows, at least 3 are among 60 with probability .58, and among 60 of 10 % with
+# .95
 _PROBES = 60
-_MOST_ROWS = 6000
+_MOST_ROWS = 6000  # compared with each probe, a judgment of speed
+# of unit directions that are opposite: a rounding of float64 over some dozen columns
 _STRAIGHT = 1e-8
 
 

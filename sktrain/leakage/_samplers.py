@@ -13,8 +13,8 @@ from ._experiments import quiet
 
 __all__ = ["samplers_before_nets"]
 
-_ROWS = 1000
-_RARE = 5  # every fifth row is of the rare class
+_ROWS = 1000  # made up for the experiment: 200 of the rare class, a judgment
+_RARE = 5  # every fifth row is of the rare class, a judgment
 # share of the rows within which neighbours in time stand: 5 of a class of every fifth row lie
 # within 5 %
 _NEIGHBOURS = 0.1

@@ -21,7 +21,7 @@ from ._rows import check_rows, row_where
 __all__ = ["check_split", "index_pairs", "known_spans"]
 
 _CHECKS = ("shared rows", "shared times", "overlap", "order", "embargo", "duplicates", "selection")
-_SELECTION_ROWS = 20_000
+_SELECTION_ROWS = 20_000  # a judgment of speed: the folds are made again with other labels
 _PURGED = "cv = EnhancedWalkForwardCV(n_splits=5, horizon={horizon}, embargo_bars=10)"
 
 

@@ -16,15 +16,13 @@ from ._perturbation import perturb
 
 __all__ = ["sweep"]
 
-_AHEAD = (
-    10  # unique times of look-ahead that one run can tell from memory of the destroyed time before
-)
-_CONFIRMATIONS = 3  # draws of other values for a suspected row
-_MOST_MEMORY = (
-    1 / 4
-    # share of the rows beyond which memory counts as endless: fewer than 4 times could be destroyed
-    # at once
-)
+# unique times of look-ahead that one run can tell from memory of the perturbed time before, a
+# judgment
+_AHEAD = 10
+_CONFIRMATIONS = 3  # draws of other values for a suspected row, a judgment
+# share of the rows beyond which memory counts as endless: fewer than 4 times could be perturbed
+# at once
+_MOST_MEMORY = 1 / 4
 
 
 def sweep(experiment):

@@ -14,29 +14,26 @@ from ._report import Finding
 __all__ = ["future_of_bars", "strength", "target_leaks"]
 
 # Areas under the ROC curve, judged by the correlation r of normal values that gives them for a
-# label of the top third
-# (tests/leakage/test_leakage_features.py integrates them): .62 is r = .26, .90 is r = .82, .97 is r
-# = .95. By Grinold's law
-# (Grinold and Kahn, Active Portfolio Management, ch. 6) a column of correlation r that is bet on n
-# times a year has a Sharpe ratio
-# of r √n: with 50 five-bar labels a year 1.8, 5.8 and 6.7. Nothing causal is known to reach 5, so
-# above .90 a column that also
-# fades within one label fails, above .97 any does; .62, which honest columns may reach, only warns.
+# label of the top third (tests/leakage/test_leakage_features.py integrates them): .62 is r = .26,
+# .90 is r = .82, .97 is r = .95. By Grinold's law (Grinold and Kahn, Active Portfolio Management,
+# ch. 6) a column of correlation r that is bet on n times a year has a Sharpe ratio of r √n: with
+# 50 five-bar labels a year 1.8, 5.8 and 6.7. Nothing causal is known to reach 5, so above .90 a
+# column that also fades within one label fails, above .97 any does; .62, which honest columns may
+# reach, only warns.
 _SURE, _FIRM, _STRONG = 0.97, 0.90, 0.62
-# a leak keeps less than this share of its area one label earlier; a slow honest column keeps most
+# a judgment: a leak keeps less than this share of its area one label earlier; a slow honest
+# column keeps most
 _COLLAPSE = 0.5
 # Partial R² of the next ten bars' returns: .3 is a correlation of .55, a Sharpe ratio of 8.7 when
-# bet on daily. That of their sizes:
-# good causal forecasts explain about half of realised variance (Andersen and Bollerslev 1998), all
-# of it already known to the past
-# moves that are partialled out; .6 on top of them is more than there is to forecast.
+# bet on daily. That of their sizes: good causal forecasts explain about half of realised variance
+# (Andersen and Bollerslev 1998), all of it already known to the past moves that are partialled
+# out; .6 on top of them is more than there is to forecast.
 _DIRECTION, _MOVES = 0.3, 0.6
 # A column excludes labels when two cells that together would hold so many independent rows by
-# chance are empty: a probability of
-# e^-25 = 1e-11 without a relation, and refilled to a quarter one label later, as no slow honest
-# column does.
+# chance are empty: a probability of e^-25 = 1e-11 without a relation, and refilled to a quarter
+# one label later, as no slow honest column does.
 _EXPECTED, _REFILLED, _EMPTY, _COMMON = 25.0, 0.25, 0.002, 0.05
-_MOST_ROWS = 20_000
+_MOST_ROWS = 20_000  # a judgment of speed: an area of 20,000 rows is known to .004
 
 
 def strength(values, labels):

@@ -19,8 +19,8 @@ from ._report import FAIL, INCONCLUSIVE, Finding, LeakageReport
 __all__ = ["check_tuning"]
 
 _CHECK = "tuning"
-_SAME = 1e-6  # scores of the same fit differ by less: sums in another order
-_MOST = 3  # recorded folds fitted again
+_SAME = 1e-6  # scores of the same fit differ by less, a judgment: sums in another order
+_MOST = 3  # recorded folds fitted again, a judgment of speed
 
 
 def check_tuning(estimator, X, y, folds, *, seed, budget):

@@ -23,8 +23,9 @@ from ._report import FAIL, PASS, Finding, LeakageReport
 
 __all__ = ["check_warmup"]
 
+# powers of two and half of the steps between them: a lookback is found within a factor of 1.5
 _LENGTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536)
-_MOST_TIMES = 4000
+_MOST_TIMES = 4000  # a judgment of speed: more than twice the longest length
 
 
 @dataclass

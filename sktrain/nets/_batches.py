@@ -20,11 +20,12 @@ __all__ = [
     "rows_at_once",
 ]
 
-PREDICT_ROWS = 1024
+PREDICT_ROWS = 1024  # of one look on a CPU, a judgment: small in memory
 _CARD_ROWS, _CARD_NUMBERS = 16_384, 2**26
 """Rows of one look on a card, as long as their steps times 64 hidden units or more are no more
 numbers than that: 256 MB of float32."""
-# of a card's memory that rows may take; the rest is for what a network keeps of a batch
+# of a card's memory that rows may take, a judgment; the rest is for what a network keeps of a
+# batch
 _SHARE = 0.5
 
 

@@ -24,7 +24,7 @@ _SAID_BY_ALL = (  # learned from the rows, so the same for each
     "class_count_", "label_horizon_", "validation_",
 )  # fmt: skip
 _OWN = ("n_members", "random_state")  # parameters that a member does not share
-_TINY = 1e-300
+_TINY = 1e-300  # near float64's least normal number, 2e-308: the logarithm is finite
 
 
 class Members(Inference):

@@ -31,7 +31,7 @@ _PASSING = (
     "_steps", "_n_epochs",
 )  # fmt: skip
 _CPU = torch.device("cpu")
-_FULL_BATCH = 128  # so few rows are trained in full batches of float64
+_FULL_BATCH = 128  # rows, one default batch: so few are trained in full batches of float64
 
 
 class TrainingLoop(Hooks, MixedPrecision):

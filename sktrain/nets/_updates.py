@@ -22,7 +22,8 @@ __all__ = ["UpdateReport", "Updating"]
 # share of a block that judges; with .15, four stationary blocks of 100 rows cost .003 of accuracy
 # (24 seeds)
 _HELD_BACK = 0.3
-_JUDGES = 0.2  # share of the remembered rows that decide between equals and are not replayed
+# share of the remembered rows that decide between equals and are not replayed, a judgment
+_JUDGES = 0.2
 
 
 @dataclass(frozen=True)

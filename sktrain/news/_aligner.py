@@ -35,7 +35,8 @@ from ._pieces import (
 
 __all__ = ["NewsAligner"]
 
-_HALF_LIVES = 10  # without a lookback, an article is forgotten when 1/1024 of its weight is left
+# without a lookback, an article is forgotten when 2 ** -10 = 1/1024 of its weight is left
+_HALF_LIVES = 10
 
 
 class NewsAligner(BaseEstimator):

@@ -23,9 +23,9 @@ from ..exceptions import CorruptFileError, DataQualityWarning, SktrainError
 
 __all__ = ["DiskCache", "MemoryCache", "clear_memory", "digest"]
 
-_MEMORY_BYTES = 128 * 2**20  # all spaces together, in this process
+_MEMORY_BYTES = 128 * 2**20  # all spaces together, in this process: a judgment
 _ASKED_AT_ONCE = 500  # SQLite's oldest limit on variables of a query is 999
-_PATIENCE = 60.0  # seconds a writer waits for another
+_PATIENCE = 60.0  # seconds a writer waits for another, a judgment: a write takes milliseconds
 
 _memory: OrderedDict[tuple, Any] = OrderedDict()  # (space, digest) -> vector
 _memory_lock = threading.Lock()

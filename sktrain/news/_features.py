@@ -26,7 +26,7 @@ from ._encoder import PretrainedNewsEncoder
 
 __all__ = ["News", "NewsFeatures", "with_news"]
 
-_SPACING_ROWS = 20  # rows remembered at least: enough to have seen a weekend
+_SPACING_ROWS = 20  # rows remembered at least, a judgment: enough to have seen a weekend
 
 
 class News(Handle):

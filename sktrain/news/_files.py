@@ -45,9 +45,10 @@ _SEVERAL = re.compile(r"s$|related|entities|list")  # names of columns of lists
 _TICKER = re.compile(r"\$?[A-Z0-9][A-Z0-9.:\-=^]*")
 _CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp]\.?[Mm]\.?)?|\d{1,2}[時时시]\s?\d{1,2}[分분].*"
 _MIDNIGHT = r"[T ]00:00(:00)?(\.0+)?$"
-_SAMPLE = 200  # cells that tell what a column holds
+_SAMPLE = 200  # cells that tell what a column holds, a judgment
+# of a day, when it is a date without a clock
 _LAST_NANOSECOND = pd.Timedelta(days=1) - pd.Timedelta(1, "ns")
-_MIDNIGHTS = 0.5  # share of stamps at 00:00:00 from which a source dates by the day
+_MIDNIGHTS = 0.5  # share of stamps at 00:00:00 from which a source dates by the day, a judgment
 
 
 class Articles(list):

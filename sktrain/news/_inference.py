@@ -33,7 +33,7 @@ __all__ = [
     "tuned_fingerprint",
 ]
 
-_TOKENISED_AT_ONCE = 4096  # texts; also what is lost of a long run when it is killed
+_TOKENISED_AT_ONCE = 4096  # texts, a judgment; also what is lost of a long run when it is killed
 _CPU_TOKENS = 1024  # tokens per batch beyond which a CPU's caches overflow
 _CARD_BATCHES = 16
 """How many times larger the token budget of a batch is on a card: 32,768 tokens at the defaults. On

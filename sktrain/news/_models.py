@@ -36,7 +36,7 @@ _TOKENIZERS = (
 _TOKENIZER_EXTRAS = (
     "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt",
 )
-_KEPT = 2  # loaded models per process
+_KEPT = 2  # loaded models per process, a judgment: each takes hundreds of megabytes
 
 _fingerprints: dict[tuple, str] = {}  # ((path, size, mtime), ...) -> hex digest
 _loaded: OrderedDict[tuple, tuple] = OrderedDict()  # key -> (tokenizer, model)

@@ -134,7 +134,7 @@ NEWS = RoleTable(
 )
 _TEXTS = ("text", "message", "content", "body", "summary", "description")  # a title where none is
 _TICKER = re.compile(r"\$?[A-Z0-9][A-Z0-9.:\-]{0,9}")
-_WORDY = 3  # words of a title in the middle of a column, at least
+_WORDY = 3  # words of a title in the middle of a column, at least: a judgment
 
 
 def assigned(table: Table, columns: Mapping[str, object] | None) -> dict[str, int]:

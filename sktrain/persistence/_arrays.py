@@ -25,7 +25,8 @@ __all__ = [
 ]
 
 DTYPES = "biufcUSmM"
-_SPARSE = 0.3  # share of zeros above which a bitmap is smaller than the zeros, compression aside
+# share of zeros above which a bitmap is smaller than the zeros, compression aside: a judgment
+_SPARSE = 0.3
 
 
 class Budget:

@@ -12,8 +12,8 @@ from ._walk import reached
 
 __all__ = ["check_tree_state", "checked"]
 
-_DEEPEST = 5000  # levels of a tree; grown ones have a few dozen
-_MOST_JOBS = 1024
+_DEEPEST = 5000  # levels of a tree, a judgment; grown ones have a few dozen
+_MOST_JOBS = 1024  # a judgment: more than a machine's cores are an attack
 _ONE_VALUED = ("NuSVR", "OneClassSVM", "SVR")  # support vector machines that do not classify
 _CATEGORIES = 256  # scikit-learn's histograms know the categories 0 to 255
 

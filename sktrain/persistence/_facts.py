@@ -26,7 +26,7 @@ __all__ = [
     "versions",
 ]
 
-_LONGEST = 1000  # characters of a parameter
+_LONGEST = 1000  # characters of a parameter in a manifest, a judgment
 _CORE = {"numpy": "numpy", "pandas": "pandas", "scikit-learn": "sklearn"}
 _PARTS = ("imblearn", "onnxruntime", "skops", "skorch", "torch")
 

@@ -38,13 +38,17 @@ from ._encoder import Encoder
 
 __all__ = ["load", "read_manifest", "save"]
 
+# version of the file's format, one more with every change that older versions cannot read
 FORMAT = 2
-_READS = (1, 2)
-_LARGEST = 2**31  # bytes of a file, and of what may be made of it
-_FLOOR, _MULTIPLE = 2**25, 4  # what may be inflated: 32 MiB and four times the file
+_READS = (1, 2)  # versions of the format that are opened
+# bytes of a file, and of what may be made of it: a judgment, below the 4 GiB of a ZIP's fields
+_LARGEST = 2**31
+# what may be inflated: 32 MiB and four times the file, judgments; tests/attack/mutate.py holds
+# memory to twice that
+_FLOOR, _MULTIPLE = 2**25, 4
 _PER_BYTE = 12  # bytes of memory that a byte of the manifest may become: an empty list a character
-_MOST = 20_000  # members
-_DIGEST = 64
+_MOST = 20_000  # members, a judgment, below the 65,535 of a ZIP's field
+_DIGEST = 64  # hexadecimal digits of a SHA-256
 _HEADER = struct.Struct("<4s22xHH")  # of a member (APPNOTE.TXT 4.3.7): its mark, two lengths
 _UTF8 = 0x800  # the only flag of a member that this library's names may need
 _EPOCH = (2020, 1, 1, 0, 0, 0)  # fixed, so equal models give equal files

@@ -40,7 +40,7 @@ _MADE = {  # attributes of a fitted net that are made anew, or told in another w
 }
 _POSITIONS = "validation_"  # positions in the training rows, which are not kept either
 _OF_THE_MACHINE = ("StopFlag", "TrainingCheckpoint")  # a thread's flag, a folder
-_SLACK = 2**16  # values that a network may hold beside its weights: positions, masks
+_SLACK = 2**16  # values that a network may hold beside its weights: positions, masks; a judgment
 
 
 def state_of(net, where, encoder):

@@ -18,9 +18,10 @@ from ._walk import reached
 
 __all__ = ["last_step", "predict", "remembered", "replayable", "same", "tried"]
 
-_ROWS = 8
-_MOST_ROWS, _MOST_VALUES = 4096, 2**20  # of probe rows that are replayed
-_LONGEST = 10_000  # steps, windows and sizes of an estimator that is replayed
+_ROWS = 8  # probed, a judgment: enough to notice another answer, and small in the file
+# of probe rows that are replayed, judgments: opening stays below a second
+_MOST_ROWS, _MOST_VALUES = 4096, 2**20
+_LONGEST = 10_000  # steps, windows and sizes of an estimator that is replayed, a judgment
 _OURS = {
     "BarFeatures", "CompressedClassifier", "DriftDetector", "DriftGuard", "LastStep",
     "OptunaSearchCV",
@@ -109,7 +110,8 @@ def _is_recipe(owner, name):
     return not name.endswith("_") and hasattr(owner, f"{name.rstrip('_')}_")
 
 
-_TOLERANCE = 1e-5  # of a probability, between machines; of larger numbers, relative
+# of a probability, between machines (float32 sums in another order); of larger numbers, relative
+_TOLERANCE = 1e-5
 
 
 def _found(estimator):

@@ -17,9 +17,8 @@ from ._arrays import Budget
 __all__ = ["dump", "rebuild"]
 
 _SCHEMA = "schema.json"
-_PER_BYTE = (
-    8  # bytes of memory that a byte of the schema becomes: parsed text, and an object a node
-)
+# bytes of memory that a byte of the schema becomes, a judgment: parsed text, and an object a node
+_PER_BYTE = 8
 _TRUSTED = frozenset(  # what skops may rebuild beyond its own list: data holders of scikit-learn
     {
         "numpy.dtype",

@@ -24,7 +24,9 @@ from ._fingerprint import plain_name, readable
 __all__ = ["HyperparameterSearchSpace", "Space"]
 
 _PLAIN = (type(None), bool, int, float, str)
-_EDGE = 1e-9  # quantiles of an unbounded scipy distribution stay this far from 0 and 1
+# quantiles of an unbounded scipy distribution stay this far from 0 and 1: six deviations of a
+# normal
+_EDGE = 1e-9
 
 
 def _refuse(name, value, why):

@@ -39,8 +39,10 @@ __all__ = ["MemoryLedger", "StorageLedger"]
 _LOCK_FILE = ".sktrain-owner-"
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 _KEY = "sktrain"  # attribute under which everything of ours is stored
-_BEAT = 10.0  # seconds between two signs of life
-_SILENCE = 120.0  # seconds without one after which an owner elsewhere is taken to be dead
+_BEAT = 10.0  # seconds between two signs of life, a judgment
+# seconds without one, twelve missed, after which an owner elsewhere is taken to be dead: a
+# judgment
+_SILENCE = 120.0
 
 
 class MemoryLedger:

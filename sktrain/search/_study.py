@@ -23,8 +23,11 @@ from ..exceptions import SktrainError
 
 __all__ = ["BATCH", "Record", "Suggester", "default_sampler", "quiet_optuna"]
 
-BATCH = 4  # slots suggested at once; a larger batch keeps more workers busy and learns later
-_OPENING = 2 * BATCH  # trials spread evenly before anything is learned
+# slots suggested at once, a judgment: a larger batch keeps more workers busy and learns later
+BATCH = 4
+_OPENING = 2 * BATCH  # trials spread evenly before anything is learned, a judgment
+# their square roots are irrational and independent: multiples of them fill the cube evenly
+# (Richtmyer 1951)
 _PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53)
 STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 

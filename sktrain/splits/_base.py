@@ -24,7 +24,7 @@ from ..exceptions import InvalidSplitError, NotEnoughDataError
 
 __all__ = ["Fold", "Plan", "Rows", "SpanSplitter", "fold_facts", "read_rows"]
 
-_MOST_CLASSES = 20  # more distinct labels than this are no class balance
+_MOST_CLASSES = 20  # more distinct labels than this are no class balance, a judgment
 
 
 @dataclass(frozen=True)
@@ -355,7 +355,7 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
         """Return a checked :class:`Plan`."""
 
 
-_DEFAULT_EMBARGO = 10
+_DEFAULT_EMBARGO = 10  # of the constructors: another value is the user's own
 
 
 def fold_facts(plan, fold, y):

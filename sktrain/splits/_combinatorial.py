@@ -18,7 +18,7 @@ from ._base import Fold, Plan, SpanSplitter
 
 __all__ = ["CombinatorialPurgedCV"]
 
-_MOST_SPLITS = 100_000
+_MOST_SPLITS = 100_000  # a judgment: more fits than anybody waits for
 
 
 class CombinatorialPurgedCV(SpanSplitter):

@@ -20,9 +20,10 @@ from ..exceptions import InvalidSplitError, RegimeCoverageWarning
 
 __all__ = ["Regimes", "check_groups", "cover", "find_regimes", "regime_facts"]
 
-_WORK = 400_000  # (position, regime) pairs per boundary that are searched one by one
-_MOST_REGIMES = 1000
-_NEVER = np.iinfo(np.int64).max // 4
+# (position, regime) pairs per boundary that are searched one by one, a judgment of speed
+_WORK = 400_000
+_MOST_REGIMES = 1000  # a judgment: more values are a measurement, not regimes
+_NEVER = np.iinfo(np.int64).max // 4  # a sum of four stays within int64
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ._workers import TRIALS, processes
 
 __all__ = ["tell_plan"]
 
-_PROBE_ROWS = 1024  # rows a net is timed on
+_PROBE_ROWS = 1024  # rows a net is timed on, a judgment
 _USUAL_SHARE = 0.5  # a walk-forward fold trains on half of the rows on average
 #: Folds of a search's trial, each on half of the rows; half of the trials are given up early.
 _INNER = 3 * 0.5 * 0.5

@@ -15,8 +15,7 @@ from ..features import WindowedArray
 
 __all__ = ["LastStep", "build_pool", "weights_of"]
 
-#: Inverse strength of the ridge, the middle one of ``make_recipe``'s three.
-_STRENGTH = 0.01
+_STRENGTH = 0.01  # Inverse strength of the ridge, the middle one of ``make_recipe``'s three.
 
 
 class LastStep(TransformerMixin, BaseEstimator):

@@ -13,8 +13,10 @@ __all__ = ["constant_model", "next_steps", "one_sided_labels", "profit", "verdic
 #: against it. Bayes factors of ten and more are called strong evidence (Jeffreys 1961, Kass and
 #: Raftery 1995); no feature of bars gives that.
 _STRONG_EVIDENCE = 10.0
-_SAME_ANSWER = 0.99  # share of rows with one answer from which a model is called constant
-COST = 0.001  # ten basis points of each unit of turnover
+# share of rows with one answer from which a model is called constant, a judgment
+_SAME_ANSWER = 0.99
+# ten basis points of each unit of turnover, a judgment: spread and fees of a liquid stock
+COST = 0.001
 #: Returns from which a Sharpe ratio's spread is told: it takes in the sample kurtosis, whose own
 #: standard error √(24 / n) (Fisher 1930) is below one half from here on.
 _FEWEST_RETURNS = 100

@@ -40,8 +40,9 @@ from ._config import EnhancedTrainingConfig
 
 __all__ = ["TRIALS", "asked_to_stop", "one_thread", "processes", "tell_parent", "workers"]
 
-TRIALS = 4  # in one batch of OptunaSearchCV
-_ASKED_EVERY = 0.2  # seconds between two questions whether to stop, while workers are at work
+TRIALS = 4  # in one batch of OptunaSearchCV (search._study.BATCH)
+# seconds between two questions whether to stop, while workers are at work: a judgment
+_ASKED_EVERY = 0.2
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 _file: str | None = None  # in a worker: the file that tells it to stop
 _queue: Any = None  # in a forked worker: where it tells how far it is

@@ -6,7 +6,8 @@ from ._values import Mark, Value, line_of
 
 __all__ = ["DATA", "FEW_ROWS", "attribute", "chosen_columns", "item"]
 
-FEW_ROWS = 50  # a slice that leaves out fewer rows off an end is a warm-up or an embargo, no split
+# a judgment: a slice that leaves out fewer rows off an end is a warm-up or an embargo, no split
+FEW_ROWS = 50
 DATA = ("data", "frame", "unknown", "stat", "window", "groupby", "tuple", "list")
 
 

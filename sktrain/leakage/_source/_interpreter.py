@@ -15,9 +15,9 @@ from ._values import MOST_ITEMS, Value, joined, names_in
 
 __all__ = ["Interpreter"]
 
-_MOST_TURNS = 20  # of a loop over constants
-_MOST_CALLS = 12  # depth of followed calls
-_MOST_STEPS = 60_000  # expressions looked at; beyond, loops run once
+_MOST_TURNS = 20  # of a loop over constants, a judgment
+_MOST_CALLS = 12  # depth of followed calls, a judgment
+_MOST_STEPS = 60_000  # expressions looked at, a judgment of speed; beyond, loops run once
 
 
 class _Return(Exception):

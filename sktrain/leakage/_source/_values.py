@@ -7,8 +7,11 @@ import re
 
 __all__ = ["MOST_ITEMS", "Mark", "Value", "constant", "every_turn", "joined", "line_of", "names_in"]
 
-MOST_ITEMS = 200  # of a list that is followed item by item; rows of features are given as fewer
-_MOST_WEIGHT = 10_000  # characters and items of a constant; names of columns are far shorter
+# of a list that is followed item by item, a judgment; rows of features are given as fewer
+MOST_ITEMS = 200
+# characters and items of a constant, a judgment; names of columns are far shorter
+_MOST_WEIGHT = 10_000
+# below int64's largest, 9.2e18; larger numbers are costly to compute with, and no count
 _MOST_NUMBER = 10**18
 
 
