@@ -52,6 +52,17 @@ def arguments(description):
     return parser.parse_args()
 
 
+def mean_interval(values):
+    """Mean of values over seeds, and half of its 95 % interval (Student's t); 0 for one value."""
+    from scipy import stats
+
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return mean, 0.0
+    error = statistics.stdev(values) / len(values) ** 0.5
+    return mean, float(stats.t.ppf(0.975, len(values) - 1)) * error
+
+
 def seconds(function, *, repeat=3, warmup=1):
     """Median wall time of ``function()``."""
     return statistics.median(_times([function], repeat, warmup)[0])

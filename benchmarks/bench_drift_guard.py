@@ -11,7 +11,7 @@ about alpha=1e-2; other incremental models are reported beside it, whichever way
 import warnings
 
 from _drift_worlds import autoregressive
-from _harness import Claim, arguments, report
+from _harness import Claim, arguments, mean_interval, report
 import numpy as np
 from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import log_loss
@@ -82,16 +82,6 @@ def one_year(seed, make):
     return {name: values.mean() for name, values in ways.items()}, refits
 
 
-def interval(differences):
-    """Mean and 95 % interval (Student's t over seeds)."""
-    from scipy.stats import t
-
-    half = (
-        t.ppf(0.975, len(differences) - 1) * np.std(differences, ddof=1) / np.sqrt(len(differences))
-    )
-    return float(np.mean(differences)), float(half)
-
-
 def main():
     options = arguments(__doc__)
     warnings.simplefilter("ignore")
@@ -101,7 +91,7 @@ def main():
         years, weeks = zip(*(one_year(seed, make) for seed in seeds))
         refits = weeks if turn == 0 else refits
         for other in ("always", "never") if len(years) > 1 else ():
-            mean, half = interval([row["guard"] - row[other] for row in years])
+            mean, half = mean_interval([row["guard"] - row[other] for row in years])
             note = f"mean {mean:.4f} +- {half:.4f} over {len(years)} seeds (95 %)"
             claims.append(
                 Claim(

@@ -21,9 +21,8 @@ import tempfile
 import time
 import warnings
 
-from _harness import RESULTS, Claim, Deadline, Parts, report
+from _harness import RESULTS, Claim, Deadline, Parts, mean_interval, report
 import numpy as np
-from scipy import stats
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, log_loss
@@ -149,12 +148,9 @@ def key_of(net, seed, name, n_bars):
 
 
 def interval(values):
-    """Mean and 95 % t interval; without width for a single value."""
-    mean = float(np.mean(values))
-    if len(values) < 2 or not np.ptp(values):
-        return mean, mean, mean
-    low, high = stats.t.interval(0.95, len(values) - 1, mean, stats.sem(values))
-    return mean, float(low), float(high)
+    """Mean and both ends of its 95 % interval."""
+    mean, half = mean_interval(values)
+    return mean, mean - half, mean + half
 
 
 def paired(rows, net, one, other, key):

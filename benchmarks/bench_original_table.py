@@ -16,7 +16,7 @@ import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from _harness import Claim, arguments, report
+from _harness import Claim, arguments, mean_interval, report
 
 ADDED = [
     ("base", {}),
@@ -127,12 +127,9 @@ def main():
 
 def interval(gains):
     """Mean gain in points with its 95 % interval over seeds (Student's t)."""
-    from scipy.stats import t
-
     if len(gains) < 2:
         return "one seed"
-    half = t.ppf(0.975, len(gains) - 1) * statistics.stdev(gains) / len(gains) ** 0.5
-    mean = statistics.mean(gains)
+    mean, half = mean_interval(gains)
     return (
         f"against base {mean:+.2f} points [{mean - half:+.2f}, {mean + half:+.2f}], {len(gains)} "
         "seeds"

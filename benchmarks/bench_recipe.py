@@ -16,12 +16,11 @@ import os
 from pathlib import Path
 import tempfile
 
-from _harness import RESULTS, Claim, Deadline, Parts, report
+from _harness import RESULTS, Claim, Deadline, Parts, mean_interval, report
 from _recipe_cells import OURS, key_of, measure
 from _recipe_worlds import PLANTED, REAL, RIVALS
 from joblib import Parallel, delayed
 import numpy as np
-from scipy import stats
 
 DEVELOPMENT, JUDGED = range(10), range(100, 120)
 TRIALS = 20  # of each rival's search
@@ -94,15 +93,6 @@ def by_seed(rows, name):
     )
 
 
-def interval(values):
-    """Mean and 95 % t interval; without width for a single value."""
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return mean, mean, mean
-    low, high = stats.t.interval(0.95, len(values) - 1, mean, stats.sem(values) or 1e-12)
-    return mean, float(low), float(high)
-
-
 def column(results, model, key):
     return np.array([one["models"][model][key] for one in results])
 
@@ -126,7 +116,8 @@ def claims_of(name, results, lacking, seeds):
     rests_on += f" without {', '.join(lacking)}" if lacking else ""
     rests_on += "" if judged else ": not judged"
     excess, theirs = column(results, OURS, "excess"), column(results, rival, "excess")
-    mean, low, high = interval(excess - theirs)
+    mean, half = mean_interval(excess - theirs)
+    low, high = mean - half, mean + half
     note = f"{rival} {theirs.mean():+.4f}; less it {mean:+.4f} [{low:+.4f}, {high:+.4f}]"
 
     def claim(what, value, bound, better="<=", note="", details=None):

@@ -37,7 +37,7 @@ model = make_pipeline(
 # Two blocks are tested, four are trained on; rows whose labels reach into a tested block are purged
 # on both sides of it.
 cv = CombinatorialPurgedCV(n_blocks=6, n_test_blocks=2)
-print(f"{cv.get_n_splits()} folds; which fold speaks for each block, path by path:")
+print(f"{cv.get_n_splits()} folds; which fold predicts each block, path by path:")
 print(cv.paths())
 WalkForwardDisplay.from_cv(cv, bars, y).plot()
 

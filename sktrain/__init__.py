@@ -12,6 +12,7 @@ _PACKAGES = {
     "_history": ("with_history",),
     "_validation": ("with_label_times",),
     "compression": ("CompressedClassifier", "ModelPruner", "ModelQuantizer", "export_onnx"),
+    "datasets": ("read_bars",),
     "drift": ("DriftDetector", "DriftGuard", "DriftReport", "monitor"),
     "ensemble": ("PooledClassifier", "make_recipe"),
     "evaluation": (
@@ -50,7 +51,6 @@ _PACKAGES = {
 }
 _DEFINED_IN = {name: package for package, names in _PACKAGES.items() for name in names}
 _MODULES = (
-    "datasets",
     "exceptions",
     "testing",
     *(package for package in _PACKAGES if not package.startswith("_")),

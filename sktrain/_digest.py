@@ -103,7 +103,7 @@ def _installed(name):
     if root == __name__.partition(".")[0] or root in sys.stdlib_module_names:
         return True
     file = getattr(sys.modules.get(root), "__file__", None)
-    return bool(file) and os.path.realpath(file).startswith(_INSTALLED)
+    return file is not None and os.path.realpath(file).startswith(_INSTALLED)
 
 
 class _Reader:

@@ -3,28 +3,28 @@ notice?
 
     python tests/mutation.py [--parts spans splits labels persistence] [--sample N]
 
-The libraries are imported once; every mutant is tested in a forked child that imports a changed
-copy of the package and runs the tests that reach the changed line, quick ones first, until one
-fails. What each test reaches is measured with coverage. Scores go to
-``benchmarks/results/mutation.json``, survivors to ``build/mutation.json``; a survivor is
-equivalent, which ``tests/mutation_equivalent.json`` says with a reason, or wants a test.
+Libraries and package are imported, and tests collected, once. Every mutant is tested in a forked
+child that gives living functions the changed code, or imports it where that would not do, and runs
+the tests that reach the changed line, quick ones first, until one fails. What each test reaches is
+measured with coverage, and remembered. Scores go to ``benchmarks/results/mutation.json``,
+survivors to ``build/mutation.json``; a survivor is equivalent, which
+``tests/mutation_equivalent.json`` says with a reason, or wants a test.
 """
 
 import argparse
 from collections import defaultdict
 from importlib import import_module
 import json
+import math
 import os
 from pathlib import Path
 import random
-import resource
-import shutil
-import signal
 import sys
 import tempfile
 import time
 
-ROOT = Path(__file__).parents[1]
+from mutants import ROOT, Collected, Trial, baseline, changed, copied, in_child, mutants, tested
+
 PARTS = {  # what is changed, and the tests that should notice
     "spans": (["sktrain/_spans.py"], ["tests/test_spans.py", "tests/splits/test_splits_oracle.py"]),
     "splits": (["sktrain/splits"], ["tests/splits"]),
@@ -41,181 +41,6 @@ LIBRARIES = (  # imported once, before any mutant
 )  # fmt: skip
 KNOWN = Path(__file__).parent / "mutation_equivalent.json"
 BOUND = 0.95
-_CPU = 20.0  # seconds of processor time that a mutant's tests may take beyond what they take whole
-_SPACE = 16 * 2**30  # bytes of addresses; a changed size may not fill the machine
-_WALL = 20  # times as much by the clock: other work on the machine is not the mutant's fault
-
-
-def mutants(sources):
-    """(file, operator, occurrence, first line, last line) of every change, in a fixed order."""
-    from cosmic_ray.commands.init import _all_work_items
-
-    paths = sorted(
-        path.relative_to(ROOT)
-        for source in sources
-        for path in ([ROOT / source] if source.endswith(".py") else (ROOT / source).glob("*.py"))
-    )
-    found = []
-    for item in _all_work_items(paths, {}):
-        (one,) = item.mutations
-        lines = one.start_pos[0], one.end_pos[0]
-        found.append((str(one.module_path), one.operator_name, one.occurrence, *lines))
-    return found
-
-
-def changed(source, operator, occurrence):
-    """(line as it was, line as it became, whole text) of one mutant of a text."""
-    from cosmic_ray.mutating import mutate_code
-    from cosmic_ray.plugins import get_operator
-
-    text = mutate_code(source, get_operator(operator)(), occurrence)
-    pairs = zip(source.splitlines(), text.splitlines())
-    was, became = next(((a, b) for a, b in pairs if a != b), ("", ""))
-    return was.strip(), became.strip(), text
-
-
-class _Recorder:
-    """A pytest plugin: which lines each test runs, and for how long."""
-
-    def __init__(self, sources):
-        import coverage
-
-        folder = os.getcwd()
-        kept = [os.path.join(folder, one if one.endswith(".py") else f"{one}/*") for one in sources]
-        self.measured = coverage.Coverage(data_file=None, include=kept)
-        self.seconds = {}
-
-    def pytest_runtest_logreport(self, report):
-        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
-
-    def pytest_runtest_setup(self, item):
-        self.measured.switch_context(item.nodeid)
-
-    def reached(self):
-        """{file: {line: tests}}; lines that importing runs have the test ''."""
-        data, found = self.measured.get_data(), {}
-        for path in data.measured_files():
-            lines = data.contexts_by_lineno(path)
-            found[os.path.relpath(path)] = {
-                line: sorted(tests | {""} if "" in tests else tests)
-                for line, tests in ((line, set(tests)) for line, tests in lines.items())
-            }
-        return found
-
-
-def in_child(job, folder, cpu, wall):
-    """(exit status or None when it was out of time, text it wrote) of ``job()`` in a fork."""
-    log = Path(folder, "child.log")
-    child = os.fork()
-    if child == 0:
-        status = 70
-        try:
-            os.setsid()
-            os.chdir(folder)
-            handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(handle, 1), os.dup2(handle, 2)
-            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            resource.setrlimit(resource.RLIMIT_AS, (_SPACE, _SPACE))
-            resource.setrlimit(resource.RLIMIT_CPU, (int(cpu) + 1, int(cpu) + 2))
-            sys.path[:0] = [folder, str(Path(folder, "tests")), str(Path(folder, "benchmarks"))]
-            os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-            os.environ.update(PYTHONPATH=folder, CI="1", OMP_NUM_THREADS="1", MPLBACKEND="Agg")
-            status = int(job())
-        except BaseException as error:  # the parent reads the status alone
-            print(repr(error), file=sys.stderr)
-        finally:
-            sys.stdout.flush(), sys.stderr.flush()
-            os._exit(status)
-    end = time.monotonic() + wall
-    while True:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            break
-        if time.monotonic() > end:
-            os.killpg(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            return None, log.read_text(errors="replace")
-        time.sleep(0.02)
-    code = os.waitstatus_to_exitcode(status)
-    late = -code in (signal.SIGXCPU, signal.SIGKILL)
-    return (None if late else code), log.read_text(errors="replace")
-
-
-def tested(arguments, *plugins):
-    import pytest
-
-    plugins_of_ours = ["-p", "pytest_timeout", "-p", "_hypothesis_pytestplugin"]
-    options = ["-q", "-x", *plugins_of_ours, "-p", "no:cacheprovider", "--tb=line"]
-    options.append("--doctest-modules")
-    return pytest.main([*options, *arguments], plugins=list(plugins))
-
-
-def baseline(sources, tests, folder):
-    """What each test reaches and takes, in the code as it is; raises when a test fails."""
-
-    def job():
-        recorder = _Recorder(sources)
-        recorder.measured.start()
-        status = tested(tests, recorder)
-        recorder.measured.stop()
-        found = {"reached": recorder.reached(), "seconds": recorder.seconds}
-        Path("reached.json").write_text(json.dumps(found))
-        return status
-
-    status, text = in_child(job, folder, 3600, 7200)
-    if status != 0:
-        raise SystemExit(f"the tests fail before anything is changed:\n{text[-3000:]}")
-    return json.loads(Path(folder, "reached.json").read_text())
-
-
-def tests_of(mutant, whole):
-    """The tests that reach a mutant's lines, quick ones first; those of the file where importing
-    does."""
-    path, _, _, first, last = mutant
-    lines = whole["reached"].get(path, {})
-    found = {test for line in range(first, last + 1) for test in lines.get(str(line), ())}
-    if "" in found or not found:  # importing runs it, or it goes on a line that is not counted
-        found = {test for tests in lines.values() for test in tests}
-    return sorted(found - {""}, key=lambda test: (whole["seconds"].get(test, 0.0), test))
-
-
-def outcome(mutant, whole, folder):
-    """("killed" | "late" | "survived" | "same", was, became) of one mutant."""
-    path, operator, occurrence, *_ = mutant
-    target = Path(folder, path)
-    source = target.read_text()
-    was, became, text = changed(source, operator, occurrence)
-    if text == source:
-        return "same", was, became
-    chosen = tests_of(mutant, whole)
-    if not chosen:
-        return "survived", was, became
-    takes = sum(whole["seconds"].get(test, 0.0) for test in chosen)
-    target.write_text(text)
-    try:
-        status, _ = in_child(
-            lambda: tested(chosen), folder, _CPU + 3 * takes, _WALL * (_CPU + takes)
-        )
-    finally:
-        target.write_text(source)
-    result = "late" if status is None else "survived" if status == 0 else "killed"
-    return result, was, became
-
-
-def copied(folder):
-    """A copy of the project whose compiled files are checked by content, not by time."""
-    from compileall import compile_dir
-    from py_compile import PycInvalidationMode
-
-    for name in ("sktrain", "tests", "benchmarks", "pyproject.toml"):
-        if (ROOT / name).is_dir():
-            shutil.copytree(
-                ROOT / name, Path(folder, name), ignore=shutil.ignore_patterns("__pycache__")
-            )
-        else:
-            shutil.copy2(ROOT / name, Path(folder, name))
-    by_content = PycInvalidationMode.CHECKED_HASH
-    compile_dir(folder, quiet=2, invalidation_mode=by_content)
 
 
 def identity(one):
@@ -235,9 +60,10 @@ def survivors_of(found, every):
     return [mutant for mutant in every if mutant[0] in files and is_wanted(mutant)]
 
 
-def run(part, sample, seed, before=None, tests=None, tell=print):
+def run(part, sample, seed, before=None, tests=None, tell=print, most=math.inf, minutes=math.inf):
     """Score one part in a copy of the project; of an earlier result ``before``, its survivors, held
-    to ``tests`` alone."""
+    to ``tests`` alone. Of a random sample, as many as ``minutes`` allow, in random order."""
+    end = time.monotonic() + 60 * minutes
     sources, whole_tests = PARTS[part]
     tests = [*whole_tests, *sources] if tests is None else tests
     every = mutants(sources)
@@ -246,26 +72,16 @@ def run(part, sample, seed, before=None, tests=None, tell=print):
     else:
         size = len(every) if sample is None else min(sample, len(every))
         chosen = random.Random(seed).sample(every, size)
-    known = {identity(one) for one in json.loads(KNOWN.read_text())}
-    counts, survivors = defaultdict(int), []
     with tempfile.TemporaryDirectory() as folder:
         folder = os.path.realpath(folder)
         copied(folder)
-        whole = baseline(sources, tests, folder)
-        tell(f"{part}: {len(chosen)} of {len(every)} mutants, {len(whole['seconds'])} tests")
-        for number, mutant in enumerate(sorted(chosen)):
-            result, was, became = outcome(mutant, whole, folder)
-            if result == "survived" and (mutant[0], was, became) in known:
-                result = "equivalent"
-            counts[result] += 1
-            if result == "survived":
-                survivors.append(
-                    {"file": mutant[0], "line": mutant[3], "was": was, "became": became}
-                )
-                tell(f"  survives: {mutant[0]}:{mutant[3]}\n    - {was}\n    + {became}")
-            if number % 50 == 49:
-                tell(f"  {part}: {number + 1} tried, {dict(counts)}")
-    tried = len(chosen) - counts["same"] - counts["equivalent"]
+        results = tried_all(part, chosen, len(every), folder, sources, tests, most, tell, end)
+    counts, survivors = defaultdict(int), []
+    for mutant, (result, was, became) in zip(chosen, results):
+        counts[result] += 1
+        if result == "survived":
+            survivors.append({"file": mutant[0], "line": mutant[3], "was": was, "became": became})
+    tried = len(results) - counts["same"] - counts["equivalent"]
     killed = counts["killed"] + counts["late"]
     if before is not None:
         tried, killed = before["tried"] - counts["equivalent"], before["killed"] + killed
@@ -278,8 +94,67 @@ def run(part, sample, seed, before=None, tests=None, tell=print):
         "of them by time": counts["late"],
         "equivalent": counts["equivalent"],
         "survivors": survivors,
+        "seed": seed if before is None else before.get("seed"),
+        "most": most if math.isfinite(most) else None,
         "retested": before is not None,
     }
+
+
+def tried_all(part, chosen, many, folder, sources, tests, most, tell, end):
+    """The outcome of each mutant: first those that living functions can take, in a process that
+    collected the tests once, then those that importing must take."""
+    known = {identity(one) for one in json.loads(KNOWN.read_text())}
+    kept = Path(folder, "results.json")
+    counts = defaultdict(int)
+
+    def said(mutant, result, was, became):
+        counts[result] += 1
+        if result == "survived":
+            tell(f"  survives: {mutant[0]}:{mutant[3]}\n    - {was}\n    + {became}")
+        if sum(counts.values()) % 25 == 0:
+            tell(f"  {part}: {dict(counts)}, {time.strftime('%H:%M:%S')}")
+        return result, was, became
+
+    def outcome(trial, mutant, by):
+        before = Path(folder, mutant[0]).read_text()
+        was, became, _ = changed(before, *mutant[1:3])
+        if (mutant[0], was, became) in known:
+            return said(mutant, "equivalent", was, became)
+        return said(mutant, *trial.outcome(mutant, by))
+
+    def job():
+        import coverage
+
+        include = [str(Path(folder, one if one.endswith(".py") else f"{one}/*")) for one in sources]
+        measured = coverage.Coverage(data_file=None, include=include)
+        measured.start()
+        return tested(tests, folder, Collected(lambda session: collected(session, measured)))
+
+    def collected(session, measured):
+        whole = baseline(session, measured, folder)
+        measured.stop()
+        tell(f"{part}: {len(chosen)} of {many} mutants, {len(session.items)} tests")
+        trial = Trial(whole, folder, most)
+        by = trial.swapped(session)
+        found = []
+        for mutant in chosen:
+            if time.monotonic() > end:
+                break
+            found.append(outcome(trial, mutant, by))
+        kept.write_text(json.dumps({"whole": whole, "found": found}))
+
+    status, text = in_child(job, folder, 10**6, 10**6)
+    if not kept.exists():
+        raise SystemExit(f"{part} could not be tried (status {status}):\n{text[-3000:]}")
+    done = json.loads(kept.read_text())
+    trial, results = Trial(done["whole"], folder, most), done["found"]
+    counts.clear()
+    for place, mutant in enumerate(chosen[: len(results)]):
+        if results[place][0] == "afresh":
+            source = Path(folder, mutant[0]).read_text()
+            results[place] = said(mutant, *trial.outcome(mutant, trial.afresh))
+            Path(folder, mutant[0]).write_text(source)
+    return results
 
 
 def interval(killed, tried):
@@ -307,6 +182,10 @@ def published(found):
             f"{'every mutant' if whole else 'a random sample'} of {one['mutants']}"
             f"{'' if whole else f', 95 % interval {low:.1f} to {high:.1f} %'}"
         )
+        if one.get("seed") is not None and not whole:
+            note += f"; seed {one['seed']}"
+        if one.get("most") is not None:
+            note += f"; each was held to {one['most']:g} s of tests at most"
         if one.get("retested") and not whole:
             note += "; survivors of this sample got tests, so that a new sample may score lower"
         share = 100 * one["killed"] / one["tried"]
@@ -328,9 +207,22 @@ def main():
     parser.add_argument("--parts", nargs="+", choices=sorted(PARTS), default=sorted(PARTS))
     parser.add_argument("--sample", type=int, help="random mutants per part; default all: hours")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--most",
+        type=float,
+        default=math.inf,
+        help="seconds of tests that a mutant is held to; it survives what takes longer",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=math.inf,
+        help="of a sample, try as many mutants as this time allows, in random order",
+    )
     parser.add_argument("--again", action="store_true", help="only what survived the last run")
     parser.add_argument("--tests", nargs="+", help="with --again: new tests, instead of the part's")
     given = parser.parse_args()
+    out = os.fdopen(os.dup(1), "w")  # a child's own output goes to a file
     if given.tests and not given.again:
         parser.error("--tests needs --again: a score counts all tests of a part")
     for name in LIBRARIES:
@@ -340,8 +232,14 @@ def main():
     for part in given.parts:
         before = json.loads(target.read_text())[part] if given.again else None
         found = run(
-            part, given.sample, given.seed, before, given.tests,
-            lambda text: print(text, flush=True),
+            part,
+            given.sample,
+            given.seed,
+            before,
+            given.tests,
+            lambda text: print(text, file=out, flush=True),
+            given.most,
+            given.minutes,
         )
         others = json.loads(target.read_text()) if target.exists() else {}
         target.write_text(json.dumps({**others, part: found}, indent=2) + "\n")

@@ -2,13 +2,12 @@
 table of exceptions, each with its reason."""
 
 from functools import partial
-from importlib import import_module
-from inspect import isclass, signature
-import pkgutil
+from inspect import signature
 
+from helpers import public_estimators
 from imblearn.utils.estimator_checks import estimator_checks_generator as sampler_checks_generator
 import pytest
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
 from sklearn.utils import get_tags
@@ -19,27 +18,6 @@ from sklearn.utils.estimator_checks import (
 )
 
 import sktrain
-
-
-def public_estimators():
-    """Every estimator that a public module of sktrain offers, by name."""
-    modules = [
-        sktrain,
-        *(
-            import_module(found.name)
-            for found in pkgutil.walk_packages(sktrain.__path__, "sktrain.")
-            if "._" not in found.name
-        ),
-    ]
-    things = {
-        name: getattr(module, name) for module in modules for name in getattr(module, "__all__", ())
-    }
-    return {
-        name: thing
-        for name, thing in sorted(things.items())
-        if isclass(thing) and issubclass(thing, BaseEstimator)
-    }
-
 
 ESTIMATORS = public_estimators()
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 
+from helpers import bare
 from hypothesis import given, settings, strategies as st
 import joblib
 import numpy as np
@@ -38,13 +39,6 @@ from sktrain.exceptions import (
     InvalidBarsError,
     StaleHistoryWarning,
 )
-
-
-def bare(frame):
-    """The same rows without a handle."""
-    frame = frame.copy()
-    frame.attrs = {}
-    return frame
 
 
 def small_panel(lengths=(90, 40, 70), seed=0):

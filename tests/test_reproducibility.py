@@ -11,7 +11,7 @@ from sktrain import DeterministicTrainingConfig
 from sktrain.reproducibility import draw_seed, rng_scope
 
 
-def world():
+def global_state():
     return (
         random.getstate(),
         np.random.get_state()[1].tolist(),  # noqa: NPY002
@@ -38,18 +38,18 @@ def draws():
     ],
 )
 def test_the_block_restores_every_global_even_after_an_error(params):
-    before = world()
+    before = global_state()
     with pytest.raises(KeyError), DeterministicTrainingConfig(**params) as config:  # noqa: PT012
         assert config.enabled == torch.are_deterministic_algorithms_enabled()
         if config.num_threads:
             assert torch.get_num_threads() == 2
         draws()
         raise KeyError
-    assert world() == before
+    assert global_state() == before
 
 
 def test_blocks_nest_and_repeat():
-    before = world()
+    before = global_state()
     config = DeterministicTrainingConfig(enabled=True, seed=3)
     with config:
         first = draws()
@@ -57,7 +57,7 @@ def test_blocks_nest_and_repeat():
             assert draws() == first
         inner = draws()
         assert inner != first
-    assert world() == before
+    assert global_state() == before
     with config:
         assert draws() == first
 
@@ -84,19 +84,19 @@ def test_apply_alone_seeds():
     ],
 )
 def test_nonsense_is_refused_and_changes_nothing(params):
-    before = world()
+    before = global_state()
     with pytest.raises(ValueError, match=next(iter(params))), DeterministicTrainingConfig(**params):
         pass
-    assert world() == before
+    assert global_state() == before
 
 
 def test_scope_and_seeds():
-    before = world()
+    before = global_state()
     with rng_scope(1):
         one = draws()
     with rng_scope(1):
         assert draws() == one
-    assert world() == before
+    assert global_state() == before
     assert draw_seed(0) == draw_seed(0) != draw_seed(1)
     assert draw_seed(None) != draw_seed(None)
     assert draw_seed(np.random.RandomState(0)) == draw_seed(np.random.RandomState(0))

@@ -4,9 +4,11 @@ pandas pickles the names of its columns into attributes. They are read by an unp
 plain lists of plain values and refuses everything else.
 """
 
+from collections.abc import Callable
 import io
 import pickle
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -81,7 +83,7 @@ def frame_from_hdf5(source: Source, caller: str) -> pd.DataFrame:
 
 def _tables(h5py, file) -> dict:
     """How to read each table, by its name."""
-    found = {}
+    found: dict[str, Callable[[Any], Any]] = {}
 
     def look(name, node):
         if (

@@ -45,7 +45,7 @@ def to_numbers(
     columns : mapping of str to Series
         Text, or numbers, which stay as they are.
     delimiter : str, optional
-        What divides cells: a semicolon speaks for the decimal comma when the numbers themselves
+        What divides cells: a semicolon suggests the decimal comma when the numbers themselves
         leave it open.
     decimal : {".", ","}, optional
         What the caller says divides the decimals.

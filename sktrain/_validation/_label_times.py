@@ -87,7 +87,7 @@ class LabelTimes(Handle):
         symbols are concatenated."""
         return type(other) is LabelTimes and self.horizon == other.horizon
 
-    def __hash__(self):
+    def __hash__(self):  # type: ignore[override]  # dict says None: a handle is never changed
         return hash(str(self.horizon))
 
     def __repr__(self):

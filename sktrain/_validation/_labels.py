@@ -301,9 +301,11 @@ class _Sources:
         )
 
     def _from_handle(self):
-        end = self.carried.end
-        if not self.carried.all_known:
-            end = np.where(self.carried.known, end, self._counted(self.told))
+        held = self.carried
+        assert held is not None  # asked only where there is a handle
+        end = held.end
+        if not held.all_known:
+            end = np.where(held.known, end, self._counted(self.told))
         more = [
             span
             for span in (self.given, label_horizon(self.y))
@@ -311,7 +313,7 @@ class _Sources:
         ]
         if self.given is not None:
             self._refuse_shorter()
-        written = as_span("horizon", self.carried.handle.horizon, minimum=0)
+        written = as_span("horizon", held.handle.horizon, minimum=0)
         for span in more or ([self.told] if self.told != written else []):
             longer = self._counted(span)
             if span is self.given and type(span) is not type(self.told):
@@ -320,6 +322,7 @@ class _Sources:
         return end
 
     def _refuse_shorter(self):
+        assert self.given is not None
         if self.told is not None and type(self.given) is type(self.told) and self.given < self.told:
             raise InvalidSplitError(
                 f"{self.caller}: horizon={self._shown(self.given)} is shorter than what "
@@ -333,12 +336,15 @@ class _Sources:
         return repr(str(span)) if isinstance(span, pd.Timedelta) else f"{span} bars"
 
     def _refuse_less(self, end, name):
-        less = self.carried.known & (end < self.carried.end) & labelled_mask(self.y, len(end))
+        held, index = self.carried, self.axis.index
+        assert held is not None
+        assert index is not None  # a handle knows rows by their index
+        less = held.known & (end < held.end) & labelled_mask(self.y, len(end))
         if less.any():
             row = int(np.argmax(less))
-            when, known = (pd.Timestamp(int(values[row])) for values in (end, self.carried.end))
+            when, known = (pd.Timestamp(int(values[row])) for values in (end, held.end))
             raise InvalidSplitError(
-                f"{self.caller}: {name} ends the label of row {row} ({self.axis.index[row]}) at "
+                f"{self.caller}: {name} ends the label of row {row} ({index[row]}) at "
                 f"{when}, but {self.owner} knows it only at {known} "
                 f"({int(less.sum())} such rows): it would purge too little. Leave it out, or "
                 "write the right times on y with with_label_times."

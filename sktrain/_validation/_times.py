@@ -398,7 +398,7 @@ def row_name(index, position):
 
 
 def _several_instruments(times):
-    """What in times without symbols speaks for several instruments, one below the other or side by
+    """What in times without symbols suggests several instruments, one below the other or side by
     side; "" for nothing."""
     distinct, counts = np.unique(times, return_counts=True)
     repeated = int((counts > 1).sum())

@@ -1,11 +1,14 @@
 """The command ``sktrain``.
 
 0 means fine, 1 that a check failed (leakage, drift), 2 bad input (or an audit that could not
-decide), 130 that it was interrupted. Bad input is one line on stderr, never a traceback.
+decide), 130 that it was interrupted. Bad input is one line on stderr, never a traceback; so is a
+warning.
 """
 
+from functools import partial
 import signal
 import sys
+import warnings
 
 __all__ = ["main"]
 
@@ -53,6 +56,8 @@ def _run(argv, begin=lambda: None, end=lambda: None):
     try:
         from . import _commands
 
+        if argv is None:
+            warnings.showwarning = partial(_show_warning, args, set())
         begin()
         try:
             return getattr(_commands, args.command)(args)
@@ -69,6 +74,14 @@ def _run(argv, begin=lambda: None, end=lambda: None):
             raise
         _say(args, _one_line(error))
         return 2
+
+
+def _show_warning(args, said, message, category, *where):
+    """A warning as one line for a reader who did not write the program, and once."""
+    text = " ".join(str(message).split())
+    if text not in said:
+        said.add(text)
+        _say(args, f"warning: {text}")
 
 
 def _say(args, text):

@@ -3,6 +3,7 @@
 from contextlib import redirect_stdout
 import json
 from pathlib import Path
+import re
 import sys
 
 import pandas as pd
@@ -20,6 +21,7 @@ from ._text import for_spreadsheet, shown
 
 __all__ = ["audit", "drift", "predict", "report", "search", "show", "train"]
 
+_BARE_POINT = re.compile(r"[-+]?(\d+\.|\.\d+)")
 _TRAIN = ("epochs", "batch_size", "learning_rate", "interval", "horizon")
 
 
@@ -30,7 +32,8 @@ def train(args):
         raise SktrainError("--out is empty. Name the folder of the run.")
     data = with_news_of(args, _open(args).bars) if args.news else data_of(args)
     trainer = EnhancedTrainer(config=config, model_dir=args.out, data=data)
-    with redirect_stdout(ProgressStream("stderr")):  # stdout is for the result alone
+    # stdout is for the result alone
+    with redirect_stdout(ProgressStream("stderr")):  # type: ignore[type-var]  # write says None
         result = trainer.train(
             stocks=args.stocks,
             incremental=args.incremental,
@@ -175,7 +178,7 @@ def search(args):
         timeout=args.timeout,
         progress=not (args.quiet or args.json),
     )
-    with redirect_stdout(ProgressStream("stderr")):
+    with redirect_stdout(ProgressStream("stderr")):  # type: ignore[type-var]  # write says None
         found.fit(task.bars, task.y)
     if args.json:
         _print_json(
@@ -292,6 +295,8 @@ def _value(text):
     try:
         return json.loads(text)
     except ValueError:
+        if _BARE_POINT.fullmatch(text):  # JSON wants digits on both sides of the point
+            return float(text)
         return {"True": True, "False": False, "None": None, "none": None}.get(text, text)
 
 

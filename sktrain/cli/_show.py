@@ -1,5 +1,7 @@
 """Output of the commands: tables of at most 80 columns. No text of theirs is markup."""
 
+from typing import Any
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -23,7 +25,7 @@ class _Stdout(Console):
 
 
 def _console():
-    options = {"highlight": False, "markup": False, "emoji": False}
+    options: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
     console = _Stdout(**options)
     return console if console.is_terminal else _Stdout(**options, width=_WIDTH)
 

@@ -10,6 +10,7 @@ network pruning"; by layer: Frantar & Alistarh 2022, "Optimal brain compression"
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight
@@ -88,7 +89,7 @@ def layer_inputs(network, windows):
         Rows so extreme that what a layer receives overflows.
     """
     found, generator, n_rows, weight = (
-        {},
+        dict[str, Any](),
         torch.Generator().manual_seed(0),
         sum(len(batch) for batch, _ in windows),
         None,
@@ -159,8 +160,8 @@ def answers(network, windows):
                 )
     finally:
         network.train(training)
-    weights = torch.cat(weights)
-    return torch.cat(scores), weights / (weights.sum() or 1.0)
+    joined = torch.cat(weights)
+    return torch.cat(scores), joined / (joined.sum() or 1.0)
 
 
 def _is_watched(layer):

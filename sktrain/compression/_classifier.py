@@ -150,7 +150,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         if opener is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         self.estimator = opener()
-        vars(self).pop("_opener", None)
+        self.__dict__.pop("_opener", None)
         return self.estimator
 
     def __sklearn_tags__(self):
@@ -245,7 +245,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         report = measure(model, small, *seen, sparsity=reached, quantize=self._quantizer(level[1]))
         self.model_, self.report_, self.sparsity_, self.bits_ = small, report, reached, level[1]
         for name in ("n_features_in_", "feature_names_in_"):
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
             if hasattr(model, name):
                 setattr(self, name, getattr(model, name))
         self.classes_ = model.classes_

@@ -166,7 +166,7 @@ def joined(onnx, members, constants=()):
         nodes.append(helper.make_node("Mul", [f"p{place}", f"w{place}"], [f"s{place}"]))
         shares.append(f"s{place}")
     if constants:
-        constant = np.sum(constants, axis=0, dtype=np.float64).astype(np.float32)[None]
+        constant = np.asarray(np.sum(constants, axis=0, dtype=np.float64), dtype=np.float32)[None]
         weights.append(onnx.numpy_helper.from_array(constant, "prior"))
         shares.append("prior")
     nodes.append(helper.make_node("Sum", shares, [PROBABILITIES]))

@@ -1,7 +1,7 @@
 """Gradual pruning of a fitted model, with training towards its own former answers.
 
 Labels play no part. A net was trained as long as its validation rows allowed; to train on with
-labels would be to learn them by heart, and where there is little signal it changes its mind on many
+labels would be to memorise them, and where there is little signal it changes its mind on many
 rows. What pruning takes away is its own answers, so these are the target. Only rows that are given
 are used: whoever holds rows back leaves them out.
 """

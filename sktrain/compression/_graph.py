@@ -327,6 +327,7 @@ def _traced(module, shape):
         ) from error
     finally:
         logger.setLevel(level)
+    assert program is not None  # of dynamo=True
     return program.model_proto
 
 

@@ -11,6 +11,7 @@ fits. With eight bits a model would answer otherwise there than here.
 """
 
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -185,8 +186,10 @@ def _convolution(writer, node):
     """A convolution along the last axis of (1, channels, rows, steps); whether it was written."""
     X, weight, *bias = node.input
     table = writer.codes.get(f"{weight}.int8")
-    options = {"group": 1, "pads": [0] * 4, "strides": [1, 1], "dilations": [1, 1]}
-    options.update(_attributes(writer, node))
+    options: dict[str, Any] = {
+        "group": 1, "pads": [0] * 4, "strides": [1, 1], "dilations": [1, 1],
+        **_attributes(writer, node),
+    }
     if table is None or table.ndim != 4 or table.shape[2] != 1 or options["group"] != 1:
         return False
     n_outputs, n_channels, _, size = table.shape

@@ -5,6 +5,7 @@ their place.
 """
 
 import copy
+from typing import Any
 
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
@@ -138,7 +139,7 @@ def nets_with_rows(model, X):
             f"Rows cannot be followed to the nets inside a {type(model).__name__}: only through "
             "nets, Pipelines, VotingClassifiers and PooledClassifiers."
         )
-    found = {}
+    found: dict[int, Any] = {}
 
     def visit(one, rows):
         one, rows = through_steps(one, rows)
@@ -159,9 +160,10 @@ def copy_with(model, replace, together=None):
     The same net at two places is replaced once. Containers that hold no net are not copied. A net
     of several members is one of their copies, or what ``together(net)`` makes of it.
     """
-    made = {}
+    made: dict[int, Any] = {}
 
     def visit(value):
+        parts: Any
         if id(value) in made:
             return made[id(value)]
         if is_net(value):

@@ -212,7 +212,8 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
         return state
 
     def __setstate__(self, state):
-        vars(self).update({name: state[name] for name in ("n_threads", *_LEARNED) if name in state})
+        known = {name: state[name] for name in ("n_threads", *_LEARNED) if name in state}
+        self.__dict__.update(known)
         # files of earlier versions hold none and go on saying what they said
         if isinstance(state.get("posterior_"), dict):
             self.posterior_ = Posterior(**state["posterior_"])

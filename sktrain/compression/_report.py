@@ -205,7 +205,7 @@ def measure(before, after, X, y, *, sparsity=0.0, quantize=None):
     -------
     CompressionReport
     """
-    figures, probabilities = [], []
+    figures, probabilities = list[dict[str, float]](), []
     for model in (before, after):
         last, rows = through_steps(model, X)
         found = np.asarray(last.predict_proba(rows))
@@ -220,9 +220,17 @@ def measure(before, after, X, y, *, sparsity=0.0, quantize=None):
     change = np.abs(probabilities[0] - probabilities[1])
     same = probabilities[0].argmax(axis=1) == probabilities[1].argmax(axis=1)
     bits, activations = (None, None) if quantize is None else (quantize.bits, quantize.activations)
-    moved = float(change.max()), float(change.mean())
-    reached = float(sparsity), bits, len(same), activations
-    return CompressionReport(*figures, float(same.mean()), *moved, *reached)
+    return CompressionReport(
+        before=figures[0],
+        after=figures[1],
+        agreement=float(same.mean()),
+        max_change=float(change.max()),
+        mean_change=float(change.mean()),
+        sparsity=float(sparsity),
+        bits=bits,
+        n_rows=len(same),
+        activations=activations,
+    )
 
 
 def size_of(model):

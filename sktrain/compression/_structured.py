@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import accumulate
 import math
+from typing import Any
 
 import torch
 
@@ -102,6 +103,9 @@ class Units:
     groups: int = 1
 
 
+#: The sets of units along the rows and along the columns, by layer or parameter.
+_Plan = dict[str, tuple[tuple[Units, ...], tuple[Units, ...]]]
+
 _STREAM = Units("stream")  # channels that every block of a residual network reads and adds to
 
 
@@ -120,7 +124,8 @@ def _plans():
 
 
 def _mlp(module):
-    plan, before = {}, ()
+    plan: _Plan = {}
+    before: tuple[Units, ...] = ()
     for i in range(len(module.layers)):
         own = (Units(f"layer {i}"),)
         plan[f"layers.{i}"] = own, before
@@ -129,7 +134,8 @@ def _mlp(module):
 
 
 def _recurrent(module):
-    plan, before = {}, ()
+    plan: _Plan = {}
+    before: tuple[Units, ...] = ()
     for i, layer in enumerate(module.layers):
         own = (Units(f"layer {i}"),)
         gates = own * (layer.weight_hh_l0.shape[0] // layer.hidden_size)
@@ -141,8 +147,9 @@ def _recurrent(module):
 
 
 def _tcn(module):
-    stream, before = (_STREAM,), ()
-    plan = {"blocks.0.skip": (stream, ()), "head": ((), stream)}
+    stream: tuple[Units, ...] = (_STREAM,)
+    before: tuple[Units, ...] = ()
+    plan: _Plan = {"blocks.0.skip": (stream, ()), "head": ((), stream)}
     for i in range(len(module.blocks)):
         inner = (Units(f"block {i}"),)
         plan[f"blocks.{i}.first"] = inner, before
@@ -241,7 +248,7 @@ def _narrowed(module, plan, state, width):
 def _strongest(module, plan, state, width):
     """Places of the units of each set that have the most energy in the matrices around them, the
     same number in every group."""
-    energy = defaultdict(float)
+    energy: defaultdict[Units, Any] = defaultdict(float)
     for name, axis, sets in _axes(plan, state):
         if state[name].ndim > 1:
             along = _energy(name, state[name]).movedim(axis, 0).flatten(1).sum(1)

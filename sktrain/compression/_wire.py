@@ -7,7 +7,7 @@ everything that a graph works out, before it works anything out.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .._optional import require
 from ..exceptions import CorruptFileError
@@ -104,7 +104,7 @@ def _add_graph(data, found):
 
 def _tensor(data):
     """(name, shape) of weights that stand in the graph."""
-    names, dims = [], []
+    names, dims = list[Any](), list[int]()
     for number, value, _ in _fields(data):
         if number == _EXTERNAL or (number == _LOCATION and value):
             raise CorruptFileError(

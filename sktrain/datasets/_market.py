@@ -204,7 +204,7 @@ def _draw_symbol(rng, n, n_states):
 
 def _draw_states(rng, n, n_states):
     """A Markov chain over the states with geometric stays, drawn stay by stay."""
-    states, length = [int(rng.randint(n_states))], []
+    states, length = [int(rng.randint(n_states))], list[int]()
     while sum(length) < n:
         length.append(int(rng.geometric(1 / _STAY)))
         states.append((states[-1] + 1 + int(rng.randint(n_states - 1))) % n_states)

@@ -1,6 +1,7 @@
 """One block of labelled rows in a guard: the rows, and what its checks found."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,8 +34,8 @@ def as_rows(values):
 class Block:
     """One block on its way: rows, labels, metadata of ``fit`` and of ``partial_fit``, findings."""
 
-    X: object
-    y: object
+    X: Any
+    y: Any
     told: dict
     extra: dict = field(default_factory=dict)
     covariate: DriftReport | None = None
@@ -68,7 +69,7 @@ class Block:
 
     def entry(self, decision, n_trained, reason):
         """The line of the log that says what became of it."""
-        index = getattr(self.X, "index", None)
+        index: Any = getattr(self.X, "index", None)
         timed = isinstance(index, (pd.DatetimeIndex, pd.MultiIndex))
         times = index.get_level_values(-1) if timed else None
         span = (None, None) if times is None else (times.min(), times.max())

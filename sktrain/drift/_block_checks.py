@@ -1,5 +1,7 @@
 """What a block of labelled rows is compared with before a guarded model learns from it."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils import _safe_indexing
@@ -8,11 +10,22 @@ from ..exceptions import SktrainError
 from ._detector import DriftDetector
 from ._outliers import windows_far_outside
 from ._performance import check_performance
-from ._training import features_of, join, stack, watched
+from ._training import Memory, features_of, join, stack, watched
 
 
 class BlockChecks:
     """The checks of :class:`DriftGuard`: features, labels and losses of a block."""
+
+    # of the guard
+    check_rows: int | None
+    detector: DriftDetector | None
+    watch_performance: bool
+    window: int
+    estimator_: Any
+    detector_: DriftDetector
+    classes_: np.ndarray
+    memory_: Memory
+    unseen_: list[tuple[np.ndarray, np.ndarray]]
 
     def _check_rows(self):
         return self.detector_.min_samples if self.check_rows is None else self.check_rows

@@ -94,14 +94,15 @@ def _missing_p_value(old, column, reference, new, position):
     """Whether values are missing more or less often than before."""
     if not old.n_missing and not column.n_missing:
         return np.nan
-    counts = (
+    was, all_old, now, all_now = (
         np.array([count]) for count in (old.n_missing, old.n_rows, column.n_missing, column.n_rows)
     )
     share, per_time = np.array([column.n_missing / column.n_rows]), column.n_rows / new.n_times
     recent = new.moments(
         lambda part: indicators_of(part, np.isnan(part.values[position])[:, None], share, per_time)
     )
-    return float(share_p_values(*counts, reference.absence(position), recent)[0][0])
+    absence = reference.absence(position)
+    return float(share_p_values(was, all_old, now, all_now, absence, recent)[0][0])
 
 
 def _remembered(old, ranks, dependence):

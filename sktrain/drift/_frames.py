@@ -5,6 +5,7 @@ frames whose index holds no times, the order of the rows is the order of time.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -200,7 +201,7 @@ def _refuse_infinite(values, name, index, extremes):
 
 def _time_order(X):
     """Rows in order of time, where each time starts, and the first and last time."""
-    index = getattr(X, "index", None)
+    index: Any = getattr(X, "index", None)
     timed = isinstance(index, pd.DatetimeIndex) or (
         isinstance(index, pd.MultiIndex) and index.nlevels == 2
     )

@@ -244,7 +244,7 @@ class DriftGuard(BlockChecks, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
     def _become(self, state, entry):
         """Take over a new state all at once, and log how it came about."""
         before = state.get("entries_", getattr(self, "entries_", []))
-        vars(self).update(state, entries_=[*before, entry])
+        self.__dict__.update(state, entries_=[*before, entry])
         return self
 
     @available_if(_updates)
@@ -286,6 +286,8 @@ class DriftGuard(BlockChecks, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         block = Block(as_rows(X), as_rows(y), told, extra)
         self._check_block(block.X, block.y)
         self._judge(block)
+        assert block.kept is not None  # judged
+        assert block.covariate is not None
         if not block.kept.any():
             entry = block.entry("skip", self.n_trained_, block.covariate.reason)
             return self._become({"report_": block.covariate}, entry)
@@ -315,7 +317,7 @@ class DriftGuard(BlockChecks, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         message = f"The block drifted, so the model was left as it is: {block.drift}."
         raise DriftDetectedError(message, found)
 
-    def _memory_with(self, block):
+    def _memory_with(self, block) -> Memory:
         return self.memory_.with_block(block.X, block.y, block.told, block.kept, self.window)
 
     def _learn(self, block):

@@ -147,11 +147,12 @@ class Moments:
 
     def scaled(self, factors):
         """The same for series whose squares are ``factors`` (m,) times as large."""
-        short, long = (
-            gram if gram is None else replace(gram, sums=gram.sums * factors[:, None])
-            for gram in (self.short, self.long)
-        )
-        return replace(self, squares=self.squares * factors, short=short, long=long)
+
+        def scale(gram):
+            return replace(gram, sums=gram.sums * factors[:, None])
+
+        short = None if self.short is None else scale(self.short)
+        return replace(self, squares=self.squares * factors, short=short, long=scale(self.long))
 
     @classmethod
     def join(cls, parts):
@@ -171,11 +172,12 @@ class Moments:
 
     def silent(self, m):
         """Of m series that never move, in the same sample."""
-        short, long = (
-            gram if gram is None else replace(gram, sums=np.zeros((m, gram.sums.shape[1])))
-            for gram in (self.short, self.long)
-        )
-        return replace(self, squares=np.zeros(m), short=short, long=long)
+
+        def still(gram):
+            return replace(gram, sums=np.zeros((m, gram.sums.shape[1])))
+
+        short = None if self.short is None else still(self.short)
+        return replace(self, squares=np.zeros(m), short=short, long=still(self.long))
 
 
 def _stacked(arrays):

@@ -7,6 +7,7 @@ that holds those can hold it.
 """
 
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -172,7 +173,10 @@ class Reference:
     @classmethod
     def from_state(cls, state):
         """The reference whose :meth:`state` this is."""
-        arrays = {name: _unpacked(*part, _ARRAYS[name]) for name, part in state["arrays"].items()}
+        arrays = {
+            name: _unpacked(whole, lengths, _ARRAYS[name])
+            for name, (whole, lengths) in state["arrays"].items()
+        }
         columns, tails = [], []
         for position, kind in enumerate(state["plain"]["kind"]):
             own = {name: values[position] for name, values in (state["plain"] | arrays).items()}
@@ -195,7 +199,7 @@ class Reference:
         of the sample's kind."""
         columns = []
         for old, missing, eps in zip(self.columns, sample.missing, sample.resolutions):
-            now = NumericReference if missing is None else CategoricalReference
+            now: Any = NumericReference if missing is None else CategoricalReference
             old = old if isinstance(old, now) else now.nothing(self.n_rows)
             columns.append(old.at(eps) if missing is None else old)
         return columns

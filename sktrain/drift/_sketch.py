@@ -242,7 +242,7 @@ def _merged(ordered, relative, std):
     return np.repeat(ordered[starts], np.diff(np.append(starts, len(ordered))))
 
 
-def _quantiles(ordered):
+def _quantiles(ordered) -> tuple[np.ndarray, np.ndarray]:
     """The knots of sorted values and twice their ranks."""
     n = len(ordered)
     starts = np.flatnonzero(np.concatenate([[True], np.diff(ordered) > 0]))

@@ -6,6 +6,7 @@ forgotten, block by block, beyond a limit.
 """
 
 from inspect import signature
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -100,7 +101,7 @@ def update(estimator, X, y, classes, params=None, *, skip_scaler_fit, kept=None)
     _partial(last_step(estimator), *_chosen(X, y, rows), classes, params)
 
 
-def _chosen(X, y, rows):
+def _chosen(X, y, rows) -> tuple[Any, Any]:
     return (X, y) if rows is None else (_safe_indexing(X, rows), _safe_indexing(y, rows))
 
 
@@ -284,7 +285,7 @@ class Memory:
         rows = np.arange(max(len(y) - n, 0), len(y))
         return _chosen(X, y, None if len(rows) == len(y) else rows)
 
-    def all(self):
+    def all(self) -> tuple[Any, Any]:
         """All rows (X, y)."""
         return join([X for X, _ in self.blocks]), join([y for _, y in self.blocks])
 

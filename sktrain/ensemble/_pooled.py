@@ -290,7 +290,7 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
 
     def _keep(self, members, fitted, weights, classes, prior, block):
         for name in ("n_features_in_", "feature_names_in_"):
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
             told = next((one for one in fitted if hasattr(one, name)), None)
             if told is not None:
                 setattr(self, name, getattr(told, name))

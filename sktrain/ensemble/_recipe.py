@@ -72,7 +72,7 @@ def make_recipe(
       most.
 
     ``benchmarks/bench_recipe.py`` measures them. A GRU on the same windows was measured too: on the
-    development markets it was behind the others in each world and took ten times as long.
+    development markets it was behind the others in each market and took ten times as long.
 
     Parameters
     ----------

@@ -367,10 +367,10 @@ def _entropy(random_state):
 class _Task:
     """The pipeline from bars to a score, picklable."""
 
-    estimator: object
-    labeler: object
-    cv: object
-    scoring: object
+    estimator: Any
+    labeler: Any
+    cv: Any
+    scoring: Any
     method: str
     block_length: int
 

@@ -107,7 +107,7 @@ def _resolve(sides, classes, count):
     """The side of each of ``count`` columns."""
     if sides is None:
         names = None if classes is None else tuple(classes)
-        found = _SIDES.get(count) if names is None else _KNOWN.get(names)
+        found: Any = _SIDES.get(count) if names is None else _KNOWN.get(names)
         if found is None:
             what = f"classes {list(names)}" if names is not None else f"{count} columns"
             raise SktrainError(

@@ -261,8 +261,8 @@ class TripleBarrierLabeler(BarLabeler):
     def _prices(self, bars, side):
         close = bars["close"].to_numpy(dtype=np.float64)
         unit = 1.0 if self.volatility is None else self._volatility(self.volatility, bars)
-        up = np.inf if self.take_profit is None else self.take_profit * unit
-        down = np.inf if self.stop_loss is None else self.stop_loss * unit
+        up: Any = np.inf if self.take_profit is None else self.take_profit * unit
+        down: Any = np.inf if self.stop_loss is None else self.stop_loss * unit
         if side is not None:
             up, down = np.where(side < 0, down, up), np.where(side < 0, up, down)
         return close * (1 + up), close * np.maximum(1 - down, 0)

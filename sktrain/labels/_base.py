@@ -302,5 +302,5 @@ class BarLabeler(BaseEstimator):
         """Bars, or the time, a label may look ahead."""
 
     @abstractmethod
-    def _label(self, bars, **given):
+    def _label(self, bars, *args, **given):
         """Codes (NaN where unknown) and the position of the bar that decided each row."""

@@ -36,7 +36,9 @@ class Audit:
         self.X, self.y, self.cv, self.ends = X, y, cv, label_end_times
         self.reach, self.source = reach, source
         self.outputs = outputs  # all columns of y where there are several
-        self.train_rows, self.test_rows, self.clonable = None, None, True
+        self.train_rows: list[np.ndarray] | None = None
+        self.test_rows: list[np.ndarray] | None = None
+        self.clonable = True
 
     def run(self):
         """Every check in turn; each may use what an earlier one found out."""
@@ -250,6 +252,8 @@ class Audit:
         )
 
     def _known_folds(self):
+        assert self.train_rows is not None  # asked only where there are folds
+        assert self.test_rows is not None
         known = labelled_mask(self.y, len(self.y))
         return [
             (train[known[train]], test[known[test]])

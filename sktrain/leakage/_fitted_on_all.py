@@ -93,7 +93,8 @@ def _uneven_bins(v):
 def all_rows_statistics(whole, train_rows, names):
     """Findings on columns whose statistics are round over all rows but not over the training rows
     alone."""
-    findings, approximate, bounded, screened = [], [], [], 0
+    findings: list[Finding] = []
+    approximate, bounded, screened = [], [], 0
     if len(train_rows) >= 0.99 * len(whole) or len(train_rows) < FEWEST_ROWS:
         return findings
     for name, column in zip(names, whole.T):

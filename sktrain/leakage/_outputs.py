@@ -1,6 +1,7 @@
 """Outputs of a model beside its rows: times, columns and cells that can be compared."""
 
 from dataclasses import dataclass
+from typing import Any
 import warnings
 
 import numpy as np
@@ -32,7 +33,7 @@ class Output:
 
     times: np.ndarray
     columns: list
-    values: object
+    values: Any
     by_index: bool
     horizon: int | None
 

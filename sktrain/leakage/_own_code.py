@@ -4,6 +4,7 @@ import ast
 import inspect as source
 import sys
 import textwrap
+from typing import Any
 
 from ._flaws import flaw
 from ._report import INCONCLUSIVE
@@ -36,12 +37,12 @@ def _tree(code):
 def _own_code(owner):
     """The source trees of an object's own classes and of the functions of their modules that they
     call, breadth first."""
-    waiting = [
+    waiting: list[Any] = [
         cls
         for cls in type(owner).__mro__
         if cls.__module__.partition(".")[0] not in (*_LIBRARIES, "builtins")
     ]
-    seen = set()
+    seen = set[int]()
     while waiting and len(seen) < _MOST_SOURCES:
         code = waiting.pop(0)
         tree = None if code in seen else _tree(code)

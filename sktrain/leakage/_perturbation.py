@@ -187,9 +187,9 @@ def _bars(X, bars, rows, kind, rng, only):
                 new[name] = new["low"] + rng.uniform(0, 1, n) * (new["high"] - new["low"])
     else:
         new = {name: past[name].copy() for name in new}
-        name = next((key for key, own in bars.items() if own == only), None)
-        if name in ("open", "close") and {"high", "low"} <= set(past):
-            new[name] = past["low"] + rng.uniform(0, 1, n) * (past["high"] - past["low"])
+        said = next((key for key, own in bars.items() if own == only), None)
+        if said in ("open", "close") and {"high", "low"} <= set(past):
+            new[said] = past["low"] + rng.uniform(0, 1, n) * (past["high"] - past["low"])
         elif name == "high":
             new[name] = past[name] * rng.uniform(1.05, 2.0, n)
         elif name == "low":

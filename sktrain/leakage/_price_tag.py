@@ -118,7 +118,7 @@ def _score(estimator, X, y, folds, scorer):
 
 def _row(scores, folds):
     sizes = [(len(train), len(test)) for train, test in folds]
-    ratio = np.mean([test / max(train, 1) for train, test in sizes])
+    ratio = float(np.mean([test / max(train, 1) for train, test in sizes]))
     half = np.nan
     if len(scores) > 1:
         error = fold_mean_error(np.std(scores, ddof=1), len(scores), ratio)

@@ -4,7 +4,7 @@ Nothing here computes. A check that was not made is never a pass: it is NOT_CHEC
 report is INCONCLUSIVE.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from types import MappingProxyType
@@ -146,7 +146,7 @@ class LeakageReport(Mapping):
     (False, 'FAIL')
     """
 
-    findings: tuple = ()
+    findings: Sequence[Finding] = ()
     checks: Mapping = field(default_factory=dict)
     experiments: Mapping = field(default_factory=dict)
 

@@ -96,7 +96,8 @@ def _chosen(X, pairs, n_folds, most):
     test stand closest."""
     places = np.unique(np.linspace(0, len(pairs) - 1, min(n_folds, len(pairs))).round().astype(int))
     codes = np.unique(row_times(X), return_inverse=True)[1]
-    return [_near(codes, *map(np.asarray, pairs[place]), most) for place in places]
+    chosen = [tuple(map(np.asarray, pairs[place])) for place in places]
+    return [_near(codes, train, test, most) for train, test in chosen]
 
 
 def _near(codes, train, test, most):
@@ -114,19 +115,19 @@ def _near(codes, train, test, most):
     ]
 
 
-def _gains(estimator, X, y, folds, reach, budget):
+def _gains(estimator, X, y, folds, reach, budget) -> tuple[list, int, float, float]:
     """What is predicted above chance under each rotation, rows tested, the noise were they
     independent, and the highest gain."""
     classifies = is_classifier(estimator)
     gains = []
     for shift in np.linspace(0.35, 0.65, budget.rotations):
         rotated = _rotated(X, y, shift, reach)
-        truth, said = [], []
+        told, said = [], []
         for train, test in folds:
             said.append(_said(estimator, X, rotated, train, test, classifies, budget))
-            truth.append(np.asarray(take(rotated, test)))
-        truth, said = np.concatenate(truth), np.concatenate(said)
-        gains.append(_above_chance(truth, said, classifies))
+            told.append(np.asarray(take(rotated, test)))
+        truth = np.concatenate(told)
+        gains.append(_above_chance(truth, np.concatenate(said), classifies))
     if not classifies:
         return (
             gains,

@@ -5,6 +5,8 @@ that block is still the newest part of the market is tried on made-up rows whose
 when each row, or the parents of a made-up row, stood.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
@@ -33,7 +35,7 @@ def samplers_before_nets(params):
     ]
     for number, (name, step) in enumerate(steps):
         if _samples(step):
-            net = next(
+            net: Any = next(
                 ((later, item) for later, item in steps[number + 1 :] if _net(item) is not None),
                 None,
             )

@@ -15,6 +15,7 @@ import torch
 from ..exceptions import TrainingDivergedError
 from ._callbacks import total_norm
 from ._modules import MLPModule
+from ._parts import NetParts
 
 __all__ = ["MixedPrecision", "choose_precision", "work_of"]
 
@@ -82,17 +83,8 @@ def _where_it_pays(cuda, batch_size, work, gains):
     return True, f"batches have {_LARGE} rows or more, the network gains by it"
 
 
-class MixedPrecision:
+class MixedPrecision(NetParts):
     """Mixin of the nets: autocast, gradient scaling, skipped steps."""
-
-    # set or defined by the net that mixes this in
-    module_: Any
-    optimizer_: Any
-    _named: Any
-    _logits: Any
-    _loss: Any
-    _hears: Any
-    notify: Any
 
     def _start_precision(self, exact, n_rows):
         """Choose the precision of this training; ``exact`` is float64 throughout."""

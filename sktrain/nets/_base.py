@@ -435,7 +435,7 @@ class NetClassifier(
         if not update:
             self._calibrate(job)
         elif not self._judge(job, before):
-            vars(self).update(before)
+            self.__dict__.update(before)
         self._remember(job.seen, rng, again=update)
         self._tidy()
         return interrupted
@@ -447,8 +447,8 @@ class NetClassifier(
         try:
             yield
         except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__.clear()
+            self.__dict__.update(before)
             raise
 
     @property

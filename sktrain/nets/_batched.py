@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import copy
 from dataclasses import replace
 import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -196,7 +197,9 @@ class _Program:
         """Take weights, and the optimizer's state if there is one; members look at them."""
         self.flat = torch.nn.Parameter(flat)
         group = self.nets[0].optimizer_.param_groups[0] if self.nets else {"lr": 1.0}
-        options = {name: group[name] for name in ("lr", "betas", "eps") if name in group}
+        options: dict[str, Any] = {
+            name: group[name] for name in ("lr", "betas", "eps") if name in group
+        }
         self.optimizer = torch.optim.AdamW([self.flat], weight_decay=0.0, fused=True, **options)
         if state:
             self.optimizer.state[self.flat] = state
@@ -284,6 +287,7 @@ class _Program:
     def _clip(self):
         """Each member's gradients by its own norm, as :class:`GradientClip` does."""
         grad = self.flat.grad
+        assert grad is not None  # of the backward pass just before
         norm = torch.linalg.vector_norm(grad, dim=1)
         norms = norm.tolist()
         if not np.isfinite(norms).all():

@@ -10,6 +10,7 @@ The rest of the nets does not know of it: :func:`steps_for` says how a training 
 """
 
 from contextlib import contextmanager
+from typing import Any
 
 from skorch.callbacks import EpochScoring, LRScheduler
 import torch
@@ -94,7 +95,8 @@ class CapturedSteps(Steps):
 
     def __init__(self, net, loader):
         super().__init__(net, loader)
-        self.graph = self.key = None
+        self.graph: Any = None
+        self.key: Any = None
         self.dropouts = [one for one in net.module_.modules() if isinstance(one, EnhancedDropout)]
         for layer in self.dropouts:
             layer._hold(self.rows.device)

@@ -26,12 +26,13 @@ _EXAMPLE = """
 
 def _documented(own):
     """Complete a class's docstring with what all five share."""
+    shared = NetClassifier.__doc__ or "\n"  # python -OO drops it
 
     def complete(cls):
         cls.__doc__ = (
             own.rstrip()
             + "\n"
-            + NetClassifier.__doc__.split("\n", 1)[1].rstrip()
+            + shared.split("\n", 1)[1].rstrip()
             + _EXAMPLE.format(name=cls.__name__)
         )
         return cls

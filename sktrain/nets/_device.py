@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from .._devices import check_device, find_device
+from ._parts import NetParts
 
 __all__ = ["Placed", "exact_on"]
 
@@ -39,11 +40,8 @@ def _exact():
             products.allow_tf32 = True
 
 
-class Placed:
+class Placed(NetParts):
     """Mixin: a net on its device."""
-
-    device: Any
-    module_: Any
 
     def _place(self) -> torch.device:
         """Move the trained network to where ``device`` says, if it is elsewhere."""
@@ -85,7 +83,8 @@ class Placed:
     def __setstate__(self, state):
         asked = state.get("device")
         auto = isinstance(asked, str) and asked == "auto"
-        super().__setstate__({**state, "device": str(find_device(asked))} if auto else state)
+        placed = {**state, "device": str(find_device(asked))} if auto else state
+        super().__setstate__(placed)  # type: ignore[misc]  # of skorch
         if auto:
             self.device = asked
 

@@ -44,7 +44,7 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     @torch.amp.custom_bwd(device_type="cpu")
-    def backward(ctx, grad, grad_last):
+    def backward(ctx, grad, grad_last):  # type: ignore[override]  # one for each output
         X, w_in, w_state, gates, inner, states = ctx.saved_tensors
         size = w_state.shape[1]
         r, z, n = gates.unflatten(1, (3, size)).unbind(1)
@@ -54,8 +54,8 @@ class _Recurrence(torch.autograd.Function):
         d_in, d_state = torch.zeros_like(w_in), torch.zeros_like(w_state)
         dh = torch.zeros_like(states[0]) if grad_last is None else grad_last[0].t().contiguous()
         arriving = [None] * len(X) if grad is None else grad.permute(1, 2, 0).unbind()
-        steps = (slopes, by_input, by_state, z, X.transpose(1, 2), states[:-1].transpose(1, 2))
-        steps = zip(arriving, *(part.unbind() for part in steps), strict=True)
+        parts = (slopes, by_input, by_state, z, X.transpose(1, 2), states[:-1].transpose(1, 2))
+        steps = zip(arriving, *(part.unbind() for part in parts), strict=True)
         for d, slope, a, b, z, x, h in reversed(list(steps)):
             if d is not None:
                 dh += d
@@ -89,7 +89,7 @@ class GRU(nn.GRU):
     ``eval()``.
     """
 
-    def forward(self, X):
+    def forward(self, X):  # type: ignore[override]  # there is no state to begin with
         """States (n, steps, size) of rows (n, steps, features), and the last state (1, n, size)."""
         ours = self.training and torch.is_grad_enabled() and X.device.type == "cpu"
         if not ours or torch.compiler.is_compiling():

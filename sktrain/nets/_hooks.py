@@ -13,6 +13,7 @@ from skorch.dataset import Dataset
 import torch
 
 from ._batches import WindowRows
+from ._parts import NetParts
 
 __all__ = ["Hooks"]
 
@@ -20,13 +21,8 @@ __all__ = ["Hooks"]
 _BEST = {"train_loss": True, "valid_loss": True, "valid_acc": False}
 
 
-class Hooks:
+class Hooks(NetParts):
     """Mixin: notifies callbacks and keeps the history they read."""
-
-    # set or defined by the net that mixes this in
-    stop_reason_: Any
-    history_: Any
-    callbacks_: Any
 
     def _heard(self, method):
         """Callbacks that do something on ``method``, those first whose scores others may

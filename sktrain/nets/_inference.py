@@ -19,6 +19,7 @@ from ._batches import PREDICT_ROWS, BatchLoader, on_device, rows_at_once
 from ._device import exact_on
 from ._losses import FocalLoss
 from ._modules import GRUModule, LSTMModule, MLPModule, TCNModule, TransformerModule
+from ._parts import NetParts
 
 __all__ = ["Inference", "double_of"]
 
@@ -59,20 +60,9 @@ def _double_of(network):
     return found[1]
 
 
-class Inference:
+class Inference(NetParts):
     """Mixin: class scores and class probabilities of a fitted net, and what the validation rows say
     about these."""
-
-    # set or defined by the net that mixes this in
-    module_: Any
-    device: Any
-    full_batch_: Any
-    classes_: Any
-    history_: Any
-    _place: Any
-    __sklearn_is_fitted__: Any
-    check_is_fitted: Any
-    read_rows: Any
 
     def forward_iter(self, X: Any, training: bool = False, device: str = "cpu") -> Any:
         """Class scores, batch by batch.
@@ -219,9 +209,9 @@ class Inference:
         scores = list(self.forward_iter(X, device=place if many else "cpu"))
         if many:
             return torch.cat(scores).double()
-        scores = [one.numpy() for one in scores]
-        scores = scores[0] if len(scores) == 1 else np.concatenate(scores)
-        return scores.astype(np.float64, copy=False)
+        parts = [one.numpy() for one in scores]
+        whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return whole.astype(np.float64, copy=False)
 
     def _start_posterior(self, again):
         """Probabilities while training: the loss inverted; an update keeps the calibration of the

@@ -20,6 +20,7 @@ from .._last_block import ValidationBlock, last_block
 from .._validation import labelled_mask, refuse_no_numbers
 from ..exceptions import SktrainError
 from ._batches import WindowRows
+from ._parts import NetParts
 
 __all__ = ["InputReader", "TrainingJob"]
 
@@ -42,11 +43,8 @@ class TrainingJob:
     n_new: int = 0
 
 
-class InputReader:
+class InputReader(NetParts):
     """Mixin: reads X and y in every form the nets accept."""
-
-    # set or defined by the net that mixes this in
-    check_is_fitted: Any
 
     @staticmethod
     def is_rows(X: Any) -> bool:

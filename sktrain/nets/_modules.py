@@ -6,6 +6,7 @@ Every network standardizes its own input with buffers (missing values become the
 exported network is complete.
 """
 
+from collections.abc import Callable
 import math
 from typing import Self
 
@@ -57,6 +58,17 @@ class EnhancedDropout(nn.Module):
 
     _kept = None
 
+    @property
+    def current_p(self) -> float:
+        """The rate of the epoch."""
+        return self._rate
+
+    @current_p.setter
+    def current_p(self, rate):
+        self._rate, self._drops = rate, rate > 0
+        if self._kept is not None:
+            self._kept.fill_(1 - rate)
+
     def __init__(self, p: float = 0.3, schedule: str = "linear", min_p: float = 0.1) -> None:
         super().__init__()
         for name, value in (("p", p), ("min_p", min_p)):
@@ -85,17 +97,6 @@ class EnhancedDropout(nn.Module):
         gone = schedule_fraction(self.schedule, epoch, total_epochs)
         self.current_p = round(self.p + (low - self.p) * gone, 12)
         return self
-
-    @property
-    def current_p(self) -> float:
-        """The rate of the epoch."""
-        return self._rate
-
-    @current_p.setter
-    def current_p(self, rate):
-        self._rate, self._drops = rate, rate > 0
-        if self._kept is not None:
-            self._kept.fill_(1 - rate)
 
     def _hold(self, device):
         """Read the rate from a tensor on ``device``, or (None) no longer: in compiled and captured
@@ -175,6 +176,9 @@ class Standardized(nn.Module):
 class _Network(nn.Module):
     """What the five share: standardize, encode, drop, read off class scores."""
 
+    _build: Callable[[int, float], None]
+    encode: Callable[[torch.Tensor], torch.Tensor]  # what the head reads
+
     bfloat16_from = 1.0  # hidden size from which a CPU that multiplies bfloat16 trains faster in it
 
     def __init__(self, n_features, n_steps, n_classes, hidden_size, n_layers, dropout):
@@ -239,7 +243,7 @@ class MLPModule(_Network):
 
 
 class _Recurrent(_Network):
-    cell: type[nn.RNNBase]
+    cell: type[nn.GRU] | type[nn.LSTM]
 
     def __init__(self, n_features, n_steps, n_classes, hidden_size=32, n_layers=1, dropout=0.1):
         super().__init__(n_features, n_steps, n_classes, hidden_size, n_layers, dropout)
@@ -280,10 +284,10 @@ def _start(layer):
     """
     nn.init.orthogonal_(layer.weight_hh_l0)
     nn.init.xavier_uniform_(layer.weight_ih_l0)
-    layer.bias_ih_l0.zero_()
+    bias = layer.bias_ih_l0.zero_()
     layer.bias_hh_l0.zero_()
     if isinstance(layer, nn.LSTM):  # gates i, f, g, o
-        layer.bias_ih_l0[layer.hidden_size : 2 * layer.hidden_size] = 1.0
+        bias[layer.hidden_size : 2 * layer.hidden_size] = 1.0
 
 
 class GRUModule(_Recurrent):
@@ -397,8 +401,8 @@ class _Block(nn.Module):
             X = X[:, -1:]
         query = self.query(Z[:, -1:] if last_only else Z)
         key, value = self.key_value(Z).chunk(2, dim=2)
-        every = (self._heads(one) for one in (query, key, value))
-        seen = _attention(*every, is_causal=not last_only)
+        query, key, value = (self._heads(one) for one in (query, key, value))
+        seen = _attention(query, key, value, is_causal=not last_only)
         X = X + self.drop(self.project(seen.transpose(1, 2).flatten(2)))
         return X + self.drop(self.narrow(F.gelu(self.widen(self.norm_mlp(X)))))
 
@@ -411,8 +415,8 @@ def _attention(query, key, value, is_causal):
     """
     if query.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
         with torch.autocast("cpu", enabled=False):
-            floats = (one.float() for one in (query, key, value))
-            return F.scaled_dot_product_attention(*floats, is_causal=is_causal)
+            query, key, value = query.float(), key.float(), value.float()
+            return F.scaled_dot_product_attention(query, key, value, is_causal=is_causal)
     return F.scaled_dot_product_attention(query, key, value, is_causal=is_causal)
 
 

@@ -20,7 +20,7 @@ from ._modules import Standardized
 
 __all__ = ["NetParams"]
 
-_FULL_BATCH_DROPOUT = 0.0
+_FULL_BATCH_DROPOUT = 0.0  # where every step sees all rows: a judgment
 _NETWORK = ("module", "lookback", "standardize", "n_members")  # what the trained weights belong to
 
 
@@ -109,7 +109,7 @@ class NetParams:
         if self.callbacks == "disable":
             return {}
         own = self.callbacks if isinstance(self.callbacks, (list, tuple)) else []
-        listed = [
+        listed: list[Any] = [
             item
             if isinstance(item, (tuple, list))
             else (getattr(item, "__name__", type(item).__name__), item)

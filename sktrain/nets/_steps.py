@@ -6,6 +6,7 @@ The order of the rows is drawn on the CPU: a card sees the batches a CPU sees.
 """
 
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -27,7 +28,7 @@ class Rates:
         self.decoupled = type(optimizer) is torch.optim.AdamW
         self.lr = [torch.zeros((), device=device) for _ in optimizer.param_groups]
         self.keep = [torch.ones((), device=device) for _ in optimizer.param_groups]
-        self.told = None
+        self.told: Any = None
 
     def follow(self):
         """Take over what callbacks have set."""

@@ -37,12 +37,6 @@ _FULL_BATCH = 128  # rows, one default batch: so few are trained in full batches
 class TrainingLoop(Hooks, MixedPrecision):
     """Mixin: prepares a training, runs it, and predicts in batches."""
 
-    # set or defined by the net that mixes this in
-    get_params_for: Any
-    batch_size: Any
-    device: Any
-    max_epochs: Any
-
     def _begin(self, job, *, again, update=False):
         """Take over what the job learned, make or adjust the components, scale the rows."""
         if not again:
@@ -131,7 +125,7 @@ class TrainingLoop(Hooks, MixedPrecision):
             mean += w @ np.where(seen, values, 0.0)
         if not (total > 0).all():
             column = int(np.argmin(total > 0))
-            names = vars(self).get("feature_names_in_")
+            names: Any = vars(self).get("feature_names_in_")
             known = names is not None and len(names) == len(total)
             name = f"{names[column]!r}" if known else f"{column}"
             raise SktrainError(
@@ -146,7 +140,7 @@ class TrainingLoop(Hooks, MixedPrecision):
         return mean, np.where(constant, 1.0, 1.0 / np.where(constant, 1.0, deviation))
 
     def _set_statistics(self, statistics):
-        layer = getattr(self.module_, "standardize", None)
+        layer: Any = getattr(self.module_, "standardize", None)
         if self.standardize and layer is not None:
             if isinstance(self.standardize, tuple):
                 statistics = self._given_statistics(layer)
@@ -155,6 +149,7 @@ class TrainingLoop(Hooks, MixedPrecision):
 
     def _given_statistics(self, layer):
         """Mean and 1 / standard deviation that the caller gave, one number per feature."""
+        assert isinstance(self.standardize, tuple)
         given = [np.asarray(part, dtype=np.float64) for part in self.standardize]
         size = (layer.mean.numel(),)
         if (
@@ -170,7 +165,7 @@ class TrainingLoop(Hooks, MixedPrecision):
 
     def _scale(self, job):
         """Standardize every step once, in place of once per window and epoch."""
-        layer = getattr(self.module_, "standardize", None)
+        layer: Any = getattr(self.module_, "standardize", None)
         dtype = torch.float64 if self.full_batch_ else torch.float32
         for name in ("train", "valid", "old"):
             rows = getattr(job, name)

@@ -7,6 +7,7 @@ the present weights only if it does not lose.
 
 import copy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from skorch.history import History
@@ -16,6 +17,7 @@ from .._last_block import FEWEST, ValidationBlock, last_block
 from .._validation import Count
 from ._batches import WindowRows
 from ._inputs import TrainingJob
+from ._parts import NetParts
 
 __all__ = ["UpdateReport", "Updating"]
 
@@ -65,7 +67,7 @@ class UpdateReport:
         return f"update {verdict} after {rows}: {self.reason}"
 
 
-class Updating:
+class Updating(NetParts):
     """Mixin: remembering rows, training on, and judging what came of it."""
 
     def _update_job(self, rows, classes, codes, X, y, known):
@@ -185,7 +187,7 @@ class Updating:
         own."""
         params = self.get_params_for("optimizer")
         groups = self.optimizer_.param_groups
-        own = [{}] * len(groups)
+        own: list[dict[str, Any]] = [{}] * len(groups)
         if "param_groups" in params:
             own = self.get_params_for_optimizer("optimizer", self.get_all_learnable_params())[0][0]
         for group, asked in zip(groups, own, strict=True):
@@ -208,7 +210,7 @@ class Updating:
         )
         return accepted
 
-    def _changes(self, before, rows):
+    def _changes(self, before, rows) -> tuple[Any, Any]:
         """Loss of each row after less before the update, and the rows' weights."""
         if rows is None:
             return None, None

@@ -87,6 +87,7 @@ class NewsArticle:
             object.__setattr__(self, "published_at", None)
 
     def _check_order(self):
+        assert self.published_at is not None  # else there is no order to check
         if (self.published_at.tzinfo is None) != (self.available_at.tzinfo is None):
             raise SktrainError(
                 f"Article {_short(self.title)}: published_at ({self.published_at}) and "

@@ -93,7 +93,7 @@ def check_vectors(vectors, n):
 
 def routes_of(symbols):
     """Positions of the articles about each symbol; those about none under None."""
-    routes = {}
+    routes: dict[str | None, list[int]] = {}
     for place, names in enumerate(symbols):
         for name in dict.fromkeys(names) or (None,):
             routes.setdefault(name, []).append(place)
@@ -116,7 +116,7 @@ def times_before(times, span):
 
 
 def warn_if_cold(piece, known, lookback):
-    """Say so when rows without a history swallow articles that a bar before them has probably
+    """Say so when rows without a history drop articles that a bar before them has probably
     seen."""
     first = piece.bar_times[0]
     spacing = np.diff(piece.bar_times).max() if len(piece.bar_times) > 1 else 0

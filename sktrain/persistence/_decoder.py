@@ -177,9 +177,11 @@ class Decoder:
         state = self.decode(tree["state"])
         bits = _BITS[state["bit_generator"]](0)
         bits.state = state
-        return {"RandomState": np.random.RandomState, "Generator": np.random.Generator}[
-            tree["kind"]
-        ](bits)
+        kinds = {"RandomState": np.random.RandomState, "Generator": np.random.Generator}
+        made = kinds[tree["kind"]](bits)
+        if tree["kind"] == "RandomState":
+            made.set_state(state)  # with a normal number it may hold back
+        return made
 
     def _read_tensor(self, tree):
         import torch

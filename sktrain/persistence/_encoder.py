@@ -7,6 +7,7 @@ estimators through skops. Everything else is refused, with its place in the obje
 
 from functools import lru_cache, partial
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,10 +46,14 @@ _SPARED = {  # left out, and said to be, only when a file cannot hold it: no pre
     ),
 }
 _ABSENT = object()
-_NULLABLE = tuple(
-    getattr(pd, f"{kind}{size}Dtype")
-    for kind, sizes in {"Int": (8, 16, 32, 64), "UInt": (8, 16, 32, 64), "Float": (32, 64)}.items()
-    for size in sizes
+_NULLABLE: Any = (
+    pd.BooleanDtype,
+    *(
+        getattr(pd, f"{kind}{size}Dtype")
+        for kind in ("Int", "UInt", "Float")
+        for size in (8, 16, 32, 64)
+        if hasattr(pd, f"{kind}{size}Dtype")
+    ),
 )
 
 
@@ -102,7 +107,8 @@ class Encoder:
         if isinstance(value, bytes):
             return {TAG: "bytes", "member": self._member(value, "bin")}
         if isinstance(value, tuple) and _registry.is_record(type(value)):
-            return self._record(value, dict(zip(value._fields, value)), where)
+            fields: Any = type(value)._fields  # type: ignore[attr-defined]  # of a named tuple
+            return self._record(value, dict(zip(fields, value)), where)
         if isinstance(value, (list, tuple, set, frozenset)):
             items = sorted(value) if isinstance(value, (set, frozenset)) else value
             kind = type(value).__name__ if type(value) in (list, tuple, set, frozenset) else "tuple"
@@ -214,7 +220,7 @@ class Encoder:
             parts = {"codes": column.cat.codes.to_numpy(), "categories": column.cat.categories}
             told = {name: self.encode(part, where) for name, part in parts.items()}
             return {TAG: "category", **told, "ordered": bool(dtype.ordered)}
-        if isinstance(dtype, (pd.BooleanDtype, *_NULLABLE)):
+        if isinstance(dtype, _NULLABLE):
             mask = column.isna().to_numpy()
             values = column.array.fillna(False if dtype.kind == "b" else 0).to_numpy(
                 dtype=dtype.numpy_dtype
@@ -242,9 +248,10 @@ class Encoder:
         found = self._special(value, where)
         if found is not None:
             return found
-        if _registry.is_record(type(value)):
+        own: Any = type(value)
+        if _registry.is_record(own):
             return self._record(value, vars(value), where)
-        ours = type(value).__module__.split(".")[0] in ("sklearn", "imblearn")
+        ours = own.__module__.split(".")[0] in ("sklearn", "imblearn")
         if isinstance(value, BaseEstimator) and ours:
             return self._numbered(value, {TAG: "sklearn", "member": self._skops(value, where)})
         raise PersistenceError(
@@ -282,7 +289,8 @@ class Encoder:
 
     def _leave(self, state, key, value, where):
         """A parameter becomes its default, something learned is dropped; the file says so."""
-        default = defaults(type(value)).get(key, _ABSENT)
+        own: Any = type(value)
+        default = defaults(own).get(key, _ABSENT)
         if default is _ABSENT:
             state.pop(key)
             self.left.append(f"{where}.{key}")
@@ -318,9 +326,10 @@ class Encoder:
                 **{key: self.encode(part, where) for key, part in parts.items()},
             }
         if kind is np.random.RandomState or kind is np.random.Generator:
-            bits = getattr(value, "bit_generator", None) or value._bit_generator
-            state = self.encode(bits.state, where)
-            return {TAG: "random", "kind": kind.__name__, "state": state}
+            # a RandomState may hold back the second of two normal numbers
+            whole = kind is np.random.RandomState
+            state = value.get_state(legacy=False) if whole else value.bit_generator.state
+            return {TAG: "random", "kind": kind.__name__, "state": self.encode(state, where)}
         if module.partition(".")[0] == "torch" and hasattr(value, "detach"):
             if value.dtype.is_floating_point and value.element_size() == 2:
                 return None

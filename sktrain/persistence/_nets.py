@@ -6,6 +6,7 @@ name.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -206,10 +207,12 @@ def _take_members(net, members):
     several = len({id(one) for one in members})  # one of few bytes may stand in it many times
     if several < len(members) or not Count(several).is_satisfied_by(net.n_members):
         raise CorruptFileError(f"a net of {net.n_members!r} members holds {several}, or one twice.")
+    whole: Any = vars(net)
     for one in members:
+        own: Any = vars(one)
         if type(one) is not type(net) or "module_" not in vars(one):
             raise CorruptFileError(f"a member of a {type(net).__name__} is no such net.")
-        if any(not np.array_equal(vars(one).get(key), vars(net).get(key)) for key in alike):
+        if any(not np.array_equal(own.get(key), whole.get(key)) for key in alike):
             raise CorruptFileError("members of a net take different rows or know other classes.")
     net.members_ = members
 

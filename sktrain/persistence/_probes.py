@@ -6,6 +6,7 @@ equal estimators.
 """
 
 import math
+from typing import Any
 import warnings
 
 import joblib
@@ -127,7 +128,7 @@ def _found(estimator):
         return bars
     rng = np.random.default_rng(0)
     for part in inputs:
-        sizes = [getattr(part, name, None) for name in ("lookback_", "step_features_")]
+        sizes: list[Any] = [getattr(part, name, None) for name in ("lookback_", "step_features_")]
         if None not in sizes:
             windows = rng.normal(size=(_ROWS, *sizes)).astype(np.float32)
             windows[1, 0, 0] = np.nan

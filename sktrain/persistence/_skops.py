@@ -7,6 +7,7 @@ checked first.
 
 from io import BytesIO
 import json
+from typing import Any
 import zipfile
 
 from .._optional import require
@@ -120,7 +121,7 @@ def _skops_io():
 
 def _settled(data):
     """The archive with objects numbered, and files named, in the order they are met."""
-    numbers, files = {}, {}
+    numbers, files = dict[Any, int](), dict[str, str]()
 
     def renamed(node):
         if isinstance(node, list):

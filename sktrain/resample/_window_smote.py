@@ -116,7 +116,7 @@ class WindowSMOTE(BaseSampler):
             )
             names = getattr(X, "columns", None)
             self.n_features_in_ = int(n_features)
-            vars(self).pop("feature_names_in_", None)
+            self.__dict__.pop("feature_names_in_", None)
             if names is not None and all(isinstance(name, str) for name in names):
                 self.feature_names_in_ = np.asarray(names, dtype=object)
         else:

@@ -70,7 +70,7 @@ class FoldRunner:
     ):
         self.estimator, self.X, self.y, self.splits, self.seed = estimator, X, y, splits, seed
         self.options, self.epoch_pruner = options, epoch_pruner
-        self.curves = [[] for _ in splits]
+        self.curves: list[list[float]] = [[] for _ in splits]
         self.workers = effective_n_jobs(n_jobs)
         self._tasks = tasks
         self._pre_dispatch = pre_dispatch
@@ -121,7 +121,7 @@ class FoldRunner:
         """Results of ``jobs``, a list of (record, fold), in the same order."""
         try:
             return self._parallel(self._job(*job) for job in jobs)
-        # somebody died: run the folds one by one, so that only the culprit is lost
+        # a worker died: run the folds one by one, so that only its own trial is lost
         except BrokenProcessPool:
             self._parallel.__exit__(None, None, None)
             results = self._run_one_by_one(jobs)
@@ -173,7 +173,7 @@ class TrialRunner:
     """Takes trials through their folds in the order of time and gives the hopeless ones up on the
     way.
 
-    Folds are run in rounds, one fold of every live trial at a time; the pruner speaks between
+    Folds are run in rounds, one fold of every live trial at a time; the pruner decides between
     rounds and sees nothing but finished batches and the trial itself, so its verdict does not
     depend on who runs what.
 

@@ -9,7 +9,7 @@ from sklearn.model_selection._validation import _warn_or_raise_about_fit_failure
 from ..exceptions import SktrainError, SktrainWarning
 from ._evaluate import cause_of
 from ._spaces import check_params
-from ._study import BATCH
+from ._study import BATCH, Record
 
 __all__ = ["SearchLoop", "nothing_finite", "tell_failures"]
 
@@ -36,7 +36,7 @@ class SearchLoop:
         """All finished trials, in the order of their slots."""
         stored = self.ledger.finished()
         wanted = self.search.n_trials
-        records = []
+        records = list[Record]()
         start = 0
         while not self._time_is_up(records) and not self.suggester.stopped:
             stop = (

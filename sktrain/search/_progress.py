@@ -24,7 +24,7 @@ class SearchProgress:
     def __init__(self, total, *, bar, verbose):
         self.best, self.total, self.verbose = None, total, verbose
         self._bar = progress_bar(TextColumn("best {task.fields[best]}")) if bar else None
-        self.console = self._bar.console if bar else progress_console()
+        self.console = progress_console() if self._bar is None else self._bar.console
 
     def __enter__(self):
         if self._bar:

@@ -22,7 +22,7 @@ class FoldPruner(WilcoxonPruner):
     bound on what can be made up.
 
     Wilcoxon's signed-rank test needs four folds before any p-value falls below 0.1, so on five
-    folds it saves little. The bound speaks from the first fold: from the complete trials, how much
+    folds it saves little. The bound applies from the first fold: from the complete trials, how much
     does the difference of two trials vary from fold to fold? Given that spread, and the trial's lag
     behind the best trial so far, the chance that its remaining folds lift its mean above the best
     is that of a Student t variable; below ``catch_up`` the trial is given up. A trial near the best
@@ -35,7 +35,7 @@ class FoldPruner(WilcoxonPruner):
     catch_up : float, default=0.05
         Chance of overtaking the best trial below which a trial is given up.
     n_warmup_trials : int, default=4
-        Complete trials needed before the bound speaks.
+        Complete trials needed before the bound applies.
 
     Notes
     -----

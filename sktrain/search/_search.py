@@ -385,7 +385,8 @@ class OptunaSearchCV(BaseSearchCV):
             else int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         )
         opening = space.opening(self.enqueue, self.estimator)
-        ledger, name = MemoryLedger(), self.study_name or "sktrain"
+        ledger: MemoryLedger | StorageLedger = MemoryLedger()
+        name = self.study_name or "sktrain"
         if self.storage is not None:
             data = fingerprint_data(X, y, params)
             name = study_name(self.study_name, data)
@@ -477,7 +478,7 @@ class OptunaSearchCV(BaseSearchCV):
             self.feature_names_in_ = seeded.feature_names_in_
 
 
-def _labelled(X, y, fit_params, splits):
+def _labelled(X, y, fit_params, splits) -> tuple[Any, Any, Any]:
     """The rows of the final fit: those with a label, and those without one that stand in a fold."""
     mask = labelled_mask(y, len(y)) if y is not None else np.array([True])
     if mask.all():

@@ -8,6 +8,7 @@ searches over.
 from dataclasses import dataclass, fields
 import difflib
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from optuna.distributions import (
@@ -37,9 +38,9 @@ def _refuse(name, value, why):
 class _Dimension:
     """One parameter: the distribution Optuna samples from and the value each sample stands for."""
 
-    distribution: BaseDistribution
+    distribution: Any  # of Optuna
     choices: dict | None = None  # label -> object
-    quantile: object = None  # frozen scipy distribution read at the sampled probability
+    quantile: Any = None  # frozen scipy distribution read at the sampled probability
 
     def decode(self, sampled):
         """The parameter a sampled value stands for."""
@@ -50,7 +51,7 @@ class _Dimension:
             return int(value) if hasattr(self.quantile.dist, "pmf") else float(value)
         return sampled
 
-    def encode(self, value):
+    def encode(self, value: Any):
         """The sampled value that stands for a parameter; ValueError when there is none."""
         if self.choices is not None:
             for label, choice in self.choices.items():
@@ -67,9 +68,8 @@ class _Dimension:
         if isinstance(self.distribution, CategoricalDistribution):
             return self.distribution.choices[int(self.distribution.to_internal_repr(value))]
         whole = isinstance(self.distribution, IntDistribution)
-        if not isinstance(value, Integral if whole else Real) or isinstance(
-            value, (bool, np.bool_)
-        ):
+        fits = isinstance(value, Integral if whole else Real)
+        if not fits or isinstance(value, (bool, np.bool_)):
             raise ValueError(value)
         value = int(value) if whole else float(value)
         if not self.distribution._contains(value):
@@ -99,10 +99,8 @@ def _bounds(name, value):
             name, value, 'a tuple is (low, high) or (low, high, "log"); write choices as a list.'
         )
     low, high = value[:2]
-    if not all(
-        isinstance(end, Real) and not isinstance(end, (bool, np.bool_)) and np.isfinite(end)
-        for end in (low, high)
-    ):
+    real = [isinstance(end, Real) and not isinstance(end, (bool, np.bool_)) for end in (low, high)]
+    if not all(real) or not np.isfinite([low, high]).all():
         _refuse(name, value, "low and high must be finite numbers; write choices as a list.")
     if low >= high:
         _refuse(name, value, f"low must be below high, got low={low!r} and high={high!r}.")
@@ -142,7 +140,7 @@ def _from_scipy(name, value):
     if family == "randint":
         return _Dimension(IntDistribution(int(low), int(high)))
     edges = [0.0 if np.isfinite(low) else _EDGE, 1.0 if np.isfinite(high) else 1 - _EDGE]
-    return _Dimension(FloatDistribution(*edges), quantile=value)
+    return _Dimension(FloatDistribution(edges[0], edges[1]), quantile=value)
 
 
 def _dimension(name, value):
@@ -327,7 +325,7 @@ def _branches(spec):
         raise SktrainError(
             "param_distributions is empty: there is nothing to search. Name at least one parameter."
         )
-    branches, seen = [], {}
+    branches, seen = [], dict[str, Any]()
     for number, part in enumerate(dicts):
         branch = {}
         for name, value in part.items():

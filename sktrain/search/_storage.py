@@ -18,6 +18,7 @@ import stat
 import tempfile
 import threading
 import time
+from typing import Any
 from uuid import uuid4
 
 import optuna
@@ -159,7 +160,10 @@ def _open(storage):
             f"storage={text!r} cannot be written: "
             f"{'it is a folder' if path.is_dir() else f'there is no folder {path.parent}'}."
         )
-    url, options = text, {"connect_args": {"timeout": 60}} if text.startswith("sqlite") else {}
+    url = text
+    options: dict[str, Any] = {}
+    if text.startswith("sqlite"):
+        options = {"connect_args": {"timeout": 60}}
     # a path is a path, whatever a URL or a template would make of its ?, % and braces
     if path is not None:
         url = "sqlite:///of-the-creator"
@@ -342,7 +346,7 @@ class StorageLedger:
 
     def _trials(self):
         """Trials of ours per slot, without void claims, in the order of their numbers."""
-        slots = {}
+        slots: dict[int, list] = {}
         for trial in self._stored():
             slot = trial.user_attrs.get("slot")
             if (
@@ -392,7 +396,9 @@ class StorageLedger:
     def _checked(self, slot, trial):
         try:
             kept = _outcome(trial)
-            kinds = {"folds": list, "reports": list, "memory": dict, "duration": (int, float)}
+            kinds: dict[str, Any] = {
+                "folds": list, "reports": list, "memory": dict, "duration": (int, float),
+            }
             odd = [name for name, kind in kinds.items() if not isinstance(kept[name], kind)]
             if odd or not all(isinstance(fold, dict) for fold in kept["folds"]):
                 raise TypeError(f"{', '.join(odd or ['folds'])} of another type")
@@ -422,7 +428,7 @@ class StorageLedger:
 
     def claim(self, records, limit):
         """Take up to ``limit`` of ``records`` that nobody alive holds and nobody has finished."""
-        mine = []
+        mine = list[Record]()
         for record in records:
             if len(mine) == limit:
                 break
@@ -483,8 +489,8 @@ class StorageLedger:
 
 def _outcome(trial):
     """What a finished trial stored, or None for a claim that came to nothing."""
-    kept = trial.user_attrs.get("outcome")
-    known = isinstance(kept, dict) and STATES.get(kept.get("state")) == trial.state
+    kept: Any = trial.user_attrs.get("outcome")
+    known = isinstance(kept, dict) and STATES.get(kept.get("state", "")) == trial.state
     return kept if known else None
 
 

@@ -289,7 +289,7 @@ class Suggester:
         storage.set_trial_user_attr(trial_id, "n_folds", n_folds)
         past = optuna.Study(
             self.study.study_name,
-            _PastOnly(storage, record.slot),
+            _PastOnly(storage, record.slot),  # type: ignore[arg-type]  # passes all on to one
             sampler=self.study.sampler,
             pruner=self.study.pruner,
         )

@@ -143,8 +143,8 @@ class Plan:
 
     def test(self, fold):
         """Row numbers that are tested, ascending."""
-        inside = [self.rows.spans.within(*block) for block in fold.blocks]
-        inside = inside[0] if len(inside) == 1 else np.sort(np.concatenate(inside))
+        parts = [self.rows.spans.within(*block) for block in fold.blocks]
+        inside = parts[0] if len(parts) == 1 else np.sort(np.concatenate(parts))
         return inside if self.rows.all_known else inside[self.rows.known[inside]]
 
     def train(self, fold):
@@ -385,7 +385,7 @@ def _class_shares(y, known, train, test):
         return {}
     of_row = np.full(len(values), -1)
     of_row[known] = codes
-    shares = {}
+    shares: dict[str, float] = {}
     for name, rows in (("train", train), ("test", test)):
         counts = np.bincount(of_row[rows], minlength=len(classes)) / len(rows)
         shares |= {f"{name}_share_{_plain(label)}": share for label, share in zip(classes, counts)}

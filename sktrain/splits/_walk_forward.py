@@ -279,7 +279,7 @@ class EnhancedWalkForwardCV(SpanSplitter):
     def _fill(self, rows, edges):
         """The plan for given edges, checked, and the length limit of its training windows (None for
         no limit)."""
-        limit, folds = self._limit, []
+        limit, folds = self._limit, list[Fold]()
         for first, end in zip(edges[:-1].tolist(), edges[1:].tolist()):
             fold = Fold(((first, end - 1),), high=first)
             # when expanding, later folds keep what the first one keeps

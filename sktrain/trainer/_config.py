@@ -4,7 +4,7 @@ Python and the command line read their defaults here. Where they differ from the
 trainer's, docs/migration.md says why.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 import difflib
 import json
@@ -453,7 +453,7 @@ class EnhancedTrainingConfig:
         )
 
 
-def _named(init):
+def _named(init: Callable[..., None]) -> Callable[..., None]:
     """Let an unknown keyword be answered with the nearest valid field."""
     names = {field.name for field in fields(EnhancedTrainingConfig)}
 
@@ -463,7 +463,7 @@ def _named(init):
                 raise SktrainError(unknown_field(name, CONSTRAINTS))
         init(self, *args, **kwargs)
 
-    __init__.__wrapped__ = init
+    vars(__init__)["__wrapped__"] = init
     return __init__
 
 

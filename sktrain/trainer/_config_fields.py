@@ -20,7 +20,7 @@ THRESHOLDS = {
     "sigma": (0.5, 10.0, "a number of standard deviations"),
 }
 
-_SHARE = [Number(0, 1, closed="left")]
+_SHARE = [Number(0, 1, closed="left")]  # all of it would leave nothing
 CONSTRAINTS = {
     "train_ratio": [Number(0, 1, closed="neither")],
     "val_ratio": [Number(0, 1, closed="neither")],

@@ -200,14 +200,16 @@ def metrics_summary(found, curves, reasons):
     """Means and intervals over the folds, scores of the test block, and per net where training
     ended."""
     folds = found["folds"]
-    summary = {
+    summary: dict[str, dict] = {
         "walk_forward": {},
         "test": found["test"]["scores"] if found["test"] else {},
         "nets": {},
     }
     if folds is not None:
         for name in folds.names:
-            row = {metric: float(np.mean(folds.scores(metric, name))) for metric in METRICS}
+            row: dict[str, float | None] = {
+                metric: float(np.mean(folds.scores(metric, name))) for metric in METRICS
+            }
             bounds = folds.interval(name=name) if len(folds.n_test) > 1 else None
             row["balanced_accuracy_low"] = bounds.low if bounds else None
             row["balanced_accuracy_high"] = bounds.high if bounds else None

@@ -1,10 +1,12 @@
 """What one call of ``train`` knows: stages read it and fill it."""
 
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 import signal
 import threading
+from typing import Any
 
 from numpy import concatenate, sort
 
@@ -42,12 +44,12 @@ class Run:
     plan: FitPlan
     reporter: Reporter
     given: tuple = ()
-    source: object = None
-    task: object = None
+    source: Any = None
+    task: Any = None
     blocks: tuple = ()
-    model: object = None
+    model: Any = None
     warnings: list = field(default_factory=list)
-    asked: object = None
+    asked: Callable[[], bool] | None = None
     interrupted: bool = False
 
     def stopped(self):

@@ -7,6 +7,7 @@ rows before that fold alone.
 
 from dataclasses import replace
 import hashlib
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -261,7 +262,7 @@ def trials_file(run, config: EnhancedTrainingConfig):
 
 def search_plan(config, **arguments):
     """The plan of a search outside of a run, with the defaults of ``train``."""
-    values = {
+    values: dict[str, Any] = {
         name: arguments.get(name) if arguments.get(name) is not None else value
         for name, value in DEFAULTS.items()
     }

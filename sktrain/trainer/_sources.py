@@ -5,7 +5,7 @@ A source is a path (file or folder), a DataFrame, a dict of frames, a callable `
 hidden.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 import os
 
@@ -97,7 +97,7 @@ def open_source(data=None, stocks=None, interval=None):
         bars = _choose(data, stocks, missing)
     elif isinstance(data, Mapping):
         bars = _join(_from_mapping(data, stocks, missing))
-    elif isinstance(data, Callable):
+    elif callable(data):
         bars = _join(_from_callable(data, stocks, interval or "1d", missing))
     else:
         raise SktrainError(

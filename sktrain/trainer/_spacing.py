@@ -117,13 +117,13 @@ def refuse_mixed_spacing(bars):
     """Refuse a panel whose symbols have bars of different intervals."""
     if not isinstance(bars.index, pd.MultiIndex):
         return
-    spacing = {}
+    spacing: dict[str, pd.Timedelta] = {}
     for name, part in bars.groupby(level=0, sort=False):
         times = part.index.get_level_values(1)
         if len(times) > 2:
             spacing[name] = pd.Timedelta(np.median(np.diff(times.as_unit("ns").asi8)), "ns")
     if spacing and max(spacing.values()) >= 2 * min(spacing.values()):
-        slow, fast = max(spacing, key=spacing.get), min(spacing, key=spacing.get)
+        slow, fast = (end(spacing, key=spacing.__getitem__) for end in (max, min))
         raise InvalidBarsError(
             f"The bars mix intervals: {slow} has one every {spacing[slow]}, {fast} one every "
             f"{spacing[fast]}. Train on one interval."

@@ -204,7 +204,7 @@ def profit(probabilities, classes, bars, *, n_trials=1):
     figures = {}
     for name, one in (("model", own), ("buy and hold", held)):
         figures[name] = {
-            "total_return": float(one.equity.iloc[-1] - 1),
+            "total_return": float(np.asarray(one.equity)[-1] - 1),
             "max_drawdown": one.max_drawdown,
             "exposure": one.exposure,
             "turnover": one.turnover,
@@ -214,6 +214,7 @@ def profit(probabilities, classes, bars, *, n_trials=1):
     sharpe = None if flat else own.sharpe()
     deflated, unknown = None, _why_no_sharpe(positions, own.returns)
     if unknown is None:
+        assert sharpe is not None  # returns that never move are a reason not to know it
         deflated = deflated_sharpe_ratio(
             sharpe,
             len(own.returns),
@@ -222,6 +223,7 @@ def profit(probabilities, classes, bars, *, n_trials=1):
             skew=sharpe.skew,
             kurtosis=sharpe.kurtosis,
         )
+    assert isinstance(own.returns, pd.Series)  # the bars are a frame
     times = pd.DatetimeIndex(own.returns.index.get_level_values(-1))
     return {
         "cost": COST,

@@ -307,8 +307,8 @@ def _best_epoch(curve):
     """The epoch of the lowest validation loss, of the lowest training loss where nothing was
     validated."""
     for name in ("valid_loss", "train_loss"):
-        losses = curve[name].dropna() if name in curve else ()
-        if len(losses):
+        losses = curve[name].dropna() if name in curve else None
+        if losses is not None and len(losses):
             return int(losses.idxmin())
     return None
 
@@ -359,7 +359,7 @@ def _search(result, evidence):
         return ""
     scores = [np.nan if value is None else value for value in search["scores"]]
     drawn = picture(
-        SearchDisplay(scores, search["states"], search["luck"]),
+        SearchDisplay(np.array(scores), search["states"], search["luck"]),
         "Score of every trial; the line is what luck alone would show.",
     )
     return section("Hyperparameter search", *map(paragraph, _words.search_sentences(search)), drawn)

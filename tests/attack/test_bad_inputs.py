@@ -5,10 +5,10 @@ from datetime import timedelta
 from decimal import Decimal
 from inspect import Parameter, signature
 
+from helpers import public_estimators
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import BaseEstimator
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold
@@ -93,15 +93,6 @@ def test_what_was_accepted_wrongly_is_refused(name):
     call, words = CALLS[name]
     with pytest.raises((ValueError, TypeError), match=words):
         call()
-
-
-def public_estimators():
-    named = {name: getattr(sktrain, name) for name in sktrain.__all__}
-    return {
-        name: cls
-        for name, cls in named.items()
-        if isinstance(cls, type) and issubclass(cls, BaseEstimator)
-    }
 
 
 NEEDED = {

@@ -223,6 +223,19 @@ def test_the_module_runs_as_the_command():
     assert done.stdout.startswith("sktrain ")
 
 
+def test_a_warning_is_one_line_without_code(tmp_path):
+    bars = load_sp500().iloc[:100].assign(volume=7)
+    bars.to_csv(tmp_path / "bars.csv")
+    command = ["train", "--data", "bars.csv", "--set", "lookback=5000"]  # refused, once warned
+    done = subprocess.run(
+        [sys.executable, "-m", "sktrain", *command], capture_output=True, text=True, cwd=tmp_path
+    )
+    warned = [line for line in done.stderr.splitlines() if "volume" in line]
+    assert len(warned) == 1
+    assert warned[0].startswith("sktrain train: warning: Column 'volume' is 7 in all 100 rows")
+    assert ".py" not in done.stderr
+
+
 def _parsed(*arguments):
     from sktrain.cli._commands import _config
     from sktrain.cli._parser import build_parser
@@ -258,6 +271,11 @@ def test_repeated_set_keeps_both_and_a_scaling_takes_its_own_threshold(tmp_path)
     config = _parsed("--set", "wf_folds=3", "--set", "lookback=7", "hidden_size=9")[1]
     assert (config.wf_folds, config.lookback, config.hidden_size) == (3, 7, 9)
     assert _parsed("--set", "label_scaling=affine")[1].labels_threshold == 0.03
+    for text, value in ((".25", 0.25), ("2.", 2.0), ("1e0", 1.0)):
+        chosen = _parsed("--set", "label_scaling=sigma", f"base_label_threshold={text}")[1]
+        assert chosen.base_label_threshold == value
+    with_news = _parsed("--set", "news=n.csv", "news_symbol=000001")[1]
+    assert with_news.news_symbol == "000001"
     EnhancedTrainingConfig(label_scaling="sigma", base_label_threshold=0.2).to_toml(
         tmp_path / "c.toml"
     )

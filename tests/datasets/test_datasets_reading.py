@@ -1,16 +1,19 @@
 """read_bars: what decides, what is refused and in which words, and what the options do."""
 
+from functools import partial
 import json
 import os
-import warnings
 
+from helpers import quietly
 import numpy as np
 import pandas as pd
 import pytest
 
 from sktrain._validation import check_bars
 from sktrain.datasets import read_bars
-from sktrain.exceptions import DataQualityWarning, InvalidBarsError
+from sktrain.exceptions import InvalidBarsError
+
+quiet = partial(quietly, read_bars)
 
 HEADER = "time,open,high,low,close,volume\n"
 
@@ -26,12 +29,6 @@ def rows(times, price=10.0, volume=100):
         f"{t},{price + i % 5},{price + 2 + i % 5},{price - 1 + i % 5},{price + 1 + i % 5},{volume + i}\n"
         for i, t in enumerate(times)
     )
-
-
-def quiet(path, **options):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataQualityWarning)
-        return read_bars(path, **options)
 
 
 DATES = {

@@ -1,10 +1,10 @@
 import json
 import pickle
 
+from helpers import autoregressive
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.signal import lfilter
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
@@ -15,17 +15,6 @@ from sktrain.exceptions import DriftDetectedError, DriftWarning
 KEYS = {
     "drift_detected", "psi", "mean_shift", "correlation", "recommendation", "per_feature", "status",
 }
-
-
-def ar(rng, phi, n, m):
-    noise = rng.standard_normal((n, m))
-    noise[1:] *= np.sqrt(1 - phi**2)
-    return lfilter([1.0], [1.0, -phi], noise, axis=0)
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
 
 
 @pytest.fixture
@@ -46,7 +35,7 @@ def test_false_alarms_stay_rare_where_the_plain_rule_cries(phi):
     """60 draws: 0.08 on average leaves 9 or fewer with probability 0.97."""
 
     def draw(rng):
-        x = ar(rng, phi, 1250, 5)
+        x = autoregressive(rng, phi, 1250, 5)
         return judge(x[:1000], x[1000:])
 
     assert alarms(draw, 60) <= 9 / 60
@@ -57,23 +46,23 @@ def test_false_alarms_stay_rare_where_the_plain_rule_cries(phi):
 @pytest.mark.parametrize("contiguous", [True, False])
 def test_family_wise_level(phi, contiguous):
     def draw(rng):
-        x = ar(rng, phi, 1250, 5)
-        return judge(x[:1000], x[1000:] if contiguous else ar(rng, phi, 250, 5))
+        x = autoregressive(rng, phi, 1250, 5)
+        return judge(x[:1000], x[1000:] if contiguous else autoregressive(rng, phi, 250, 5))
 
     assert alarms(draw, 300) <= 0.08
 
 
 def test_power(rng):
     def shifted(rng):
-        x = ar(rng, 0.5, 1250, 5)
+        x = autoregressive(rng, 0.5, 1250, 5)
         x[1000:, 0] += 1
         return judge(x[:1000], x[1000:])
 
     def flipped(rng):
         mix = np.array([[1.0, 0.0], [0.6, 0.8]])
         return judge(
-            ar(rng, 0.5, 1000, 2) @ mix.T,
-            ar(rng, 0.5, 250, 2) @ (mix * [[1], [1]] * [[1, 1], [-1, 1]]).T,
+            autoregressive(rng, 0.5, 1000, 2) @ mix.T,
+            autoregressive(rng, 0.5, 250, 2) @ (mix * [[1], [1]] * [[1, 1], [-1, 1]]).T,
         )
 
     assert alarms(shifted, 20) >= 0.9
@@ -214,7 +203,7 @@ def test_tiny_and_empty_new_data_are_inconclusive(frame):
 
 
 def panel(rng, n_times, n_symbols, phi=0.5, start="2020"):
-    common = ar(rng, phi, n_times, 2)
+    common = autoregressive(rng, phi, n_times, 2)
     times = pd.date_range(start, periods=n_times, name="time")
     own = {
         f"s{i}": pd.DataFrame(common + 0.2 * rng.standard_normal(common.shape), times, ["a", "b"])

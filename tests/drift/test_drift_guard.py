@@ -14,15 +14,10 @@ from sktrain import DriftDetector, DriftGuard
 from sktrain.exceptions import DriftDetectedError, DriftWarning, SktrainError
 
 
-def world(rng, n, *, shift=0.0, flip=False):
+def draw(rng, n, *, shift=0.0, flip=False):
     X = rng.normal(size=(n, 3))
     y = ((X[:, 0] - X[:, 1]) * (-1 if flip else 1) + 0.5 * rng.normal(size=n) > 0).astype(int)
     return X + shift, y
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
 
 
 def guard(estimator=None, **options):
@@ -30,7 +25,7 @@ def guard(estimator=None, **options):
 
 
 def test_without_drift_a_guard_is_plain_partial_fit(rng):
-    blocks = [world(rng, 200) for _ in range(5)]
+    blocks = [draw(rng, 200) for _ in range(5)]
     model, plain = guard().fit(*blocks[0]), GaussianNB().fit(*blocks[0])
     for X, y in blocks[1:]:
         model.partial_fit(X, y)
@@ -41,51 +36,51 @@ def test_without_drift_a_guard_is_plain_partial_fit(rng):
 
 
 def test_covariate_drift_refits_on_the_block(rng):
-    model = guard().fit(*world(rng, 400))
-    X, y = world(rng, 200, shift=2)
+    model = guard().fit(*draw(rng, 400))
+    X, y = draw(rng, 200, shift=2)
     model.partial_fit(X, y)
     assert model.log_["decision"].iloc[-1] == "refit"
     assert model.log_["covariate"].iloc[-1] == "DRIFT"
     np.testing.assert_allclose(model.predict_proba(X), GaussianNB().fit(X, y).predict_proba(X))
-    model.partial_fit(*world(rng, 100, shift=2))
+    model.partial_fit(*draw(rng, 100, shift=2))
     assert model.log_["decision"].iloc[-1] == "update"
-    model.partial_fit(*world(rng, 100, shift=2))
+    model.partial_fit(*draw(rng, 100, shift=2))
     assert model.log_["decision"].iloc[-1] == "refit"
     assert "rows since the drift" in model.log_["reason"].iloc[-1]
 
 
 def test_concept_drift_is_seen_though_the_features_are_the_same(rng):
-    model = guard().fit(*world(rng, 400))
+    model = guard().fit(*draw(rng, 400))
     for _ in range(3):
-        model.partial_fit(*world(rng, 100))
-    model.partial_fit(*world(rng, 100, flip=True))
+        model.partial_fit(*draw(rng, 100))
+    model.partial_fit(*draw(rng, 100, flip=True))
     last = model.log_.iloc[-1]
     assert (last["covariate"], last["concept"], last["decision"]) == ("NO_DRIFT", "DRIFT", "refit")
-    X, y = world(rng, 300, flip=True)
+    X, y = draw(rng, 300, flip=True)
     assert model.score(X, y) > 0.8
-    blind = guard(watch_performance=False).fit(*world(rng, 400))
+    blind = guard(watch_performance=False).fit(*draw(rng, 400))
     for flip in (False, False, True):
-        blind.partial_fit(*world(rng, 100, flip=flip))
+        blind.partial_fit(*draw(rng, 100, flip=flip))
     assert blind.log_["concept"].unique().tolist() == ["NOT_CHECKED"]
 
 
 def test_raise_leaves_the_model_as_it_was(rng):
-    model = guard(on_drift="raise").fit(*world(rng, 400))
-    X, _ = world(rng, 50)
+    model = guard(on_drift="raise").fit(*draw(rng, 400))
+    X, _ = draw(rng, 50)
     before = model.predict_proba(X)
     with pytest.raises(DriftDetectedError, match="left as it is") as caught:
-        model.partial_fit(*world(rng, 200, shift=3))
+        model.partial_fit(*draw(rng, 200, shift=3))
     assert caught.value.report.drift_detected
     np.testing.assert_array_equal(model.predict_proba(X), before)
     assert model.log_["decision"].tolist() == ["fit", "refuse"]
-    model.partial_fit(*world(rng, 200))
+    model.partial_fit(*draw(rng, 200))
     assert model.log_["decision"].iloc[-1] == "update"
 
 
 def test_warn_updates_all_the_same(rng):
-    model = guard(on_drift="warn").fit(*world(rng, 400))
+    model = guard(on_drift="warn").fit(*draw(rng, 400))
     with pytest.warns(DriftWarning, match="updated all the same"):
-        model.partial_fit(*world(rng, 200, shift=3))
+        model.partial_fit(*draw(rng, 200, shift=3))
     assert model.log_["decision"].iloc[-1] == "update"
 
 
@@ -95,22 +90,22 @@ def test_the_scaler_stays_unless_told_otherwise(rng, skip):
         make_pipeline(StandardScaler(), SGDClassifier(loss="log_loss", random_state=0)),
         skip_scaler_fit=skip,
     )
-    X, y = world(rng, 400)
+    X, y = draw(rng, 400)
     model.fit(X, y)
-    model.partial_fit(*world(rng, 200))
+    model.partial_fit(*draw(rng, 200))
     scaler = model.estimator_[0]
     assert int(scaler.n_samples_seen_) == (400 if skip else 600)
     if skip:
         np.testing.assert_allclose(scaler.mean_, X.mean(axis=0))
-    model.partial_fit(*world(rng, 200, shift=3))
+    model.partial_fit(*draw(rng, 200, shift=3))
     assert model.log_["decision"].iloc[-1] == "refit"
     assert model.estimator_[0].n_samples_seen_ == 200
 
 
 def test_small_blocks_are_judged_together_with_their_predecessors(rng):
-    model = guard().fit(*world(rng, 400))
+    model = guard().fit(*draw(rng, 400))
     for _ in range(12):
-        model.partial_fit(*world(rng, 10, shift=2))
+        model.partial_fit(*draw(rng, 10, shift=2))
     assert "refit" in model.log_["decision"].tolist()
     # ten rows of it, and twenty before them, against 380
     assert model.log_["covariate"].iloc[1] == "DRIFT"
@@ -118,9 +113,9 @@ def test_small_blocks_are_judged_together_with_their_predecessors(rng):
 
 
 def test_a_refit_reaches_back_for_missing_classes(rng):
-    X, y = world(rng, 400)
+    X, y = draw(rng, 400)
     model = guard().fit(X, y)
-    new, outcome = world(rng, 100, shift=3)
+    new, outcome = draw(rng, 100, shift=3)
     model.partial_fit(new[outcome == 1], outcome[outcome == 1])
     assert model.log_["decision"].iloc[-1] == "refit"
     assert model.classes_.tolist() == [0, 1]
@@ -128,7 +123,7 @@ def test_a_refit_reaches_back_for_missing_classes(rng):
 
 
 def test_first_block_by_partial_fit_with_all_classes(rng):
-    X, y = world(rng, 100)
+    X, y = draw(rng, 100)
     model = guard().partial_fit(X[y == 1], y[y == 1], classes=[0, 1])
     assert model.classes_.tolist() == [0, 1]
     piped = guard(make_pipeline(StandardScaler(), GaussianNB())).partial_fit(
@@ -138,7 +133,7 @@ def test_first_block_by_partial_fit_with_all_classes(rng):
 
 
 def test_frames_and_times_in_the_log(rng):
-    X, y = world(rng, 400)
+    X, y = draw(rng, 400)
     frame = pd.DataFrame(X, pd.date_range("2020", periods=400), list("abc"))
     model = guard().fit(frame[:200], y[:200]).partial_fit(frame[200:], y[200:])
     assert model.log_["end"].tolist() == [frame.index[199], frame.index[399]]
@@ -146,17 +141,17 @@ def test_frames_and_times_in_the_log(rng):
 
 
 def test_memory_is_bounded(rng):
-    model = guard(window=300).fit(*world(rng, 1000))
+    model = guard(window=300).fit(*draw(rng, 1000))
     for _ in range(5):
-        model.partial_fit(*world(rng, 130))
+        model.partial_fit(*draw(rng, 130))
     assert len(model.memory_) <= 1000
     assert model.detector_.reference_.n_rows == len(model.memory_) <= 300
     assert sum(len(y) for y, _ in model.unseen_) < 300 + 130
 
 
 def test_bad_blocks_change_nothing(rng):
-    model = guard().fit(*world(rng, 200))
-    X, y = world(rng, 50)
+    model = guard().fit(*draw(rng, 200))
+    X, y = draw(rng, 50)
     for bad in (
         (X[:, :2], y),
         (X, y[:10]),
@@ -178,28 +173,28 @@ def test_without_partial_fit_there_is_none(rng):
     with pytest.raises(NotFittedError):
         guard().predict(np.zeros((1, 3)))
     with pytest.raises(ValueError, match="on_drift"):
-        guard(on_drift="panic").fit(*world(rng, 50))
+        guard(on_drift="panic").fit(*draw(rng, 50))
 
 
 def test_a_detector_of_ones_own_is_cloned(rng):
     detector = DriftDetector(
         mean_shift_threshold=50.0, psi_threshold=50.0, correlation_threshold=0.0
     )
-    model = guard(detector=detector, watch_performance=False).fit(*world(rng, 200))
-    model.partial_fit(*world(rng, 200, shift=5))
+    model = guard(detector=detector, watch_performance=False).fit(*draw(rng, 200))
+    model.partial_fit(*draw(rng, 200, shift=5))
     assert model.log_["decision"].iloc[-1] == "update"
     assert not hasattr(detector, "reference_")
 
 
 def bad_tick(rng, n, place=7, size=1e4):
-    X, y = world(rng, n)
+    X, y = draw(rng, n)
     X[place, 2] = size
     return X, y
 
 
 @pytest.mark.parametrize("size", [1e4, float(np.finfo(np.float32).max), -1e3])
 def test_a_bad_tick_is_neither_learned_nor_remembered(rng, size):
-    model, plain = guard().fit(*world(rng, 1000)), None
+    model, plain = guard().fit(*draw(rng, 1000)), None
     plain = GaussianNB().fit(*model.memory_.all())
     X, y = bad_tick(rng, 100, size=size)
     model.partial_fit(X, y)
@@ -212,7 +207,7 @@ def test_a_bad_tick_is_neither_learned_nor_remembered(rng, size):
     assert model.report_["outliers"].index.tolist() == [7]
     np.testing.assert_allclose(model.predict_proba(X[:5]), plain.predict_proba(X[:5]))
     assert np.abs(model.memory_.all()[0]).max() < 10
-    assert model.partial_fit(*world(rng, 100)).log_["decision"].iloc[-1] == "update"
+    assert model.partial_fit(*draw(rng, 100)).log_["decision"].iloc[-1] == "update"
 
 
 def test_bad_ticks_never_cost_the_model_its_accuracy():
@@ -220,7 +215,7 @@ def test_bad_ticks_never_cost_the_model_its_accuracy():
     row ruins."""
     for seed in range(8):
         rng = np.random.default_rng(seed)
-        first, test, (X, y) = world(rng, 1000), world(rng, 2000), bad_tick(rng, 100)
+        first, test, (X, y) = draw(rng, 1000), draw(rng, 2000), bad_tick(rng, 100)
         clean = np.delete(X, 7, axis=0), np.delete(y, 7)
         sgd = SGDClassifier(loss="log_loss", random_state=0)
         model, spared = (
@@ -233,8 +228,8 @@ def test_bad_ticks_never_cost_the_model_its_accuracy():
 
 
 def test_when_most_rows_are_far_outside_it_is_drift(rng):
-    model = guard().fit(*world(rng, 400))
-    X, y = world(rng, 100)
+    model = guard().fit(*draw(rng, 400))
+    X, y = draw(rng, 100)
     model.partial_fit(1000 * X, y)
     assert model.log_[["decision", "covariate", "n_outliers"]].iloc[-1].tolist() == [
         "refit",
@@ -244,13 +239,13 @@ def test_when_most_rows_are_far_outside_it_is_drift(rng):
 
 
 def test_a_block_of_nothing_but_bad_ticks_is_skipped(rng):
-    model = guard().fit(*world(rng, 400))
+    model = guard().fit(*draw(rng, 400))
     before = model.estimator_
     model.partial_fit(*bad_tick(rng, 1, place=0))
     assert model.log_[["decision", "n_outliers", "n_trained"]].iloc[-1].tolist() == ["skip", 1, 400]
     assert model.estimator_ is before
     assert len(model.memory_) == 400
-    assert model.partial_fit(*world(rng, 1)).log_["decision"].iloc[-1] == "update"
+    assert model.partial_fit(*draw(rng, 1)).log_["decision"].iloc[-1] == "update"
 
 
 def test_windows_that_hold_a_bad_tick_are_kept_out(rng):
@@ -272,7 +267,7 @@ def test_windows_that_hold_a_bad_tick_are_kept_out(rng):
         def predict(self, X):
             return super().predict(np.asarray(X)[:, -1])
 
-    X, y = world(rng, 500)
+    X, y = draw(rng, 500)
     X[430, 1] = 1e6
     frame = pd.DataFrame(X, pd.date_range("2020", periods=500), list("abc"))
     model = guard(make_pipeline(SlidingWindow(lookback=5), Newest())).fit(frame[:400], y[:400])
@@ -307,10 +302,10 @@ class Fails(GaussianNB):
 def test_a_failed_update_leaves_the_guard_as_it_was(rng, monkeypatch, on_drift, error, shift):
     import pickle
 
-    model = guard(make_pipeline(StandardScaler(), Fails()), on_drift=on_drift).fit(*world(rng, 400))
-    model.partial_fit(*world(rng, 100))
+    model = guard(make_pipeline(StandardScaler(), Fails()), on_drift=on_drift).fit(*draw(rng, 400))
+    model.partial_fit(*draw(rng, 100))
     state = pickle.dumps(model)
-    block = world(rng, 100, shift=shift)
+    block = draw(rng, 100, shift=shift)
     monkeypatch.setattr(Fails, "error", error)
     refused = on_drift == "raise" and shift
     with (
@@ -328,7 +323,7 @@ def test_a_failed_update_leaves_the_guard_as_it_was(rng, monkeypatch, on_drift, 
 
 
 def test_weights_follow_the_rows_that_are_kept(rng):
-    first, (X, y) = world(rng, 400), bad_tick(rng, 100)
+    first, (X, y) = draw(rng, 400), bad_tick(rng, 100)
     weights, clean = rng.random(500), np.arange(100) != 7
     model = guard(make_pipeline(StandardScaler(), GaussianNB())).fit(
         *first, sample_weight=weights[:400]
@@ -348,10 +343,10 @@ def test_parameters_set_later_count(rng):
     model = guard(
         SGDClassifier(loss="log_loss", learning_rate="constant", eta0=0.01, random_state=0),
         window=400,
-    ).fit(*world(rng, 400))
+    ).fit(*draw(rng, 400))
     model.set_params(estimator__eta0=1e-9, window=150)
     before = model.estimator_.coef_.copy()
-    model.partial_fit(*world(rng, 100))
+    model.partial_fit(*draw(rng, 100))
     np.testing.assert_allclose(model.estimator_.coef_, before, atol=1e-6)
     assert model.estimator_.eta0 == 1e-9
     assert len(model.memory_) == 150
@@ -361,10 +356,10 @@ def test_parameters_set_later_count(rng):
         ),
         watch_performance=False,
     )
-    assert model.partial_fit(*world(rng, 100, shift=2)).log_["decision"].iloc[-1] == "update"
+    assert model.partial_fit(*draw(rng, 100, shift=2)).log_["decision"].iloc[-1] == "update"
     model.set_params(estimator=make_pipeline(StandardScaler(), GaussianNB()))
     with pytest.raises(SktrainError, match="changed since it was fitted"):
-        model.partial_fit(*world(rng, 100, shift=2))
+        model.partial_fit(*draw(rng, 100, shift=2))
     assert len(model.log_) == 3
 
 
@@ -424,7 +419,7 @@ def test_a_guard_of_lazy_windows_goes_on_from_its_file(tmp_path):
 
 
 def test_a_guard_without_partial_fit_still_predicts(rng):
-    X, y = world(rng, 300)
+    X, y = draw(rng, 300)
     model = guard(make_pipeline(StandardScaler(), LogisticRegression())).fit(X, y)
     np.testing.assert_array_equal(
         model.predict(X), make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y).predict(X)
@@ -435,7 +430,7 @@ def test_a_guard_without_partial_fit_still_predicts(rng):
 def test_a_net_survives_a_sentinel_and_a_failure(rng, monkeypatch):
     from sktrain import TransformerClassifier
 
-    X, y = world(rng, 300)
+    X, y = draw(rng, 300)
     model = guard(
         TransformerClassifier(random_state=0, max_epochs=2, verbose=0), on_drift="raise"
     ).fit(X, y)
@@ -449,7 +444,7 @@ def test_a_net_survives_a_sentinel_and_a_failure(rng, monkeypatch):
 
     monkeypatch.setattr(TransformerClassifier, "partial_fit", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        model.partial_fit(*world(rng, 100))
+        model.partial_fit(*draw(rng, 100))
     np.testing.assert_array_equal(model.predict_proba(X), before)
 
 
@@ -458,10 +453,10 @@ def test_nets_start_warm(rng):
     from sktrain import MLPNetClassifier
 
     net = MLPNetClassifier(max_epochs=5, random_state=0, verbose=0)
-    X, y = world(rng, 300)
+    X, y = draw(rng, 300)
     model = guard(net).fit(X.astype(np.float32), y)
     weights = [p.detach().clone() for p in model.estimator_.module_.parameters()]
-    X, y = world(rng, 100)
+    X, y = draw(rng, 100)
     model.partial_fit(X.astype(np.float32), y)
     assert model.log_["decision"].iloc[-1] == "update"
     moved = [

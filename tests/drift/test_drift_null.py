@@ -1,6 +1,6 @@
+from helpers import autoregressive
 import numpy as np
 import pytest
-from scipy.signal import lfilter
 from scipy.stats import false_discovery_control, fisher_exact
 
 from sktrain.drift._null import (
@@ -18,12 +18,6 @@ from sktrain.drift._null import (
 )
 
 
-def ar(rng, phi, n, m):
-    noise = rng.standard_normal((n, m))
-    noise[1:] *= np.sqrt(1 - phi**2)
-    return lfilter([1.0], [1.0, -phi], noise, axis=0)
-
-
 def p_values(old, new, **options):
     return mean_p_values(new.mean(axis=0) - old.mean(axis=0), *centred_moments(old, new), **options)
 
@@ -39,7 +33,7 @@ def of_blocks(*blocks):
 def test_moments_hold_the_regressions_of_a_plain_least_squares(n, spans):
     """Both models from the remembered sums against lstsq on the rows, and shorter spans from longer
     ones."""
-    x = ar(np.random.default_rng(0), 0.7, n, 2)
+    x = autoregressive(np.random.default_rng(0), 0.7, n, 2)
     (held,) = of_blocks(x)
     assert horizons(n) == spans
     for size in range(1, len(spans) + 1):
@@ -70,8 +64,8 @@ def test_single_precision_is_enough_for_a_series_as_smooth_as_prices():
 def test_a_short_reference_leaves_long_memory_to_the_many_new_rows():
     rng = np.random.default_rng(0)
     old, new = (
-        ar(rng, 0.5, 60, 1),
-        np.sqrt(0.3) * ar(rng, 0.98, 20_000, 1) + rng.standard_normal((20_000, 1)),
+        autoregressive(rng, 0.5, 60, 1),
+        np.sqrt(0.3) * autoregressive(rng, 0.98, 20_000, 1) + rng.standard_normal((20_000, 1)),
     )
     first = moments([old - old.mean(axis=0)], 60, horizons(120))
     second = moments([new - new.mean(axis=0)], 20_000, horizons(20_060))
@@ -89,7 +83,7 @@ def test_variance_of_a_finite_mean_by_double_sum(phi, n):
 
 @pytest.mark.parametrize("phi", [0.0, 0.5, 0.9])
 def test_both_models_find_the_long_run_variance(phi):
-    x = ar(np.random.default_rng(0), phi, 60_000, 12)
+    x = autoregressive(np.random.default_rng(0), phi, 60_000, 12)
     truth = (1 + phi) / (1 - phi)
     for model in (_autoregression, _heterogeneous):
         lrv, _, freedom = model(of_blocks(x - x.mean(axis=0)))
@@ -99,7 +93,8 @@ def test_both_models_find_the_long_run_variance(phi):
 
 def test_the_longer_model_sees_a_faint_slow_memory_that_ar1_overlooks():
     rng = np.random.default_rng(0)
-    x = np.sqrt(0.3) * ar(rng, 0.95, 100_000, 3) + np.sqrt(0.7) * rng.standard_normal((100_000, 3))
+    slow = autoregressive(rng, 0.95, 100_000, 3)
+    x = np.sqrt(0.3) * slow + np.sqrt(0.7) * rng.standard_normal((100_000, 3))
     truth = 0.3 * 1.95 / 0.05 + 0.7
     assert (_autoregression(of_blocks(x))[0] < 0.4 * truth).all()
     np.testing.assert_allclose(_heterogeneous(of_blocks(x))[0], truth, rtol=0.2)
@@ -108,7 +103,7 @@ def test_the_longer_model_sees_a_faint_slow_memory_that_ar1_overlooks():
 @pytest.mark.parametrize("phi, bound", [(0.0, 0.062), (0.5, 0.062), (0.9, 0.065), (0.98, 0.065)])
 def test_level_of_one_mean(phi, bound):
     rng = np.random.default_rng(0)
-    x = ar(rng, phi, 1250, 3000)
+    x = autoregressive(rng, phi, 1250, 3000)
     for location in (None, np.ones(3000, dtype=bool)):
         p, _ = p_values(x[:1000], x[1000:], location=location)
         assert (p < 0.05).mean() <= bound
@@ -117,14 +112,14 @@ def test_level_of_one_mean(phi, bound):
 
 def test_power_of_one_mean():
     rng = np.random.default_rng(0)
-    x = ar(rng, 0.9, 1250, 1000)
+    x = autoregressive(rng, 0.9, 1250, 1000)
     x[1000:] += 1.5
     p, _ = p_values(x[:1000], x[1000:], location=np.ones(1000, dtype=bool))
     assert (p < 0.05).mean() > 0.97
 
 
 def test_effective_rows_of_an_autoregression():
-    x = ar(np.random.default_rng(0), 0.8, 50_000, 5)
+    x = autoregressive(np.random.default_rng(0), 0.8, 50_000, 5)
     _, effective = p_values(x[:40_000], x[40_000:])
     np.testing.assert_allclose(effective, 10_000 / 9, rtol=0.15)
 
@@ -138,7 +133,7 @@ def test_no_difference_is_certain_and_any_difference_of_constants_is_too(n):
 
 def test_blocks_do_not_touch():
     """Splitting a sample into two blocks loses one pair of neighbours, not more."""
-    x = ar(np.random.default_rng(0), 0.7, 4000, 2)
+    x = autoregressive(np.random.default_rng(0), 0.7, 4000, 2)
     x -= x.mean(axis=0)
     whole, halves = _autoregression(of_blocks(x)), _autoregression(of_blocks(x[:2000], x[2000:]))
     np.testing.assert_allclose(whole[1], halves[1], rtol=1e-2)

@@ -12,11 +12,6 @@ from sktrain.drift._outliers import Tail
 from sktrain.exceptions import DriftWarning
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def frame_of(rng, n, start="2020"):
     return pd.DataFrame(rng.normal(size=(n, 3)), pd.date_range(start, periods=n), list("abc"))
 

@@ -6,27 +6,22 @@ from sktrain import DriftDetector
 from sktrain.exceptions import SktrainError
 
 
-def world(rng, n, *, share=0.5, accuracy=(0.9, 0.9)):
+def draw(rng, n, *, share=0.5, accuracy=(0.9, 0.9)):
     """Labels of two classes, and predictions that are right as often as said in each class."""
     y = (rng.random(n) < share).astype(int)
     right = rng.random(n) < np.take(accuracy, y)
     return y, np.where(right, y, 1 - y)
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def test_nothing_changed(rng):
-    report = DriftDetector().check_performance(*world(rng, 800), *world(rng, 300))
+    report = DriftDetector().check_performance(*draw(rng, 800), *draw(rng, 300))
     assert report.status == "NO_DRIFT"
     assert report.recommendation == "continue"
 
 
 def test_concept_drift_recommends_retraining(rng):
     report = DriftDetector().check_performance(
-        *world(rng, 800), *world(rng, 300, accuracy=(0.7, 0.7))
+        *draw(rng, 800), *draw(rng, 300, accuracy=(0.7, 0.7))
     )
     assert report.recommendation == "retrain"
     assert sorted(report.drifted) == ["concept", "performance"]
@@ -36,8 +31,8 @@ def test_concept_drift_recommends_retraining(rng):
 def test_label_drift_is_not_mistaken_for_concept_drift(rng):
     accuracy = (0.95, 0.6)  # class 1 was always hard
     report = DriftDetector().check_performance(
-        *world(rng, 4000, share=0.2, accuracy=accuracy),
-        *world(rng, 1000, share=0.8, accuracy=accuracy),
+        *draw(rng, 4000, share=0.2, accuracy=accuracy),
+        *draw(rng, 1000, share=0.8, accuracy=accuracy),
     )
     assert {"labels", "performance"} <= set(report.drifted)
     assert "concept" not in report.drifted
@@ -47,7 +42,7 @@ def test_label_drift_is_not_mistaken_for_concept_drift(rng):
 
 def test_label_drift_alone(rng):
     report = DriftDetector().check_performance(
-        *world(rng, 2000, share=0.3), *world(rng, 500, share=0.7)
+        *draw(rng, 2000, share=0.3), *draw(rng, 500, share=0.7)
     )
     assert report.drifted == ["labels"]
     assert report.recommendation == "monitor"
@@ -55,30 +50,30 @@ def test_label_drift_alone(rng):
 
 def test_a_better_model_is_no_drift(rng):
     report = DriftDetector().check_performance(
-        *world(rng, 800, accuracy=(0.6, 0.6)), *world(rng, 300, accuracy=(0.95, 0.95))
+        *draw(rng, 800, accuracy=(0.6, 0.6)), *draw(rng, 300, accuracy=(0.95, 0.95))
     )
     assert not report.drift_detected
 
 
 def test_delayed_labels_wait(rng):
-    y, predicted = world(rng, 300)
+    y, predicted = draw(rng, 300)
     late = y.astype(float)
     late[200:] = np.nan
-    report = DriftDetector().check_performance(*world(rng, 800), late, predicted)
+    report = DriftDetector().check_performance(*draw(rng, 800), late, predicted)
     same = DriftDetector().check_performance(
-        *world(np.random.default_rng(1), 800), y[:200], predicted[:200]
+        *draw(np.random.default_rng(1), 800), y[:200], predicted[:200]
     )
     assert report.n_new == same.n_new == 200
     assert report.correlation_detail["n_pending"] == 100
     late[10:] = np.nan
     assert (
-        DriftDetector().check_performance(*world(rng, 800), late, predicted).status
+        DriftDetector().check_performance(*draw(rng, 800), late, predicted).status
         == "INCONCLUSIVE"
     )
 
 
 def test_probabilities_use_log_loss(rng):
-    y, _ = world(rng, 500)
+    y, _ = draw(rng, 500)
     good = np.where((y == 1)[:, None], [0.2, 0.8], [0.8, 0.2])
     report = DriftDetector().check_performance(y[:300], good[:300], y[300:], 1 - good[300:])
     assert report.per_feature.loc["performance", "mean_reference"] == pytest.approx(-np.log(0.8))
@@ -87,7 +82,7 @@ def test_probabilities_use_log_loss(rng):
 
 
 def test_odd_labels_and_lengths_are_refused(rng):
-    y, predicted = world(rng, 100)
+    y, predicted = draw(rng, 100)
     with pytest.raises(SktrainError, match="none of the classes"):
         DriftDetector().check_performance(y, predicted, y, predicted, classes=[0, 2])
     with pytest.raises(SktrainError, match="y_new has 100 rows, the predictions have 99"):

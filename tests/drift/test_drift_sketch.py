@@ -1,29 +1,18 @@
 import pickle
 import warnings
 
+from helpers import autoregressive
 from hypothesis import given, settings, strategies as st
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.signal import lfilter
 from scipy.special import ndtri
 
 from sktrain import BarFeatures, DriftDetector
 from sktrain.datasets import load_sp500
 from sktrain.drift._sketch import CategoricalReference, NumericReference
 from sktrain.drift._statistics import middle_ranks, smooth_components
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
-def ar(rng, phi, n, m):
-    noise = rng.standard_normal((n, m))
-    noise[1:] *= np.sqrt(1 - phi**2)
-    return lfilter([1.0], [1.0, -phi], noise, axis=0)
 
 
 @settings(deadline=None, max_examples=80)
@@ -293,7 +282,7 @@ def test_verdicts_are_those_of_the_rows(phi):
     differ = 0
     for seed in range(300):
         rng = np.random.default_rng(seed)
-        x = ar(rng, phi, 1250, 1)
+        x = autoregressive(rng, phi, 1250, 1)
         x[1000:] += rng.choice([0, 0.3, 0.6])
         old, new = x[:1000], x[1000:]
         table = DriftDetector().fit(old).check(new).per_feature

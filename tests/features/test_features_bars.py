@@ -1,5 +1,6 @@
 """BarFeatures against a per-row loop, and the promises of scale, memory and flat markets."""
 
+from helpers import bare
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,12 +14,6 @@ from sktrain import AdaptiveLabeler, BarFeatures, RegimeDetector, SlidingWindow
 from sktrain._rolling import PIECE
 from sktrain.datasets import load_sp500, load_us_stocks, make_market
 from sktrain.features import _bar_columns
-
-
-def bare(frame):
-    frame = frame.copy()
-    frame.attrs = {}
-    return frame
 
 
 def one_row(bars, w, v=None):

@@ -1,5 +1,6 @@
 """Regimes against a per-row loop; thresholds, warm-up, coverage of the bundled data."""
 
+from helpers import bare
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,12 +8,6 @@ import pytest
 from sktrain import MarketRegime, RegimeDetector
 from sktrain.datasets import load_nasdaq, load_sp500, load_us_stocks
 from sktrain.exceptions import NotEnoughDataError
-
-
-def bare(frame):
-    frame = frame.copy()
-    frame.attrs = {}
-    return frame
 
 
 def by_loop(close, lookback, volatility_threshold, trend_threshold):

@@ -81,7 +81,7 @@ FIXED = EnhancedWalkForwardCV(
 
 @dataclass(frozen=True)
 class Case:
-    """One animal: ``code`` is None for a clean twin; ``place`` must be part of the finding's
+    """One case: ``code`` is None for a clean twin; ``place`` must be part of the finding's
     ``where``."""
 
     name: str

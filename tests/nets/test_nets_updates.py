@@ -18,7 +18,7 @@ from sktrain.nets._updates import _mean, _verdict
 TINY = {"max_epochs": 4, "random_state": 0, "module__hidden_size": 8}
 
 
-def world(n, seed=0, feature=0):
+def draw(n, seed=0, feature=0):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, 5))
     return X, np.where(X[:, feature] + rng.normal(size=n) > 0, "up", "down")
@@ -26,7 +26,7 @@ def world(n, seed=0, feature=0):
 
 @pytest.fixture
 def net():
-    return MLPNetClassifier(**TINY).fit(*world(400))
+    return MLPNetClassifier(**TINY).fit(*draw(400))
 
 
 def snapshot(net):
@@ -58,9 +58,9 @@ def unchanged(net, before):
 
 
 def test_an_update_that_loses_is_refused_and_leaves_the_net_as_it_was():
-    net = MLPNetClassifier(**TINY, lr=0.03).fit(*world(400))
+    net = MLPNetClassifier(**TINY, lr=0.03).fit(*draw(400))
     before = snapshot(net)
-    X, y = world(400, 1)
+    X, y = draw(400, 1)
     y[:280] = np.where(y[:280] == "up", "down", "up")  # and the newest rows, held back, are right
     net.set_params(lr=0.1, batch_size=32).partial_fit(X, y)
     assert not net.update_.accepted
@@ -68,26 +68,26 @@ def test_an_update_that_loses_is_refused_and_leaves_the_net_as_it_was():
     assert "rose" in net.update_.summary()
     before[3].append("update_")
     unchanged(net, (*before[:3], sorted(before[3])))
-    net.set_params(lr=0.03).partial_fit(*world(400, 2, feature=1))
+    net.set_params(lr=0.03).partial_fit(*draw(400, 2, feature=1))
     assert net.update_.accepted
     assert len(net.history_) == len(before[2]) + 5
 
 
 def test_the_report_counts_the_rows(net):
-    net.partial_fit(*world(100, 1))
+    net.partial_fit(*draw(100, 1))
     report = net.update_
     assert (report.n_new, report.n_replayed, report.n_held_back, report.n_old) == (70, 70, 30, 80)
     assert net.validation_.valid.tolist() == list(range(70, 100))
-    net.partial_fit(*world(30, 2))
+    net.partial_fit(*draw(30, 2))
     assert (net.update_.n_new, net.update_.n_held_back, net.update_.change) == (30, 0, None)
     assert "too small" in net.validation_.reason
-    net.set_params(replay_rows=0).partial_fit(*world(30, 3))
+    net.set_params(replay_rows=0).partial_fit(*draw(30, 3))
     assert (net.update_.n_replayed, net.update_.n_old, net.update_.accepted) == (0, 0, True)
     assert "replay_" not in vars(net)
 
 
 def test_the_change_is_the_loss_after_less_the_loss_before(net):
-    X, y = world(100, 1)
+    X, y = draw(100, 1)
     present = pickle.loads(pickle.dumps(net))
     net.partial_fit(X, y)
     codes = torch.from_numpy(np.searchsorted(net.classes_, y[70:]))
@@ -123,7 +123,7 @@ def test_verdicts(change, error, old, accepted):
 
 
 def test_rows_kept_are_rows_seen_as_given():
-    X, y = world(200)
+    X, y = draw(200)
     X[3, 1] = np.nan
     net = MLPNetClassifier(**TINY, replay_rows=1000).fit(X, y)
     kept = net.replay_
@@ -141,7 +141,7 @@ def test_every_row_seen_is_kept_equally_often():
     """Three calls of 60, 30 and 30 rows into 20 places: each row with probability 1/6, whenever it
     came."""
     kept = np.zeros(120)
-    X, y = world(120)
+    X, y = draw(120)
     X[:, 4] = np.arange(120)
     rows = MLPNetClassifier(max_epochs=1, random_state=0, replay_rows=20).fit(X, y)
     for seed in range(600):
@@ -163,7 +163,7 @@ def test_what_is_kept_travels_in_files(net, tmp_path):
     for name, value in net.replay_.items():
         np.testing.assert_array_equal(loaded.replay_[name], value)
     np.testing.assert_array_equal(loaded.class_count_, net.class_count_)
-    loaded.partial_fit(*world(100, 1))
+    loaded.partial_fit(*draw(100, 1))
     assert loaded.update_.n_replayed == 70
     assert pickle.loads(pickle.dumps(net)).replay_.keys() == net.replay_.keys()
 
@@ -189,9 +189,9 @@ def test_fewer_rows_are_kept_at_once_and_none_travel_in_a_file(net, tmp_path):
 def test_updates_repeat(net):
     one, two = pickle.loads(pickle.dumps(net)), net
     for block in (1, 2):
-        one.partial_fit(*world(100, block))
-        two.partial_fit(*world(100, block))
-    np.testing.assert_array_equal(one.predict_proba(world(50)[0]), two.predict_proba(world(50)[0]))
+        one.partial_fit(*draw(100, block))
+        two.partial_fit(*draw(100, block))
+    np.testing.assert_array_equal(one.predict_proba(draw(50)[0]), two.predict_proba(draw(50)[0]))
 
 
 # -- class weights
@@ -240,19 +240,19 @@ def test_a_failure_leaves_the_net_as_it_was(net, way):
     net.set_params(callbacks=[Fail(OSError("disk full"))], warm_start=way == "warm")
     before = snapshot(net)
     with pytest.raises(OSError, match="disk full"):
-        (net.partial_fit if way == "partial_fit" else net.fit)(*world(100, 1))
+        (net.partial_fit if way == "partial_fit" else net.fit)(*draw(100, 1))
     unchanged(net, before)
-    net.set_params(callbacks=None).partial_fit(*world(100, 1))
+    net.set_params(callbacks=None).partial_fit(*draw(100, 1))
 
 
 def test_a_first_fit_that_fails_leaves_nothing():
     net = MLPNetClassifier(**TINY, callbacks=[Fail(OSError("disk full"))])
     before = sorted(vars(net))
     with pytest.raises(OSError):
-        net.fit(*world(100))
+        net.fit(*draw(100))
     assert sorted(vars(net)) == before
     with pytest.raises(NotFittedError):
-        net.predict(world(3)[0])
+        net.predict(draw(3)[0])
 
 
 class Spoil(Callback):
@@ -272,22 +272,22 @@ def test_a_first_fit_that_diverges_late_keeps_its_best_weights(split):
     params = {**TINY, "max_epochs": 9, "train_split": split}
     net = MLPNetClassifier(**params, callbacks=[Spoil(5)])
     with pytest.warns(ConvergenceWarning, match="became nan in epoch 6"):
-        net.fit(*world(400))
+        net.fit(*draw(400))
     assert (net.stop_reason_, net.n_epochs_, len(net.history_)) == ("diverged", 5, 5)
     alike = MLPNetClassifier(
         **{**params, "max_epochs": 5}, callbacks__dropout=None, callbacks__weight_decay=None
     )
-    assert np.isfinite(net.predict_proba(world(50)[0])).all()
-    assert net.score(*world(400)) > alike.fit(*world(400)).score(*world(400)) - 0.1
+    assert np.isfinite(net.predict_proba(draw(50)[0])).all()
+    assert net.score(*draw(400)) > alike.fit(*draw(400)).score(*draw(400)) - 0.1
     with pytest.raises(TrainingDivergedError):
-        MLPNetClassifier(**params, callbacks=[Spoil(0)]).fit(*world(400))
+        MLPNetClassifier(**params, callbacks=[Spoil(0)]).fit(*draw(400))
 
 
 def test_a_block_that_diverges_leaves_the_net_as_it_was(net):
     net.set_params(callbacks=[Spoil(2)])
     before = snapshot(net)
     with pytest.raises(TrainingDivergedError):
-        net.partial_fit(*world(100, 1))
+        net.partial_fit(*draw(100, 1))
     unchanged(net, before)
 
 
@@ -296,18 +296,18 @@ def test_ctrl_c(net):
     net.set_params(callbacks=[Fail(KeyboardInterrupt(), epoch=0, method="on_epoch_begin")])
     for train in (net.fit, net.partial_fit):
         with pytest.raises(KeyboardInterrupt):
-            train(*world(400, 1))
+            train(*draw(400, 1))
         unchanged(net, before)
     net.set_params(callbacks=[Fail(KeyboardInterrupt(), epoch=2, method="on_epoch_begin")])
     with pytest.raises(KeyboardInterrupt):
-        net.fit(*world(400, 1))
+        net.fit(*draw(400, 1))
     assert (net.stop_reason_, net.n_epochs_, len(net.history_)) == ("interrupted", 2, 2)
     losses = net.history[:, "valid_loss"]
     best = MLPNetClassifier(**{**TINY, "max_epochs": int(np.argmin(losses)) + 1})
     assert min(losses) == pytest.approx(net.history[int(np.argmin(losses)), "valid_loss"])
     assert best.max_epochs <= 2
     with pytest.raises(KeyboardInterrupt):
-        net.partial_fit(*world(100, 2))
+        net.partial_fit(*draw(100, 2))
     assert net.update_.n_new == 70
 
 
@@ -315,7 +315,7 @@ def test_ctrl_c(net):
 
 
 def test_a_changed_loss_or_optimizer_counts(net):
-    net.set_params(criterion__gamma=0.0, optimizer__weight_decay=0.5).partial_fit(*world(100, 1))
+    net.set_params(criterion__gamma=0.0, optimizer__weight_decay=0.5).partial_fit(*draw(100, 1))
     assert net.criterion_.gamma == 0
     assert {group["weight_decay"] for group in net.optimizer_.param_groups} == {0.5, 0.0}
 
@@ -330,7 +330,7 @@ def test_another_optimizer_counts(net, way):
         criterion=torch.nn.CrossEntropyLoss,
         warm_start=True,
     )
-    (net.partial_fit if way == "partial_fit" else net.fit)(*world(100, 1, feature=1))
+    (net.partial_fit if way == "partial_fit" else net.fit)(*draw(100, 1, feature=1))
     # the weights went on, they were not drawn anew
     for name, value in net.module_.state_dict().items():
         torch.testing.assert_close(value, kept[name], rtol=0, atol=1e-5)
@@ -342,7 +342,7 @@ def test_another_optimizer_counts(net, way):
 
 def test_an_unchanged_recipe_keeps_the_optimizer_going(net):
     steps = [int(row["step"]) for row in net.optimizer_.state_dict()["state"].values()]
-    net.set_params(lr=1e-2, warm_start=True, max_epochs=1, train_split=None).fit(*world(128, 1))
+    net.set_params(lr=1e-2, warm_start=True, max_epochs=1, train_split=None).fit(*draw(128, 1))
     after = [int(row["step"]) for row in net.optimizer_.state_dict()["state"].values()]
     assert after == [step + 1 for step in steps]
     assert {group["lr"] for group in net.optimizer_.param_groups} == {1e-2}
@@ -352,10 +352,10 @@ def test_parameter_groups_keep_their_rates():
     groups = [("none*", {"lr": 9.0}), ("head*", {"lr": 1e-5})]
     net = MLPNetClassifier(**TINY, optimizer__param_groups=groups)
     with pytest.warns(UserWarning, match="'none.' matches no parameter of the network.*head.bias"):
-        net.fit(*world(300))
+        net.fit(*draw(300))
     rates = [group["lr"] for group in net.optimizer_.param_groups]
     assert rates == [1e-5, 1e-3]
-    net.partial_fit(*world(100, 1))
+    net.partial_fit(*draw(100, 1))
     assert [group["lr"] for group in net.optimizer_.param_groups] == rates
 
 
@@ -367,7 +367,7 @@ def test_a_changed_network_is_refused(net, changed):
     with pytest.raises(
         ValueError, match=f"{next(iter(changed))} was changed after fit.*Call fit again"
     ):
-        net.partial_fit(*world(100, 1))
+        net.partial_fit(*draw(100, 1))
 
 
 # -- whether it pays
@@ -382,14 +382,14 @@ def test_updates_do_not_lose_on_stationary_blocks_and_gain_after_a_change():
     for seed in range(30):
         fitted = pickle.dumps(
             MLPNetClassifier(random_state=seed, max_epochs=40, horizon=0).fit(
-                *world(600, [seed, 0])
+                *draw(600, [seed, 0])
             )
         )
         for feature, found in changes.items():
-            net, test = pickle.loads(fitted), world(2000, [seed, 9], feature)
+            net, test = pickle.loads(fitted), draw(2000, [seed, 9], feature)
             before = net.score(*test)
             for block in range(1, 5):
-                net.partial_fit(*world(100, [seed, block], feature))
+                net.partial_fit(*draw(100, [seed, block], feature))
             found.append(net.score(*test) - before)
     half = stats.t.ppf(0.975, 29) / np.sqrt(30)
     still, changed = (np.array(found) for found in changes.values())

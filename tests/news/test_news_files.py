@@ -1,22 +1,19 @@
 """read_news: layouts of services, day order, days known at their end, and refusals with their
 remedy."""
 
+from functools import partial
 import json
-import warnings
 
+from helpers import quietly
 import pandas as pd
 import pytest
 
-from sktrain.exceptions import DataQualityWarning, SktrainError
+from sktrain.exceptions import SktrainError
 from sktrain.news import read_news
 
+quiet = partial(quietly, read_news)
+
 TIMES = pd.date_range("2024-02-26 09:30", periods=12, freq="31h")
-
-
-def quiet(path, **options):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataQualityWarning)
-        return read_news(path, **options)
 
 
 def write(tmp_path, text, name="news.csv", encoding="utf-8"):

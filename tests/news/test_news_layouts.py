@@ -1,14 +1,17 @@
 """read_news on the spellings of times, names and wrappings that files of news have; every answer is
 known before."""
 
+from functools import partial
 import json
-import warnings
 
+from helpers import quietly
 import pandas as pd
 import pytest
 
 from sktrain.exceptions import DataQualityWarning, SktrainError
 from sktrain.news import read_news
+
+quiet = partial(quietly, read_news)
 
 T = pd.date_range("2024-02-26 09:35", periods=14, freq="31h17min")
 UTC, EAST = T.tz_localize("UTC"), T.tz_localize("America/New_York").tz_convert("UTC")
@@ -18,12 +21,6 @@ EST, INDIA = (
 )
 DAYS = T.normalize() + pd.Timedelta("1D") - pd.Timedelta(1, "ns")
 TITLES = [f"Item {i}: profit up, says board; more | later" for i in range(len(T))]
-
-
-def quiet(path, **options):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataQualityWarning)
-        return read_news(path, **options)
 
 
 def read(tmp_path, text, name="news.csv", **options):

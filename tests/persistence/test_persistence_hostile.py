@@ -324,7 +324,7 @@ def test_what_reads_files_or_texts_is_not_replayed(tmp_path):
 
 
 def test_what_reads_files_is_found_wherever_it_hides(tmp_path):
-    """Inside an object that is no estimator itself, beside an innocent recipe."""
+    """Inside an object that is no estimator itself, beside an unfitted recipe."""
     secret = tmp_path / "secret.txt"
     secret.write_text("up down")
     reader = make_pipeline(CountVectorizer(input="filename"), LogisticRegression())

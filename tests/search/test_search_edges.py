@@ -3,6 +3,7 @@ labels, seeds, starting points."""
 
 import re
 
+from helpers import Counting
 from hypothesis import example, given, settings, strategies as st
 from hypothesis.extra.numpy import arrays
 import numpy as np
@@ -282,14 +283,6 @@ def test_error_score_is_shown_but_never_wins(pruner):
         space={"C": [0.1, 2.0]}, error_score=0.0, scoring=scorer, n_trials=8, pruner=pruner
     ).fit(X, Y)
     assert found.best_params_ == {"C": 0.1}
-
-
-class Counting(LogisticRegression):
-    fits = 0
-
-    def fit(self, X, y):
-        type(self).fits += 1
-        return super().fit(X, y)
 
 
 @pytest.mark.parametrize("scoring", ["neg_log_loss", "roc_auc_ovr", ["accuracy", "neg_log_loss"]])

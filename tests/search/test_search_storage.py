@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 
+from helpers import Counting
 import numpy as np
 import optuna
 import pandas as pd
@@ -143,14 +144,6 @@ def outcome(fitted):
         for name, column in fitted.cv_results_.items()
         if "time" not in name and name != "duration"
     }
-
-
-class Counting(LogisticRegression):
-    fits = 0
-
-    def fit(self, X, y):
-        type(self).fits += 1
-        return super().fit(X, y)
 
 
 def test_n_trials_is_the_total_and_nothing_is_fitted_again(tmp_path):

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from typing import Any
 
 from ._frames import FEW_ROWS
 from ._known import (
@@ -19,6 +20,7 @@ from ._known import (
     UNORDERED_FOLDS,
 )
 from ._methods import merged
+from ._parts import EventParts
 from ._values import Mark, Value, joined, line_of
 from ._watched import watched
 
@@ -35,7 +37,7 @@ _READERS = re.compile(
 
 
 
-class Calls:
+class Calls(EventParts):
     """Mixin of ``Events``: what a call of a library function means."""
 
     def call(self, walk, node, name, positional, keywords, function):
@@ -243,7 +245,7 @@ class Calls:
                 part=data.part,
                 held=data.held,
             )
-        bases = {root: frozenset()} if data.origins else {}
+        bases: dict[Any, frozenset] = {root: frozenset()} if data.origins else {}
         return data.but(
             kind="frame",
             columns={},

@@ -1,9 +1,11 @@
 """Abstract values of expressions. Calls are left to the interpreter."""
 
 import ast
+from typing import Any
 
 from . import _frames as frames
 from ._known import TRAIN_NAMES
+from ._parts import InterpreterParts
 from ._values import MOST_ITEMS, Value, constant, every_turn, joined
 
 __all__ = ["Expressions", "item_of"]
@@ -22,7 +24,7 @@ _MODULES = {
 }  # what star imports and hidden cells bring
 
 
-class Expressions:
+class Expressions(InterpreterParts):
     """Mixin of ``Interpreter``."""
 
     def value(self, node):
@@ -72,7 +74,7 @@ class Expressions:
         return self._sequence(node, "set")
 
     def _sequence(self, node, kind):
-        items = []
+        items = list[Value]()
         for one in node.elts:
             value = self.value(one.value if isinstance(one, ast.Starred) else one)
             items += (value.items or [value]) if isinstance(one, ast.Starred) else [value]
@@ -281,7 +283,7 @@ def _maybe(value):
 
 
 def _arithmetic(op, left, right):
-    plain = (int, float, str, list, tuple)
+    plain: Any = (int, float, str, list, tuple)
     if not isinstance(left, plain) or not isinstance(right, plain):
         return None
     try:

@@ -73,7 +73,7 @@ class Interpreter(Expressions):
     do_AsyncFunctionDef = do_FunctionDef
 
     def do_ClassDef(self, node):
-        own = {}
+        own = dict[str, Value]()
         outer, self.env = self.env, {**self.env}
         self.block(node.body)
         methods = [
@@ -321,7 +321,7 @@ class Interpreter(Expressions):
 
     def arguments(self, node):
         """Positional values and keyword values of a call."""
-        positional = []
+        positional = list[Value]()
         for one in node.args:
             value = self.value(one.value if isinstance(one, ast.Starred) else one)
             positional += (value.items or [value]) if isinstance(one, ast.Starred) else [value]

@@ -1,6 +1,7 @@
 """Abstract values of methods of frames, series and arrays."""
 
 import ast
+from typing import Any
 
 from ._frames import DATA
 from ._known import ELEMENTWISE, KEEPS, PREDICTS, STATISTICS, TIME_METHODS, WINDOWS
@@ -54,7 +55,7 @@ def _container_method(walk, node, owner, name, positional):
         more = positional[0].items if name == "extend" and positional[0].items else [positional[0]]
         more = [every_turn(one, walk.turning) for one in more]
         items = [*(owner.items or []), *more]
-        before = owner.const[0] if owner.known else None if owner.items else ()
+        before: Any = owner.const[0] if owner.known else None if owner.items else ()
         known = before is not None and all(one.known for one in more)
         const = constant([*before, *(one.const[0] for one in more)]).const if known else ()
         together = joined(owner, *more)
@@ -418,7 +419,7 @@ def merged(*frames):
         marks=frozenset().union(*(one.marks for one in frames if one.kind == "frame")),
         held=frozenset(),
     )
-    columns, bases = {}, {}
+    columns, bases = dict[str, Any](), dict[str, frozenset]()
     for place, one in enumerate(frames):
         bases |= one.bases
         columns |= {

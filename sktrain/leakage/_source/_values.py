@@ -4,6 +4,7 @@ knowledge of the future."""
 import ast
 from dataclasses import dataclass, field, replace
 import re
+from typing import Any
 
 __all__ = ["MOST_ITEMS", "Mark", "Value", "constant", "every_turn", "joined", "line_of", "names_in"]
 
@@ -30,7 +31,7 @@ class Mark:
 
     code: str
     line: int
-    ahead: object = None
+    ahead: Any = None
 
 
 @dataclass
@@ -73,13 +74,13 @@ class Value:
     name: str = ""
     line: int = 0
     args: dict = field(default_factory=dict)
-    fitted: object = None
-    tuned: object = None
-    stopped: object = None
+    fitted: Any = None
+    tuned: Any = None
+    stopped: Any = None
     loops: frozenset = frozenset()
     reverse: bool = False
-    node: object = None
-    scope: object = None
+    node: Any = None
+    scope: Any = None
 
     def but(self, **changes) -> "Value":
         """A copy with changes."""
