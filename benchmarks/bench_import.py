@@ -1,5 +1,5 @@
 """What ``import sktrain``, a splitter and a net cost next to the libraries they stand on, and that
-the first two load nothing heavy.
+the first two load nothing heavy; and what the first fit of a process adds.
 
 Fresh processes in turn. A splitter needs pandas, so its plain alternative imports scikit-learn's
 splitters and pandas; a net needs torch and skorch.
@@ -10,6 +10,11 @@ import sys
 
 from _harness import Claim, arguments, paired, report
 
+FIT = """
+import numpy, sktrain
+X = numpy.random.default_rng(0).normal(size=(200, 10, 4))
+sktrain.GRUClassifier(max_epochs=1, random_state=0, train_split=None).fit(X, X[:, -1, 0] > 0)
+"""
 HEAVY = (
     "torch", "skorch", "optuna", "transformers", "matplotlib", "imblearn", "onnx", "onnxruntime",
 )
@@ -42,6 +47,7 @@ def main(smoke):
             "from sktrain import GRUClassifier / torch and skorch",
             "from sktrain import GRUClassifier", "import torch, skorch", 1.1,
         ),
+        ("import and fit 200 rows / torch and skorch", FIT, "import torch, skorch", 1.25),
     ]
     for name, ours, plain, bound in pairs:
         mine, theirs, ratio = paired(

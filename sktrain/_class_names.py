@@ -22,4 +22,4 @@ def class_name(value: object) -> str:
     >>> class_name(2), class_name("up")
     ('buy', 'up')
     """
-    return CLASS_NAMES.get(value, str(value))  # type: ignore[call-overload]
+    return CLASS_NAMES.get(value, str(value))  # type: ignore[call-overload]  # of any label

@@ -66,7 +66,7 @@ class Handle(dict):
     def __ne__(self, other):
         return not self == other
 
-    def __hash__(self):  # type: ignore[override]
+    def __hash__(self):  # type: ignore[override]  # dict says None: the name never changes
         return hash(self._uid)
 
     def __copy__(self):

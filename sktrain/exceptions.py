@@ -4,7 +4,6 @@ A caller who catches :class:`SktrainError` catches every refusal of the library;
 ``InvalidParameterError`` (a ``ValueError`` too) is what bad constructor parameters raise.
 """
 
-from typing import Any
 
 __all__ = [
     "ColdStartWarning",
@@ -62,7 +61,7 @@ class DriftDetectedError(SktrainError):
         The measurements behind the message.
     """
 
-    def __init__(self, message: str, report: Any = None) -> None:
+    def __init__(self, message: str, report: object = None) -> None:
         super().__init__(message)
         self.report = report
 

@@ -4,8 +4,8 @@ Within a seeded scope python, numpy and torch draw from one seed; after it every
 was. Nothing here looks at data or time.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 import os
 import random
 import sys
@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import validate_parameter_constraints
 from threadpoolctl import threadpool_limits
 
+from ._typing import EstimatorT
 from ._validation import Count
 
 __all__ = [
@@ -44,7 +45,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_unlock_in_child)
 
 
-def alone() -> Any:
+def alone() -> AbstractContextManager:
     """A lock for what trains by the global generators of python, numpy and torch.
 
     A process has one of each, so trainings in its threads (joblib's threading backend, Dask's
@@ -59,7 +60,9 @@ def alone() -> Any:
     return _training
 
 
-def draw_seed(random_state: Any, *path: Any) -> int:
+def draw_seed(
+    random_state: int | np.random.RandomState | np.random.Generator | None, *path: Any
+) -> int:
     """One 63-bit seed from ``random_state`` and a path of counters (a trial, a fold, the number of
     a ``partial_fit``).
 
@@ -99,7 +102,7 @@ def draw_seed(random_state: Any, *path: Any) -> int:
     )
 
 
-def seed_parts(estimator: Any, key: Any) -> Any:
+def seed_parts(estimator: EstimatorT, key: int | Sequence[int]) -> EstimatorT:
     """Give every ``random_state`` that is None, of an estimator or of a part of it, a seed of its
     own; what the user fixed stays.
 
@@ -200,7 +203,7 @@ def unmoved_generators() -> Iterator[None]:
 
 
 @contextmanager
-def rng_scope(seed: Any) -> Iterator[None]:
+def rng_scope(seed: int | Sequence[int]) -> Iterator[None]:
     """Seed python, numpy and torch (where it is loaded), and put their global states back at the
     end, whatever happens inside.
 

@@ -4,7 +4,7 @@ import csv
 import io
 from pathlib import Path
 import re
-from typing import IO, cast
+from typing import IO, Any, cast
 import warnings
 
 import numpy as np
@@ -428,6 +428,6 @@ def _sheet_text(sheet: pd.DataFrame) -> str:
     return buffer.getvalue()
 
 
-def _cell_text(cell: object) -> object:
+def _cell_text(cell: Any) -> object:
     stamped = hasattr(cell, "hour") and hasattr(cell, "year")
-    return cell.isoformat(sep=" ") if stamped else cell  # type: ignore[attr-defined]
+    return cell.isoformat(sep=" ") if stamped else cell

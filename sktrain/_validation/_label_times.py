@@ -13,6 +13,7 @@ from typing import Any
 import zlib
 
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 
 from .._history import Handle, lazy_copy, locate_rows
@@ -332,7 +333,9 @@ def _of_one_symbol(handle, places, y):
     return Carried(end, known, follow[0] if follow else places[0], handle)
 
 
-def with_label_times(y: Any, *, end_times: Any = None, like: pd.Series | None = None) -> pd.Series:
+def with_label_times(
+    y: ArrayLike, *, end_times: ArrayLike | None = None, like: pd.Series | None = None
+) -> pd.Series:
     """Write on labels when each of them is known.
 
     Parameters
@@ -373,8 +376,8 @@ def with_label_times(y: Any, *, end_times: Any = None, like: pd.Series | None = 
         )
     if like is not None:
         return _like(y, like)
-    y = _series(y)
-    axis = time_axis(y)
+    series: Any = _series(y)
+    axis = time_axis(series)
     if axis.index is None or axis.index.has_duplicates:
         what = (
             "no times"
@@ -385,10 +388,10 @@ def with_label_times(y: Any, *, end_times: Any = None, like: pd.Series | None = 
             "with_label_times needs a Series indexed by time, or by (symbol, time), every row "
             f"once; y has {what}."
         )
-    end = ends_from_times(axis, end_times, len(y))
+    end = ends_from_times(axis, end_times, len(series))
     spans = Spans.from_times(axis.times, end)
-    out = y.set_axis(axis.index) if axis.index is not y.index else lazy_copy(y)
-    out.attrs = {key: value for key, value in y.attrs.items() if key != KEY}
+    out = series.set_axis(axis.index) if axis.index is not series.index else lazy_copy(series)
+    out.attrs = {key: value for key, value in series.attrs.items() if key != KEY}
     write_label_times(
         out, end, int((np.searchsorted(spans.axis, end, side="right") - 1 - spans.codes).max())
     )

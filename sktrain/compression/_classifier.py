@@ -6,7 +6,7 @@ reaches into it.
 
 from functools import partial
 import pickle
-from typing import Any, NoReturn, Self
+from typing import Any, Literal, NoReturn, Self
 import warnings
 
 import numpy as np
@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from .._last_block import last_block
 from .._routing import metadata_rows, routed_params
+from .._typing import Estimator
 from .._validation import BarsOrTime, Count, Number
 from ..exceptions import MissingDependencyError, SktrainError, SktrainWarning
 from ..reproducibility import draw_seed, seed_parts
@@ -114,7 +115,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        estimator: Any = None,
+        estimator: Estimator | None = None,
         sparsity: float = 0.5,
         bits: int | None = 8,
         fine_tune_epochs: int = 0,
@@ -123,9 +124,9 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         validation: float = 0.15,
         scoring: str = "balanced_accuracy",
         activations: str | None = None,
-        scope: Any = "global",
-        sensitivity: Any = 0.1,
-        structured: Any = False,
+        scope: Literal["layer", "global"] = "global",
+        sensitivity: float = 0.1,
+        structured: bool = False,
         horizon: int | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -179,8 +180,8 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     def fit(
         self,
-        X: Any,
-        y: Any,
+        X: ArrayLike,
+        y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
         label_end_times: ArrayLike | None = None,
@@ -331,7 +332,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             model, sparsity, quantize, X, self.fine_tune_epochs, sample_weight, **options
         )
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Class probabilities of the compressed model.
 
         Parameters
@@ -347,7 +348,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "model_")
         return self.model_.predict_proba(X)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """The most probable label of each row.
 
         Parameters
@@ -438,7 +439,7 @@ class UnavailableEstimator(BaseEstimator):
     def __init__(self, content: bytes | None = None) -> None:
         self.content = content
 
-    def fit(self, X: Any, y: Any = None) -> NoReturn:
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> NoReturn:
         """Raise: what trained this estimator is not installed.
 
         Parameters

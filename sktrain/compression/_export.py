@@ -1,6 +1,7 @@
 """One ONNX file of a whole model: a net, a pipeline's last step, or a vote of nets."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from ._quantized import QuantizedClassifier
 __all__ = ["export_onnx", "joined", "vote_of"]
 
 
-def export_onnx(model: Any, path: str | os.PathLike) -> Any:
+def export_onnx(model: Any, path: str | os.PathLike) -> Path:
     """Write the networks of a fitted model as one ONNX file.
 
     Parameters

@@ -11,6 +11,7 @@ import copy
 import numpy as np
 import torch
 
+from .._optimizers import make_optimizer
 from .._progress import follow
 from ..exceptions import TrainingDivergedError
 from ..reproducibility import draw_seed, rng_scope
@@ -96,7 +97,7 @@ class _Imitation:
     def run(self, target, epochs, scope, sensitivity):
         """Train; sparsity rises until half of the epochs are over."""
         self._still()
-        optimizer = torch.optim.Adam(self.student.parameters(), lr=self.rate)
+        optimizer = make_optimizer(torch.optim.Adam, self.student.parameters(), lr=self.rate)
         n_steps = epochs * -(-len(self.rows) // _ROWS)
         slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
         initial, rising = self._sparsity(), (epochs + 1) // 2

@@ -114,7 +114,7 @@ class ModelPruner(BaseEstimator):
         self,
         model: Any,
         target_sparsity: float | None = None,
-        X: Any = None,
+        X: ArrayLike | None = None,
         *,
         sample_weight: ArrayLike | None = None,
     ) -> float:

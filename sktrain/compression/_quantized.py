@@ -12,6 +12,7 @@ from typing import Any, NoReturn, Self
 import zlib
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
@@ -111,7 +112,7 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
     def __sklearn_is_fitted__(self):
         return "_session" in vars(self)
 
-    def fit(self, X: Any, y: Any = None) -> NoReturn:
+    def fit(self, X: object, y: object = None) -> NoReturn:
         """Not possible: eight-bit weights cannot be trained.
 
         Parameters
@@ -129,7 +130,7 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
             "quantize it again with ModelQuantizer."
         )
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Class probabilities.
 
         Parameters
@@ -149,7 +150,7 @@ class QuantizedClassifier(ClassifierMixin, BaseEstimator):
         scores = np.concatenate(parts).astype(np.float64)
         return getattr(self, "posterior_", _SOFTMAX).probabilities(scores)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """The most probable label of each row.
 
         Parameters

@@ -20,6 +20,7 @@ from sklearn.utils._param_validation import Options, StrOptions
 from .._io import atomic_write
 from .._optional import require
 from .._posterior import Posterior
+from .._typing import Classifier
 from .._validation import Count
 from ..exceptions import PersistenceError, SktrainError
 from ._export import vote_of
@@ -86,11 +87,11 @@ class ModelQuantizer(BaseEstimator):
     def quantize_model(
         self,
         model: Any,
-        X: Any = None,
+        X: ArrayLike | None = None,
         *,
         sample_weight: ArrayLike | None = None,
-        example: Any = None,
-    ) -> Any:
+        example: ArrayLike | None = None,
+    ) -> Classifier:
         """Quantize every net of a fitted model.
 
         Parameters
@@ -148,7 +149,7 @@ class ModelQuantizer(BaseEstimator):
         X: ArrayLike | None = None,
         *,
         sample_weight: ArrayLike | None = None,
-    ) -> Any:
+    ) -> Path:
         """Write a model, quantized first if it is not yet, whole or not at all.
 
         Parameters

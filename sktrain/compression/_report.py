@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from io import BytesIO
 import statistics
 import time
-from typing import Any
+from typing import Any, Literal
 
 import joblib
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._validation import Number, check_count
 from ..exceptions import SktrainError
@@ -105,13 +106,13 @@ def compress_model(
     *,
     sparsity: float = 0.5,
     bits: int | None = 8,
-    X: Any,
-    y: Any,
-    calibration: Any = None,
+    X: ArrayLike,
+    y: ArrayLike,
+    calibration: ArrayLike | None = None,
     fine_tune_epochs: int = 0,
-    scope: Any = "global",
-    sensitivity: Any = 0.1,
-    structured: Any = False,
+    scope: Literal["layer", "global"] = "global",
+    sensitivity: float = 0.1,
+    structured: bool = False,
     activations: str | None = None,
 ) -> tuple:
     """Prune and quantize a copy of a fitted model, and measure both on rows it was not trained on.

@@ -19,7 +19,8 @@ _MOST_NODES = 100_000
 _GRAPH, _FUNCTIONS = 7, 25  # fields of a model, in onnx.proto
 _NODE, _INITIALIZER, _SPARSE = 1, 5, 15  # of a graph
 _GIVEN, _RESULT, _OP, _ATTRIBUTE, _DOMAIN = 1, 2, 4, 5, 7  # of a node
-_INPUT, _OUTPUT, _INFO = 11, 12, 13  # of a graph
+_INPUT, _OUTPUT = 11, 12  # of a graph
+_DECLARES = (_INPUT, _OUTPUT, 13)  # of a graph: what enters, leaves, and is told of the rest
 _DIMS, _NAME = 1, 8  # of a tensor
 _FLOAT, _INT8 = 1, 3  # types of a tensor
 _INNER = (6, 11)  # of an attribute: a graph, graphs
@@ -77,64 +78,65 @@ def read_graph(model: bytes) -> Graph:
         For those, and for what is no such model.
     """
     found = Graph([], [], [], {})
-    for number, value, raw in _fields(model):
+    for number, value, start, end in _fields(model):
         if number == _FUNCTIONS:
             raise CorruptFileError("the graph of a quantized model has functions of its own.")
         if number == _GRAPH:
             _add_graph(value, found)
         else:
-            found.rest.append(raw)
+            found.rest.append(model[start:end])
     if len(found.nodes) > _MOST_NODES:
         raise CorruptFileError(f"the graph of a quantized model has {len(found.nodes)} nodes.")
     return found
 
 
 def _add_graph(data, found):
-    for number, value, raw in _fields(data):
-        if number == _SPARSE:
-            raise CorruptFileError("the graph of a quantized model has sparse weights.")
-        if number == _INITIALIZER:
+    for number, value, start, end in _fields(data):
+        if number == _NODE:
+            found.nodes.append(_node(value))
+        elif number == _INITIALIZER:
             name, shape = _tensor(value)
             found.weights[name] = shape
-        elif number == _NODE:
-            found.nodes.append(_node(value))
-        if number not in (_INPUT, _OUTPUT, _INFO):
-            found.kept.append(raw)
+        elif number in _DECLARES:
+            continue
+        elif number == _SPARSE:
+            raise CorruptFileError("the graph of a quantized model has sparse weights.")
+        found.kept.append(data[start:end])
 
 
 def _tensor(data):
     """(name, shape) of weights that stand in the graph."""
     names, dims = list[Any](), list[int]()
-    for number, value, _ in _fields(data):
-        if number == _EXTERNAL or (number == _LOCATION and value):
-            raise CorruptFileError(
-                "the graph of a quantized model has its weights in another file."
-            )
+    for number, value, _, _ in _fields(data):
         if number == _DIMS:
             dims += [value] if isinstance(value, int) else _packed(value)
         elif number == _NAME:
-            names.append(bytes(value).decode())
+            names.append(value.decode())
+        elif number == _EXTERNAL or (number == _LOCATION and value):
+            raise CorruptFileError(
+                "the graph of a quantized model has its weights in another file."
+            )
     return names[0], dims
 
 
 def _node(data):
     ops, given, results = [b""], [], []
-    for number, value, _ in _fields(data):
+    for number, value, _, _ in _fields(data):
         if number == _GIVEN:
-            given.append(bytes(value).decode())
+            given.append(value.decode())
         elif number == _RESULT:
-            results.append(bytes(value).decode())
+            results.append(value.decode())
         elif number == _ATTRIBUTE:
-            if any(one in _INNER for one, _, _ in _fields(value)):
+            if any(one[0] in _INNER for one in _fields(value)):
                 raise CorruptFileError("the graph of a quantized model has graphs inside.")
         elif number == _OP:
-            ops.append(bytes(value))
-            if ops[-1] in _REFUSED:
+            ops.append(value)
+            if value in _REFUSED:
                 raise CorruptFileError(
-                    f"the graph of a quantized model has the operator {ops[-1].decode()!r}, which "
+                    f"the graph of a quantized model has the operator {value.decode()!r}, which "
                     "networks do without."
                 )
-        elif number == _DOMAIN and bytes(value) not in _DOMAINS:
+        elif number == _DOMAIN and value not in _DOMAINS:
             raise CorruptFileError(
                 "the graph of a quantized model has operators of another domain."
             )
@@ -220,6 +222,14 @@ def _value(name, kind, sizes):
     return field(1, name.encode()) + field(2, field(1, tensor))
 
 
+class _Output(NamedTuple):
+    """What the runtime says of an output."""
+
+    name: str
+    shape: list
+    type: str
+
+
 def _outputs(model):
     """What the runtime says of the outputs of a model, of which nothing is worked out."""
     runtime = require("onnxruntime", extra="deploy", caller="QuantizedClassifier")
@@ -231,12 +241,17 @@ def _outputs(model):
         found = _outputs_when_loaded(model, options)
         if found is None or not all(map(_is_told, found)):  # the public way has the last word
             session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-            found = session.get_outputs()
+            found = _read(session.get_outputs())
     except Exception as error:  # the runtime's own exceptions have no common base
         raise CorruptFileError(
             f"ONNX Runtime {runtime.__version__} cannot open the model: {error}"
         ) from error
     return found
+
+
+def _read(outputs):
+    """The runtime makes a value anew whenever it is asked for: each is read once."""
+    return [_Output(one.name, one.shape, one.type) for one in outputs]
 
 
 def _outputs_when_loaded(model, options):
@@ -245,7 +260,7 @@ def _outputs_when_loaded(model, options):
     try:
         from onnxruntime.capi.onnxruntime_pybind11_state import InferenceSession
 
-        return InferenceSession(options, model, False, False).outputs_meta
+        return _read(InferenceSession(options, model, False, False).outputs_meta)
     except (ImportError, AttributeError, TypeError):
         return None
 
@@ -257,6 +272,8 @@ def field(number: int, payload: bytes) -> bytes:
 
 def varint(value: int) -> bytes:
     """A whole number as protocol buffers write it."""
+    if value < 128:  # most of them
+        return _ONE_BYTE[value]
     out = bytearray()
     while value > 127:
         out.append(value & 127 | 128)
@@ -264,15 +281,26 @@ def varint(value: int) -> bytes:
     return bytes([*out, value])
 
 
+_ONE_BYTE = [bytes([value]) for value in range(128)]
+
+
 def _fields(data):
-    """(number, value, the whole field) of a serialized message: values are ints or views."""
-    data = memoryview(data)
-    start, size = 0, len(data)
+    """[(number, value, start, end)] of a serialized message: values are ints or bytes.
+
+    Numbers of one byte, which most are, are read in place: a call for each would take longer than
+    all else that is checked of a graph.
+    """
+    found, start, size = [], 0, len(data)
     while start < size:
-        key, place = _varint(data, start)
+        key, place = data[start], start + 1
+        if key > 127:
+            key, place = _varint(data, start)
         kind = key & 7
         if kind == 2:
-            length, place = _varint(data, place)
+            length = data[place] if place < size else 128
+            place += 1
+            if length > 127:
+                length, place = _varint(data, place - 1)
             end = place + length
             value = data[place:end]
         elif kind == 0:
@@ -283,14 +311,13 @@ def _fields(data):
             raise CorruptFileError("the graph of a quantized model is no message.")
         if end > size:
             raise CorruptFileError("the graph of a quantized model is truncated.")
-        yield key >> 3, value, data[start:end]
+        found.append((key >> 3, value, start, end))
         start = end
+    return found
 
 
 def _varint(data, place):
     """(value, where it ends) of a whole number."""
-    if place < len(data) and data[place] < 128:  # most of them
-        return data[place], place + 1
     value = shift = 0
     while place < len(data) and shift < 70:
         byte = data[place]

@@ -1,7 +1,7 @@
 """The bundled daily bars, checked; a row is known at the close of its day."""
 
+from collections.abc import Sequence
 from importlib.resources import as_file, files
-from typing import Any
 
 import pandas as pd
 
@@ -56,7 +56,7 @@ def load_nasdaq() -> pd.DataFrame:
     return _load_one("nasdaq.csv.gz")
 
 
-def load_us_stocks(symbols: Any = None) -> pd.DataFrame:
+def load_us_stocks(symbols: Sequence[str] | None = None) -> pd.DataFrame:
     """Daily bars of AAPL, FB, GOOG, IBM and MSFT, 2000-03-01 to 2013-03-01, adjusted for splits and
     dividends.
 

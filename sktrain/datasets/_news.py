@@ -5,14 +5,15 @@ label of the later bar: an outcome that no bar shows yet. At ``signal=0`` tones 
 looking at the labels.
 """
 
+from collections.abc import Sequence
 from importlib.resources import as_file, files
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch, check_random_state
 
 from .._history import segment_starts
+from .._typing import RandomState
 from .._validation import Number
 from ..exceptions import SktrainError
 from ._market import make_market
@@ -56,13 +57,13 @@ def load_headlines() -> pd.DataFrame:
 
 
 def make_news(
-    market: Any = None,
+    market: Bunch | None = None,
     *,
-    signal: Any = 0.8,
-    coverage: Any = 0.9,
-    languages: Any = ("en", "zh"),
-    random_state: Any = None,
-) -> Any:
+    signal: float = 0.8,
+    coverage: float = 0.9,
+    languages: Sequence[str] = ("en", "zh"),
+    random_state: RandomState = None,
+) -> Bunch:
     """Write headlines for a market, some of which know what will happen.
 
     Before each bar, with probability ``coverage``, one article about its instrument becomes

@@ -4,8 +4,8 @@ new ones the later.
 ``fit`` takes the reference, ``check`` and ``transform`` new rows; rows are never changed.
 """
 
-from collections.abc import Iterator
-from typing import Any, Self
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, Self
 import warnings
 
 import numpy as np
@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._typing import RowsT, Transformer
 from .._validation import Count, Number
 from ..exceptions import DriftDetectedError, DriftWarning, SktrainError
 from ._compare import compare_columns, compare_correlations, gather
@@ -115,14 +116,9 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     }
 
     def __init__(
-        self,
-        psi_threshold: float = 0.1,
-        mean_shift_threshold: float = 0.15,
-        correlation_threshold: float = 0.85,
-        n_bins: int = 10,
-        alpha: float = 0.05,
-        on_drift: str = "warn",
-        min_samples: int = 30,
+        self, psi_threshold: float = 0.1, mean_shift_threshold: float = 0.15,
+        correlation_threshold: float = 0.85, n_bins: int = 10, alpha: float = 0.05,
+        on_drift: str = "warn", min_samples: int = 30,
     ) -> None:
         self.psi_threshold = psi_threshold
         self.mean_shift_threshold = mean_shift_threshold
@@ -132,7 +128,7 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.on_drift = on_drift
         self.min_samples = min_samples
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Remember the reference.
 
         Parameters
@@ -178,7 +174,7 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.reference_ = reference
         return self
 
-    def fit_transform(self, X: Any, y: Any = None) -> Any:
+    def fit_transform(self, X: RowsT, y: object = None) -> RowsT | np.ndarray:
         """Remember the reference and return it; rows are not checked against themselves.
 
         Parameters
@@ -196,7 +192,7 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.fit(X, y)
         return X if hasattr(X, "shape") else np.asarray(X)
 
-    def check(self, X: Any) -> DriftReport:
+    def check(self, X: ArrayLike) -> DriftReport:
         """Compare new rows with the reference.
 
         Parameters
@@ -271,7 +267,7 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             return self.check(new_features)
         return self._copy().fit(reference_features).check(new_features)
 
-    def check_predictions(self, reference: Any, new: Any) -> DriftReport:
+    def check_predictions(self, reference: ArrayLike, new: ArrayLike) -> DriftReport:
         """Compare what a model predicts now with what it predicted before: prediction drift.
 
         Parameters
@@ -299,8 +295,9 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return check_predictions(self._copy(), reference, new)
 
     def check_performance(
-        self, y_reference, predicted_reference, y_new, predicted_new, *, classes=None
-    ):
+        self, y_reference: ArrayLike, predicted_reference: ArrayLike, y_new: ArrayLike,
+        predicted_new: ArrayLike, *, classes: ArrayLike | None = None,
+    ) -> DriftReport:
         """Compare a model's losses now with its losses before, as far as outcomes are known.
 
         See :func:`sktrain.drift.check_performance`.
@@ -326,12 +323,8 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         )
 
     def monitor(
-        self,
-        X: Any,
-        *,
-        every: int,
-        window: int,
-        features: Any = "auto",
+        self, X: ArrayLike, *, every: int, window: int,
+        features: Literal["auto"] | Transformer | Callable[..., Any] | None = "auto",
         reference: int | None = None,
     ) -> Iterator:
         """Check a rolling window of history; see :func:`sktrain.monitor`.
@@ -360,7 +353,7 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             X, every=every, window=window, reference=reference, detector=self, features=features
         )
 
-    def transform(self, X: Any) -> Any:
+    def transform(self, X: RowsT) -> RowsT | np.ndarray:
         """Check ``X`` as ``on_drift`` says and return it: the same object, unless it was a list.
 
         Parameters

@@ -19,6 +19,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._routing import routed_params
+from .._typing import Estimator
 from .._validation import Count
 from ..exceptions import DriftDetectedError, DriftWarning
 from ._block import LOG, Block, as_rows
@@ -153,8 +154,8 @@ class DriftGuard(BlockChecks, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
 
     def __init__(
         self,
-        estimator: Any,
-        detector: Any = None,
+        estimator: Estimator,
+        detector: DriftDetector | None = None,
         on_drift: str = "refit",
         *,
         window: int = 2000,
@@ -190,7 +191,7 @@ class DriftGuard(BlockChecks, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         return router.add(updated=last_step(self.estimator), method_mapping=updates)
 
     def fit(
-        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any
     ) -> Self:
         """Train from scratch and forget everything before.
 
@@ -248,7 +249,10 @@ class DriftGuard(BlockChecks, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         return self
 
     @available_if(_updates)
-    def partial_fit(self, X, y, classes=None, sample_weight=None, **params):
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None, **params: Any,
+    ) -> Self:
         """Check a block, then learn from it as ``on_drift`` says.
 
         Parameters
@@ -393,7 +397,7 @@ class DriftGuard(BlockChecks, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         check_is_fitted(self, "entries_")
         return pd.DataFrame(self.entries_, columns=LOG)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """The most probable label of each row, by the model in use.
 
         Parameters
@@ -410,7 +414,7 @@ class DriftGuard(BlockChecks, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         return self.estimator_.predict(X)
 
     @available_if(_delegates("predict_proba"))
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Class probabilities, by the model in use.
 
         Parameters
@@ -427,7 +431,7 @@ class DriftGuard(BlockChecks, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         return self.estimator_.predict_proba(X)
 
     @available_if(_delegates("decision_function"))
-    def decision_function(self, X: Any) -> Any:
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Decision values, by the model in use.
 
         Parameters

@@ -1,12 +1,14 @@
 """Drift checks over history: one report per check, each from rows that were known by then."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from sklearn.utils import _safe_indexing
 
+from .._typing import Transformer
 from .._validation import OHLCV, check_count
 from ..exceptions import NotEnoughDataError, SktrainError
 from ._detector import DriftDetector
@@ -30,13 +32,13 @@ def _as_features(X, features):
 
 
 def monitor(
-    X: Any,
+    X: ArrayLike,
     *,
     every: int,
     window: int,
     reference: int | None = None,
-    detector: Any = None,
-    features: Any = "auto",
+    detector: DriftDetector | None = None,
+    features: Literal["auto"] | Transformer | Callable[..., Any] | None = "auto",
 ) -> Iterator:
     """Check a rolling window of history for drift.
 

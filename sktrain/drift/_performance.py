@@ -8,12 +8,14 @@ share it had.
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from scipy.special import ndtri
 from scipy.stats import rankdata
+from sklearn.utils.validation import _num_samples
 
 from .._validation import labelled_mask
 from ..exceptions import SktrainError
@@ -21,10 +23,15 @@ from ._null import benjamini_hochberg, centred_moments, mean_p_values
 from ._report import DriftReport
 from ._statistics import population_stability_index, smoothed_shares
 
+if TYPE_CHECKING:
+    from ._detector import DriftDetector
+
 __all__ = ["check_performance", "check_predictions"]
 
 
-def check_predictions(detector: Any, reference: Any, new: Any) -> DriftReport:
+def check_predictions(
+    detector: "DriftDetector", reference: ArrayLike, new: ArrayLike
+) -> DriftReport:
     """Compare predictions with predictions; see ``DriftDetector.check_predictions``.
 
     Parameters
@@ -139,13 +146,13 @@ def _within_classes(old_codes, old, new_codes, new, n_classes):
 
 
 def check_performance(
-    detector: Any,
-    y_reference: Any,
-    predicted_reference: Any,
-    y_new: Any,
-    predicted_new: Any,
+    detector: "DriftDetector",
+    y_reference: ArrayLike,
+    predicted_reference: ArrayLike,
+    y_new: ArrayLike,
+    predicted_new: ArrayLike,
     *,
-    classes: Any = None,
+    classes: ArrayLike | None = None,
 ) -> DriftReport:
     """Compare a model's losses now with its losses before, without mixing kinds of drift.
 
@@ -185,14 +192,14 @@ def check_performance(
     detector._validate_params()
     if classes is None:
         values = np.concatenate(
-            [np.asarray(y)[labelled_mask(y, len(y))] for y in (y_reference, y_new)]
+            [np.asarray(y)[labelled_mask(y, _num_samples(y))] for y in (y_reference, y_new)]
         )
         classes = np.unique(values)
     old_codes, old, _ = _losses(y_reference, predicted_reference, classes, "reference")
     new_codes, new, pending = _losses(y_new, predicted_new, classes, "new")
     table = _table(
         old_codes, old, new_codes, new,
-        len(classes),
+        _num_samples(classes),
         min(len(old), len(new)) >= detector.min_samples,
     )
     return _performance_report(

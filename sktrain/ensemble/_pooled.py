@@ -10,6 +10,7 @@ import warnings
 
 from joblib import Parallel, delayed
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from sklearn.base import ClassifierMixin, clone
 from sklearn.ensemble._base import _BaseHeterogeneousEnsemble
@@ -27,6 +28,7 @@ from sklearn.utils.validation import (
 
 from .._last_block import last_block
 from .._routing import metadata_rows, routed_params
+from .._typing import Span
 from .._validation import BarsOrTime, Count, Number
 from ..exceptions import SktrainError, SktrainWarning
 from ..reproducibility import draw_seed, seed_parts
@@ -128,8 +130,8 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
         self,
         estimators: list,
         *,
-        valid_fraction: Any = 0.2,
-        horizon: Any = None,
+        valid_fraction: float = 0.2,
+        horizon: Span | None = None,
         refit: bool = True,
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
@@ -158,11 +160,11 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
 
     def fit(
         self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
         *,
-        label_end_times: Any = None,
+        label_end_times: ArrayLike | None = None,
         times: pd.Index | None = None,
         **params: Any,
     ) -> "PooledClassifier":
@@ -308,7 +310,7 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
         """Weight of each member and of the prior by name."""
         return dict(zip([*self.names_, _PRIOR], self.weights_.tolist()))
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Class probabilities.
 
         Parameters
@@ -328,7 +330,7 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
             total = total + weight * _proba(member, X, self.classes_)
         return total
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """The most probable label of each row.
 
         Parameters
@@ -368,7 +370,7 @@ def _shares(codes, weight, n_classes):
     return counts / counts.sum()
 
 
-def _target(y, name):
+def _target(y, name) -> pd.Series | np.ndarray:
     """Labels as a vector, a Series where they were one."""
     if y is None:
         raise ValueError(f"{name} requires y to be passed, but the target y is None.")

@@ -1,7 +1,5 @@
 """The recipe: an unfitted pool of models on bars, which won on planted markets."""
 
-from typing import Any
-
 import numpy as np
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
@@ -11,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from .._typing import Span, Transformer
 from ..features import BarFeatures, SlidingWindow
 from ._pooled import PooledClassifier
 
@@ -51,11 +50,11 @@ _FEWER = {"learning_rate": 0.1, "max_iter": 30, "max_leaf_nodes": 8, "min_sample
 
 
 def make_recipe(
-    features: Any = None,
+    features: Transformer | None = None,
     *,
     lookback: int = 30,
     valid_fraction: float = 0.2,
-    horizon: Any = None,
+    horizon: Span | None = None,
     n_jobs: int | None = None,
     random_state: int | np.random.RandomState | None = None,
 ) -> PooledClassifier:

@@ -21,6 +21,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 
 from .._progress import progress_bar
+from .._typing import Estimator, LabelSource, Splitter
 from .._validation import Number, check_bars, check_count, horizon_in_bars
 from ..exceptions import DataQualityWarning, SktrainError
 from ._journal import Journal, fingerprint
@@ -145,18 +146,18 @@ class NullCalibration:
 
 
 def null_calibration(
-    estimator: Any,
+    estimator: Estimator,
     bars: pd.DataFrame,
     *,
-    labeler: Any,
-    cv: Any = None,
+    labeler: LabelSource | Callable[..., Any],
+    cv: Splitter | None = None,
     scoring: str | Callable | None = None,
     n_null: int = 99,
     stop: str | None = None,
     alpha: float = 0.05,
     method: str = "block",
     block_length: int | None = None,
-    random_state: Any = None,
+    random_state: int | np.random.RandomState | np.random.Generator | None = None,
     n_jobs: int | None = None,
     path: str | os.PathLike | None = None,
     verbose: int = 0,

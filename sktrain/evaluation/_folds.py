@@ -8,11 +8,11 @@ over all classes of ``y``; a class that a training fold never saw has probabilit
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 import time
-from typing import Any
 import warnings
 
 from joblib import effective_n_jobs
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
@@ -23,7 +23,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _num_samples
 
+from .._typing import Classifier, Estimator, Splitter, Transformer
 from .._validation import labelled_mask
 from ..exceptions import NotEnoughDataError
 from ._intervals import MeanInterval, corrected_mean_interval
@@ -206,7 +208,7 @@ def _within(found, low, high):
     return replace(found, low=max(found.low, low), high=min(found.high, high))
 
 
-def classification_scores(y_true: Any, probabilities: Any, classes: Any) -> dict:
+def classification_scores(y_true: ArrayLike, probabilities: ArrayLike, classes: ArrayLike) -> dict:
     """Accuracy, balanced accuracy and log loss of predicted probabilities.
 
     Parameters
@@ -244,7 +246,7 @@ def classification_scores(y_true: Any, probabilities: Any, classes: Any) -> dict
     }
 
 
-def baselines(features: Any = None) -> dict:
+def baselines(features: Transformer | None = None) -> dict:
     """What any model has to beat: the majority class, and a logistic regression.
 
     Parameters
@@ -268,7 +270,9 @@ def baselines(features: Any = None) -> dict:
     }
 
 
-def all_class_probabilities(estimator: Any, X: Any, classes: np.ndarray) -> np.ndarray:
+def all_class_probabilities(
+    estimator: Classifier, X: ArrayLike, classes: np.ndarray
+) -> np.ndarray:
     """``predict_proba`` with one column for each of ``classes``.
 
     Parameters
@@ -285,19 +289,19 @@ def all_class_probabilities(estimator: Any, X: Any, classes: np.ndarray) -> np.n
     ndarray of shape (n, n_classes)
         Zero for a class the estimator never saw.
     """
-    out = np.zeros((len(X), len(classes)))
+    out = np.zeros((_num_samples(X), len(classes)))
     out[:, np.searchsorted(classes, estimator.classes_)] = estimator.predict_proba(X)
     return out
 
 
 def fold_scores(
-    estimators: Any,
-    X: Any,
-    y: Any,
-    cv: Any,
+    estimators: dict[str, Estimator] | Estimator,
+    X: ArrayLike,
+    y: ArrayLike,
+    cv: Splitter,
     *,
-    groups: Any = None,
-    label_end_times: Any = None,
+    groups: ArrayLike | None = None,
+    label_end_times: ArrayLike | None = None,
     n_jobs: int | None = None,
     on_fold: Callable | None = None,
     stop: Callable | None = None,

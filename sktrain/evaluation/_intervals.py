@@ -5,7 +5,6 @@ correlated, and the plain t interval is too short.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -62,7 +61,7 @@ class MeanInterval:
 
 
 def corrected_mean_interval(
-    scores: ArrayLike, n_train: Any, n_test: Any, *, confidence: float = 0.95
+    scores: ArrayLike, n_train: ArrayLike, n_test: ArrayLike, *, confidence: float = 0.95
 ) -> MeanInterval:
     """Interval for the mean of fold scores by the corrected resampled t statistic.
 

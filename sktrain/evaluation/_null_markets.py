@@ -7,7 +7,6 @@ result is history of a market that never was: nothing in it may meet the origina
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +25,11 @@ _SHARED = 0.9  # share of the times that must be able to change places, a judgme
 
 
 def null_market(
-    bars: pd.DataFrame, method: str = "block", *, block_length: int = 20, random_state: Any = None
+    bars: pd.DataFrame,
+    method: str = "block",
+    *,
+    block_length: int = 20,
+    random_state: int | np.random.Generator | np.random.SeedSequence | None = None,
 ) -> pd.DataFrame:
     """Draw one copy of ``bars`` in which nothing foretells the direction of the next ones.
 

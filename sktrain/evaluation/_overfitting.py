@@ -4,10 +4,10 @@ Both read a matrix of returns (or scores), one row per period in order of time a
 configuration that was tried. Every configuration must cover the same periods.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations, islice
 from math import comb
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -81,7 +81,7 @@ class BacktestOverfitting(float):
 
 
 def probability_of_backtest_overfitting(
-    returns: ArrayLike, n_blocks: int = 16, *, metric: Any = "sharpe"
+    returns: ArrayLike, n_blocks: int = 16, *, metric: str | Callable[..., float] = "sharpe"
 ) -> BacktestOverfitting:
     """Probability that the configuration chosen in sample ranks below the median out of sample
     (CSCV).
@@ -151,7 +151,7 @@ def probability_of_backtest_overfitting(
     )
 
 
-def effective_number_of_trials(trials: Any, *, method: str | None = None) -> float:
+def effective_number_of_trials(trials: ArrayLike, *, method: str | None = None) -> float:
     """How many independent trials a set of correlated ones amounts to.
 
     Parameters

@@ -5,8 +5,9 @@ position taken at that close; it earns the return from close t to close t + 1, n
 bar t itself.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,9 +27,33 @@ _SIDES = {2: (-1.0, 1.0), 3: (-1.0, 0.0, 1.0)}
 _KNOWN = {(0, 1, 2): _SIDES[3], (0, 2): _SIDES[2], (-1, 0, 1): _SIDES[3], (-1, 1): _SIDES[2]}
 
 
+@overload
 def to_positions(
-    predictions: Any, *, sides: Any = None, mode: str = "sign", threshold: Any = 0.0
-) -> Any:
+    predictions: OutOfFoldPredictions | pd.DataFrame | pd.Series,
+    *,
+    sides: dict | Sequence[float] | None = None,
+    mode: str = "sign",
+    threshold: float = 0.0,
+) -> pd.Series: ...
+
+
+@overload
+def to_positions(
+    predictions: ArrayLike,
+    *,
+    sides: dict | Sequence[float] | None = None,
+    mode: str = "sign",
+    threshold: float = 0.0,
+) -> np.ndarray: ...
+
+
+def to_positions(
+    predictions: OutOfFoldPredictions | ArrayLike,
+    *,
+    sides: dict | Sequence[float] | None = None,
+    mode: str = "sign",
+    threshold: float = 0.0,
+) -> pd.Series | np.ndarray:
     """Turn predicted classes or probabilities into positions between -1 (short) and 1 (long).
 
     Parameters
@@ -236,7 +261,7 @@ class ProfitAndLoss:
         )
 
 
-def profit_and_loss(positions: ArrayLike, prices: Any, *, cost: float = 0.0) -> ProfitAndLoss:
+def profit_and_loss(positions: ArrayLike, prices: ArrayLike, *, cost: float = 0.0) -> ProfitAndLoss:
     """Hold each position from its close to the next close.
 
     ``position[t] · (close[t+1] / close[t] − 1) − cost · |position[t] − position[t−1]|``, earned at

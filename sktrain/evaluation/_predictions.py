@@ -3,10 +3,11 @@
 The splitter decides what may train: it is given the label end times, nothing here purges.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score
@@ -14,6 +15,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples
 
+from .._typing import CrossValidator, Estimator
 from .._validation import check_count, labelled_mask
 from ..exceptions import InvalidSplitError, NotEnoughDataError, SktrainError
 from ._folds import all_class_probabilities
@@ -83,13 +85,13 @@ class OutOfFoldPredictions:
 
 
 def walk_forward_predict(
-    estimator: Any,
-    X: Any,
-    y: Any,
-    cv: Any,
+    estimator: Estimator,
+    X: ArrayLike,
+    y: ArrayLike,
+    cv: CrossValidator,
     *,
-    groups: Any = None,
-    label_end_times: Any = None,
+    groups: ArrayLike | None = None,
+    label_end_times: ArrayLike | None = None,
     params: dict | None = None,
     n_jobs: int | None = None,
     verbose: int = 0,
@@ -140,8 +142,9 @@ def walk_forward_predict(
     '45 of 60 rows predicted out of fold; classes 0, 1'
     """
     n = _num_samples(X)
-    if y is None or len(y) != n:
-        raise InvalidSplitError(f"X has {n} rows but y has {'none' if y is None else len(y)}.")
+    if y is None or _num_samples(y) != n:
+        held = "none" if y is None else _num_samples(y)
+        raise InvalidSplitError(f"X has {n} rows but y has {held}.")
     if not hasattr(estimator, "predict_proba"):
         raise SktrainError(
             f"{type(estimator).__name__} has no predict_proba; wrap it in CalibratedClassifierCV "
@@ -267,7 +270,11 @@ _METRICS = {"balanced_accuracy": balanced_accuracy, "accuracy": accuracy_score}
 
 
 def per_regime_scores(
-    y: Any, predictions: Any, regimes: Any, *, metric: Any = "balanced_accuracy"
+    y: ArrayLike,
+    predictions: OutOfFoldPredictions | ArrayLike,
+    regimes: ArrayLike,
+    *,
+    metric: str | Callable[..., float] = "balanced_accuracy",
 ) -> RegimeScores:
     """Score predictions within each market regime.
 
@@ -301,7 +308,7 @@ def per_regime_scores(
     >>> found.table["score"].to_dict()
     {'bull': 1.0, 'bear': 0.5}
     """
-    truth, n = np.asarray(y), len(y)
+    truth, n = np.asarray(y), _num_samples(y)
     guess, scored = _labels(predictions, n)
     names = _regime_names(regimes, n)
     scored = scored & labelled_mask(y, n)

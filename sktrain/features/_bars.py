@@ -1,6 +1,7 @@
 """About forty scale-free features of bars, each from the last ``max(windows) + 1`` bars only."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -94,13 +95,17 @@ class BarFeatures(CausalTransformer):
     }
 
     def __init__(
-        self, windows: Any = (5, 10, 20, 60), *, calendar: Any = True, dtype: str = "float64"
+        self,
+        windows: Sequence[int] = (5, 10, 20, 60),
+        *,
+        calendar: bool | Literal["intraday"] = True,
+        dtype: str = "float64",
     ) -> None:
         self.windows = windows
         self.calendar = calendar
         self.dtype = dtype
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """Names of the features, in order.
 
         Parameters

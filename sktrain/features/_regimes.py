@@ -1,7 +1,7 @@
 """One market regime per row, from the volatility and trend of the last ``lookback`` bars."""
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -82,7 +82,10 @@ class RegimeDetector(CausalTransformer):
     }
 
     def __init__(
-        self, lookback: Any = 60, volatility_threshold: Any = 0.02, trend_threshold: Any = 0.05
+        self,
+        lookback: int = 60,
+        volatility_threshold: float | Literal["auto"] = 0.02,
+        trend_threshold: float | Literal["auto"] = 0.05,
     ) -> None:
         self.lookback = lookback
         self.volatility_threshold = volatility_threshold
@@ -106,7 +109,7 @@ class RegimeDetector(CausalTransformer):
         names = np.array(_ORDER, dtype=object)
         return names[np.where(codes < 0, _CODE[MarketRegime.SIDEWAYS], codes)].tolist()
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """The one column, ``"regime"``.
 
         Parameters
@@ -140,10 +143,8 @@ class RegimeDetector(CausalTransformer):
         )
 
     def _learn(self, bars, rows):
-        self.volatility_threshold_, self.trend_threshold_ = (
-            self.volatility_threshold,
-            self.trend_threshold,
-        )
+        self.volatility_threshold_: Any = self.volatility_threshold
+        self.trend_threshold_: Any = self.trend_threshold
         if "auto" not in (self.volatility_threshold, self.trend_threshold):
             return
         measured = self._measure(bars).iloc[np.unique(rows)].dropna()

@@ -1,8 +1,10 @@
 """The lazy window view: nothing is copied before it is asked for."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import DTypeLike
+import pandas as pd
 
 __all__ = ["WindowedArray"]
 
@@ -59,8 +61,8 @@ class WindowedArray:
         firsts: np.ndarray,
         lookback: int,
         *,
-        index: Any = None,
-        columns: Any = None,
+        index: pd.Index | None = None,
+        columns: Sequence[str] | None = None,
         attrs: dict | None = None,
     ) -> None:
         self.attrs = {} if attrs is None else dict(attrs)
@@ -135,7 +137,9 @@ class WindowedArray:
             self.lookback, index=index, columns=self.columns, attrs=self.attrs,
         )
 
-    def gather(self, rows: Any = None, dtype: Any = None) -> np.ndarray:
+    def gather(
+        self, rows: np.ndarray | slice | None = None, dtype: DTypeLike | None = None
+    ) -> np.ndarray:
         """Copy the windows of ``rows``.
 
         Parameters
@@ -165,7 +169,7 @@ class WindowedArray:
             out[short] = part
         return out
 
-    def astype(self, dtype: Any, copy: bool = True) -> "WindowedArray":
+    def astype(self, dtype: DTypeLike, copy: bool = True) -> "WindowedArray":
         """The same view on a base of another floating dtype.
 
         Parameters

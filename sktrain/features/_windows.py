@@ -1,9 +1,10 @@
 """Windows of the last ``lookback`` rows, as a lazy view that scikit-learn can index."""
 
-from typing import Any, Self
+from typing import Literal, Self
 import warnings
 
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -20,7 +21,7 @@ __all__ = ["SlidingWindow", "WindowedArray"]
 _ROWS_AT_ONCE = 1024  # turned from columns into rows in one go, a judgment: they fit in the cache
 
 
-class SlidingWindow(  # type: ignore[call-arg]
+class SlidingWindow(  # type: ignore[call-arg]  # scikit-learn reads the keyword, untyped
     TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 ):
     """Give every row the window of the last ``lookback`` rows, its own included.
@@ -88,7 +89,7 @@ class SlidingWindow(  # type: ignore[call-arg]
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Remember the columns and the last rows.
 
         Parameters
@@ -116,7 +117,7 @@ class SlidingWindow(  # type: ignore[call-arg]
             self.pauses_ = usual_pauses(frame, rows)
         return self
 
-    def transform(self, X: Any) -> Any:
+    def transform(self, X: ArrayLike) -> WindowedArray | np.ndarray | pd.DataFrame:
         """Give every row of ``X`` its window.
 
         Parameters
@@ -138,9 +139,8 @@ class SlidingWindow(  # type: ignore[call-arg]
         firsts = starts[np.searchsorted(starts, rows, side="right") - 1]
         own = X.index if isinstance(X, pd.DataFrame) else None
         names = tuple(X.columns) if isinstance(X, pd.DataFrame) else None
-        attrs = (
-            {} if own is None else {key: X.attrs[key] for key in (LABEL_TIMES,) if key in X.attrs}
-        )
+        held = {} if own is None else getattr(X, "attrs", {})
+        attrs = {key: held[key] for key in (LABEL_TIMES,) if key in held}
         windows = WindowedArray(
             base, rows, firsts, self.lookback_, index=own, columns=names, attrs=attrs
         )
@@ -154,7 +154,7 @@ class SlidingWindow(  # type: ignore[call-arg]
         flat.attrs = dict(windows.attrs)
         return flat
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """Names of the flattened columns, ``<feature>_t-<steps back>``, oldest step first; of the
         features when not flattened.
 
@@ -177,7 +177,9 @@ class SlidingWindow(  # type: ignore[call-arg]
             dtype=object,
         )
 
-    def set_output(self, *, transform: Any = None) -> Self:
+    def set_output(
+        self, *, transform: Literal["default", "pandas", "polars"] | None = None
+    ) -> Self:
         """Accepted, without effect, so that pipelines can set their output.
 
         Windows have no 2-D frame form, and flattened frames stay frames.

@@ -4,12 +4,13 @@ The label of a row looks ``horizon`` bars ahead; its threshold looks ``volatilit
 back. Nothing else is read.
 """
 
-from typing import Any
+from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 from sklearn.utils._param_validation import StrOptions
 
+from .._typing import Span
 from .._validation import BarsOrTime, Count, Number, as_span
 from ._base import BarLabeler
 
@@ -80,14 +81,14 @@ class AdaptiveLabeler(BarLabeler):
 
     def __init__(
         self,
-        horizon: Any = 3,
+        horizon: Span = 3,
         base_threshold: float = 0.03,
         volatility_lookback: int = 20,
         use_volatility_adjustment: bool = True,
         use_risk_adjustment: bool = True,
         scaling: str = "affine",
         crosses_session: bool = True,
-        session: Any = "4h",
+        session: str | timedelta = "4h",
     ) -> None:
         self.horizon = horizon
         self.base_threshold = base_threshold
@@ -98,7 +99,7 @@ class AdaptiveLabeler(BarLabeler):
         self.crosses_session = crosses_session
         self.session = session
 
-    def create_labels(self, df: pd.DataFrame, horizon: Any = None) -> pd.Series:
+    def create_labels(self, df: pd.DataFrame, horizon: Span | None = None) -> pd.Series:
         """Label every row, looking ``horizon`` bars ahead; see ``transform``.
 
         Parameters

@@ -6,6 +6,7 @@ last ``max_holding`` bars of each symbol have no label even where a barrier was 
 keeping only those would choose rows by their outcome.
 """
 
+from datetime import timedelta
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike
 import pandas as pd
 from sklearn.utils._param_validation import StrOptions
 
+from .._typing import Span
 from .._validation import BarsOrTime, Count, Number, as_span
 from ..exceptions import InvalidBarsError
 from ._base import BarLabeler
@@ -89,13 +91,13 @@ class TripleBarrierLabeler(BarLabeler):
         self,
         take_profit: float = 0.03,
         stop_loss: float = 0.03,
-        max_holding: Any = 10,
+        max_holding: Span = 10,
         volatility: str | None = None,
         tie: str = "stop",
         timeout: str = "sign",
         volatility_lookback: int = 20,
         crosses_session: bool = True,
-        session: Any = "4h",
+        session: str | timedelta = "4h",
     ) -> None:
         self.take_profit = take_profit
         self.stop_loss = stop_loss
@@ -107,7 +109,7 @@ class TripleBarrierLabeler(BarLabeler):
         self.crosses_session = crosses_session
         self.session = session
 
-    def fit(self, X: pd.DataFrame, y: Any = None, side: ArrayLike | None = None) -> Self:
+    def fit(self, X: pd.DataFrame, y: object = None, side: ArrayLike | None = None) -> Self:
         """Check parameters and bars, and learn how often a bar touched both barriers.
 
         Parameters
@@ -154,7 +156,9 @@ class TripleBarrierLabeler(BarLabeler):
         """
         return self._outcome(X, side=side)[0]
 
-    def fit_resample(self, X: pd.DataFrame, y: Any = None, side: ArrayLike | None = None) -> tuple:
+    def fit_resample(
+        self, X: pd.DataFrame, y: object = None, side: ArrayLike | None = None
+    ) -> tuple:
         """The rows whose outcome is known, and their labels.
 
         Parameters
@@ -194,7 +198,7 @@ class TripleBarrierLabeler(BarLabeler):
         label, end = self._outcome(X, side=side)
         return self._times_of(X, label, end)
 
-    def create_labels(self, df: pd.DataFrame, horizon: Any = None) -> pd.Series:
+    def create_labels(self, df: pd.DataFrame, horizon: Span | None = None) -> pd.Series:
         """Label every row, holding at most ``horizon`` bars; see ``transform``.
 
         Parameters

@@ -6,7 +6,7 @@ label is the one thing that may look ahead.
 """
 
 from abc import abstractmethod
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -101,7 +101,7 @@ class BarLabeler(BaseEstimator):
 
     _required: tuple[str, ...] = OHLCV
 
-    def fit(self, X: pd.DataFrame, y: Any = None) -> Self:
+    def fit(self, X: pd.DataFrame, y: object = None) -> Self:
         """Check parameters and bars; nothing is learned.
 
         Parameters
@@ -144,7 +144,7 @@ class BarLabeler(BaseEstimator):
         """
         return self._outcome(X)[0]
 
-    def fit_transform(self, X: pd.DataFrame, y: Any = None) -> pd.Series:
+    def fit_transform(self, X: pd.DataFrame, y: object = None) -> pd.Series:
         """Label every row: ``fit(X).transform(X)``.
 
         Labels are returned, not rows: a step of a pipeline is :meth:`as_sampler`.
@@ -181,7 +181,7 @@ class BarLabeler(BaseEstimator):
         tags.requires_fit = False
         return tags
 
-    def fit_resample(self, X: pd.DataFrame, y: Any = None) -> tuple:
+    def fit_resample(self, X: pd.DataFrame, y: object = None) -> tuple:
         """The rows whose outcome is known, and their labels.
 
         Parameters

@@ -1,11 +1,11 @@
 """A labeler as a step of a pipeline: it labels in ``fit`` and does nothing in ``predict``."""
 
-from typing import Any
-
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods
+
+from .._typing import Labeler
 
 __all__ = ["LabelSampler"]
 
@@ -45,7 +45,7 @@ class LabelSampler(BaseEstimator):
 
     _parameter_constraints = {"labeler": [HasMethods("fit_resample")]}
 
-    def __init__(self, labeler: Any) -> None:
+    def __init__(self, labeler: Labeler) -> None:
         self.labeler = labeler
 
     def fit(self, X: pd.DataFrame, y: object = None) -> "LabelSampler":

@@ -5,7 +5,8 @@ label's uniqueness is the mean, over its bars, of one over the number of labels 
 results go into ``fit(..., sample_weight=...)``.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,9 +22,21 @@ __all__ = ["average_uniqueness", "sequential_bootstrap", "time_decay_weights"]
 _MOST_BARS = 2**28  # eight years of one-second bars, day and night; counting them takes 2 GiB
 
 
+@overload
 def average_uniqueness(
-    starts: Any, ends: ArrayLike | None = None, *, bars_index: Any = None
-) -> Any:
+    starts: pd.Series, ends: None = None, *, bars_index: pd.Index | None = None
+) -> pd.Series: ...
+
+
+@overload
+def average_uniqueness(
+    starts: ArrayLike, ends: ArrayLike | None = None, *, bars_index: pd.Index | None = None
+) -> np.ndarray: ...
+
+
+def average_uniqueness(
+    starts: ArrayLike, ends: ArrayLike | None = None, *, bars_index: pd.Index | None = None
+) -> np.ndarray | pd.Series:
     """Mean uniqueness of each label over its life.
 
     Parameters
@@ -168,11 +181,11 @@ def _end_keys(index, ends):
 
 
 def sequential_bootstrap(
-    starts: Any,
-    ends: Any = None,
+    starts: ArrayLike,
+    ends: ArrayLike | None = None,
     *,
     n_samples: int | None = None,
-    bars_index: Any = None,
+    bars_index: pd.Index | None = None,
     random_state: int | np.random.RandomState | None = None,
 ) -> np.ndarray:
     """Draw labels with replacement, those least like the drawn ones more often.
@@ -243,7 +256,17 @@ def _draw(probabilities, chance):
     )
 
 
-def time_decay_weights(uniqueness: ArrayLike, *, oldest: Any = 0.5) -> Any:
+@overload
+def time_decay_weights(
+    uniqueness: np.ndarray | Sequence[float], *, oldest: float = 0.5
+) -> np.ndarray: ...
+
+
+@overload
+def time_decay_weights(uniqueness: pd.Series, *, oldest: float = 0.5) -> pd.Series: ...
+
+
+def time_decay_weights(uniqueness: ArrayLike, *, oldest: float = 0.5) -> np.ndarray | pd.Series:
     """Weights that fall linearly with age, age counted in cumulative uniqueness (Lopez de Prado
     2018, ch. 4.7).
 

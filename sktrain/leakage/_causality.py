@@ -3,7 +3,6 @@
 By experiment: see ``_experiments``. Nothing is read from the source of the transformer.
 """
 
-
 import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline

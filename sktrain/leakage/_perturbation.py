@@ -190,12 +190,12 @@ def _bars(X, bars, rows, kind, rng, only):
         said = next((key for key, own in bars.items() if own == only), None)
         if said in ("open", "close") and {"high", "low"} <= set(past):
             new[said] = past["low"] + rng.uniform(0, 1, n) * (past["high"] - past["low"])
-        elif name == "high":
-            new[name] = past[name] * rng.uniform(1.05, 2.0, n)
-        elif name == "low":
-            new[name] = past[name] * rng.uniform(0.5, 0.95, n)
-        elif name in ("open", "close"):
-            new[name] = past[name] * level
+        elif said == "high":
+            new[said] = past[said] * rng.uniform(1.05, 2.0, n)
+        elif said == "low":
+            new[said] = past[said] * rng.uniform(0.5, 0.95, n)
+        elif said in ("open", "close"):
+            new[said] = past[said] * level
     if "volume" in past:
         new["volume"] = (past["volume"] + 1.0) * np.exp(sign * rng.uniform(0.5, 3.0, n))
     return {bars[name]: values for name, values in new.items()}

@@ -11,11 +11,10 @@ Examples
 >>> check_splitter(EnhancedWalkForwardCV(n_splits=3, ensure_regime_coverage=False))
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import copy
 from functools import partial
 import pickle
-from typing import Any
 import warnings
 
 import numpy as np
@@ -24,6 +23,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
 from .._history import with_history
+from .._typing import Splitter, Step
 from .._validation import label_spans, labelled_mask
 from ._experiments import Experiment, apply, fitted, quiet
 from ._folds import FoldChecker, as_positions
@@ -176,9 +176,9 @@ def _separation(cv, folds, X, y, ends, where):
 
 
 def check_splitter(
-    cv: Any,
-    X: Any = None,
-    y: Any = None,
+    cv: Splitter,
+    X: ArrayLike | None = None,
+    y: ArrayLike | None = None,
     *,
     label_end_times: ArrayLike | None = None,
     horizon: int = 5,
@@ -213,7 +213,11 @@ def check_splitter(
 
 
 def check_causal(
-    transformer: Any, bars: Any = None, y: ArrayLike | None = None, *, horizon: int | None = None
+    transformer: Step,
+    bars: ArrayLike | None = None,
+    y: ArrayLike | None = None,
+    *,
+    horizon: int | None = None,
 ) -> None:
     """Hold a transformer, labeler, pipeline or function of bars to the past.
 
@@ -293,7 +297,7 @@ def _check_horizon(cv, horizon):
     check_splitter(cv, horizon=horizon)
 
 
-def leakage_checks(estimator: Any) -> list:
+def leakage_checks(estimator: object) -> list:
     """The checks that apply to an object.
 
     Parameters
@@ -330,7 +334,7 @@ def leakage_checks(estimator: Any) -> list:
     )
 
 
-def parametrize_with_leakage_checks(estimators: Any) -> Callable:
+def parametrize_with_leakage_checks(estimators: Sequence[object]) -> Callable:
     """Run every leakage check on every object, as a pytest decorator.
 
     For a test function ``(estimator, check)``.

@@ -13,7 +13,9 @@ from numpy.typing import ArrayLike
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import _num_samples
 
+from .._typing import CrossValidator, Estimator, Splitter, Step
 from .._validation import BarsOrTime, Count
 from ..exceptions import InvalidSplitError
 from ._audit import Audit
@@ -78,13 +80,8 @@ class LeakageValidator(BaseEstimator):
     }
 
     def __init__(
-        self,
-        embargo_bars: int | None = None,
-        horizon: int | None = None,
-        max_times: int = 2000,
-        random_state: int = 0,
-        verbose: int = 1,
-        budget: str = "standard",
+        self, embargo_bars: int | None = None, horizon: int | None = None, max_times: int = 2000,
+        random_state: int = 0, verbose: int = 1, budget: str = "standard",
     ) -> None:
         self.embargo_bars = embargo_bars
         self.horizon = horizon
@@ -96,7 +93,8 @@ class LeakageValidator(BaseEstimator):
     # -- the parts ---------------------------------------------------------------------------------
 
     def check_split(
-        self, cv: Any, X: Any, y: Any = None, label_end_times: Any = None, *, groups: Any = None
+        self, cv: CrossValidator, X: ArrayLike, y: ArrayLike | None = None,
+        label_end_times: ArrayLike | None = None, *, groups: ArrayLike | None = None,
     ) -> LeakageReport:
         """Check folds against time.
 
@@ -148,7 +146,8 @@ class LeakageValidator(BaseEstimator):
         )
 
     def check_causality(
-        self, transformer: Any, bars: Any, y: Any = None, *, horizon: int | None = None
+        self, transformer: Step, bars: ArrayLike, y: ArrayLike | None = None, *,
+        horizon: int | None = None,
     ) -> LeakageReport:
         """Perturb the future and see whether the past moves.
 
@@ -192,7 +191,8 @@ class LeakageValidator(BaseEstimator):
         )
 
     def check_warmup(
-        self, transformer: Any, bars: pd.DataFrame | pd.Series | np.ndarray, y: Any = None
+        self, transformer: Step, bars: pd.DataFrame | pd.Series | np.ndarray,
+        y: ArrayLike | None = None,
     ) -> LeakageReport:
         """Shorten the history and see whether the last value moves.
 
@@ -226,7 +226,7 @@ class LeakageValidator(BaseEstimator):
         self._validate_params()
         return check_warmup(transformer, bars, y, seed=self.random_state)
 
-    def inspect(self, estimator: Any) -> LeakageReport:
+    def inspect(self, estimator: Estimator) -> LeakageReport:
         """Find parameters whose splits ignore time.
 
         Early stopping, out-of-bag scores, inner cross-validation, encoders, nets and samplers.
@@ -244,7 +244,7 @@ class LeakageValidator(BaseEstimator):
         self._validate_params()
         return inspect_estimator(estimator, horizon=self.horizon)
 
-    def repair(self, estimator: Any, cv: Any) -> Any:
+    def repair(self, estimator: Estimator, cv: Splitter) -> Any:
         """A clone in which every leak ``inspect`` finds is replaced by its ordered, purged form.
 
         Parameters
@@ -283,7 +283,8 @@ class LeakageValidator(BaseEstimator):
         return repair(estimator, cv, horizon=self.horizon)
 
     def check_feature_leakage(
-        self, train: Any, val: Any, y_train: Any = None, y_val: Any = None
+        self, train: ArrayLike, val: ArrayLike, y_train: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
     ) -> LeakageReport:
         """Screen training and validation features for figures no honest column shows.
 
@@ -307,11 +308,7 @@ class LeakageValidator(BaseEstimator):
         return check_feature_leakage(train, val, y_train, y_val)
 
     def check_label_leakage(
-        self,
-        labels: pd.Series | ArrayLike,
-        warmup_length: int = 0,
-        *,
-        horizon: int | None = None,
+        self, labels: pd.Series | ArrayLike, warmup_length: int = 0, *, horizon: int | None = None,
         bars: pd.DataFrame | None = None,
     ) -> LeakageReport:
         """Check that labels are unknown where they must be, and reach no further than they say.
@@ -341,7 +338,8 @@ class LeakageValidator(BaseEstimator):
         return check_label_leakage(labels, warmup_length, horizon=horizon, bars=bars)
 
     def check_shuffled_labels(
-        self, estimator: Any, X: Any, y: Any, cv: Any, label_end_times: Any = None
+        self, estimator: Estimator, X: ArrayLike, y: ArrayLike, cv: CrossValidator,
+        label_end_times: ArrayLike | None = None,
     ) -> LeakageReport:
         """Score the estimator on labels that were rotated in time.
 
@@ -378,15 +376,9 @@ class LeakageValidator(BaseEstimator):
         return replace(report, experiments={"budget": self.budget, **counts})
 
     def price_tag(
-        self,
-        estimator: Any,
-        X: Any,
-        y: Any,
-        *,
-        label_end_times: Any = None,
-        cv: Any = None,
-        scoring: str | Callable | None = None,
-        n_splits: int = 5,
+        self, estimator: Estimator, X: ArrayLike, y: ArrayLike, *,
+        label_end_times: ArrayLike | None = None, cv: Splitter | None = None,
+        scoring: str | Callable | None = None, n_splits: int = 5,
     ) -> PriceTag:
         """The score under shuffled, ordered, purged, combinatorial and nested validation.
 
@@ -416,8 +408,9 @@ class LeakageValidator(BaseEstimator):
             and self.horizon is not None
             and "label_horizon" not in getattr(y, "attrs", {})
         ):
-            y = pd.Series(y).copy() if not isinstance(y, pd.Series) else y.copy()
-            y.attrs["label_horizon"] = self.horizon
+            labels = y.copy() if isinstance(y, pd.Series) else pd.Series(y).copy()
+            labels.attrs["label_horizon"] = self.horizon
+            y = labels
         return price_tag(
             estimator, X, y, label_end_times=label_end_times, cv=cv, scoring=scoring,
             n_splits=n_splits, embargo_bars=self.embargo_bars, random_state=self.random_state,
@@ -426,7 +419,8 @@ class LeakageValidator(BaseEstimator):
     # -- the whole ---------------------------------------------------------------------------------
 
     def audit(
-        self, estimator: Any, X: Any, y: Any, cv: Any, label_end_times: Any = None
+        self, estimator: Estimator, X: ArrayLike, y: ArrayLike, cv: CrossValidator,
+        label_end_times: ArrayLike | None = None,
     ) -> LeakageReport:
         """Make every check that applies.
 
@@ -457,10 +451,10 @@ class LeakageValidator(BaseEstimator):
             When X, y and label_end_times have different lengths or indexes.
         """
         self._validate_params()
-        n = X.shape[0] if hasattr(X, "shape") else len(X)
+        n = _num_samples(X)
         for name, other in (("y", y), ("label_end_times", label_end_times)):
-            if other is not None and len(other) != n:
-                raise InvalidSplitError(f"X has {n} rows but {name} has {len(other)}.")
+            if other is not None and _num_samples(other) != n:
+                raise InvalidSplitError(f"X has {n} rows but {name} has {_num_samples(other)}.")
         if y is None:
             raise InvalidSplitError(
                 "audit needs the labels y; without them use check_split and check_causality."

@@ -4,8 +4,9 @@ Time matters in one place: the rows held back for early stopping are the last on
 whose label reaches into them. Standardization is learned on the training rows alone.
 """
 
+from collections.abc import Callable
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Literal, Self
 import warnings
 
 import numpy as np
@@ -19,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetClassifier
 import torch
 
+from .._typing import Span
 from .._validation import BarsOrTime, Count, Number
 from ..exceptions import SktrainError, TrainingDivergedError
 from ..reproducibility import alone, draw_seed, rng_scope
@@ -191,29 +193,29 @@ class NetClassifier(
 
     def __init__(
         self,
-        module: Any = None,
+        module: type[torch.nn.Module] | None = None,
         *,
-        criterion: Any = FocalLoss,
-        optimizer: Any = torch.optim.AdamW,
+        criterion: type[torch.nn.Module] | torch.nn.Module = FocalLoss,
+        optimizer: type[torch.optim.Optimizer] = torch.optim.AdamW,
         lr: float = 1e-3,
         max_epochs: int = 100,
         batch_size: int = 128,
-        train_split: Any = "last",
+        train_split: Literal["last"] | Callable[..., Any] | None = "last",
         valid_fraction: float = 0.15,
-        horizon: Any = None,
-        callbacks: Any = None,
-        class_sampling: Any = None,
+        horizon: Span | None = None,
+        callbacks: list | None = None,
+        class_sampling: Literal["weighted"] | None = None,
         lookback: int | None = None,
         standardize: bool | tuple = True,
-        mixed_precision: Any = "auto",
+        mixed_precision: bool | Literal["auto", "bfloat16", "float16"] = "auto",
         gradient_checkpointing: bool = False,
-        calibration: Any = "temperature",
+        calibration: Literal["temperature"] | None = "temperature",
         random_state: int | np.random.RandomState | None = None,
         warm_start: bool = False,
         update_epochs: int = 5,
         replay_rows: int = 500,
-        iterator_train: Any = BatchLoader,
-        iterator_valid: Any = BatchLoader,
+        iterator_train: Callable[..., Any] = BatchLoader,
+        iterator_valid: Callable[..., Any] = BatchLoader,
         device: str = "cpu",
         compile: bool = False,
         n_members: int = 1,
@@ -268,15 +270,9 @@ class NetClassifier(
         return tags
 
     def fit(
-        self,
-        X: Any,
-        y: ArrayLike | None = None,
-        sample_weight: ArrayLike | None = None,
-        *,
-        label_end_times: ArrayLike | None = None,
-        times: pd.Index | None = None,
-        X_val: Any = None,
-        y_val: Any = None,
+        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None, *,
+        label_end_times: ArrayLike | None = None, times: pd.Index | None = None,
+        X_val: ArrayLike | None = None, y_val: ArrayLike | None = None,
     ) -> Self:
         """Train from new weights (from the present ones with ``warm_start``).
 
@@ -329,14 +325,9 @@ class NetClassifier(
         return self._unless(interrupted)
 
     def partial_fit(
-        self,
-        X: Any,
-        y: Any = None,
-        classes: ArrayLike | None = None,
-        sample_weight: Any = None,
-        *,
-        label_end_times: Any = None,
-        times: Any = None,
+        self, X: ArrayLike, y: ArrayLike | None = None, classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None, *, label_end_times: ArrayLike | None = None,
+        times: pd.Index | None = None,
     ) -> Self:
         """Update the net with a block of newer rows; the first call of an unfitted net is a
         ``fit``.

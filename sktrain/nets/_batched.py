@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .._optimizers import make_optimizer
 from ..exceptions import TrainingDivergedError
 from ..reproducibility import alone, draw_seed, rng_scope
 from ._batches import BatchLoader, WindowRows, on_device
@@ -200,7 +201,8 @@ class _Program:
         options: dict[str, Any] = {
             name: group[name] for name in ("lr", "betas", "eps") if name in group
         }
-        self.optimizer = torch.optim.AdamW([self.flat], weight_decay=0.0, fused=True, **options)
+        options.update(weight_decay=0.0, fused=True)
+        self.optimizer = make_optimizer(torch.optim.AdamW, [self.flat], **options)
         if state:
             self.optimizer.state[self.flat] = state
         for net, row in zip(self.nets, self.flat.data):

@@ -440,7 +440,7 @@ class ClassWeightedSampler(Sampler):
         labels: ArrayLike,
         num_samples: int | None = None,
         replacement: bool = True,
-        generator: Any = None,
+        generator: torch.Generator | None = None,
     ) -> None:
         labels = np.asarray(labels.detach().cpu() if isinstance(labels, torch.Tensor) else labels)
         if labels.ndim != 1 or not len(labels):
@@ -465,7 +465,7 @@ class ClassWeightedSampler(Sampler):
         self.replacement, self.generator = bool(replacement), generator
         self._steps: Any = torch.cumsum(self.weights, 0) if replacement else None
 
-    def draw(self) -> Any:
+    def draw(self) -> torch.Tensor:
         """Draw the rows of one pass.
 
         Returns

@@ -5,13 +5,14 @@ Order within a step: gradients are unscaled, then ``clip`` acts (skorch's ``on_g
 then the optimizer steps. Schedules run from epoch 0 to the last epoch inclusive.
 """
 
+from collections.abc import Iterable
 import math
-from typing import Any
 
 from skorch.callbacks import Callback
 import torch
 
 from .._progress import progress_bar
+from .._typing import StopSignal
 from .._validation import Count, Number
 from ..exceptions import SktrainError
 from ._modules import EnhancedDropout, schedule_fraction
@@ -60,7 +61,7 @@ class GradientRegularizer:
         _check_limit("max_norm", max_norm)
         self.clip_value, self.max_norm = clip_value, max_norm
 
-    def clip_gradients(self, model: Any) -> float:
+    def clip_gradients(self, model: torch.nn.Module | Iterable[torch.nn.Parameter]) -> float:
         """Clip the gradients of a module, or of an iterable of parameters, in place.
 
         Parameters
@@ -369,7 +370,7 @@ class StopFlag(Callback):
 
     passing_ = ("flag",)
 
-    def __init__(self, flag: Any = None) -> None:
+    def __init__(self, flag: StopSignal | None = None) -> None:
         self.flag = flag
 
     def __sklearn_clone__(self):

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from .._devices import check_device
+from .._optimizers import make_optimizer
 from ..exceptions import SktrainError
 
 __all__ = [
@@ -161,7 +162,7 @@ def _check_parameters(net):
         if "lr" in (names_of(net.optimizer) or {}):
             params.setdefault("lr", net.lr)
         with told_by_name(net, "optimizer"):
-            net.optimizer([nn.Parameter(torch.zeros(1))], **params)
+            make_optimizer(net.optimizer, [nn.Parameter(torch.zeros(1))], **params)
     if isinstance(net.criterion, type) and net.criterion.__module__.startswith("torch."):
         with told_by_name(net, "criterion"):
             net.criterion(**net._get_params_for("criterion"))

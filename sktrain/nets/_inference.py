@@ -11,6 +11,7 @@ from typing import Any
 import weakref
 
 import numpy as np
+from numpy.typing import ArrayLike
 import torch
 
 from .._devices import find_device
@@ -64,7 +65,7 @@ class Inference(NetParts):
     """Mixin: class scores and class probabilities of a fitted net, and what the validation rows say
     about these."""
 
-    def forward_iter(self, X: Any, training: bool = False, device: str = "cpu") -> Any:
+    def forward_iter(self, X: ArrayLike, training: bool = False, device: str = "cpu") -> Any:
         """Class scores, batch by batch.
 
         What the loss was trained on, before they become probabilities.
@@ -156,7 +157,7 @@ class Inference(NetParts):
             largest = np.maximum.reduce(np.abs(Z), axis=None)
         return torch.from_numpy(Z) if largest <= _FAR else None  # of a missing value it is NaN
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """The most probable label of each row.
 
         Parameters
@@ -173,7 +174,7 @@ class Inference(NetParts):
         codes = self.predict_proba(X).argmax(axis=1)
         return self.classes_[codes]
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Class probabilities.
 
         The posterior at the net's class scores: the focal loss is inverted in closed form, then

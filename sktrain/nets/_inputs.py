@@ -1,9 +1,9 @@
 """Input of the nets: checked rows, codes and weights, the last of them held back for validation."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -47,7 +47,7 @@ class InputReader(NetParts):
     """Mixin: reads X and y in every form the nets accept."""
 
     @staticmethod
-    def is_rows(X: Any) -> bool:
+    def is_rows(X: object) -> bool:
         """Whether X is a dataset of ours, whose labels are codes already.
 
         Parameters
@@ -62,7 +62,7 @@ class InputReader(NetParts):
         """
         return isinstance(_unwrap(X, only_see=True), WindowRows)
 
-    def read_rows(self, X: Any, *, reset: bool) -> Any:
+    def read_rows(self, X: ArrayLike, *, reset: bool) -> WindowRows:
         """Check X and return it as :class:`WindowRows`.
 
         Parameters

@@ -1,6 +1,6 @@
 """Focal loss, and class weights. Independent of time."""
 
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -92,7 +92,12 @@ class FocalLoss(nn.Module):
     class_weight: torch.Tensor | None
 
     def __init__(
-        self, alpha: Any = 0.25, gamma: float = 2.0, *, beta: float = 0.999, reduction: str = "mean"
+        self,
+        alpha: float | ArrayLike | None = 0.25,
+        gamma: float = 2.0,
+        *,
+        beta: float = 0.999,
+        reduction: str = "mean",
     ) -> None:
         super().__init__()
         if not Number(0).is_satisfied_by(gamma):

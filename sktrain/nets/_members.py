@@ -8,6 +8,7 @@ its own. The rest of the nets trains and judges one; here is the list, and what 
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from skorch.history import History
 import torch
@@ -115,7 +116,7 @@ class Members(Inference):
             total = total + member.predict_proba(X)
         return np.log(np.maximum(total / len(self._several()), _TINY))
 
-    def forward_iter(self, X: Any, training: bool = False, device: str = "cpu") -> Any:
+    def forward_iter(self, X: ArrayLike, training: bool = False, device: str = "cpu") -> Any:
         """Class scores, batch by batch.
 
         What the loss was trained on, before they become probabilities; of several members the

@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 from skorch.utils import params_for
 import torch
 
+from .._optimizers import make_optimizer
 from ..exceptions import SktrainError
 from ._components import check_components, check_module, check_patterns, names_of
 from ._modules import Standardized
@@ -316,7 +317,7 @@ class NetParams:
         if "param_groups" in params:
             check_patterns(params["param_groups"], [name for name, _ in learnable])
             args, params = self.get_params_for_optimizer("optimizer", learnable)
-            self.optimizer_ = self.optimizer(*args, **{**fused, **params})
+            self.optimizer_ = make_optimizer(self.optimizer, *args, **{**fused, **params})
             return self
         params.update(fused)
         params.setdefault("lr", self.lr)
@@ -328,10 +329,11 @@ class NetParams:
                 {"params": matrices, "decays": True},
                 {"params": rest, "decays": False, "weight_decay": 0.0},
             ]
-        self.optimizer_ = self.optimizer([group for group in groups if group["params"]], **params)
+        groups = [group for group in groups if group["params"]]
+        self.optimizer_ = make_optimizer(self.optimizer, groups, **params)
         return self
 
-    def torch_compile(self, module: Any, name: str) -> Any:
+    def torch_compile(self, module: torch.nn.Module, name: str) -> torch.nn.Module:
         """Keep the network as it is, so that it can be saved; training compiles ``logits``.
 
         Parameters

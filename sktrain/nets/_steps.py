@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from .._optimizers import class_of
 from ._callbacks import clip_unread, norm_of
 
 __all__ = ["Rates", "Steps"]
@@ -25,7 +26,7 @@ class Rates:
 
     def __init__(self, optimizer, device):
         self.optimizer = optimizer
-        self.decoupled = type(optimizer) is torch.optim.AdamW
+        self.decoupled = class_of(optimizer) is torch.optim.AdamW
         self.lr = [torch.zeros((), device=device) for _ in optimizer.param_groups]
         self.keep = [torch.ones((), device=device) for _ in optimizer.param_groups]
         self.told: Any = None

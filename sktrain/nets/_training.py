@@ -15,7 +15,7 @@ import torch
 from .._devices import find_device
 from ..exceptions import SktrainError
 from ._amp import MixedPrecision
-from ._batches import BatchLoader, ClassWeightedSampler, on_device, rows_at_once
+from ._batches import BatchLoader, ClassWeightedSampler, WindowRows, on_device, rows_at_once
 from ._callbacks import ProgressBar
 from ._captured import steps_for
 from ._checkpoint import TrainingCheckpoint
@@ -284,11 +284,11 @@ class TrainingLoop(Hooks, MixedPrecision):
 
     def fit_loop(
         self,
-        X: Any,
-        y: Any = None,
+        X: WindowRows,
+        y: object = None,
         epochs: int | None = None,
         *,
-        valid: Any = None,
+        valid: WindowRows | None = None,
         seed: int = 0,
         **fit_params: Any,
     ) -> Self:

@@ -7,6 +7,7 @@ the present weights only if it does not lose.
 
 import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -273,6 +274,8 @@ def _alike(a, b):
         return a.keys() == b.keys() and all(_alike(a[key], b[key]) for key in a)
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
         return len(a) == len(b) and all(_alike(x, y) for x, y in zip(a, b))
+    if isinstance(a, partial) and isinstance(b, partial):
+        return a.func is b.func and _alike([a.args, a.keywords], [b.args, b.keywords])
     if isinstance(a, (np.ndarray, torch.Tensor)) or isinstance(b, (np.ndarray, torch.Tensor)):
         return type(a) is type(b) and np.array_equal(np.asarray(a), np.asarray(b))
     return type(a) is type(b) and bool(a == b)

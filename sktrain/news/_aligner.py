@@ -5,11 +5,14 @@ without, t. A row never looks back further than ``lookback`` bars, so live rows 
 ones.
 """
 
+from collections.abc import Sequence
+from datetime import timedelta
 from numbers import Real
-from typing import Any, Self
+from typing import Self
 import warnings
 
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from scipy import sparse
 from sklearn.base import BaseEstimator
@@ -20,7 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._history import recall, segment_starts
 from .._validation import Count, Number, time_axis
 from ..exceptions import DataQualityWarning, InvalidBarsError, SktrainError
-from ._articles import article_times, as_articles
+from ._articles import NewsArticle, article_times, as_articles
 from ._clock import Clock, duration
 from ._pieces import (
     Piece,
@@ -114,8 +117,8 @@ class NewsAligner(BaseEstimator):
 
     def __init__(
         self,
-        lag: Any = "0s",
-        half_life: Any = None,
+        lag: str | timedelta = "0s",
+        half_life: str | timedelta | float | None = None,
         lookback: int | None = None,
         aggregation: str = "mean",
         symbol: str | None = None,
@@ -130,7 +133,9 @@ class NewsAligner(BaseEstimator):
         self.timezone = timezone
         self.session_close = session_close
 
-    def fit(self, articles: Any, vectors: Any = None) -> Self:
+    def fit(
+        self, articles: Sequence[NewsArticle] | pd.DataFrame, vectors: ArrayLike | None = None
+    ) -> Self:
         """Remember articles and their vectors, in order of availability.
 
         Parameters
@@ -212,7 +217,7 @@ class NewsAligner(BaseEstimator):
             else 0
         )
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """Names of the columns that ``transform`` returns.
 
         Parameters

@@ -4,11 +4,12 @@ What the *weights* know is another matter: a model has read the years before its
 ``knowledge_cutoff`` and ``knowledge_overlap`` say how much of a back-test lies in them.
 """
 
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, datetime
 from numbers import Integral
 import os
 from os import PathLike
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._validation import Count, Number, check_count
 from ..exceptions import CorruptFileError, NotEnoughDataError, SktrainError
-from ._articles import collect_texts
+from ._articles import NewsArticle, collect_texts
 from ._finetune import fine_tune
 from ._inference import Recipe, resolve_device, resolve_precision
 from ._models import ALIASES, LAST_TRAINED, find_model, load_model
@@ -144,7 +145,7 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
         max_length: int = 128,
         device: str = "auto",
         cache_dir: str | os.PathLike | None = None,
-        knowledge_cutoff: Any = None,
+        knowledge_cutoff: str | datetime | None = None,
         *,
         normalize: bool = False,
         precision: str = "float32",
@@ -176,7 +177,10 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
         self.verbose = verbose
 
     def fit(
-        self, X: Any, y: ArrayLike | None = None, label_end_times: ArrayLike | None = None
+        self,
+        X: Sequence[NewsArticle | str] | ArrayLike,
+        y: ArrayLike | None = None,
+        label_end_times: ArrayLike | None = None,
     ) -> Self:
         """Find and check the model; learn principal components or fine-tune where that was asked
         for.
@@ -221,7 +225,7 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
             )
         return self
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Sequence[NewsArticle | str] | ArrayLike) -> np.ndarray:
         """Encode texts.
 
         Parameters
@@ -238,7 +242,10 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
         return self._vectors(X)
 
     def encode_articles(
-        self, articles: Any, batch_size: int | None = None, device: str | None = None
+        self,
+        articles: Sequence[NewsArticle | str] | ArrayLike,
+        batch_size: int | None = None,
+        device: str | None = None,
     ) -> np.ndarray:
         """Encode texts or articles, also before ``fit`` when nothing has to be learned.
 
@@ -266,7 +273,7 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
             )
         return clone(self).fit([])._vectors(articles, batch_size, device)
 
-    def knowledge_overlap(self, times: Any) -> float:
+    def knowledge_overlap(self, times: ArrayLike) -> float:
         """The share of ``times`` that the model may know from its own training: a back-test there
         proves little.
 
@@ -294,7 +301,7 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
         value = known if self.knowledge_cutoff is None else self.knowledge_cutoff
         return None if value is None else _nanoseconds(value)[0]
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """Names of the columns that ``transform`` returns: ``news_0``, ``news_1``, …
 
         Parameters

@@ -6,7 +6,8 @@ available strictly before its decision time; what the encoder learns, it learns 
 available before the last row of ``fit``.
 """
 
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Self
 
 import joblib
 import numpy as np
@@ -19,9 +20,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._history import Handle, History, get_history, lazy_copy, recall
 from .._tail import prepend_tail, remember_tail, usual_pauses
+from .._typing import Transformer
 from ..exceptions import InvalidBarsError, SktrainError
 from ._aligner import NewsAligner
-from ._articles import article_times, as_articles
+from ._articles import NewsArticle, article_times, as_articles
 from ._encoder import PretrainedNewsEncoder
 
 __all__ = ["News", "NewsFeatures", "with_news"]
@@ -51,7 +53,7 @@ class News(Handle):
         return f"News({len(self.articles)} articles)"
 
 
-def with_news(bars: pd.DataFrame, articles: Any) -> pd.DataFrame:
+def with_news(bars: pd.DataFrame, articles: Sequence[NewsArticle] | pd.DataFrame) -> pd.DataFrame:
     """Return ``bars`` with a handle on their news, so that any later slice of them can be joined to
     it.
 
@@ -128,7 +130,12 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         "features": [HasMethods(["fit", "transform"]), None],
     }
 
-    def __init__(self, encoder: Any = None, aligner: Any = None, features: Any = None) -> None:
+    def __init__(
+        self,
+        encoder: Transformer | None = None,
+        aligner: NewsAligner | None = None,
+        features: Transformer | None = None,
+    ) -> None:
         self.encoder = encoder
         self.aligner = aligner
         self.features = features
@@ -211,7 +218,7 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         )
         return self._beside(X, whole.frame.iloc[context.rows], (context.history, whole))
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """Names of the columns that ``transform`` returns.
 
         Parameters
@@ -232,7 +239,7 @@ class NewsFeatures(TransformerMixin, BaseEstimator):
         )
         return np.array(before + self.news_columns_, dtype=object)
 
-    def knowledge_overlap(self, times: Any) -> float:
+    def knowledge_overlap(self, times: ArrayLike) -> float:
         """The share of ``times`` that the encoder's model may know from its own training.
 
         Parameters

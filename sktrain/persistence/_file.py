@@ -13,14 +13,16 @@ import json
 import os
 from pathlib import Path
 import struct
-from typing import Any
+from typing import Any, Literal
 import warnings
 import zipfile
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.exceptions import InconsistentVersionWarning
 
 from .._io import atomic_write, read_file, sha256
+from .._typing import Estimator
 from .._validation import Count
 from ..exceptions import (
     CorruptFileError,
@@ -55,12 +57,12 @@ _EPOCH = (2020, 1, 1, 0, 0, 0)  # fixed, so equal models give equal files
 
 
 def save(
-    estimator: Any,
+    estimator: Estimator,
     path: str | os.PathLike,
     *,
-    probe: Any = "auto",
+    probe: Literal["auto"] | ArrayLike | None = "auto",
     scores: dict | None = None,
-    data: Any = None,
+    data: ArrayLike | None = None,
     label_horizon: int | None = None,
     key: bytes | None = None,
     optimizer: bool = False,

@@ -209,8 +209,8 @@ def _take_members(net, members):
         raise CorruptFileError(f"a net of {net.n_members!r} members holds {several}, or one twice.")
     whole: Any = vars(net)
     for one in members:
-        own: Any = vars(one)
-        if type(one) is not type(net) or "module_" not in vars(one):
+        own: Any = vars(one) if type(one) is type(net) else {}
+        if "module_" not in own:
             raise CorruptFileError(f"a member of a {type(net).__name__} is no such net.")
         if any(not np.array_equal(own.get(key), whole.get(key)) for key in alike):
             raise CorruptFileError("members of a net take different rows or know other classes.")

@@ -116,36 +116,26 @@ _TOLERANCE = 1e-5
 
 
 def _found(estimator):
-    """Rows that ``estimator`` should be able to predict, or None when it does not say what it
-    takes.
-
-    Returns
-    -------
-    DataFrame or ndarray, or None
-    """
-    bars, inputs = remembered(estimator), _input_parts(estimator)
+    """Rows of each kind that ``estimator`` may be able to predict, the likeliest first; none when
+    it does not say what it takes."""
+    bars, parts = remembered(estimator), _input_parts(estimator)
     if bars is not None:
-        return bars
-    rng = np.random.default_rng(0)
-    for part in inputs:
+        yield bars
+        return
+    for part in parts:
         sizes: list[Any] = [getattr(part, name, None) for name in ("lookback_", "step_features_")]
         if None not in sizes:
-            windows = rng.normal(size=(_ROWS, *sizes)).astype(np.float32)
+            windows = np.random.default_rng(0).normal(size=(_ROWS, *sizes)).astype(np.float32)
             windows[1, 0, 0] = np.nan
-            return windows
-    width = next(
-        (
-            width
-            for one in (estimator, *inputs)
-            if (width := getattr(one, "n_features_in_", None)) is not None
-        ),
-        None,
-    )
-    if width is None:
-        return None
-    names = getattr(estimator, "feature_names_in_", None)
-    table = rng.normal(size=(_ROWS, width))
-    return table if names is None else pd.DataFrame(table, columns=list(names))
+            yield windows
+            break
+    # beside estimators that take tables, nets were given tables too
+    widths = [getattr(one, "n_features_in_", None) for one in (estimator, *parts)]
+    width = next((one for one in widths if one is not None), None)
+    if width is not None:
+        names = getattr(estimator, "feature_names_in_", None)
+        table = np.random.default_rng(0).normal(size=(_ROWS, width))
+        yield table if names is None else pd.DataFrame(table, columns=list(names))
 
 
 def remembered(estimator):
@@ -158,16 +148,15 @@ def remembered(estimator):
 def tried(estimator):
     """Rows found and what is predicted for them, as a dict; None where there are none, or they
     cannot be predicted."""
-    rows = _found(estimator)
-    if rows is None:
-        return None
-    try:
-        expected = predict(estimator, rows)
-    except Exception:  # the rows were a guess: text may be wanted, or no negative numbers
-        return None
-    words = expected.dtype.kind == "O" and all(isinstance(item, str) for item in expected.ravel())
-    fits = expected.shape[:1] == (len(rows),) and (expected.dtype.kind in "biufUSmM" or words)
-    return {"X": rows, "expected": expected} if fits else None
+    for rows in _found(estimator):
+        try:
+            expected = predict(estimator, rows)
+        except Exception:  # the rows were a guess: text may be wanted, or no negative numbers
+            continue
+        words = expected.dtype.kind == "O" and all(isinstance(one, str) for one in expected.ravel())
+        if expected.shape[:1] == (len(rows),) and (expected.dtype.kind in "biufUSmM" or words):
+            return {"X": rows, "expected": expected}
+    return None
 
 
 def _input_parts(estimator):

@@ -1,15 +1,21 @@
 """Displays of bars over time: folds over the price, regimes, labels. Rows are in order of time
 within each symbol."""
 
-from typing import Any, Self
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 import pandas as pd
 
 from .._class_names import CLASS_NAMES, class_name
+from .._typing import Labeler, Splitter
 from .._validation import check_bars, time_axis
+from ..features import RegimeDetector
 from ._canvas import PALETTE, REGIME_COLOURS, axes, grid_of_axes, spans_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["LabelDisplay", "RegimeDisplay", "WalkForwardDisplay"]
 
@@ -49,7 +55,7 @@ class WalkForwardDisplay:
 
     def __init__(
         self,
-        times: Any,
+        times: pd.DatetimeIndex | np.ndarray,
         roles: np.ndarray,
         *,
         close: pd.Series | None = None,
@@ -60,8 +66,8 @@ class WalkForwardDisplay:
     @classmethod
     def from_cv(
         cls,
-        cv: Any,
-        X: Any,
+        cv: Splitter,
+        X: ArrayLike,
         y: ArrayLike | None = None,
         *,
         groups: ArrayLike | None = None,
@@ -112,7 +118,7 @@ class WalkForwardDisplay:
         end = self.times[min(last + 1, len(self.times) - 1)]
         return self.times[first], end - self.times[first]
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw the price above the folds.
 
         Parameters
@@ -201,7 +207,13 @@ class RegimeDisplay:
         self.close, self.regimes = close, regimes
 
     @classmethod
-    def from_bars(cls, bars: pd.DataFrame, *, detector: Any = None, symbol: Any = None) -> Self:
+    def from_bars(
+        cls,
+        bars: pd.DataFrame,
+        *,
+        detector: RegimeDetector | None = None,
+        symbol: Hashable | None = None,
+    ) -> Self:
         """Detect the regimes of ``bars`` and keep those of one instrument.
 
         Parameters
@@ -231,7 +243,7 @@ class RegimeDisplay:
             regimes = regimes.xs(bars.index[0][0] if symbol is None else symbol, level=0)
         return cls(close, regimes)
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw the price over the shaded regimes.
 
         Parameters
@@ -281,7 +293,9 @@ class LabelDisplay:
         return shares.rename(CLASS_NAMES)
 
     @classmethod
-    def from_bars(cls, bars: pd.DataFrame, labeler: Any, *, symbol: Any = None) -> Self:
+    def from_bars(
+        cls, bars: pd.DataFrame, labeler: Labeler, *, symbol: Hashable | None = None
+    ) -> Self:
         """Label ``bars`` and keep the labels of one instrument.
 
         Parameters
@@ -307,7 +321,7 @@ class LabelDisplay:
             labels = labels.xs(bars.index[0][0] if symbol is None else symbol, level=0)
         return cls(_close(bars, symbol), labels)
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw the labelled price above the shares of the classes.
 
         Parameters

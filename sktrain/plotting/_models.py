@@ -1,13 +1,17 @@
 """Displays of models: learning curves, drift, search, compression. Each holds numbers; ``.plot``
 draws them."""
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 import pandas as pd
 
+from .._typing import Estimator
 from ._canvas import PALETTE, axes, grid_of_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["CompressionDisplay", "DriftDisplay", "LearningCurveDisplay", "SearchDisplay"]
 
@@ -37,7 +41,7 @@ class LearningCurveDisplay:
         self.curves, self.best_epochs = curves, best_epochs or {}
 
     @classmethod
-    def from_estimator(cls, estimator: Any, name: str = "net") -> Self:
+    def from_estimator(cls, estimator: Estimator, name: str = "net") -> Self:
         """Read the history of a fitted net, or of every net of an ensemble.
 
         Parameters
@@ -52,7 +56,8 @@ class LearningCurveDisplay:
         LearningCurveDisplay
             Not drawn yet.
         """
-        net = estimator[-1] if hasattr(estimator, "steps") else estimator
+        net: Any = estimator
+        net = net[-1] if hasattr(net, "steps") else net
         nets = dict(getattr(net, "named_estimators_", {})) or {name: net}
         curves, best = {}, {}
         for key, found in nets.items():
@@ -70,7 +75,7 @@ class LearningCurveDisplay:
             )
         return cls(curves, best)
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw training and validation loss by epoch.
 
         Parameters
@@ -98,7 +103,8 @@ class LearningCurveDisplay:
             if name in self.best_epochs:
                 ax.axvline(self.best_epochs[name], color=colour, linewidth=0.6)
         ax.set(xlabel="epoch", ylabel="loss")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        locator: Any = ax.xaxis.get_major_locator()  # matplotlib's own, which takes integers
+        locator.set_params(integer=True)
         ax.legend(fontsize="small")
         self.ax_, self.figure_ = ax, ax.figure
         return self
@@ -165,7 +171,7 @@ class DriftDisplay:
         psi.index = pd.RangeIndex(len(reports), name="check") if index is None else index
         return cls(psi, threshold, reports[-1])
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw bars for one check, a heat map for several.
 
         Parameters
@@ -278,7 +284,7 @@ class SearchDisplay:
             scores, states, getattr(getattr(search, "overfit_report_", None), "expected_luck", None)
         )
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw the score of every trial and the best so far.
 
         Parameters
@@ -377,7 +383,7 @@ class CompressionDisplay:
             .dropna()
         )
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw one pair of bars per figure.
 
         Parameters

@@ -11,9 +11,15 @@ from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    _num_samples,
+    check_is_fitted,
+    column_or_1d,
+)
 
 from .._routing import metadata_rows, routed_params
+from .._typing import Estimator, Sampler
 from .._validation import mark_synthetic
 from ..exceptions import SktrainError
 from ..reproducibility import draw_seed, seed_parts
@@ -109,8 +115,8 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def __init__(
         self,
-        estimator: Any,
-        sampler: Any = None,
+        estimator: Estimator,
+        sampler: Sampler | None = None,
         *,
         correct_prior: bool = True,
         random_state: int | np.random.RandomState | None = None,
@@ -140,8 +146,8 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def fit(
         self,
-        X: Any,
-        y: Any,
+        X: ArrayLike,
+        y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
         label_end_times: ArrayLike | None = None,
@@ -183,7 +189,7 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             )
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
-                sample_weight, np.empty((len(y), 1)), dtype=np.float64
+                sample_weight, np.empty((_num_samples(y), 1)), dtype=np.float64
             )
         known = {"label_end_times": label_end_times, "times": times}
         routed = routed_params(
@@ -214,7 +220,7 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 setattr(self, name, getattr(self.estimator_, name))
         return self
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Class probabilities, corrected for resampling when asked.
 
         Parameters
@@ -235,7 +241,7 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             else proba
         )
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """The most probable label of each row.
 
         Parameters

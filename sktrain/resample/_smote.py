@@ -4,7 +4,6 @@ Windows are mixed whole, step by step; NaN stays missing in what is mixed from i
 """
 
 from collections.abc import Callable
-from typing import Any
 import warnings
 
 from imblearn.utils import check_sampling_strategy, check_target_type
@@ -23,13 +22,13 @@ __all__ = ["apply_smote", "checked_rows", "is_windows", "mixed_rows", "parents_o
 
 
 def apply_smote(
-    X: Any,
+    X: ArrayLike,
     y: ArrayLike,
     k_neighbors: int = 5,
     sampling_strategy: str | float | dict | Callable = "auto",
     *,
     random_state: int | np.random.RandomState | None = None,
-) -> Any:
+) -> tuple[np.ndarray | pd.DataFrame, np.ndarray | pd.Series]:
     """Add synthetic rows to the rare classes (SMOTE: Chawla et al. 2002).
 
     Each synthetic row lies on the line between a row and one of its ``k_neighbors`` nearest

@@ -5,7 +5,6 @@ there: a cut in time never puts a child before the cut and a parent after it.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from imblearn.base import BaseSampler
 from imblearn.utils import check_sampling_strategy
@@ -136,8 +135,8 @@ class WindowSMOTE(BaseSampler):
 
     def fit_resample(
         self,
-        X: Any,
-        y: Any,
+        X: ArrayLike,
+        y: ArrayLike,
         *,
         label_end_times: ArrayLike | None = None,
         times: pd.Index | None = None,

@@ -1,16 +1,21 @@
 """Bayesian search over a plain function; no data, no folds."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import optuna
 from sklearn.utils import check_random_state
 
+from .._typing import RandomState
 from .._validation import check_count
 from ..exceptions import SktrainError
 from ._spaces import HyperparameterSearchSpace, Space
 from ._study import default_sampler, quiet_optuna
+
+if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
 
 __all__ = ["BayesianHyperparameterOptimizer"]
 
@@ -65,13 +70,13 @@ class BayesianHyperparameterOptimizer:
 
     def __init__(
         self,
-        search_space: Any = None,
+        search_space: HyperparameterSearchSpace | dict | Callable[..., Any] | None = None,
         n_trials: int = 30,
         *,
         timeout: float | None = None,
-        sampler: Any = None,
-        pruner: Any = None,
-        random_state: Any = None,
+        sampler: "BaseSampler | None" = None,
+        pruner: "BasePruner | None" = None,
+        random_state: RandomState = None,
     ) -> None:
         self.search_space = search_space
         self.n_trials = n_trials

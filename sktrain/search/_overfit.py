@@ -6,10 +6,10 @@ test here.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 import warnings
 
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from scipy.stats import t as student
 from sklearn.base import clone, is_classifier, is_regressor
@@ -102,7 +102,7 @@ class OverfitReport:
         """Whether the verdict is "edge"."""
         return self.verdict == "edge"
 
-    def with_nested(self, scores: Any) -> "OverfitReport":
+    def with_nested(self, scores: ArrayLike) -> "OverfitReport":
         """The report with the outer scores of a nested search.
 
         Parameters
@@ -115,7 +115,7 @@ class OverfitReport:
         OverfitReport
             A copy with ``nested_scores``.
         """
-        return replace(self, nested_scores=tuple(map(float, scores)))
+        return replace(self, nested_scores=tuple(np.asarray(scores, dtype=float).tolist()))
 
     def summary(self) -> str:
         """The report as text, numbers first.

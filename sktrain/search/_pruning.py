@@ -4,12 +4,10 @@ Folds come in the order of time, and every trial sees the same folds, so trials 
 fold: what made a fold hard made it hard for all of them.
 """
 
-from typing import Any
-
 import numpy as np
 import optuna
 from optuna.pruners import BasePruner, NopPruner, WilcoxonPruner
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import t as student
 
 from ..exceptions import SktrainError
@@ -50,7 +48,7 @@ class FoldPruner(WilcoxonPruner):
         super().__init__(p_threshold=p_threshold)
         self._catch_up, self._n_warmup_trials = catch_up, n_warmup_trials
 
-    def prune(self, study: Any, trial: Any) -> bool:
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Whether ``trial`` is to be given up.
 
         Parameters

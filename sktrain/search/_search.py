@@ -4,15 +4,18 @@ Folds are taken in the order the splitter gives them, which for sktrain's splitt
 time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import copy
+from os import PathLike
 import time
-from typing import Any
+from typing import Any, Literal, Self
 import warnings
 
 import numpy as np
 from numpy.typing import ArrayLike
+from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
 from sklearn.base import _fit_context, clone, is_classifier
 from sklearn.model_selection import check_cv, cross_validate
 from sklearn.model_selection._search import BaseSearchCV
@@ -22,6 +25,7 @@ from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import _check_method_params, check_is_fitted
 
 from .._routing import told_to_folds
+from .._typing import CrossValidator, Estimator, RandomState, Scoring
 from .._validation import Count, Number, labelled_mask
 from ..exceptions import SktrainError
 from ..reproducibility import rng_scope, seed_parts
@@ -164,27 +168,27 @@ class OptunaSearchCV(BaseSearchCV):
 
     def __init__(
         self,
-        estimator: Any,
-        param_distributions: Any,
+        estimator: Estimator,
+        param_distributions: dict | list[dict] | HyperparameterSearchSpace | Callable[..., Any],
         *,
         n_trials: int | None = 30,
         timeout: float | None = None,
-        sampler: Any = None,
-        pruner: Any = None,
-        storage: Any = None,
+        sampler: BaseSampler | None = None,
+        pruner: BasePruner | Literal[False] | None = None,
+        storage: str | PathLike | BaseStorage | None = None,
         study_name: str | None = None,
-        scoring: Any = None,
+        scoring: Scoring = None,
         n_jobs: int | None = None,
         refit: bool | str | Callable = True,
-        cv: Any = None,
-        error_score: Any = np.nan,
+        cv: CrossValidator | None = None,
+        error_score: float | Literal["raise"] = np.nan,
         return_train_score: bool = False,
-        random_state: Any = None,
-        callbacks: Any = (),
+        random_state: RandomState = None,
+        callbacks: Sequence[Callable[..., Any]] = (),
         verbose: int = 0,
         progress_bar: bool = False,
         pre_dispatch: int | str = "2*n_jobs",
-        epoch_pruner: Any = None,
+        epoch_pruner: BasePruner | None = None,
         enqueue: list | None = None,
     ) -> None:
         super().__init__(
@@ -218,7 +222,7 @@ class OptunaSearchCV(BaseSearchCV):
 
     # the estimator is validated when it is fitted
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, **params):
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Self:
         """Search, then fit the best parameters on all rows.
 
         Parameters
@@ -292,7 +296,8 @@ class OptunaSearchCV(BaseSearchCV):
         return self
 
     def nested_estimate(
-        self, X: ArrayLike, y: ArrayLike | None = None, *, cv: Any = None, **params: Any
+        self, X: ArrayLike, y: ArrayLike | None = None, *, cv: CrossValidator | None = None,
+        **params: Any,
     ) -> np.ndarray:
         """Score the whole search on outer folds it never saw, and add that to ``overfit_report_``.
 

@@ -33,7 +33,7 @@ from ._study import BATCH, STATES, Record
 try:
     import fcntl
 except ModuleNotFoundError:  # no flock on this system: the counter decides
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # looked at before use
 
 __all__ = ["MemoryLedger", "StorageLedger"]
 

@@ -9,7 +9,6 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 import warnings
 
 import numpy as np
@@ -222,7 +221,7 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
 
     def split(
         self,
-        X: Any,
+        X: ArrayLike,
         y: ArrayLike | None = None,
         groups: ArrayLike | None = None,
         label_end_times: ArrayLike | None = None,
@@ -269,11 +268,11 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
 
     def get_n_splits(
         self,
-        X: Any = None,
-        y: Any = None,
-        groups: Any = None,
-        label_end_times: Any = None,
-        times: Any = None,
+        X: object = None,
+        y: object = None,
+        groups: object = None,
+        label_end_times: object = None,
+        times: object = None,
     ) -> int:
         """Number of folds, which the parameters alone decide.
 
@@ -295,11 +294,11 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
 
     def summary(
         self,
-        X: Any,
-        y: Any = None,
-        groups: Any = None,
-        label_end_times: Any = None,
-        times: Any = None,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        label_end_times: ArrayLike | None = None,
+        times: ArrayLike | None = None,
     ) -> pd.DataFrame:
         """What each fold holds.
 

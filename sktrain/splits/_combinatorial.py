@@ -6,12 +6,14 @@ tested once, trained on what the label spans allow of all others, earlier and la
 several complete histories of out-of-fold predictions can be told apart.
 """
 
+from collections.abc import Sequence
 from itertools import combinations
 from math import comb
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from .._typing import Span
 from .._validation import Count
 from ..exceptions import InvalidSplitError, NotEnoughDataError
 from ._base import Fold, Plan, SpanSplitter
@@ -59,9 +61,9 @@ class CombinatorialPurgedCV(SpanSplitter):
         self,
         n_blocks: int = 6,
         n_test_blocks: int = 2,
-        horizon: Any = None,
-        embargo_bars: Any = 10,
-        embargo: Any = None,
+        horizon: Span | None = None,
+        embargo_bars: Span = 10,
+        embargo: Span | None = None,
     ) -> None:
         self.n_blocks = n_blocks
         self.n_test_blocks = n_test_blocks
@@ -86,11 +88,11 @@ class CombinatorialPurgedCV(SpanSplitter):
 
     def paths(
         self,
-        X: Any = None,
-        y: Any = None,
-        groups: Any = None,
-        label_end_times: Any = None,
-        times: Any = None,
+        X: object = None,
+        y: object = None,
+        groups: object = None,
+        label_end_times: object = None,
+        times: object = None,
     ) -> np.ndarray:
         """Which fold tells each block of each path.
 
@@ -115,13 +117,13 @@ class CombinatorialPurgedCV(SpanSplitter):
 
     def path_predictions(
         self,
-        predictions: Any,
-        X: Any,
-        y: Any = None,
+        predictions: Sequence[ArrayLike],
+        X: ArrayLike,
+        y: ArrayLike | None = None,
         *,
-        label_end_times: Any = None,
-        times: Any = None,
-    ) -> Any:
+        label_end_times: ArrayLike | None = None,
+        times: ArrayLike | None = None,
+    ) -> np.ndarray:
         """Put the out-of-fold predictions of all folds together into complete paths.
 
         Parameters

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import StrOptions
 
 from .._spans import cut_blocks
+from .._typing import Span
 from .._validation import Number
 from ..exceptions import InvalidSplitError, NotEnoughDataError
 from ._base import Fold, Plan, SpanSplitter
@@ -62,10 +62,10 @@ class TemporalSplitter(SpanSplitter):
         train_ratio: float = 0.7,
         val_ratio: float = 0.15,
         test_ratio: float = 0.15,
-        embargo_bars: Any = 10,
-        horizon: Any = None,
+        embargo_bars: Span = 10,
+        horizon: Span | None = None,
         evaluate: str = "val",
-        embargo: Any = None,
+        embargo: Span | None = None,
     ) -> None:
         self.train_ratio = train_ratio
         self.val_ratio = val_ratio
@@ -80,11 +80,11 @@ class TemporalSplitter(SpanSplitter):
 
     def three_way(
         self,
-        X: Any,
+        X: ArrayLike,
         y: ArrayLike | None = None,
         *,
         label_end_times: ArrayLike | None = None,
-        times: Any = None,
+        times: ArrayLike | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Row numbers of the three blocks.
 

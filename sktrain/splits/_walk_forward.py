@@ -5,12 +5,12 @@ on, the boundaries between them move so that test regimes were seen in training 
 as possible are tested.
 """
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 import pandas as pd
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
+from .._typing import Span, Transformer
 from .._validation import BarsOrTime, Count, as_span
 from ..exceptions import InvalidSplitError, NotEnoughDataError
 from ._base import Fold, Plan, SpanSplitter, fold_facts, read_rows
@@ -86,14 +86,14 @@ class EnhancedWalkForwardCV(SpanSplitter):
         n_splits: int = 5,
         *,
         window: str = "expanding",
-        test_size: Any = None,
-        max_train_size: Any = None,
+        test_size: Span | None = None,
+        max_train_size: Span | None = None,
         min_samples_per_fold: int = 100,
-        horizon: Any = None,
-        embargo_bars: Any = 10,
+        horizon: Span | None = None,
+        embargo_bars: Span = 10,
         ensure_regime_coverage: bool = True,
-        regime_detector: Any = None,
-        embargo: Any = None,
+        regime_detector: Transformer | None = None,
+        embargo: Span | None = None,
     ) -> None:
         self.n_splits = n_splits
         self.window = window
@@ -110,7 +110,7 @@ class EnhancedWalkForwardCV(SpanSplitter):
         self._validate_params()
         return self.n_splits
 
-    def generate_folds(self, bars: pd.DataFrame, horizon: Any = 3) -> list:
+    def generate_folds(self, bars: pd.DataFrame, horizon: Span = 3) -> list:
         """Cut bars into frames, fold by fold.
 
         Parameters
@@ -133,11 +133,11 @@ class EnhancedWalkForwardCV(SpanSplitter):
 
     def summary(
         self,
-        X: Any,
-        y: Any = None,
-        groups: Any = None,
-        label_end_times: Any = None,
-        times: Any = None,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        label_end_times: ArrayLike | None = None,
+        times: ArrayLike | None = None,
     ) -> pd.DataFrame:
         """What each fold holds, regimes included.
 

@@ -468,4 +468,4 @@ def _named(init: Callable[..., None]) -> Callable[..., None]:
 
 
 _init = _named(EnhancedTrainingConfig.__init__)
-EnhancedTrainingConfig.__init__ = _init  # type: ignore[method-assign]
+EnhancedTrainingConfig.__init__ = _init  # type: ignore[method-assign]  # which calls the first

@@ -2,6 +2,7 @@
 
 from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 from sklearn.utils._param_validation import Options, StrOptions
 
@@ -10,7 +11,7 @@ from .._validation import Count, Number
 MODELS = ("lstm", "gru", "tcn", "transformer", "mlp")
 
 #: Defaults of ``EnhancedTrainer.train`` and of ``sktrain train``.
-DEFAULTS = {"epochs": 100, "batch_size": 128, "learning_rate": 1e-3, "horizon": 3}
+DEFAULTS: dict[str, Any] = {"epochs": 100, "batch_size": 128, "learning_rate": 1e-3, "horizon": 3}
 
 #: Base threshold of each scaling when none is given, and the largest that can be meant: a return
 #: of 30 % within a few bars is no threshold between "hold" and "buy" but a typing error, as are

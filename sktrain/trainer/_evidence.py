@@ -87,7 +87,7 @@ def fold_evidence(cv, bars, y):
         first = close.index[0][0]
         close, regimes = close.xs(first, level=0), regimes.xs(first, level=0)
     return {
-        "times": display.times.as_unit("ns").asi8.tolist(),
+        "times": pd.DatetimeIndex(display.times).as_unit("ns").asi8.tolist(),
         "roles": roles,
         "close_times": close.index.as_unit("ns").asi8.tolist(),
         "close": close.tolist(),

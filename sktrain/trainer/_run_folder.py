@@ -30,7 +30,7 @@ from ..exceptions import PersistenceError
 try:
     import fcntl
 except ModuleNotFoundError:  # no flock on this system: the lock file alone says who is at work
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # looked at before use
 
 __all__ = [
     "checked_model",

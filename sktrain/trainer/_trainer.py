@@ -4,7 +4,7 @@ Time runs one way through a run: walk-forward folds, the fit and its early stopp
 before the test block, which is purged, embargoed and scored once, at the end.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 import os
@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from .._devices import check_device
+from .._typing import StopSignal
 from .._validation import Number, check_count
 from ..exceptions import SktrainError
 from ..reproducibility import DeterministicTrainingConfig
@@ -74,7 +75,7 @@ class EnhancedTrainer:
 
     def __init__(
         self,
-        config: Any = None,
+        config: EnhancedTrainingConfig | None = None,
         model_dir: str | os.PathLike | None = None,
         data: str | os.PathLike | pd.DataFrame | dict | Callable | None = None,
     ) -> None:
@@ -85,13 +86,13 @@ class EnhancedTrainer:
 
     def train(
         self,
-        stocks: Any = None,
-        epochs: Any = DEFAULTS["epochs"],
+        stocks: Sequence[str] | None = None,
+        epochs: int = DEFAULTS["epochs"],
         batch_size: int | None = None,
         learning_rate: float | None = None,
         interval: str | None = None,
-        horizon: Any = DEFAULTS["horizon"],
-        stop_flag: Any = None,
+        horizon: int = DEFAULTS["horizon"],
+        stop_flag: StopSignal | None = None,
         *,
         incremental: bool = False,
         resume: bool = False,

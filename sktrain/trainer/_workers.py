@@ -222,7 +222,6 @@ class _Forked(ParallelBackendBase):
 
     def submit(self, func: Callable, callback: Callable | None = None) -> Future:
         if self._pool is None:
-            _import_ahead()
             self._queue = self._context.SimpleQueue() if self.show is not None else None
             self._pool = ProcessPoolExecutor(
                 self.most,
@@ -262,13 +261,6 @@ class _Forked(ParallelBackendBase):
             one.join()
         if self._queue is not None:
             self._queue.put(None)
-
-
-def _import_ahead():
-    """The first optimizer of a process imports 800 modules, 70 MiB: better here than in each."""
-    import torch
-
-    torch.optim.SGD([torch.zeros(1, requires_grad=True)])
 
 
 def _listen(queue, show):

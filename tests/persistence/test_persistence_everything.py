@@ -248,11 +248,15 @@ def test_a_later_fit_is_that_of_the_saved_net(task, tmp_path, name):
     )
 
 
-def test_with_its_optimizer_a_net_trains_on_as_if_never_saved(task, tmp_path):
+@pytest.mark.parametrize("n_members", [1, 2])
+@pytest.mark.parametrize("optimizer", [torch.optim.Adam, partial(torch.optim.SGD, momentum=0.9)])
+def test_with_its_optimizer_a_net_trains_on_as_if_never_saved(task, tmp_path, optimizer, n_members):
     X, y = task
-    fitted = net(max_epochs=4, optimizer=torch.optim.Adam).fit(X, y)
+    fitted = net(max_epochs=4, optimizer=optimizer, n_members=n_members, lr=0.01).fit(X, y)
     path = save(fitted, tmp_path / "m.sktrain", optimizer=True)
-    assert read_manifest(path)["left_out"] == ["model.validation_"]
+    places = ["model", *(f"model['members'][{one}]" for one in range(n_members))]
+    left = [f"{place}.validation_" for place in places[: 1 if n_members == 1 else None]]
+    assert read_manifest(path)["left_out"] == left
     opened, without = load(path), load(save(fitted, tmp_path / "n.sktrain"))
     expected = fitted.partial_fit(X, y).predict_proba(X)
     np.testing.assert_array_equal(opened.partial_fit(X, y).predict_proba(X), expected)

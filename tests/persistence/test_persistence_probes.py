@@ -31,6 +31,7 @@ from sktrain import (
     load,
     save,
 )
+from sktrain.ensemble import PooledClassifier
 from sktrain.exceptions import CorruptFileError
 from sktrain.persistence import _probes, read_manifest
 from sktrain.persistence._decoder import Decoder
@@ -149,6 +150,20 @@ def test_every_kind_of_model_gets_rows(task, on_bars, tmp_path):
         assert save(opened, tmp_path / "n.sktrain").read_bytes() == path.read_bytes(), model
         if hasattr(model, "feature_names_in_"):
             assert list(kept(path)["X"].columns) == list(model.feature_names_in_), model
+
+
+@pytest.mark.parametrize("n_members", [1, 2])
+def test_a_net_beside_an_estimator_of_tables_is_tried_on_tables(tmp_path, n_members):
+    """The net alone is tried on windows; the other member refuses those."""
+    X, y = (some[:80] for some in rows())
+    members = [
+        ("net", MLPNetClassifier(**SMALL, n_members=n_members)),
+        ("line", LogisticRegression()),
+    ]
+    for made in (PooledClassifier(members, horizon=0), VotingClassifier(members, voting="soft")):
+        path = save(made.fit(X, y), tmp_path / "m.sktrain")
+        assert read_manifest(path)["probe"] == {"rows": 8, "of": "model"}
+        np.testing.assert_array_equal(load(path).predict_proba(X), made.predict_proba(X))
 
 
 def test_where_the_whole_cannot_be_tried_its_last_step_is(tmp_path):
