@@ -4,7 +4,7 @@ A panel of stocks
 
 Five stocks that begin in different years are one table, indexed by symbol and time. Labels,
 features and purging go stock by stock, folds are cut between times for all stocks at once, and a
-pool of two models learns how much each deserves to be heard.
+pool of two models learns how much each of them is worth.
 """
 
 import pandas as pd

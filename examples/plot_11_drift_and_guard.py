@@ -28,7 +28,7 @@ def rows(rng, n, phi=0.9):
 # %%
 # False alarms
 # ------------
-# No drift at all, forty times over: how often does each rule cry wolf?
+# No drift at all, forty times over: how often does each rule raise an alarm?
 draws = [rows(np.random.default_rng(seed), 1250) for seed in range(40)]
 reports = [DriftDetector().fit(x[:1000]).check(x[1000:]) for x in draws]
 plain = sum(report.psi > 0.1 for report in reports)
@@ -63,8 +63,8 @@ print("largest PSI on average:", history.psi.mean().nlargest(3).round(2).to_dict
 history.plot()
 
 # %%
-# Training that obeys
-# -------------------
+# Training under a guard
+# ----------------------
 # A year of weekly blocks. In week 26 the relation between features and outcome turns; the features
 # themselves stay as they were. The guard looks at each block before it trains on it.
 rng = np.random.default_rng(1)

@@ -153,8 +153,7 @@ class History(Handle):
         )
         raise InvalidBarsError(
             f"{caller} looks back {far}, but these rows came from another process or a file with "
-            f"{self._lookback} rows of their "
-            f"past. {more or 'Send'} the whole frame."
+            f"{self._lookback} rows of their past. {more or 'Send'} the whole frame."
         )
 
     def around(self, index):

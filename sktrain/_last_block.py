@@ -104,16 +104,14 @@ def last_block(
         message = (
             f"{caller} validates on nothing: the rows carry no times and the last {len(valid)} of "
             "them stand class by class, as over-samplers append synthetic rows. Resample with "
-            "WindowSMOTE, ResampledClassifier or apply_smote, or give rows "
-            "in order of time."
+            "WindowSMOTE, ResampledClassifier or apply_smote, or give rows in order of time."
         )
         warnings.warn(message, ResamplingWarning, stacklevel=stacklevel)
     elif reason is None and spans.source is None:
         message = (
             f"{caller} does not know how far the labels look ahead, so the {len(valid)} rows it "
             "validates on are not purged. Pass labels of a sktrain labeler, label_end_times=..., "
-            "or "
-            "horizon=... (0 for labels known at once)."
+            "or horizon=... (0 for labels known at once)."
         )
         warnings.warn(message, UnknownHorizonWarning, stacklevel=stacklevel)
     if reason is not None:

@@ -64,8 +64,7 @@ class Spans:
         if backwards.size:
             raise SktrainError(
                 f"label end times: row {backwards[0]} ends before it starts ({backwards.size} "
-                "such rows). "
-                "A label cannot be known before it is decided."
+                "such rows). A label cannot be known before it is decided."
             )
         if start.size and (start[1:] > start[:-1]).all():
             return cls(start, end, start, np.arange(start.size), source)

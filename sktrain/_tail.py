@@ -83,8 +83,7 @@ def _before(X, tail, caller, first_seen, pause, usual):
         who = f" for {', '.join(map(str, cold[:5]))}" if panel else ""
         warnings.warn(
             f"{caller} knows no rows before {X.index[0]}{who}: values that look further back are "
-            "missing. "
-            "Pass more past rows, or a frame from with_history.",
+            "missing. Pass more past rows, or a frame from with_history.",
             ColdStartWarning,
             stacklevel=5,
         )

@@ -1,7 +1,9 @@
 """Writes are whole or nothing: a failing writer, a killed process, a full disk."""
 
+import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -116,3 +118,97 @@ def test_a_file_larger_than_the_limit_is_not_read(tmp_path):
     assert read_file(path, limit=5) == b"12345"
     with pytest.raises(OSError, match="5 bytes, more than 4"):
         read_file(path, limit=4)
+    long = atomic_write(tmp_path / "long", b"x" * 10_000)
+    assert len(read_file(long)) == 10_000
+    with open(tmp_path / "sparse", "wb") as file:
+        file.truncate(2**31 + 1)
+    with pytest.raises(OSError, match="2,147,483,649 bytes, more than 2,147,483,648"):
+        read_file(tmp_path / "sparse")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX files")
+def test_a_temporary_file_of_an_hour_is_swept_and_a_younger_one_is_not(tmp_path, monkeypatch):
+    now = int(time.time())
+    monkeypatch.setattr(time, "time", lambda: now)
+    ages = {
+        ".m.0123abcd.tmp": 3601,
+        ".m.77.0123abcd.tmp": 3601,  # with a process number, as earlier versions wrote
+        ".m.89abcdef.tmp": 3600,
+        ".m.89abcdeg.tmp": 9000,  # no hexadecimal number
+        "xm.0123abcd.tmp": 9000,
+        ".m.0123abcd.tmp2": 9000,
+        ".n.0123abcd.tmp": 9000,
+    }
+    for name, age in ages.items():
+        (tmp_path / name).write_bytes(b"")
+        os.utime(tmp_path / name, (now - age, now - age))
+    (tmp_path / "target").write_bytes(b"")
+    (tmp_path / ".m.00000000.tmp").symlink_to("target")
+    os.utime(tmp_path / ".m.00000000.tmp", (0, 0), follow_symlinks=False)
+    atomic_write(tmp_path / "m", b"x")
+    left = set(os.listdir(tmp_path)) - {"m", "target", ".m.00000000.tmp"}
+    assert left == set(ages) - {".m.0123abcd.tmp", ".m.77.0123abcd.tmp"}
+    assert (tmp_path / ".m.00000000.tmp").is_symlink()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX files")
+def test_file_and_folder_are_flushed_before_a_write_is_over(tmp_path, monkeypatch):
+    kinds, real = [], os.fsync
+
+    def flushed(handle):
+        kinds.append(stat.S_ISDIR(os.fstat(handle).st_mode))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    handles = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
+    atomic_write(tmp_path / "m", b"x")
+    assert kinds == [False, True]
+    if handles is not None:
+        assert len(os.listdir("/proc/self/fd")) == handles
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX files")
+def test_what_is_no_file_is_told_by_number_and_name_and_left_closed(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
+    for place, number in ((tmp_path, errno.EISDIR), (tmp_path / "pipe", errno.EINVAL)):
+        for ask in (check_regular, read_file):
+            with pytest.raises(OSError) as caught:
+                ask(place)
+            assert (caught.value.errno, caught.value.filename) == (number, str(place))
+    if before is not None:
+        assert len(os.listdir("/proc/self/fd")) == before
+    path = atomic_write(tmp_path / "m", b"123")
+    with pytest.raises(OSError) as caught:
+        read_file(path, limit=2)
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(path))
+    assert check_regular(path).st_size == 3
+
+
+def test_a_writer_that_is_interrupted_leaves_nothing(tmp_path):
+    def stopped(file):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        atomic_write(tmp_path / "m", stopped)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fchown"), reason="needs POSIX owners")
+def test_where_a_file_cannot_be_given_away_its_group_is_kept_or_nothing(tmp_path, monkeypatch):
+    path = atomic_write(tmp_path / "m", b"old")
+    path.chmod(0o604)
+    own, asked = path.stat(), []
+
+    def refuse(handle, owner, group):
+        asked.append((owner, group))
+        raise PermissionError
+
+    monkeypatch.setattr(os, "fchown", refuse)
+    atomic_write(path, b"new")
+    assert asked == []  # the owner is who writes
+    monkeypatch.setattr(os, "geteuid", lambda: own.st_uid + 1)
+    atomic_write(path, b"newer")
+    assert asked == [(own.st_uid, own.st_gid), (-1, own.st_gid)]
+    assert path.read_bytes() == b"newer"
+    assert path.stat().st_mode & 0o777 == 0o604

@@ -125,7 +125,7 @@ def checked_names(names: list[str], width: int) -> list[str]:
     if len(names) != width:
         raise UnreadableError(
             f"{option('columns', names)} names {len(names)} columns, but the rows have {width} "
-            f"cells."
+            "cells."
         )
     return list(names)
 
@@ -173,15 +173,13 @@ def _divide(
             best = (names, score, rows, delimiter)
     if named and not best[2]:
         raise UnreadableError(
-            f"has one column only (its first line is "
-            f"{clipped(lines[0].strip() if lines else '')}); "
-            "articles need a title and a time."
+            "has one column only (its first line is "
+            f"{clipped(lines[0].strip() if lines else '')}); articles need a title and a time."
         )
     if not best[2] or (best[0] == 0 and best[1] < _EVENNESS):
         raise UnreadableError(
             f"is no table: its first line {clipped(lines[0].strip() if lines else '')} and those "
-            f"below it "
-            "are not divided into the same number of cells by , ; tab | or blanks."
+            "below it are not divided into the same number of cells by , ; tab | or blanks."
         )
     return best[2], best[3]
 

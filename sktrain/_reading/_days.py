@@ -133,8 +133,7 @@ def day_order(
         ]
     raise UnreadableError(
         f"dates such as {clipped(text.iloc[0])} may be day first or month first, and nothing in "
-        f"the file decides. "
-        f"Say {option('dayfirst', True)} or {option('dayfirst', False)}."
+        f"the file decides. Say {option('dayfirst', True)} or {option('dayfirst', False)}."
     )
 
 

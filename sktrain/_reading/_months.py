@@ -36,8 +36,7 @@ _NAMES = (
     ),
     (
         "stycznia lutego marca kwietnia maja czerwca lipca sierpnia września października "
-        "listopada "
-        "grudnia"
+        "listopada grudnia"
     ),
     "leden únor březen duben květen červen červenec srpen září říjen listopad prosinec",
     "ledna února března dubna května června července srpna září října listopadu prosince",

@@ -408,8 +408,7 @@ def _sheet(source: Source, roles: RoleTable, caller: str) -> Source:
         shown = ", ".join(map(repr, chosen))
         raise UnreadableError(
             f"is a workbook with {len(chosen)} sheets that hold tables ({shown}), not one. Save "
-            f"the "
-            "one you want as CSV."
+            "the one you want as CSV."
             if chosen
             else "is a workbook without a table."
         )

@@ -168,8 +168,7 @@ def _refuse_other_calendars(column: pd.Series) -> None:
     if cells.str.match(_OTHER_YEAR).all():
         raise UnreadableError(
             f"dates such as {clipped(first.strip())} have years of the Persian (Jalali) or the "
-            f"Islamic (Hijri) "
-            "calendar. Convert them to dates such as 2024-02-26 first."
+            "Islamic (Hijri) calendar. Convert them to dates such as 2024-02-26 first."
         )
 
 

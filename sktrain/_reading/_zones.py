@@ -65,8 +65,7 @@ def localised(
     except ValueError as error:
         raise UnreadableError(
             f"{str(error).partition('. Try')[0]}: no such time on the clock of "
-            f"{option('timezone', timezone)}, which changes "
-            "then. Name another zone."
+            f"{option('timezone', timezone)}, which changes then. Name another zone."
         ) from error
 
 

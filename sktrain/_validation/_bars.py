@@ -156,6 +156,7 @@ def _warn_uneven_spacing(steps, warn):
     if usable < 2 * _STANDSTILL:
         return
     usual = np.median(steps[:usable].reshape(-1, _STANDSTILL), axis=1)
+    # a judgment: another interval is at least twice as long; months differ by a tenth
     if usual.max() > 1.9 * usual.min():
         shortest, longest = pd.Timedelta(int(usual.min())), pd.Timedelta(int(usual.max()))
         warn(

@@ -33,8 +33,7 @@ def _to_timedelta(name, value):
     except (ValueError, TypeError) as error:
         raise SktrainError(
             f"{name}={value!r} is no fixed length of time. Pass a Timedelta or text such as '5D' "
-            "or '4h'; "
-            "months and business days differ in length, so count bars for them."
+            "or '4h'; months and business days differ in length, so count bars for them."
         ) from error
     if pd.isna(length):
         raise SktrainError(f"{name}={value!r} is no length of time.")

@@ -453,7 +453,6 @@ def refuse_stale(caller: str, row: int, index: pd.Index, value, label):
         f"{caller}: y is stale: row {row} ({index[row]}) has {value!r} where the labels whose "
         f"times it carries have {label!r}. Values were "
         "shifted, shuffled or made anew after labelling (a recoding such as y == 2 keeps its "
-        "times). "
-        "Say when these labels are known: y = with_label_times(y, end_times=...), or "
+        "times). Say when these labels are known: y = with_label_times(y, end_times=...), or "
         "label_end_times=... in this call."
     )

@@ -62,8 +62,7 @@ def _nanoseconds(index, what):
     except (pd.errors.OutOfBoundsDatetime, OverflowError) as error:
         raise InvalidBarsError(
             f"{what}: times reach from {index.min()} to {index.max()}. Epoch numbers read in the "
-            "wrong unit? "
-            "Convert with pd.to_datetime(values, unit='s') or the unit they are in."
+            "wrong unit? Convert with pd.to_datetime(values, unit='s') or the unit they are in."
         ) from error
 
 
@@ -260,8 +259,7 @@ def refuse_untold_times(X, caller):
         told = told.replace("X.", "X.to_pandas().")
     raise InvalidBarsError(
         f"{caller}: X has no time index, but its column {column!r} holds times: row order must "
-        "not pass for time. "
-        f"Use {told}{_convert(X, column)}, or pass times=..."
+        f"not pass for time. Use {told}{_convert(X, column)}, or pass times=..."
     )
 
 
@@ -456,6 +454,5 @@ def check_order(axis):
     if len(times) > 1 and times.max() < pd.Timestamp("1971-01-01").value and times.min() >= 0:
         raise InvalidBarsError(
             f"All times lie in 1970 ({index[0]} … {index[-1]}): epoch numbers read in the wrong "
-            "unit. "
-            "Convert with pd.to_datetime(values, unit='s')."
+            "unit. Convert with pd.to_datetime(values, unit='s')."
         )

@@ -150,8 +150,7 @@ def answers(network, windows):
                 if not isinstance(found, torch.Tensor):
                     raise SktrainError(
                         f"{type(network).__name__} returns {type(found).__name__}, in which no "
-                        "scores are known. Let it return a tensor, or leave out "
-                        "the rows."
+                        "scores are known. Let it return a tensor, or leave out the rows."
                     )
                 found = found.flatten(1).double().cpu()
                 scores.append(found - found.mean(1, keepdim=True) if found.shape[1] > 1 else found)

@@ -317,8 +317,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
                 f"scoring={self.scoring!r} is {best} on the last block ({len(y)} rows of the "
                 "classes "
                 f"{np.unique(y).tolist()}), so max_score_drop={self.max_score_drop} cannot be "
-                "held to "
-                f"it. Use another scoring or a larger validation{why}"
+                f"held to it. Use another scoring or a larger validation{why}"
             )
         return best
 

@@ -60,8 +60,7 @@ def round_activations(model, codes, n_steps, name="The network"):
     if not writer.n_products:
         raise SktrainError(
             f"activations='int8' rounds what reaches layers of at least {_FEWEST} inputs and "
-            "outputs, "
-            f"and {name} has none. Use activations=None."
+            f"outputs, and {name} has none. Use activations=None."
         )
     writer.finish()
 
@@ -235,8 +234,7 @@ def _recurrent(writer, node):
     if writer.n_steps > _MOST_STEPS:
         raise SktrainError(
             f"activations='int8' takes windows of up to {_MOST_STEPS} steps in recurrent layers, "
-            "got "
-            f"{writer.n_steps} in {writer.name}. Use activations=None or a smaller lookback."
+            f"got {writer.n_steps} in {writer.name}. Use activations=None or a smaller lookback."
         )
     own, fed_back = np.split(writer.value(bias).reshape(-1).copy(), 2)
     outside = 2 * size if kind == "GRU" else 4 * size  # a GRU resets the rest first

@@ -46,8 +46,7 @@ def narrow(model, target):
             own = getattr(net.module_, "network", net.module_)
             raise SktrainError(
                 "structured=True must know how units are wired: it takes sktrain's own networks, "
-                f"not {type(own).__name__}. "
-                "structured=False takes any."
+                f"not {type(own).__name__}. structured=False takes any."
             )
     before = after = 0
     for net in fitted:

@@ -20,7 +20,7 @@ _GRAPH, _FUNCTIONS = 7, 25  # fields of a model, in onnx.proto
 _NODE, _INITIALIZER, _SPARSE = 1, 5, 15  # of a graph
 _GIVEN, _RESULT, _OP, _ATTRIBUTE, _DOMAIN = 1, 2, 4, 5, 7  # of a node
 _INPUT, _OUTPUT = 11, 12  # of a graph
-_DECLARES = (_INPUT, _OUTPUT, 13)  # of a graph: what enters, leaves, and is told of the rest
+_DECLARES = (_INPUT, _OUTPUT, 13)  # of a graph: inputs, outputs, and what is told of the rest
 _DIMS, _NAME = 1, 8  # of a tensor
 _FLOAT, _INT8 = 1, 3  # types of a tensor
 _INNER = (6, 11)  # of an attribute: a graph, graphs
@@ -281,7 +281,7 @@ def varint(value: int) -> bytes:
     return bytes([*out, value])
 
 
-_ONE_BYTE = [bytes([value]) for value in range(128)]
+_ONE_BYTE = [bytes([value]) for value in range(128)]  # a varint has 7 bits a byte
 
 
 def _fields(data):

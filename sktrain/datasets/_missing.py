@@ -103,8 +103,7 @@ def _few_prices(roles, table: Table, numeric: list[int]) -> str | None:
     if len(numeric) == 1 and not roles.fields:
         return (
             f"It holds one number a row ({clipped(roles.names[numeric[0]])}); bars need open, "
-            f"high, "
-            "low and close."
+            "high, low and close."
         )
     return None
 

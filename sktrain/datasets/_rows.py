@@ -195,8 +195,7 @@ def _not_positive(name: str, value: float) -> str:
     if value < 0:
         return (
             f"{name} is {value:g}, and prices below zero give no returns. If they are "
-            f"forward-adjusted "
-            "(前复权), use back-adjusted (后复权) or unadjusted ones"
+            "forward-adjusted (前复权), use back-adjusted (后复权) or unadjusted ones"
         )
     return f"{name} is {value:g}, no price"
 
@@ -244,8 +243,7 @@ def adjusted(rows: Rows) -> None:
         row = int(np.argmax(wrong))
         raise UnreadableError(
             f"{rows.place(row)}: adjusted close / close is {factor[row]:g}. Repair the row, or "
-            f"leave the prices as "
-            f"published with {option('columns', {'adjusted': ''})}."
+            f"leave the prices as published with {option('columns', {'adjusted': ''})}."
         )
     rows.changed = int((np.abs(factor - 1) > 1e-9).sum())
     if rows.changed:
@@ -323,8 +321,7 @@ def _several(rows: Rows) -> str:
     if not found:
         return (
             "several instruments in one file, or bars of several lengths. Name the column that "
-            "tells "
-            f"them apart with {option('columns', {'symbol': 'NAME'})}."
+            f"tells them apart with {option('columns', {'symbol': 'NAME'})}."
         )
     shown = rows.spelled.get(found[0], found[0])
     words = ", ".join(map(clipped, pd.unique(rows.frame[found[0]].astype("str"))[:3]))
@@ -365,8 +362,7 @@ def _without_repeats(rows: Rows, order: np.ndarray, twice: np.ndarray, drop: boo
     ):
         raise UnreadableError(
             f"{where}: the clock was set back there (daylight saving), so a time stands twice. Say "
-            f"whose clock it is, "
-            f"as in {option('timezone', 'America/New_York')}."
+            f"whose clock it is, as in {option('timezone', 'America/New_York')}."
         )
     if rows.symbols is None:
         raise UnreadableError(
@@ -417,7 +413,7 @@ def without_incomplete(rows: Rows, *, drop: bool) -> None:
     elif off.any():
         rows.notes.append(
             f"the last bar ({rows.times[int(np.argmax(off))]}) is off the usual spacing: still "
-            f"forming?"
+            "forming?"
         )
 
 
@@ -428,7 +424,7 @@ def shifted_to_close(rows: Rows) -> None:
     if not usual:
         raise UnreadableError(
             f"{option('stamps', 'open')} needs at least two bars of an instrument, to know how "
-            f"long a bar is."
+            "long a bar is."
         )
     months = round(usual / (30.44 * _DAY)) if usual >= 28 * _DAY else 0
     rows.times = rows.times + (

@@ -194,8 +194,7 @@ def _refuse_infinite(values, name, index, extremes):
     where = f"row {row}" if index is None else f"row {row} ({index[row]})"
     raise SktrainError(
         f"Input X contains infinity: column {name!r} is {values[row]} in {where} "
-        f"({int(infinite.sum())} such rows). "
-        "Repair it, or mark it missing with NaN."
+        f"({int(infinite.sum())} such rows). Repair it, or mark it missing with NaN."
     )
 
 

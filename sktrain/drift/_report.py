@@ -15,8 +15,7 @@ __all__ = ["DriftReport", "decide", "recommend"]
 _ADVICE = {
     ("covariate", "retrain"): (
         "Expect worse scores on rows like the new ones, and retrain on newer rows that include "
-        "them; "
-        "training again on the rows of the reference changes nothing."
+        "them; training again on the rows of the reference changes nothing."
     ),
     (
         "performance",

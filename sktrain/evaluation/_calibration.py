@@ -348,8 +348,7 @@ def _block_length(block_length, y, method):
     if method == "block" and length < 2 * horizon:
         raise SktrainError(
             f"block_length={length} is less than twice the labels' horizon of {horizon} bars: the "
-            "copies would keep the outcomes. "
-            f"Pass at least {2 * horizon}, or method='sign'."
+            f"copies would keep the outcomes. Pass at least {2 * horizon}, or method='sign'."
         )
     return length
 

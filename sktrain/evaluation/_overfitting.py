@@ -21,6 +21,7 @@ __all__ = [
     "probability_of_backtest_overfitting",
 ]
 
+_CARRIES, _FITS_NOISE = 0.2, 0.45  # judgments of words: without skill the probability is 1/2
 _CHUNK = 1 << 21  # numbers held per block of combinations: 16 MB of float64
 _MOST_BLOCKS = 22  # 705,432 combinations: minutes, a judgment; Bailey et al. (2017) use 16
 
@@ -64,9 +65,9 @@ class BacktestOverfitting(float):
         """
         reading = (
             "selection carries over"
-            if self.pbo < 0.2
+            if self.pbo < _CARRIES
             else "selection is doubtful"
-            if self.pbo < 0.45
+            if self.pbo < _FITS_NOISE
             else "selection fits noise"
         )
         return (

@@ -191,8 +191,7 @@ def splits_of(cv, X, y, *, groups=None, label_end_times=None):
         if getattr(cv, "shuffle", False) or "Shuffle" in type(cv).__name__:
             raise InvalidSplitError(
                 f"cv={cv!r} shuffles rows: it would train on the future of what it predicts. Pass "
-                "a "
-                "splitter that keeps time, such as EnhancedWalkForwardCV()."
+                "a splitter that keeps time, such as EnhancedWalkForwardCV()."
             )
         extra = {} if groups is None else {"groups": groups}
         if label_end_times is not None:

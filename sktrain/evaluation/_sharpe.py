@@ -309,6 +309,7 @@ def deflated_sharpe_ratio(
     n = _n_obs(n_obs)
     luck = expected_maximum_sharpe(n_trials, trials_variance)
     deviation = math.sqrt(trials_variance)
+    # .5 a bar would be a Sharpe ratio of 8 a year of days
     if deviation >= 0.5 and deviation * math.sqrt(n) > _ABSURD_T:
         raise SktrainError(
             f"trials_variance={trials_variance:g} means Sharpe ratios that scatter by "
@@ -394,6 +395,7 @@ def _check_periods(index, periods):
         return
     years = (index.max() - index.min()) / _YEAR
     found = (len(index) - 1) / years if years > 0 else math.inf
+    # a judgment: weekends, holidays and short sessions change the count by less than two
     if not 0.5 <= periods / found <= 2:
         raise SktrainError(
             f"periods_per_year={periods:g} contradicts the times of the returns: {len(index)} "
@@ -442,8 +444,7 @@ def _ratio(name, value, n_obs=None):
             f"{name}={number:g} per observation over {n_obs} observations would be "
             f"{abs(number) * math.sqrt(n_obs):.0f} standard errors "
             "from zero: it looks annual. Divide it by the square root of the observations in a "
-            "year; if it really is per observation, pass the SharpeRatio that sharpe_ratio "
-            "returns."
+            "year; if it really is per observation, pass the SharpeRatio that sharpe_ratio returns."
         )
     return number
 

@@ -245,8 +245,7 @@ class SlidingWindow(  # type: ignore[call-arg]  # scikit-learn reads the keyword
             ):
                 warnings.warn(
                     "SlidingWindow knows no rows before an array: the first windows are partly "
-                    "missing. Pass more past rows, or a frame "
-                    "from with_history.",
+                    "missing. Pass more past rows, or a frame from with_history.",
                     ColdStartWarning,
                     stacklevel=3,
                 )

@@ -113,8 +113,7 @@ def _ranges(starts, ends, bars_index):
     if last.max() >= _MOST_BARS:
         raise SktrainError(
             f"ends: label {int(np.argmax(last))} ends at bar {last.max():,}, which is no position "
-            "of a bar. "
-            "Positions count bars from 0; pass times as a Series with bars_index."
+            "of a bar. Positions count bars from 0; pass times as a Series with bars_index."
         )
     return first, last, None
 

@@ -192,7 +192,7 @@ def _look_ahead(model, experiment, change, where):
 
 
 def _paste(change):
-    if change.bars_ahead > 200:
+    if change.bars_ahead > 200:  # a judgment: no shift, but figures of the whole sample
         return "learn statistics in fit, from the training rows only, not in transform"
     return f"shift the column so that it uses past bars only: .shift({max(change.bars_ahead, 1)})"
 

@@ -163,7 +163,7 @@ class Experiment:
         return [self.unique[min(place, n - 2)] for place in sorted(places)]
 
     def early_cuts(self):
-        """Cuts inside warm-ups."""
+        """Cuts inside warm-ups of usual windows, 5 to 62 rows: a judgment."""
         return [
             self.unique[place] for place in (4, 9, 17, 30, 61) if place < 0.4 * len(self.unique)
         ]

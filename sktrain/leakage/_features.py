@@ -168,7 +168,7 @@ def check_feature_leakage(train, val, y_train=None, y_val=None):
 def _adversarial(whole, n_train, names):
     area, place, alone = _separable(whole[:n_train], whole[n_train:])
     evidence = {"auc": area, "auc_of_column": alone}
-    if area > 0.9:
+    if area > 0.9:  # a judgment, and a note only
         message = (
             f"Train and validation rows can be told apart (area {area:.2f}), best by "
             f"{names[place]!r}: the column drifts, or it counts rows."

@@ -8,8 +8,9 @@ from scipy import stats
 
 from ._report import Finding
 
-__all__ = ["FEWEST_ROWS", "all_rows_statistics"]
+__all__ = ["CHANCE", "FEWEST_ROWS", "all_rows_statistics"]
 
+CHANCE = 1e-9  # of a figure without a leak: one false alarm in a million audits of 1,000 columns
 FEWEST_ROWS = 40  # below it ranks and moments of all rows are met by chance: a judgment
 _EXACT = 1e-7  # relative: half the digits of float64, so that sums in another order are equal
 _BOUNDS = ("minimum and maximum of a fitted range", "largest absolute value 1")
@@ -21,7 +22,7 @@ def _too_even(share):
     n = len(share)
     ordered = np.sort(share)
     gap = max((np.arange(1, n + 1) / n - ordered).max(), (ordered - np.arange(n) / n).max())
-    return bool(stats.kstwobign.cdf(np.sqrt(n) * gap) < 1e-9)
+    return bool(stats.kstwobign.cdf(np.sqrt(n) * gap) < CHANCE)
 
 
 def _round(v, tolerance):
@@ -39,7 +40,7 @@ def _round(v, tolerance):
     elif (
         (np.abs(v) == np.abs(v).max()).sum() == 1
         and abs(np.abs(v).max() - 1) < tolerance
-        and len(np.unique(v)) > 0.5 * len(v)
+        and len(np.unique(v)) > 0.5 * len(v)  # a judgment: codes and signs repeat
     ):
         found.append(_BOUNDS[1])
     quarter = np.percentile(v, [25, 50, 75])
@@ -48,7 +49,7 @@ def _round(v, tolerance):
     if abs(np.linalg.norm(v) - 1) < tolerance:
         found.append("length 1")
     if (
-        len(v) > 200
+        len(v) > 200  # a judgment: Kolmogorov's law is that of many rows
         and not _monotone(v)
         and high > low
         and (_too_even((v - low) / (high - low)) or _too_even(stats.norm.cdf(v)))
@@ -66,6 +67,7 @@ def _monotone(v):
 def _filled(v):
     """The value that stands for missing ones, when it is the mean or the median of all others."""
     values, counts = np.unique(v, return_counts=True)
+    # judgments: a column of many values, of which one repeats three times or more
     if len(values) < 0.2 * len(v) or counts.max() < 3 or (counts > 2).sum() != 1:
         return None
     fill = values[counts.argmax()]
@@ -78,6 +80,7 @@ def _filled(v):
 
 def _equal_bins(v):
     counts = np.unique(v, return_counts=True)[1]
+    # a judgment: quantile bins are 3 to 50, and of fewer than 20 rows they are equal by chance
     return (
         3 <= len(counts) <= 50 and len(v) >= 20 * len(counts) and counts.max() - counts.min() <= 1
     )
@@ -87,7 +90,7 @@ def _uneven_bins(v):
     """Whether counts are as uneven as those of a part of the rows; a calendar's are even in any
     part."""
     counts = np.unique(v, return_counts=True)[1]
-    return stats.chisquare(counts).pvalue < 0.01
+    return stats.chisquare(counts).pvalue < 0.01  # the customary stricter level
 
 
 def all_rows_statistics(whole, train_rows, names):
@@ -115,7 +118,7 @@ def all_rows_statistics(whole, train_rows, names):
         findings += bounded
     if not findings and len(approximate) >= 4:
         chance = stats.chi2.cdf(sum(approximate), 2 * len(approximate))
-        if chance < 1e-9:
+        if chance < CHANCE:
             findings.append(
                 Finding(
                     "fitted_on_all_rows",

@@ -186,7 +186,7 @@ def label_reach(bars, labels, horizon=None, ends=None, *, most=30):
     )
     n = len(values)
     known = np.flatnonzero(np.isfinite(values))
-    if len(known) < 100:
+    if len(known) < 100:  # the noise of a correlation, six sigmas, would be above .6
         return [], NOT_CHECKED
     step = np.diff(np.log(close.to_numpy(np.float64)), prepend=np.nan)
     step[0] = 0.0

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ._fitted_on_all import FEWEST_ROWS
+from ._fitted_on_all import CHANCE, FEWEST_ROWS
 from ._report import Finding
 
 __all__ = ["future_of_bars", "strength", "target_leaks"]
@@ -47,7 +47,7 @@ def strength(values, labels):
     ranks = stats.rankdata(values)
     best = 0.5
     for level, count in zip(levels, counts):
-        if count < 10 or len(values) - count < 10:
+        if count < 10 or len(values) - count < 10:  # a judgment: areas of so few rows are luck
             continue
         u = ranks[labels == level].sum() - count * (count + 1) / 2
         area = u / (count * (len(values) - count))
@@ -138,7 +138,7 @@ def _excludes(name, column, codes, reach):
     """Whether two values of a column rule out one label each without exception, as the sign of the
     outcome does."""
     values, counts = np.unique(column[np.isfinite(column)], return_counts=True)
-    if not 2 <= len(values) <= 20:
+    if not 2 <= len(values) <= 20:  # a judgment: more values are no groups
         return None
     values = values[counts >= _COMMON * counts.sum()]
     levels = [level for level in np.unique(codes) if (codes == level).mean() >= _COMMON]
@@ -228,12 +228,13 @@ def _encoded(name, column, codes):
     often = counts[place] >= 3
     keep[np.flatnonzero(keep)[~often]] = False
     values, place, counts = np.unique(column[keep], return_inverse=True, return_counts=True)
+    # four numbers are fitted below: 8 degrees of freedom at least, and three rows a group
     if len(values) < 12 or len(values) > keep.sum() / 3:
         return None
     for level in np.unique(codes):
         hit = (codes[keep] == level).astype(float)
         p = hit.mean()
-        if not 0.02 < p < 0.98:
+        if not 0.02 < p < 0.98:  # a judgment: counts of rarer labels are not normal
             continue
         means = np.bincount(place, hit) / counts
         design = np.column_stack([np.ones(len(values)), values, 1 / counts, values / counts])
@@ -243,7 +244,7 @@ def _encoded(name, column, codes):
         inner = np.clip(said, 0.02, 0.98)
         chi2 = float((counts * (means - said) ** 2 / (inner * (1 - inner))).sum())
         chance = stats.chi2.cdf(chi2, len(values) - 4)
-        if chance < 1e-9:
+        if chance < CHANCE:
             return Finding(
                 "target_encoded_on_all_rows",
                 "error",
@@ -267,6 +268,7 @@ def future_of_bars(table, names, close, *, ahead=10, past=20):
     ones."""
     returns = np.diff(np.log(close), prepend=np.log(close[0]))
     n = len(returns)
+    # up to 2 * (ahead + past) slopes are fitted: three rows for each, a judgment
     if n < 6 * (ahead + past) or not np.isfinite(returns).all():
         return []
     rows = np.arange(past, n - ahead)[-_MOST_ROWS // 4 :]
@@ -286,7 +288,7 @@ def future_of_bars(table, names, close, *, ahead=10, past=20):
         if (
             target[keep].min() > 0
             and abs(np.corrcoef(target[keep], close[rows][keep])[0, 1]) > 0.95
-        ):
+        ):  # a judgment: the column is a price level
             target = np.log(np.where(keep, target, 1.0) / close[rows])
         gain = _partial(known[keep], direction[keep], target[keep])
         # volatility clusters, so future moves explain honest volatility a little

@@ -154,6 +154,7 @@ def _judge(model, memory):
     gaps, columns, lengths = memory.gaps, memory.columns, memory.lengths
     needed, longest, declared = max(gaps), lengths[-1], memory.declared
     wrong = [gaps[length] for length in lengths if length in gaps and np.isfinite(gaps[length])]
+    # a judgment: an exponential mean fades by a factor of a hundred over the lengths tried
     fading = len(wrong) >= 3 and wrong[-1] < 1e-2 * wrong[0]
     evidence = {
         "differs_at_bars": needed,

@@ -83,8 +83,7 @@ def _check_criterion(criterion):
     if isinstance(kind, type) and issubclass(kind, _NUMBERS):
         raise SktrainError(
             f"criterion={kind.__name__} compares numbers with numbers; a net gives one score per "
-            "class and its targets are class codes. "
-            "Use FocalLoss, CrossEntropyLoss or NLLLoss."
+            "class and its targets are class codes. Use FocalLoss, CrossEntropyLoss or NLLLoss."
         )
 
 
@@ -96,8 +95,7 @@ def _check_optimizer(optimizer):
     if closure is not None and closure.default is Parameter.empty:
         raise SktrainError(
             f"optimizer={optimizer.__name__} evaluates the loss several times a step, which a net "
-            "that clips, counts and "
-            "schedules single steps does not offer. Use AdamW, Adam or SGD."
+            "that clips, counts and schedules single steps does not offer. Use AdamW, Adam or SGD."
         )
 
 
@@ -107,8 +105,7 @@ def check_order(params):
         if params.get(name):
             raise SktrainError(
                 f"iterator_valid__{name}={params[name]!r} would change the order or number of "
-                "predicted rows. "
-                f"Leave it out; rows are shuffled by iterator_train__{name}."
+                f"predicted rows. Leave it out; rows are shuffled by iterator_train__{name}."
             )
 
 
@@ -129,8 +126,7 @@ def _check_callbacks(callbacks):
         if isinstance(callback, InputShapeSetter):
             raise SktrainError(
                 "callbacks: InputShapeSetter sets sizes that these nets take from the rows. Leave "
-                "it "
-                "out; a module of your own is called with n_features, n_steps and n_classes."
+                "it out; a module of your own is called with n_features, n_steps and n_classes."
             )
 
 

@@ -136,6 +136,7 @@ class TrainingLoop(Hooks, MixedPrecision):
         for values, w in _blocks(base, weight):
             square += w @ np.nan_to_num(values - mean, nan=0.0) ** 2
         deviation = np.sqrt(square / total)
+        # float32 has a relative resolution of 1.2e-7: less is rounding of one value
         constant = deviation <= 1e-7 * np.maximum(np.abs(mean), 1e-30)
         return mean, np.where(constant, 1.0, 1.0 / np.where(constant, 1.0, deviation))
 

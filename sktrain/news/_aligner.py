@@ -313,8 +313,7 @@ class NewsAligner(BaseEstimator):
             kinds = ("zone-aware", "naive") if self.aware_ else ("naive", "zone-aware")
             raise SktrainError(
                 f"The articles' times are {kinds[0]}, the bars' are {kinds[1]} (such as "
-                f"{axis.index[0]}). Pass timezone=, the zone of the "
-                "naive ones, or localise them."
+                f"{axis.index[0]}). Pass timezone=, the zone of the naive ones, or localise them."
             )
         return times
 
@@ -439,8 +438,7 @@ class NewsAligner(BaseEstimator):
             shown = ", ".join(map(repr, unknown[:5]))
             warnings.warn(
                 "No article is about any of the bars' symbols "
-                f"({', '.join(map(repr, sorted(map(str, here))[:5]))}); the articles name "
-                f"{shown}. "
+                f"({', '.join(map(repr, sorted(map(str, here))[:5]))}); the articles name {shown}. "
                 "Only articles about no symbol in particular were joined.",
                 DataQualityWarning,
                 stacklevel=4,

@@ -248,8 +248,7 @@ def article_times(articles):
         one, other = articles[int(np.argmax(aware))], articles[int(np.argmin(aware))]
         raise SktrainError(
             f"Articles mix zone-aware and naive times: {_short(one.title)} at {one.available_at}, "
-            f"{_short(other.title)} at {other.available_at}. "
-            "Give all of them a time zone, or none."
+            f"{_short(other.title)} at {other.available_at}. Give all of them a time zone, or none."
         )
     times = np.array(
         [article.available_at.as_unit("ns").value for article in articles], dtype=np.int64

@@ -364,8 +364,7 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
         if different < self.embed_dim_:
             raise NotEnoughDataError(
                 f"embed_dim={self.embed_dim_} principal components need at least as many "
-                f"different texts in fit, got {different}. "
-                "Pass more texts, or a smaller embed_dim."
+                f"different texts in fit, got {different}. Pass more texts, or a smaller embed_dim."
             )
         vectors = vectors[vectors.any(axis=1)].astype(np.float64)
         pca = PCA(

@@ -227,8 +227,7 @@ def _with_days(cells: pd.DataFrame, place: int, table: Table, reading: Reading) 
     if not days:
         raise UnreadableError(
             f"times such as {clipped(column.dropna().iloc[0])} have no day, and no other column "
-            f"has one: "
-            f"{', '.join(map(clipped, names))}. Name the column of whole times with "
+            f"has one: {', '.join(map(clipped, names))}. Name the column of whole times with "
             f"{option('columns', {'available_at': 'NAME'})}."
         )
     reading["notes"].append(f"times = {column_name(table, days[0])} + {column_name(table, place)}")
@@ -348,7 +347,7 @@ def _in_order(
     if "available_at" not in roles:
         warnings.warn(
             f"{path.name} has no column available_at: published_at is taken for it. If the "
-            f"articles reached you later, the bars "
+            "articles reached you later, the bars "
             "between know too much; add the column, or a lag in NewsAligner.",
             DataQualityWarning,
             stacklevel=3,
@@ -357,7 +356,7 @@ def _in_order(
     if len(kept) < len(articles):
         warnings.warn(
             f"{path.name}: {len(articles) - len(kept)} articles stand more than once; each was "
-            f"kept once.",
+            "kept once.",
             DataQualityWarning,
             stacklevel=3,
         )

@@ -58,6 +58,7 @@ class Budget:
 
 def bitmap(flat):
     """(mask, values) compressed, of an array with many zeros; None where that would not help."""
+    # a judgment: below 256 numbers the second member of the archive costs what a bitmap saves
     if flat.dtype.kind not in "fiu" or flat.size <= 256 or (flat == 0).mean() <= _SPARSE:
         return None
     if np.signbit(flat[flat == 0]).any():  # a negative zero would come back positive
@@ -108,6 +109,7 @@ def _parsed_npy(data):
 def shape_of(tree):
     """The shape that a tree tells, checked."""
     shape = tuple(tree["shape"])
+    # NumPy 1 had at most 32 axes; no estimator has more
     if len(shape) > 32 or any(type(size) is not int or size < 0 for size in shape):
         raise CorruptFileError(f"an array has the shape {tree['shape']!r}.")
     return shape

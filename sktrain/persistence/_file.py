@@ -381,8 +381,7 @@ def _replay(estimator, probe, changed, path):
     if not _probes.same(got, np.asarray(probe["expected"])):
         raise CorruptFileError(
             f"{os.fspath(path)!r} predicts its probe rows differently here ({_said(changed)}). "
-            "Save "
-            "it again."
+            "Save it again."
         )
     return True
 

@@ -336,8 +336,7 @@ def _check_one_class(estimator, X, y, fold, split, name, options):
         fix = "Give labels of two classes." if where == "y has" else "Use fewer or longer folds."
         raise SktrainError(
             f"{where} the one class {_plain(name)!r} ({len(train)} rows), and "
-            f"{type(estimator).__name__} "
-            f"cannot: {cause_of(failed)} {fix}"
+            f"{type(estimator).__name__} cannot: {cause_of(failed)} {fix}"
         )
 
 

@@ -388,8 +388,7 @@ class StorageLedger:
         if furthest >= len(records) + 2 * BATCH:  # slots are filled in order, a batch at a time
             raise StudyMismatchError(
                 f"The study {self.name!r} holds trial {furthest:,} among {len(records):,}: it was "
-                "altered. "
-                "Use another study_name or storage."
+                "altered. Use another study_name or storage."
             )
         return records
 

@@ -319,8 +319,7 @@ class EnhancedTrainingConfig:
         if self.label_scaling == "sigma" and scaling == "affine":
             raise SktrainError(
                 "label_scaling='sigma' measures thresholds in volatility, but adaptive_labels or "
-                "volatility_adjusted_labels is False. "
-                "Leave label_scaling out for fixed thresholds."
+                "volatility_adjusted_labels is False. Leave label_scaling out for fixed thresholds."
             )
         _, largest, what = THRESHOLDS[scaling]
         if value > largest:

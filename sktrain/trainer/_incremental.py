@@ -225,6 +225,7 @@ def scaling_of_rows(windows):
     values = np.asarray(windows, dtype=np.float64)
     values = values.reshape(-1, values.shape[-1])
     mean, deviation = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+    # as the nets do
     constant = deviation <= 1e-7 * np.maximum(np.abs(mean), 1e-30)
     return mean, np.where(constant, 1.0, 1.0 / np.where(constant, 1.0, deviation))
 

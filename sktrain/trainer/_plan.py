@@ -58,8 +58,7 @@ def tell_plan(run):
     say(
         f"plan: {', '.join(config.models)}{pooled}; {folds}{searched}; "
         f"at most {run.plan.epochs} epochs, batches of {run.plan.rows_per_step(config)}, "
-        f"on {describe_device(config.device)}; "
-        f"{about(estimate(run))}"
+        f"on {describe_device(config.device)}; {about(estimate(run))}"
     )
 
 

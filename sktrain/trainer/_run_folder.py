@@ -228,8 +228,7 @@ def finish(folder):
         if not isinstance(own, list):
             raise PersistenceError(
                 f"{str(whole)!r}, left by a run that was killed, is damaged: its {RESULT} names no "
-                "files. "
-                "Delete it, or choose another folder."
+                "files. Delete it, or choose another folder."
             )
         for name in (*FILES, *_OLD_FILES):
             if name not in own:
@@ -282,8 +281,7 @@ def checked_model(folder, result):
     if said is not None and hash_of(path) != said:
         raise PersistenceError(
             f"{str(folder)!r} is a mixture of two runs: {MODEL} is not the model that {RESULT} "
-            "tells of. "
-            "Take both from one run, or train again."
+            "tells of. Take both from one run, or train again."
         )
     return path
 
@@ -304,8 +302,7 @@ def read_evidence(folder, result):
     if evidence.get("model_sha256") != result.get("model_sha256"):
         raise PersistenceError(
             f"{str(folder)!r} is a mixture of two runs: {EVIDENCE} and {RESULT} tell of two "
-            "models. "
-            "Take both from one run, or train again."
+            "models. Take both from one run, or train again."
         )
     return evidence
 

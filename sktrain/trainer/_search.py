@@ -178,8 +178,7 @@ def build_search(config, plan, *, given=(), n_folds=3, storage=None, timeout=Non
     if set(_NAMES) <= set(given):
         raise SktrainError(
             "use_hpo=True searches learning rate, weight decay, dropout and batch size, but all of "
-            "them were given. "
-            "Leave one of them out, or set use_hpo=False."
+            "them were given. Leave one of them out, or set use_hpo=False."
         )
     space = HyperparameterSearchSpace(hidden_dim=None, num_layers=None, **dict.fromkeys(given))
     alone = replace(config, pooling="mean")

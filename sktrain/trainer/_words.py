@@ -250,8 +250,7 @@ def search_sentences(search):
     sentences = [
         (
             f"The best of {report['n_trials']} trials of {search['model']} ({report['n_complete']} "
-            f"ran all {report['n_folds']} folds) "
-            f"used {values}."
+            f"ran all {report['n_folds']} folds) used {values}."
         ),
         (
             f"It scored {report['best_score']:.3f}; a model without features "

@@ -74,8 +74,7 @@ def write_report(run, out=None):
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise PersistenceError(
             f"{str(run)!r} holds a {RESULT} or {EVIDENCE} that no run of this version wrote, or "
-            "that was changed: "
-            f"{type(error).__name__} {error}. Train again."
+            f"that was changed: {type(error).__name__} {error}. Train again."
         ) from error
     target = Path(out) if out is not None else run / "report.html"
     atomic_write(target, html.encode())
@@ -104,8 +103,7 @@ def _data(result, evidence):
         f"{data['rows']:,} labelled bars of {data['name']}{symbols}, every {data['interval']}, "
         f"from {data['first']} to "
         f"{data['last']}. Labels look {data['horizon']} bars ahead against a threshold of "
-        f"{told['base_label_threshold']:g} {unit}: "
-        f"{balance}."
+        f"{told['base_label_threshold']:g} {unit}: {balance}."
     )
     if not result["crosses_session"]:
         text += " Labels, volatilities and windows stay inside trading sessions."
@@ -244,8 +242,7 @@ def _ablation(result, evidence):
     cells, sentence = _words.ablation_rows(result["ablation"])
     text = (
         "The model without one of its switches at a time, fitted anew on the same walk-forward "
-        "folds; "
-        "the gain is with the switch minus without it, in points of balanced accuracy."
+        "folds; the gain is with the switch minus without it, in points of balanced accuracy."
     )
     return section(
         "What each switch adds",

@@ -4,22 +4,22 @@ outside is refused."""
 from io import BytesIO
 import json
 import math
-import os
-import stat
 import struct
 import zipfile
 import zlib
 
 import numpy as np
+from persistence.test_persistence_checks import LEAF, tree_of
 from persistence.test_persistence_file import forge
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
 from sktrain import load, save
-from sktrain._io import atomic_write, check_regular, read_file, sha256
+from sktrain._io import sha256
 from sktrain.exceptions import CorruptFileError, PersistenceError
 from sktrain.persistence import _arrays, _facts, _file, _skops, read_manifest
+from sktrain.persistence._checks import check_tree_state
 from sktrain.persistence._walk import reached
 
 MIB = 1_048_576
@@ -54,7 +54,7 @@ def share(zeros, size=300, dtype="f8"):
 
 
 def test_a_bitmap_is_made_of_long_arrays_of_numbers_with_many_zeros():
-    for dense in (share(0.3), share(0.0), share(0.9, size=256), share(0.9, dtype="c16")):
+    for dense in (share(0.3), share(0.0), share(0.9, size=256), share(0.9, dtype="c16"), -share(0)):
         assert _arrays.bitmap(dense) is None
     assert _arrays.bitmap(share(0.9, dtype="?")) is None
     assert _arrays.bitmap(np.r_[share(0.9), -0.0]) is None
@@ -118,7 +118,7 @@ def test_an_array_has_the_type_and_number_its_header_says():
     np.testing.assert_array_equal(_arrays.restored(flat, tree), flat.reshape(2, 3))
     one = _arrays.restored(flat[:1], {"shape": [], "dtype": "<f8", "scalar": True})
     assert type(one) is np.float64
-    for wrong in (flat.astype("f4"), flat[:5], np.arange(7.0)):
+    for wrong in (flat.astype("f4"), flat.astype("c16"), flat[:5], np.arange(7.0)):
         with pytest.raises(CorruptFileError, match="holds"):
             _arrays.restored(wrong, tree)
 
@@ -153,6 +153,19 @@ def test_everything_inside_is_met_once():
     assert {id(one) for one in met} == {id(one) for one in (root, *inner)}
     assert list(reached([1, "a", None, 2.5, b"", int], lambda one: ())) == []
     assert list(reached(root, lambda one: ())) == [root]
+
+
+# Trees
+
+
+@pytest.mark.parametrize("n_features", [1, 2**31 - 1, 0, -1, 2**31])
+def test_a_tree_of_one_leaf_has_features_that_can_be_counted(n_features):
+    arguments, state = tree_of(LEAF, depth=0, n_features=n_features)
+    if 0 < n_features < 2**31:
+        check_tree_state(arguments, state)
+    else:
+        with pytest.raises(CorruptFileError, match="features"):
+            check_tree_state(arguments, state)
 
 
 # The archive inside
@@ -275,6 +288,13 @@ def test_formats_are_whole_numbers_that_are_known(tmp_path):
         path.write_bytes(forge({"format": other}))
         with pytest.raises(PersistenceError, match="Install a newer sktrain"):
             read_manifest(path)
+
+
+def test_members_have_names_of_their_own(tmp_path):
+    data = forge({}, {"aa.bin": b"1"}, names={"aa.bin": b"1", "ab.bin": b"1"})
+    (tmp_path / "m.sktrain").write_bytes(marked(data.replace(b"ab.bin", b"aa.bin")))
+    with pytest.raises(CorruptFileError, match="3 members, doubled names"):
+        read_manifest(tmp_path / "m.sktrain")
 
 
 @pytest.mark.parametrize("name", ["a/b", "a\\b"])
@@ -428,97 +448,3 @@ def test_plain_values_are_of_python():
     assert {type(key) for key in told} == {int, str}
     assert type(told[1]) is tuple
     assert type(told[1][0]) is float
-
-
-# Files
-
-
-@pytest.mark.skipif(os.name != "posix", reason="needs POSIX files")
-def test_a_temporary_file_of_an_hour_is_swept_and_a_younger_one_is_not(tmp_path):
-    import time
-
-    now = time.time()
-    ages = {
-        ".m.0123abcd.tmp": 3700,
-        ".m.77.0123abcd.tmp": 3700,  # with a process number, as earlier versions wrote
-        ".m.89abcdef.tmp": 3500,
-        ".m.89abcdeg.tmp": 9000,  # no hexadecimal number
-        "xm.0123abcd.tmp": 9000,
-        ".m.0123abcd.tmp2": 9000,
-        ".n.0123abcd.tmp": 9000,
-    }
-    for name, age in ages.items():
-        (tmp_path / name).write_bytes(b"")
-        os.utime(tmp_path / name, (now - age, now - age))
-    (tmp_path / "target").write_bytes(b"")
-    (tmp_path / ".m.00000000.tmp").symlink_to("target")
-    os.utime(tmp_path / ".m.00000000.tmp", (0, 0), follow_symlinks=False)
-    atomic_write(tmp_path / "m", b"x")
-    left = set(os.listdir(tmp_path)) - {"m", "target", ".m.00000000.tmp"}
-    assert left == set(ages) - {".m.0123abcd.tmp", ".m.77.0123abcd.tmp"}
-    assert (tmp_path / ".m.00000000.tmp").is_symlink()
-
-
-@pytest.mark.skipif(os.name != "posix", reason="needs POSIX files")
-def test_file_and_folder_are_flushed_before_a_write_is_over(tmp_path, monkeypatch):
-    kinds, real = [], os.fsync
-
-    def flushed(handle):
-        kinds.append(stat.S_ISDIR(os.fstat(handle).st_mode))
-        real(handle)
-
-    monkeypatch.setattr(os, "fsync", flushed)
-    handles = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
-    atomic_write(tmp_path / "m", b"x")
-    assert kinds == [False, True]
-    if handles is not None:
-        assert len(os.listdir("/proc/self/fd")) == handles
-
-
-@pytest.mark.skipif(os.name != "posix", reason="needs POSIX files")
-def test_what_is_no_file_is_told_by_number_and_name_and_left_closed(tmp_path):
-    import errno
-
-    os.mkfifo(tmp_path / "pipe")
-    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
-    for place, number in ((tmp_path, errno.EISDIR), (tmp_path / "pipe", errno.EINVAL)):
-        for ask in (check_regular, read_file):
-            with pytest.raises(OSError) as caught:
-                ask(place)
-            assert (caught.value.errno, caught.value.filename) == (number, str(place))
-    if before is not None:
-        assert len(os.listdir("/proc/self/fd")) == before
-    path = atomic_write(tmp_path / "m", b"123")
-    with pytest.raises(OSError) as caught:
-        read_file(path, limit=2)
-    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(path))
-    assert check_regular(path).st_size == 3
-
-
-def test_a_writer_that_is_interrupted_leaves_nothing(tmp_path):
-    def stopped(file):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        atomic_write(tmp_path / "m", stopped)
-    assert os.listdir(tmp_path) == []
-
-
-@pytest.mark.skipif(not hasattr(os, "fchown"), reason="needs POSIX owners")
-def test_where_a_file_cannot_be_given_away_its_group_is_kept_or_nothing(tmp_path, monkeypatch):
-    path = atomic_write(tmp_path / "m", b"old")
-    path.chmod(0o604)
-    own, asked = path.stat(), []
-
-    def refuse(handle, owner, group):
-        asked.append((owner, group))
-        raise PermissionError
-
-    monkeypatch.setattr(os, "fchown", refuse)
-    atomic_write(path, b"new")
-    assert asked == []  # the owner is who writes
-    monkeypatch.setattr(os, "geteuid", lambda: own.st_uid + 1)
-    atomic_write(path, b"newer")
-    assert asked == [(own.st_uid, own.st_gid), (-1, own.st_gid)]
-    assert path.read_bytes() == b"newer"
-    assert path.stat().st_mode & 0o777 == 0o604
