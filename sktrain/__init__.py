@@ -11,6 +11,9 @@ __version__ = "0.1.0"
 _PACKAGES = {
     "_history": ("with_history",),
     "_validation": ("with_label_times",),
+    "compat": (
+        "BayesianHyperparameterOptimizer", "GradientRegularizer", "WeightDecayScheduler",
+    ),
     "compression": ("CompressedClassifier", "ModelPruner", "ModelQuantizer", "export_onnx"),
     "datasets": ("read_bars",),
     "drift": ("DriftDetector", "DriftGuard", "DriftReport", "monitor"),
@@ -30,9 +33,9 @@ _PACKAGES = {
     "leakage": ("LeakageReport", "LeakageValidator"),
     "nets": (
         "ClassWeightedSampler", "DropoutSchedule", "EnhancedDropout", "EnhancedEarlyStopping",
-        "FocalLoss", "GRUClassifier", "GradientClip", "GradientRegularizer", "LSTMClassifier",
-        "MLPNetClassifier", "ReduceOnPlateau", "StopFlag", "TCNClassifier", "TrainingCheckpoint",
-        "TransformerClassifier", "WeightDecaySchedule", "WeightDecayScheduler",
+        "FocalLoss", "GRUClassifier", "GradientClip", "LSTMClassifier", "MLPNetClassifier",
+        "ReduceOnPlateau", "StopFlag", "TCNClassifier", "TrainingCheckpoint",
+        "TransformerClassifier", "WeightDecaySchedule",
     ),
     "news": (
         "NewsAligner", "NewsArticle", "NewsFeatures", "PretrainedNewsEncoder", "read_news",
@@ -45,10 +48,11 @@ _PACKAGES = {
     ),
     "reproducibility": ("DeterministicTrainingConfig",),
     "resample": ("WindowSMOTE", "apply_smote"),
-    "search": ("BayesianHyperparameterOptimizer", "HyperparameterSearchSpace", "OptunaSearchCV"),
+    "search": ("HyperparameterSearchSpace", "OptunaSearchCV"),
     "splits": ("CombinatorialPurgedCV", "EnhancedWalkForwardCV", "TemporalSplitter"),
     "trainer": ("EnhancedTrainer", "EnhancedTrainingConfig"),
 }
+_RENAMED = {"EnhancedWalkForwardValidator": "EnhancedWalkForwardCV"}  # original name: name here
 _DEFINED_IN = {name: package for package, names in _PACKAGES.items() for name in names}
 _MODULES = (
     "exceptions",
@@ -64,6 +68,8 @@ def __getattr__(name):
         value = getattr(import_module(f"sktrain.{_DEFINED_IN[name]}"), name)
     elif name in _MODULES:
         value = import_module(f"sktrain.{name}")
+    elif name in _RENAMED:  # not an AttributeError, of whose text an import says nothing
+        raise ImportError(f"sktrain has no {name}; it is called {_RENAMED[name]}.", name=name)
     else:
         raise AttributeError(f"module 'sktrain' has no attribute {name!r}")
     globals()[name] = value

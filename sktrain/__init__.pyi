@@ -1,6 +1,7 @@
 """Written by ``python tests/test_typing.py``: what type checkers read in place of __init__.py."""
 
 from . import (
+    compat as compat,
     compression as compression,
     datasets as datasets,
     drift as drift,
@@ -23,12 +24,18 @@ from . import (
 )
 from ._history import with_history as with_history
 from ._validation import with_label_times as with_label_times
+from .compat import (
+    BayesianHyperparameterOptimizer as BayesianHyperparameterOptimizer,
+    GradientRegularizer as GradientRegularizer,
+    WeightDecayScheduler as WeightDecayScheduler,
+)
 from .compression import (
     CompressedClassifier as CompressedClassifier,
     ModelPruner as ModelPruner,
     ModelQuantizer as ModelQuantizer,
     export_onnx as export_onnx,
 )
+from .datasets import read_bars as read_bars
 from .drift import (
     DriftDetector as DriftDetector,
     DriftGuard as DriftGuard,
@@ -82,7 +89,6 @@ from .nets import (
     EnhancedEarlyStopping as EnhancedEarlyStopping,
     FocalLoss as FocalLoss,
     GradientClip as GradientClip,
-    GradientRegularizer as GradientRegularizer,
     GRUClassifier as GRUClassifier,
     LSTMClassifier as LSTMClassifier,
     MLPNetClassifier as MLPNetClassifier,
@@ -92,7 +98,6 @@ from .nets import (
     TrainingCheckpoint as TrainingCheckpoint,
     TransformerClassifier as TransformerClassifier,
     WeightDecaySchedule as WeightDecaySchedule,
-    WeightDecayScheduler as WeightDecayScheduler,
 )
 from .news import (
     NewsAligner as NewsAligner,
@@ -121,7 +126,6 @@ from .resample import (
     apply_smote as apply_smote,
 )
 from .search import (
-    BayesianHyperparameterOptimizer as BayesianHyperparameterOptimizer,
     HyperparameterSearchSpace as HyperparameterSearchSpace,
     OptunaSearchCV as OptunaSearchCV,
 )

@@ -5,7 +5,9 @@ With scikit-learn's metadata routing on, the wrapped estimator gets what it requ
 what its signature names, of a Pipeline the last step, and metadata that nobody takes is refused.
 """
 
+from collections.abc import Iterator
 from inspect import Parameter, signature
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ from sklearn.utils.validation import _check_method_params
 
 from .exceptions import SktrainError
 
-__all__ = ["metadata_rows", "routed_params", "told_to_folds"]
+__all__ = ["folds_of", "metadata_rows", "routed_params", "told_to_folds"]
 
 
 def routed_params(
@@ -96,6 +98,13 @@ def told_to_folds(estimator: object, cv: object, given: dict) -> tuple[dict, dic
         except SktrainError:  # the folds have use for it, the estimator has none
             continue
     return fit, split
+
+
+def folds_of(cv: Any, X: Any, y: Any = None, **told: Any) -> Iterator:
+    """What ``cv.split`` yields, called with those of ``groups``, ``label_end_times`` and so on
+    that are told."""
+    told = {name: value for name, value in told.items() if value is not None}
+    return iter(cv.split(X, y, **told))
 
 
 _LABEL_TIMES = ("label_end_times", "times")

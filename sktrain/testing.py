@@ -7,7 +7,7 @@ Examples
 >>> check_splitter(EnhancedWalkForwardCV(n_splits=3, ensure_regime_coverage=False))
 """
 
-from .leakage._testing import (
+from .leakage.testing import (
     check_causal,
     check_splitter,
     leakage_checks,

@@ -18,6 +18,7 @@ SHARED = {
     "_history",
     "_io",
     "_last_block",
+    "_models",
     "_optimizers",
     "_optional",
     "_posterior",
@@ -49,6 +50,7 @@ PACKAGES = [
     "evaluation",
     "ensemble",
     "search",
+    "compat",
     "compression",
     "persistence",
     "plotting",
@@ -60,8 +62,8 @@ HEAVY = {
     "torch", "skorch", "optuna", "transformers", "matplotlib", "onnx", "onnxruntime", "imblearn",
 }
 LIGHT = SHARED | {
-    "datasets", "features", "labels", "splits", "leakage", "testing", "drift", "ensemble",
-    "evaluation", "__init__",
+    "compat", "datasets", "features", "labels", "splits", "leakage", "testing", "drift",
+    "ensemble", "evaluation", "__init__",
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
@@ -98,6 +100,25 @@ def test_every_module_has_its_place():
         f"packages without a place in the order: {packages - SHARED - set(PACKAGES)}"
     )
     assert len(MODULES) > 30
+
+
+def private_imports(path):
+    """(line, name) of every private module and name that is imported from another package."""
+    here, depth = package_of(path), len(path.relative_to(PACKAGE).parts)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.ImportFrom) or not node.module:
+            continue
+        parts = node.module.split(".")
+        if node.level == 0 and parts.pop(0) != "sktrain" or node.level not in (0, depth):
+            continue
+        package, *inside = [*parts, *(alias.name for alias in node.names)]
+        if package in PACKAGES and package != here:
+            yield from ((node.lineno, name) for name in inside if name.startswith("_"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_private_name_is_imported_from_another_package(path):
+    assert list(private_imports(path)) == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -50,7 +50,7 @@ def public_names():
         for name in module.__all__:
             value = getattr(module, name)
             if package != "sktrain" and name in sktrain.__all__ and value is getattr(sktrain, name):
-                found[f"{package}.{name}"] = f"sktrain.{name}"
+                entry = f"sktrain.{name}"
             elif inspect.isclass(value):
                 entry = {"init": _signature(value), "methods": _methods(value)}
             else:

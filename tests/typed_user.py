@@ -71,7 +71,11 @@ BarFeatures(calendar="weekly")  # refused: arg-type
 GRUClassifier(calibration="isotonic")  # refused: arg-type
 GRUClassifier(mixed_precision="bfloat16", train_split=None, class_sampling="weighted")
 GRUClassifier(mixed_precision="float8")  # refused: arg-type
-CompressedClassifier(net, bits=8, scope="layer")
+CompressedClassifier(net, bits=8, scope="layer", activations=None)
+TripleBarrierLabeler(tie="drop", timeout="hold")
+TripleBarrierLabeler(tie="skip")  # refused: arg-type
+EnhancedWalkForwardCV(window="sliding")  # refused: arg-type
+DriftGuard(net, on_drift="ignore")  # refused: arg-type
 CompressedClassifier(net, scope="tensor")  # refused: arg-type
 
 # estimators and splitters

@@ -11,10 +11,7 @@ import pandas as pd
 from .._class_names import class_name
 from .._progress import ProgressStream
 from ..exceptions import SktrainError
-from ..trainer import EnhancedTrainer, EnhancedTrainingConfig
-from ..trainer._config import DEFAULTS
-from ..trainer._run_folder import find_model
-from ..trainer._sources import open_source
+from ..trainer import DEFAULTS, EnhancedTrainer, EnhancedTrainingConfig, find_model, open_source
 from . import _show
 from ._inputs import data_of, news_options, show, with_news_of
 from ._text import for_spreadsheet, shown
@@ -96,8 +93,7 @@ def audit(args):
     bars."""
     from ..leakage import LeakageValidator, audit_source
     from ..splits import EnhancedWalkForwardCV
-    from ..trainer._models import audit_pipeline
-    from ..trainer._tasks import label_bars
+    from ..trainer import audit_pipeline, label_bars
 
     if args.file is not None:
         if args.data is not None or args.dataset is not None or args.estimator is not None:
@@ -126,7 +122,7 @@ def audit(args):
 
 def drift(args):
     """Compare new bars with the model's reference."""
-    from ..trainer._run_folder import load_drift_reference
+    from ..trainer import load_drift_reference
 
     detector, features = load_drift_reference(args.model)
     bars = _open(args).bars
@@ -161,8 +157,7 @@ def report(args):
 
 def search(args):
     """Search hyperparameters of the first model and print what the best score is worth."""
-    from ..trainer._search import build_search, given_parameters, search_plan
-    from ..trainer._tasks import label_bars
+    from ..trainer import build_search, given_parameters, label_bars, search_plan
 
     config = _config(args)
     config.use_hpo, config.hpo_n_trials = True, _count("--trials", args.trials)

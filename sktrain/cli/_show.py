@@ -6,9 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ..trainer import _words
-from ..trainer._run_folder import plain
-from ..trainer._verdicts import next_steps
+from ..trainer import next_steps, plain, words
 from ._text import shown
 
 __all__ = ["plain", "predictions", "search", "training"]
@@ -59,14 +57,14 @@ def training(result):
     if result["walk_forward_results"]:
         _folds(console, result["walk_forward_results"])
     if result["ablation"]:
-        cells, sentence = _words.ablation_rows(result["ablation"])
-        _print(console, "the model without one switch at a time", _words.ABLATION_HEAD, cells)
+        cells, sentence = words.ablation_rows(result["ablation"])
+        _print(console, "the model without one switch at a time", words.ABLATION_HEAD, cells)
         _line(console, sentence)
     if result["metrics_summary"]["test"]:
         head = ["", "bal. acc folds", "95 % interval", "acc test", "bal. acc test", "log loss test"]
         folded = bool(result["walk_forward_results"])
         title = f"{'means over the folds, and ' if folded else ''}the untouched test block"
-        _print(console, title, *_words.score_table(result, head))
+        _print(console, title, *words.score_table(result, head))
     _facts(console, result)
     console.print()
     _line(console, result["verdict"], style="bold")
@@ -89,7 +87,7 @@ def _facts(console, result):
     for name, reason in result["missing_stocks"].items():
         _line(console, f"left out: {name} ({reason})")
     if result.get("pool"):
-        _line(console, _words.pool_sentence(result["pool"]))
+        _line(console, words.pool_sentence(result["pool"]))
     if result["drift"]:
         drifted = "drift" if result["drift"]["drift_detected"] else "no drift"
         _line(
@@ -102,11 +100,11 @@ def _facts(console, result):
         before, after = result["compression"]["before"], result["compression"]["after"]
         _line(
             console,
-            f"compression: {_words.size(before['size_bytes'])} -> "
-            f"{_words.size(after['size_bytes'])}",
+            f"compression: {words.size(before['size_bytes'])} -> "
+            f"{words.size(after['size_bytes'])}",
         )
     if result["search"]:
-        for sentence in _words.search_sentences(result["search"]):
+        for sentence in words.search_sentences(result["search"]):
             _line(console, f"search: {sentence}")
     if result["incremental"]["mode"] != "fresh":
         _line(
@@ -114,9 +112,9 @@ def _facts(console, result):
             f"incremental: {result['incremental']['mode']}, {result['incremental']['reason']}",
         )
     if result["profit"]:
-        _line(console, _words.profit_sentence(result["profit"]))
+        _line(console, words.profit_sentence(result["profit"]))
     for name, net in result["metrics_summary"]["nets"].items():
-        _line(console, f"{name}: {_words.epochs(net['epochs_completed'], net['stop_reason'])}")
+        _line(console, f"{name}: {words.epochs(net['epochs_completed'], net['stop_reason'])}")
 
 
 def _folds(console, rows):
@@ -134,14 +132,14 @@ def _folds(console, rows):
     cells = [
         (
             str(row["fold"]),
-            *(_words.date(row[key])[-_TIME:] for key, _ in heads),
-            *(_words.percent(row[f"{name}_balanced_accuracy"]) for name in names),
+            *(words.date(row[key])[-_TIME:] for key, _ in heads),
+            *(words.percent(row[f"{name}_balanced_accuracy"]) for name in names),
         )
         for row in rows
     ]
     title = "walk-forward folds; scores are balanced accuracies"
     _print(console, title, ["fold", *(head for _, head in heads), *names], cells)
-    regimes, cells = _words.regime_rows(rows)
+    regimes, cells = words.regime_rows(rows)
     if regimes:
         _print(
             console, "tested rows per market regime", ["fold", *regimes, "new regimes"], cells
@@ -162,8 +160,8 @@ def predictions(frame):
 
 def search(found, name):
     """Best parameters, best score, and what it is worth; ``name`` is the net that was searched."""
-    from ..trainer._results import searched
+    from ..trainer import searched
 
     console = _console()
-    for sentence in _words.search_sentences(plain(searched(found, name))):
+    for sentence in words.search_sentences(plain(searched(found, name))):
         _line(console, sentence)

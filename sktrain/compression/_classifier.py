@@ -123,7 +123,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         *,
         validation: float = 0.15,
         scoring: str = "balanced_accuracy",
-        activations: str | None = None,
+        activations: Literal["int8"] | None = None,
         scope: Literal["layer", "global"] = "global",
         sensitivity: float = 0.1,
         structured: bool = False,

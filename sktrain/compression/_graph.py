@@ -115,7 +115,7 @@ def scores(graph, module):
 
 
 def _writers():
-    from ..nets import _modules as nets
+    from .. import nets
 
     recurrent = {nets.GRUModule: _recurrent, nets.LSTMModule: _recurrent}
     return {

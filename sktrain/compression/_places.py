@@ -10,6 +10,7 @@ from typing import Any
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
+from .._models import last_step
 from ..exceptions import SktrainError
 
 __all__ = [
@@ -99,8 +100,7 @@ def through_steps(model, X):
 def rows_can_be_followed(model):
     """Whether it is plain what each net of a model is given: nets, pipelines that end in them,
     votes and pools of them, whatever else votes."""
-    while isinstance(model, Pipeline):
-        model = model.steps[-1][1]
+    model = last_step(model)
     if is_vote(model):
         return all(map(rows_can_be_followed, voting_nets(model)))
     return is_net(model)

@@ -7,7 +7,7 @@ copying, pickling or further training.
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -100,7 +100,7 @@ class ModelPruner(BaseEstimator):
     def __init__(
         self,
         target_sparsity: float = 0.5,
-        scope: str = "global",
+        scope: Literal["global", "layer"] = "global",
         sensitivity: float = 0.1,
         *,
         structured: bool = False,

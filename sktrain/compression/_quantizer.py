@@ -9,7 +9,7 @@ from io import BytesIO
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import joblib
 import numpy as np
@@ -78,7 +78,7 @@ class ModelQuantizer(BaseEstimator):
     }
 
     def __init__(
-        self, bits: int = 8, *, activations: str | None = None, n_threads: int = 1
+        self, bits: int = 8, *, activations: Literal["int8"] | None = None, n_threads: int = 1
     ) -> None:
         self.bits = bits
         self.activations = activations

@@ -113,7 +113,7 @@ def compress_model(
     scope: Literal["layer", "global"] = "global",
     sensitivity: float = 0.1,
     structured: bool = False,
-    activations: str | None = None,
+    activations: Literal["int8"] | None = None,
 ) -> tuple:
     """Prune and quantize a copy of a fitted model, and measure both on rows it was not trained on.
 

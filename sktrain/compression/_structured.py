@@ -81,7 +81,7 @@ def _replace(net, target):
 
 
 def _resized(module, width):
-    from ..nets import _modules as nets
+    from .. import nets
 
     n_layers, options = len(module.layers if hasattr(module, "layers") else module.blocks), {}
     if isinstance(module, nets.TCNModule):
@@ -111,7 +111,7 @@ _STREAM = Units("stream")  # channels that every block of a residual network rea
 def _plans():
     """For each class of network what makes its plan: by layer or parameter, the sets of units along
     its rows and its columns."""
-    from ..nets import _modules as nets
+    from .. import nets
 
     stacked = dict.fromkeys((nets.GRUModule, nets.LSTMModule), _recurrent)
     return {

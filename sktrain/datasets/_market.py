@@ -5,6 +5,8 @@ decides the label of row t is Gaussian with a known mean and spread, so the clas
 closed forms.
 """
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch, check_random_state
@@ -30,7 +32,7 @@ def make_market(
     signal: float = 0.5,
     horizon: int = 1,
     regimes: bool = True,
-    pattern: str = "linear",
+    pattern: Literal["linear", "regime", "pattern", "memory", "cross"] = "linear",
     random_state: int | np.random.RandomState | None = None,
 ) -> Bunch:
     """Draw bars and a label with three classes whose Bayes accuracy is known.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 import os
 from pathlib import Path
 import re
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -58,10 +59,10 @@ def read_bars(
     dayfirst: bool | None = None,
     encoding: str | None = None,
     symbol: str | None = None,
-    bad_rows: str = "refuse",
-    incomplete_last: str = "keep",
-    stamps: str = "close",
-    decimal: str | None = None,
+    bad_rows: Literal["refuse", "drop"] = "refuse",
+    incomplete_last: Literal["keep", "drop"] = "keep",
+    stamps: Literal["close", "open"] = "close",
+    decimal: Literal[".", ","] | None = None,
 ) -> pd.DataFrame:
     """Read market bars from a file, or from a folder of files.
 

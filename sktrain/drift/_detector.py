@@ -118,7 +118,7 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def __init__(
         self, psi_threshold: float = 0.1, mean_shift_threshold: float = 0.15,
         correlation_threshold: float = 0.85, n_bins: int = 10, alpha: float = 0.05,
-        on_drift: str = "warn", min_samples: int = 30,
+        on_drift: Literal["warn", "raise", "ignore"] = "warn", min_samples: int = 30,
     ) -> None:
         self.psi_threshold = psi_threshold
         self.mean_shift_threshold = mean_shift_threshold

@@ -5,7 +5,7 @@ Blocks come in order of time, each later than the ones before it.
 """
 
 from copy import deepcopy
-from typing import Any, Self
+from typing import Any, Literal, Self
 import warnings
 
 import numpy as np
@@ -156,7 +156,7 @@ class DriftGuard(BlockChecks, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         self,
         estimator: Estimator,
         detector: DriftDetector | None = None,
-        on_drift: str = "refit",
+        on_drift: Literal["refit", "raise", "warn"] = "refit",
         *,
         window: int = 2000,
         refit_rows: int | None = None,

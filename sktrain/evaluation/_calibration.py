@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 import math
 import os
-from typing import Any
+from typing import Any, Literal
 import warnings
 
 import numpy as np
@@ -24,6 +24,7 @@ from .._progress import progress_bar
 from .._typing import Estimator, LabelSource, Splitter
 from .._validation import Number, check_bars, check_count, horizon_in_bars
 from ..exceptions import DataQualityWarning, SktrainError
+from ._folds import fit_fold
 from ._journal import Journal, fingerprint
 from ._null_markets import METHODS, null_market
 from ._predictions import balanced_accuracy, splits_of, takes_end_times
@@ -153,9 +154,9 @@ def null_calibration(
     cv: Splitter | None = None,
     scoring: str | Callable | None = None,
     n_null: int = 99,
-    stop: str | None = None,
+    stop: Literal["sequential"] | None = None,
     alpha: float = 0.05,
-    method: str = "block",
+    method: Literal["block", "sign", "phase"] = "block",
     block_length: int | None = None,
     random_state: int | np.random.RandomState | np.random.Generator | None = None,
     n_jobs: int | None = None,
@@ -371,7 +372,7 @@ class _Task:
     labeler: Any
     cv: Any
     scoring: Any
-    method: str
+    method: Literal["block", "sign", "phase"]
     block_length: int
 
     @property
@@ -424,9 +425,7 @@ class _Task:
         )
         scores = []
         for train, test in splits_of(self.cv, rows, y, label_end_times=ends):
-            fitted = clone(self.estimator).fit(
-                _safe_indexing(rows, train), _safe_indexing(y, train)
-            )
+            fitted = fit_fold(self.estimator, rows, y, train)
             scores.append(
                 float(scorer(fitted, _safe_indexing(rows, test), _safe_indexing(y, test)))
             )

@@ -8,6 +8,7 @@ over all classes of ``y``; a class that a training fold never saw has probabilit
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 import time
+from typing import Literal
 import warnings
 
 from joblib import effective_n_jobs
@@ -25,6 +26,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples
 
+from .._routing import folds_of
 from .._typing import Classifier, Estimator, Splitter, Transformer
 from .._validation import labelled_mask
 from ..exceptions import NotEnoughDataError
@@ -35,7 +37,8 @@ __all__ = [
     "fold_scores",
 ]
 
-METRICS = ("accuracy", "balanced_accuracy", "log_loss")
+Metric = Literal["accuracy", "balanced_accuracy", "log_loss"]
+METRICS: tuple[Metric, ...] = ("accuracy", "balanced_accuracy", "log_loss")
 # what each metric can be
 _RANGES = {"accuracy": (0.0, 1.0), "balanced_accuracy": (0.0, 1.0), "log_loss": (0.0, np.inf)}
 
@@ -66,7 +69,11 @@ class FoldScores:
     seconds: np.ndarray = field(repr=False)
     inspected: tuple = field(default=(), repr=False)
 
-    def scores(self, metric: str = "balanced_accuracy", name: str | None = None) -> np.ndarray:
+    def scores(
+        self,
+        metric: Metric = "balanced_accuracy",
+        name: str | None = None,
+    ) -> np.ndarray:
         """Scores per fold of one estimator.
 
         Parameters
@@ -85,7 +92,7 @@ class FoldScores:
 
     def interval(
         self,
-        metric: str = "balanced_accuracy",
+        metric: Metric = "balanced_accuracy",
         name: str | None = None,
         *,
         confidence: float = 0.95,
@@ -115,7 +122,11 @@ class FoldScores:
         return _within(found, *_RANGES[metric])
 
     def difference(
-        self, other: str, metric: str = "balanced_accuracy", *, confidence: float = 0.95
+        self,
+        other: str,
+        metric: Metric = "balanced_accuracy",
+        *,
+        confidence: float = 0.95,
     ) -> MeanInterval:
         """Interval of the mean fold-wise difference between the first estimator and ``other``.
 
@@ -140,7 +151,9 @@ class FoldScores:
         low, high = _RANGES[metric]
         return _within(found, low - high, high - low)
 
-    def verdict(self, metric: str = "balanced_accuracy") -> str:
+    def verdict(
+        self, metric: Metric = "balanced_accuracy"
+    ) -> str:
         """Whether the first estimator beats the best of the others, in one sentence.
 
         The interval of the fold-wise difference decides; when it holds 0, nothing was shown.
@@ -363,15 +376,15 @@ def fold_scores(
     """
     if not isinstance(estimators, dict):
         estimators = {"model": estimators}
-    extra = {} if label_end_times is None else {"label_end_times": label_end_times}
-    folds = list(cv.split(X, y, groups, **extra) if groups is not None else cv.split(X, y, **extra))
+    told = {"groups": groups, "label_end_times": label_end_times}
+    folds = list(folds_of(cv, X, y, **told))
     if not folds:
         raise NotEnoughDataError("cv yields no fold.")
     found = _scored(estimators, X, y, folds, n_jobs, on_fold, stop, inspect)
     kept = sorted(found)
     rows, times, inspected = zip(*(found[number] for number in kept))
     table = pd.DataFrame(rows, index=pd.Index(kept, name="fold"))
-    described = _describe(cv, X, y, groups, extra)
+    described = _describe(cv, X, y, told)
     if described is not None and len(described) == len(folds):
         table = pd.concat([described.iloc[kept].set_axis(table.index), table], axis=1)
     sizes = np.array([[len(part) for part in folds[number]] for number in kept])
@@ -403,21 +416,25 @@ def _scored(estimators, X, y, folds, n_jobs, on_fold, stop, inspect):
     return found
 
 
-def _describe(cv, X, y, groups, extra):
+def _describe(cv, X, y, told):
     if not hasattr(cv, "summary"):
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # split has said them already
-        return cv.summary(X, y, **({} if groups is None else {"groups": groups}), **extra)
+        return cv.summary(X, y, **{name: one for name, one in told.items() if one is not None})
+
+
+def fit_fold(estimator, X, y, train, **params):
+    """A clone fitted on the rows ``train``."""
+    return clone(estimator).fit(_safe_indexing(X, train), _safe_indexing(y, train), **params)
 
 
 def _score_fold(estimators, X, y, train, test, classes, inspect=None):
     start = time.perf_counter()
-    train_X, train_y = _safe_indexing(X, train), _safe_indexing(y, train)
     test_X, test_y = _safe_indexing(X, test), np.asarray(_safe_indexing(y, test))
     row, inspected = {}, None
     for place, (name, estimator) in enumerate(estimators.items()):
-        fitted = clone(estimator).fit(train_X, train_y)
+        fitted = fit_fold(estimator, X, y, train)
         said = all_class_probabilities(fitted, test_X, classes)
         scores = classification_scores(test_y, said, classes)
         row.update({f"{name}_{metric}": value for metric, value in scores.items()})

@@ -7,6 +7,7 @@ result is history of a market that never was: nothing in it may meet the origina
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,7 @@ _SHARED = 0.9  # share of the times that must be able to change places, a judgme
 
 def null_market(
     bars: pd.DataFrame,
-    method: str = "block",
+    method: Literal["block", "sign", "phase"] = "block",
     *,
     block_length: int = 20,
     random_state: int | np.random.Generator | np.random.SeedSequence | None = None,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations, islice
 from math import comb
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -82,7 +83,10 @@ class BacktestOverfitting(float):
 
 
 def probability_of_backtest_overfitting(
-    returns: ArrayLike, n_blocks: int = 16, *, metric: str | Callable[..., float] = "sharpe"
+    returns: ArrayLike,
+    n_blocks: int = 16,
+    *,
+    metric: Literal["sharpe", "mean"] | Callable[..., float] = "sharpe",
 ) -> BacktestOverfitting:
     """Probability that the configuration chosen in sample ranks below the median out of sample
     (CSCV).
@@ -152,7 +156,9 @@ def probability_of_backtest_overfitting(
     )
 
 
-def effective_number_of_trials(trials: ArrayLike, *, method: str | None = None) -> float:
+def effective_number_of_trials(
+    trials: ArrayLike, *, method: Literal["spectrum", "average", "autocorrelation"] | None = None
+) -> float:
     """How many independent trials a set of correlated ones amounts to.
 
     Parameters

@@ -7,7 +7,7 @@ bar t itself.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,7 +32,7 @@ def to_positions(
     predictions: OutOfFoldPredictions | pd.DataFrame | pd.Series,
     *,
     sides: dict | Sequence[float] | None = None,
-    mode: str = "sign",
+    mode: Literal["sign", "expected"] = "sign",
     threshold: float = 0.0,
 ) -> pd.Series: ...
 
@@ -42,7 +42,7 @@ def to_positions(
     predictions: ArrayLike,
     *,
     sides: dict | Sequence[float] | None = None,
-    mode: str = "sign",
+    mode: Literal["sign", "expected"] = "sign",
     threshold: float = 0.0,
 ) -> np.ndarray: ...
 
@@ -51,7 +51,7 @@ def to_positions(
     predictions: OutOfFoldPredictions | ArrayLike,
     *,
     sides: dict | Sequence[float] | None = None,
-    mode: str = "sign",
+    mode: Literal["sign", "expected"] = "sign",
     threshold: float = 0.0,
 ) -> pd.Series | np.ndarray:
     """Turn predicted classes or probabilities into positions between -1 (short) and 1 (long).

@@ -5,20 +5,21 @@ The splitter decides what may train: it is given the label end times, nothing he
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 import pandas as pd
-from sklearn.base import clone
 from sklearn.metrics import accuracy_score
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples
 
+from .._routing import folds_of
 from .._typing import CrossValidator, Estimator
 from .._validation import check_count, labelled_mask
 from ..exceptions import InvalidSplitError, NotEnoughDataError, SktrainError
-from ._folds import all_class_probabilities
+from ._folds import all_class_probabilities, fit_fold
 
 __all__ = ["OutOfFoldPredictions", "RegimeScores", "per_regime_scores", "walk_forward_predict"]
 
@@ -193,15 +194,12 @@ def splits_of(cv, X, y, *, groups=None, label_end_times=None):
                 f"cv={cv!r} shuffles rows: it would train on the future of what it predicts. Pass "
                 "a splitter that keeps time, such as EnhancedWalkForwardCV()."
             )
-        extra = {} if groups is None else {"groups": groups}
-        if label_end_times is not None:
-            if not takes_end_times(cv):
-                raise InvalidSplitError(
-                    f"{type(cv).__name__}.split takes no label_end_times: labels that end in a "
-                    "test fold would leak. Use a sktrain splitter."
-                )
-            extra["label_end_times"] = label_end_times
-        folds = list(cv.split(X, y, **extra))
+        if label_end_times is not None and not takes_end_times(cv):
+            raise InvalidSplitError(
+                f"{type(cv).__name__}.split takes no label_end_times: labels that end in a "
+                "test fold would leak. Use a sktrain splitter."
+            )
+        folds = list(folds_of(cv, X, y, groups=groups, label_end_times=label_end_times))
     if not folds:
         raise NotEnoughDataError("cv yields no fold.")
     return [(np.asarray(train), np.asarray(test)) for train, test in folds]
@@ -216,7 +214,7 @@ def takes_end_times(cv):
 
 def _predict_fold(estimator, X, y, train, test, params, classes):
     fit_params = _check_method_params(X, params=params or {}, indices=train)
-    fitted = clone(estimator).fit(_safe_indexing(X, train), _safe_indexing(y, train), **fit_params)
+    fitted = fit_fold(estimator, X, y, train, **fit_params)
     return all_class_probabilities(fitted, _safe_indexing(X, test), classes)
 
 
@@ -273,7 +271,7 @@ def per_regime_scores(
     predictions: OutOfFoldPredictions | ArrayLike,
     regimes: ArrayLike,
     *,
-    metric: str | Callable[..., float] = "balanced_accuracy",
+    metric: Literal["balanced_accuracy", "accuracy"] | Callable[..., float] = "balanced_accuracy",
 ) -> RegimeScores:
     """Score predictions within each market regime.
 

@@ -99,7 +99,7 @@ class BarFeatures(CausalTransformer):
         windows: Sequence[int] = (5, 10, 20, 60),
         *,
         calendar: bool | Literal["intraday"] = True,
-        dtype: str = "float64",
+        dtype: Literal["float64", "float32"] = "float64",
     ) -> None:
         self.windows = windows
         self.calendar = calendar

@@ -5,6 +5,7 @@ back. Nothing else is read.
 """
 
 from datetime import timedelta
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -86,7 +87,7 @@ class AdaptiveLabeler(BarLabeler):
         volatility_lookback: int = 20,
         use_volatility_adjustment: bool = True,
         use_risk_adjustment: bool = True,
-        scaling: str = "affine",
+        scaling: Literal["affine", "sigma"] = "affine",
         crosses_session: bool = True,
         session: str | timedelta = "4h",
     ) -> None:

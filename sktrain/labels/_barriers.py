@@ -7,7 +7,7 @@ keeping only those would choose rows by their outcome.
 """
 
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -93,8 +93,8 @@ class TripleBarrierLabeler(BarLabeler):
         stop_loss: float = 0.03,
         max_holding: Span = 10,
         volatility: str | None = None,
-        tie: str = "stop",
-        timeout: str = "sign",
+        tie: Literal["stop", "drop", "nearest_open"] = "stop",
+        timeout: Literal["sign", "hold"] = "sign",
         volatility_lookback: int = 20,
         crosses_session: bool = True,
         session: str | timedelta = "4h",

@@ -13,8 +13,8 @@ from scipy import stats
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import KFold, TimeSeriesSplit, cross_validate
-from sklearn.pipeline import Pipeline
 
+from .._models import last_step
 from .._spans import Spans
 from .._statistics import fold_mean_error
 from .._validation import check_count, label_horizon, labelled_mask, time_axis
@@ -100,7 +100,7 @@ class PriceTag:
 def _inner_score(estimator, X, y):
     """What a fitted estimator says about itself, when it validates inside; None otherwise."""
     fitted = clone(estimator).fit(X, y)
-    last = fitted.steps[-1][1] if isinstance(fitted, Pipeline) else fitted
+    last = last_step(fitted)
     for name in ("best_score_", "oob_score_", "best_validation_score_"):
         value = getattr(last, name, None)
         if isinstance(value, (float, np.floating)) and np.isfinite(value):

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -215,7 +216,7 @@ class LeakageReport(Mapping):
     def __hash__(self):
         return hash((len(self.findings), self.status))
 
-    def codes(self, severity: str | None = None) -> list[str]:
+    def codes(self, severity: Literal["error", "warning", "info"] | None = None) -> list[str]:
         """The codes of the findings, in order.
 
         Parameters

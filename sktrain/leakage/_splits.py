@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import check_cv
 
+from .._routing import folds_of
 from .._validation import keep_label_times, label_spans, labelled_mask, time_axis
 from ..exceptions import InvalidSplitError
 from ._folds import FoldChecker, as_positions
@@ -60,14 +61,12 @@ def index_pairs(cv, X, y=None, groups=None, label_end_times=None):
                 f"pairs, got {cv!r}."
             )
         return iter(cv)
-    given = {"groups": groups} if groups is not None else {}
-    if label_end_times is not None:
-        try:
-            return iter(cv.split(X, y, **given, label_end_times=label_end_times))
-        except TypeError as error:
-            if "label_end_times" not in str(error):
-                raise
-    return iter(cv.split(X, y, **given))
+    try:
+        return folds_of(cv, X, y, groups=groups, label_end_times=label_end_times)
+    except TypeError as error:
+        if label_end_times is None or "label_end_times" not in str(error):
+            raise
+    return folds_of(cv, X, y, groups=groups)
 
 
 class _Tally:

@@ -6,7 +6,7 @@ Rows carry time in their index; without one their order is time, and the report 
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -80,8 +80,13 @@ class LeakageValidator(BaseEstimator):
     }
 
     def __init__(
-        self, embargo_bars: int | None = None, horizon: int | None = None, max_times: int = 2000,
-        random_state: int = 0, verbose: int = 1, budget: str = "standard",
+        self,
+        embargo_bars: int | None = None,
+        horizon: int | None = None,
+        max_times: int = 2000,
+        random_state: int = 0,
+        verbose: int = 1,
+        budget: Literal["quick", "standard", "thorough"] = "standard",
     ) -> None:
         self.embargo_bars = embargo_bars
         self.horizon = horizon

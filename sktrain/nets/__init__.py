@@ -4,12 +4,14 @@ from ._batches import ClassWeightedSampler
 from ._callbacks import (
     DropoutSchedule,
     GradientClip,
-    GradientRegularizer,
     ProgressBar,
     ReduceOnPlateau,
     StopFlag,
     WeightDecaySchedule,
-    WeightDecayScheduler,
+    check_limit as check_limit,
+    check_weight_decay as check_weight_decay,
+    clip_gradients as clip_gradients,
+    weight_decay_at as weight_decay_at,
 )
 from ._checkpoint import TrainingCheckpoint
 from ._classifiers import (
@@ -21,7 +23,14 @@ from ._classifiers import (
 )
 from ._early_stopping import EnhancedEarlyStopping
 from ._losses import FocalLoss, class_balanced_weights
-from ._modules import EnhancedDropout
+from ._modules import (
+    EnhancedDropout,
+    GRUModule as GRUModule,
+    LSTMModule as LSTMModule,
+    MLPModule as MLPModule,
+    TCNModule as TCNModule,
+    TransformerModule as TransformerModule,
+)
 
 __all__ = [
     "ClassWeightedSampler",
@@ -31,7 +40,6 @@ __all__ = [
     "FocalLoss",
     "GRUClassifier",
     "GradientClip",
-    "GradientRegularizer",
     "LSTMClassifier",
     "MLPNetClassifier",
     "ProgressBar",
@@ -41,6 +49,5 @@ __all__ = [
     "TrainingCheckpoint",
     "TransformerClassifier",
     "WeightDecaySchedule",
-    "WeightDecayScheduler",
     "class_balanced_weights",
 ]

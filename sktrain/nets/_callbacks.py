@@ -5,8 +5,8 @@ Order within a step: gradients are unscaled, then ``clip`` acts (skorch's ``on_g
 then the optimizer steps. Schedules run from epoch 0 to the last epoch inclusive.
 """
 
-from collections.abc import Iterable
 import math
+from typing import Literal
 
 from skorch.callbacks import Callback
 import torch
@@ -20,62 +20,25 @@ from ._modules import EnhancedDropout, schedule_fraction
 __all__ = [
     "DropoutSchedule",
     "GradientClip",
-    "GradientRegularizer",
     "ProgressBar",
     "ReduceOnPlateau",
     "StopFlag",
     "WeightDecaySchedule",
-    "WeightDecayScheduler",
 ]
 
 
-def _check_limit(name, value):
+def __getattr__(name):
+    if name == "WeightDecayScheduler":  # nets that earlier versions pickled name it here
+        import sktrain
+
+        return sktrain.WeightDecayScheduler
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def check_limit(name, value):
+    """Refuse a bound of gradients that is not a number > 0 or None."""
     if value is not None and not Number(0, closed="neither").is_satisfied_by(value):
         raise SktrainError(f"{name} must be a number > 0 or None, got {value!r}.")
-
-
-class GradientRegularizer:
-    """Clips gradients in a plain PyTorch loop, between ``backward()`` and ``step()``.
-
-    Parameters
-    ----------
-    clip_value : float or None, default=1.0
-        Largest absolute value of any one component; applied after the norm.
-    max_norm : float or None, default=5.0
-        Largest Euclidean norm of all gradients together.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sktrain import GradientRegularizer
-    >>> weight = torch.nn.Parameter(torch.zeros(2))
-    >>> weight.grad = torch.tensor([3.0, 4.0])
-    >>> GradientRegularizer(max_norm=1.0).clip_gradients([weight])
-    5.0
-    >>> [round(g, 4) for g in weight.grad.tolist()]
-    [0.6, 0.8]
-    """
-
-    def __init__(self, clip_value: float | None = 1.0, max_norm: float | None = 5.0) -> None:
-        _check_limit("clip_value", clip_value)
-        _check_limit("max_norm", max_norm)
-        self.clip_value, self.max_norm = clip_value, max_norm
-
-    def clip_gradients(self, model: torch.nn.Module | Iterable[torch.nn.Parameter]) -> float:
-        """Clip the gradients of a module, or of an iterable of parameters, in place.
-
-        Parameters
-        ----------
-        model : torch.nn.Module or iterable of Parameter
-            Whose ``grad`` to clip.
-
-        Returns
-        -------
-        float
-            Total norm before clipping. When it is not finite, the gradients are left as they are.
-        """
-        parameters = model.parameters() if isinstance(model, torch.nn.Module) else model
-        return clip_gradients(parameters, self.clip_value, self.max_norm)
 
 
 def norm_of(gradients):
@@ -115,63 +78,6 @@ def clip_gradients(parameters, clip_value, max_norm):
     return norm
 
 
-class WeightDecayScheduler:
-    """Weight decay that grows over training.
-
-    Parameters
-    ----------
-    base_weight_decay, max_weight_decay : float, default=1e-4, 1e-3
-        Decay at epoch 0 and at the end.
-    schedule : {"cosine", "linear"}, default="cosine"
-
-    Examples
-    --------
-    >>> from sktrain import WeightDecayScheduler
-    >>> decay = WeightDecayScheduler(
-    ...     base_weight_decay=1e-4, max_weight_decay=1e-3, schedule="cosine"
-    ... )
-    >>> [round(decay.get_weight_decay(epoch, total_epochs=100), 6) for epoch in (0, 50, 100)]
-    [0.0001, 0.00055, 0.001]
-    """
-
-    def __init__(
-        self,
-        base_weight_decay: float = 1e-4,
-        max_weight_decay: float = 1e-3,
-        schedule: str = "cosine",
-    ) -> None:
-        for name, value in (
-            ("base_weight_decay", base_weight_decay),
-            ("max_weight_decay", max_weight_decay),
-        ):
-            if not Number(0).is_satisfied_by(value):
-                raise SktrainError(f"{name} must be a number >= 0, got {value!r}.")
-        schedule_fraction(schedule, 0, 1)
-        self.base_weight_decay, self.max_weight_decay, self.schedule = (
-            base_weight_decay,
-            max_weight_decay,
-            schedule,
-        )
-
-    def get_weight_decay(self, epoch: int, total_epochs: int = 100) -> float:
-        """Weight decay at an epoch.
-
-        Parameters
-        ----------
-        epoch : int
-            Counted from 0.
-        total_epochs : int, default=100
-            Epoch at which ``max_weight_decay`` is reached.
-
-        Returns
-        -------
-        float
-            Between ``base_weight_decay`` and ``max_weight_decay``.
-        """
-        t = schedule_fraction(self.schedule, epoch, total_epochs)
-        return self.base_weight_decay + (self.max_weight_decay - self.base_weight_decay) * t
-
-
 class GradientClip(Callback):
     """Clips the gradients of every step, after they are unscaled and before the optimizer uses
     them.
@@ -181,8 +87,8 @@ class GradientClip(Callback):
     clip_value : float or None, default=1.0
         Bound of each gradient entry; None does not clip entries.
     max_norm : float or None, default=5.0
-        See :class:`GradientRegularizer`. The largest norm of an epoch stands in the history under
-        ``grad_norm``.
+        Largest Euclidean norm of all gradients together, scaled down to before entries are clipped.
+        The largest norm of an epoch stands in the history under ``grad_norm``.
     """
 
     def __init__(self, clip_value: float | None = 1.0, max_norm: float | None = 5.0) -> None:
@@ -190,8 +96,8 @@ class GradientClip(Callback):
         self.max_norm = max_norm
 
     def on_train_begin(self, net, **kwargs):
-        _check_limit("callbacks__clip__clip_value", self.clip_value)
-        _check_limit("callbacks__clip__max_norm", self.max_norm)
+        check_limit("callbacks__clip__clip_value", self.clip_value)
+        check_limit("callbacks__clip__max_norm", self.max_norm)
 
     def on_epoch_begin(self, net, **kwargs):
         self.largest_ = 0.0
@@ -220,7 +126,9 @@ class DropoutSchedule(Callback):
 
     passing_ = ("layers_",)  # no part of the state of training
 
-    def __init__(self, schedule: str = "linear", min_p: float = 0.1) -> None:
+    def __init__(
+        self, schedule: Literal["linear", "cosine"] = "linear", min_p: float = 0.1
+    ) -> None:
         self.schedule = schedule
         self.min_p = min_p
 
@@ -240,6 +148,19 @@ class DropoutSchedule(Callback):
         self.layers_ = []
 
 
+def check_weight_decay(schedule, **decays):
+    """Refuse a schedule that is unknown, and decays that are no numbers >= 0."""
+    for name, value in decays.items():
+        if not Number(0).is_satisfied_by(value):
+            raise SktrainError(f"{name} must be a number >= 0, got {value!r}.")
+    schedule_fraction(schedule, 0, 1)
+
+
+def weight_decay_at(epoch, total_epochs, base, largest, schedule):
+    """Weight decay at an epoch on its way from ``base`` to ``largest``."""
+    return base + (largest - base) * schedule_fraction(schedule, epoch, total_epochs)
+
+
 class WeightDecaySchedule(Callback):
     """Raises the decoupled weight decay from ``base`` to ``max`` over ``max_epochs``; biases and
     norm weights never decay.
@@ -253,20 +174,29 @@ class WeightDecaySchedule(Callback):
     schedule : {"cosine", "linear"}, default="cosine"
     """
 
-    passing_ = ("scheduler_",)
+    passing_ = ("scheduler_",)  # pickles of earlier versions hold one
 
-    def __init__(self, base: float = 1e-4, max: float = 1e-3, schedule: str = "cosine") -> None:
+    def __init__(
+        self,
+        base: float = 1e-4,
+        max: float = 1e-3,
+        schedule: Literal["cosine", "linear"] = "cosine",
+    ) -> None:
         self.base = base
         self.max = max
         self.schedule = schedule
 
     def on_train_begin(self, net, **kwargs):
-        self.scheduler_ = WeightDecayScheduler(self.base, self.max, self.schedule)
+        own = {"base": self.base, "max": self.max}
+        named = {f"callbacks__weight_decay__{name}": value for name, value in own.items()}
+        check_weight_decay(self.schedule, **named)
 
     def on_epoch_begin(self, net, **kwargs):
         if hasattr(net, "optimizer__weight_decay"):
             return
-        decay = self.scheduler_.get_weight_decay(net.epoch_, total_epochs=net.max_epochs - 1)
+        decay = weight_decay_at(
+            net.epoch_, net.max_epochs - 1, self.base, self.max, self.schedule
+        )
         for group in net.optimizer_.param_groups:
             if group.get("decays"):
                 group["weight_decay"] = decay

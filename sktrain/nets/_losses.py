@@ -1,6 +1,6 @@
 """Focal loss, and class weights. Independent of time."""
 
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -97,7 +97,7 @@ class FocalLoss(nn.Module):
         gamma: float = 2.0,
         *,
         beta: float = 0.999,
-        reduction: str = "mean",
+        reduction: Literal["mean", "sum", "none"] = "mean",
     ) -> None:
         super().__init__()
         if not Number(0).is_satisfied_by(gamma):

@@ -8,7 +8,7 @@ exported network is complete.
 
 from collections.abc import Callable
 import math
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from torch import nn
@@ -69,7 +69,9 @@ class EnhancedDropout(nn.Module):
         if self._kept is not None:
             self._kept.fill_(1 - rate)
 
-    def __init__(self, p: float = 0.3, schedule: str = "linear", min_p: float = 0.1) -> None:
+    def __init__(
+        self, p: float = 0.3, schedule: Literal["linear", "cosine"] = "linear", min_p: float = 0.1
+    ) -> None:
         super().__init__()
         for name, value in (("p", p), ("min_p", min_p)):
             if not Number(0, 1, closed="left").is_satisfied_by(value):

@@ -8,7 +8,7 @@ ones.
 from collections.abc import Sequence
 from datetime import timedelta
 from numbers import Real
-from typing import Self
+from typing import Literal, Self
 import warnings
 
 import numpy as np
@@ -120,7 +120,7 @@ class NewsAligner(BaseEstimator):
         lag: str | timedelta = "0s",
         half_life: str | timedelta | float | None = None,
         lookback: int | None = None,
-        aggregation: str = "mean",
+        aggregation: Literal["mean", "last", "attention"] = "mean",
         symbol: str | None = None,
         timezone: str | None = None,
         session_close: str | None = None,

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from numbers import Integral
 import os
 from os import PathLike
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -140,7 +140,7 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
         model_name: str | os.PathLike = "bert-base-chinese",
         freeze_encoder: bool = True,
         embed_dim: int | None = 768,
-        pooling: str = "mean",
+        pooling: Literal["mean", "cls", "max"] = "mean",
         batch_size: int = 16,
         max_length: int = 128,
         device: str = "auto",
@@ -148,7 +148,7 @@ class PretrainedNewsEncoder(TransformerMixin, BaseEstimator):
         knowledge_cutoff: str | datetime | None = None,
         *,
         normalize: bool = False,
-        precision: str = "float32",
+        precision: Literal["float32", "bfloat16", "auto"] = "float32",
         revision: str | None = None,
         fine_tune_layers: int = 2,
         fine_tune_epochs: int = 3,

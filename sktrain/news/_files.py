@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import os
 from pathlib import Path
 import re
+from typing import Literal
 import warnings
 
 import numpy as np
@@ -74,7 +75,7 @@ def read_news(
     dayfirst: bool | None = None,
     encoding: str | None = None,
     symbol: str | None = None,
-    bad_rows: str = "refuse",
+    bad_rows: Literal["refuse", "drop"] = "refuse",
 ) -> Articles:
     """Read articles from a file.
 

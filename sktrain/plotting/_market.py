@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 import pandas as pd
 
 from .._class_names import CLASS_NAMES, class_name
+from .._routing import folds_of
 from .._typing import Labeler, Splitter
 from .._validation import check_bars, time_axis
 from ..features import RegimeDetector
@@ -91,9 +92,8 @@ class WalkForwardDisplay:
         """
         axis = time_axis(X)
         unique, codes = np.unique(axis.times, return_inverse=True)
-        extra = {} if label_end_times is None else {"label_end_times": label_end_times}
         roles = []
-        for train, test in cv.split(X, y, groups, **extra):
+        for train, test in folds_of(cv, X, y, groups=groups, label_end_times=label_end_times):
             role = np.full(len(unique), "", dtype="<U5")
             role[codes[train]] = "train"
             role[codes[test]] = "test"

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 import pandas as pd
 
+from .._models import last_step, voters
 from .._typing import Estimator
 from ._canvas import PALETTE, axes, grid_of_axes
 
@@ -56,13 +57,8 @@ class LearningCurveDisplay:
         LearningCurveDisplay
             Not drawn yet.
         """
-        net: Any = estimator
-        net = net[-1] if hasattr(net, "steps") else net
-        nets = dict(getattr(net, "named_estimators_", {})) or {name: net}
         curves, best = {}, {}
-        for key, found in nets.items():
-            one: Any = getattr(found, "estimator", found)  # inside a FrozenEstimator
-            one = one[-1] if hasattr(one, "steps") else one
+        for key, one in voters(estimator, name).items():
             if not getattr(one, "history_", None):
                 continue
             curves[key] = history_frame(one.history_)
@@ -70,8 +66,8 @@ class LearningCurveDisplay:
             best[key] = int(valid.idxmin())
         if not curves:
             raise ValueError(
-                f"{type(net).__name__} keeps no training history; pass a fitted sktrain net, "
-                "pipeline or ensemble."
+                f"{type(last_step(estimator)).__name__} keeps no training history; pass a "
+                "fitted sktrain net, pipeline or ensemble."
             )
         return cls(curves, best)
 

@@ -1,12 +1,11 @@
 """Search: honest, resumable and exact tuning of any scikit-learn estimator with Optuna."""
 
-from ._optimizer import BayesianHyperparameterOptimizer
 from ._overfit import OverfitReport
 from ._pruning import FoldPruner
 from ._search import OptunaSearchCV
-from ._spaces import HyperparameterSearchSpace
+from ._spaces import HyperparameterSearchSpace, Space as Space
+from ._study import default_sampler as default_sampler, quiet_optuna as quiet_optuna
 
 __all__ = [
-    "BayesianHyperparameterOptimizer", "FoldPruner", "HyperparameterSearchSpace", "OptunaSearchCV",
-    "OverfitReport",
+    "FoldPruner", "HyperparameterSearchSpace", "OptunaSearchCV", "OverfitReport",
 ]

@@ -10,6 +10,7 @@ from optuna.pruners import BasePruner, NopPruner, WilcoxonPruner
 from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import t as student
 
+from .._models import last_step
 from ..exceptions import SktrainError
 
 __all__ = ["FoldPruner", "choose_pruner", "has_net", "reported", "watch_epochs"]
@@ -129,9 +130,7 @@ def reported(pruner, scores):
 
 def _net_of(estimator):
     """The net at the end of ``estimator``, or None."""
-    last = estimator
-    while hasattr(last, "steps"):
-        last = last.steps[-1][1]
+    last = last_step(estimator)
     return last if hasattr(last, "initialize_callbacks") else None
 
 

@@ -38,7 +38,7 @@ from ._pruning import choose_pruner, has_net
 from ._results import padded, with_trials
 from ._spaces import HyperparameterSearchSpace, Space
 from ._storage import MemoryLedger, StorageLedger, study_name
-from ._study import Suggester, default_sampler, draw_seed, quiet_optuna
+from ._study import Suggester, default_sampler, quiet_optuna, seed_of
 
 __all__ = ["OptunaSearchCV"]
 
@@ -385,7 +385,7 @@ class OptunaSearchCV(BaseSearchCV):
         sampler = default_sampler() if self.sampler is None else copy.deepcopy(self.sampler)
         pruner = copy.deepcopy(choose_pruner(self.pruner, len(splits)))
         seed = (
-            draw_seed(sampler)
+            seed_of(sampler)
             if self.random_state is None
             else int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         )

@@ -113,7 +113,7 @@ def _random_states(sampler, seen=None):
             yield from _random_states(value, seen)
 
 
-def draw_seed(sampler):
+def seed_of(sampler):
     """A seed from the sampler's own generator: a sampler the user seeded seeds the search."""
     for rng in _random_states(sampler):
         return int(rng.randint(np.iinfo(np.int32).max))

@@ -6,9 +6,9 @@ never inside one; rows without a label are in no fold.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
 import warnings
 
 import numpy as np
@@ -21,9 +21,25 @@ from .._spans import Spans, cut_blocks, places_before
 from .._validation import BarsOrTime, TimeAxis, as_span, label_spans, labelled_mask
 from ..exceptions import InvalidSplitError, NotEnoughDataError
 
-__all__ = ["Fold", "Plan", "Rows", "SpanSplitter", "fold_facts", "read_rows"]
+__all__ = ["Fold", "Plan", "Rows", "SpanSplitter", "fold_facts", "read_rows", "renamed"]
 
 _MOST_CLASSES = 20  # more distinct labels than this are no class balance, a judgment
+
+
+def renamed(**advice: str) -> Callable:
+    """A method that answers arguments of the original's, which it does not have, with advice."""
+
+    def decorate(method):
+        @wraps(method)
+        def checked(self, *args, **given):
+            for name in advice.keys() & given.keys():
+                called = "" if method.__name__ == "__init__" else f".{method.__name__}"
+                raise TypeError(f"{type(self).__name__}{called} takes no {name}: {advice[name]}.")
+            return method(self, *args, **given)
+
+        return checked
+
+    return decorate
 
 
 @dataclass(frozen=True)
@@ -219,6 +235,10 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
         "embargo": [BarsOrTime(0), None],
     }
 
+    @renamed(
+        horizon="tell it to the constructor. Three blocks come from TemporalSplitter.three_way, "
+        "frames of bars from EnhancedWalkForwardCV.generate_folds"
+    )
     def split(
         self,
         X: ArrayLike,

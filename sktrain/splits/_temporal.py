@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 import math
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -64,7 +65,7 @@ class TemporalSplitter(SpanSplitter):
         test_ratio: float = 0.15,
         embargo_bars: Span = 10,
         horizon: Span | None = None,
-        evaluate: str = "val",
+        evaluate: Literal["val", "test"] = "val",
         embargo: Span | None = None,
     ) -> None:
         self.train_ratio = train_ratio

@@ -5,6 +5,8 @@ on, the boundaries between them move so that test regimes were seen in training 
 as possible are tested.
 """
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import ArrayLike
 import pandas as pd
@@ -13,7 +15,7 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from .._typing import Span, Transformer
 from .._validation import BarsOrTime, Count, as_span
 from ..exceptions import InvalidSplitError, NotEnoughDataError
-from ._base import Fold, Plan, SpanSplitter, fold_facts, read_rows
+from ._base import Fold, Plan, SpanSplitter, fold_facts, read_rows, renamed
 from ._coverage import check_groups, cover, find_regimes, regime_facts
 
 __all__ = ["EnhancedWalkForwardCV"]
@@ -81,11 +83,12 @@ class EnhancedWalkForwardCV(SpanSplitter):
         "regime_detector": [HasMethods(["fit", "transform"]), None],
     }
 
+    @renamed(n_folds="it is called n_splits")
     def __init__(
         self,
         n_splits: int = 5,
         *,
-        window: str = "expanding",
+        window: Literal["expanding", "rolling"] = "expanding",
         test_size: Span | None = None,
         max_train_size: Span | None = None,
         min_samples_per_fold: int = 100,

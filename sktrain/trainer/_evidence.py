@@ -8,8 +8,7 @@ import pandas as pd
 
 from .._class_names import class_name
 from .._validation import OHLCV, check_bars
-from ..plotting import LearningCurveDisplay, WalkForwardDisplay
-from ..plotting._canvas import spans_of
+from ..plotting import LearningCurveDisplay, WalkForwardDisplay, spans_of
 from ._spacing import name_of, spacing_of
 
 __all__ = [

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sklearn.ensemble import VotingClassifier
 from sklearn.pipeline import Pipeline
 
+from .._models import voters
 from .._sessions import SESSION
 from ..features import BarFeatures, SlidingWindow
 from ._pool import build_pool
@@ -270,16 +271,10 @@ def oversampler(config):
     return WindowSMOTE(k_neighbors=config.smote_k_neighbors, random_state=config.training_seed)
 
 
-def nets_of(model, names=None):
+def nets_of(model, names):
     """The fitted nets of a model by name, looking through votes and samplers; ``names`` names a
     single one."""
-    last = model[-1]
-    together = getattr(last, "named_estimators_", None)
-    if together is None:
-        found = {names[0] if names else "net": last}
-    else:
-        found = {name: one for name, one in together.items() if name in NETS}
-    return {name: getattr(one, "steps", [(None, one)])[-1][1] for name, one in found.items()}
+    return {name: one for name, one in voters(model, names[0]).items() if name in NETS}
 
 
 def audit_pipeline(config, plan=None):

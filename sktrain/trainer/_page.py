@@ -7,7 +7,7 @@ import io
 import re
 
 from .._optional import require
-from ..plotting._canvas import PALETTE
+from ..plotting import PALETTE
 
 __all__ = [
     "EquityPicture",

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from skorch.callbacks import Callback
 
+from .._models import last_step
 from ..exceptions import SktrainError
 from ._config import DEFAULTS, EnhancedTrainingConfig
 from ._models import FitPlan, build_model
@@ -117,11 +118,6 @@ def run_search(config, plan, X, y, *, given=(), storage=None):
         raise
 
 
-def _last_net(model, config):
-    """The net of a model with a single one, behind an oversampler or not."""
-    return model[-1].steps[-1][1] if config.use_smote else model[-1]
-
-
 def given_parameters(config, *, batch_size=None, learning_rate=None):
     """What the caller gave a value of their own, and a search therefore leaves alone.
 
@@ -183,7 +179,7 @@ def build_search(config, plan, *, given=(), n_folds=3, storage=None, timeout=Non
     space = HyperparameterSearchSpace(hidden_dim=None, num_layers=None, **dict.fromkeys(given))
     alone = replace(config, pooling="mean")
     estimator = build_model(alone, _trial_plan(config, plan, given), config.models[:1])
-    _last_net(estimator, config).set_params(callbacks=[("stop", _LeaveTrial(plan.stop))])
+    last_step(estimator).set_params(callbacks=[("stop", _LeaveTrial(plan.stop))])
     return OptunaSearchCV(
         estimator,
         space.to_distributions("net__net" if config.use_smote else "net"),

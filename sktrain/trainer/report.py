@@ -20,7 +20,7 @@ from ..plotting import (
     SearchDisplay,
     WalkForwardDisplay,
 )
-from . import _words
+from . import words
 from ._page import EquityPicture, VerdictPicture, bullets, page, paragraph, picture, section, table
 from ._run_folder import EVIDENCE, RESULT, read_evidence, read_result
 from ._verdicts import next_steps
@@ -120,8 +120,8 @@ def _data(result, evidence):
         paragraph(text),
         table(("block", "from", "to", "rows"), rows),
         *map(paragraph, missing),
-        *([paragraph(f"{_words.pool_sentence(pool).capitalize()}.")] if pool else []),
-        *([paragraph(f"{_first_up(_words.decided_sentence(how))}.")] if how else []),
+        *([paragraph(f"{words.pool_sentence(pool).capitalize()}.")] if pool else []),
+        *([paragraph(f"{_first_up(words.decided_sentence(how))}.")] if how else []),
     )
 
 
@@ -158,27 +158,27 @@ def _folds(result, evidence):
     cells = [
         (
             row["fold"],
-            _words.date(row.get("test_start", "")),
-            _words.date(row.get("test_end", "")),
+            words.date(row.get("test_start", "")),
+            words.date(row.get("test_end", "")),
             row.get("train_size", ""),
             row.get("test_size", ""),
             row.get("purged", ""),
             *(
-                _words.percent(row.get(f"{name}_balanced_accuracy"))
+                words.percent(row.get(f"{name}_balanced_accuracy"))
                 for name in ("model", "majority", "logistic")
             ),
         )
         for row in rows
     ]
-    names, regime_cells = _words.regime_rows(rows)
+    names, regime_cells = words.regime_rows(rows)
     seen = table(("fold", *names, "regimes never trained on"), regime_cells) if names else ""
-    words = paragraph(
+    note = paragraph(
         "Balanced accuracy (the mean share of right answers over the classes) of a model fitted "
         "anew in every fold."
     )
     return section(
         "Walk-forward validation",
-        words,
+        note,
         _scores(result),
         drawn,
         table(head, cells),
@@ -196,7 +196,7 @@ def _scores(result):
         "balanced accuracy, test",
         "log loss, test",
     )
-    return table(*_words.score_table(result, head))
+    return table(*words.score_table(result, head))
 
 
 def _times(stamps):
@@ -217,9 +217,9 @@ def _nested(result, evidence):
     rows = [
         (
             number,
-            _words.percent(score),
-            _words.percent(inner),
-            ", ".join(f"{_words.plain_name(name)} {value:.3g}" for name, value in params.items()),
+            words.percent(score),
+            words.percent(inner),
+            ", ".join(f"{words.plain_name(name)} {value:.3g}" for name, value in params.items()),
         )
         for number, (score, inner, params) in enumerate(
             zip(nested["scores"], nested["inner_scores"], nested["params"])
@@ -239,7 +239,7 @@ def _nested(result, evidence):
 def _ablation(result, evidence):
     if not result.get("ablation"):
         return ""
-    cells, sentence = _words.ablation_rows(result["ablation"])
+    cells, sentence = words.ablation_rows(result["ablation"])
     text = (
         "The model without one of its switches at a time, fitted anew on the same walk-forward "
         "folds; the gain is with the switch minus without it, in points of balanced accuracy."
@@ -247,19 +247,19 @@ def _ablation(result, evidence):
     return section(
         "What each switch adds",
         paragraph(text),
-        table(_words.ABLATION_HEAD, cells),
+        table(words.ABLATION_HEAD, cells),
         paragraph(sentence),
     )
 
 
 def _test(result, evidence):
-    words = (
+    caption = (
         "Rows: what was; columns: what the model said. Below: how often answers of a given "
         "confidence were right."
     )
     scores = "" if result["walk_forward_results"] else _scores(result)
     return section(
-        "The untouched test block", scores, picture(VerdictPicture(evidence["test"]), words)
+        "The untouched test block", scores, picture(VerdictPicture(evidence["test"]), caption)
     )
 
 
@@ -267,14 +267,14 @@ def _profit(result, evidence):
     earned = evidence["profit"]
     if not earned:
         return ""
-    words = (
+    caption = (
         "Wealth of following the model and of holding the market over the test block; no advice, "
         "one path of one block."
     )
     return section(
         "What it would have earned",
-        paragraph(_words.profit_sentence(result["profit"])),
-        picture(EquityPicture(earned), words),
+        paragraph(words.profit_sentence(result["profit"])),
+        picture(EquityPicture(earned), caption),
     )
 
 
@@ -287,7 +287,7 @@ def _learning(result, evidence):
     if not curves:
         return section("Learning curves", paragraph("No net was trained in this run."))
     reasons = [
-        f"{name}: {_words.epochs(len(curves[name]), why)}."
+        f"{name}: {words.epochs(len(curves[name]), why)}."
         for name, why in evidence["stop_reasons"].items()
         if name in curves
     ]
@@ -315,7 +315,7 @@ def _leakage(result, evidence):
     if not audit.get("status"):
         return section("Leakage audit", paragraph("Not run: it is off, or the run ended before."))
     findings = [
-        _words.finding(one) + (f" Mend it: {one['fix']}" if one.get("fix") else "")
+        words.finding(one) + (f" Mend it: {one['fix']}" if one.get("fix") else "")
         for one in audit.get("findings", [])
     ]
     return section(
@@ -359,7 +359,7 @@ def _search(result, evidence):
         SearchDisplay(np.array(scores), search["states"], search["luck"]),
         "Score of every trial; the line is what luck alone would show.",
     )
-    return section("Hyperparameter search", *map(paragraph, _words.search_sentences(search)), drawn)
+    return section("Hyperparameter search", *map(paragraph, words.search_sentences(search)), drawn)
 
 
 def _compression(result, evidence):
@@ -379,7 +379,7 @@ def _compression(result, evidence):
         paragraph(f"{agreement:.1%} of the answers are the same.") if agreement is not None else ""
     )
     return section(
-        "Compression", table(("", "before", "after"), _words.compression_rows(found)), same, drawn
+        "Compression", table(("", "before", "after"), words.compression_rows(found)), same, drawn
     )
 
 

@@ -13,14 +13,10 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import TimeSeriesSplit, cross_val_score
 
+from sktrain import BayesianHyperparameterOptimizer
 from sktrain._statistics import expected_maximum
 from sktrain.exceptions import SktrainError
-from sktrain.search import (
-    BayesianHyperparameterOptimizer,
-    FoldPruner,
-    HyperparameterSearchSpace,
-    OptunaSearchCV,
-)
+from sktrain.search import FoldPruner, HyperparameterSearchSpace, OptunaSearchCV
 from sktrain.search._overfit import judge
 from sktrain.search._spaces import Space
 

@@ -9,7 +9,7 @@ from sktrain import EnhancedTrainer, EnhancedTrainingConfig
 from sktrain.datasets import make_market
 from sktrain.evaluation import corrected_mean_interval, fold_scores
 from sktrain.exceptions import SktrainError
-from sktrain.trainer import _words
+from sktrain.trainer import words
 from sktrain.trainer._ablation import switches_on
 from sktrain.trainer._models import FitPlan, build_model
 from sktrain.trainer._tasks import divide, label_bars, walk_forward_cv
@@ -49,7 +49,7 @@ def test_the_table_is_the_folds_fitted_by_hand(tmp_path):
         assert (row["low"], row["high"]) == pytest.approx((max(gain.low, -1), min(gain.high, 1)))
     page = (tmp_path / "report.html").read_text()
     assert "What each switch adds" in page
-    assert _words.percent(told["dropout"]["score"]) in page
+    assert words.percent(told["dropout"]["score"]) in page
 
 
 def test_only_switches_that_are_on_and_asked_for(tmp_path):
@@ -71,7 +71,7 @@ def test_only_switches_that_are_on_and_asked_for(tmp_path):
     ],
 )
 def test_what_the_intervals_say(low, high, said):
-    cells, sentence = _words.ablation_rows(
+    cells, sentence = words.ablation_rows(
         [{"switch": "dropout", "score": 0.4, "gain": 0.02, "low": low, "high": high}]
     )
     assert cells[0][:3] == ("dropout", "40.0%", "+2.0%")

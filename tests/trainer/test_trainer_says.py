@@ -8,7 +8,7 @@ import pytest
 from sktrain import EnhancedTrainer, EnhancedTrainingConfig
 from sktrain.datasets import load_sp500, make_market
 from sktrain.exceptions import SktrainError
-from sktrain.trainer import _words
+from sktrain.trainer import words
 from sktrain.trainer._models import with_config_news
 from sktrain.trainer._search import build_search, given_parameters, search_plan
 from sktrain.trainer._tasks import label_bars
@@ -87,7 +87,7 @@ def test_a_model_that_never_trades_has_no_sharpe_ratio():
         np.tile([0.0, 1.0, 0.0], (30, 1)), np.array([0, 1, 2]), make_market(30, random_state=0).bars
     )
     assert flat["deflated_sharpe"] is None
-    assert "traded nothing" in _words.profit_sentence(flat)
+    assert "traded nothing" in words.profit_sentence(flat)
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ def test_a_deflated_sharpe_ratio_that_cannot_be_told_is_not_told(n_rows, sides, 
     probabilities = np.eye(3)[np.resize(sides, n_rows) + 1]
     found = profit(probabilities, np.array([0, 1, 2]), make_market(n_rows, random_state=0).bars)
     assert found["deflated_sharpe"] is None
-    assert reason in _words.profit_sentence(found)
-    assert "deflated" not in _words.profit_sentence(found)
+    assert reason in words.profit_sentence(found)
+    assert "deflated" not in words.profit_sentence(found)
 
 
 def test_what_was_given_is_kept_out_of_the_search():
@@ -161,7 +161,7 @@ def test_the_audit_follows_the_seed_of_the_run(monkeypatch):
 def test_scores_of_folds_have_no_columns_without_folds():
     test = {"model": {"accuracy": 0.5, "balanced_accuracy": 0.4, "log_loss": 1.0}}
     head = ["", "folds", "interval", "accuracy", "balanced", "loss"]
-    kept, rows = _words.score_table({"metrics_summary": {"test": test, "walk_forward": {}}}, head)
+    kept, rows = words.score_table({"metrics_summary": {"test": test, "walk_forward": {}}}, head)
     assert kept == ["", "accuracy", "balanced", "loss"]
     assert rows == [["model", "50.0%", "40.0%", "1.000"]]
     folds = {
@@ -171,7 +171,7 @@ def test_scores_of_folds_have_no_columns_without_folds():
             "balanced_accuracy_high": 0.5,
         }
     }
-    kept, rows = _words.score_table(
+    kept, rows = words.score_table(
         {"metrics_summary": {"test": test, "walk_forward": folds}}, head
     )
     assert kept == head

@@ -23,6 +23,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
 from .._history import with_history
+from .._routing import folds_of
 from .._typing import Splitter, Step
 from .._validation import label_spans, labelled_mask
 from ._experiments import Experiment, apply, fitted, quiet
@@ -110,9 +111,7 @@ def _cases(horizon):
 def _folds(cv, X, y, ends):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if ends is None:
-            return list(cv.split(X, y))
-        return list(cv.split(X, y, label_end_times=ends))
+        return list(folds_of(cv, X, y, label_end_times=ends))
 
 
 def _contract(cv, X, y, ends, where):

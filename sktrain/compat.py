@@ -1,23 +1,134 @@
-"""Bayesian search over a plain function; no data, no folds."""
+"""Names of the original trainer's modules, for code written against them.
+
+Each only adapts: clipping and weight decay are those of the nets' callbacks, sampler and search
+space those of :class:`~sktrain.search.OptunaSearchCV`. New code uses these instead.
+"""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import optuna
 from sklearn.utils import check_random_state
 
-from .._typing import RandomState
-from .._validation import check_count
-from ..exceptions import SktrainError
-from ._spaces import HyperparameterSearchSpace, Space
-from ._study import default_sampler, quiet_optuna
+from ._typing import RandomState
+from ._validation import check_count
+from .exceptions import SktrainError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
+    import torch
 
-__all__ = ["BayesianHyperparameterOptimizer"]
+    from .search import HyperparameterSearchSpace
+
+__all__ = ["BayesianHyperparameterOptimizer", "GradientRegularizer", "WeightDecayScheduler"]
+
+
+class GradientRegularizer:
+    """Clips gradients in a plain PyTorch loop, between ``backward()`` and ``step()``.
+
+    Parameters
+    ----------
+    clip_value : float or None, default=1.0
+        Largest absolute value of any one component; applied after the norm.
+    max_norm : float or None, default=5.0
+        Largest Euclidean norm of all gradients together.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktrain import GradientRegularizer
+    >>> weight = torch.nn.Parameter(torch.zeros(2))
+    >>> weight.grad = torch.tensor([3.0, 4.0])
+    >>> GradientRegularizer(max_norm=1.0).clip_gradients([weight])
+    5.0
+    >>> [round(g, 4) for g in weight.grad.tolist()]
+    [0.6, 0.8]
+    """
+
+    def __init__(self, clip_value: float | None = 1.0, max_norm: float | None = 5.0) -> None:
+        from .nets import check_limit
+
+        check_limit("clip_value", clip_value)
+        check_limit("max_norm", max_norm)
+        self.clip_value, self.max_norm = clip_value, max_norm
+
+    def clip_gradients(
+        self, model: "torch.nn.Module | Iterable[torch.nn.Parameter]"
+    ) -> float:
+        """Clip the gradients of a module, or of an iterable of parameters, in place.
+
+        Parameters
+        ----------
+        model : torch.nn.Module or iterable of Parameter
+            Whose ``grad`` to clip.
+
+        Returns
+        -------
+        float
+            Total norm before clipping. When it is not finite, the gradients are left as they are.
+        """
+        from .nets import clip_gradients
+
+        parameters = model.parameters() if hasattr(model, "parameters") else model
+        return clip_gradients(parameters, self.clip_value, self.max_norm)
+
+
+class WeightDecayScheduler:
+    """Weight decay that grows over training.
+
+    Parameters
+    ----------
+    base_weight_decay, max_weight_decay : float, default=1e-4, 1e-3
+        Decay at epoch 0 and at the end.
+    schedule : {"cosine", "linear"}, default="cosine"
+
+    Examples
+    --------
+    >>> from sktrain import WeightDecayScheduler
+    >>> decay = WeightDecayScheduler(
+    ...     base_weight_decay=1e-4, max_weight_decay=1e-3, schedule="cosine"
+    ... )
+    >>> [round(decay.get_weight_decay(epoch, total_epochs=100), 6) for epoch in (0, 50, 100)]
+    [0.0001, 0.00055, 0.001]
+    """
+
+    def __init__(
+        self,
+        base_weight_decay: float = 1e-4,
+        max_weight_decay: float = 1e-3,
+        schedule: Literal["cosine", "linear"] = "cosine",
+    ) -> None:
+        from .nets import check_weight_decay
+
+        check_weight_decay(
+            schedule, base_weight_decay=base_weight_decay, max_weight_decay=max_weight_decay
+        )
+        self.base_weight_decay, self.max_weight_decay = base_weight_decay, max_weight_decay
+        self.schedule = schedule
+
+    def get_weight_decay(self, epoch: int, total_epochs: int = 100) -> float:
+        """Weight decay at an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            Counted from 0.
+        total_epochs : int, default=100
+            Epoch at which ``max_weight_decay`` is reached.
+
+        Returns
+        -------
+        float
+            Between ``base_weight_decay`` and ``max_weight_decay``.
+        """
+        from .nets import weight_decay_at
+
+        return weight_decay_at(
+            epoch, total_epochs, self.base_weight_decay, self.max_weight_decay, self.schedule
+        )
 
 
 class TrialParams(dict):
@@ -61,7 +172,7 @@ class BayesianHyperparameterOptimizer:
 
     Examples
     --------
-    >>> from sktrain.search import BayesianHyperparameterOptimizer
+    >>> from sktrain import BayesianHyperparameterOptimizer
     >>> optimizer = BayesianHyperparameterOptimizer({"x": (-1.0, 1.0)}, n_trials=15, random_state=0)
     >>> best = optimizer.optimize(lambda params: (params["x"] - 0.5) ** 2, direction="minimize")
     >>> abs(best["x"] - 0.5) < 0.3
@@ -70,7 +181,7 @@ class BayesianHyperparameterOptimizer:
 
     def __init__(
         self,
-        search_space: HyperparameterSearchSpace | dict | Callable[..., Any] | None = None,
+        search_space: "HyperparameterSearchSpace | dict | Callable[..., Any] | None" = None,
         n_trials: int = 30,
         *,
         timeout: float | None = None,
@@ -108,6 +219,10 @@ class BayesianHyperparameterOptimizer:
             For an unknown direction, n_trials below 1, an empty or senseless space, and when no
             trial gave a finite number.
         """
+        import optuna
+
+        from .search import HyperparameterSearchSpace, Space, default_sampler, quiet_optuna
+
         if direction not in ("maximize", "minimize"):
             raise SktrainError(f"direction must be 'maximize' or 'minimize', got {direction!r}.")
         n_trials = check_count("n_trials", self.n_trials)
