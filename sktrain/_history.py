@@ -10,7 +10,6 @@ To another process, or into a file, a slice takes along the rows around it, not 
 
 import copyreg
 from dataclasses import dataclass
-import hashlib
 from numbers import Integral
 from uuid import uuid4
 import warnings
@@ -19,6 +18,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 import pandas as pd
 
+from ._io import sha256
 from ._results import compute_once, hold
 from .exceptions import InvalidBarsError, StaleHistoryWarning
 
@@ -196,7 +196,7 @@ class History(Handle):
 
 
 def _digest(positions):
-    return hashlib.sha256(np.ascontiguousarray(positions).tobytes()).hexdigest()[:16]
+    return sha256(np.ascontiguousarray(positions).tobytes())[:16]
 
 
 def _arrived(frame, uid, reach, lookback):

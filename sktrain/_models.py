@@ -1,12 +1,20 @@
-"""Parts of a model that several packages look for: what answers at the end of a pipeline, and who
-votes."""
+"""What models that hold other models share: their parts, what they take over from these, and the
+labels they are given."""
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
+import pandas as pd
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
 
-__all__ = ["last_step", "voters"]
+from ._typing import Classifier
+from .exceptions import SktrainError
+
+__all__ = ["all_class_probabilities", "class_labels", "last_step", "take_input_names", "voters"]
 
 
 def last_step(model: Any) -> Any:
@@ -14,7 +22,10 @@ def last_step(model: Any) -> Any:
 
     Examples
     --------
-    >>> from sklearn.frozen import FrozenEstimator
+    >>> import numpy as np
+from numpy.typing import ArrayLike
+import pandas as pd
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
     >>> from sklearn.svm import SVC
     >>> last_step(make_pipeline("passthrough", make_pipeline(SVC())))
@@ -35,3 +46,49 @@ def voters(model: Any, name: str = "net") -> dict[str, Any]:
         for key, one in members.items()
     }
     return {key: last_step(one) for key, one in inside.items()}
+
+
+def all_class_probabilities(
+    estimator: Classifier, X: ArrayLike, classes: np.ndarray
+) -> np.ndarray:
+    """``predict_proba`` with one column for each of ``classes``.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Fitted, with ``predict_proba``; it may have seen fewer classes.
+    X : array-like of length n
+        Rows as the estimator takes them.
+    classes : ndarray of shape (n_classes,)
+        Sorted labels.
+
+    Returns
+    -------
+    ndarray of shape (n, n_classes)
+        Zero for a class the estimator never saw.
+    """
+    proba = np.asarray(estimator.predict_proba(X), dtype=np.float64)
+    out = np.zeros((len(proba), len(classes)))
+    out[:, np.searchsorted(classes, estimator.classes_)] = proba
+    return out
+
+
+def take_input_names(model: Any, fitted: list) -> None:
+    """Let ``model`` say of its features what the first of its fitted parts says that does."""
+    for name in ("n_features_in_", "feature_names_in_"):
+        vars(model).pop(name, None)
+        told = next((one for one in fitted if hasattr(one, name)), None)
+        if told is not None:
+            setattr(model, name, getattr(told, name))
+
+
+def class_labels(y: Any, name: str) -> pd.Series | np.ndarray:
+    """Labels as a vector, a Series where they were one."""
+    if y is None:
+        raise ValueError(f"{name} requires y to be passed, but the target y is None.")
+    vector = y if isinstance(y, pd.Series) else np.asarray(y)
+    if vector.ndim == 2 and vector.shape[1] > 1:
+        raise SktrainError("Multilabel and multioutput targets are not supported.")
+    vector = y if isinstance(y, pd.Series) else column_or_1d(vector, warn=True)
+    check_classification_targets(vector)
+    return vector

@@ -17,7 +17,7 @@ import pandas as pd
 from .exceptions import InvalidSplitError, SktrainError
 
 __all__ = [
-    "Cut", "Spans", "clear_of", "concurrency", "cut_blocks", "overlaps", "places_before",
+    "Cut", "Spans", "clear_of", "concurrency", "cut_blocks", "places_before",
     "sorted_unique",
 ]  # fmt: skip
 
@@ -140,18 +140,6 @@ def sorted_unique(times):
     """
     ordered = np.sort(times)
     return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
-
-
-def overlaps(start, end, low, high):
-    """Which closed spans ``[start, end]`` share at least one instant with ``[low, high]``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> overlaps(np.array([0, 3]), np.array([2, 5]), 2, 2)
-    array([ True, False])
-    """
-    return (start <= high) & (end >= low)
 
 
 def cut_blocks(spans, blocks, candidate, known=None, *, embargo=0):

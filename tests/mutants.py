@@ -172,7 +172,10 @@ def baseline(session, measured, folder):
 
     Path(folder, "reached.json").write_text(json.dumps(kept))
     status, text = in_child(job, folder, 3600, 7200)
-    REACHED.write_text(Path(folder, "reached.json").read_text())
+    others = json.loads(REACHED.read_text()) if REACHED.exists() else {}  # of another run meanwhile
+    REACHED.write_text(
+        json.dumps({**others, **json.loads(Path(folder, "reached.json").read_text())})
+    )
     if status != 0:
         raise SystemExit(f"the tests fail before anything is changed:\n{text[-3000:]}")
     kept = json.loads(REACHED.read_text())
@@ -347,9 +350,23 @@ class Trial:
         return "late" if status is None else "survived" if status == 0 else "killed", was, became
 
     def swapped(self, session):
-        """How the tests collected in ``session`` are run with other code in living functions."""
+        """How the tests collected in ``session`` are run with other code in living functions.
+
+        Raises when they fail with the code as it is, which is nobody's mutant.
+        """
         items = {item.nodeid: item for item in session.items}
         living = living_functions(self.folder)
+        costs = self.whole["seconds"]
+        every = ordered([one for one in items if one in costs], self.whole, self.kills, self.most)
+
+        def control():
+            failed = held([items[test] for test in every])
+            print("" if failed is None else failed.nodeid, file=sys.stderr)
+            return failed is not None
+
+        status, text = in_child(control, self.folder, 3600, 7200)
+        if status != 0:
+            raise SystemExit(f"a test fails in another order: {text[-1000:]}")
 
         def by(path, before, after, chosen, killer):
             if not replaced(str(Path(self.folder, path)), before, after, living):

@@ -13,6 +13,7 @@ survivors to ``build/mutation.json``; a survivor is equivalent, which
 
 import argparse
 from collections import defaultdict
+from functools import partial
 from importlib import import_module
 import json
 import math
@@ -100,27 +101,31 @@ def run(part, sample, seed, before=None, tests=None, tell=print, most=math.inf, 
     }
 
 
+class Tally:
+    """Tells and counts outcomes as they come."""
+
+    def __init__(self, part, folder, tell):
+        self.part, self.folder, self.tell = part, folder, tell
+        self.known, self.counts = equivalents(), defaultdict(int)
+
+    def outcome(self, trial, mutant, by):
+        """(result, was, became); what is known to be equivalent is not tried."""
+        was, became, _ = changed(Path(self.folder, mutant[0]).read_text(), *mutant[1:3])
+        result = "equivalent"
+        if (mutant[0], was, became) not in self.known:
+            result, was, became = trial.outcome(mutant, by)
+        self.counts[result] += 1
+        if result == "survived":
+            self.tell(f"  survives: {mutant[0]}:{mutant[3]}\n    - {was}\n    + {became}")
+        if sum(self.counts.values()) % 25 == 0:
+            self.tell(f"  {self.part}: {dict(self.counts)}, {time.strftime('%H:%M:%S')}")
+        return result, was, became
+
+
 def tried_all(part, chosen, many, folder, sources, tests, most, tell, end):
     """The outcome of each mutant: first those that living functions can take, in a process that
     collected the tests once, then those that importing must take."""
-    known = {identity(one) for one in json.loads(KNOWN.read_text())}
-    kept = Path(folder, "results.json")
-    counts = defaultdict(int)
-
-    def said(mutant, result, was, became):
-        counts[result] += 1
-        if result == "survived":
-            tell(f"  survives: {mutant[0]}:{mutant[3]}\n    - {was}\n    + {became}")
-        if sum(counts.values()) % 25 == 0:
-            tell(f"  {part}: {dict(counts)}, {time.strftime('%H:%M:%S')}")
-        return result, was, became
-
-    def outcome(trial, mutant, by):
-        before = Path(folder, mutant[0]).read_text()
-        was, became, _ = changed(before, *mutant[1:3])
-        if (mutant[0], was, became) in known:
-            return said(mutant, "equivalent", was, became)
-        return said(mutant, *trial.outcome(mutant, by))
+    tally, kept = Tally(part, folder, tell), Path(folder, "results.json")
 
     def job():
         import coverage
@@ -134,13 +139,12 @@ def tried_all(part, chosen, many, folder, sources, tests, most, tell, end):
         whole = baseline(session, measured, folder)
         measured.stop()
         tell(f"{part}: {len(chosen)} of {many} mutants, {len(session.items)} tests")
-        trial = Trial(whole, folder, most)
+        trial, found = Trial(whole, folder, most), []
         by = trial.swapped(session)
-        found = []
         for mutant in chosen:
             if time.monotonic() > end:
                 break
-            found.append(outcome(trial, mutant, by))
+            found.append(tally.outcome(trial, mutant, by))
         kept.write_text(json.dumps({"whole": whole, "found": found}))
 
     status, text = in_child(job, folder, 10**6, 10**6)
@@ -148,11 +152,10 @@ def tried_all(part, chosen, many, folder, sources, tests, most, tell, end):
         raise SystemExit(f"{part} could not be tried (status {status}):\n{text[-3000:]}")
     done = json.loads(kept.read_text())
     trial, results = Trial(done["whole"], folder, most), done["found"]
-    counts.clear()
     for place, mutant in enumerate(chosen[: len(results)]):
         if results[place][0] == "afresh":
             source = Path(folder, mutant[0]).read_text()
-            results[place] = said(mutant, *trial.outcome(mutant, trial.afresh))
+            results[place] = tally.outcome(trial, mutant, trial.afresh)
             Path(folder, mutant[0]).write_text(source)
     return results
 
@@ -174,7 +177,7 @@ def published(found):
     before = json.loads(kept.read_text())["claims"] if kept.exists() else []
     own = {f"{part}, mutants killed" for part in found}
     claims = [_harness.Claim(**_told(one)) for one in before if one["name"] not in own]
-    for part, one in sorted(found.items()):
+    for part, one in sorted((part, recounted(one)) for part, one in found.items()):
         low, high = interval(one["killed"], one["tried"])
         whole = one["tried"] + one["equivalent"] >= one["mutants"]
         note = (
@@ -195,12 +198,29 @@ def published(found):
     _harness.report("mutation", sorted(claims, key=lambda one: one.name))
 
 
+def recounted(one):
+    """A score without those survivors that were named equivalent since."""
+    named = [each for each in one["survivors"] if identity(each) in equivalents()]
+    return {
+        **one,
+        "tried": one["tried"] - len(named),
+        "equivalent": one["equivalent"] + len(named),
+        "survivors": [each for each in one["survivors"] if each not in named],
+    }
+
+
+def equivalents():
+    """Identities of the mutants that change nothing."""
+    return {identity(one) for one in json.loads(KNOWN.read_text())}
+
+
 def _told(claim):
     """A claim as it was published, without what is worked out from it."""
     return {key: value for key, value in claim.items() if key != "holds"}
 
 
-def main():
+def parsed():
+    """Arguments of the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -221,25 +241,27 @@ def main():
     )
     parser.add_argument("--again", action="store_true", help="only what survived the last run")
     parser.add_argument("--tests", nargs="+", help="with --again: new tests, instead of the part's")
+    parser.add_argument(
+        "--publish", action="store_true", help="only publish again, after survivors were named"
+    )
     given = parser.parse_args()
-    out = os.fdopen(os.dup(1), "w")  # a child's own output goes to a file
     if given.tests and not given.again:
         parser.error("--tests needs --again: a score counts all tests of a part")
-    for name in LIBRARIES:
+    return given
+
+
+def main():
+    given = parsed()
+    out = os.fdopen(os.dup(1), "w")  # a child's own output goes to a file
+    for name in () if given.publish else LIBRARIES:
         import_module(name)
     target = ROOT / "build" / "mutation.json"
     target.parent.mkdir(exist_ok=True)
-    for part in given.parts:
+    for part in () if given.publish else given.parts:
         before = json.loads(target.read_text())[part] if given.again else None
+        tell = partial(print, file=out, flush=True)
         found = run(
-            part,
-            given.sample,
-            given.seed,
-            before,
-            given.tests,
-            lambda text: print(text, file=out, flush=True),
-            given.most,
-            given.minutes,
+            part, given.sample, given.seed, before, given.tests, tell, given.most, given.minutes
         )
         others = json.loads(target.read_text()) if target.exists() else {}
         target.write_text(json.dumps({**others, part: found}, indent=2) + "\n")

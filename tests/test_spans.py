@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sktrain._spans import Spans, concurrency, cut_blocks, overlaps
+from sktrain._spans import Spans, concurrency, cut_blocks
 from sktrain.exceptions import SktrainError
 
 
@@ -98,7 +98,6 @@ def test_touching_is_overlap():
     days = np.arange(10)
     cut = cut_blocks(Spans.from_times(days, days + 1), [(4, 5)], np.ones(10, bool))
     assert np.flatnonzero(cut.train).tolist() == [0, 1, 2, 7, 8, 9]
-    assert overlaps(np.array([0, 3, 6]), np.array([3, 4, 7]), 4, 6).tolist() == [False, True, True]
 
 
 def test_what_enters_is_not_changed():

@@ -9,6 +9,7 @@ import sys
 import pandas as pd
 
 from .._class_names import class_name
+from .._json import to_plain
 from .._progress import ProgressStream
 from ..exceptions import SktrainError
 from ..trainer import DEFAULTS, EnhancedTrainer, EnhancedTrainingConfig, find_model, open_source
@@ -180,7 +181,7 @@ def search(args):
             {
                 "best_params": found.best_params_,
                 "best_score": found.best_score_,
-                "overfit": _show.plain(found.overfit_report_),
+                "overfit": to_plain(found.overfit_report_),
             }
         )
     else:
@@ -302,5 +303,5 @@ def _count(flag, value, minimum=1):
 
 
 def _print_json(document):
-    json.dump(_show.plain(document), sys.stdout, indent=2, allow_nan=False)
+    json.dump(to_plain(document), sys.stdout, indent=2, allow_nan=False)
     print()

@@ -6,10 +6,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ..trainer import next_steps, plain, words
+from .._json import to_plain
+from ..trainer import next_steps, words
 from ._text import shown
 
-__all__ = ["plain", "predictions", "search", "training"]
+__all__ = ["predictions", "search", "training"]
 
 _WIDTH = 80  # columns, where no terminal says how many it has: the usual terminal's
 _TIME = 11  # characters of a time: a date, or month, day, hour and minute
@@ -163,5 +164,5 @@ def search(found, name):
     from ..trainer import searched
 
     console = _console()
-    for sentence in words.search_sentences(plain(searched(found, name))):
+    for sentence in words.search_sentences(to_plain(searched(found, name))):
         _line(console, sentence)

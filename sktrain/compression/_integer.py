@@ -1,7 +1,8 @@
 """Products of whole numbers in a graph with eight-bit weights: activations are rounded row by row.
 
-Every row of a layer's inputs (a state, a step, a window) gets a scale of its own, its largest
-number. Sums of products of whole numbers are exact in any order, so what is worked out for a row
+Every row of a layer's inputs (a step, a window) gets a scale of its own, its largest number; states
+of recurrent layers lie in [-1, 1] and need none, which takes a quarter of the operators out of a
+step. Sums of products of whole numbers are exact in any order, so what is worked out for a row
 depends on no other row of the call, to the last bit, nor on how many there are. Rows know time only
 by the order of their steps.
 
@@ -108,25 +109,30 @@ class _Writer:
             and fits
         )
 
-    def product(self, X, weight, turn=None, bias=None):
-        """``X @ weight + bias`` by whole numbers; ``turn`` makes the table (inputs, outputs)."""
+    def product(self, X, weight, turn=None, bias=None, bounded=False):
+        """``X @ weight + bias`` by whole numbers; ``turn`` makes the table (inputs, outputs), and
+        what is ``bounded`` lies in [-1, 1]."""
         self.n_products += 1
+        table, scale = self._prepared(weight, turn)
+        size = None
+        if not bounded:
+            largest = self("ReduceMax", self("Abs", X), self.axes(-1), keepdims=1)
+            size = self("Max", largest, self.constant("int_tiny", _TINY))
+            X = self("Div", X, size)
+        step = self.constant("int_step", np.float32(1 / _LARGEST))
+        zero = self.constant("int_zero", np.uint8(_ZERO))
+        whole = self("MatMulInteger", self("QuantizeLinear", X, step, zero), table, zero)
+        result = self("Mul", self("Cast", whole, to=1), scale)
+        result = result if bounded else self("Mul", result, size)
+        return result if bias is None else self("Add", result, bias)
+
+    def _prepared(self, weight, turn):
+        """A table of weights, and what one of the products is worth for each output."""
         if weight not in self.prepared:
             table = f"{weight}.int8" if turn is None else turn(self, f"{weight}.int8")
-            scale = self.constant(f"{weight}.outputs", self.value(f"{weight}.scale").reshape(1, -1))
-            self.prepared[weight] = table, scale
-        table, scale = self.prepared[weight]
-        largest = self("ReduceMax", self("Abs", X), self.axes(-1), keepdims=1)
-        size = self("Mul", largest, self.constant("int_step", np.float32(1 / _LARGEST)))
-        size = self("Max", size, self.constant("int_tiny", _TINY))
-        # a cast cuts off towards zero, and all is positive here: half a step more rounds
-        shifted = self(
-            "Add", self("Div", X, size), self.constant("int_mid", np.float32(_ZERO + 0.5))
-        )
-        whole = self("Cast", shifted, to=2)  # uint8
-        whole = self("MatMulInteger", whole, table, self.constant("int_zero", np.uint8(_ZERO)))
-        result = self("Mul", self("Mul", self("Cast", whole, to=1), scale), size)
-        return result if bias is None else self("Add", result, bias)
+            scale = self.value(f"{weight}.scale").reshape(1, -1) / np.float32(_LARGEST)
+            self.prepared[weight] = table, self.constant(f"{weight}.outputs", scale)
+        return self.prepared[weight]
 
     def finish(self):
         """Put what is needed into the graph."""
@@ -274,7 +280,7 @@ def _gru(writer, every, weight, back, size):
     for gates, new in zip(_by_step(writer, all_gates), _by_step(writer, all_new)):
         old = back
         if state is not None:
-            fed = writer.product(state, weight, _unpacked)
+            fed = writer.product(state, weight, _unpacked, bounded=True)
             more, old = writer("Split", fed, parts, outputs=2, axis=2)
             gates, old = writer("Add", gates, more), writer("Add", old, back)
         keep, reset = writer("Split", writer("Sigmoid", gates), outputs=2, axis=2, num_outputs=2)
@@ -293,7 +299,7 @@ def _lstm(writer, every, weight, back, size):
     found = []
     for step in _by_step(writer, every):
         if state is not None:
-            step = writer("Add", step, writer.product(state, weight, _unpacked))
+            step = writer("Add", step, writer.product(state, weight, _unpacked, bounded=True))
         gates, new = writer("Split", step, parts, outputs=2, axis=2)
         take, give, keep = writer(
             "Split", writer("Sigmoid", gates), outputs=3, axis=2, num_outputs=3

@@ -27,7 +27,7 @@ from ._wire import activations, field, read_graph, varint
 
 __all__ = ["QuantizedClassifier"]
 
-_BATCH = 64  # rows at once, a judgment: as fast as more, and small in memory
+_BATCH = 32  # rows at once, measured: as fast as 64, and half of its memory (1 M weights, 20 steps)
 # share of zeros above which a bitmap is worth its bit per weight: 1/8 for codes of a byte, and a
 # margin
 _SPARSE = 0.15

@@ -55,9 +55,10 @@ class ModelQuantizer(BaseEstimator):
     activations : {None, "int8"}, default=None
         None: what layers receive stays float32. "int8": layers of at least 64 inputs and outputs
         multiply whole numbers, which is several times faster; needs ``bits=8``. Each row has
-        scales of its own and sums of whole numbers are exact, so a row's probabilities are the same
-        to the last bit in any company. They use seven of the eight bits, which no processor's
-        arithmetic overflows; probabilities move by about twice as much as with None.
+        scales of its own (states of GRUs and LSTMs lie in [-1, 1] and need none) and sums of whole
+        numbers are exact, so a row's probabilities are the same to the last bit in any company.
+        They use seven of the eight bits, which no processor's arithmetic overflows; probabilities
+        move by about twice as much as with None.
     n_threads : int, default=1
         Threads of one prediction of the quantized model.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 import pandas as pd
 
+from .._json import to_plain
 from ._null import benjamini_hochberg
 
 __all__ = ["DriftReport", "decide", "recommend"]
@@ -130,18 +131,18 @@ class DriftReport(Mapping):
             One entry per field; NaN and infinity included.
         """
         out = {
-            name: _plain(getattr(self, name))
+            name: to_plain(getattr(self, name), float)
             for name in self._names()
             if name not in ("per_feature", "outliers")
         }
         table = self.per_feature
         out["per_feature"] = {
-            str(name): {key: _plain(row[key]) for key in table.columns}
+            str(name): {key: to_plain(row[key], float) for key in table.columns}
             for name, row in table.iterrows()
         }
         out["outliers"] = [
             {
-                "row": _plain(label),
+                "row": to_plain(label, float),
                 **{
                     name: value for name, value in zip(self.outliers.columns, row) if value == value
                 },
@@ -180,20 +181,6 @@ class DriftReport(Mapping):
 
     def __str__(self):
         return self.summary()
-
-
-def _plain(value):
-    if isinstance(value, dict):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, (pd.Timestamp, pd.Timedelta)):
-        return value.isoformat()
-    return value
 
 
 # Of all correlations together, where a column weighs a little over 1 (weighted Benjamini-Hochberg).

@@ -18,15 +18,14 @@ from sklearn.utils import Bunch, _safe_indexing
 from sklearn.utils._param_validation import Interval
 from sklearn.utils._repr_html.estimator import _VisualBlock
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_consistent_length,
     check_is_fitted,
-    column_or_1d,
 )
 
 from .._last_block import last_block
+from .._models import all_class_probabilities, class_labels, take_input_names
 from .._routing import metadata_rows, routed_params
 from .._typing import Span
 from .._validation import BarsOrTime, Count, Number
@@ -204,7 +203,7 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
             There is no block to learn weights on.
         """
         self._validate_params()
-        y = _target(y, type(self).__name__)
+        y = class_labels(y, type(self).__name__)
         X = X if hasattr(X, "shape") else np.asarray(X)
         check_consistent_length(X, y)
         members = self._members()
@@ -284,18 +283,15 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
         )
         held, came = _safe_indexing(X, valid), codes[valid]
         classes = np.unique(np.asarray(y))
-        said = [_proba(one, held, classes)[np.arange(len(valid)), came] for one in fitted]
+        rows = np.arange(len(valid))
+        said = [all_class_probabilities(one, held, classes)[rows, came] for one in fitted]
         said.append(_shares(codes[train], weight[train], n_classes)[came])
         w = weight[valid]
         n_rows = block.share * w.sum() ** 2 / np.square(w).sum() if w.any() else 0.0
         return pool_weights(np.column_stack(said), w if w.any() else w + 1, n_rows), fitted
 
     def _keep(self, members, fitted, weights, classes, prior, block):
-        for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)
-            told = next((one for one in fitted if hasattr(one, name)), None)
-            if told is not None:
-                setattr(self, name, getattr(told, name))
+        take_input_names(self, fitted)
         self.names_, self.estimators_ = list(members), fitted
         self.weights_, self.prior_, self.classes_ = weights, prior, classes
         self.validation_ = block
@@ -327,7 +323,7 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
         X = X if hasattr(X, "shape") else np.asarray(X)
         total = self.weights_[-1] * self.prior_
         for weight, member in zip(self.weights_, self.estimators_):
-            total = total + weight * _proba(member, X, self.classes_)
+            total = total + weight * all_class_probabilities(member, X, self.classes_)
         return total
 
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -355,28 +351,6 @@ def _fit(member, X, y, params):
     return member.fit(X, y, **params)
 
 
-def _proba(member, X, classes):
-    """A member's probabilities, a column for each of the pool's classes."""
-    proba = np.asarray(member.predict_proba(X), dtype=np.float64)
-    if np.array_equal(member.classes_, classes):
-        return proba
-    out = np.zeros((len(proba), len(classes)))
-    out[:, np.searchsorted(classes, member.classes_)] = proba
-    return out
-
-
 def _shares(codes, weight, n_classes):
     counts = np.bincount(codes, weight, minlength=n_classes) + 1
     return counts / counts.sum()
-
-
-def _target(y, name) -> pd.Series | np.ndarray:
-    """Labels as a vector, a Series where they were one."""
-    if y is None:
-        raise ValueError(f"{name} requires y to be passed, but the target y is None.")
-    vector = y if isinstance(y, pd.Series) else np.asarray(y)
-    if vector.ndim == 2 and vector.shape[1] > 1:
-        raise SktrainError("Multilabel and multioutput targets are not supported.")
-    vector = y if isinstance(y, pd.Series) else column_or_1d(vector, warn=True)
-    check_classification_targets(vector)
-    return vector

@@ -24,10 +24,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _num_samples
 
+from .._models import all_class_probabilities
 from .._routing import folds_of
-from .._typing import Classifier, Estimator, Splitter, Transformer
+from .._typing import Estimator, Splitter, Transformer
 from .._validation import labelled_mask
 from ..exceptions import NotEnoughDataError
 from ._intervals import MeanInterval, corrected_mean_interval
@@ -281,30 +281,6 @@ def baselines(features: Transformer | None = None) -> dict:
         "majority": DummyClassifier(strategy="prior"),
         "logistic": make_pipeline(*([clone(features)] if features is not None else []), *steps),
     }
-
-
-def all_class_probabilities(
-    estimator: Classifier, X: ArrayLike, classes: np.ndarray
-) -> np.ndarray:
-    """``predict_proba`` with one column for each of ``classes``.
-
-    Parameters
-    ----------
-    estimator : classifier
-        Fitted, with ``predict_proba``; it may have seen fewer classes.
-    X : array-like of length n
-        Rows as the estimator takes them.
-    classes : ndarray of shape (n_classes,)
-        Sorted labels.
-
-    Returns
-    -------
-    ndarray of shape (n, n_classes)
-        Zero for a class the estimator never saw.
-    """
-    out = np.zeros((_num_samples(X), len(classes)))
-    out[:, np.searchsorted(classes, estimator.classes_)] = estimator.predict_proba(X)
-    return out
 
 
 def fold_scores(

@@ -4,7 +4,6 @@ The file is JSON with a checksum, replaced atomically. It states what it belongs
 estimator, market, labeler, splitter or seed is refused.
 """
 
-import hashlib
 import json
 from pathlib import Path
 import pickle
@@ -32,7 +31,7 @@ def fingerprint(bars, task):
     """A short digest of each part that decides the scores."""
     rows = pd.util.hash_pandas_object(bars, index=True).to_numpy()
     parts = {
-        "bars": hashlib.sha256(rows.tobytes() + repr(list(bars.columns)).encode()).hexdigest()[:16]
+        "bars": sha256(rows.tobytes() + repr(list(bars.columns)).encode())[:16]
     }
     for name in ("estimator", "labeler", "cv", "scoring", "method", "block_length"):
         try:

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from .._json import to_plain
 from ..exceptions import LeakageError
 
 __all__ = ["FAIL", "INCONCLUSIVE", "NOT_CHECKED", "PASS", "Finding", "LeakageReport"]
@@ -20,19 +21,6 @@ __all__ = ["FAIL", "INCONCLUSIVE", "NOT_CHECKED", "PASS", "Finding", "LeakageRep
 PASS, FAIL, INCONCLUSIVE, NOT_CHECKED = "PASS", "FAIL", "INCONCLUSIVE", "NOT_CHECKED"
 _SEVERITIES = ("error", "warning", "info")
 _STATUSES = (PASS, FAIL, INCONCLUSIVE, NOT_CHECKED)
-
-
-def _plain(value):
-    """The same value in types that JSON knows."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset, np.ndarray, pd.Index)):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return value if np.isfinite(value) else str(value)
-    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
 def _short(value):
@@ -109,7 +97,7 @@ class Finding:
             One entry per field.
         """
         names = ("code", "severity", "status", "message", "where", "evidence", "fix")
-        return {name: _plain(getattr(self, name)) for name in names}
+        return {name: to_plain(getattr(self, name), str) for name in names}
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,7 +246,7 @@ class LeakageReport(Mapping):
             One entry per field; ``findings`` is a list of dicts.
         """
         return {
-            **_plain({k: v for k, v in self._fields().items() if k != "findings"}),
+            **to_plain({k: v for k, v in self._fields().items() if k != "findings"}, str),
             "findings": [f.to_dict() for f in self.findings],
         }
 

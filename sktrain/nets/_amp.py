@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from ..exceptions import TrainingDivergedError
+from ._batches import apart
 from ._callbacks import total_norm
 from ._modules import MLPModule
 from ._parts import NetParts
@@ -130,7 +131,7 @@ class MixedPrecision(NetParts):
             ``loss`` and ``y_pred`` (class scores), as skorch's.
         """
         Xi, yi = batch
-        Xi, weight = (Xi["X"], Xi["sample_weight"]) if isinstance(Xi, dict) else (Xi, None)
+        Xi, weight = apart(Xi)
         optimizer, scaler = self.optimizer_, self._scaler
         for _, parameter in self._named:
             parameter.grad = None

@@ -18,7 +18,7 @@ import torch
 from .._optimizers import make_optimizer
 from ..exceptions import TrainingDivergedError
 from ..reproducibility import alone, draw_seed, rng_scope
-from ._batches import BatchLoader, WindowRows, on_device
+from ._batches import BatchLoader, WindowRows, apart, on_device
 from ._callbacks import DropoutSchedule, GradientClip, WeightDecaySchedule
 from ._early_stopping import EnhancedEarlyStopping
 from ._losses import FocalLoss
@@ -257,7 +257,7 @@ class _Program:
     def _step(self, some):
         """One step of every member on its own rows ``some`` (members, batch); their losses."""
         X, y = self.rows[some.flatten()]
-        X, weight = (X["X"], X["sample_weight"]) if isinstance(X, dict) else (X, None)
+        X, weight = apart(X)
         scores = self._scores(X.to(self.device).view(*some.shape, -1))
         losses = self.criterion(scores.flatten(0, 1), y.to(self.device)).view(some.shape)
         if weight is None:

@@ -16,8 +16,8 @@ from .._validation import Count, check_count
 from ..exceptions import SktrainError
 
 __all__ = [
-    "PREDICT_ROWS", "BatchLoader", "ClassWeightedSampler", "WindowRows", "on_device",
-    "rows_at_once",
+    "PREDICT_ROWS", "BatchLoader", "ClassWeightedSampler", "WindowRows", "apart",
+    "on_device", "rows_at_once",
 ]
 
 PREDICT_ROWS = 1024  # of one look on a CPU, a judgment: small in memory
@@ -57,6 +57,11 @@ def on_device(device, *parts):
 
 def _bytes(tensor):
     return 0 if tensor is None else tensor.numel() * tensor.element_size()
+
+
+def apart(inputs):
+    """Rows and sample weights (None without) of what a batch holds."""
+    return (inputs["X"], inputs["sample_weight"]) if isinstance(inputs, dict) else (inputs, None)
 
 
 class WindowRows(Dataset):

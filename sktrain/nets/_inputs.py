@@ -17,6 +17,14 @@ import torch
 from torch.utils.data import Dataset as TorchDataset, Subset, TensorDataset
 
 from .._last_block import ValidationBlock, last_block
+from .._step_rows import (
+    is_windows,
+    read_array,
+    read_windows,
+    refuse_infinite,
+    refuse_other_names,
+    refuse_width,
+)
 from .._validation import labelled_mask, refuse_no_numbers
 from ..exceptions import SktrainError
 from ._batches import WindowRows
@@ -83,7 +91,7 @@ class InputReader(NetParts):
             return _unwrap(X)
         if isinstance(X, TorchDataset):
             return self.read_rows(unpack_dataset(X)[0], reset=reset)
-        if all(hasattr(X, name) for name in ("base", "ends", "firsts", "lookback")):
+        if is_windows(X):
             return self._read_windows(X, reset)
         if isinstance(X, torch.Tensor):
             X = X.detach().cpu().numpy()
@@ -92,30 +100,14 @@ class InputReader(NetParts):
         return self._read_table(X, reset)
 
     def _read_windows(self, X, reset):
-        names = None if X.columns is None else list(X.columns)
-        if not len(X):
-            raise SktrainError("X has no rows.")
+        base, low, names = read_windows(X)
         ends, firsts = np.asarray(X.ends), np.asarray(X.firsts)
-        low = max(int(np.maximum(ends - X.lookback + 1, firsts).min()), 0)
-        base = np.asarray(X.base[low : int(ends.max()) + 1])
-        _refuse_infinite(base, names, "step")
         self._learn_sizes(reset, X.lookback, base.shape[1], base.shape[1], names)
         return WindowRows.from_windows(base, ends - low, np.maximum(firsts - low, 0), X.lookback)
 
     def _read_array(self, X, reset):
-        # the check costs as much as a small network's answer
-        if type(X) is not np.ndarray or X.dtype not in _FLOATS or not X.size:
-            X = check_array(
-                X, allow_nd=True, dtype=list(_FLOATS), ensure_all_finite=False, input_name="X"
-            )
-        n, steps, features = X.shape
-        if self.lookback not in (None, steps) and reset:
-            raise SktrainError(f"X has {steps} steps per row, but lookback={self.lookback}.")
-        if not steps or not features:
-            raise SktrainError(
-                f"X has shape {X.shape}: every row needs at least one step and one feature."
-            )
-        _refuse_infinite(X.reshape(n * steps, features), None, f"step (rows have {steps} steps)")
+        X = read_array(X)
+        steps, features = X.shape[1:]
         self._learn_sizes(reset, steps, features, features, None)
         return WindowRows.from_array(X)
 
@@ -130,8 +122,7 @@ class InputReader(NetParts):
             X = check_array(
                 X, dtype=[np.float64, np.float32], ensure_all_finite=False, input_name="X"
             )
-            if X.shape[1] != self.lookback_ * self.step_features_:
-                self._refuse_width(X.shape[1], self.lookback_ * self.step_features_)
+            refuse_width(self, X.shape[1], self.lookback_ * self.step_features_)
         else:
             refuse_no_numbers(X)
             X = validate_data(
@@ -143,7 +134,7 @@ class InputReader(NetParts):
                 f"lookback={lookback} does not divide the {X.shape[1]} columns of X: flattened "
                 "rows hold lookback x features values."
             )
-        _refuse_infinite(X, names, "row")
+        refuse_infinite(X, names, "row")
         features = X.shape[1] // lookback
         if reset:
             self._pending["sizes"] = (lookback, features)
@@ -159,25 +150,12 @@ class InputReader(NetParts):
             self._pending["names"] = np.asarray(names, dtype=object) if strings else None
             return
         if (lookback, features) != (self.lookback_, self.step_features_):
-            if features != self.step_features_:
-                self._refuse_width(features, self.step_features_)
+            refuse_width(self, features, self.step_features_)
             raise SktrainError(
                 f"X has {lookback} steps per row, but {type(self).__name__} was fitted on "
                 f"{self.lookback_}."
             )
-        fitted = vars(self).get("feature_names_in_")
-        if strings and fitted is not None and len(fitted) == len(names) and list(fitted) != names:
-            wrong = next(i for i, (a, b) in enumerate(zip(fitted, names)) if a != b)
-            raise SktrainError(
-                "The feature names should match those that were passed during fit: column "
-                f"{wrong} is {names[wrong]!r}, expected {fitted[wrong]!r}."
-            )
-
-    def _refuse_width(self, got, expected):
-        raise ValueError(
-            f"X has {got} features, but {type(self).__name__} is expecting {expected} features as "
-            "input."
-        )
+        refuse_other_names(vars(self).get("feature_names_in_"), names)
 
     def _training_job(
         self, X, y, sample_weight, known, X_val=None, y_val=None, *, again, classes=None,
@@ -330,29 +308,6 @@ def unpack_dataset(data):
         f"X is a {type(data).__name__}, a torch Dataset that hands out single items. Give X and y "
         "as arrays, or a TensorDataset."
     )
-
-
-def _refuse_infinite(values, names, what):
-    if np.isfinite(values.sum(dtype=np.float64)) and (
-        values.dtype == np.float32 or not values.size or np.abs(values).max() <= _LARGEST
-    ):
-        return
-    bad = np.isinf(values) | (np.abs(values) > _LARGEST)
-    if bad.any():
-        column = int(np.argmax(bad.any(axis=0)))
-        row = int(np.argmax(bad[:, column]))
-        name = (
-            repr(names[column]) if names is not None and len(names) == values.shape[1] else column
-        )
-        kind = (
-            "infinity"
-            if np.isinf(values[row, column])
-            else f"a value too large for float32 ({values[row, column]:g})"
-        )
-        raise SktrainError(
-            f"X contains {kind} in column {name}, {what} {row} ({int(bad.sum())} such values). "
-            "NaN is accepted as missing; repair or replace it."
-        )
 
 
 def _encode(X, y, classes, name):

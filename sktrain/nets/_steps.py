@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from .._optimizers import class_of
+from ._batches import apart
 from ._callbacks import clip_unread, norm_of
 
 __all__ = ["Rates", "Steps"]
@@ -150,7 +151,7 @@ class Steps:
     def step(self, size):
         """Forward, backward, clipping and the optimizer's step on the next ``size`` rows."""
         X, y = self.rows[self.order.index_select(0, self.at[:size])]
-        X, weight = (X["X"], X["sample_weight"]) if isinstance(X, dict) else (X, None)
+        X, weight = apart(X)
         loss = self._backward(X, y, weight)
         norm = self._clip()
         skip = (~torch.isfinite(norm)).float()

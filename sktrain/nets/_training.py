@@ -15,7 +15,7 @@ import torch
 from .._devices import find_device
 from ..exceptions import SktrainError
 from ._amp import MixedPrecision
-from ._batches import BatchLoader, ClassWeightedSampler, WindowRows, on_device, rows_at_once
+from ._batches import BatchLoader, ClassWeightedSampler, WindowRows, apart, on_device, rows_at_once
 from ._callbacks import ProgressBar
 from ._captured import steps_for
 from ._checkpoint import TrainingCheckpoint
@@ -409,7 +409,7 @@ class TrainingLoop(Hooks, MixedPrecision):
             ``loss`` and ``y_pred`` (class scores), as skorch's.
         """
         Xi, yi = batch
-        Xi, weight = (Xi["X"], Xi["sample_weight"]) if isinstance(Xi, dict) else (Xi, None)
+        Xi, weight = apart(Xi)
         with torch.no_grad():
             logits = self._logits(self._to_device(Xi))
             loss = self._loss(

@@ -17,6 +17,7 @@ import warnings
 import numpy as np
 
 from .._devices import check_device, find_device
+from .._io import sha256
 from .._optional import require
 from .._progress import follow
 from ..exceptions import DataQualityWarning, SktrainWarning
@@ -80,7 +81,7 @@ class Recipe:
     def caches(self):
         """The stores to ask, nearest first; opening one checks that it can be used."""
         what = f"1|{self.fingerprint}|{self.pooling}|{self.max_length}|{self.precision}"
-        space = hashlib.sha256(what.encode()).hexdigest()
+        space = sha256(what.encode())
         nearest = [MemoryCache(space, self.folder.width)]
         return (
             nearest

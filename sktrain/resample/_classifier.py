@@ -10,14 +10,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
     _num_samples,
     check_is_fitted,
-    column_or_1d,
 )
 
+from .._models import class_labels, take_input_names
 from .._routing import metadata_rows, routed_params
 from .._typing import Estimator, Sampler
 from .._validation import mark_synthetic
@@ -181,7 +180,7 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             does not say whence its rows are.
         """
         self._validate_params()
-        y = _target(y, type(self).__name__)
+        y = class_labels(y, type(self).__name__)
         if issparse(X):
             raise TypeError(
                 f"Sparse data was passed for X, but {type(self).__name__} takes dense rows only. "
@@ -214,10 +213,7 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.prior_, self.resampled_prior_ = (
             np.mean(np.asarray(labels)[:, None] == self.classes_, axis=0) for labels in (y, y_all)
         )
-        for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)
-            if hasattr(self.estimator_, name):
-                setattr(self, name, getattr(self.estimator_, name))
+        take_input_names(self, [self.estimator_])
         return self
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
@@ -256,18 +252,6 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
-
-
-def _target(y, name):
-    """Labels as a vector, a Series where they were one."""
-    if y is None:
-        raise ValueError(f"{name} requires y to be passed, but the target y is None.")
-    vector = y if isinstance(y, pd.Series) else np.asarray(y)
-    if vector.ndim == 2 and vector.shape[1] > 1:
-        raise SktrainError("Multilabel and multioutput targets are not supported.")
-    vector = y if isinstance(y, pd.Series) else column_or_1d(vector, warn=True)
-    check_classification_targets(vector)
-    return vector
 
 
 def _followed(sampler, X, y, X_all, y_all, routed):

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_array, check_consistent_length, colum
 from .._validation import check_count, labelled_mask, mark_synthetic, refuse_no_numbers
 from ..exceptions import NotEnoughDataError, ResamplingWarning, SktrainError
 
-__all__ = ["apply_smote", "checked_rows", "is_windows", "mixed_rows", "parents_of"]
+__all__ = ["apply_smote", "checked_rows", "mixed_rows", "parents_of"]
 
 
 def apply_smote(
@@ -187,7 +187,3 @@ def mixed_rows(values, parents):
     share = parents.share.reshape(-1, *[1] * (values.ndim - 1)).astype(values.dtype)
     first = values[parents.first]
     return first + share * (values[parents.second] - first)
-
-
-def is_windows(X):
-    return all(hasattr(X, name) for name in ("base", "ends", "firsts", "lookback"))

@@ -14,8 +14,9 @@ import pandas as pd
 from sklearn.preprocessing import label_binarize
 from sklearn.utils.validation import validate_data
 
+from .._step_rows import is_windows
 from .._validation import Count, label_spans, mark_synthetic, refuse_no_numbers
-from ._smote import checked_rows, is_windows, mixed_rows, parents_of
+from ._smote import checked_rows, mixed_rows, parents_of
 
 __all__ = ["WindowSMOTE"]
 

@@ -6,7 +6,6 @@ from ._results import searched as searched
 from ._run_folder import (
     find_model as find_model,
     load_drift_reference as load_drift_reference,
-    plain as plain,
 )
 from ._search import (
     build_search as build_search,

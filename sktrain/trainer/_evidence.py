@@ -1,12 +1,12 @@
 """What the report needs beyond the result: plain numbers for ``evidence.json``."""
 
-import hashlib
 import platform
 
 import numpy as np
 import pandas as pd
 
 from .._class_names import class_name
+from .._io import sha256
 from .._validation import OHLCV, check_bars
 from ..plotting import LearningCurveDisplay, WalkForwardDisplay, spans_of
 from ._spacing import name_of, spacing_of
@@ -27,9 +27,8 @@ _BINS = 10  # of the reliability curve, a judgment: with a hundred rows each fro
 
 def fingerprint(bars):
     """A hash of the bars: times, symbols and prices."""
-    digest = hashlib.sha256()
-    digest.update(pd.util.hash_pandas_object(bars[list(OHLCV)], index=True).to_numpy().tobytes())
-    return digest.hexdigest()[:16]
+    rows = pd.util.hash_pandas_object(bars[list(OHLCV)], index=True).to_numpy()
+    return sha256(rows.tobytes())[:16]
 
 
 def describe_data(source, task):

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 import numpy as np
 
 from .._devices import describe_device
+from .._json import to_plain
 from ..evaluation import METRICS
 from . import _evidence
 from ._models import checkpoints_activations
 from ._pool import weights_of
-from ._run_folder import DRIFT, FILES, MODEL, REPORT, TRAINED, hash_of, plain
+from ._run_folder import DRIFT, FILES, MODEL, REPORT, TRAINED, hash_of
 from ._tasks import class_balance, walk_forward_cv
 from ._verdicts import verdict
 
@@ -87,7 +88,7 @@ def record(run, found, status):
         ("drift_sha256", DRIFT),
     ):
         result[key] = hash_of(work / name) if (work / name).is_file() else None
-    return Record(plain(result), evidence(run, found, curves, reasons) if whole else {})
+    return Record(to_plain(result), evidence(run, found, curves, reasons) if whole else {})
 
 
 def list_files(run, result, work):
@@ -121,7 +122,7 @@ def fold_rows(folds):
     """One mapping per fold: the table's row and ``"score"``, the model's balanced accuracy."""
     if folds is None:
         return []
-    return [{"score": row["model_balanced_accuracy"], **row} for row in plain(folds.table)]
+    return [{"score": row["model_balanced_accuracy"], **row} for row in to_plain(folds.table)]
 
 
 def nested(found):

@@ -15,16 +15,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 import hashlib
 import json
-import math
 import os
 from pathlib import Path
 import shutil
 import tempfile
 
-import numpy as np
-import pandas as pd
-
 from .._io import atomic_write
+from .._json import to_plain
 from ..exceptions import PersistenceError
 
 try:
@@ -39,7 +36,6 @@ __all__ = [
     "hash_of",
     "load_drift_reference",
     "locked",
-    "plain",
     "prepare_next",
     "read_evidence",
     "read_result",
@@ -357,31 +353,4 @@ def load_drift_reference(path):
 
 def write_json(path, document):
     """Write a document of plain values, NumPy and pandas objects atomically."""
-    atomic_write(path, (json.dumps(plain(document), indent=2, allow_nan=False) + "\n").encode())
-
-
-def plain(value):
-    """Turn NumPy, pandas, paths and results into what JSON knows; NaN and infinity become None."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, pd.DataFrame):
-        return [plain(row) for row in value.reset_index().to_dict("records")]
-    if isinstance(value, (list, tuple, set, np.ndarray, pd.Series, pd.Index)):
-        return [plain(item) for item in (value.tolist() if hasattr(value, "tolist") else value)]
-    if isinstance(value, (np.generic,)):
-        return plain(value.item())
-    if value is pd.NaT or value is pd.NA:
-        return None
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, (str, int, bool)) or value is None:
-        return value
-    if isinstance(value, (pd.Timestamp, datetime)):
-        return value.isoformat()
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if hasattr(value, "to_dict"):
-        return plain(value.to_dict())
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
-    return str(value)
+    atomic_write(path, (json.dumps(to_plain(document), indent=2, allow_nan=False) + "\n").encode())

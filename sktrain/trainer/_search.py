@@ -6,13 +6,13 @@ rows before that fold alone.
 """
 
 from dataclasses import replace
-import hashlib
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from skorch.callbacks import Callback
 
+from .._io import sha256
 from .._models import last_step
 from ..exceptions import SktrainError
 from ._config import DEFAULTS, EnhancedTrainingConfig
@@ -252,7 +252,7 @@ def trials_file(run, config: EnhancedTrainingConfig):
     folder.mkdir(exist_ok=True)
     if config == run.config:
         return folder / "search.db"
-    return folder / f"search-{hashlib.sha256(config.to_json().encode()).hexdigest()[:12]}.db"
+    return folder / f"search-{sha256(config.to_json().encode())[:12]}.db"
 
 
 def search_plan(config, **arguments):

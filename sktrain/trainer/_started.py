@@ -8,9 +8,10 @@ import json
 import shutil
 
 from .._io import atomic_write
+from .._json import to_plain
 from ..exceptions import SktrainError
 from ._evidence import fingerprint
-from ._run_folder import CHECKPOINTS, plain
+from ._run_folder import CHECKPOINTS
 
 __all__ = ["begin"]
 
@@ -53,7 +54,7 @@ def _arguments(run):
     asked = {
         name: getattr(plan, name) for name in ("epochs", "batch_size", "learning_rate", "horizon")
     }
-    return plain(
+    return to_plain(
         {
             **asked,
             "given": list(run.given),

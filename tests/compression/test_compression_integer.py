@@ -30,16 +30,17 @@ def whole(smooth_nets):
     return {kind: quantizer.quantize_model(net) for kind, net in smooth_nets.items()}
 
 
-def by_whole_numbers(X, weight):
-    """``X @ weight.T`` in int64, row by row: weights of 8 bits a channel, activations of 7 a
-    row."""
+def by_whole_numbers(X, weight, largest=None):
+    """``X @ weight.T`` in int64, row by row: weights of 8 bits a channel, activations of 7 between
+    the largest of a row, or the ``largest`` that is given, and its opposite."""
     result = np.empty((len(X), len(weight)))
     for j, channel in enumerate(weight):
         scale = np.float32(np.abs(channel).max() / np.float32(127))
         codes = np.rint(channel / scale).astype(np.int64)
         for i, row in enumerate(X.astype(np.float32)):
-            step = np.abs(row).max() * np.float32(1 / 63) or np.float32(1)
-            rounded = np.floor(row / step + np.float32(0.5)).astype(np.int64)
+            top = np.abs(row).max() if largest is None else largest
+            step = top * np.float32(1 / 63) or np.float32(1)
+            rounded = np.rint(row / step).astype(np.int64)
             result[i, j] = float(rounded @ codes) * float(scale) * float(step)
     return result
 
@@ -55,7 +56,7 @@ def cells_by_hand(layer, X):
         fed = eight_bits(part["weight_ih_l0"]) if small else part["weight_ih_l0"]
         fed = X[:, step] @ fed.T if small else by_whole_numbers(X[:, step], fed)
         fed = fed + part["bias_ih_l0"]
-        back = by_whole_numbers(state, part["weight_hh_l0"]) + part["bias_hh_l0"]
+        back = by_whole_numbers(state, part["weight_hh_l0"], 1.0) + part["bias_hh_l0"]
         if lstm:
             take, keep, new, give = np.split(fed + back, 4, axis=1)
             cell = logistic(keep) * cell + logistic(take) * np.tanh(new)

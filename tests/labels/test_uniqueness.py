@@ -152,6 +152,12 @@ def test_time_decay_by_hand(oldest, expected):
     np.testing.assert_allclose(time_decay_weights([1, 1, 1, 1], oldest=oldest), expected)
 
 
+@pytest.mark.parametrize("bad", [-1.0, 0.0, np.inf, -np.inf, np.nan])
+def test_time_decay_refuses_a_uniqueness_that_no_label_has(bad):
+    with pytest.raises(ValueError, match="must be positive, got .* for label 1"):
+        time_decay_weights([1.0, bad, 0.5])
+
+
 def test_time_decay_counts_age_in_uniqueness():
     weights = time_decay_weights(pd.Series([0.5, 0.5, 1.0], index=list("abc")), oldest=0)
     assert weights.to_dict() == {"a": 0.25, "b": 0.5, "c": 1.0}

@@ -258,6 +258,20 @@ def test_recipes_that_do_not_predict_do_not_count():
     assert "FunctionTransformer" in _probes.replayable(frozen, X)
 
 
+def test_a_parameter_is_a_recipe_where_something_was_fitted_from_it():
+    fitted = {"estimator": 1, "estimator_": 2, "estimators": 3, "estimators_": 4, "base": 5}
+    for name in ("Alpha", "Voting"):
+        owner = type(name, (), fitted)()
+        assert _probes._is_recipe(owner, "estimator")
+        assert _probes._is_recipe(owner, "estimators")
+        for acting in ("estimator_", "estimators_", "base"):
+            assert not _probes._is_recipe(owner, acting)
+    frozen = type("FrozenEstimator", (), fitted)()
+    for owner in (frozen, Pipeline([]), FeatureUnion([])):
+        vars(owner).update(fitted)
+        assert not _probes._is_recipe(owner, "estimator")
+
+
 def test_predictions_are_alike_within_a_hundred_thousandth():
     one = np.array([0.0, 0.5, 1000.0])
     assert _probes.same(one, one + [0.9e-5, 1.4e-5, 0.9e-2])

@@ -138,7 +138,8 @@ TABLE = {  # name -> () -> (fitted estimator, what it answers)
 
 
 def test_no_public_estimator_is_missing_from_the_table():
-    assert set(TABLE) == set(public_estimators())
+    stands_for_another = {"UnavailableEstimator"}  # of a net where torch is not installed
+    assert set(TABLE) == set(public_estimators()) - stands_for_another
 
 
 def check_same(one, other):
