@@ -19,6 +19,7 @@ __all__ = [
     "EstimatorT",
     "LabelSource",
     "Labeler",
+    "FloatLike",
     "RandomState",
     "RowsT",
     "Sampler",
@@ -30,6 +31,9 @@ __all__ = [
     "Transformer",
 ]
 
+
+#: What numpy computes is a number too, though its means and deviations are no ``float`` by type.
+FloatLike = float | np.floating | np.integer
 
 #: Rows that are given back.
 RowsT = TypeVar("RowsT", bound=ArrayLike)

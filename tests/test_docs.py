@@ -118,6 +118,11 @@ def inventory(tmp_path_factory):
     }
 
 
+def test_no_guide_is_overwritten_by_a_page_that_sphinx_writes():
+    names = {path.stem for path in (ROOT / "docs").glob("*.md")}
+    assert not names & {"search", "genindex", "py-modindex"}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_every_public_name_and_method_has_an_anchor(inventory):

@@ -4,8 +4,6 @@ import ast
 from pathlib import Path
 import re
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 WORDS = re.compile(  # metaphors, each of which has a standard term
     r"\b(doors?|doorways?|corridors?|guilt|guilty|lotter(?:y|ies)|poison\w*|strangers?|rooms?"
@@ -23,16 +21,24 @@ PROSE = [
 PLAIN = {"CLASS_NAMES", "CONSTRAINTS", "_NULLABLE", "_PRICES"}
 
 
-@pytest.mark.parametrize("path", PROSE, ids=lambda path: str(path.relative_to(ROOT)))
-def test_standard_terms(path):
-    if path.suffix in (".py", ".md", ".rst") and path != Path(__file__):
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            found = WORDS.search(line)
-            assert found is None, f"{path}:{number}: {found[0]!r} has a standard term"
+def test_standard_terms():
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {hit[0]!r}"
+        for path in PROSE
+        if path.suffix in (".py", ".md", ".rst") and path != Path(__file__)
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if (hit := WORDS.search(line))
+    ]
+    assert not found, "say it in a standard term: " + "; ".join(found)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_constants_say_where_they_come_from(path):
+def test_constants_say_where_they_come_from():
+    bare = [f"{path.relative_to(ROOT)}:{at}" for path in SOURCES for at in _without_a_word(path)]
+    assert not bare, "say where the number comes from, or that it is a judgment: " + ", ".join(bare)
+
+
+def _without_a_word(path):
+    """Lines of the module's constants that hold a number and have no comment or docstring."""
     text = path.read_text(encoding="utf-8")
     lines, body = text.splitlines(), ast.parse(text).body
     told = False  # by the comment above the constants that stand together
@@ -47,9 +53,8 @@ def test_constants_say_where_they_come_from(path):
         if constant and node.value is not None and _holds_number(node.value):
             inside = any("#" in line for line in lines[first : node.end_lineno])
             below = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-            assert inside or below or told or names & PLAIN, (
-                f"{path}:{node.lineno}: say where this number comes from, or that it is a judgment"
-            )
+            if not (inside or below or told or names & PLAIN):
+                yield node.lineno
 
 
 def _holds_number(value):

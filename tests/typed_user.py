@@ -32,6 +32,7 @@ from sktrain import (
     export_onnx,
     fold_scores,
     load,
+    probabilistic_sharpe_ratio,
     save,
     time_decay_weights,
     to_positions,
@@ -109,6 +110,8 @@ load("net.sktrain").predict(X)
 NewsArticle("Profit doubles", "2024-03-01").symbols[0].lower()
 EnhancedTrainer(data=bars).train(epochs=3, stop_flag=Event())
 EnhancedTrainer(data=bars).train(epochs=3, stop_flag=True)  # refused: arg-type
+probabilistic_sharpe_ratio(np.mean(X) / np.std(X), 300, benchmark=0)
+probabilistic_sharpe_ratio("1.2", 300)  # refused: arg-type
 weights = average_uniqueness([0, 1, 2], [1, 2, 3])
 time_decay_weights(weights, oldest=0.5).mean() + average_uniqueness(pd.Series(y)).to_numpy().mean()
 weights.to_numpy()  # refused: attr-defined

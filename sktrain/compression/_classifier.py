@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from .._last_block import last_block
 from .._routing import metadata_rows, routed_params
-from .._typing import Estimator
+from .._typing import Estimator, RandomState
 from .._validation import BarsOrTime, Count, Number
 from ..exceptions import MissingDependencyError, SktrainError, SktrainWarning
 from ..reproducibility import draw_seed, seed_parts
@@ -128,7 +128,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         sensitivity: float = 0.1,
         structured: bool = False,
         horizon: int | None = None,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> None:
         self.estimator = estimator
         self.sparsity = sparsity

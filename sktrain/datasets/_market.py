@@ -12,6 +12,7 @@ import pandas as pd
 from sklearn.utils import Bunch, check_random_state
 
 from .._history import with_history
+from .._typing import RandomState
 from .._validation import Number, check_bars, check_count
 from ..exceptions import SktrainError
 from ._patterns import PATTERNS, lead_of
@@ -33,7 +34,7 @@ def make_market(
     horizon: int = 1,
     regimes: bool = True,
     pattern: Literal["linear", "regime", "pattern", "memory", "cross"] = "linear",
-    random_state: int | np.random.RandomState | None = None,
+    random_state: RandomState = None,
 ) -> Bunch:
     """Draw bars and a label with three classes whose Bayes accuracy is known.
 

@@ -289,7 +289,7 @@ class DriftGuard(BlockChecks, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         extra = routed_params(self, part, "partial_fit", given, part="updated")
         block = Block(as_rows(X), as_rows(y), told, extra)
         self._check_block(block.X, block.y)
-        self._judge(block)
+        self._examine(block)
         assert block.kept is not None  # judged
         assert block.covariate is not None
         if not block.kept.any():
@@ -307,7 +307,7 @@ class DriftGuard(BlockChecks, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         reason = block.drift or why or block.calm
         return self._become(state, block.entry(decision, state["n_trained_"], reason))
 
-    def _judge(self, block):
+    def _examine(self, block):
         """Ask both questions of a block, and say which of its rows to keep."""
         block.covariate, block.kept = self._covariate(block.X)
         if block.kept.any():

@@ -27,7 +27,7 @@ from sklearn.utils.validation import (
 from .._last_block import last_block
 from .._models import all_class_probabilities, class_labels, take_input_names
 from .._routing import metadata_rows, routed_params
-from .._typing import Span
+from .._typing import RandomState, Span
 from .._validation import BarsOrTime, Count, Number
 from ..exceptions import SktrainError, SktrainWarning
 from ..reproducibility import draw_seed, seed_parts
@@ -133,7 +133,7 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
         horizon: Span | None = None,
         refit: bool = True,
         n_jobs: int | None = None,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> None:
         super().__init__(estimators=estimators)
         self.valid_fraction = valid_fraction

@@ -1,6 +1,5 @@
 """The recipe: an unfitted pool of models on bars, which won on planted markets."""
 
-import numpy as np
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -10,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-from .._typing import Span, Transformer
+from .._typing import RandomState, Span, Transformer
 from ..features import BarFeatures, SlidingWindow
 from ._pooled import PooledClassifier
 
@@ -59,7 +58,7 @@ def make_recipe(
     valid_fraction: float = 0.2,
     horizon: Span | None = None,
     n_jobs: int | None = None,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: RandomState = None,
 ) -> PooledClassifier:
     """A pool of linear models, boosted trees and nets on bars, unfitted.
 

@@ -92,7 +92,7 @@ def probability_of_backtest_overfitting(
     (CSCV).
 
     The periods are cut into ``n_blocks`` adjacent blocks; each choice of half of them is once the
-    sample in which the best configuration is chosen, the other half judges it. Bailey, Borwein,
+    sample in which the best configuration is chosen, the other half tests it. Bailey, Borwein,
     López de Prado & Zhu (2017), "The Probability of Backtest Overfitting", Journal of Computational
     Finance. Cost: C(n_blocks, n_blocks/2) · n_configurations.
 
@@ -136,13 +136,13 @@ def probability_of_backtest_overfitting(
         )
     blocks = _block_bounds(len(values), n_blocks)
     half = len(blocks) // 2
-    judge = _judge(values, blocks, metric)
+    measure = _scorer(values, blocks, metric)
     chosen = combinations(range(len(blocks)), half)
     parts = []
     while rows := list(islice(chosen, max(1, _CHUNK // values.shape[1]))):
         outside = np.zeros((len(rows), len(blocks)), dtype=bool)
         outside[np.arange(len(rows))[:, None], rows] = True
-        parts.append(_score_halves(judge(~outside), judge(outside)))
+        parts.append(_score_halves(measure(~outside), measure(outside)))
     logits, performance = (np.concatenate(part) for part in zip(*parts))
     inside, outside = performance.T
     spread = inside.var()
@@ -285,7 +285,7 @@ def _block_bounds(n_periods, n_blocks):
     count = check_count("n_blocks", n_blocks, minimum=2)
     if count % 2:
         raise InvalidSplitError(
-            "n_blocks must be even, so that half of the blocks can judge the other half; got "
+            "n_blocks must be even, so that half of the blocks can test the other half; got "
             f"{count}."
         )
     if count > _MOST_BLOCKS:
@@ -304,16 +304,16 @@ def _block_bounds(n_periods, n_blocks):
     return list(zip(edges[:-1], edges[1:]))
 
 
-def _judge(values, blocks, metric):
+def _scorer(values, blocks, metric):
     """A function from chosen blocks, bool of shape (n, n_blocks), to the metric, shape (n,
     n_configurations)."""
     if metric == "mean" or metric == "sharpe":
-        return _MomentJudge(values, blocks, deviation=metric == "sharpe")
+        return _MomentScorer(values, blocks, deviation=metric == "sharpe")
     if not callable(metric):
         raise SktrainError(f"metric must be 'sharpe', 'mean' or a callable, got {metric!r}.")
     lengths = [stop - start for start, stop in blocks]
 
-    def judge(chosen):
+    def measure(chosen):
         scores = [
             np.asarray(metric(values[np.repeat(row, lengths)]), dtype=np.float64) for row in chosen
         ]
@@ -325,10 +325,10 @@ def _judge(values, blocks, metric):
                 )
         return np.stack(scores)
 
-    return judge
+    return measure
 
 
-class _MomentJudge:
+class _MomentScorer:
     """Means, or Sharpe ratios, of any union of blocks from the blocks' sums alone."""
 
     def __init__(self, values, blocks, *, deviation):

@@ -14,6 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from .._statistics import expected_maximum
+from .._typing import FloatLike
 from .._validation import check_count, real_numbers
 from ..exceptions import NotEnoughDataError, SktrainError
 
@@ -186,7 +187,8 @@ def sharpe_ratio(
 
 
 def probabilistic_sharpe_ratio(
-    sharpe: float, n_obs: int, *, benchmark: float = 0.0, skew: float = 0.0, kurtosis: float = 3.0
+    sharpe: FloatLike, n_obs: int, *, benchmark: FloatLike = 0.0, skew: FloatLike = 0.0,
+    kurtosis: FloatLike = 3.0,
 ) -> float:
     """Probability that the true Sharpe ratio exceeds ``benchmark``.
 
@@ -229,7 +231,7 @@ def probabilistic_sharpe_ratio(
     return float(stats.norm.cdf((observed - target) * math.sqrt(n - 1) / spread))
 
 
-def expected_maximum_sharpe(n_trials: float, trials_variance: float) -> float:
+def expected_maximum_sharpe(n_trials: FloatLike, trials_variance: FloatLike) -> float:
     """The Sharpe ratio that the best of ``n_trials`` worthless trials is expected to show.
 
     √V · ((1 − γ) Φ⁻¹(1 − 1/N) + γ Φ⁻¹(1 − 1/(N e))) with Euler's γ; Bailey & López de Prado (2014),
@@ -262,13 +264,13 @@ def expected_maximum_sharpe(n_trials: float, trials_variance: float) -> float:
 
 
 def deflated_sharpe_ratio(
-    sharpe: float,
+    sharpe: FloatLike,
     n_obs: int,
     *,
-    n_trials: float,
-    trials_variance: float,
-    skew: float = 0.0,
-    kurtosis: float = 3.0,
+    n_trials: FloatLike,
+    trials_variance: FloatLike,
+    skew: FloatLike = 0.0,
+    kurtosis: FloatLike = 3.0,
 ) -> float:
     """Probability that the best of ``n_trials`` trials is better than the best of worthless ones.
 
@@ -321,11 +323,11 @@ def deflated_sharpe_ratio(
 
 
 def minimum_track_record_length(
-    sharpe: float,
+    sharpe: FloatLike,
     *,
-    benchmark: float = 0.0,
-    skew: float = 0.0,
-    kurtosis: float = 3.0,
+    benchmark: FloatLike = 0.0,
+    skew: FloatLike = 0.0,
+    kurtosis: FloatLike = 3.0,
     confidence: float = 0.95,
 ) -> float:
     """Observations needed before the probabilistic Sharpe ratio against ``benchmark`` reaches

@@ -14,6 +14,7 @@ import pandas as pd
 from sklearn.utils import check_random_state
 
 from .._spans import concurrency
+from .._typing import RandomState
 from .._validation import check_count, label_spans, label_times_of
 from ..exceptions import SktrainError
 
@@ -185,7 +186,7 @@ def sequential_bootstrap(
     *,
     n_samples: int | None = None,
     bars_index: pd.Index | None = None,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: RandomState = None,
 ) -> np.ndarray:
     """Draw labels with replacement, those least like the drawn ones more often.
 

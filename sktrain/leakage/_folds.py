@@ -1,7 +1,7 @@
 """Facts about folds: counts of what crosses from training to test rows.
 
 The kernel under ``testing.check_splitter`` and ``LeakageValidator.check_split``: it states facts
-and judges nothing. A span is closed, ``[decided, known]``; a distance is counted in unique times,
+and decides nothing. A span is closed, ``[decided, known]``; a distance is counted in unique times,
 so neighbours are 1 apart. Everything is O(rows) per fold.
 """
 

@@ -1,4 +1,4 @@
-"""Splitters inside of estimators, each judged by the folds it makes of made-up rows."""
+"""Splitters inside of estimators, each assessed by the folds it makes of made-up rows."""
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ WALK_FORWARD = "EnhancedWalkForwardCV(n_splits=5, horizon=...)"
 
 
 def inner_cv_errors(cv, owner="", horizon=None):
-    """Judge an inner splitter by the folds it makes of 3000 daily rows. Returns (worst severity or
+    """Assess an inner splitter by the folds it makes of 3000 daily rows. Returns (worst severity or
     None, sentence)."""
     n = 3000
     labels = (np.arange(n) // 7) % 2
@@ -39,7 +39,7 @@ def inner_cv_errors(cv, owner="", horizon=None):
     try:
         with quiet():
             folds = list(cv.split(rows, targets))
-    except Exception as error:  # reported as a splitter that could not be judged
+    except Exception as error:  # reported as a splitter that could not be assessed
         return "unknown", f"it could not be tried on made-up rows ({type(error).__name__}: {error})"
     report = check_split(
         folds, X, y, ends, horizon=None if horizon is not None else getattr(cv, "horizon", None)

@@ -1,7 +1,7 @@
 """Leaks in the parameters of an estimator; nothing is fitted.
 
 Every parameter is walked, through pipelines, lists of estimators, searches and their grids, and
-nets. An inner splitter is judged by experiment on made-up rows (``_inner_cv``), code that is not
+nets. An inner splitter is assessed by experiment on made-up rows (``_inner_cv``), code that is not
 from a library is read for calls that split at random (``_own_code``).
 """
 
@@ -90,7 +90,7 @@ def _train_split(path, owner, params, n_rows):
             status=INCONCLUSIVE,
         )
         return
-    message = f"The validation split {value!r} of the net cannot be judged."
+    message = f"The validation split {value!r} of the net cannot be assessed."
     yield flaw(
         path, owner, "train_split", "unknown_split", message,
         set_to(path, owner, "train_split", None),

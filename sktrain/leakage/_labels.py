@@ -197,7 +197,7 @@ def label_reach(bars, labels, horizon=None, ends=None, *, most=30):
     inside = _relation(centred, step, known, np.arange(n), range(1, max(horizon or 1, 1) + 1))
     own = _without_inside(centred, step, known, end) if horizon else centred
     beyond = _relation(own, step, known, end, range(1, most + 1))
-    return _judge_reach(inside, beyond, horizon, len(known))
+    return _conclude_reach(inside, beyond, horizon, len(known))
 
 
 def _without_inside(y, step, known, end):
@@ -237,7 +237,7 @@ def _relation(y, step, known, origin, lags):
     return np.asarray(found)
 
 
-def _judge_reach(inside, beyond, horizon, n):
+def _conclude_reach(inside, beyond, horizon, n):
     noise = _SIGMAS / np.sqrt(n)
     peak = np.abs(inside).max() if horizon else np.abs(beyond).max()
     far = np.flatnonzero((np.abs(beyond) > noise) & (np.abs(beyond) > _SHARE * peak))

@@ -76,7 +76,7 @@ def check_shuffled_labels(
     def experiments():
         with quiet(seed):
             pairs = index_pairs(cv, X, y, None, label_end_times) if folds is None else folds
-            return _judge(
+            return _conclude(
                 *_gains(
                     estimator,
                     X,
@@ -159,7 +159,7 @@ def _above_chance(truth, said, classifies):
     return 0.0 if constant else float(stats.spearmanr(truth, said).statistic)
 
 
-def _judge(gains, n_tested, spread, best, reach):
+def _conclude(gains, n_tested, spread, best, reach):
     gain = float(np.mean(gains))
     noise = spread * np.sqrt(max(int(reach or 0), 0) + 1)  # overlapping labels count once
     bound = max(_EFFECT, _SIGMAS * noise / np.sqrt(len(gains)))

@@ -64,7 +64,7 @@ def one_output(y):
 
 
 def _continuous(table):
-    """Columns whose values hardly repeat, judged on a sample."""
+    """Columns whose values hardly repeat, seen on a sample."""
     rows = np.linspace(0, len(table) - 1, min(len(table), 5000)).astype(int)
     kept = []
     for column in table[rows].T:

@@ -13,7 +13,7 @@ from ._report import Finding
 
 __all__ = ["future_of_bars", "strength", "target_leaks"]
 
-# Areas under the ROC curve, judged by the correlation r of normal values that gives them for a
+# Areas under the ROC curve, read by the correlation r of normal values that gives them for a
 # label of the top third (tests/leakage/test_leakage_features.py integrates them): .62 is r = .26,
 # .90 is r = .82, .97 is r = .95. By Grinold's law (Grinold and Kahn, Active Portfolio Management,
 # ch. 6) a column of correlation r that is bet on n times a year has a Sharpe ratio of r √n: with

@@ -80,7 +80,7 @@ def _report(model, X, y, seed):
     memory = _memory(model, X, y, seed)
     if not memory.gaps:
         return LeakageReport([], {"warmup": PASS})
-    finding = _filled(model, memory, X, y, seed) or _judge(model, memory)
+    finding = _filled(model, memory, X, y, seed) or _conclude(model, memory)
     return LeakageReport([finding], {"warmup": FAIL if finding.severity == "error" else PASS})
 
 
@@ -150,7 +150,7 @@ def _filled(model, memory, X, y, seed):
     )
 
 
-def _judge(model, memory):
+def _conclude(model, memory):
     gaps, columns, lengths = memory.gaps, memory.columns, memory.lengths
     needed, longest, declared = max(gaps), lengths[-1], memory.declared
     wrong = [gaps[length] for length in lengths if length in gaps and np.isfinite(gaps[length])]

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetClassifier
 import torch
 
-from .._typing import Span
+from .._typing import RandomState, Span
 from .._validation import BarsOrTime, Count, Number
 from ..exceptions import SktrainError, TrainingDivergedError
 from ..reproducibility import alone, draw_seed, rng_scope
@@ -210,7 +210,7 @@ class NetClassifier(
         mixed_precision: bool | Literal["auto", "bfloat16", "float16"] = "auto",
         gradient_checkpointing: bool = False,
         calibration: Literal["temperature"] | None = "temperature",
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
         warm_start: bool = False,
         update_epochs: int = 5,
         replay_rows: int = 500,
@@ -425,7 +425,7 @@ class NetClassifier(
         self._end(job)
         if not update:
             self._calibrate(job)
-        elif not self._judge(job, before):
+        elif not self._accepts(job, before):
             self.__dict__.update(before)
         self._remember(job.seen, rng, again=update)
         self._tidy()

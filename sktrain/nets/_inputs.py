@@ -47,7 +47,7 @@ class TrainingJob:
     learned: dict = field(default_factory=dict)
     seen: WindowRows | None = None  # every row of the call, for the net to remember
     counts: np.ndarray | None = None  # summed weight of each class among the rows trained on
-    old: WindowRows | None = None  # earlier rows that judge an update
+    old: WindowRows | None = None  # earlier rows that validate an update
     n_new: int = 0
 
 

@@ -2,7 +2,7 @@
 Blundell 2017, "Simple and scalable predictive uncertainty estimation using deep ensembles").
 
 Each is a whole net: what was learned, when it stopped and how its scores become probabilities is
-its own. The rest of the nets trains and judges one; here is the list, and what is said of all.
+its own. The rest of the nets trains and validates one; here is the list, and what is said of all.
 """
 
 from typing import Any

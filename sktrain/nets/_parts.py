@@ -5,9 +5,10 @@ What skorch defines is Any, for skorch tells no types.
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
+
+from .._typing import RandomState
 
 __all__ = ["NetParts"]
 
@@ -28,7 +29,7 @@ class NetParts:
     mixed_precision: bool | str
     gradient_checkpointing: bool
     calibration: str | None
-    random_state: int | np.random.RandomState | None
+    random_state: RandomState
     warm_start: bool
     replay_rows: int
     iterator_train: Any

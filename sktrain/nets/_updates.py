@@ -22,11 +22,11 @@ from ._parts import NetParts
 
 __all__ = ["UpdateReport", "Updating"]
 
-# share of a block that judges; with .15, four stationary blocks of 100 rows cost .003 of accuracy
-# (24 seeds)
+# share of a block that validates; with .15, four stationary blocks of 100 rows cost .003 of
+# accuracy (24 seeds)
 _HELD_BACK = 0.3
 # share of the remembered rows that decide between equals and are not replayed, a judgment
-_JUDGES = 0.2
+_VALIDATED = 0.2
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class UpdateReport:
     standard_error : float or None
         Of ``change``, from paired rows; labels that overlap count once (``validation_.share``).
     old_change : float or None
-        Mean change on the earlier rows that judge.
+        Mean change on the earlier rows that validate.
     reason : str
         Why it was accepted or not.
     """
@@ -72,7 +72,7 @@ class Updating(NetParts):
     """Mixin: remembering rows, training on, and judging what came of it."""
 
     def _update_job(self, rows, classes, codes, X, y, known):
-        """New rows to train on, and the newest to judge by."""
+        """New rows to train on, and the newest to validate on."""
         block = self._held_back(X, y, codes, known)
         valid = None if block.valid is None else rows.take(block.valid)
         return TrainingJob(rows.take(block.train), valid, classes, block)
@@ -91,16 +91,16 @@ class Updating(NetParts):
         )
 
     def _add_earlier(self, job, rng):
-        """Earlier rows to train on again, as many as there are new ones, and others to judge by."""
+        """Earlier rows to train on again, as many as new ones, and others to validate on."""
         job.n_new = len(job.train)
         kept = vars(self).get("replay_")
         if kept is None or not self.replay_rows:
             return
         order = rng.permutation(len(kept["y"]))
-        n_judges = round(_JUDGES * len(order))
-        judges, others = np.sort(order[:n_judges]), order[n_judges:][: job.n_new]
-        if len(judges):
-            job.old = _rows_of(kept, judges)
+        n_validated = round(_VALIDATED * len(order))
+        validated, others = np.sort(order[:n_validated]), order[n_validated:][: job.n_new]
+        if len(validated):
+            job.old = _rows_of(kept, validated)
         if len(others):
             job.train = job.train.joined(_rows_of(kept, others))
 
@@ -194,7 +194,7 @@ class Updating(NetParts):
         for group, asked in zip(groups, own, strict=True):
             group["lr"] = asked.get("lr", params.get("lr", self.lr))
 
-    def _judge(self, job, before):
+    def _accepts(self, job, before):
         """Compare the weights after the update with those before on rows neither was just trained
         on."""
         known = before["module_"].to(self._device)

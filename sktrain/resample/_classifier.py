@@ -18,7 +18,7 @@ from sklearn.utils.validation import (
 
 from .._models import class_labels, take_input_names
 from .._routing import metadata_rows, routed_params
-from .._typing import Estimator, Sampler
+from .._typing import Estimator, RandomState, Sampler
 from .._validation import mark_synthetic
 from ..exceptions import SktrainError
 from ..reproducibility import draw_seed, seed_parts
@@ -118,7 +118,7 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         sampler: Sampler | None = None,
         *,
         correct_prior: bool = True,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> None:
         self.estimator = estimator
         self.sampler = sampler

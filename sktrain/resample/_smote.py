@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
+from .._typing import RandomState
 from .._validation import check_count, labelled_mask, mark_synthetic, refuse_no_numbers
 from ..exceptions import NotEnoughDataError, ResamplingWarning, SktrainError
 
@@ -27,7 +28,7 @@ def apply_smote(
     k_neighbors: int = 5,
     sampling_strategy: str | float | dict | Callable = "auto",
     *,
-    random_state: int | np.random.RandomState | None = None,
+    random_state: RandomState = None,
 ) -> tuple[np.ndarray | pd.DataFrame, np.ndarray | pd.Series]:
     """Add synthetic rows to the rare classes (SMOTE: Chawla et al. 2002).
 

@@ -15,6 +15,7 @@ from sklearn.preprocessing import label_binarize
 from sklearn.utils.validation import validate_data
 
 from .._step_rows import is_windows
+from .._typing import RandomState
 from .._validation import Count, label_spans, mark_synthetic, refuse_no_numbers
 from ._smote import checked_rows, mixed_rows, parents_of
 
@@ -80,7 +81,7 @@ class WindowSMOTE(BaseSampler):
         sampling_strategy: str | float | dict | Callable = "auto",
         *,
         k_neighbors: int = 5,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> None:
         super().__init__(sampling_strategy=sampling_strategy)
         self.k_neighbors = k_neighbors

@@ -23,7 +23,7 @@ from ..exceptions import SktrainError
 from ..reproducibility import rng_scope
 from ._evaluate import cause_of
 
-__all__ = ["OverfitReport", "check_folds", "fold_baseline", "judge", "overfit_report"]
+__all__ = ["OverfitReport", "check_folds", "fold_baseline", "assess", "overfit_report"]
 
 _LEVEL = 0.05  # of the p-value of the best score over the baseline: the customary one
 # a judgment: "has an edge" needs the chosen parameters to lose to the baseline in less than 1 of
@@ -151,8 +151,8 @@ class OverfitReport:
         )
 
 
-def judge(scores, baseline, test_share, *, n_trials=None):
-    """Judge a matrix of fold scores.
+def assess(scores, baseline, test_share, *, n_trials=None):
+    """Assess a matrix of fold scores.
 
     Parameters
     ----------
@@ -172,9 +172,9 @@ def judge(scores, baseline, test_share, *, n_trials=None):
     Examples
     --------
     >>> import numpy as np
-    >>> from sktrain.search._overfit import judge
+    >>> from sktrain.search._overfit import assess
     >>> noise = np.random.default_rng(0).normal(0.5, 0.02, (5, 20))
-    >>> judge(noise, np.full(5, 0.5), 0.25).verdict
+    >>> assess(noise, np.full(5, 0.5), 0.25).verdict
     'no edge'
     """
     scores = np.asarray(scores, dtype=np.float64)
@@ -368,4 +368,4 @@ def overfit_report(records, metric, baseline, splits):
     share = np.mean([len(test) for _, test in splits]) / np.mean(
         [len(train) for train, _ in splits]
     )
-    return judge(scores, known, float(share), n_trials=len(records))
+    return assess(scores, known, float(share), n_trials=len(records))

@@ -9,6 +9,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, wraps
+from typing import TypeVar
 import warnings
 
 import numpy as np
@@ -26,7 +27,10 @@ __all__ = ["Fold", "Plan", "Rows", "SpanSplitter", "fold_facts", "read_rows", "r
 _MOST_CLASSES = 20  # more distinct labels than this are no class balance, a judgment
 
 
-def renamed(**advice: str) -> Callable:
+_Method = TypeVar("_Method", bound=Callable)
+
+
+def renamed(**advice: str) -> Callable[[_Method], _Method]:
     """A method that answers arguments of the original's, which it does not have, with advice."""
 
     def decorate(method):

@@ -26,7 +26,7 @@ def alarms(draw, n):
     return np.mean([draw(np.random.default_rng(seed)) for seed in range(n)])
 
 
-def judge(reference, new):
+def compared(reference, new):
     return DriftDetector().fit(reference).check(new).drift_detected
 
 
@@ -36,7 +36,7 @@ def test_false_alarms_stay_rare_where_the_plain_rule_cries(phi):
 
     def draw(rng):
         x = autoregressive(rng, phi, 1250, 5)
-        return judge(x[:1000], x[1000:])
+        return compared(x[:1000], x[1000:])
 
     assert alarms(draw, 60) <= 9 / 60
 
@@ -47,7 +47,7 @@ def test_false_alarms_stay_rare_where_the_plain_rule_cries(phi):
 def test_family_wise_level(phi, contiguous):
     def draw(rng):
         x = autoregressive(rng, phi, 1250, 5)
-        return judge(x[:1000], x[1000:] if contiguous else autoregressive(rng, phi, 250, 5))
+        return compared(x[:1000], x[1000:] if contiguous else autoregressive(rng, phi, 250, 5))
 
     assert alarms(draw, 300) <= 0.08
 
@@ -56,11 +56,11 @@ def test_power(rng):
     def shifted(rng):
         x = autoregressive(rng, 0.5, 1250, 5)
         x[1000:, 0] += 1
-        return judge(x[:1000], x[1000:])
+        return compared(x[:1000], x[1000:])
 
     def flipped(rng):
         mix = np.array([[1.0, 0.0], [0.6, 0.8]])
-        return judge(
+        return compared(
             autoregressive(rng, 0.5, 1000, 2) @ mix.T,
             autoregressive(rng, 0.5, 250, 2) @ (mix * [[1], [1]] * [[1, 1], [-1, 1]]).T,
         )
@@ -92,7 +92,7 @@ def test_correlation_is_blind_to_monotone_changes_of_a_marginal(rng):
 def test_random_walks_are_not_compared_by_their_correlation():
     def draw(rng):
         x = np.cumsum(rng.standard_normal((1250, 5)), axis=0)
-        return judge(x[:1000], x[1000:])
+        return compared(x[:1000], x[1000:])
 
     assert alarms(draw, 30) <= 3 / 30
 
@@ -219,7 +219,7 @@ def test_symbols_that_move_together_are_no_independent_rows():
     def draw(rng):
         whole = panel(rng, 625, 20, phi=0.9)
         times = whole.index.get_level_values("time")
-        return judge(whole[times < times.unique()[500]], whole[times >= times.unique()[500]])
+        return compared(whole[times < times.unique()[500]], whole[times >= times.unique()[500]])
 
     assert alarms(draw, 30) <= 4 / 30
 

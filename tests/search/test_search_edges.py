@@ -69,7 +69,7 @@ def test_joined_folds_give_the_overfitting_probability_of_their_blocks():
     every half."""
     from itertools import combinations
 
-    from sktrain.search._overfit import judge
+    from sktrain.search._overfit import assess
 
     rng = np.random.default_rng(0)
     matrix = 0.5 + rng.normal(0, 0.02, (32, 4)) + np.linspace(0, 0.01, 4)
@@ -80,7 +80,7 @@ def test_joined_folds_give_the_overfitting_probability_of_their_blocks():
         outside = pairs[[block for block in range(16) if block not in half]].mean(axis=0)
         rank = (outside < outside[inside.argmax()]).sum() + 1
         below.append(rank / 5 < 0.5)
-    assert judge(matrix, np.full(32, 0.5), 0.1).pbo == pytest.approx(np.mean(below), abs=1e-12)
+    assert assess(matrix, np.full(32, 0.5), 0.1).pbo == pytest.approx(np.mean(below), abs=1e-12)
 
 
 @given(
@@ -95,9 +95,9 @@ def test_joined_folds_give_the_overfitting_probability_of_their_blocks():
 @settings(max_examples=150, deadline=None)
 def test_a_report_never_raises_whatever_ties(matrix):
     """Few folds of few rows tie often; the report says what it cannot say."""
-    from sktrain.search._overfit import judge
+    from sktrain.search._overfit import assess
 
-    report = judge(matrix, np.full(len(matrix), 0.5), 0.25)
+    report = assess(matrix, np.full(len(matrix), 0.5), 0.25)
     even = matrix[len(matrix) % 2 :] if len(matrix) <= 16 else matrix
     alike = matrix.shape[1] < 2 or (even == even[:, :1]).all()
     assert np.isnan(report.pbo) == (len(even) < 4 or alike or len(matrix) < 3)

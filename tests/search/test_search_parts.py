@@ -17,7 +17,7 @@ from sktrain import BayesianHyperparameterOptimizer
 from sktrain._statistics import expected_maximum
 from sktrain.exceptions import SktrainError
 from sktrain.search import FoldPruner, HyperparameterSearchSpace, OptunaSearchCV
-from sktrain.search._overfit import judge
+from sktrain.search._overfit import assess
 from sktrain.search._spaces import Space
 
 
@@ -330,7 +330,7 @@ def test_a_refit_function_that_picks_a_pruned_trial_is_refused():
 
 def test_report_by_hand():
     scores = np.array([[0.60, 0.50], [0.62, 0.50], [0.61, 0.50], [0.63, 0.50]])
-    report = judge(scores, np.full(4, 0.5), 0.25, n_trials=9)
+    report = assess(scores, np.full(4, 0.5), 0.25, n_trials=9)
     lead = scores[:, 0] - 0.5
     error = lead.std(ddof=1) * math.sqrt(1 / 4 + 0.25)
     one = stats.t(3).sf(lead.mean() / error)
@@ -343,8 +343,8 @@ def test_report_by_hand():
     assert report.verdict == "edge"
     assert report.loss_probability == 0
     assert "verdict" in report.summary()
-    assert judge(scores, None, 0.25).verdict == "cannot tell"
-    assert judge(scores[:2], np.full(2, 0.5), 0.25).verdict == "cannot tell"
+    assert assess(scores, None, 0.25).verdict == "cannot tell"
+    assert assess(scores[:2], np.full(2, 0.5), 0.25).verdict == "cannot tell"
 
 
 @pytest.mark.parametrize("noise", ["independent", "shared"])
@@ -355,7 +355,7 @@ def test_level_of_the_verdict_on_score_matrices_without_an_edge(noise):
         scores = 0.5 + rng.normal(0, 0.03, (5, 25))
         if noise == "shared":
             scores = 0.5 + rng.normal(0, 0.03, (5, 1)) + rng.normal(0, 0.005, (5, 25))
-        calls += judge(scores, np.full(5, 0.5), 0.25).has_edge
+        calls += assess(scores, np.full(5, 0.5), 0.25).has_edge
     assert calls <= 20  # 5 %
 
 
