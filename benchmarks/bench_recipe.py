@@ -229,7 +229,7 @@ def main():
     if chosen.smoke:
         seeds = some = range(1)
         every = names = ["linear .4", "cross"]
-        trials, size = 1, {"n_bars": 600, "n_symbols": 1}
+        trials, size = 1, {"n_bars": 700, "n_symbols": 1}
         path = Path(tempfile.mkdtemp()) / path.name
     cells = [cell for cell in cells_of(names, some, size) if cell[2] in chosen.models]
     parts = Parts(path)
