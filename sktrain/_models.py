@@ -22,11 +22,7 @@ def last_step(model: Any) -> Any:
 
     Examples
     --------
-    >>> import numpy as np
-from numpy.typing import ArrayLike
-import pandas as pd
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import make_pipeline
+    >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.svm import SVC
     >>> last_step(make_pipeline("passthrough", make_pipeline(SVC())))
     SVC()

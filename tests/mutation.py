@@ -98,6 +98,7 @@ def run(part, sample, seed, before=None, tests=None, tell=print, most=math.inf, 
         "seed": seed if before is None else before.get("seed"),
         "most": most if math.isfinite(most) else None,
         "retested": before is not None,
+        "fresh": killed if before is None else before.get("fresh", before["killed"]),
     }
 
 
@@ -190,7 +191,10 @@ def published(found):
         if one.get("most") is not None:
             note += f"; each was held to {one['most']:g} s of tests at most"
         if one.get("retested") and not whole:
-            note += "; survivors of this sample got tests, so that a new sample may score lower"
+            fresh = f" (before, {one['fresh']} were killed)" if "fresh" in one else ""
+            note += (
+                f"; survivors of this sample got tests{fresh}, so that a new one may score lower"
+            )
         share = 100 * one["killed"] / one["tried"]
         claims.append(
             _harness.Claim(f"{part}, mutants killed", share, 100 * BOUND, ">=", "%", note=note)

@@ -17,6 +17,7 @@ from ._protocol import UnreadableError, clipped, option
 __all__ = ["Layout", "checked_names", "find_layout", "lines_of"]
 
 _DELIMITERS = (",", ";", "\t", "|", None)  # None: blanks
+_BY_COLONS = 4  # names that a header needs for colons to divide: times have colons too
 # Judgments, in numbers of rows and shares of them: every layout of tests/bar_layouts.py is read
 # with them.
 _LOOKED_AT = 200  # lines from the beginning
@@ -154,7 +155,7 @@ def _divide(
     In files of texts (``named``) blanks divide nothing.
     """
     best: tuple[int, float, list, str | None] = (0, 0.0, [], None)
-    for delimiter in _DELIMITERS[: len(_DELIMITERS) - named]:
+    for delimiter in (*_DELIMITERS[: len(_DELIMITERS) - named], ":"):
         rows = split_rows(lines, delimiter)
         width = _usual_width([cells for cells, _ in rows])
         if width < 2:
@@ -169,6 +170,8 @@ def _divide(
         heads = [row for row, _ in rows[:_NAMES_WITHIN] if abs(len(row) - width) <= 1]
         names = max((sum(map(known, row)) for row in heads), default=0)
         names = names if names > 1 and even > _EVEN else 0
+        if delimiter == ":" and names < _BY_COLONS:
+            continue
         if (names, score) > (best[0], best[1] + 1e-9):
             best = (names, score, rows, delimiter)
     if named and not best[2]:

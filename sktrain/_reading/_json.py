@@ -7,6 +7,7 @@ Of several tables in a document the one whose names the reader knows is meant, t
 
 from collections.abc import Callable, Iterable
 import json
+import re
 
 import pandas as pd
 
@@ -24,6 +25,7 @@ _SYMBOL_KEYS = ("ticker", "symbol", "instrument", "code", "pair")
 # One value in a record of its own, as document stores and feeds write it
 _VALUES = ("$date", "$numberLong", "$numberInt", "$numberDouble", "$oid", "#text", "_text", "$t")
 _INNER = ("_source", "data", "node", "attributes", "content")  # the row inside a row
+_TICKER = re.compile(r"[A-Z0-9][A-Z0-9.:^=/_-]*")  # no word such as "latest"
 _NO_TABLE = (0, 0)  # what a place without a table scores
 _CELLS = 5  # of a row without names: a time and four prices
 _NAMELESS = 3  # roles that such rows are worth: more than an envelope, less than names
@@ -32,7 +34,9 @@ _WHOLE = 4  # roles that make a table of bars: no need to look further down
 Known = Callable[[Iterable[str]], int]
 
 
-def frame_from_json(text: str, known: Known) -> tuple[pd.DataFrame, bool]:
+def frame_from_json(
+    text: str, known: Known, *, tickers: bool = False
+) -> tuple[pd.DataFrame, bool]:
     """The table in a JSON document, and whether its columns have names.
 
     Parameters
@@ -40,6 +44,9 @@ def frame_from_json(text: str, known: Known) -> tuple[pd.DataFrame, bool]:
     text : str
     known : callable
         How many roles the names of columns play.
+    tickers : bool, default=False
+        Whether only keys that look like tickers tell tables apart by symbol (stories stand under
+        words such as ``latest``).
 
     Raises
     ------
@@ -47,7 +54,7 @@ def frame_from_json(text: str, known: Known) -> tuple[pd.DataFrame, bool]:
         When the text is no JSON, or holds no table.
     """
     try:
-        return frame_from_records(_parsed(text), known)
+        return frame_from_records(_parsed(text), known, tickers=tickers)
     except RecursionError as error:
         raise UnreadableError("is JSON nested too deeply to be a table.") from error
     except LookupError:
@@ -56,7 +63,9 @@ def frame_from_json(text: str, known: Known) -> tuple[pd.DataFrame, bool]:
         ) from None
 
 
-def frame_from_records(document: object, known: Known) -> tuple[pd.DataFrame, bool]:
+def frame_from_records(
+    document: object, known: Known, *, tickers: bool = False
+) -> tuple[pd.DataFrame, bool]:
     """The table in nested lists and dicts, and whether its columns have names.
 
     Raises
@@ -64,7 +73,7 @@ def frame_from_records(document: object, known: Known) -> tuple[pd.DataFrame, bo
     LookupError
         When there is none.
     """
-    found = _Finder(known).table(document, 0)
+    found = _Finder(known, tickers).table(document, 0)
     if found is None or not len(found):
         raise LookupError
     named = not all(isinstance(name, int) for name in found.columns)
@@ -121,10 +130,12 @@ class _Finder:
     ----------
     known : callable
         How many roles the names of columns play.
+    tickers : bool
+        Whether only keys that look like tickers are symbols.
     """
 
-    def __init__(self, known: Known) -> None:
-        self._known = known
+    def __init__(self, known: Known, tickers: bool) -> None:
+        self._known, self._tickers = known, tickers
 
     def table(self, node, depth: int) -> pd.DataFrame | None:
         """The best table at or below a node."""
@@ -223,19 +234,24 @@ class _Finder:
         return table
 
     def _of_symbols(self, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-        """Tables of one kind by symbol; of unlike tables, the best.
+        """Tables of one kind by symbol; of unlike tables, those that are like the best.
 
         Some may lack columns that play no role, such as indicators that need more rows.
         """
-        roles = {self._worth(table)[0] for table in tables.values()}
-        common = set.intersection(*(set(table.columns) for table in tables.values()))
         best = max(tables.values(), key=self._worth)
+        roles = self._worth(best)[0]
+        tables = {key: table for key, table in tables.items() if self._worth(table)[0] == roles}
+        common = set.intersection(*(set(table.columns) for table in tables.values()))
+        nameless = all(isinstance(name, int) for name in best.columns)
         alike = all(common == set(table.columns) for table in tables.values())
-        if len(roles) == 1 and not all(isinstance(name, int) for name in best.columns):
+        if not nameless:
             alike |= self._known(map(str, common)) == self._known(map(str, best.columns)) > 1
-        if not alike or all(isinstance(name, int) for name in best.columns):
+        if not alike or len(tables) == 1:
             return best
-        if {"symbol", "ticker"} & common:
+        if nameless:
+            return _labelled_behind(tables, best)
+        worded = self._tickers and not all(map(_TICKER.fullmatch, tables))
+        if {"symbol", "ticker"} & common or worded:
             return pd.concat(tables.values(), ignore_index=True)
         labelled = [table.assign(symbol=key) for key, table in tables.items()]
         return pd.concat(labelled, ignore_index=True)
@@ -263,6 +279,18 @@ class _Finder:
                 rows.insert(0, "", pd.Series(list(node), dtype=object))
             return rows
         return None
+
+
+def _labelled_behind(tables: dict[str, pd.DataFrame], best: pd.DataFrame) -> pd.DataFrame:
+    """Rows without names under several symbols, each with its symbol as the last cell."""
+    width = best.shape[1]
+    if width < _CELLS or any(cell_kind(key) != "text" for key in tables):
+        return best
+    behind = [
+        pd.concat([table, pd.Series(key, index=table.index, name=width, dtype=object)], axis=1)
+        for key, table in tables.items()
+    ]
+    return pd.concat(behind, ignore_index=True)
 
 
 def _from_rows(node: list) -> pd.DataFrame:

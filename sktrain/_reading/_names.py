@@ -39,7 +39,7 @@ def plain_name(name: object, *, units: bool = False) -> str:
     return _plain(str(name), units)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 16)  # more than the names of the widest table, which stand for many roles
 def _plain(name: str, units: bool) -> str:
     text = unicodedata.normalize("NFKC", name).strip().translate(_SIMPLIFIED)
     text = _NUMBERED.sub("", text)

@@ -45,8 +45,7 @@ def to_numbers(
     columns : mapping of str to Series
         Text, or numbers, which stay as they are.
     delimiter : str, optional
-        What divides cells: a semicolon suggests the decimal comma when the numbers themselves
-        leave it open.
+        What divides cells: between semicolons dots in what is counted are thousands.
     decimal : {".", ","}, optional
         What the caller says divides the decimals.
     whole : frozenset of str
@@ -66,7 +65,7 @@ def to_numbers(
     }
     sign = decimal or "."
     if decimal is None and rough:
-        sign = _decimal_sign(texts) or _undecided(texts, columns, delimiter, whole, sure)
+        sign = _decimal_sign(texts) or _undecided(texts, columns, whole, sure)
     elif decimal is None and sure:
         sign = _dots(texts, delimiter, whole)
     done = {}
@@ -139,7 +138,6 @@ def _decimal_sign(texts: Mapping[str, pd.Series]) -> str | None:
 def _undecided(
     texts: Mapping[str, pd.Series],
     columns: Mapping[str, pd.Series],
-    delimiter: str | None,
     whole: frozenset,
     sure: bool,
 ) -> str:
@@ -148,7 +146,7 @@ def _undecided(
     if any(text.str.contains(_GROUP, na=False).any() for text in counts):
         return "."
     dotted = any(text.str.contains(_DOTTED, na=False).any() for text in counts)
-    if delimiter == ";" or dotted or any(_grouped_otherwise(columns[name]) for name in texts):
+    if dotted or any(_grouped_otherwise(columns[name]) for name in texts):
         return ","
     comma = {name: text.str.contains(_GROUP, na=False) for name, text in texts.items()}
     mixed = any(  # 12 among 1,234 has no decimals to show

@@ -42,6 +42,7 @@ _ZONE = re.compile(
     rf"|(?:^|(?<={_AT})|(?<={_HALF}[ap]m)"
     rf"|[\s(])([A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?)"
 )
+_ROC_YEAR = r"1\d{2}[-/.]\d{1,2}[-/.]\d{1,2}(?!\d)"
 # the year before the first of each era
 _ERAS = {"民國": 1911, "民国": 1911, "令和": 2018, "平成": 1988, "昭和": 1925}
 _MONTH = "|".join(MONTHS)
@@ -179,6 +180,8 @@ def _days(text: pd.Series) -> pd.Series:
         ("2", r"(?<!\d)(2[45]\d{2})(?!\d)", _buddhist),
         ("年년", r"(\d)\s?[年년]\s?(\d{1,2})\s?[月월](?:\s?(\d{1,2})\s?[日일号號]?)?", _dashed),
     ]
+    if text.str.match(_ROC_YEAR).any():  # before its year 100 Taiwan's exchange writes two digits
+        text = text.str.replace(r"^(\d{2})(?=[-/.]\d{1,2}[-/.]\d{1,2}(?!\d))", _roc, regex=True)
     text = _stepped(text, others)
     if text.str.contains(r"[^\W\d]", regex=True).any():
         text = _worded(english_months(text))

@@ -54,9 +54,15 @@ class Table:
         self.headers, self.sample, self.width = headers, sample, width
         self.notes, self.delimiter, self.typed = notes, delimiter, typed
         self.decimal: str | None = None
+        self._kinds: list[str] | None = None
 
     def kinds(self) -> list[str]:
         """What the columns usually hold in the sample."""
+        if self._kinds is None:
+            self._kinds = self._kinds_found()
+        return self._kinds
+
+    def _kinds_found(self) -> list[str]:
         out = []
         for place in range(self.width):
             found = [cell_kind(row[place]) for row in self.sample if place < len(row)]
@@ -149,6 +155,7 @@ class _TextTable(Table):
         drop: bool = False,
     ) -> pd.DataFrame:
         whole = self._whole()
+        told = texts | words
         one = whole is not None and self._header_line()
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
@@ -163,11 +170,7 @@ class _TextTable(Table):
                     dtype=dict.fromkeys(texts, "str"),
                     parse_dates=False if stamps is None else [stamps],
                     keep_default_na=False,
-                    na_values={
-                        place: MISSING
-                        for place in range(self.width)
-                        if place not in {*texts, *words}
-                    },
+                    na_values={p: MISSING for p in range(self.width) if p not in told},
                     skipinitialspace=self._padded,
                     on_bad_lines="warn" if drop else "error",
                 )
@@ -316,7 +319,7 @@ def open_table(
     if source.kind == "json":
         source, _, start = settle_encoding(source, encoding, roles.count)
         text = source.read(start).decode("utf-8", "replace")
-        return _renamed(*frame_from_json(text, roles.named), names)
+        return _renamed(*frame_from_json(text, roles.named, tickers=named), names)
     return _from_text(source, roles, encoding, named, names)
 
 

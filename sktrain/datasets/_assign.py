@@ -250,13 +250,14 @@ def _found_time(names: list[str], table: Table, free: list[int]) -> tuple[int, .
         place: time_shape([row[place] for row in table.sample if place < len(row)])
         for place in free
     }
-    ranked = [place for place in BARS.candidates("time", names) if place in free]
+    left = set(free)
+    ranked = [place for place in BARS.candidates("time", names) if place in left]
     full = [place for place in ranked if shape[place] in ("day", "moment")]
-    days = [p for p in BARS.candidates("date", names) if p in free and shape[p] == "day"]
+    days = [p for p in BARS.candidates("date", names) if p in left and shape[p] == "day"]
     clocks = [
         p
         for p in BARS.candidates("clock", names)
-        if p in free and shape[p] in ("clock", "digits", "serial")
+        if p in left and shape[p] in ("clock", "digits", "serial")
     ]
     clocks = [p for p in clocks if p not in days]
     moments = [place for place in full if shape[place] == "moment"]

@@ -29,6 +29,7 @@ _ROUNDING = 1e-6  # relative: a published price of six digits is rounded by so m
 # rows from which gaps speak against the usual order: a true open gaps less than two bars move
 _SURE_ROWS = 20
 _LOTS = (1, 100)  # shares in what the volume counts: China's exchanges count hands of 100
+_WIDEST = 2.0  # highest to lowest price: no market doubles in every other bar
 _FEW = 5  # rows from which gaps speak at all, a judgment
 # share of bars whose open is nearer to the close before, a judgment held by tests/bar_layouts.py
 _NEARER = 0.75
@@ -99,9 +100,11 @@ def _prices(
             continue
         block = np.column_stack(four)
         block = block if order is None or len(order) != len(block) else block[order]
-        block = block[np.isfinite(block).all(axis=1)]
+        block = block[np.isfinite(block).all(axis=1) & (block != 0).any(axis=1)]  # 0: no trade
         if not len(block) or (block <= 0).any():
             continue
+        if np.median(block.max(axis=1) / block.min(axis=1)) > _WIDEST:
+            continue  # shares and money beside prices
         top = [i for i in range(4) if (block[:, i] >= block.max(axis=1) * (1 - _ROUNDING)).all()]
         bottom = [i for i in range(4) if (block[:, i] <= block.min(axis=1) * (1 + _ROUNDING)).all()]
         if not top or not bottom:
@@ -178,6 +181,9 @@ def _volume(values: dict[int, np.ndarray], fields: dict[str, int], table: Table)
         return [after[0]]
     close = values[fields["close"]]
     low, high = values[fields["low"]], values[fields["high"]]
+    proven = _times_price(values, [p for p in values if not first <= p <= last], low, high)
+    if len(proven) == 1:
+        return proven
     usable = [p for p in after if _may_count(values[p], low, high)]
     usable = usable or [  # in front of the prices, but no row numbers
         p
@@ -248,6 +254,19 @@ def _in_money(amount: np.ndarray, volume: np.ndarray, low: np.ndarray, high: np.
         ).all()
         for lot in _LOTS
     )
+
+
+def _times_price(
+    values: dict[int, np.ndarray], others: list[int], low: np.ndarray, high: np.ndarray
+) -> list[int]:
+    """Columns that times a price of the bar are another one: what was traded, and its money."""
+    counts = [p for p in others if _may_count(values[p], low, high)]
+    return [
+        p
+        for p in counts
+        if np.nanmax(values[p]) > np.nanmin(values[p])
+        and any(_in_money(values[q], values[p], low, high) for q in counts if q != p)
+    ]
 
 
 def _follows(column: np.ndarray, close: np.ndarray) -> bool:

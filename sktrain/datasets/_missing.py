@@ -95,7 +95,8 @@ def _few_prices(roles, table: Table, numeric: list[int]) -> str | None:
         return "It holds closes only; bars need open, high, low and close."
     if transposed(roles.names):
         return ACROSS
-    if "close" not in roles.fields and len(numeric) > 1:
+    free = [p for p in range(table.width) if p not in roles.used() and roles.names[p]]
+    if not roles.fields and len(numeric) > 1 and len(numeric) == len(free):
         return (
             "It seems to hold one number a symbol, such as closes; bars need open, high, low and "
             "close of every symbol."

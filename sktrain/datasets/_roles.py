@@ -31,7 +31,7 @@ _TIME = (
     "start date", "start datetime", "started at", "begin time", "begin date", "period start",
     "bar start", "candle start", "open date", "start", "start at", "ctime", "candle begin time",
     "candle date time utc", "candle date time kst", "ts event", "timestamp ms", "k date",
-    "time key", "index", "level 0", "",
+    "time key", "dia", "index", "level 0", "",
 )  # fmt: skip
 _CLOCK = (
     "time", "clock", "minute", "hhmm", "bar time", "timestamp", "时间", "zeit", "uhrzeit", "hora",
@@ -56,7 +56,7 @@ _SYMBOL = (
     "coin id", "market id", "asset symbol", "product code", "product symbol", "issue code", "銘柄",
     "종목", "股票代号", "证券代号", "股票代碼", "证券代碼", "代碼", "base symbol", "company code", "security symbol",
     "code isin", "codigo", "código", "kod", "kode", "tic", "gvkey", "sembol", "hisse", "hisse kodu",
-    "s",
+    "s", "cod neg",
 )  # fmt: skip
 _LOOSE_SYMBOL = (
     "name", "名称", "股票名称", "证券名称", "简称", "证券简称", "stock", "stock name", "company", "company name",
@@ -76,7 +76,7 @@ _OPEN = (
     "відкр", "prcod", "เปิด", "פתיחה", "افتتاح", "الافتتاح", "premier cours", "prezzo di apertura",
     "giá mở cửa", "openingskoers", "openen", "openingsprijs", "mở", "開市", "開市價", "开市", "खुला",
     "ओपन", "مفتوح", "سعر الافتتاح", "preço de abertura", "eröffnungspreis", "cours d ouverture",
-    "opening px", "ค่าเปิด", "ราคาเปิด", "precio apertura", "precio de apertura",
+    "opening px", "pre abe", "ค่าเปิด", "ราคาเปิด", "precio apertura", "precio de apertura",
 )
 _HIGH = (
     "high", "h", "hi", "<high>", "high price", "highprice", "highest", "day high", "max", "maximum",
@@ -91,7 +91,7 @@ _HIGH = (
     "макс цена", "найвища", "högstkurs", "cao", "สูง", "ราคาสูงสุด", "उच्च", "उच्चतम", "हाई",
     "مرتفع", "أعلى سعر", "максимальная", "максимальна", "preço máximo", "precio máximo",
     "prezzo massimo", "cours plus haut", "hoogste koers", "最高値", "dagshögsta", "høyest",
-    "máx del día",
+    "máx del día", "pre max",
 )
 _LOW = (
     "low", "l", "lo", "<low>", "low price", "lowprice", "lowest", "day low", "min", "minimum", "最低",
@@ -105,7 +105,7 @@ _LOW = (
     "найнижча", "lägstkurs", "мінімум", "мін", "thấp", "ต่ำ", "ราคาต่ำสุด", "निम्न", "न्यूनतम",
     "लो", "منخفض", "أدنى سعر", "минимальная", "мінімальна", "preço mínimo", "precio mínimo",
     "prezzo minimo", "cours plus bas", "laagste koers", "最低値", "dagslägsta", "lavest",
-    "mín del día",
+    "mín del día", "pre min",
 )  # fmt: skip
 _CLOSE = (
     "close", "c", "cl", "<close>", "close price", "closeprice", "closing", "closing price",
@@ -127,7 +127,7 @@ _CLOSE = (
     "preço de fechamento", "precio", "precio cierre", "precio de cierre", "prezzo", "cours",
     "cours de clôture", "slotkurs", "slutkurs sek", "lukning", "pris", "hinta", "fiyat", "harga",
     "giá", "price close", "closing value", "último preço", "zavírací kurz", "záverečný kurz",
-    "koers",
+    "koers", "pre ult",
 )
 _ADJUSTED = (
     "adj close", "adjusted close", "adjclose", "adj close price", "adjusted closing price",
@@ -155,7 +155,7 @@ _VOLUME = (
     "total volym", "totalvolym", "volym st", "omsatt antal", "handlade aktier", "मात्रा", "वॉल्यूम",
     "حجم التداول", "volume négocié", "volume échangé", "volumen total", "volume total",
     "volume totale", "volume scambiato", "取引量", "кількість", "количество", "hacim adet", "cantidad",
-    "quantidade", "quantità", "trade vol", "vol shares",
+    "quantidade", "quantità", "trade vol", "vol shares", "qua tot", "capacity",
 )  # fmt: skip
 
 # Words that stand beside "open", "high" and so on without a meaning of their own

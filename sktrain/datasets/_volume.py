@@ -16,7 +16,7 @@ _FEW = 10  # rows that are too few to tell a volume by its numbers, a judgment
 _NO_VOLUME = frozenset(
     [
         "amount", "turnover", "value", "money", "trades", "trade", "count", "n", "transactions",
-        "deals", "oi", "interest", "openint", "cap", "marketcap", "spread", "outstanding", "number",
+        "transaction", "trascation", "deals", "oi", "interest", "openint", "cap", "marketcap", "spread", "outstanding", "number",
         "id", "time", "timestamp", "date", "year", "month", "day", "hour", "minute", "week",
         "weekday", "index", "row", "label", "target", "signal", "close", "quote", "成交额", "成交金额",
         "总市值", "流通市值", "市值", "金额", "成交笔数", "持仓量", "avg", "average", "ma", "sma", "ema", "rank",

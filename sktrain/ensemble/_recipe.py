@@ -10,6 +10,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from .._typing import RandomState, Span, Transformer
+from .._validation import check_count
+from ..exceptions import SktrainError
 from ..features import BarFeatures, SlidingWindow
 from ._pooled import PooledClassifier
 
@@ -114,7 +116,12 @@ def make_recipe(
     """
     from ..nets import MLPNetClassifier
 
+    check_count("lookback", lookback)
     features = BarFeatures() if features is None else features
+    if features != "passthrough" if isinstance(features, str) else not hasattr(features, "fit"):
+        raise SktrainError(
+            f"features must be a transformer, 'passthrough' or None, got {features!r}."
+        )
 
     def member(steps, *last):
         window = SlidingWindow(lookback=steps, flatten=True)

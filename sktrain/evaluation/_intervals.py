@@ -159,6 +159,8 @@ def false_discovery_rate(p_values: ArrayLike, *, dependent: bool = False) -> np.
     >>> false_discovery_rate([0.01, 0.04, 0.03, 0.5]).round(4)
     array([0.04  , 0.0533, 0.0533, 0.5   ])
     """
+    if not isinstance(dependent, (bool, np.bool_)):
+        raise SktrainError(f"dependent must be True or False, got {dependent!r}.")
     values = np.asarray(p_values, dtype=np.float64)
     if values.ndim != 1 or not values.size or not ((values >= 0) & (values <= 1)).all():
         raise SktrainError(

@@ -145,7 +145,7 @@ def _resolve(sides, classes, count):
             raise SktrainError(f"sides lacks the class {lacking[0]!r}; it has {list(sides)!r}.")
         found = [sides[name] for name in classes or range(count)]
     else:
-        found = list(sides)
+        found = list(sides) if np.iterable(sides) else []
     found = np.array([_finite("sides", side) for side in found])
     if len(found) != count or (np.abs(found) > 1).any():
         raise SktrainError(

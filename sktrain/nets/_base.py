@@ -189,6 +189,7 @@ class NetClassifier(
         "compile": ["boolean"],
         "n_members": [Count(1)],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
 
     def __init__(

@@ -447,6 +447,8 @@ class ClassWeightedSampler(Sampler):
         replacement: bool = True,
         generator: torch.Generator | None = None,
     ) -> None:
+        if generator is not None and not isinstance(generator, torch.Generator):
+            raise SktrainError(f"generator must be a torch.Generator or None, got {generator!r}.")
         labels = np.asarray(labels.detach().cpu() if isinstance(labels, torch.Tensor) else labels)
         if labels.ndim != 1 or not len(labels):
             raise SktrainError(f"labels must be 1-D and not empty, got shape {labels.shape}.")

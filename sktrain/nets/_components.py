@@ -16,6 +16,7 @@ from torch import nn
 
 from .._devices import check_device
 from .._optimizers import make_optimizer
+from .._validation import Count
 from ..exceptions import SktrainError
 
 __all__ = [
@@ -61,6 +62,9 @@ def check_components(net):
             raise SktrainError(
                 f"{name} must be a class like torch's DataLoader, got {getattr(net, name)!r}."
             )
+        workers = net._get_params_for(name).get("num_workers", 0)
+        if not Count(0).is_satisfied_by(workers):
+            raise SktrainError(f"{name}__num_workers must be an integer >= 0, got {workers!r}.")
     check_order(net._get_params_for("iterator_valid"))
     _check_callbacks(net.callbacks)
     for name, value in net._get_params_for("callbacks").items():

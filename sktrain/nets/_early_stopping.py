@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 from skorch.callbacks import Callback
 import torch
 
@@ -86,6 +87,16 @@ class EnhancedEarlyStopping(Callback):
                     f"callbacks__early_stopping__{name} must be an integer >= {least}, got "
                     f"{getattr(self, name)!r}."
                 )
+        if not Number(0).is_satisfied_by(self.min_delta):
+            raise SktrainError(
+                f"callbacks__early_stopping__min_delta must be a number >= 0, got "
+                f"{self.min_delta!r}."
+            )
+        if not isinstance(self.restore_best, (bool, np.bool_)):
+            raise SktrainError(
+                f"callbacks__early_stopping__restore_best must be True or False, got "
+                f"{self.restore_best!r}."
+            )
         for name, least in (("divergence_factor", 1), ("overfit_gap", 0)):
             value = getattr(self, name)
             if value is not None and not Number(least).is_satisfied_by(value):

@@ -38,8 +38,7 @@ def class_balanced_weights(counts: ArrayLike, beta: float = 0.999) -> np.ndarray
     counts = np.asarray(counts, dtype=np.float64)
     if not (np.isfinite(counts).all() and (counts > 0).all()):
         raise SktrainError(f"class counts must be positive, got {counts.tolist()}.")
-    if not 0 <= beta < 1:
-        raise SktrainError(f"beta must lie in [0, 1), got {beta!r}.")
+    _check_beta(beta)
     return (1 - beta) / (1 - beta**counts)
 
 
@@ -52,6 +51,11 @@ def _focal(logits, target, gamma):
     if gamma < 1:  # has no slope at 0
         miss = miss.clamp_min(torch.finfo(miss.dtype).tiny)
     return loss * miss.pow(gamma)
+
+
+def _check_beta(beta):
+    if not Number(0, 1, closed="left").is_satisfied_by(beta):
+        raise SktrainError(f"beta must lie in [0, 1), got {beta!r}.")
 
 
 class FocalLoss(nn.Module):
@@ -102,7 +106,8 @@ class FocalLoss(nn.Module):
         super().__init__()
         if not Number(0).is_satisfied_by(gamma):
             raise SktrainError(f"gamma must be a number >= 0, got {gamma!r}.")
-        if reduction not in ("mean", "sum", "none"):
+        _check_beta(beta)
+        if not isinstance(reduction, str) or reduction not in ("mean", "sum", "none"):
             raise SktrainError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}.")
         self.alpha, self.gamma, self.beta, self.reduction = alpha, float(gamma), beta, reduction
         weights = self._check_alpha(alpha)
@@ -118,7 +123,10 @@ class FocalLoss(nn.Module):
             raise SktrainError(
                 f"alpha must be a number, an array, 'balanced', 'effective' or None, got {alpha!r}."
             )
-        values = np.asarray(alpha, dtype=np.float64)
+        try:
+            values = np.asarray(alpha, dtype=np.float64)
+        except (TypeError, ValueError):
+            values = np.full(1, np.nan)
         if (
             values.ndim > 1
             or not np.isfinite(values).all()

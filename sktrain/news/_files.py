@@ -198,6 +198,7 @@ def _times_read(
         said = _zone_said(table, roles["published_at"])
         asked = _Asked(timezone, dayfirst, drop, said, late=False)
         frame["published_at"], _ = _moments(stamps, asked, reading)
+        _refuse_half_zoned(frame, reading["columns"])
     reading["notes"] = list(dict.fromkeys(reading["notes"]))
     if drop:
         bad = frame["available_at"].isna() | (frame["title"].fillna("") == "")
@@ -205,6 +206,23 @@ def _times_read(
             reading["dropped"]["rows without a time or a title"] = int(bad.sum())
             frame = frame[~bad].reset_index(drop=True)
     return frame, reading
+
+
+def _refuse_half_zoned(frame: pd.DataFrame, named: Mapping[str, str]) -> None:
+    """Refuse times of availability and of publication of which one kind only has a zone."""
+    zoned = {
+        role: any(time.tzinfo is not None for time in frame[role] if not pd.isna(time))
+        for role in ("available_at", "published_at")
+    }
+    if len(set(zoned.values())) == 1:
+        return
+    bare, other = sorted(zoned, key=zoned.__getitem__)
+    mend = option("columns", {"available_at": named["published_at"]})
+    raise UnreadableError(
+        f"the times of {clipped(named[bare])} have no zone, those of {clipped(named[other])} have "
+        f"one. Say whose clock the former are with {option('timezone', 'UTC')}, or take the moment "
+        f"of publication for that of availability with {mend}."
+    )
 
 
 def _with_days(cells: pd.DataFrame, place: int, table: Table, reading: Reading) -> pd.Series:

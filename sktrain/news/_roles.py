@@ -126,7 +126,8 @@ NEWS = RoleTable(
             "종목", "тикер", "关键词", "scrip cd", "stock name", "related", "related symbols",
             "related tickers", "secid", "instrument", "code", "assets", "currencies", "stocks",
             "company", "insights tickers", "ticker sentiment", "entities", "stock list",
-            "stocklist", "symbole", "kürzel", "símbolo", "sembol", "wkn", "isin",
+            "stocklist", "symbole", "kürzel", "símbolo", "sembol", "wkn", "isin", "asset", "coin", "coins",
+            "crypto", "security", "instruments",
         ),
         "language": ("language", "lang", "语言", "sprache"),
     },
@@ -164,7 +165,7 @@ def assigned(table: Table, columns: Mapping[str, object] | None) -> dict[str, in
                 _refuse_twins(free, names, table)
     if "title" not in roles and "title" not in barred and "body" in roles:
         texts = [p for p in NEWS.candidates("body", names) if any(_cells(table, p))]
-        if plain_name(names[texts[0]]) in _TEXTS or len(texts) == 1:
+        if texts and (plain_name(names[texts[0]]) in _TEXTS or len(texts) == 1):
             roles["title"] = texts[0]
             del roles["body"]
     parts = parts_of_days(names)

@@ -7,13 +7,15 @@ support vector machines and of nearest neighbours are trusted in the same way.
 
 import numpy as np
 
+from .._validation import Count
 from ..exceptions import CorruptFileError
 from ._walk import reached
 
-__all__ = ["check_tree_state", "checked"]
+__all__ = ["check_parallel", "check_tree_state", "checked"]
 
 _DEEPEST = 5000  # levels of a tree, a judgment; grown ones have a few dozen
 _MOST_JOBS = 1024  # a judgment: more than a machine's cores are an attack
+_PARALLEL = ("n_jobs", "n_threads", "num_workers")  # scikit-learn's, ours and torch's names
 _ONE_VALUED = ("NuSVR", "OneClassSVM", "SVR")  # support vector machines that do not classify
 _CATEGORIES = 256  # scikit-learn's histograms know the categories 0 to 255
 
@@ -81,10 +83,22 @@ def checked(root):
                 check(value)
         if "_dual_coef_" in value:
             _check_vectors(value, classifies=kind not in _ONE_VALUED)
-        jobs = value.get("n_jobs")
-        few = jobs is None or (type(jobs) is int and abs(jobs) <= _MOST_JOBS)
-        _require(few, f"an estimator with n_jobs={jobs!r}")
+        check_parallel(value)
     return root
+
+
+def check_parallel(parameters):
+    """Refuse a number of processes or threads that no machine has.
+
+    Parameters
+    ----------
+    parameters : dict
+        By name; those of parts too, such as ``iterator_valid__num_workers``.
+    """
+    for name, value in parameters.items():
+        if str(name).rpartition("__")[2] in _PARALLEL:
+            few = value is None or Count(-_MOST_JOBS, _MOST_JOBS).is_satisfied_by(value)
+            _require(few, f"an estimator with {name}={value!r}")
 
 
 def _width(own):

@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from ..exceptions import CorruptFileError, PersistenceError
-from . import _nets, _registry, _skops
+from . import _checks, _nets, _registry, _skops
 from ._arrays import Budget, dtype_of, from_npy, inflate, restored, shape_of
 from ._encoder import SCORERS, TAG, defaults
 
@@ -226,6 +226,7 @@ class Decoder:
         waiting = {cls._late} if waits else set()
         later = _later_parameters(cls, state)
         state |= {key: value for key, value in later.items() if key not in waiting}
+        _checks.check_parallel(state)
         if hasattr(cls, "_inflates"):
             self.budget.spend(cls._inflates(state))
         if hasattr(value, "__setstate__"):

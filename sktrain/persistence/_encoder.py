@@ -14,7 +14,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from ..exceptions import PersistenceError
-from . import _nets, _registry, _skops
+from . import _checks, _nets, _registry, _skops
 from ._arrays import DTYPES, bitmap, to_npy
 
 __all__ = ["SCORERS", "TAG", "Encoder", "defaults"]
@@ -237,6 +237,7 @@ class Encoder:
             self.needs |= {"skorch", "torch"}
             self.elsewhere |= not str(value.device).startswith("cpu")
             state = _nets.state_of(value, where, self)
+            self._check_opens(value, state["params"], where)
             tree = {TAG: "net", "class": name, "state": self.encode(state, where)}
             return self._numbered(value, tree)
         if name in _registry.OBJECTS:
@@ -273,15 +274,16 @@ class Encoder:
         for key in (*_LEFT.get(name, ()), *_SPARED.get(name, ())):
             if key in state and (key in _LEFT.get(name, ()) or not self.holds(state[key])):
                 self._leave(state, key, value, where)
-        if hasattr(type(value), "_inflates"):
-            self._check_opens(value, state, where)
+        self._check_opens(value, state, where)
         own = {key: self.encode(item, f"{where}.{key}") for key, item in state.items()}
         return self._numbered(value, {TAG: "object", "class": name, "state": own})
 
     def _check_opens(self, value, state, where):
         """Refuse to write what :func:`load` would refuse to open."""
         try:
-            type(value)._inflates(state)
+            _checks.check_parallel(state)
+            if hasattr(type(value), "_inflates"):
+                type(value)._inflates(state)
         except Exception as error:  # a state edited by hand fails in many ways
             raise PersistenceError(
                 f"{where} ({type(value).__name__}) cannot be opened safely: {error}"

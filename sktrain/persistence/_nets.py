@@ -13,6 +13,7 @@ import numpy as np
 from .._posterior import Posterior
 from .._validation import Count
 from ..exceptions import CorruptFileError, PersistenceError
+from ._checks import check_parallel
 
 __all__ = ["CLASSES", "rebuild", "state_of"]
 
@@ -174,6 +175,7 @@ def _arrays(tensors):
 def rebuild(cls, state):
     """A net that predicts, and trains on, as the saved one did."""
     params, fitted = state["params"], state["fitted"]
+    check_parallel(params)
     net = cls(**params)
     if not fitted:
         return net

@@ -67,9 +67,14 @@ def replayable(estimator, rows):
             sizes = name == "lookback_" or not name.endswith("_") and name not in _ANY_SIZE
             if sizes and any(_is_long(one) for one in _items(value)):
                 return f"{kind} has {name}={value!r}"
+        parameters = part.get_params(deep=False) if "iterator_valid" in vars(part) else {}
+        for name, value in parameters.items():
+            if name.startswith(_ITERATOR):
+                return f"{kind} has {name}={value!r}"
     return None
 
 
+_ITERATOR = "iterator_valid__"  # hands out the rows to predict: processes, and how they wait
 _ANY_SIZE = ("random_state", "n_trials", "max_epochs", "window")
 _ACTING = {  # what predicts of those that also hold recipes
     "CompressedClassifier": ("model_",),
@@ -78,7 +83,7 @@ _ACTING = {  # what predicts of those that also hold recipes
     "OptunaSearchCV": ("best_estimator_",),
     "RandomizedSearchCV": ("best_estimator_",),
     "ResampledClassifier": ("estimator_",),
-    **dict.fromkeys((name.rpartition(".")[2] for name in _nets.CLASSES), ()),
+    **dict.fromkeys((name.rpartition(".")[2] for name in _nets.CLASSES), ("members_",)),
 }
 
 

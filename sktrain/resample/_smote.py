@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
 from .._typing import RandomState
-from .._validation import check_count, labelled_mask, mark_synthetic, refuse_no_numbers
+from .._validation import Number, check_count, labelled_mask, mark_synthetic, refuse_no_numbers
 from ..exceptions import NotEnoughDataError, ResamplingWarning, SktrainError
 
 __all__ = ["apply_smote", "checked_rows", "mixed_rows", "parents_of"]
@@ -136,8 +136,19 @@ def plain(label):
     return label.item() if isinstance(label, np.generic) else label
 
 
+def _check_strategy(strategy):
+    """Refuse what imblearn takes for none of its kinds, or for a share."""
+    share = Number(0, closed="neither").is_satisfied_by(strategy)
+    if not (share or isinstance(strategy, (str, dict)) or callable(strategy)):
+        raise SktrainError(
+            "sampling_strategy must be a name, a share, a dict of rows per class or a callable, "
+            f"got {strategy!r}."
+        )
+
+
 def parents_of(values, labels, k_neighbors, sampling_strategy, random_state):
     k_neighbors = check_count("k_neighbors", k_neighbors)
+    _check_strategy(sampling_strategy)
     wanted = check_sampling_strategy(sampling_strategy, labels, "over-sampling")
     rng = check_random_state(random_state)
     flat = values.reshape(len(values), -1)

@@ -3,6 +3,7 @@ changes nothing."""
 
 from datetime import timedelta
 from decimal import Decimal
+from functools import lru_cache, partial
 from inspect import Parameter, signature
 
 from helpers import public_estimators
@@ -12,6 +13,7 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold
+from sklearn.utils._param_validation import make_constraint
 import torch
 
 import sktrain
@@ -24,7 +26,14 @@ from sktrain import (
     walk_forward_predict,
 )
 from sktrain._validation import Count, Number
-from sktrain.evaluation import probability_of_backtest_overfitting, sharpe_ratio
+from sktrain.ensemble import make_recipe
+from sktrain.evaluation import (
+    false_discovery_rate,
+    probability_of_backtest_overfitting,
+    sharpe_ratio,
+    to_positions,
+)
+from sktrain.search import FoldPruner
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 3))
@@ -100,73 +109,134 @@ NEEDED = {
     "estimators": [("linear", LogisticRegression())],
     "param_distributions": {"C": (0.1, 1.0)},
 }
-NUMBERS = [float("nan"), float("inf"), -float("inf"), True, "1", [1], None, 1j, Decimal(1), np.nan]
-
-
-def constraints(cls):
-    """(parameter, what it may be) of those that only take numbers."""
-    for name, allowed in getattr(cls, "_parameter_constraints", {}).items():
-        if isinstance(allowed, list) and any(isinstance(one, (Count, Number)) for one in allowed):
-            yield name, allowed
+ODD = [
+    float("nan"), float("inf"), -float("inf"), True, "1", [1], None, 1j, Decimal(1), -1, 0, 2.5,
+    "nonsense", b"x", {"a": 1}, object(), len, np.zeros(3),
+]  # fmt: skip
 
 
 def bad_values():
-    """(estimator, parameter, value) for every number of the public API that a constraint
-    describes."""
-    from sklearn.utils._param_validation import make_constraint
-
+    """(estimator, parameter, value) for every parameter of the public API and every odd value that
+    its constraint does not allow."""
     found = []
-    for name, cls in public_estimators().items():
-        for parameter, allowed in constraints(cls):
+    for cls in public_estimators().values():
+        for parameter in signature(cls).parameters:
+            allowed = getattr(cls, "_parameter_constraints", {}).get(parameter)
+            if not isinstance(allowed, list):  # "no_validation", or none
+                continue
             checks = [make_constraint(one) for one in allowed]
             found += [
-                (name, parameter, value)
-                for value in NUMBERS
+                (cls, parameter, value)
+                for value in ODD
                 if not any(one.is_satisfied_by(value) for one in checks)
             ]
     return found
 
 
+@lru_cache
+def bars():
+    return sktrain.datasets.make_market(300, random_state=0).bars
+
+
 def exercised(model):
     """Call what checks parameters: fit, split, or the check itself."""
-    bars = (
-        sktrain.datasets.make_market(300, random_state=0).bars
-        if hasattr(sktrain, "datasets")
-        else None
-    )
     if hasattr(model, "split"):
         return list(model.split(X, Y))
     if hasattr(model, "_validate_params"):
         model._validate_params()
     if hasattr(model, "fit"):
-        return model.fit(
-            bars
-            if type(model).__module__.startswith(("sktrain.features", "sktrain.labels"))
-            else X,
-            Y,
-        )
+        of_bars = type(model).__module__.startswith(("sktrain.features", "sktrain.labels"))
+        return model.fit(bars() if of_bars else X, Y)
     return model
 
 
-def test_numbers_that_are_none_are_refused_everywhere():
-    """More than 300 pairs of a parameter and a value, found by introspection."""
-    cases, accepted = bad_values(), []
-    assert len(cases) > 300
-    for name, parameter, value in cases:
-        cls = public_estimators()[name]
-        given = {
-            one.name: NEEDED[one.name]
-            for one in signature(cls).parameters.values()
-            if one.default is Parameter.empty and one.name in NEEDED
-        }
+def wrongly_accepted(cases):
+    """Those of (call, name of a parameter, value) that are not refused by that name."""
+    accepted = []
+    for call, name, value in cases:
         try:
-            exercised(cls(**{**given, parameter: value}))
+            call(value)
         except (ValueError, TypeError) as error:
-            if parameter not in str(error):
-                accepted.append((name, parameter, value, f"not named: {error}"))
+            if name not in str(error):
+                accepted.append((name, value, f"not named: {error}"))
         else:
-            accepted.append((name, parameter, value, "accepted"))
-    assert not accepted, accepted[:20]
+            accepted.append((name, value, "accepted"))
+    return accepted
+
+
+def test_what_a_constraint_does_not_allow_is_refused_everywhere():
+    """More than 3,000 pairs of a parameter and a value, found by introspection."""
+    cases = []
+    for cls, name, value in bad_values():
+        needed = [one for one in signature(cls).parameters.values() if one.name in NEEDED]
+        given = {one.name: NEEDED[one.name] for one in needed if one.default is Parameter.empty}
+        made = partial(lambda c, g, n, v: exercised(c(**{**g, n: v})), cls, given, name)
+        cases.append((made, name, value))
+    assert len(cases) > 3000
+    assert not (found := wrongly_accepted(cases)), found[:20]
+
+
+def trained(name, value):
+    return MLPNetClassifier(**{**NET, name: value}).fit(X[:60], Y[:60])
+
+
+UNSAID = {  # of a net, without a constraint: the callbacks' and the loss's, by introspection below
+    "calibration", "class_sampling", "criterion", "device", "iterator_train", "iterator_valid",
+    "mixed_precision", "module", "optimizer", "verbose", "iterator_train__num_workers",
+    "iterator_valid__num_workers",
+}  # fmt: skip
+NO_SCALARS = [object(), "nonsense", 1j, float("nan"), -7, b"x", {"a": 1}]
+
+
+def test_parameters_of_the_parts_of_a_net_are_refused_too():
+    parts = {
+        name
+        for name in MLPNetClassifier().get_params()
+        if name.count("__") == (2 if name.startswith("callbacks__") else 1)
+    }
+    assert len(parts) > 20
+    cases = [
+        (partial(trained, name), name.rpartition("__")[2], value)
+        for name in sorted(parts | UNSAID)
+        for value in NO_SCALARS
+        if not (name == "callbacks__early_stopping__monitor" and isinstance(value, dict))
+    ]
+    assert not (found := wrongly_accepted(cases)), found[:20]
+
+
+def test_every_field_of_a_training_is_checked():
+    takes_text = {"embedding_model", "news", "timezone", "news_timezone"}
+    cases = [
+        (partial(lambda n, v: EnhancedTrainingConfig(**{n: v}), name), name, value)
+        for name in signature(EnhancedTrainingConfig).parameters
+        for value in NO_SCALARS
+        if not (name in takes_text and isinstance(value, str)) and (name, value) != ("n_jobs", -7)
+    ]
+    assert len(cases) > 400
+    assert not (found := wrongly_accepted(cases)), found[:20]
+
+
+FUNCTIONS = {  # a good call, and what else it takes
+    "dependent": lambda value: false_discovery_rate([0.1, 0.2], dependent=value),
+    "sides": lambda value: to_positions([[0.1, 0.2, 0.7]], sides=value),
+    "lookback": lambda value: make_recipe(lookback=value),
+    "features": lambda value: make_recipe(features=value),
+    "generator": lambda value: sktrain.ClassWeightedSampler(Y, generator=value),
+    "sampling_strategy": lambda value: sktrain.apply_smote(X, Y, sampling_strategy=value),
+    "p_threshold": lambda value: FoldPruner(p_threshold=value),
+    "catch_up": lambda value: FoldPruner(catch_up=value),
+    "n_warmup_trials": lambda value: FoldPruner(n_warmup_trials=value),
+    "gamma": lambda value: FocalLoss(gamma=value),
+    "beta": lambda value: FocalLoss(beta=value),
+    "alpha": lambda value: FocalLoss(alpha=value),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_arguments_of_functions_are_refused_by_name(name):
+    values = [v for v in NO_SCALARS if (name, v) not in (("sampling_strategy", {"a": 1}),)]
+    found = wrongly_accepted([(FUNCTIONS[name], name, value) for value in values])
+    assert not [one for one in found if one[1] != "nonsense" or one[2] == "accepted"], found
 
 
 def test_nan_is_no_number():

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from sktrain.datasets import read_bars
-from sktrain.exceptions import InvalidBarsError
+from sktrain.exceptions import DataQualityWarning, InvalidBarsError
 
 DAYS = pd.bdate_range("2023-03-01", periods=60)
 HOURS = pd.date_range("2024-05-06", periods=60, freq="h")
@@ -270,11 +270,13 @@ def test_days_in_words_beside_times_of_day(tmp_path, form):
 # Numbers ---------------------------------------------------------------------------------------
 
 
-def test_three_digits_behind_a_comma_are_not_guessed(tmp_path):
+@pytest.mark.parametrize("sep", [",", ";"])
+def test_three_digits_behind_a_comma_are_not_guessed(tmp_path, sep):
     thousandth = [
-        [day, *(f'"{x / 10:.3f}"'.replace(".", ",") for x in row[:4])] for day, *row in dated()
+        [day, *(f'"{x / 10:.3f}"'.replace(".", ",") for x in row[:4]), 100 + i]
+        for i, (day, *row) in enumerate(dated())
     ]
-    text = lines(thousandth, NAMES[:5])
+    text = lines(thousandth, sep=sep)
     refused(
         tmp_path, text, "may be \\d+ or [\\d.]+, and nothing in the file decides. Say decimal='.'"
     )
@@ -501,3 +503,77 @@ def test_two_letters_name_a_price(tmp_path):
     days = pd.date_range("2021-11-01", periods=30).strftime("%Y-%m-%d")
     path.write_text("time,op,hi,lo,cl\n" + "".join(f"{day},5,7,4,6\n" for day in days))
     assert read_bars(path).iloc[0].tolist()[:4] == [5, 7, 4, 6]
+
+
+def test_json_tables_beside_others_and_rows_without_names_by_symbol(tmp_path):
+    path = tmp_path / "answer.json"
+    rows = [[stamp, *row] for stamp, row in zip(seconds(), ROWS)]
+    named = [dict(zip(["time", *NAMES[1:]], row)) for row in rows]
+    beside = [{"price": 3, "size": 2}, {"price": 4, "size": 2}]
+    documents = [
+        {"XAUUSD": named, "XAGUSD": named[:9], "book": beside},
+        {"error": [], "result": {"XAUUSD": rows, "XAGUSD": rows[:9], "last": seconds()[-1]}},
+    ]
+    for document in documents:
+        path.write_text(json.dumps(document))
+        bars = read_bars(path)
+        counts = bars.index.get_level_values(0).value_counts().to_dict()
+        assert counts == {"XAUUSD": 60, "XAGUSD": 9}
+        np.testing.assert_allclose(bars.loc["XAGUSD"]["close"], PRICE[:9, 3])
+
+
+def test_a_sheet_of_thousands_of_columns(tmp_path):
+    rows = [[*row, *[""] * 3000] for row in dated()]
+    read(tmp_path, lines(rows, [*NAMES, *[""] * 2000, *(f"other {i}" for i in range(1000))]))
+
+
+def test_colons_divide_where_the_names_say_so(tmp_path):
+    read(tmp_path, lines(dated(), sep=":"), volume=VOLUME)
+    clocks = [[f"{time:%d.%m.%Y %H:%M:%S}", *row] for time, row in zip(HOURS, ROWS)]
+    read(tmp_path, lines(clocks, sep=" | "), times=HOURS)
+
+
+def test_years_of_taiwan_before_and_after_their_hundredth(tmp_path):
+    days = pd.bdate_range("2010-11-22", periods=60)  # the year 100 begins within
+    rows = [
+        [f"{time.year - 1911:02d}/{time:%m/%d}", row[4], round(row[4] * row[3]), *row[:4], 7 + i % 5]
+        for i, (time, row) in enumerate(zip(days, ROWS))
+    ]
+    bars = read(tmp_path, lines(rows, None), times=days)
+    assert "roles from the contents" in str(bars.attrs["reading"])
+    read(tmp_path, lines(rows, ["date", "qty", "money", *NAMES[1:5], "deals"]), times=days)
+
+
+def test_shares_and_money_in_front_of_prices_that_stand_still(tmp_path):
+    flat = [[f"{day:%Y-%m-%d}", n, n * 90, 90, 90, 90, 90] for day, n in zip(DAYS, VOLUME)]
+    path = tmp_path / "still.csv"
+    path.write_text(lines(flat, None))
+    with pytest.warns(DataQualityWarning, match="stands still"):
+        bars = read_bars(path)
+    assert (bars[["open", "high", "low", "close"]] == 90).all(axis=None)
+    np.testing.assert_array_equal(bars["volume"], VOLUME)
+
+
+def test_days_without_trade_as_zeros_below_no_header(tmp_path):
+    rows = dated()
+    rows[7][1:] = [0, 0, 0, 0, 0]
+    refused(tmp_path, lines(rows, None), "line 8 .*prices are 0 and nothing was traded")
+
+
+def test_names_of_the_exchanges_of_brazil_and_taiwan(tmp_path):
+    rows = [
+        [day, "ABCD3", *row[:3], round((row[1] + row[2]) / 2, 2), row[3], 9, row[4], row[4] * 2]
+        for day, *row in dated()
+    ]
+    prices = ["pre_abe", "pre_max", "pre_min", "pre_med", "pre_ult"]
+    read(tmp_path, lines(rows, ["dia", "cod_neg", *prices, "tot_neg", "qua_tot", "vol_tot"]))
+    rows = [[day, row[4], row[4] * 80, *row[:4], 40 + i] for i, (day, *row) in enumerate(dated())]
+    names = ["Date", "Capacity", "Turnover", "Open", "High", "Low", "Close", "Transaction"]
+    read(tmp_path, lines(rows, names))
+
+
+def test_prices_under_unknown_names_are_not_taken_for_closes_of_symbols(tmp_path):
+    rows = [[day, *row[:4], "kept"] for day, *row in dated()]
+    refused(tmp_path, lines(rows, ["date", "one", "two", "three", "four", "note"]), "Name them with")
+    rows = [[day, *row[:3]] for day, *row in dated()]
+    refused(tmp_path, lines(rows, ["date", "AAA", "BBB", "CCC"]), "one number a symbol")

@@ -440,3 +440,34 @@ def test_all_names_in_order_and_other_calendars(tmp_path):
     (tmp_path / "b.csv").write_text("date,title\n1402-11-05,Profit rises again\n")
     with pytest.raises(SktrainError, match="Jalali"):
         read_news(tmp_path / "b.csv")
+
+
+def test_lists_of_stories_under_several_keys_are_one_list(tmp_path):
+    stories = [{"title": f"Item {i}", "published_at": f"{t:%FT%TZ}"} for i, t in enumerate(STAMPS)]
+    tags = [{"tag": "gold", "count": 3}]
+    document = {"urgent": [], "latest": stories[:3], "older": stories[2:], "trending": tags}
+    articles = read(tmp_path, json.dumps(document), name="feed.json")
+    assert [one.title for one in articles] == [one["title"] for one in stories]
+    assert {one.symbols for one in articles} == {()}
+    by_ticker = {"AAA": stories[:3], "BRK.B": stories[3:]}
+    articles = read(tmp_path, json.dumps(by_ticker), name="feed.json")
+    assert [one.symbols for one in articles][2:4] == [("AAA",), ("BRK.B",)]
+
+
+@pytest.mark.parametrize("name", ["asset", "coin", "Security"])
+def test_names_of_the_instrument(tmp_path, name):
+    check(read(tmp_path, table({"date": T, "title": TITLES, name: "GLD"})), T, ("GLD",))
+
+
+def test_a_zone_in_one_of_two_columns_of_times(tmp_path):
+    columns = {"title": TITLES, "published": T.strftime("%FT%TZ"), "scraped_at": T}
+    with pytest.raises(SktrainError, match="'scraped_at' have no zone.*timezone='UTC'.*'published'"):
+        read(tmp_path, table(columns))
+    check(read(tmp_path, table(columns), timezone="UTC"), UTC)
+    check(read(tmp_path, table(columns), columns={"available_at": "published"}), UTC)
+
+
+def test_headlines_that_are_all_empty(tmp_path):
+    columns = {"headline": [""] * 14, "summary": [""] * 14, "created_at": T}
+    with pytest.raises(SktrainError, match="no column for title"):
+        read(tmp_path, table(columns))

@@ -6,6 +6,7 @@ python tests/persistence/make_golden.py
 
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,9 @@ def rows():
 SMALL = {"max_epochs": 2, "random_state": 0, "horizon": 0, "module__hidden_size": 8}
 
 LEAN = {**SMALL, "replay_rows": 0}  # without rows for later updates
+
+
+TINY = {**LEAN, "module__hidden_size": 4}
 
 
 def table(n=120):
@@ -160,6 +164,31 @@ def pooled():
     return PooledClassifier(members, horizon=0).fit(*few())
 
 
+def members():
+    """A net of two seeds."""
+    from sktrain import MLPNetClassifier
+
+    return MLPNetClassifier(**TINY, n_members=2).fit(*few())
+
+
+def pooled_members():
+    """A learned pool, as a trainer makes it, of a net of two seeds beside a linear model."""
+    from sktrain import GRUClassifier
+    from sktrain.trainer._pool import build_pool
+
+    plan = SimpleNamespace(horizon=0, valid_fraction=0.4)
+    return windowed(build_pool([("net", GRUClassifier(**TINY, n_members=2))], plan))
+
+
+def integers():
+    """Eight-bit weights that meet rounded activations."""
+    from sktrain import MLPNetClassifier, ModelQuantizer
+
+    sizes = {"module__hidden_size": 64, "module__n_layers": 2}
+    net = MLPNetClassifier(**{**LEAN, **sizes}).fit(*few())
+    return ModelQuantizer(activations="int8").quantize_model(net, few()[0])
+
+
 def forest():
     return RandomForestClassifier(2, max_depth=4, random_state=0).fit(*rows())
 
@@ -194,6 +223,9 @@ COMPOSED = {
         resampled,
         stacking,
         pooled,
+        members,
+        pooled_members,
+        integers,
     )
 }
 PLAIN = {one.__name__: one for one in (bins, forest, scikit_learn, search, stages, vectors)}

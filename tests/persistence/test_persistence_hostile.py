@@ -21,6 +21,7 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     IsolationForest,
     RandomForestClassifier,
+    VotingClassifier,
 )
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -30,7 +31,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC, NuSVC, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier
 
-from sktrain import GRUClassifier, MLPNetClassifier, load, save
+from sktrain import (
+    GRUClassifier,
+    MLPNetClassifier,
+    ModelQuantizer,
+    load,
+    save,
+)
+from sktrain.ensemble import PooledClassifier
 from sktrain.exceptions import CorruptFileError, NotReplayedWarning, PersistenceError
 from sktrain.persistence import _checks, _probes, read_manifest
 
@@ -333,6 +341,58 @@ def test_what_reads_files_is_found_wherever_it_hides(tmp_path):
     model.calibrated_classifiers_[0].estimator = reader
     path = save(model, tmp_path / "m.sktrain", probe=None)
     assert _probes.replayable(load(path), X[:2]) == "CountVectorizer is not replayed"
+
+
+MOST = 1024
+
+
+def parallel(n):
+    """Every way of holding a number of processes or threads, fitted with none."""
+    line = LogisticRegression().fit(X, Y)
+    net = MLPNetClassifier(max_epochs=1, random_state=0, horizon=0).fit(X, Y)
+    votes = VotingClassifier([("line", line)], voting="soft").fit(X, Y)
+    pool = PooledClassifier([("line", line)], horizon=0).fit(X, Y)
+    return {
+        "scikit-learn's": RandomForestClassifier(1).fit(X, Y).set_params(n_jobs=n),
+        "votes": votes.set_params(n_jobs=n),
+        "a pool": pool.set_params(n_jobs=n),
+        "a part": make_pipeline(votes.set_params(n_jobs=n)),
+        "a quantizer": ModelQuantizer(n_threads=n),
+        "a net": net.set_params(iterator_valid__num_workers=n),
+    }
+
+
+@pytest.mark.parametrize("name", parallel(None))
+def test_no_file_asks_for_more_processes_than_a_machine_has(tmp_path, name, monkeypatch):
+    for n in (MOST, -MOST, None):
+        load(save(parallel(n)[name], tmp_path / "m.sktrain", probe=None))
+    (tmp_path / "m.sktrain").unlink()
+    for n in (MOST + 1, -MOST - 1):
+        with pytest.raises(PersistenceError, match=rf"(n_jobs|num_workers|n_threads)=-?{MOST + 1}"):
+            save(parallel(n)[name], tmp_path / "m.sktrain", probe=None)
+        assert not list(tmp_path.iterdir())
+        with monkeypatch.context() as patch:
+            patch.setattr(_checks, "_MOST_JOBS", 10**9)
+            path = save(parallel(n)[name], tmp_path / "m.sktrain", probe=None)
+        with pytest.raises(CorruptFileError, match=str(MOST + 1)):
+            load(path)
+        path.unlink()
+
+
+@pytest.mark.parametrize("n_members", [1, 2])
+def test_opening_starts_no_workers(tmp_path, n_members, monkeypatch):
+    """The rows of a net, or of its members, are handed out by processes where the file says so."""
+    net = MLPNetClassifier(max_epochs=1, random_state=0, horizon=0, n_members=n_members).fit(X, Y)
+    part = net if n_members == 1 else net.members_[1]
+    part.set_params(iterator_valid__num_workers=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(_probes, "replayable", lambda *_: None)
+        path = save(net, tmp_path / "m.sktrain", probe=X[:2])
+    started = []
+    monkeypatch.setattr("multiprocessing.process.BaseProcess.start", started.append)
+    with pytest.warns(NotReplayedWarning, match="iterator_valid__num_workers=2"):
+        load(path)
+    assert not started
 
 
 def test_a_manifest_that_tells_of_another_model_is_refused(tmp_path):

@@ -252,6 +252,16 @@ def test_without_probe_rows_the_warning_says_so(tmp_path):
         load(path)
 
 
+def test_rows_that_were_not_replayed_vouch_for_nothing(tmp_path):
+    X, y = rows()
+    model = Pipeline([("as it is", FunctionTransformer()), ("line", LogisticRegression())])
+    path = edited(save(model.fit(X, y), tmp_path / "m.sktrain"), versions={"scikit-learn": "1.0"})
+    with pytest.warns(SktrainWarning) as caught:
+        load(path)
+    assert [one.category.__name__ for one in caught] == ["NotReplayedWarning", "VersionDriftWarning"]
+    assert "check its predictions" in str(caught[1].message)
+
+
 def test_other_versions_and_other_answers_are_an_error(tmp_path):
     X, y = rows()
     path = save(logistic(), tmp_path / "m.sktrain")

@@ -114,6 +114,7 @@ EDITS = [
     ("vectors", put("support_", longer)),
     ("vectors", put("_n_support", lambda counts: counts - 1)),
     ("vectors", put("_n_support", longer)),
+    ("vectors", put("_n_support", lambda counts: np.array([-1, counts.sum() + 1, 0]))),
     ("vectors", put("_n_support", shorter)),
     ("vectors", put("_dual_coef_", longer)),
     ("vectors", put("_dual_coef_", more_columns)),
@@ -140,6 +141,7 @@ ALLOWED = [
     ("bins", split_by_set(0)),
     ("bins", split_by_set(1)),
     ("vectors", put("_intercept_", longer)),
+    ("vectors", put("_n_support", lambda counts: np.array([0, counts.sum(), 0]))),
     ("vectors", put("_probA", lambda _: np.zeros(3))),
     ("vectors", put("_probB", lambda _: np.zeros(0))),
     ("two", put("_probA", lambda _: np.zeros(1))),
@@ -175,6 +177,11 @@ def test_a_tree_has_three_arguments_and_values_of_their_shape():
     for shape in ((1, 1, 1), (1, 1, 3), (1, 2, 2), (2, 1, 2), (1, 2), (1, 1, 2, 1)):
         with pytest.raises(CorruptFileError, match="values"):
             check_tree_state(arguments, {**state, "values": np.ones(shape)})
+    for kind in ("f8", "?", "u1", "c16", "m8[s]"):
+        with pytest.raises(CorruptFileError, match="classes"):
+            check_tree_state(
+                (1, np.array([1], dtype=kind), 1), {**state, "values": np.ones((1, 1, 1))}
+            )
     several = (1, np.array([2, 3]), 2)
     check_tree_state(several, {**state, "values": np.ones((1, 2, 3))})
     for wrong in ((1, np.array([2, 0]), 2), (1, np.array([3, -1]), 2), (1, np.array([2, 3]), 1)):
