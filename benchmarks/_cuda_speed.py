@@ -162,6 +162,6 @@ def precision_speed(checks):
                     half, _ = ours(Net, X, y, batch, checks.device, "bfloat16", **options)
                     work = work_of(net.module_, steps, batch)
                     figures.update(speedup=single / half, work=float(work), seconds=single / 2)
-                    auto = choose_precision("auto", checks.device, batch, work)
+                    auto, _ = choose_precision("auto", checks.device, batch, work)
                     figures["auto"] = "float32" if auto is None else "bfloat16"
                     assert auto is None or single >= half, "auto chooses what is slower"

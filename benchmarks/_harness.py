@@ -3,10 +3,12 @@ exit status.
 
 A benchmark measures the library and the plain alternative in turn, in one process, and claims a
 ratio of medians. ``--smoke`` runs a small version that proves the benchmark still works; only
-claims marked ``smoke=True`` can fail it.
+claims marked ``smoke=True`` can fail it. Long ones keep what they finish (:class:`Parts`,
+``report(merge=True)``) and stop when their time is up (:class:`Deadline`).
 """
 
 import argparse
+import contextlib
 from dataclasses import asdict, dataclass, field
 import json
 import os
@@ -122,10 +124,83 @@ def machine():
     }
 
 
+def keep(name, claims):
+    """Write ``results/<name>.json``, without a verdict."""
+    RESULTS.mkdir(exist_ok=True)
+    rows = [{**asdict(claim), "holds": claim.holds} for claim in claims]
+    found = {"benchmark": name, "machine": machine(), "claims": rows}
+    text = json.dumps(found, indent=2, default=float)
+    (RESULTS / f"{name}.json").write_text(text + "\n")
+
+
+def claims_before(name):
+    """Claims that earlier runs wrote, by name."""
+    path = RESULTS / f"{name}.json"
+    rows = json.loads(path.read_text())["claims"] if path.exists() else []
+    rows = [{key: value for key, value in row.items() if key != "holds"} for row in rows]
+    return {row["name"]: Claim(**row) for row in rows}
+
+
+class Parts:
+    """Finished parts of a long benchmark, a line of JSON each in ``path``.
+
+    A part is written as soon as it is there, so a run that is stopped loses the one in hand and the
+    next goes on behind it. A part's key says all that it depends on: what has another key now is
+    measured again, and what was measured before stays in the file.
+    """
+
+    def __init__(self, path):
+        self.path, self._rows = Path(path), {}
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        for line in lines:
+            with contextlib.suppress(json.JSONDecodeError):  # the last line of a killed run
+                row = json.loads(line)
+                self._rows[row["key"]] = row
+
+    def __contains__(self, key):
+        return key in self._rows
+
+    def __getitem__(self, key):
+        return self._rows[key]
+
+    def add(self, key, row):
+        """Write a finished part."""
+        self._rows[key] = {"key": key, **row}
+        self.path.parent.mkdir(exist_ok=True)
+        torn = self.path.exists() and self.path.read_bytes()[-1:] not in (b"\n", b"")
+        with self.path.open("a") as file:
+            file.write("\n" * torn + json.dumps(self._rows[key], default=float) + "\n")
+
+
+class Deadline:
+    """Whether ``minutes`` have passed since the start; None never ends."""
+
+    def __init__(self, minutes):
+        self._end = float("inf") if minutes is None else time.monotonic() + 60 * minutes
+
+    @property
+    def over(self):
+        return time.monotonic() >= self._end
+
+    @staticmethod
+    def option(parser):
+        """Add ``--minutes``."""
+        parser.add_argument(
+            "--minutes", type=float, help="stop behind the part in hand once they have passed"
+        )
+
+    def before(self, parts):
+        """Those of ``parts`` that begin in time."""
+        for part in parts:
+            if self.over:
+                return
+            yield part
+
+
 def report(name, claims, *, smoke=False, merge=False):
     """Print the claims, write ``results/<name>.json`` unless smoking, leave with status 1 when a
     budget is broken; ``merge`` keeps the figures of earlier runs that these do not replace."""
-    width = max(len(claim.name) for claim in claims)
+    width = max((len(claim.name) for claim in claims), default=0)
     for claim in claims:
         budget = "" if claim.bound is None else f"  {claim.better} {claim.bound:g}"
         judged = claim.smoke or not smoke
@@ -136,16 +211,8 @@ def report(name, claims, *, smoke=False, merge=False):
             f"{budget}{verdict}  {claim.note}".rstrip()
         )
     if not smoke:
-        RESULTS.mkdir(exist_ok=True)
-        rows = [{**asdict(claim), "holds": claim.holds} for claim in claims]
-        if merge and (RESULTS / f"{name}.json").exists():
-            before = json.loads((RESULTS / f"{name}.json").read_text())["claims"]
-            measured = {row["name"] for row in rows}
-            rows = [row for row in before if row["name"] not in measured] + rows
-        text = json.dumps(
-            {"benchmark": name, "machine": machine(), "claims": rows}, indent=2, default=float
-        )
-        (RESULTS / f"{name}.json").write_text(text + "\n")
+        before = claims_before(name) if merge else {}
+        keep(name, [*(before | {claim.name: claim for claim in claims}).values()])
     broken = [claim.name for claim in claims if not claim.holds and (claim.smoke or not smoke)]
     if broken:
         sys.exit(f"{name}: budget not met: {'; '.join(broken)}")

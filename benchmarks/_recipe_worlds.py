@@ -2,7 +2,6 @@
 true probabilities leave."""
 
 from dataclasses import dataclass
-import importlib.util
 
 import numpy as np
 import pandas as pd
@@ -110,75 +109,75 @@ def steps_of(X):
     return np.asarray(X, dtype=np.float32).reshape(len(X), STEPS, -1)
 
 
-def rivals(n_features):
-    """Unfitted pipelines on features, the spaces they are tuned over and where a search begins, by
-    name."""
+def flat(*steps):
+    """A pipeline on windows of features."""
+    return Pipeline([("window", SlidingWindow(STEPS, flatten=True)), *steps])
 
-    def flat(*steps):
-        return Pipeline([("window", SlidingWindow(STEPS, flatten=True)), *steps])
 
-    scaled = [("impute", SimpleImputer(keep_empty_features=True)), ("scale", StandardScaler())]
+def scaled(*steps):
+    """The same with missing values filled and every feature standardized."""
+    fill = SimpleImputer(keep_empty_features=True)
+    return flat(("impute", fill), ("scale", StandardScaler()), *steps)
+
+
+LOOKBACKS = [1, 3, STEPS]
+
+
+def prior(n_features):
+    return make_pipeline(DummyClassifier(strategy="prior")), None, None
+
+
+def ridge_logistic(n_features):
+    space = {"model__C": (1e-6, 1.0, "log"), "window__lookback": LOOKBACKS}
+    first = {"model__C": 1e-2, "window__lookback": 1}
+    return scaled(("model", LogisticRegression(max_iter=500))), space, first
+
+
+def _boosting(model, iterations, leaves, rows):
+    """A boosted model by the names of its parameters."""
+    names = [f"model__{name}" for name in ("learning_rate", iterations, leaves, rows)]
+    ranges = (0.02, 0.2, "log"), (20, 120, "log"), (3, 31, "log"), (10, 100, "log")
+    space = {**dict(zip(names, ranges)), "window__lookback": LOOKBACKS}
+    first = {**dict(zip(names, (0.05, 60, 8, 40))), "window__lookback": 3}
+    return flat(("model", model)), space, first
+
+
+def histogram_boosting(n_features):
+    model = HistGradientBoostingClassifier(early_stopping=False, random_state=0)
+    return _boosting(model, "max_iter", "max_leaf_nodes", "min_samples_leaf")
+
+
+def lightgbm(n_features):
+    from lightgbm import LGBMClassifier
+
+    model = LGBMClassifier(
+        random_state=0, n_jobs=1, verbose=-1, deterministic=True, force_row_wise=True
+    )
+    return _boosting(model, "n_estimators", "num_leaves", "min_child_samples")
+
+
+def plain_lstm(n_features):
     torch.manual_seed(0)
     lstm = NeuralNetClassifier(
         PlainLSTM, module__n_features=n_features, criterion=torch.nn.CrossEntropyLoss,
         optimizer=torch.optim.Adam, batch_size=128, train_split=None, verbose=0,
         iterator_train__shuffle=True,
     )
-    found = {
-        "prior": (make_pipeline(DummyClassifier(strategy="prior")), None, None),
-        "ridge logistic": (
-            flat(*scaled, ("model", LogisticRegression(max_iter=500))),
-            {"model__C": (1e-6, 1.0, "log"), "window__lookback": [1, 3, STEPS]},
-            {"model__C": 1e-2, "window__lookback": 1},
-        ),
-        "HistGradientBoosting": (
-            flat(("model", HistGradientBoostingClassifier(early_stopping=False, random_state=0))),
-            {
-                "model__learning_rate": (0.02, 0.2, "log"),
-                "model__max_iter": (20, 120, "log"),
-                "model__max_leaf_nodes": (3, 31, "log"),
-                "model__min_samples_leaf": (10, 100, "log"),
-                "window__lookback": [1, 3, STEPS],
-            },
-            {
-                "model__learning_rate": 0.05,
-                "model__max_iter": 60,
-                "model__max_leaf_nodes": 8,
-                "model__min_samples_leaf": 40,
-                "window__lookback": 3,
-            },
-        ),
-        "plain LSTM": (
-            flat(*scaled, ("fold", FunctionTransformer(steps_of)), ("model", lstm)),
-            {
-                "model__lr": (3e-4, 1e-2, "log"),
-                "model__max_epochs": (3, 30, "log"),
-                "model__module__hidden": [8, 16, 32],
-            },
-            {"model__lr": 1e-3, "model__max_epochs": 10, "model__module__hidden": 16},
-        ),
+    space = {
+        "model__lr": (3e-4, 1e-2, "log"),
+        "model__max_epochs": (3, 30, "log"),
+        "model__module__hidden": [8, 16, 32],
     }
-    if importlib.util.find_spec("lightgbm"):
-        from lightgbm import LGBMClassifier
+    first = {"model__lr": 1e-3, "model__max_epochs": 10, "model__module__hidden": 16}
+    return scaled(("fold", FunctionTransformer(steps_of)), ("model", lstm)), space, first
 
-        model = LGBMClassifier(
-            random_state=0, n_jobs=1, verbose=-1, deterministic=True, force_row_wise=True
-        )
-        found["LightGBM"] = (
-            flat(("model", model)),
-            {
-                "model__learning_rate": (0.02, 0.2, "log"),
-                "model__n_estimators": (20, 120, "log"),
-                "model__num_leaves": (3, 31, "log"),
-                "model__min_child_samples": (10, 100, "log"),
-                "window__lookback": [1, 3, STEPS],
-            },
-            {
-                "model__learning_rate": 0.05,
-                "model__n_estimators": 60,
-                "model__num_leaves": 8,
-                "model__min_child_samples": 40,
-                "window__lookback": 3,
-            },
-        )
-    return found
+
+#: From the number of features to an unfitted pipeline, the space it is tuned over and where its
+# search begins; cheap ones first.
+RIVALS = {
+    "prior": prior,
+    "ridge logistic": ridge_logistic,
+    "HistGradientBoosting": histogram_boosting,
+    "LightGBM": lightgbm,
+    "plain LSTM": plain_lstm,
+}

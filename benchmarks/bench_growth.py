@@ -13,9 +13,6 @@ yet.
 """
 
 import argparse
-import contextlib
-import io
-import json
 import os
 import time
 import tracemalloc
@@ -23,7 +20,7 @@ import warnings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from _harness import RESULTS, Claim, report
+from _harness import Claim, Deadline, claims_before, keep, report
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
@@ -208,51 +205,35 @@ def claims_of(name, make, sizes, smoke):
     yield Claim(f"{name}, memory", exponent(sizes, memory), limit, note=f"{peaks} MiB")
 
 
-def measured_before():
-    """Claims of earlier runs by name."""
-    path = RESULTS / "growth.json"
-    rows = json.loads(path.read_text())["claims"] if path.exists() else []
-    rows = [{key: value for key, value in row.items() if key != "holds"} for row in rows]
-    return {row["name"]: Claim(**row) for row in rows}
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--smoke", action="store_true", help="small sizes, no results written")
     parser.add_argument("--only", default="", help="the parts whose name holds this")
     parser.add_argument("--missing", action="store_true", help="the parts without a figure")
+    Deadline.option(parser)
     parser.add_argument("--list", action="store_true", help="name the parts")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    parts, known = every_part(), {} if options.smoke else measured_before()
+    parts, known = every_part(), {} if options.smoke else claims_before("growth")
     chosen = [name for name in parts if options.only in name]
     if options.missing:
         chosen = [name for name in chosen if f"{name}, time" not in known]
     if options.list:
         print("\n".join(chosen))
         return
-    for name in chosen:
+    for name in Deadline(options.minutes).before(chosen):
         found = {one.name: one for one in claims_of(name, *parts[name], options.smoke)}
         known.update(found)
         for one in found.values():
             print(f"{one.name}: {one.value:.2f} {one.note}", flush=True)
-        if not options.smoke and name != chosen[-1]:
-            keep(known, parts)
+        if not options.smoke:
+            keep("growth", in_order(known, parts))
     report("growth", in_order(known, parts), smoke=options.smoke)
 
 
 def in_order(known, parts):
     names = [f"{name}, {what}" for name in parts for what in ("time", "memory")]
     return [known[name] for name in names if name in known]
-
-
-def keep(known, parts):
-    """Write what is there so far; a budget that is not met is told at the end."""
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            report("growth", in_order(known, parts))
-    except SystemExit:
-        pass
 
 
 if __name__ == "__main__":

@@ -3,104 +3,94 @@ markets, seeds paired.
 
 Rivals are tuned by purged walk-forward search; the recipe (``sktrain.make_recipe``) is taken as it
 is. On planted markets the true probabilities are known, so the share of the possible gain and the
-error of calibration are exact. Seeds 0 to 9 are for development; the bounds are judged on seeds 100
-to 119.
+error of calibration are exact. Seeds 0 to 9 are for development (``--development``); the bounds are
+judged on seeds 100 to 119, and only where every seed and every rival was measured.
+
+A cell is one model on one seed of one world. Finished cells are lines of
+``results/recipe_parts.jsonl`` and are not measured again unless what decides them has changed;
+cheap ones come first. ``--minutes 30`` stops behind the cell in hand, ``--minutes 0`` only reports.
 """
 
 import argparse
 import os
 from pathlib import Path
-import time
-import warnings
+import tempfile
 
-from _harness import Claim, mean_interval, report
-from _recipe_worlds import PLANTED, REAL, make_world, rivals
+from _harness import RESULTS, Claim, Deadline, Parts, mean_interval, report
+from _recipe_cells import OURS, key_of, measure
+from _recipe_worlds import PLANTED, REAL, RIVALS
 from joblib import Parallel, delayed
 import numpy as np
-from sklearn.base import clone
-from sklearn.metrics import balanced_accuracy_score, log_loss
-from threadpoolctl import threadpool_limits
 
-from sktrain import EnhancedWalkForwardCV, OptunaSearchCV, TemporalSplitter, make_recipe
-
-OURS = "recipe"
-JUDGED = range(100, 120)
-LAST_THIRD = TemporalSplitter(2 / 3, 1 / 3, 0.0, embargo_bars=0)
-BINS = 10
-
-
-def calibration_error(proba, target):
-    """Mean over rows and classes of the distance, in ten equal bins of what was said, between said
-    and target."""
-    bins = np.minimum((proba * BINS).astype(int), BINS - 1) + BINS * np.arange(proba.shape[1])
-    gaps = np.bincount(bins.ravel(), (proba - target).ravel(), minlength=BINS * proba.shape[1])
-    return float(np.abs(gaps).sum() / proba.size)
+DEVELOPMENT, JUDGED = range(10), range(100, 120)
+TRIALS = 20  # of each rival's search
+#: Seconds of a cell on 2,667 rows of one market, by one core: only their order counts.
+COST = {
+    "prior": 1, "ridge logistic": 30, OURS: 90, "LightGBM": 300, "HistGradientBoosting": 320,
+    "plain LSTM": 600,
+}  # fmt: skip
+ROWS = {"US panel": 30}  # times as many as one market has
 
 
-def calibration_noise(proba, seed, n_draws=200):
-    """The error that a perfectly calibrated forecast stays below in 95 of 100 draws of labels."""
-    rng = np.random.default_rng(seed)
-    draws = (rng.random((n_draws, len(proba), 1)) > proba.cumsum(axis=1)[None, :, :-1]).sum(axis=2)
-    return float(
-        np.quantile(
-            [calibration_error(proba, np.eye(proba.shape[1])[codes]) for codes in draws], 0.95
+def cells_of(names, seeds, size):
+    """World, seed and model of every cell, the cheap ones first."""
+
+    def cost(cell):
+        name, seed, model = cell
+        rows = ROWS.get(name.partition(",")[0], 1) if name in REAL else size["n_symbols"]
+        return COST[model] * rows, list(COST).index(model), names.index(name), seed
+
+    return sorted(
+        [(name, seed, model) for name in names for seed in seeds_in(name, seeds) for model in COST],
+        key=cost,
+    )
+
+
+def seeds_in(name, seeds):
+    """A real market is the same for every seed."""
+    return list(seeds) if name in PLANTED else list(seeds)[:1]
+
+
+def fill(parts, cells, trials, size, minutes, jobs):
+    """Measure the cells that are not there, until the time is up."""
+    keys = {cell: key_of(*cell, trials, **size) for cell in cells}
+    missing = [cell for cell in cells if keys[cell] not in parts]
+    print(f"{len(cells) - len(missing)} of {len(cells)} cells are there", flush=True)
+    found = Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs, batch_size=1)(
+        delayed(measure)(*cell, trials, **size) for cell in Deadline(minutes).before(missing)
+    )
+    for row in found:
+        parts.add(keys[row["world"], row["seed"], row["model"]], row)
+        print(
+            f"{row['world']} {row['seed']} {row['model']}: {row['excess']:+.4f}, "
+            f"{row['seconds']:.0f} s",
+            flush=True,
         )
+
+
+def found_in(parts, cells, trials, size):
+    """Rows of the cells that are there."""
+    keys = (key_of(*cell, trials, **size) for cell in cells)
+    return [parts[key] for key in keys if key in parts]
+
+
+def by_seed(rows, name):
+    """Results of a world, for the seeds that the recipe and its cheapest rival have; and the models
+    that lack some of them."""
+    models = {}
+    for row in rows:
+        if row["world"] == name:
+            models.setdefault(row["model"], {})[row["seed"]] = row
+    cheapest = [OURS, *list(RIVALS)[:2]]
+    seeds = sorted(set.intersection(*(set(models.get(model, ())) for model in cheapest)))
+    whole = [model for model in COST if set(seeds) <= set(models.get(model, ()))]
+    return (
+        [
+            {"seed": seed, "models": {model: models[model][seed] for model in whole}}
+            for seed in seeds
+        ],
+        [model for model in COST if model not in whole],
     )
-
-
-def figures(proba, y, classes, prior, truth, seed):
-    """What one model said of the last third."""
-    codes = np.searchsorted(classes, y)
-    hit = np.eye(len(classes))[codes]
-    alone = log_loss(y, np.tile(prior, (len(y), 1)), labels=classes)
-    found = {
-        "excess": log_loss(y, proba, labels=classes) - alone,
-        "balanced_accuracy": balanced_accuracy_score(y, classes[proba.argmax(axis=1)]),
-        "calibration_error": calibration_error(proba, hit if truth is None else truth),
-    }
-    if truth is None:
-        return {**found, "calibration_noise": calibration_noise(proba, seed)}
-    possible = alone - log_loss(y, truth, labels=classes)
-    return {**found, "possible": possible} if possible > 1e-6 else found
-
-
-def tuned(model, space, first, X, y, trials, seed):
-    """The model as a purged walk-forward search finds it; the search begins with what is known to
-    work."""
-    if space is None:
-        return clone(model).fit(X, y)
-    cv = EnhancedWalkForwardCV(3, embargo_bars=0, ensure_regime_coverage=False)
-    search = OptunaSearchCV(
-        model, space, n_trials=trials, cv=cv, scoring="neg_log_loss", random_state=seed,
-        enqueue=[first],
-    )
-    return search.fit(X, y).best_estimator_
-
-
-def measure(name, seed, trials, size):
-    """Figures of every model on one world."""
-    warnings.simplefilter("ignore")
-    with threadpool_limits(1):
-        world = make_world(name, seed, **size)
-        ((train, test),) = LAST_THIRD.split(world.X, world.y)
-        X, y, later = world.X.iloc[train], world.y.iloc[train], world.y.iloc[test].to_numpy()
-        classes, counts = np.unique(y, return_counts=True)
-        truth = None if world.truth is None else world.truth.iloc[test].to_numpy()
-        models = {
-            **rivals(X.shape[1]),
-            OURS: (make_recipe("passthrough", random_state=seed), None, None),
-        }
-        rows = {}
-        for model_name, (model, space, first) in models.items():
-            start = time.perf_counter()
-            fitted = tuned(model, space, first, X, y, trials, seed)
-            proba = fitted.predict_proba(world.X.iloc[test])
-            rows[model_name] = figures(proba, later, classes, counts / counts.sum(), truth, seed)
-            rows[model_name]["seconds"] = time.perf_counter() - start
-            if model_name == OURS:
-                rows[model_name]["weights"] = fitted.named_weights_
-    print(name, seed, {model: round(row["excess"], 4) for model, row in rows.items()}, flush=True)
-    return {"world": name, "seed": seed, "models": rows}
 
 
 def column(results, model, key):
@@ -117,74 +107,85 @@ def share(results, model):
     return -column(results, model, "excess").sum() / column(results, model, "possible").sum()
 
 
-def claims_of(name, results, judged):
-    """Claims about one world; bounds hold where all the judging seeds were measured."""
+def claims_of(name, results, lacking, seeds):
+    """Claims about one world: with bounds where every seed has every model, else as far as they
+    go."""
     rival = best_rival(results)
+    judged = not lacking and [one["seed"] for one in results] == seeds_in(name, seeds)
+    rests_on = f"{len(results)} of {len(seeds_in(name, seeds))} seeds"
+    rests_on += f" without {', '.join(lacking)}" if lacking else ""
+    rests_on += "" if judged else ": not judged"
     excess, theirs = column(results, OURS, "excess"), column(results, rival, "excess")
     mean, half = mean_interval(excess - theirs)
     low, high = mean - half, mean + half
-    note = (
-        f"{rival} {theirs.mean():+.4f}; less it {mean:+.4f} [{low:+.4f}, {high:+.4f}], "
-        f"{len(results)} seeds"
-    )
-    details = {
-        "models": {
-            model: {
-                key: float(np.mean(column(results, model, key)))
-                for key in results[0]["models"][model]
-                if key != "weights"
-            }
-            for model in results[0]["models"]
-        }
-    }
-    details |= {
-        "weights": [one["models"][OURS]["weights"] for one in results],
-        "seeds": [one["seed"] for one in results],
-    }
+    note = f"{rival} {theirs.mean():+.4f}; less it {mean:+.4f} [{low:+.4f}, {high:+.4f}]"
 
-    def claim(what, value, bound, better="<=", note="", **more):
+    def claim(what, value, bound, better="<=", note="", details=None):
         return Claim(
-            f"{name}: {what}",
-            float(value),
-            bound if judged else None,
-            better,
-            note=note,
-            details=more,
-        )
+            f"{name}: {what}", float(value), bound if judged else None, better,
+            note=f"{note}; {rests_on}".removeprefix("; "), details=details or {},
+        )  # fmt: skip
 
+    details = details_of(results)
     errors = column(results, OURS, "calibration_error")
     if name in REAL:
-        yield claim("log loss less the best rival's", mean, 0.001, note=note, **details)
-        yield claim(
-            "calibration error less its noise band",
-            (errors - column(results, OURS, "calibration_noise")).mean(),
-            0.0,
-        )
-    elif name == "nothing":
-        yield claim("log loss less the prior's", excess.mean(), 0.003, note=note, **details)
-        yield claim("calibration error", errors.mean(), 0.02)
+        yield claim("log loss less the best rival's", mean, 0.001, note=note, details=details)
+        errors = errors - column(results, OURS, "calibration_noise")
+        yield claim("calibration error less its noise band", errors.mean(), 0.0)
     else:
-        ours, best = share(results, OURS), share(results, rival)
-        text = f"{rival} {best:.2f}; {note}"
-        if name.startswith("linear"):
-            yield claim(
-                "share of the possible gain, of the best rival's",
-                ours / best,
-                0.95, ">=", f"{ours:.2f}; {text}", **details,
-            )
-        else:
-            yield claim(
-                "share of the possible gain less the best rival's",
-                ours - best,
-                0.10, ">=", f"{ours:.2f}; {text}", **details,
-            )
+        yield from planted(name, results, rival, claim, note, details)
         yield claim("calibration error", errors.mean(), 0.02)
     yield Claim(
         f"{name}: seconds of the recipe",
         float(column(results, OURS, "seconds").mean()),
-        None,
-        note=f"of the tuned {rival} {column(results, rival, 'seconds').mean():.1f}",
+        note=f"of the tuned {rival} {column(results, rival, 'seconds').mean():.1f}; {rests_on}",
     )
+
+
+def planted(name, results, rival, claim, note, details):
+    """What a world with known probabilities says of the gain."""
+    if name == "nothing":
+        excess = column(results, OURS, "excess").mean()
+        yield claim("log loss less the prior's", excess, 0.003, note=note, details=details)
+        return
+    ours, best = share(results, OURS), share(results, rival)
+    note = f"{ours:.2f}; {rival} {best:.2f}; {note}"
+    if name.startswith("linear"):  # a difference, because a rival's share may be negative
+        what = "share of the possible gain less .95 of the best rival's"
+        yield claim(what, ours - 0.95 * best, 0.0, ">=", note, details)
+    else:
+        what = "share of the possible gain less the best rival's"
+        yield claim(what, ours - best, 0.10, ">=", note, details)
+
+
+def details_of(results):
+    """Means of every model, seeds, and the recipe's weights on each."""
+    named = ("world", "seed", "model", "key", "weights")
+    keys = {
+        model: [key for key in row if key not in named]
+        for model, row in results[0]["models"].items()
+    }
+    return {
+        "models": {
+            model: {key: float(column(results, model, key).mean()) for key in found}
+            for model, found in keys.items()
+        },
+        "weights": [one["models"][OURS]["weights"] for one in results],
+        "seeds": [one["seed"] for one in results],
+    }
+
+
+def real_mean(rows):
+    """The recipe's log loss less the best rival's, in the mean of the real worlds."""
+    found = {name: by_seed(rows, name) for name in REAL}
+    if any(lacking or not results for results, lacking in found.values()):
+        return
+    gaps = [
+        column(results, OURS, "excess").mean()
+        - column(results, best_rival(results), "excess").mean()
+        for results, _ in found.values()
+    ]
+    yield Claim("real worlds: log loss less the best rival's, mean", float(np.mean(gaps)), 0.0)
 
 
 def seeds_of(text):
@@ -198,36 +199,52 @@ def options():
         "--smoke", action="store_true", help="a small, quick run that writes no results"
     )
     parser.add_argument(
-        "--seeds", type=seeds_of, default=JUDGED, help="such as 0-9; default 100-119"
+        "--development", action="store_true",
+        help="seeds 0-9, in files of their own: for choosing, never for judging",
     )
+    parser.add_argument("--seeds", type=seeds_of, help="some of them, such as 100-104")
     parser.add_argument("--worlds", nargs="+", choices=[*PLANTED, *REAL], default=[*PLANTED, *REAL])
-    parser.add_argument("--trials", type=int, default=20, help="of each rival's search")
+    parser.add_argument("--models", nargs="+", choices=COST, default=list(COST))
     parser.add_argument("--bars", type=int, default=4000, help="per symbol of planted markets")
     parser.add_argument("--symbols", type=int, default=1, help="30 with --bars 1500 are the panels")
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--name", default="recipe", help="of the file in results/")
-    return parser.parse_args()
+    Deadline.option(parser)
+    chosen = parser.parse_args()
+    allowed = DEVELOPMENT if chosen.development else JUDGED
+    chosen.seeds = allowed if chosen.seeds is None else chosen.seeds
+    if not set(chosen.seeds) <= set(allowed):
+        parser.error(f"--seeds lie in {allowed.start}-{allowed.stop - 1} here")
+    return chosen, allowed
 
 
 def main():
-    chosen = options()
+    chosen, seeds = options()
+    every = [*PLANTED, *REAL]
     sources = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sources))  # for workers
     size = {"n_bars": chosen.bars, "n_symbols": chosen.symbols}
-    seeds, names, trials = chosen.seeds, chosen.worlds, chosen.trials
+    name = "recipe" if chosen.symbols == 1 else "recipe_panel"
+    name += "_development" if chosen.development else ""
+    path, names, some, trials = RESULTS / f"{name}_parts.jsonl", chosen.worlds, chosen.seeds, TRIALS
     if chosen.smoke:
-        seeds, names, trials, size = range(1), ["linear .4", "cross"], 1, {"n_bars": 900}
-    tasks = [(name, seed) for name in names for seed in (seeds if name in PLANTED else seeds[:1])]
-    results = Parallel(n_jobs=chosen.jobs)(
-        delayed(measure)(name, seed, trials, size) for name, seed in tasks
-    )
-    judged = not chosen.smoke and set(JUDGED) <= set(seeds) and trials >= 20
+        seeds = some = range(1)
+        every = names = ["linear .4", "cross"]
+        trials, size = 1, {"n_bars": 700, "n_symbols": 1}
+        path = Path(tempfile.mkdtemp()) / path.name
+    cells = [cell for cell in cells_of(names, some, size) if cell[2] in chosen.models]
+    parts = Parts(path)
+    fill(parts, cells, trials, size, chosen.minutes, chosen.jobs)
+    if chosen.smoke:  # the second time, nothing is left to do
+        parts = Parts(path)
+        fill(parts, cells, trials, size, 0, 1)
+    rows = found_in(parts, cells_of(every, seeds, size), trials, size)
     claims = [
         claim
-        for name in names
-        for claim in claims_of(name, [one for one in results if one["world"] == name], judged)
+        for world in every
+        if (found := by_seed(rows, world))[0]
+        for claim in claims_of(world, *found, seeds)
     ]
-    report(chosen.name, claims, smoke=chosen.smoke)
+    report(name, [*claims, *real_mean(rows)], smoke=chosen.smoke)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.feature_selection import SelectKBest, VarianceThreshold, f_classif
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from .._typing import RandomState, Span, Transformer
 from .._validation import check_count
@@ -42,12 +43,14 @@ _SHORT = (
     "band_5",
     "volume_zscore_5",
 )
-_FEW, _SEVERAL = 3, 10  # bars whose features trees see, those of single candles: judgments
+_SEVERAL = 10  # bars whose candles and returns trees see
+_APART = 5  # bars from one momentum_5 that trees see to the next, so that they do not overlap
+#: Features, or products of them, that a sparse model keeps.
+_KEPT, _KEPT_OF_MANY = 3, 5
 
-# Chosen on development seeds 0 and 1 of bench_recipe: smaller steps and trees than scikit-learn's
-# defaults, which learn noise where a label is mostly noise.
-_TREES = {"learning_rate": 0.05, "max_iter": 60, "max_leaf_nodes": 8, "min_samples_leaf": 40}
-_FEWER = {"learning_rate": 0.1, "max_iter": 30, "max_leaf_nodes": 8, "min_samples_leaf": 40}
+# Chosen on development seeds of bench_recipe: smaller steps and trees than scikit-learn's defaults,
+# which learn noise where a label is mostly noise.
+_TREES = {"learning_rate": 0.1, "max_iter": 30, "max_leaf_nodes": 8, "min_samples_leaf": 40}
 
 
 def make_recipe(
@@ -65,8 +68,13 @@ def make_recipe(
 
     - ``linear_weak``, ``linear_middle``, ``linear_strong``: ridge logistic regressions of three
       strengths on the features of the last bar;
-    - ``boosting``: histogram boosting on those of the last three bars;
-    - ``candles``: histogram boosting on what each of the last ten bars says by itself;
+    - ``sparse``: an unpenalised one on the three of these that separate the classes best one by
+      one (analysis of variance), ``sparse_window``: on the five best of the last ``lookback`` bars
+      among those that look back five bars at most, ``interactions``: on the five best of these of
+      the last bar, their squares and their products two by two;
+    - ``candles``: histogram boosting on what each of the last ten bars says by itself,
+      ``returns``: on their returns, ``weeks``: on the returns of each five bars of the last
+      ``lookback``;
     - ``mlp``: a multilayer perceptron on the features of the last bar;
     - ``mlp_window``: another on those of the last ``lookback`` bars that look back five bars at
       most.
@@ -79,9 +87,10 @@ def make_recipe(
     features : transformer, optional
         From ``X`` to features, cloned for every member; default ``BarFeatures()``.
         ``"passthrough"`` where ``X`` holds features already. Features must have the names of
-        ``BarFeatures`` that ``candles`` and ``mlp_window`` see; else drop those.
+        ``BarFeatures`` that ``sparse_window``, ``interactions``, ``candles``, ``returns``,
+        ``weeks`` and ``mlp_window`` see; else drop those.
     lookback : int, default=30
-        Bars that ``mlp_window`` looks back on.
+        Bars that ``sparse_window``, ``weeks`` and ``mlp_window`` look back on.
     valid_fraction : float, default=0.2
         Share of the times that the weights are learned on.
     horizon : int, Timedelta or str, optional
@@ -94,14 +103,14 @@ def make_recipe(
     Returns
     -------
     PooledClassifier
-        Seven members, unfitted.
+        Eleven members, unfitted.
 
     Examples
     --------
     >>> from sktrain import make_recipe
     >>> recipe = make_recipe(lookback=20, random_state=0)
-    >>> [name for name, _ in recipe.estimators]
-    ['linear_weak', 'linear_middle', 'linear_strong', 'boosting', 'candles', 'mlp', 'mlp_window']
+    >>> [name for name, _ in recipe.estimators][3:]
+    ['sparse', 'sparse_window', 'interactions', 'candles', 'returns', 'weeks', 'mlp', 'mlp_window']
     >>> recipe.set_params(mlp_window="drop").named_estimators["mlp"][-1]
     MLPNetClassifier(lookback=1)
     """
@@ -119,20 +128,26 @@ def make_recipe(
         first = features if isinstance(features, str) else clone(features)
         return Pipeline([("features", first), ("window", window), *last])
 
-    def trees(**params):
-        return ("trees", HistGradientBoostingClassifier(early_stopping=False, **params))
+    def trees(names, lags):
+        model = HistGradientBoostingClassifier(early_stopping=False, **_TREES)
+        return member(max(lags) + 1, _columns(names, lags), ("trees", model))
 
     def net(steps):
         return ("net", MLPNetClassifier(horizon=horizon, lookback=steps))
 
+    every = range(lookback)
     members = [
         (f"linear_{name}", member(1, *_linear(strength))) for name, strength in _RIDGE.items()
     ]
     members += [
-        ("boosting", member(_FEW, trees(**_TREES))),
-        ("candles", member(_SEVERAL, _columns(_CANDLE, _SEVERAL), trees(**_FEWER))),
+        ("sparse", member(1, *_sparse(_KEPT))),
+        ("sparse_window", member(lookback, _columns(_SHORT, every), *_sparse(_KEPT_OF_MANY))),
+        ("interactions", member(1, _columns(_SHORT, [0]), *_interactions())),
+        ("candles", trees(_CANDLE, range(_SEVERAL))),
+        ("returns", trees(["return_1"], range(_SEVERAL))),
+        ("weeks", trees(["momentum_5"], every[::_APART])),
         ("mlp", member(1, net(1))),
-        ("mlp_window", member(lookback, _columns(_SHORT, lookback), net(lookback))),
+        ("mlp_window", member(lookback, _columns(_SHORT, every), net(lookback))),
     ]
     return PooledClassifier(
         members,
@@ -143,13 +158,33 @@ def make_recipe(
     )
 
 
+def _scaled():
+    return ("impute", SimpleImputer(keep_empty_features=True)), ("scale", StandardScaler())
+
+
 def _linear(strength):
-    fill = SimpleImputer(keep_empty_features=True)
-    model = LogisticRegression(C=strength, max_iter=500)
-    return ("impute", fill), ("scale", StandardScaler()), ("linear", model)
+    return *_scaled(), ("linear", LogisticRegression(C=strength, max_iter=500))
 
 
-def _columns(names, steps):
-    """Some features of every bar of flat windows."""
-    columns = [f"{name}_t-{lag}" for lag in reversed(range(steps)) for name in names]
+def _sparse(n_kept):
+    """The features that separate the classes best one by one, and a model that is penalised little
+    for so few."""
+    return (
+        *_scaled(),
+        ("vary", VarianceThreshold()),
+        ("select", SelectKBest(f_classif, k=n_kept)),
+        ("linear", LogisticRegression(max_iter=500)),
+    )
+
+
+def _interactions():
+    """The same of features, their squares and their products."""
+    products = ("products", PolynomialFeatures(2, include_bias=False))
+    fill, scale = _scaled()
+    return fill, ("standard", scale[1]), products, *_sparse(_KEPT_OF_MANY)[1:]
+
+
+def _columns(names, lags):
+    """Some features of some bars of flat windows, the oldest first."""
+    columns = [f"{name}_t-{lag}" for lag in reversed(lags) for name in names]
     return ("columns", ColumnTransformer([("keep", "passthrough", columns)]))

@@ -40,6 +40,8 @@ _PAYS = 2e9
 steps of 20 sizes of four nets (32 to 4,096 units, batches of 512 and 4,096): 1.27 to 8.5 times as
 fast in all 13 sizes above, .93 to 1.8 times in the 7 below (``benchmarks/check_cuda.py``)."""
 
+_LARGE = 256  # rows of a batch from which bfloat16 pays on a CPU (``bench_mixed_precision``)
+
 
 def work_of(module, lookback, batch_size):
     """Multiplications of a forward pass on one batch, had every matrix to do with every step."""
@@ -48,24 +50,38 @@ def work_of(module, lookback, batch_size):
 
 
 def choose_precision(mixed_precision, device, batch_size, work=0, gains=True):
-    """The autocast dtype, or None for float32.
+    """The autocast dtype, or None for float32; and why.
 
     ``True`` is bfloat16, save on a CUDA device without it (float16). ``"auto"`` goes by the size of
     the work: on CUDA it is the same where a step is at least ``_PAYS`` multiplications. On a CPU it
     is bfloat16 only where the hardware multiplies it and batch and network are large enough to
     gain by it (``gains``; the networks say from which size).
     """
-    if isinstance(mixed_precision, str) and mixed_precision in _DTYPES:
-        return _DTYPES[mixed_precision]
     if mixed_precision is False:
-        return None
-    if torch.device(device).type == "cuda":
-        if mixed_precision == "auto" and work < _PAYS:
-            return None
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    if mixed_precision == "auto":
-        return torch.bfloat16 if gains and batch_size >= 256 and _native_bfloat16() else None
-    return torch.bfloat16
+        return None, "mixed_precision=False"
+    if isinstance(mixed_precision, str) and mixed_precision in _DTYPES:
+        return _DTYPES[mixed_precision], f"mixed_precision={mixed_precision!r}"
+    cuda = torch.device(device).type == "cuda"
+    half = torch.float16 if cuda and not torch.cuda.is_bf16_supported() else torch.bfloat16
+    if mixed_precision != "auto":
+        return half, "mixed_precision=True"
+    pays, why = _where_it_pays(cuda, batch_size, work, gains)
+    return half if pays else None, why
+
+
+def _where_it_pays(cuda, batch_size, work, gains):
+    """Whether half precision is worth it, by a rule on sizes, and in words."""
+    if cuda:
+        pays = work >= _PAYS
+        side = "not below" if pays else "below"
+        return pays, f"a batch is {work:.2g} products, {side} {_PAYS:.2g}"
+    if batch_size < _LARGE:
+        return False, f"batches of {batch_size} rows are below {_LARGE}"
+    if not gains:
+        return False, "a network of this kind and size does not gain by it"
+    if not _native_bfloat16():
+        return False, "this processor does not multiply bfloat16"
+    return True, f"batches have {_LARGE} rows or more, the network gains by it"
 
 
 class MixedPrecision(NetParts):
@@ -77,7 +93,9 @@ class MixedPrecision(NetParts):
         work = work_of(self.module_, self.lookback_, batch)
         gains = getattr(self.module_, "gains_by_bfloat16", True)
         given = self.mixed_precision, self.device, batch, work, gains
-        dtype = None if exact else choose_precision(*given)
+        dtype, self.precision_reason_ = (
+            (None, "few rows, all in one batch") if exact else choose_precision(*given)
+        )
         self.precision_ = (
             "float64"
             if exact

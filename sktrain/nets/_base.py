@@ -164,6 +164,8 @@ class NetClassifier(
         "captured" where a card replayed its training step as a CUDA graph, else "plain: " and why.
     precision_ : str
         "float32", "bfloat16", "float16", or "float64" for a few rows.
+    precision_reason_ : str
+        Why, such as "batches of 64 rows are below 256".
     members_ : list of net
         With ``n_members`` above 1, the fitted members; ``history_`` then holds means over those in
         training, and what belongs to one network (``module_``, ``posterior_``, ``replay_``,

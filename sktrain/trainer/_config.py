@@ -65,8 +65,9 @@ class EnhancedTrainingConfig:
     use_drift_detection, drift_psi_threshold, drift_mean_shift_threshold : default=True, 0.1, 0.15
         A reference kept with the model, and a check of the test block against it.
     use_gradient_checkpointing, use_mixed_precision : bool, default=True, True
-        Less memory where a batch's activations would take more than 64 MiB; bfloat16 arithmetic
-        where the processor has it.
+        Where they pay, by rules on sizes: less memory where a batch's activations would take more
+        than 64 MiB; bfloat16 where the processor multiplies it, batches have 256 rows or more and
+        the network gains. ``result["decided"]`` says what they came to, and why.
     prune_after_training, quantize_model, quantization_bits : default=True, False, 8
         Compression of the saved model, on its training rows; 8 or 4 bits.
     use_hpo, hpo_n_trials, hpo_direction : default=False, 30, "maximize"

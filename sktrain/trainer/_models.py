@@ -128,7 +128,7 @@ def _training_params(config, plan):
         "valid_fraction": plan.valid_fraction,
         "horizon": plan.horizon,
         "mixed_precision": "auto" if config.use_mixed_precision else False,
-        "gradient_checkpointing": checkpoints_activations(config, batch_size),
+        "gradient_checkpointing": checkpoints_activations(config, batch_size)[0],
         "module__hidden_size": config.hidden_size,
         "module__dropout": config.dropout_rate,
     }
@@ -136,11 +136,15 @@ def _training_params(config, plan):
 
 def checkpoints_activations(config, batch_size):
     """Whether layers are recomputed in the backward pass: asked for, and worth it for batches of
-    this size."""
+    this size; and why."""
+    if not config.use_gradient_checkpointing:
+        return False, "use_gradient_checkpointing=False"
     units = batch_size * config.lookback * config.hidden_size * (config.n_layers or 2)
-    return (
-        config.use_gradient_checkpointing and 4 * _ACTIVATIONS_PER_UNIT * units > _WORTH_RECOMPUTING
-    )
+    size = 4 * _ACTIVATIONS_PER_UNIT * units
+    pays = size > _WORTH_RECOMPUTING
+    side = "above" if pays else "not above"
+    mib = f"{size / 2**20:.3g} MiB, {side} {_WORTH_RECOMPUTING // 2**20}"
+    return pays, f"activations of a batch take about {mib}"
 
 
 def _schedule_params(config):

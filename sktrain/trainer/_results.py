@@ -10,6 +10,7 @@ from .._devices import describe_device
 from .._json import to_plain
 from ..evaluation import METRICS
 from . import _evidence
+from ._models import checkpoints_activations
 from ._pool import weights_of
 from ._run_folder import DRIFT, FILES, MODEL, REPORT, TRAINED, hash_of
 from ._tasks import class_balance, walk_forward_cv
@@ -60,6 +61,7 @@ def record(run, found, status):
         "nested": nested(found),
         "ablation": found["ablation"],
         "hyperparameters": hyperparameters(run, training),
+        "decided": decided(run, training["nets"]),
         "pool": weights_of(training["model"]) if whole else None,
         "metrics_summary": metrics_summary(found, curves, reasons),
         "test_scores": test["scores"]["model"] if test else {},
@@ -166,6 +168,32 @@ def hyperparameters(run, training):
         "searched": dict(run.plan.params),
         "searched_on": run.config.models[0] if run.plan.params else None,
         "given": list(run.given),
+    }
+
+
+def decided(run, nets):
+    """What the switches that act only where it pays came to, and why; by sizes, never by a watch.
+
+    Parameters
+    ----------
+    run : Run
+    nets : dict
+        Fitted nets by name.
+
+    Returns
+    -------
+    dict
+        ``mixed_precision`` per net and ``gradient_checkpointing``, in words.
+    """
+    batch = next(iter(nets.values())).batch_size
+    recomputed, why = checkpoints_activations(run.config, batch)
+    return {
+        "mixed_precision": {
+            name: f"{net.precision_}: {net.precision_reason_}"
+            for name, net in nets.items()
+            if hasattr(net, "precision_reason_")  # not where an older version trained it last
+        },
+        "gradient_checkpointing": f"{'on' if recomputed else 'off'}: {why}",
     }
 
 

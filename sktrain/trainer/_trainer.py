@@ -137,9 +137,10 @@ class EnhancedTrainer:
             ``training_time_seconds``, ``epochs_completed``, ``best_train_loss``,
             ``best_val_loss``, ``best_val_accuracy``, ``model_path`` (None when no net was
             trained), ``leakage_validation``, ``walk_forward_results`` (one mapping per fold),
-            ``hyperparameters`` (those the nets were trained with), ``pool`` (weights of the
-            members where they were learned), ``metrics_summary``,
-            ``test_scores``, ``drift``, ``compression``, ``incremental``, ``nested`` (scores and
+            ``hyperparameters`` (those the nets were trained with), ``decided`` (what
+            ``use_mixed_precision`` and ``use_gradient_checkpointing`` came to, and why), ``pool``
+            (weights of the members where they were learned), ``metrics_summary``, ``test_scores``,
+            ``drift``, ``compression``, ``incremental``, ``nested`` (scores and
             parameters per fold of a search inside each fold, or None), ``ablation`` (a mapping per
             switch, or None), ``interval``, ``profit``, ``class_balance``, ``missing_stocks``,
             ``warnings``, ``verdict``, ``device`` (where the nets were trained), ``config``.

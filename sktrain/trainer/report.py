@@ -110,7 +110,7 @@ def _data(result, evidence):
     rows = [
         (row["block"], row["first"], row["last"], f"{row['rows']:,}") for row in evidence["blocks"]
     ]
-    pool = result.get("pool")
+    pool, how = result.get("pool"), result.get("decided")
     missing = [
         f"{name} was asked for and left out: {reason}."
         for name, reason in result["missing_stocks"].items()
@@ -121,7 +121,12 @@ def _data(result, evidence):
         table(("block", "from", "to", "rows"), rows),
         *map(paragraph, missing),
         *([paragraph(f"{words.pool_sentence(pool).capitalize()}.")] if pool else []),
+        *([paragraph(f"{_first_up(words.decided_sentence(how))}.")] if how else []),
     )
+
+
+def _first_up(text):
+    return text[:1].upper() + text[1:]
 
 
 def _folds(result, evidence):

@@ -179,6 +179,28 @@ def pool_sentence(weights):
     return f"weights learned on the validation block: {listed}"
 
 
+def decided_sentence(decided):
+    """How the nets were computed where that is decided by size, and why.
+
+    Examples
+    --------
+    >>> decided_sentence({
+    ...     "mixed_precision": {"gru": "float32: small batches"},
+    ...     "gradient_checkpointing": "off: they fit",
+    ... })
+    'precision: gru float32 (small batches); gradient checkpointing: off (they fit)'
+    """
+    nets = [f"{name} {_aside(one)}" for name, one in decided["mixed_precision"].items()]
+    precision = [f"precision: {', '.join(nets)}"] if nets else []
+    checkpointing = f"gradient checkpointing: {_aside(decided['gradient_checkpointing'])}"
+    return "; ".join([*precision, checkpointing])
+
+
+def _aside(text):
+    what, _, why = text.partition(": ")
+    return f"{what} ({why})"
+
+
 def compression_rows(found):
     """What compression changed: name, before, after."""
     before, after = found["before"], found["after"]

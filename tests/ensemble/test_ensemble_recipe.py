@@ -45,10 +45,38 @@ def test_it_is_cloned_saved_and_takes_parameters_of_members(fitted, tmp_path):
     rows = market.bars[-30:]
     again = st.load(st.save(pool, tmp_path / "recipe.sktrain"))
     np.testing.assert_allclose(again.predict_proba(rows), pool.predict_proba(rows), atol=1e-6)
-    copy = clone(pool).set_params(boosting="drop", linear_weak__linear__C=1.0, candles="drop")
+    copy = clone(pool).set_params(weeks="drop", linear_weak__linear__C=1.0, candles="drop")
+    copy.set_params(returns="drop", sparse__select__k=2)
     assert list(dict(copy.fit(market.bars[:300], market.y[:300]).named_weights_)) == [
-        "linear_weak", "linear_middle", "linear_strong", "mlp", "mlp_window", "prior",
+        "linear_weak", "linear_middle", "linear_strong", "sparse", "sparse_window", "interactions",
+        "mlp", "mlp_window", "prior",
     ]  # fmt: skip
+    assert copy.named_estimators_["sparse"]["linear"].n_features_in_ == 2
+
+
+def test_the_sparse_member_keeps_the_features_with_the_largest_ratio_of_variances(fitted):
+    pool, market = fitted
+    sparse = pool.named_estimators_["sparse"]
+    X, y = st.BarFeatures().fit_transform(market.bars)[:900], market.y[:900].to_numpy()
+    X = X.fillna(X.mean())
+    groups = [X[y == label] for label in np.unique(y)]
+    between = sum(len(g) * (g.mean() - X.mean()) ** 2 for g in groups) / (len(groups) - 1)
+    within = sum(((g - g.mean()) ** 2).sum() for g in groups) / (len(X) - len(groups))
+    kept = sparse["vary"].get_support(indices=True)[sparse["select"].get_support(indices=True)]
+    assert set(X.columns[kept]) == set((between / within).nlargest(3).index)
+
+
+def test_interactions_find_a_sign_that_flips_with_volatility():
+    market = make_market(3000, signal=0.7, pattern="regime", random_state=0)
+    X = st.BarFeatures().fit_transform(market.bars).fillna(0)
+    members = st.make_recipe("passthrough").named_estimators
+    later, best = market.y[2000:], market.probabilities[2000:]
+
+    def lost(name):
+        model = clone(members[name]).fit(X[:2000], market.y[:2000])
+        return log_loss(later, model.predict_proba(X[2000:])) - log_loss(later, best)
+
+    assert lost("interactions") < 0.5 * lost("sparse")
 
 
 def test_a_fold_sees_the_features_of_the_whole_history(fitted):

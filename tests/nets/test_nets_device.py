@@ -85,7 +85,7 @@ def test_a_fitted_net_follows_its_device():
 
 def test_auto_precision_on_a_card_goes_by_the_size_of_the_work(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
-    assert choose_precision("auto", "cuda", 4096) is None
+    assert choose_precision("auto", "cuda", 4096)[0] is None
     for Net, steps, batch, wanted in (
         (sktrain.MLPNetClassifier, 60, 4096, None),
         (sktrain.TransformerClassifier, 60, 512, None),
@@ -93,10 +93,10 @@ def test_auto_precision_on_a_card_goes_by_the_size_of_the_work(monkeypatch):
         (sktrain.TCNClassifier, 60, 4096, torch.bfloat16),
     ):
         work = work_of(Net._network(16, steps, 3), steps, batch)
-        assert choose_precision("auto", "cuda", batch, work) is wanted
+        assert choose_precision("auto", "cuda", batch, work)[0] is wanted
     gru = sktrain.GRUClassifier._network(16, 60, 3)
     assert work_of(gru, 60, 10) == 10 * 60 * (3 * 32 * (16 + 32) + 3 * 32)
-    assert choose_precision("float16", "cuda", 64) is torch.float16
+    assert choose_precision("float16", "cuda", 64)[0] is torch.float16
 
 
 @pytest.mark.parametrize(
@@ -115,9 +115,31 @@ def test_auto_precision_on_a_cpu_asks_the_network(name, size, batch, expected, m
     module = getattr(_modules, f"{name}Module")(3, 4, 2, hidden_size=size)
     for native in (True, False):
         monkeypatch.setattr(_amp, "_native_bfloat16", lambda native=native: native)
-        found = choose_precision("auto", "cpu", batch, 0, module.gains_by_bfloat16)
+        found, _ = choose_precision("auto", "cpu", batch, 0, module.gains_by_bfloat16)
         assert found is (expected if native else None)
-    assert choose_precision("bfloat16", "cpu", batch, 0, False) is torch.bfloat16
+    assert choose_precision("bfloat16", "cpu", batch, 0, False)[0] is torch.bfloat16
+
+
+def test_a_net_says_why_its_precision(monkeypatch):
+    monkeypatch.setattr(_amp, "_native_bfloat16", lambda: True)
+    X = torch.randn(600, 3, generator=torch.Generator().manual_seed(0)).numpy()
+    options = {"max_epochs": 1, "horizon": 0, "train_split": None, "random_state": 0}
+    for given, precision, reason in (
+        ({"batch_size": 64}, "float32", "batches of 64 rows are below 256"),
+        ({"batch_size": 256}, "float32", "a network of this kind and size does not gain by it"),
+        ({"mixed_precision": False}, "float32", "mixed_precision=False"),
+        ({"mixed_precision": True}, "bfloat16", "mixed_precision=True"),
+    ):
+        net = sktrain.MLPNetClassifier(**options, **given).fit(X, X[:, 0] > 0)
+        assert (net.precision_, net.precision_reason_) == (precision, reason)
+    monkeypatch.setattr(_amp, "_native_bfloat16", lambda: False)
+    assert choose_precision("auto", "cpu", 256, 0, True) == (
+        None, "this processor does not multiply bfloat16",
+    )  # fmt: skip
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    assert choose_precision("auto", "cuda", 64, 3e9) == (
+        torch.float16, "a batch is 3e+09 products, not below 2e+09",
+    )  # fmt: skip
 
 
 def test_flags_of_cudnn_are_given_back():

@@ -129,7 +129,7 @@ ROWS = {  # field: (other fields, value, probe, expected at the default, expecte
     "use_gradient_checkpointing": (
         {},
         False,
-        lambda c: checkpoints_activations(c, 4096),
+        lambda c: checkpoints_activations(c, 4096)[0],
         True,
         False,
     ),

@@ -5,6 +5,7 @@ import pytest
 
 from sktrain import BarFeatures, EnhancedTrainer, EnhancedTrainingConfig, SlidingWindow, load
 from sktrain.datasets import make_market
+from sktrain.trainer._models import checkpoints_activations
 from sktrain.trainer._pool import LastStep
 
 SMALL = {
@@ -42,6 +43,31 @@ def test_weights_are_learned_and_told(run):
     assert weights["prior"] < 0.9  # there is a signal
     assert list(result["hyperparameters"]["models"]) == ["mlp"]
     assert "Weights learned on the validation block: mlp" in (folder / "report.html").read_text()
+
+
+def test_what_switches_came_to_is_told(run):
+    folder, result = run
+    assert result["decided"] == {
+        "mixed_precision": {"mlp": "float32: mixed_precision=False"},
+        "gradient_checkpointing": (
+            # 128 rows x 3 steps x 4 units x 2 layers x 16 values x 4 bytes = .1875 MiB
+            "off: activations of a batch take about 0.188 MiB, not above 64"
+        ),
+    }
+    assert "Precision: mlp float32 (mixed_precision=False)" in (folder / "report.html").read_text()
+
+
+def test_checkpointing_begins_above_64_mib():
+    config = EnhancedTrainingConfig(lookback=64, hidden_size=64, n_layers=2)
+    # 128 x 64 x 64 x 2 x 64 bytes = 64 MiB
+    assert checkpoints_activations(config, 128) == (
+        False, "activations of a batch take about 64 MiB, not above 64",
+    )  # fmt: skip
+    assert checkpoints_activations(config, 256) == (
+        True, "activations of a batch take about 128 MiB, above 64",
+    )  # fmt: skip
+    off = EnhancedTrainingConfig(use_gradient_checkpointing=False)
+    assert checkpoints_activations(off, 4096) == (False, "use_gradient_checkpointing=False")
 
 
 def test_a_saved_pool_answers_like_its_members_weighed(run, market):

@@ -1,0 +1,54 @@
+"""What long benchmarks keep, so that they can be interrupted."""
+
+import importlib.util
+import json
+from pathlib import Path
+import sys
+
+import pytest
+
+HARNESS = Path(__file__).parent.parent / "benchmarks" / "_harness.py"
+
+
+@pytest.fixture
+def harness(tmp_path, monkeypatch):
+    spec = importlib.util.spec_from_file_location("bench_harness", HARNESS)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "RESULTS", tmp_path)
+    return module
+
+
+def test_parts_are_there_at_once_and_a_killed_line_is_not(harness, tmp_path):
+    path = tmp_path / "parts.jsonl"
+    harness.Parts(path).add("a", {"value": 1})
+    with path.open("a") as file:
+        file.write('{"key": "b", "val')  # the process died here
+    parts = harness.Parts(path)
+    assert "a" in parts
+    assert "b" not in parts
+    parts.add("c", {"value": 3})
+    parts.add("a", {"value": 2})
+    again = harness.Parts(path)
+    assert [again[key]["value"] for key in "ac"] == [2, 3]
+
+
+def test_a_deadline_lets_parts_begin_until_it_is_over(harness, monkeypatch):
+    now = iter([0.0, 59.0, 61.0])
+    monkeypatch.setattr(harness.time, "monotonic", lambda: next(now))
+    assert list(harness.Deadline(1).before("abc")) == ["a"]
+    monkeypatch.undo()
+    assert list(harness.Deadline(None).before("abc")) == ["a", "b", "c"]
+    assert list(harness.Deadline(0).before("abc")) == []
+
+
+def test_a_merged_report_replaces_what_it_measured(harness, tmp_path, capsys):
+    harness.report("x", [harness.Claim("one", 1.0), harness.Claim("two", 2.0)])
+    with pytest.raises(SystemExit, match="two"):
+        harness.report("x", [harness.Claim("two", 3.0, 2.5)], merge=True)
+    rows = json.loads((tmp_path / "x.json").read_text())["claims"]
+    assert [(row["name"], row["value"], row["holds"]) for row in rows] == [
+        ("one", 1.0, True), ("two", 3.0, False),
+    ]  # fmt: skip
+    assert harness.claims_before("x")["two"].bound == 2.5
