@@ -93,9 +93,10 @@ class MixedPrecision(NetParts):
         work = work_of(self.module_, self.lookback_, batch)
         gains = getattr(self.module_, "gains_by_bfloat16", True)
         given = self.mixed_precision, self.device, batch, work, gains
-        dtype, self.precision_reason_ = (
+        dtype, reason = (
             (None, "few rows, all in one batch") if exact else choose_precision(*given)
         )
+        self.precision_reason_ = reason
         self.precision_ = (
             "float64"
             if exact
