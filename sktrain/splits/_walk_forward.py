@@ -65,9 +65,8 @@ class EnhancedWalkForwardCV(SpanSplitter):
     >>> cv = EnhancedWalkForwardCV(
     ...     3, min_samples_per_fold=10, horizon=2, embargo_bars=5, ensure_regime_coverage=False
     ... )
-    >>> [(len(train), test[0], test[-1]) for train, test in cv.split(np.zeros((80, 1)))]
-    [(13, np.int64(20), np.int64(39)), (33, np.int64(40), np.int64(59)), (53, np.int64(60),
-    np.int64(79))]
+    >>> [(len(train), f"{test[0]}-{test[-1]}") for train, test in cv.split(np.zeros((80, 1)))]
+    [(13, '20-39'), (33, '40-59'), (53, '60-79')]
     """
 
     __metadata_request__split = {"groups": True, "label_end_times": True, "times": True}

@@ -65,7 +65,7 @@ class Numbers(list):
         pd.Timedelta("1h").as_unit("ms"),
         TemporalSplitter,
     ],
-    ids=repr,
+    ids=lambda value: getattr(value, "__name__", repr(value)),
 )
 def test_values_come_back_as_they_were(value):
     if value is TemporalSplitter:  # a class that is no parameter
