@@ -37,6 +37,7 @@ from . import _facts, _probes
 from ._arrays import Budget
 from ._decoder import Decoder, ValueDecoder
 from ._encoder import Encoder
+from ._skops import CONTAINS_ITSELF
 
 __all__ = ["load", "read_manifest", "save"]
 
@@ -131,7 +132,10 @@ def save(
             "plain values in scores=, or as JSON."
         )
     encoder = Encoder(optimizer)
-    tree = encoder.encode(estimator)
+    try:
+        tree = encoder.encode(estimator)
+    except RecursionError as error:
+        raise PersistenceError(f"model ({type(estimator).__name__}) {CONTAINS_ITSELF}") from error
     accelerated = encoder.elsewhere  # accelerators round in their own way
     subject = Decoder(encoder.members).decode(tree) if accelerated else estimator
     given = None if isinstance(probe, str) and probe == "auto" else probe

@@ -35,13 +35,22 @@ _TRUSTED = frozenset(  # what skops may rebuild beyond its own list: data holder
         "sklearn.tree._tree.Tree",
     }
 )
+CONTAINS_ITSELF = "contains itself, or is nested too deeply, and cannot be saved."
 _MEMBERS = (".npy", ".bin")  # no archive inside the archive
 
 
 def dump(value, where):
     """The archive of an estimator that stands at ``where``."""
     skops_io = _skops_io()
-    data = skops_io.dumps(value)
+    try:
+        data = skops_io.dumps(value)
+    except RecursionError as error:
+        raise PersistenceError(f"{where} ({type(value).__name__}) {CONTAINS_ITSELF}") from error
+    except (TypeError, ValueError, AttributeError) as error:  # of what has no state to keep
+        raise PersistenceError(
+            f"{where} ({type(value).__name__}) cannot be saved: {error}. Remove that attribute "
+            "before saving."
+        ) from error
     foreign = set(skops_io.get_untrusted_types(data=data)) - _TRUSTED
     if foreign:
         raise PersistenceError(

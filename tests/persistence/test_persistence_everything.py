@@ -325,6 +325,24 @@ def test_odd_arguments_of_save_are_refused(tmp_path, params):
     assert os.listdir(tmp_path) == []
 
 
+def test_what_has_no_state_or_holds_itself_is_refused(tmp_path):
+    def refused(model, text):
+        with pytest.raises(PersistenceError, match=text):
+            save(model, tmp_path / "m.sktrain")
+        assert os.listdir(tmp_path) == []
+
+    model = LogisticRegression().fit([[0], [1]], [0, 1])
+    with open(os.devnull) as stream:
+        for odd in ((one for one in [1]), stream):
+            model.odd_ = odd
+            refused(model, "cannot be saved: cannot pickle.*Remove that attribute")
+    model.odd_ = model
+    refused(model, r"model \(LogisticRegression\) contains itself")
+    steps = make_pipeline(LogisticRegression().fit([[0], [1]], [0, 1]))
+    steps.steps.append(("again", steps))
+    refused(steps, r"model \(Pipeline\) contains itself")
+
+
 def test_generators_in_parameters_go_on_where_they_were(tmp_path):
     drawn = np.random.RandomState(3)
     drawn.normal(size=10)
