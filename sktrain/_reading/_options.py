@@ -1,6 +1,6 @@
 """Validation of a reader's options, before a file is opened."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 
 import pandas as pd
 
@@ -29,10 +29,10 @@ def check_options(
         What to raise.
     """
     for name, allowed in choices.items():
-        if told[name] not in allowed:
+        if not _among(told[name], allowed):
             listed = ", ".join(map(repr, allowed))
             raise error(f"{name} must be one of {listed}, got {told[name]!r}.")
-    if told["dayfirst"] not in (None, True, False):
+    if not _among(told["dayfirst"], (None, True, False)):
         raise error(f"dayfirst must be True, False or None, got {told['dayfirst']!r}.")
     for name in _TEXTS:
         if not isinstance(told[name], str | None):
@@ -47,6 +47,11 @@ def check_options(
                 f"{option('timezone', zone)} is no time zone. Write it like "
                 f"{option('timezone', 'America/New_York')}."
             ) from fault
+
+
+def _among(value: object, allowed: tuple[object, ...]) -> bool:
+    """Whether ``value`` is one of ``allowed``; an array, which has no one truth, is not."""
+    return isinstance(value, Hashable) and value in allowed
 
 
 def _check_columns(columns: object, error: type[SktrainError]) -> None:

@@ -16,7 +16,14 @@ from ._label_times import (
     write_label_times,
 )
 from ._labels import horizon_in_bars, label_horizon, label_spans, labelled_mask, said_horizon
-from ._numbers import Count, Number, check_count, real_numbers, refuse_no_numbers
+from ._numbers import (
+    Count,
+    Number,
+    check_count,
+    check_generator,
+    real_numbers,
+    refuse_no_numbers,
+)
 from ._times import TimeAxis, check_order, time_axis, to_timestamps
 
 __all__ = [
@@ -29,6 +36,7 @@ __all__ = [
     "as_span",
     "check_bars",
     "check_count",
+    "check_generator",
     "check_order",
     "horizon_in_bars",
     "keep_label_times",

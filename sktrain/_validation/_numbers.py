@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import Interval
 
 from ..exceptions import SktrainError
 
-__all__ = ["Count", "Number", "check_count", "real_numbers", "refuse_no_numbers"]
+__all__ = ["Count", "Number", "check_count", "check_generator", "real_numbers", "refuse_no_numbers"]
 
 
 class Count(Interval):
@@ -47,6 +47,23 @@ def check_count(name, value, *, minimum=1):
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or value < minimum:
         raise SktrainError(f"{name} must be an integer >= {minimum}, got {value!r}.")
     return int(value)
+
+
+def check_generator(random_state):
+    """A NumPy generator for ``random_state``, or a refusal of what seeds none.
+
+    Examples
+    --------
+    >>> check_generator(0)
+    Generator(PCG64)
+    """
+    try:
+        return np.random.default_rng(random_state)
+    except (TypeError, ValueError) as error:
+        raise SktrainError(
+            "random_state must be None, an integer >= 0 or a generator of NumPy, got "
+            f"{random_state!r}."
+        ) from error
 
 
 def real_numbers(name, values):

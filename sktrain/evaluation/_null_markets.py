@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from .._history import segment_starts, with_history
-from .._validation import check_bars, check_count, time_axis
+from .._validation import check_bars, check_count, check_generator, time_axis
 from ..exceptions import NotEnoughDataError, SktrainError
 
 __all__ = ["METHODS", "null_market"]
@@ -88,7 +88,7 @@ def null_market(
         raise SktrainError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
     length = check_count("block_length", block_length, minimum=2)
     checked = check_bars(bars, warn=False)
-    rng = np.random.default_rng(random_state)
+    rng = check_generator(random_state)
     market = _Market.read(checked)
     market.check_length(2 * length if method == "block" else 4)
     if method == "sign":

@@ -25,7 +25,7 @@ from sklearn.base import BaseEstimator, clone
 from .._history import with_history
 from .._routing import folds_of
 from .._typing import Splitter, Step
-from .._validation import label_spans, labelled_mask
+from .._validation import check_generator, label_spans, labelled_mask
 from ._experiments import Experiment, apply, fitted, quiet
 from ._folds import FoldChecker, as_positions
 from ._outputs import UnusableOutputError
@@ -61,7 +61,7 @@ def make_bars(n_bars: int = 1200, n_symbols: int = 1, *, random_state: int = 0) 
     >>> make_bars(50).shape
     (50, 5)
     """
-    rng = np.random.default_rng(random_state)
+    rng = check_generator(random_state)
     frames = {}
     for symbol in range(n_symbols):
         n = n_bars - 37 * symbol

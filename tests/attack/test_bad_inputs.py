@@ -23,6 +23,8 @@ from sktrain import (
     FocalLoss,
     MLPNetClassifier,
     average_uniqueness,
+    null_market,
+    read_bars,
     walk_forward_predict,
 )
 from sktrain._validation import Count, Number
@@ -34,6 +36,7 @@ from sktrain.evaluation import (
     to_positions,
 )
 from sktrain.search import FoldPruner
+from sktrain.testing import make_bars
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 3))
@@ -47,6 +50,10 @@ CALLS = {
     "loss of other lengths": (lambda: FocalLoss()(torch.zeros(3, 2), torch.tensor([0, 1])), "3, 2"),
     "loss of scalars": (lambda: FocalLoss()(torch.zeros(3), torch.tensor([0, 1, 0])), "n_classes"),
     "ddof": (lambda: sharpe_ratio(RNG.normal(size=50), ddof=400), "ddof=400"),
+    "seed of a null market": (lambda: null_market(make_bars(90), random_state="x"), "got 'x'"),
+    "seed of bars": (lambda: make_bars(9, random_state=-1), "random_state must be None, an"),
+    "array for a sign": (lambda: read_bars("no.csv", decimal=np.zeros(3)), "decimal must be one"),
+    "array for a truth": (lambda: read_bars("no.csv", dayfirst=np.zeros(3)), "dayfirst must be"),
     "complex returns": (lambda: sharpe_ratio(NOISE[:, 0] + 1j), "complex"),
     "complex configurations": (lambda: probability_of_backtest_overfitting(NOISE + 1j), "complex"),
     "identical configurations": (
