@@ -448,7 +448,7 @@ class Sums(nn.Module):
         ({"iterator_train__num_workers": -1}, "num_workers must be an integer >= 0, got -1"),
         (
             {"iterator_train": DataLoader, "iterator_train__num_workers": -1},
-            "iterator_train=DataLoader does not take iterator_train__num_workers=-1: num_workers",
+            "iterator_train__num_workers must be an integer >= 0, got -1",
         ),
         ({"module": nn.Linear(4, 2)}, "module does not take rows of 1 steps and 5 features"),
         (

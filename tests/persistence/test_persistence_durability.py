@@ -92,7 +92,6 @@ def test_hostile_quantized_state_is_refused(small, tmp_path):
         {"graph": 7},
         {"weights": {}},
         {"weights": {"a": {"shape": [2**40], "mask": b"", "values": b""}}},
-        {"n_threads": "all"},
     ):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
@@ -102,6 +101,13 @@ def test_hostile_quantized_state_is_refused(small, tmp_path):
             path = save(small, tmp_path / "h.sktrain")
         with pytest.raises(CorruptFileError):
             load(path)
+
+
+def test_a_number_of_threads_that_is_none_is_refused_when_saved(small, tmp_path, monkeypatch):
+    state = partial(dict, small.__getstate__(), n_threads="all")
+    monkeypatch.setattr(QuantizedClassifier, "__getstate__", state)
+    with pytest.raises(PersistenceError, match="n_threads='all'"):
+        save(small, tmp_path / "h.sktrain")
 
 
 def test_a_graph_that_points_to_other_files_is_refused(small, tmp_path, monkeypatch):
