@@ -291,9 +291,7 @@ class _Reader:
             return _joined("wrapper", *self.many([type(thing), wrapped]))
         try:
             state = thing.__reduce_ex__(4)
-        except (
-            Exception
-        ):  # objects refuse in errors of their own; what has no readable state counts by its class
+        except Exception:  # in errors of their own; what has no state counts by its class
             return _joined("object", self.of(type(thing)))
         if isinstance(state, str):
             return _joined("object", self.of(type(thing)), state)
