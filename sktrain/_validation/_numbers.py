@@ -54,8 +54,8 @@ def check_generator(random_state):
 
     Examples
     --------
-    >>> check_generator(0)
-    Generator(PCG64)
+    >>> check_generator(0).integers(10, size=3).tolist()
+    [8, 6, 5]
     """
     try:
         return np.random.default_rng(random_state)
