@@ -99,6 +99,7 @@ def fit(run, work, earlier):
     whole = any(epochs.values()) if before else all(epochs.values())
     if decision["mode"] == "continued":
         decision["updates"] = _incremental.what_was_accepted(nets)
+        decision["reason"] += f"; {_incremental.scaling_in_words(run.config, epochs)}"
     if whole:
         _save(run.model, work / TRAINED)
     until = X.index.get_level_values(-1).max()
@@ -227,9 +228,13 @@ def score_test(run):
 
 
 def save(run, work):
-    """Write the model, whole or not at all."""
+    """Write the model, whole or not at all; the rows that nets keep for updates stand in the model
+    an incremental run goes on from, not in the one that answers."""
     from ..persistence import save as save_model
 
+    for net in nets_of(run.model, run.config.models).values():
+        if "replay_rows" in net.get_params(deep=False):
+            net.set_params(replay_rows=0)
     with run.reporter.stage("saving"):
         save_model(
             run.model,
