@@ -24,6 +24,7 @@ from ._numbers import (
     real_numbers,
     refuse_no_numbers,
 )
+from ._renamed import renamed
 from ._times import TimeAxis, check_order, time_axis, to_timestamps
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "mark_synthetic",
     "real_numbers",
     "refuse_no_numbers",
+    "renamed",
     "said_horizon",
     "shown_span",
     "synthetic_rows",
