@@ -5,6 +5,7 @@ the first bad row or the parameter. Nothing here changes its input.
 """
 
 from ._bars import OHLCV, check_bars
+from ._beside import check_beside, row_weights
 from ._durations import BarsOrTime, as_span, shown_span
 from ._label_times import (
     KEY as LABEL_TIMES,
@@ -38,6 +39,7 @@ __all__ = [
     "TimeAxis",
     "as_span",
     "check_bars",
+    "check_beside",
     "check_count",
     "check_flag",
     "check_generator",
@@ -53,6 +55,7 @@ __all__ = [
     "real_numbers",
     "refuse_no_numbers",
     "renamed",
+    "row_weights",
     "said_horizon",
     "shown_span",
     "synthetic_rows",

@@ -26,7 +26,7 @@ from sklearn.utils.validation import _check_method_params, check_is_fitted
 
 from .._routing import told_to_folds
 from .._typing import CrossValidator, Estimator, RandomState, Scoring
-from .._validation import Count, Number, labelled_mask, renamed
+from .._validation import Count, Number, check_beside, labelled_mask, renamed
 from ..exceptions import SktrainError
 from ..reproducibility import rng_scope, seed_parts
 from ._evaluate import FoldRunner, TrialRunner
@@ -261,6 +261,7 @@ class OptunaSearchCV(BaseSearchCV):
                 "passed, but the target y is None."
             )
         X, y = indexable(X, y)
+        check_beside(X, params, y)
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
         tasks = FitTasks(self, X, y, params)

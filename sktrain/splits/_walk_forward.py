@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from .._typing import Span, Transformer
-from .._validation import BarsOrTime, Count, as_span, renamed
+from .._validation import BarsOrTime, Count, as_span, check_beside, renamed
 from ..exceptions import InvalidSplitError, NotEnoughDataError
 from ._base import (
     OTHER_CALLS,
@@ -202,6 +202,7 @@ class EnhancedWalkForwardCV(SpanSplitter):
         self._validate_params()
         rows = self._read(X, y, given)
         check_groups(groups, rows.axis)
+        check_beside(X, {"groups": groups}, y)
         return self._plan_rows(rows, X, groups)
 
     @property
