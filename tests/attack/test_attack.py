@@ -21,17 +21,18 @@ def test_every_rule_makes_another_file():
 
 @pytest.mark.timeout(290)
 def test_a_hundred_files_do_no_harm():
-    became, wrong = attack(100, first=0)
+    became, wrong, most = attack(100, first=0)
     assert not wrong, wrong
     assert became["refused"] > 50
-    assert became["opened"] > 5  # rehashed members that are whole models
+    assert became["opened alike"] > 5  # what predicts alike is left as it was
+    assert most["share"] < 1
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 def test_five_thousand_files_do_no_harm():
-    became, wrong = attack(5000, first=1000)
-    print(dict(became))
+    became, wrong, most = attack(5000, first=1000)
+    print(dict(became), most)
     assert not wrong, wrong
     assert sum(became.values()) == 5000
 
