@@ -52,12 +52,9 @@ def test_the_attack_notices_harm(tmp_path):
         "    if planted['n'] == 5: raise KeyError('x')\n"
         "    if planted['n'] == 6: time.sleep(20)\n"
         "    raise sktrain.exceptions.CorruptFileError('no')\n"
-        "planted = {'n': 0}; mutate.GOLDEN[:] = mutate.GOLDEN; mutate.SECONDS = 1\n"
-        "sktrain.load = opener; golden, mutate.GOLDEN = mutate.GOLDEN, []\n"
-        "real = mutate.mutated\n"
-        "def some(seed):\n"
-        "    mutate.GOLDEN = golden; found = real(seed); mutate.GOLDEN = []; return found\n"
-        "mutate.mutated = some; mutate.worker(0, 6)\n"
+        "planted = {'n': 0}; mutate.SECONDS = 1; sktrain.load = opener\n"
+        "mutate.answers = lambda: {path.name: (None, None) for path in mutate.GOLDEN}\n"
+        "mutate.worker(0, 6)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", source, os.path.dirname(os.path.dirname(__file__))],
