@@ -79,11 +79,11 @@ def test_weights_come_from_all_blocks_each_after_its_members(market):
 def test_the_future_of_a_block_does_not_reach_its_members(market):
     """Members of the last block never see it, with several blocks too."""
     X, y, _ = market
-    poisoned = y.copy()
-    poisoned.iloc[720:] = 2 - poisoned.iloc[720:]
+    altered = y.copy()
+    altered.iloc[720:] = 2 - altered.iloc[720:]
     ours, theirs = (
         st.PooledClassifier(members(), n_blocks=2, refit=False).fit(X, labels)
-        for labels in (y, poisoned)
+        for labels in (y, altered)
     )
     for one, other in zip(ours.estimators_, theirs.estimators_):
         np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
