@@ -228,13 +228,9 @@ def score_test(run):
 
 
 def save(run, work):
-    """Write the model, whole or not at all; the rows that nets keep for updates stand in the model
-    an incremental run goes on from, not in the one that answers."""
+    """Write the model, whole or not at all; what only training on needs stands in ``TRAINED``."""
     from ..persistence import save as save_model
 
-    for net in nets_of(run.model, run.config.models).values():
-        if "replay_rows" in net.get_params(deep=False):
-            net.set_params(replay_rows=0)
     with run.reporter.stage("saving"):
         save_model(
             run.model,
@@ -242,6 +238,7 @@ def save(run, work):
             probe=_probe(run),
             data=run.rows("train")[0],
             label_horizon=run.plan.horizon,
+            replay_rows=False,
         )
 
 
