@@ -296,7 +296,9 @@ class NetParams:
         else:
             made = self._component("module")(**self.get_params_for("module"))
         if not isinstance(made, torch.nn.Module):
-            raise SktrainError(f"module={self.module!r} must make a torch Module; it made {made!r}.")
+            raise SktrainError(
+                f"module={self.module!r} must make a torch Module; it made {made!r}."
+            )
         complete = hasattr(made, "logits") and hasattr(getattr(made, "standardize", None), "mean")
         self.module_ = made if complete else Standardized(made, self.step_features_)
         if self.module is not None:

@@ -420,7 +420,7 @@ class Sums(nn.Module):
         ),
         (
             {"callbacks": [EpochScoring]},
-            r"callbacks: .*EpochScoring'> is a class that needs arguments; give EpochScoring\(...\)",
+            r"callbacks: .*EpochScoring'> is a class that needs arguments; give EpochScoring\(",
         ),
         ({"callbacks__clip": EpochScoring}, "callbacks__clip must be a callback or None"),
         ({"module": nn.Linear}, "module=Linear does not take its defaults: missing a required"),
