@@ -174,7 +174,7 @@ def _open(storage):
             check_regular(path)
             with path.open("rb") as file:
                 begins = file.read(len(_SQLITE))
-            if begins and begins != _SQLITE:  # SQLite itself takes a file of one byte for an empty one
+            if begins and begins != _SQLITE:  # SQLite takes a file of one byte for an empty one
                 raise sqlite3.DatabaseError("file is not a database")
         with _folder_lock(path and path.parent):
             return optuna.storages.get_storage(
