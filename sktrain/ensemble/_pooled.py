@@ -18,17 +18,13 @@ from sklearn.utils import Bunch, _safe_indexing
 from sklearn.utils._param_validation import Interval
 from sklearn.utils._repr_html.estimator import _VisualBlock
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_consistent_length,
-    check_is_fitted,
-)
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from .._last_block import last_block
 from .._models import all_class_probabilities, class_labels, take_input_names
 from .._routing import metadata_rows, routed_params
 from .._typing import RandomState, Span
-from .._validation import BarsOrTime, Count, Number
+from .._validation import BarsOrTime, Count, Number, row_weights
 from ..exceptions import SktrainError, SktrainWarning
 from ..reproducibility import draw_seed, seed_parts
 from ._weights import pool_weights
@@ -209,7 +205,7 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
         members = self._members()
         weight = None
         if sample_weight is not None:
-            weight = _check_sample_weight(sample_weight, np.empty((len(y), 1)), dtype=np.float64)
+            weight = row_weights(sample_weight, X, y)
         known = {"label_end_times": label_end_times, "times": times}
         given = {"sample_weight": weight, **known, **params}
         routed = [

@@ -342,6 +342,11 @@ def _closes(prices):
 
 
 def _held(positions, index, n):
+    if isinstance(positions, OutOfFoldPredictions):
+        raise SktrainError(
+            "positions are out-of-fold predictions: turn them into sides first, "
+            "profit_and_loss(to_positions(predictions), prices)."
+        )
     held = np.asarray(positions, dtype=np.float64)
     if held.shape != (n,):
         raise SktrainError(

@@ -75,14 +75,17 @@ class Encoder:
     ----------
     optimizer : bool, default=False
         Whether to keep the state of nets' optimizers.
+    replay_rows : bool, default=True
+        Whether to keep the rows that nets' updates train on again.
     """
 
-    def __init__(self, optimizer=False):
+    def __init__(self, optimizer=False, replay_rows=True):
         self.members = {}
         self.needs = set()
         self.elsewhere = False
         self.left = []
         self.optimizer = optimizer
+        self.replay_rows = replay_rows
         self._seen = {}
         self._alive = []
 
@@ -303,7 +306,7 @@ class Encoder:
     def holds(self, value):
         """Whether a file can hold ``value``."""
         try:
-            Encoder(self.optimizer).encode(value)
+            Encoder(self.optimizer, self.replay_rows).encode(value)
         except PersistenceError:
             return False
         return True

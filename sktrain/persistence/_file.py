@@ -67,6 +67,7 @@ def save(
     label_horizon: int | None = None,
     key: bytes | None = None,
     optimizer: bool = False,
+    replay_rows: bool = True,
 ) -> Path:
     """Save a fitted estimator so that it opens safely anywhere.
 
@@ -93,8 +94,10 @@ def save(
         Secret that signs the file (HMAC-SHA256); it opens only with the same key. Not empty.
     optimizer : bool, default=False
         Whether to keep the state of nets' optimizers, so that ``partial_fit`` goes on as if the net
-        had never been saved. It makes a net about three times as large. The training rows that a
-        net's updates replay are kept either way; ``net.set_params(replay_rows=0)`` drops them.
+        had never been saved. It makes a net about three times as large.
+    replay_rows : bool, default=True
+        Whether to keep the training rows that ``partial_fit`` of a net trains on again. A file that
+        only predicts is small without them; updates of what it opens to see new rows alone.
 
     Returns
     -------
@@ -131,7 +134,7 @@ def save(
             f"save takes an estimator, got {type(estimator).__name__} {_short(estimator)}. Keep "
             "plain values in scores=, or as JSON."
         )
-    encoder = Encoder(optimizer)
+    encoder = Encoder(optimizer, replay_rows)
     try:
         tree = encoder.encode(estimator)
     except RecursionError as error:

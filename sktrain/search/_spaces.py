@@ -22,7 +22,16 @@ from sklearn.base import clone
 from ..exceptions import SktrainError, StudyMismatchError
 from ._fingerprint import plain_name, readable
 
-__all__ = ["HyperparameterSearchSpace", "Space"]
+__all__ = ["OTHER_NAMES", "HyperparameterSearchSpace", "Space"]
+
+# scikit-learn's, scikit-optimize's and Optuna's names for what a search takes
+OTHER_NAMES = {
+    "n_iter": "it is called n_trials",
+    "param_grid": "it is called param_distributions",
+    "search_space": "it is called param_distributions",
+    "search_spaces": "it is called param_distributions",
+    "study": "it makes its own, which storage= and study_name= keep",
+}
 
 _PLAIN = (type(None), bool, int, float, str)
 # quantiles of an unbounded scipy distribution stay this far from 0 and 1: six deviations of a
