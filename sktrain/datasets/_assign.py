@@ -322,9 +322,9 @@ def _clock_beside(
             continue
         clocks = [one[place] for pair in runs for one in pair]
         clocks = [f"{clock}:00" if clock.count(":") == 1 else clock for clock in clocks]
-        passed = pd.to_timedelta(clocks, errors="coerce").asi8.reshape(-1, 2)
-        steps = np.sign(passed[:, 1] - passed[:, 0])  # an unread clock gives steps both ways
-        if steps[0] and (steps == steps[0]).all():
+        passed = pd.to_timedelta(clocks, errors="coerce")
+        steps = np.sign(passed.asi8[1::2] - passed.asi8[::2])
+        if not passed.isna().any() and steps[0] and (steps == steps[0]).all():
             found.append(place)
     return found[0] if len(found) == 1 else None
 
