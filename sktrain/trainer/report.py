@@ -295,7 +295,9 @@ def _learning(result, evidence):
         name: epoch for name, curve in curves.items() if (epoch := _best_epoch(curve)) is not None
     }
     drawn = picture(
-        LearningCurveDisplay(curves, best), "Loss per epoch on training and validation rows."
+        LearningCurveDisplay(curves, best),
+        "Loss per epoch on training and validation rows; an upright line marks the epoch whose "
+        "weights were kept.",
     )
     return section("Learning curves", drawn, bullets(reasons))
 
@@ -346,7 +348,12 @@ def _drift(result, evidence):
     return section(
         "Drift of the test block",
         paragraph(text + advice),
-        picture(display, "Population stability index of every feature; the line is the threshold."),
+        picture(
+            display,
+            "Population stability index of every feature. One drifted when it passes the threshold "
+            "and differs by more than chance explains: rows that resemble their neighbours, as "
+            "those of long windows do, often differ this much without drift.",
+        ),
     )
 
 
@@ -371,9 +378,7 @@ def _compression(result, evidence):
         .apply(pd.to_numeric, errors="coerce")
         .dropna()
     )
-    drawn = picture(
-        CompressionDisplay(frame), "The model after compression, as a multiple of the model before."
-    )
+    drawn = picture(CompressionDisplay(frame), "The model before and after compression.")
     agreement = found.get("agreement")
     same = (
         paragraph(f"{agreement:.1%} of the answers are the same.") if agreement is not None else ""
