@@ -228,7 +228,9 @@ def _refuse_half_zoned(frame: pd.DataFrame, named: Mapping[str, str]) -> None:
 
 
 def _known_late(frame: pd.DataFrame, named: Mapping[str, str]) -> str:
-    """Which column says from when articles were known, and what else there is where that is late."""
+    """Which column says from when articles were known, and what else there is where that is
+    late.
+    """
     note = f"known from {named['available_at']} on"
     when = {
         role: pd.to_datetime(frame[role], utc=True, errors="coerce")
