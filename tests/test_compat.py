@@ -1,5 +1,6 @@
 """The original's names: those that adapt, those renamed, and files that name old homes."""
 
+from inspect import signature
 import pickle
 
 import numpy as np
@@ -10,6 +11,7 @@ from sktrain import (
     CombinatorialPurgedCV,
     EnhancedWalkForwardCV,
     MLPNetClassifier,
+    OptunaSearchCV,
     TemporalSplitter,
     WeightDecayScheduler,
     compat,
@@ -29,18 +31,49 @@ def test_a_renamed_class_is_told():
         from sktrain import EnhancedWalkForwardValidator  # noqa: F401
 
 
-def test_a_renamed_argument_is_told():
-    with pytest.raises(TypeError, match=r"EnhancedWalkForwardCV takes no n_folds: .* n_splits"):
-        EnhancedWalkForwardCV(n_folds=3)
+@pytest.mark.parametrize(
+    "make, name, said",
+    [
+        (EnhancedWalkForwardCV, "n_folds", "n_splits"),
+        (EnhancedWalkForwardCV, "gap", "horizon.*embargo_bars"),
+        (EnhancedWalkForwardCV, "train_size", "max_train_size"),
+        (EnhancedWalkForwardCV, "samples_info_sets", "label_end_times"),
+        (TemporalSplitter, "n_splits", "EnhancedWalkForwardCV"),
+        (TemporalSplitter, "test_size", "test_ratio"),
+        (CombinatorialPurgedCV, "n_folds", "n_blocks"),
+        (CombinatorialPurgedCV, "n_test_folds", "n_test_blocks"),
+        (CombinatorialPurgedCV, "purged_size", "horizon"),
+        (CombinatorialPurgedCV, "embargo_size", "embargo_bars"),
+        (OptunaSearchCV, "n_iter", "n_trials"),
+        (OptunaSearchCV, "param_grid", "param_distributions"),
+    ],
+)
+def test_a_renamed_parameter_is_told(make, name, said):
+    with pytest.raises(TypeError, match=f"^{make.__name__} takes no {name}: .*{said}"):
+        make(**{name: 3})
+    assert name not in signature(make).parameters
 
 
+@pytest.mark.parametrize("method", ["split", "summary", "get_n_splits", "three_way", "paths"])
 @pytest.mark.parametrize(
     "cv", [EnhancedWalkForwardCV(), TemporalSplitter(), CombinatorialPurgedCV()], ids=repr
 )
-def test_the_horizon_of_a_call_is_told(cv):
-    said = f"{type(cv).__name__}.split takes no horizon: .*constructor.*three_way.*generate_folds"
-    with pytest.raises(TypeError, match=said):
-        cv.split(load_sp500().iloc[:400], horizon=3)
+def test_the_arguments_of_the_originals_split_are_told(cv, method):
+    if not hasattr(cv, method):
+        return
+    said = f"{type(cv).__name__}.{method} takes no horizon: .*constructor.*three_way.*folds; and "
+    with pytest.raises(TypeError, match=said + "takes no feature_lookback: .*history"):
+        getattr(cv, method)(load_sp500().iloc[:400], horizon=3, feature_lookback=60)
+    with pytest.raises(TypeError, match="takes no df: the rows come first, as X"):
+        getattr(cv, method)(df=load_sp500().iloc[:400])
+
+
+def test_arguments_of_folds_of_frames_are_told():
+    cv, bars = EnhancedWalkForwardCV(), load_sp500().iloc[:400]
+    with pytest.raises(TypeError, match="generate_folds takes no n_folds: .*constructor n_splits"):
+        cv.generate_folds(bars, n_folds=3)
+    with pytest.raises(TypeError, match="generate_folds takes no df: .*bars"):
+        cv.generate_folds(df=bars, horizon=3)
 
 
 def test_a_net_pickled_with_a_scheduler_at_its_old_place_opens(monkeypatch):

@@ -94,6 +94,17 @@ def test_input_that_the_inside_cannot_take_is_named_in_the_first_line(name, kind
     assert pd.Series([first]).str.contains(words).all(), first
 
 
+@pytest.mark.parametrize("name", [name for name in WRAPPERS if name != "WindowSMOTE"])
+def test_weights_in_another_order_are_refused(name, market):
+    X, y = market
+    weights = pd.Series(1.0, y.index)
+    wrapper = WRAPPERS[name]()
+    with pytest.raises(ValueError, match="X and sample_weight have different indexes: row 0 is"):
+        wrapper.fit(X, y, sample_weight=weights[::-1])
+    if name != "OptunaSearchCV":  # weights without times have no order of their own
+        wrapper.fit(X, y, sample_weight=weights.reset_index(drop=True))
+
+
 @every_wrapper
 def test_one_class_in_a_fold_is_named(name, table):
     X, y = table

@@ -5,6 +5,7 @@ the first bad row or the parameter. Nothing here changes its input.
 """
 
 from ._bars import OHLCV, check_bars
+from ._beside import check_beside, row_weights
 from ._durations import BarsOrTime, as_span, shown_span
 from ._label_times import (
     KEY as LABEL_TIMES,
@@ -20,10 +21,13 @@ from ._numbers import (
     Count,
     Number,
     check_count,
+    check_flag,
     check_generator,
+    check_number,
     real_numbers,
     refuse_no_numbers,
 )
+from ._renamed import renamed
 from ._times import TimeAxis, check_order, time_axis, to_timestamps
 
 __all__ = [
@@ -35,8 +39,11 @@ __all__ = [
     "TimeAxis",
     "as_span",
     "check_bars",
+    "check_beside",
     "check_count",
+    "check_flag",
     "check_generator",
+    "check_number",
     "check_order",
     "horizon_in_bars",
     "keep_label_times",
@@ -47,6 +54,8 @@ __all__ = [
     "mark_synthetic",
     "real_numbers",
     "refuse_no_numbers",
+    "renamed",
+    "row_weights",
     "said_horizon",
     "shown_span",
     "synthetic_rows",

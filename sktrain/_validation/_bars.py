@@ -202,9 +202,15 @@ def check_bars(bars, *, required=OHLCV, warn=True):
     ['open', 'high', 'low', 'close', 'volume']
     """
     if not isinstance(bars, pd.DataFrame):
+        kind = type(bars)
+        told = (
+            f"a {kind.__module__.partition('.')[0]} DataFrame. Use bars.to_pandas(), then "
+            "set_index with its column of times"
+            if hasattr(bars, "to_pandas")
+            else kind.__name__
+        )
         raise InvalidBarsError(
-            f"Bars must be a pandas DataFrame with columns {', '.join(required)}, got "
-            f"{type(bars).__name__}."
+            f"Bars must be a pandas DataFrame with columns {', '.join(required)}, got {told}."
         )
     if not len(bars):
         raise InvalidBarsError("Bars are empty: no rows.")

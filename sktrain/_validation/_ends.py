@@ -12,7 +12,7 @@ __all__ = ["check_same_index", "ends_from_times"]
 _LAST = np.iinfo(np.int64).max // 2
 
 
-def check_same_index(one, other, name="y"):
+def check_same_index(one, other, name="y", rows="X"):
     """Refuse rows and labels of different indexes.
 
     Numbers of rows in ``one`` (a step put the index aside, perhaps before folds were cut) cannot
@@ -32,16 +32,21 @@ def check_same_index(one, other, name="y"):
         return
     row = first_difference(one, other)
     if _timed(one) == _timed(other):
-        fix = f"Align {name} with {name}.loc[X.index]."
+        fix = f"Align {name} with {name}.loc[{rows}.index]."
+        if name == "y" and one.isin(other).all():
+            fix += (
+                " Labels shuffled on purpose, as by permutation_test_score, make no test where "
+                "labels overlap in time: see null_calibration."
+            )
     else:
-        lost, kept = ("X", name) if _timed(other) else (name, "X")
+        lost, kept = (rows, name) if _timed(other) else (name, rows)
         fix = (
             f"{lost} has lost its times. If its rows stand in the order of {kept}, give them back "
             f"with {lost}.set_axis({kept}.index)."
         )
     raise InvalidSplitError(
-        f"X and {name} have different indexes: row {row} is {one[row]} in X and {other[row]} in "
-        f"{name}. {fix}"
+        f"{rows} and {name} have different indexes: row {row} is {one[row]} in {rows} and "
+        f"{other[row]} in {name}. {fix}"
     )
 
 

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._routing import routed_params
 from .._typing import Estimator
-from .._validation import Count
+from .._validation import Count, check_beside
 from ..exceptions import DriftDetectedError, DriftWarning
 from ._block import LOG, Block, as_rows
 from ._block_checks import BlockChecks
@@ -217,6 +217,7 @@ class DriftGuard(BlockChecks, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         return self._begin(X, y, None, "fit", {"sample_weight": sample_weight, **params})
 
     def _begin(self, X, y, classes, caller, given):
+        check_beside(X, given, y)
         X, y = as_rows(X), as_rows(y)
         told = routed_params(self, self.estimator, caller, given, callee="fit")
         digests = parameter_digests(self.estimator)
@@ -284,6 +285,7 @@ class DriftGuard(BlockChecks, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         given = {"sample_weight": sample_weight, **params}
         if not hasattr(self, "estimator_"):
             return self._begin(X, y, classes, "partial_fit", given)
+        check_beside(X, given, y)
         told = routed_params(self, self.estimator, "partial_fit", given, callee="fit")
         part = last_step(self.estimator)
         extra = routed_params(self, part, "partial_fit", given, part="updated")

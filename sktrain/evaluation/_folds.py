@@ -28,7 +28,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from .._models import all_class_probabilities
 from .._routing import folds_of
 from .._typing import Estimator, Splitter, Transformer
-from .._validation import labelled_mask
+from .._validation import check_beside, labelled_mask
 from ..exceptions import NotEnoughDataError
 from ._intervals import MeanInterval, corrected_mean_interval
 
@@ -352,6 +352,7 @@ def fold_scores(
     """
     if not isinstance(estimators, dict):
         estimators = {"model": estimators}
+    check_beside(X, {"groups": groups}, y)
     told = {"groups": groups, "label_end_times": label_end_times}
     folds = list(folds_of(cv, X, y, **told))
     if not folds:

@@ -17,7 +17,7 @@ from sklearn.utils.validation import _check_method_params, _num_samples
 
 from .._routing import folds_of
 from .._typing import CrossValidator, Estimator
-from .._validation import check_count, labelled_mask
+from .._validation import check_beside, check_count, labelled_mask
 from ..exceptions import InvalidSplitError, NotEnoughDataError, SktrainError
 from ._folds import all_class_probabilities, fit_fold
 
@@ -151,6 +151,7 @@ def walk_forward_predict(
             f"{type(estimator).__name__} has no predict_proba; wrap it in CalibratedClassifierCV "
             "or choose a classifier that has."
         )
+    check_beside(X, {"groups": groups, **(params or {})}, y)
     folds = splits_of(cv, X, y, groups=groups, label_end_times=label_end_times)
     classes = np.unique(np.asarray(y)[labelled_mask(y, n)])
     jobs = (
@@ -308,6 +309,8 @@ def per_regime_scores(
     truth, n = np.asarray(y), _num_samples(y)
     guess, scored = _labels(predictions, n)
     names = _regime_names(regimes, n)
+    told = predictions.frame() if isinstance(predictions, OutOfFoldPredictions) else predictions
+    check_beside(y, {"predictions": told, "regimes": regimes}, told, rows="y")
     scored = scored & labelled_mask(y, n)
     if not scored.any():
         raise NotEnoughDataError("No row has both a label and a prediction.")

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 
 from .._spans import concurrency
 from .._typing import RandomState
-from .._validation import check_count, label_spans, label_times_of
+from .._validation import check_count, check_number, label_spans, label_times_of, time_axis
 from ..exceptions import SktrainError
 
 __all__ = ["average_uniqueness", "sequential_bootstrap", "time_decay_weights"]
@@ -256,6 +256,16 @@ def _draw(probabilities, chance):
     )
 
 
+def _ages(values, labels):
+    """Uniqueness of all labels up to and including those of the label's own time."""
+    timed = (pd.DatetimeIndex, pd.MultiIndex, pd.PeriodIndex)
+    if not isinstance(getattr(labels, "index", None), timed):
+        return np.cumsum(values)
+    times, codes = np.unique(time_axis(labels).times, return_inverse=True)
+    codes = codes.reshape(-1)
+    return np.cumsum(np.bincount(codes, weights=values, minlength=len(times)))[codes]
+
+
 @overload
 def time_decay_weights(
     uniqueness: np.ndarray | Sequence[float], *, oldest: float = 0.5
@@ -273,7 +283,9 @@ def time_decay_weights(uniqueness: ArrayLike, *, oldest: float = 0.5) -> np.ndar
     Parameters
     ----------
     uniqueness : array-like of float, shape (n,)
-        Average uniqueness of each label, oldest first; or ones, to count age in labels.
+        Average uniqueness of each label; or ones, to count age in labels. A Series indexed by time
+        or (symbol, time) comes in any order, and labels of one time have one age; anything else is
+        oldest first.
     oldest : float in (-1, 1], default=0.5
         Weight that the line reaches at age zero of the data, the newest label having 1. 1 is no
         decay; 0 falls to nothing at the oldest; a negative number lets the oldest share of -oldest
@@ -282,7 +294,7 @@ def time_decay_weights(uniqueness: ArrayLike, *, oldest: float = 0.5) -> np.ndar
     Returns
     -------
     ndarray of float, shape (n,), or Series indexed like ``uniqueness``
-        In [0, 1], never falling; multiply it with the uniqueness for a ``sample_weight``.
+        In [0, 1], never falling in time; multiply it with the uniqueness for a ``sample_weight``.
 
     Raises
     ------
@@ -296,12 +308,7 @@ def time_decay_weights(uniqueness: ArrayLike, *, oldest: float = 0.5) -> np.ndar
     array([0.25, 0.5 , 0.75, 1.  ])
     """
     values = np.asarray(uniqueness, dtype=np.float64)
-    if (
-        isinstance(oldest, (bool, np.bool_))
-        or not isinstance(oldest, (int, float, np.number))
-        or not -1 < oldest <= 1
-    ):
-        raise SktrainError(f"oldest must be a number in (-1, 1], got {oldest!r}.")
+    check_number("oldest", oldest, -1, 1, closed="right")
     if values.ndim != 1 or not values.size:
         raise SktrainError(
             f"uniqueness must be 1-D and hold at least one label, got shape {values.shape}."
@@ -312,9 +319,10 @@ def time_decay_weights(uniqueness: ArrayLike, *, oldest: float = 0.5) -> np.ndar
             f"uniqueness must be positive, got {values[np.argmax(bad)]} for label "
             f"{int(np.argmax(bad))}."
         )
-    age = np.cumsum(values)
-    slope = (1 - oldest) / age[-1] if oldest >= 0 else 1 / ((1 + oldest) * age[-1])
-    weights = np.clip(1 + slope * (age - age[-1]), 0, None)
+    age = _ages(values, uniqueness)
+    total = values.sum()
+    slope = (1 - oldest) / total if oldest >= 0 else 1 / ((1 + oldest) * total)
+    weights = np.clip(1 + slope * (age - total), 0, 1)
     return (
         pd.Series(weights, index=uniqueness.index, name="time_decay")
         if isinstance(uniqueness, pd.Series)

@@ -105,9 +105,10 @@ class NetClassifier(
         Passes of a ``partial_fit`` of a fitted net.
     replay_rows : int, default=500
         Rows kept with the net, a uniform sample of all it has seen, for ``partial_fit`` to train on
-        again; 0 keeps none. They are training rows in float32, 4 x steps x features bytes each (500
-        rows of 20 x 38: 1.5 MB), and stand in every pickle and file of the net;
-        ``set_params(replay_rows=0)`` drops them.
+        again; 0 keeps none. They are training rows in float32, at most 4 x steps x features bytes
+        each (500 windows of 30 x 38: 2.3 MB; .55 MB where they overlap, as steps of windows are
+        stored once), and stand in every pickle and file of the net; ``set_params(replay_rows=0)``
+        drops them.
     iterator_train, iterator_valid : DataLoader-like class, default=BatchLoader
         Parameters as ``iterator_train__num_workers``.
     device : str, default="cpu"
@@ -145,9 +146,10 @@ class NetClassifier(
         Summed weight of the rows trained on, by class; what ``criterion__alpha="balanced"`` weighs
         by.
     replay_ : dict of ndarray
-        The rows kept for updates: ``X`` (m, steps, features) float32 as given, NaN where missing,
-        ``y`` (m,) int64 class codes, ``weight`` (m,) float32, and ``key`` (m,) float64, the random
-        number by which each was chosen.
+        The rows kept for updates: ``steps`` (k, features) float32 as given, NaN where missing, each
+        stored once; ``windows`` (m, lookback) places in ``steps`` of each row's own; ``y`` (m,)
+        int64 class codes, ``weight`` (m,) float32, and ``key`` (m,) float64, the random number by
+        which each was chosen.
     update_ : UpdateReport
         What the last ``partial_fit`` of the fitted net did: whether it was accepted, by which rows,
         and why.

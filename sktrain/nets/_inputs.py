@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
-    _check_sample_weight,
     check_array,
     check_consistent_length,
     column_or_1d,
@@ -25,7 +24,7 @@ from .._step_rows import (
     refuse_other_names,
     refuse_width,
 )
-from .._validation import labelled_mask, refuse_no_numbers
+from .._validation import labelled_mask, refuse_no_numbers, row_weights
 from ..exceptions import SktrainError
 from ._batches import WindowRows
 from ._parts import NetParts
@@ -173,12 +172,7 @@ class InputReader(NetParts):
             codes, classes = _encode(X, y, classes, type(self).__name__)
             weight = None
             if sample_weight is not None:
-                weight = _check_sample_weight(
-                    sample_weight,
-                    np.empty((len(rows), 1)),
-                    dtype=np.float64,
-                    ensure_non_negative=True,
-                )
+                weight = row_weights(sample_weight, X, y, ensure_non_negative=True)
                 if not weight.any():
                     raise SktrainError("sample_weight is zero for every row.")
             if again and "sizes" not in self._pending:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from skorch.history import History
 import torch
 
@@ -122,15 +123,16 @@ class Updating(NetParts):
         )
         stay, enter = best[best < len(before)], best[best >= len(before)] - len(before)
         new = rows.take(enter)
+        X = new.gather(torch.arange(len(new))).numpy()
         found = {
-            "X": new.gather(torch.arange(len(new))).numpy(),
             "y": new.y.numpy(),
             "weight": np.ones(len(new), np.float32) if new.weight is None else new.weight.numpy(),
             "key": keys[enter],
         }
         if kept is not None:
             found = {name: np.concatenate([kept[name][stay], found[name]]) for name in found}
-        self.replay_ = found
+            X = np.concatenate([_windows(kept, stay), X])
+        self.replay_ = {**_stored_once(X), **found}
 
     def _forget(self):
         """Drop the rows that a lower ``replay_rows`` has no space for."""
@@ -141,7 +143,10 @@ class Updating(NetParts):
         if not len(best):
             del vars(self)["replay_"]
         elif len(best) < len(kept["key"]):
-            self.replay_ = {name: values[best] for name, values in kept.items()}
+            self.replay_ = {
+                **_stored_once(_windows(kept, best)),
+                **{name: kept[name][best] for name in ("y", "weight", "key")},
+            }
 
     def _set_aside(self, again):
         """What is present stays as it is: training makes new components, or goes on with copies."""
@@ -229,8 +234,26 @@ class Updating(NetParts):
         return torch.cat(parts)
 
 
+def _stored_once(X):
+    """Windows (m, lookback, n_features) as their different steps and the place of each among them;
+    windows that overlap share most of theirs."""
+    n, lookback, n_features = X.shape
+    steps = np.ascontiguousarray(X).reshape(n * lookback, n_features)
+    as_bytes = steps.view(np.dtype((np.void, steps.strides[0]))).ravel()
+    codes, _ = pd.factorize(as_bytes.astype(object))
+    _, first = np.unique(codes, return_index=True)
+    places = codes.astype(np.min_scalar_type(max(len(first) - 1, 0)))
+    return {"steps": steps[first], "windows": places.reshape(n, lookback)}
+
+
+def _windows(kept, some):
+    if "X" in kept:  # of a file written before steps were stored once
+        return kept["X"][some]
+    return kept["steps"][kept["windows"][some]]
+
+
 def _rows_of(kept, some):
-    rows = WindowRows.from_array(kept["X"][some])
+    rows = WindowRows.from_array(_windows(kept, some))
     return rows.with_targets(
         torch.from_numpy(kept["y"][some]), torch.from_numpy(kept["weight"][some])
     )

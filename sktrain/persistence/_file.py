@@ -23,7 +23,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 from .._io import atomic_write, read_file, sha256
 from .._typing import Estimator
-from .._validation import Count
+from .._validation import check_count
 from ..exceptions import (
     CorruptFileError,
     MissingDependencyError,
@@ -67,6 +67,7 @@ def save(
     label_horizon: int | None = None,
     key: bytes | None = None,
     optimizer: bool = False,
+    replay_rows: bool = True,
 ) -> Path:
     """Save a fitted estimator so that it opens safely anywhere.
 
@@ -93,8 +94,10 @@ def save(
         Secret that signs the file (HMAC-SHA256); it opens only with the same key. Not empty.
     optimizer : bool, default=False
         Whether to keep the state of nets' optimizers, so that ``partial_fit`` goes on as if the net
-        had never been saved. It makes a net about three times as large. The training rows that a
-        net's updates replay are kept either way; ``net.set_params(replay_rows=0)`` drops them.
+        had never been saved. It makes a net about three times as large.
+    replay_rows : bool, default=True
+        Whether to keep the training rows that ``partial_fit`` of a net trains on again. A file that
+        only predicts is small without them; updates of what it opens to see new rows alone.
 
     Returns
     -------
@@ -124,14 +127,13 @@ def save(
     array([1])
     """
     _check_key(key)
-    if label_horizon is not None and not Count(0).is_satisfied_by(label_horizon):
-        raise SktrainError(f"label_horizon must be an integer >= 0 or None, got {label_horizon!r}.")
+    check_count("label_horizon", label_horizon, minimum=0, optional=True)
     if not _is_estimator(estimator):
         raise PersistenceError(
             f"save takes an estimator, got {type(estimator).__name__} {_short(estimator)}. Keep "
             "plain values in scores=, or as JSON."
         )
-    encoder = Encoder(optimizer)
+    encoder = Encoder(optimizer, replay_rows)
     try:
         tree = encoder.encode(estimator)
     except RecursionError as error:
@@ -227,8 +229,7 @@ def load(
     The random generators of the caller are as they were afterwards.
     """
     _check_key(key)
-    if max_bytes is not None and not Count(1).is_satisfied_by(max_bytes):
-        raise SktrainError(f"max_bytes must be an integer >= 1 or None, got {max_bytes!r}.")
+    check_count("max_bytes", max_bytes, optional=True)
     manifest, members, budget = _unpack(path, key, max_bytes)
     with unmoved_generators(), _blamed(path, "cannot be rebuilt"):
         decoder = Decoder(members, budget)

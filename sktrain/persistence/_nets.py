@@ -117,7 +117,8 @@ def _learned(net, where, encoder):
     }
     out = {}
     for name, value in found.items():
-        if name != _POSITIONS and encoder.holds(value):
+        unasked = name == "replay_" and not encoder.replay_rows
+        if name != _POSITIONS and not unasked and encoder.holds(value):
             out[name] = value
     encoder.left += [f"{where}.{name}" for name in {*found, _POSITIONS} - out.keys()]
     return out

@@ -10,16 +10,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    _num_samples,
-    check_is_fitted,
-)
+from sklearn.utils.validation import check_is_fitted
 
 from .._models import class_labels, take_input_names
 from .._routing import metadata_rows, routed_params
 from .._typing import Estimator, RandomState, Sampler
-from .._validation import mark_synthetic
+from .._validation import mark_synthetic, row_weights
 from ..exceptions import SktrainError
 from ..reproducibility import draw_seed, seed_parts
 from ._window_smote import WindowSMOTE
@@ -187,9 +183,7 @@ class ResampledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 "Use X.toarray()."
             )
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(
-                sample_weight, np.empty((_num_samples(y), 1)), dtype=np.float64
-            )
+            sample_weight = row_weights(sample_weight, X, y)
         known = {"label_end_times": label_end_times, "times": times}
         routed = routed_params(
             self, self.estimator, "fit", {"sample_weight": sample_weight, **known, **params}

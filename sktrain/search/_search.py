@@ -26,7 +26,7 @@ from sklearn.utils.validation import _check_method_params, check_is_fitted
 
 from .._routing import told_to_folds
 from .._typing import CrossValidator, Estimator, RandomState, Scoring
-from .._validation import Count, Number, labelled_mask
+from .._validation import Count, Number, check_beside, labelled_mask, renamed
 from ..exceptions import SktrainError
 from ..reproducibility import rng_scope, seed_parts
 from ._evaluate import FoldRunner, TrialRunner
@@ -36,7 +36,7 @@ from ._overfit import check_folds, fold_baseline, overfit_report
 from ._progress import FitTasks, SearchProgress
 from ._pruning import choose_pruner, has_net
 from ._results import padded, with_trials
-from ._spaces import HyperparameterSearchSpace, Space
+from ._spaces import OTHER_NAMES, HyperparameterSearchSpace, Space
 from ._storage import MemoryLedger, StorageLedger, study_name
 from ._study import Suggester, default_sampler, quiet_optuna, seed_of
 
@@ -166,6 +166,7 @@ class OptunaSearchCV(BaseSearchCV):
         "epoch_pruner": [HasMethods("prune"), None],
     }
 
+    @renamed(**OTHER_NAMES)
     def __init__(
         self,
         estimator: Estimator,
@@ -260,6 +261,7 @@ class OptunaSearchCV(BaseSearchCV):
                 "passed, but the target y is None."
             )
         X, y = indexable(X, y)
+        check_beside(X, params, y)
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
         tasks = FitTasks(self, X, y, params)

@@ -19,10 +19,20 @@ from optuna.distributions import (
 )
 from sklearn.base import clone
 
+from .._validation import Number
 from ..exceptions import SktrainError, StudyMismatchError
 from ._fingerprint import plain_name, readable
 
-__all__ = ["HyperparameterSearchSpace", "Space"]
+__all__ = ["OTHER_NAMES", "HyperparameterSearchSpace", "Space"]
+
+# scikit-learn's, scikit-optimize's and Optuna's names for what a search takes
+OTHER_NAMES = {
+    "n_iter": "it is called n_trials",
+    "param_grid": "it is called param_distributions",
+    "search_space": "it is called param_distributions",
+    "search_spaces": "it is called param_distributions",
+    "study": "it makes its own, which storage= and study_name= keep",
+}
 
 _PLAIN = (type(None), bool, int, float, str)
 # quantiles of an unbounded scipy distribution stay this far from 0 and 1: six deviations of a
@@ -99,8 +109,7 @@ def _bounds(name, value):
             name, value, 'a tuple is (low, high) or (low, high, "log"); write choices as a list.'
         )
     low, high = value[:2]
-    real = [isinstance(end, Real) and not isinstance(end, (bool, np.bool_)) for end in (low, high)]
-    if not all(real) or not np.isfinite([low, high]).all():
+    if not all(Number().is_satisfied_by(end) for end in (low, high)):
         _refuse(name, value, "low and high must be finite numbers; write choices as a list.")
     if low >= high:
         _refuse(name, value, f"low must be below high, got low={low!r} and high={high!r}.")

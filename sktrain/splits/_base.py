@@ -6,10 +6,9 @@ never inside one; rows without a label are in no fold.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, wraps
-from typing import TypeVar
+from functools import cached_property
 import warnings
 
 import numpy as np
@@ -19,31 +18,38 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import BaseCrossValidator
 
 from .._spans import Spans, cut_blocks, places_before
-from .._validation import BarsOrTime, TimeAxis, as_span, label_spans, labelled_mask
+from .._validation import BarsOrTime, TimeAxis, as_span, label_spans, labelled_mask, renamed
 from ..exceptions import InvalidSplitError, NotEnoughDataError
 
-__all__ = ["Fold", "Plan", "Rows", "SpanSplitter", "fold_facts", "read_rows", "renamed"]
+__all__ = [
+    "OTHER_CALLS", "OTHER_NAMES", "Fold", "Plan", "Rows", "SpanSplitter", "fold_facts", "read_rows",
+]
 
 _MOST_CLASSES = 20  # more distinct labels than this are no class balance, a judgment
 
-
-_Method = TypeVar("_Method", bound=Callable)
-
-
-def renamed(**advice: str) -> Callable[[_Method], _Method]:
-    """A method that answers arguments of the original's, which it does not have, with advice."""
-
-    def decorate(method):
-        @wraps(method)
-        def checked(self, *args, **given):
-            for name in advice.keys() & given.keys():
-                called = "" if method.__name__ == "__init__" else f".{method.__name__}"
-                raise TypeError(f"{type(self).__name__}{called} takes no {name}: {advice[name]}.")
-            return method(self, *args, **given)
-
-        return checked
-
-    return decorate
+# the original's, scikit-learn's, skfolio's, purgedcv's and mlfinlab's names for what is here
+_LABEL_END_TIMES = "give split the times at which labels were known, as label_end_times"
+OTHER_NAMES = {
+    "gap": "labels are purged by their horizon, and embargo_bars is the gap beside that",
+    "purged_size": "it is called horizon",
+    "purge": "it is called horizon",
+    "purge_horizon": "it is called horizon",
+    "embargo_size": "it is called embargo_bars",
+    "embargo_observations": "it is called embargo_bars",
+    "embargo_fraction": "embargo_bars counts unique times, or is a time such as '5D'",
+    "pct_embargo": "embargo_bars counts unique times, or is a time such as '5D'",
+    "prediction_times": "give them to split, as times",
+    "evaluation_times": _LABEL_END_TIMES,
+    "samples_info_sets": _LABEL_END_TIMES,
+    "t1": _LABEL_END_TIMES,
+}
+OTHER_CALLS = {
+    "df": "the rows come first, as X",
+    "horizon": "tell it to the constructor. Three blocks come from TemporalSplitter.three_way, "
+    "frames of bars from EnhancedWalkForwardCV.generate_folds",
+    "feature_lookback": "rows carry the history that features look back on, so none is cut off",
+    "t1": "it is called label_end_times",
+}
 
 
 @dataclass(frozen=True)
@@ -239,10 +245,7 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
         "embargo": [BarsOrTime(0), None],
     }
 
-    @renamed(
-        horizon="tell it to the constructor. Three blocks come from TemporalSplitter.three_way, "
-        "frames of bars from EnhancedWalkForwardCV.generate_folds"
-    )
+    @renamed(**OTHER_CALLS)
     def split(
         self,
         X: ArrayLike,
@@ -290,6 +293,7 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
             )
         return iter(self._plan(X, y, groups, {"label_end_times": label_end_times, "times": times}))
 
+    @renamed(**OTHER_CALLS)
     def get_n_splits(
         self,
         X: object = None,
@@ -316,6 +320,7 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
         """Who ignores ``groups``, in words; empty where they are used."""
         return type(self).__name__
 
+    @renamed(**OTHER_CALLS)
     def summary(
         self,
         X: ArrayLike,

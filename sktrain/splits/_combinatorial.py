@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._typing import Span
-from .._validation import Count
+from .._validation import Count, renamed
 from ..exceptions import InvalidSplitError, NotEnoughDataError
-from ._base import Fold, Plan, SpanSplitter
+from ._base import OTHER_CALLS, OTHER_NAMES, Fold, Plan, SpanSplitter
 
 __all__ = ["CombinatorialPurgedCV"]
 
@@ -57,6 +57,11 @@ class CombinatorialPurgedCV(SpanSplitter):
         **SpanSplitter._span_constraints,
     }
 
+    @renamed(
+        **dict.fromkeys(["n_folds", "n_groups", "n_splits"], "it is called n_blocks"),
+        **dict.fromkeys(["n_test_folds", "n_test_groups"], "it is called n_test_blocks"),
+        **OTHER_NAMES,
+    )
     def __init__(
         self,
         n_blocks: int = 6,
@@ -86,6 +91,7 @@ class CombinatorialPurgedCV(SpanSplitter):
         self._check()
         return comb(self.n_blocks - 1, self.n_test_blocks - 1)
 
+    @renamed(**OTHER_CALLS)
     def paths(
         self,
         X: object = None,

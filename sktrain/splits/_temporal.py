@@ -10,9 +10,9 @@ from sklearn.utils._param_validation import StrOptions
 
 from .._spans import cut_blocks
 from .._typing import Span
-from .._validation import Number
+from .._validation import Number, renamed
 from ..exceptions import InvalidSplitError, NotEnoughDataError
-from ._base import Fold, Plan, SpanSplitter
+from ._base import OTHER_CALLS, OTHER_NAMES, Fold, Plan, SpanSplitter
 
 __all__ = ["TemporalSplitter"]
 
@@ -58,6 +58,12 @@ class TemporalSplitter(SpanSplitter):
         "evaluate": [StrOptions({"val", "test"})],
     }
 
+    @renamed(
+        n_splits="it makes one split; EnhancedWalkForwardCV and CombinatorialPurgedCV make several",
+        train_size="it is called train_ratio",
+        test_size="it is called test_ratio",
+        **OTHER_NAMES,
+    )
     def __init__(
         self,
         train_ratio: float = 0.7,
@@ -79,6 +85,7 @@ class TemporalSplitter(SpanSplitter):
     def _n_folds(self):
         return 1
 
+    @renamed(**OTHER_CALLS)
     def three_way(
         self,
         X: ArrayLike,

@@ -13,9 +13,17 @@ import pandas as pd
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from .._typing import Span, Transformer
-from .._validation import BarsOrTime, Count, as_span
+from .._validation import BarsOrTime, Count, as_span, check_beside, renamed
 from ..exceptions import InvalidSplitError, NotEnoughDataError
-from ._base import Fold, Plan, SpanSplitter, fold_facts, read_rows, renamed
+from ._base import (
+    OTHER_CALLS,
+    OTHER_NAMES,
+    Fold,
+    Plan,
+    SpanSplitter,
+    fold_facts,
+    read_rows,
+)
 from ._coverage import check_groups, cover, find_regimes, regime_facts
 
 __all__ = ["EnhancedWalkForwardCV"]
@@ -82,7 +90,12 @@ class EnhancedWalkForwardCV(SpanSplitter):
         "regime_detector": [HasMethods(["fit", "transform"]), None],
     }
 
-    @renamed(n_folds="it is called n_splits")
+    @renamed(
+        n_folds="it is called n_splits",
+        train_size="it is called max_train_size",
+        expand_train="it is called window, 'expanding' or 'rolling'",
+        **OTHER_NAMES,
+    )
     def __init__(
         self,
         n_splits: int = 5,
@@ -112,6 +125,11 @@ class EnhancedWalkForwardCV(SpanSplitter):
         self._validate_params()
         return self.n_splits
 
+    @renamed(
+        df="the bars come first, as bars",
+        n_folds="tell the constructor n_splits",
+        feature_lookback=OTHER_CALLS["feature_lookback"],
+    )
     def generate_folds(self, bars: pd.DataFrame, horizon: Span = 3) -> list:
         """Cut bars into frames, fold by fold.
 
@@ -133,6 +151,7 @@ class EnhancedWalkForwardCV(SpanSplitter):
         plan, _ = self._plan_rows(rows, bars, None)
         return [(bars.iloc[train], bars.iloc[test]) for train, test in plan]
 
+    @renamed(**OTHER_CALLS)
     def summary(
         self,
         X: ArrayLike,
@@ -183,6 +202,7 @@ class EnhancedWalkForwardCV(SpanSplitter):
         self._validate_params()
         rows = self._read(X, y, given)
         check_groups(groups, rows.axis)
+        check_beside(X, {"groups": groups}, y)
         return self._plan_rows(rows, X, groups)
 
     @property

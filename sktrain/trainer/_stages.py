@@ -227,7 +227,7 @@ def score_test(run):
 
 
 def save(run, work):
-    """Write the model, whole or not at all."""
+    """Write the model, whole or not at all; what only training on needs stands in ``TRAINED``."""
     from ..persistence import save as save_model
 
     with run.reporter.stage("saving"):
@@ -237,6 +237,7 @@ def save(run, work):
             probe=_probe(run),
             data=run.rows("train")[0],
             label_horizon=run.plan.horizon,
+            replay_rows=False,
         )
 
 

@@ -181,6 +181,22 @@ def test_regimes_of_out_of_fold_predictions():
         per_regime_scores(y, np.full(300, np.nan), regimes)
 
 
+def test_what_stands_in_another_order_is_refused():
+    X, y = rows()
+    told = walk_forward_predict(LogisticRegression(), X, y, TimeSeriesSplit(4))
+    regimes = pd.Series("bull", y.index)
+    per_regime_scores(y, told, regimes)
+    for first, second in ((y, regimes[::-1]), (y.to_numpy(), regimes[::-1]), (y[::-1], regimes)):
+        with pytest.raises(InvalidSplitError, match="y and .* have different indexes: row 0"):
+            per_regime_scores(first, told, second)
+    weights = pd.Series(1.0, y.index)
+    for names in ({"groups": weights[::-1]}, {"params": {"sample_weight": weights[::-1]}}):
+        with pytest.raises(InvalidSplitError, match="X and .* have different indexes"):
+            walk_forward_predict(LogisticRegression(), X, y, TimeSeriesSplit(4), **names)
+    with pytest.raises(SktrainError, match="to_positions"):
+        profit_and_loss(told, np.arange(1.0, 301))
+
+
 def test_positions_of_probabilities():
     table = [[0.1, 0.2, 0.7], [0.5, 0.3, 0.2], [0.2, 0.6, 0.2], [np.nan] * 3]
     assert to_positions(table).tolist() == [1, -1, 0, 0]

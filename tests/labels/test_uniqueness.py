@@ -163,6 +163,17 @@ def test_time_decay_counts_age_in_uniqueness():
     assert weights.to_dict() == {"a": 0.25, "b": 0.5, "c": 1.0}
 
 
+def test_time_decays_in_time_not_in_rows():
+    days = pd.date_range("2024-01-01", periods=4)
+    panel = pd.MultiIndex.from_product([["A", "B"], days], names=["symbol", "time"])
+    weights = time_decay_weights(pd.Series(1.0, panel), oldest=0)
+    for symbol in "AB":  # rows of a panel stand symbol after symbol, and are as old as their day
+        assert weights[symbol].tolist() == [0.25, 0.5, 0.75, 1.0]
+    share = pd.Series([0.5, 0.25, 1.0, 0.75], days)
+    shuffled = time_decay_weights(share.iloc[[2, 0, 3, 1]])
+    np.testing.assert_allclose(shuffled.loc[days], time_decay_weights(share.to_numpy()))
+
+
 @pytest.mark.parametrize(
     "call, message",
     [

@@ -11,9 +11,10 @@ from skorch.callbacks import Callback
 import torch
 
 import sktrain
-from sktrain import MLPNetClassifier
+from sktrain import GRUClassifier, MLPNetClassifier, SlidingWindow
 from sktrain.exceptions import TrainingDivergedError
 from sktrain.nets._updates import _mean, _verdict
+from sktrain.persistence import read_manifest
 
 TINY = {"max_epochs": 4, "random_state": 0, "module__hidden_size": 8}
 
@@ -122,18 +123,40 @@ def test_verdicts(change, error, old, accepted):
 # -- remembering
 
 
+def windows_of(kept):
+    return kept["steps"][kept["windows"]]
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+def test_steps_of_windows_that_overlap_are_stored_once(lazy):
+    """500 windows of 20 over 300 bars hold 10,000 steps, of which at most 300 differ."""
+    X, y = draw(300)
+    windows = SlidingWindow(lookback=20).fit_transform(X)
+    if not lazy:
+        windows = np.asarray(windows)
+    net = GRUClassifier(max_epochs=1, random_state=0, horizon=0, replay_rows=300).fit(windows, y)
+    kept = net.replay_
+    assert len(kept["steps"]) <= 301
+    assert kept["windows"].shape == (300, 20)
+    np.testing.assert_array_equal(windows_of(kept), np.asarray(windows, dtype=np.float32))
+    net.partial_fit(windows[-100:], y[-100:])
+    assert net.update_.n_replayed == 70
+    assert len(net.replay_["steps"]) <= 301
+
+
 def test_rows_kept_are_rows_seen_as_given():
     X, y = draw(200)
     X[3, 1] = np.nan
     net = MLPNetClassifier(**TINY, replay_rows=1000).fit(X, y)
     kept = net.replay_
     assert {name: (value.shape, value.dtype.name) for name, value in kept.items()} == {
-        "X": ((200, 1, 5), "float32"),
+        "steps": ((200, 5), "float32"),
+        "windows": ((200, 1), "uint8"),
         "y": ((200,), "int64"),
         "weight": ((200,), "float32"),
         "key": ((200,), "float64"),
     }
-    np.testing.assert_array_equal(kept["X"][:, 0], X.astype(np.float32))
+    np.testing.assert_array_equal(kept["steps"][kept["windows"][:, 0]], X.astype(np.float32))
     np.testing.assert_array_equal(net.classes_[kept["y"]], y)
 
 
@@ -151,7 +174,7 @@ def test_every_row_seen_is_kept_equally_often():
                 torch.zeros(part.stop - part.start, dtype=torch.int64)
             )
             rows._remember(read, rng, again=i > 0)
-        kept[rows.replay_["X"][:, 0, 4].astype(int)] += 1
+        kept[windows_of(rows.replay_)[:, 0, 4].astype(int)] += 1
     error = np.sqrt(600 / 6 * 5 / 6)
     assert abs(kept - 100).max() < 4 * error
     assert abs(kept[90:].mean() - 100) < 4 * error / np.sqrt(30)
@@ -172,8 +195,10 @@ def test_fewer_rows_are_kept_at_once_and_none_travel_in_a_file(net, tmp_path):
     before = {name: values.copy() for name, values in net.replay_.items()}
     net.set_params(replay_rows=50)
     best = np.sort(np.argsort(before["key"])[:50])
-    for name, values in net.replay_.items():
-        np.testing.assert_array_equal(values, before[name][best])
+    for name in ("y", "weight", "key"):
+        np.testing.assert_array_equal(net.replay_[name], before[name][best])
+    np.testing.assert_array_equal(windows_of(net.replay_), windows_of(before)[best])
+    assert len(net.replay_["steps"]) <= net.replay_["windows"].size
     for k in range(2):
         (tmp_path / f"{k}").mkdir()
     sktrain.save(net, tmp_path / "0" / "net.sktrain")
@@ -184,6 +209,20 @@ def test_fewer_rows_are_kept_at_once_and_none_travel_in_a_file(net, tmp_path):
     sizes = [(tmp_path / f"{k}" / "net.sktrain").stat().st_size for k in range(2)]
     per_row = 4 * net.lookback_ * net.step_features_ + 8 + 4 + 8
     assert 0 < sizes[0] - sizes[1] < 50 * per_row + 2500
+
+
+def test_a_file_for_predicting_alone_holds_no_training_rows(net, tmp_path):
+    whole, small = tmp_path / "whole.sktrain", tmp_path / "small.sktrain"
+    sktrain.save(net, whole)
+    sktrain.save(net, small, replay_rows=False)
+    assert "model.replay_" in read_manifest(small)["left_out"]
+    assert "model.replay_" not in read_manifest(whole)["left_out"]
+    assert whole.stat().st_size - small.stat().st_size > net.replay_["steps"].nbytes
+    loaded, (X, y) = sktrain.load(small), draw(100, 1)
+    np.testing.assert_array_equal(loaded.predict_proba(X), net.predict_proba(X))
+    loaded.partial_fit(X, y)
+    assert loaded.update_.n_replayed == 0
+    assert len(loaded.replay_["y"]) == 100
 
 
 def test_updates_repeat(net):

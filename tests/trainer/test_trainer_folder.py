@@ -114,6 +114,12 @@ def test_a_second_training_is_told_of_the_first(bars, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_model_only_predicts_and_what_training_on_needs_stands_beside_it(run):
+    model, trained = (load(run / name) for name in ("model.sktrain", "trained.sktrain"))
+    assert "replay_" not in vars(model[-1])
+    assert len(trained[-1].replay_["y"]) > 0
+
+
 def test_no_file_of_a_run_is_a_pickle(run):
     names = {path.name for path in run.iterdir()}
     assert names == {
