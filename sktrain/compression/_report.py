@@ -54,7 +54,7 @@ class CompressionReport(Mapping):
     sparsity: float
     bits: int | None
     n_rows: int
-    activations: str | None = None
+    activations: Literal["int8"] | None = None
 
     def __getitem__(self, name):
         if name not in self.__dataclass_fields__:

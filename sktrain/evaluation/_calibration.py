@@ -61,7 +61,7 @@ class NullCalibration:
     score: float
     fold_scores: np.ndarray
     null_scores: np.ndarray
-    method: str
+    method: Literal["block", "sign", "phase"]
     metric: str
     n_null: int | None = None
     alpha: float = 0.05
