@@ -1,15 +1,17 @@
 """The last block of times, held back for validation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import warnings
 
 import numpy as np
+from sklearn.utils import _safe_indexing
 
+from ._routing import metadata_rows
 from ._spans import cut_blocks
 from ._validation import label_spans, resampled_rows, said_horizon
 from .exceptions import ResamplingWarning, UnknownHorizonWarning
 
-__all__ = ["FEWEST", "ValidationBlock", "last_block"]
+__all__ = ["FEWEST", "ValidationBlock", "last_block", "last_blocks"]
 
 # rows of a validation loss worth stopping by: its standard error is .22 of their spread, 1 / √20
 FEWEST = 20
@@ -121,6 +123,33 @@ def last_block(
     lengths = np.searchsorted(spans.axis, spans.end[valid], "right") - 1 - spans.codes[valid]
     share = 1 / max(1.0, float(np.median(lengths)))
     return ValidationBlock(train, valid, int(cut.purged.sum()), share=share, horizon=told)
+
+
+def last_blocks(X, y, codes, n_blocks, *, fraction, label_end_times=None, times=None, **how):
+    """Several blocks of times, the last one first: each is the last of the rows that the one after
+    it trains on, as long as that, in a walk forward.
+
+    Parameters are those of :func:`last_block`. There are fewer than ``n_blocks`` where the rows do
+    not allow more, and always one.
+    """
+    known = {"label_end_times": label_end_times, "times": times}
+    blocks = [last_block(X, y, codes, fraction=fraction, **known, **how)]
+    n = len(codes)
+    for place in range(1, n_blocks):
+        if blocks[-1].valid is None:
+            break
+        rows = blocks[-1].train
+        with warnings.catch_warnings():  # said of the last block already
+            warnings.simplefilter("ignore", ResamplingWarning)
+            warnings.simplefilter("ignore", UnknownHorizonWarning)
+            block = last_block(
+                _safe_indexing(X, rows), _safe_indexing(y, rows), codes[rows],
+                fraction=fraction / (1 - place * fraction), **metadata_rows(known, rows, n), **how,
+            )  # fmt: skip
+        if block.valid is None:
+            break
+        blocks.append(replace(block, train=rows[block.train], valid=rows[block.valid]))
+    return blocks
 
 
 def _unfit(codes, train, valid, appended):

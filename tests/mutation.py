@@ -3,28 +3,32 @@ notice?
 
     python tests/mutation.py [--parts spans splits labels persistence] [--sample N]
 
-Libraries and package are imported, and tests collected, once. Every mutant is tested in a forked
-child that gives living functions the changed code, or imports it where that would not do, and runs
-the tests that reach the changed line, quick ones first, until one fails. What each test reaches is
-measured with coverage, and remembered. Scores go to ``benchmarks/results/mutation.json``,
-survivors to ``build/mutation.json``; a survivor is equivalent, which
-``tests/mutation_equivalent.json`` says with a reason, or wants a test.
+Nothing is forked from a process that ran tests or has threads. What each test takes and reaches is
+measured with coverage, each file of tests in an interpreter of its own, and remembered. Mutants are
+tried by an interpreter that imports the libraries and collects the tests once: a fork of it gives
+living functions the changed code, or imports it where that would not do, and runs the tests that
+reach the changed line, quick ones first, until one fails. Every interpreter and every fork has a
+limit on its time by the clock, after which it is ended and named. Scores go to
+``benchmarks/results/mutation.json``, survivors to ``build/mutation.json``; a survivor is
+equivalent, which ``tests/mutation_equivalent.json`` says with a reason, or wants a test.
 """
 
 import argparse
-from collections import defaultdict
+from collections import Counter
 from functools import partial
-from importlib import import_module
+from hashlib import sha256
 import json
 import math
 import os
 from pathlib import Path
 import random
+import subprocess
 import sys
 import tempfile
 import time
 
-from mutants import ROOT, Collected, Trial, baseline, changed, copied, in_child, mutants, tested
+from mutant_server import ended
+from mutants import ROOT, changed, copied, identity, mutants
 
 PARTS = {  # what is changed, and the tests that should notice
     "spans": (["sktrain/_spans.py"], ["tests/test_spans.py", "tests/splits/test_splits_oracle.py"]),
@@ -35,18 +39,28 @@ PARTS = {  # what is changed, and the tests that should notice
         ["tests/persistence", "tests/test_io.py"],
     ),
 }
-LIBRARIES = (  # imported once, before any mutant
-    "imblearn.over_sampling", "imblearn.pipeline", "numpy", "onnxruntime", "optuna", "pandas",
-    "pytest", "hypothesis", "hypothesis.extra.numpy", "scipy.stats", "skops.io", "skorch.callbacks",
+LIBRARIES = (  # imported once, before any mutant; onnxruntime starts a thread when it is imported
+    "imblearn.over_sampling", "imblearn.pipeline", "numpy", "optuna", "pandas", "pytest",
+    "hypothesis", "hypothesis.extra.numpy", "scipy.stats", "skops.io", "skorch.callbacks",
     "sklearn.ensemble", "sklearn.model_selection", "sklearn.neighbors", "sklearn.svm", "torch",
 )  # fmt: skip
 KNOWN = Path(__file__).parent / "mutation_equivalent.json"
+REACHED = ROOT / "build" / "reached.json"
 BOUND = 0.95
-
-
-def identity(one):
-    """What a mutant is told by while lines above it come and go."""
-    return one["file"], one["was"], one["became"]
+LEAST = 50  # mutants of a score that is published: its 95 % interval is within 15 points, Wilson
+# seconds by the clock, judgments: of one file's tests as they are; between two outcomes
+_FILE, _SILENCE = 1500.0, 3000.0
+_ALONE = {  # no library starts threads of its own, in any interpreter
+    **dict.fromkeys(
+        ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
+    ),
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "MPLBACKEND": "Agg",
+    "CI": "1",
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
 
 
 def survivors_of(found, every):
@@ -64,7 +78,7 @@ def survivors_of(found, every):
 def run(part, sample, seed, before=None, tests=None, tell=print, most=math.inf, minutes=math.inf):
     """Score one part in a copy of the project; of an earlier result ``before``, its survivors, held
     to ``tests`` alone. Of a random sample, as many as ``minutes`` allow, in random order."""
-    end = time.monotonic() + 60 * minutes
+    end = time.time() + 60 * minutes
     sources, whole_tests = PARTS[part]
     tests = [*whole_tests, *sources] if tests is None else tests
     every = mutants(sources)
@@ -76,12 +90,19 @@ def run(part, sample, seed, before=None, tests=None, tell=print, most=math.inf, 
     with tempfile.TemporaryDirectory() as folder:
         folder = os.path.realpath(folder)
         copied(folder)
-        results = tried_all(part, chosen, len(every), folder, sources, tests, most, tell, end)
-    counts, survivors = defaultdict(int), []
-    for mutant, (result, was, became) in zip(chosen, results):
-        counts[result] += 1
-        if result == "survived":
-            survivors.append({"file": mutant[0], "line": mutant[3], "was": was, "became": became})
+        whole = baseline(part, sources, tests, folder, tell)
+        tell(f"{part}: {len(chosen)} of {len(every)} mutants")
+        order = {
+            "whole": whole, "folder": folder, "tests": tests, "libraries": LIBRARIES,
+            "known": sorted(equivalents()), "until": min(end, 2.0**40), "most": min(most, 1e9),
+        }  # fmt: skip
+        results = tried_all(part, chosen, order, tell)
+    counts = Counter(result for result, _, _ in results.values())
+    survivors = [
+        {"file": chosen[place][0], "line": chosen[place][3], "was": was, "became": became}
+        for place, (result, was, became) in sorted(results.items())
+        if result == "survived"
+    ]
     tried = len(results) - counts["same"] - counts["equivalent"]
     killed = counts["killed"] + counts["late"]
     if before is not None:
@@ -102,63 +123,149 @@ def run(part, sample, seed, before=None, tests=None, tell=print, most=math.inf, 
     }
 
 
-class Tally:
-    """Tells and counts outcomes as they come."""
+def started(order, folder):
+    """An interpreter that does what ``order`` says, in a session of its own; its log file."""
+    told, log = Path(folder, "order.json"), Path(folder, "server.log")
+    told.write_text(json.dumps(order))
+    paths = os.pathsep.join((folder, str(Path(folder, "tests")), str(Path(folder, "benchmarks"))))
+    with open(log, "w") as output:
+        process = subprocess.Popen(
+            [sys.executable, str(Path(folder, "tests", "mutant_server.py")), str(told)],
+            cwd=folder,
+            env={**os.environ, **_ALONE, "PYTHONPATH": paths},
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    return process, log
 
-    def __init__(self, part, folder, tell):
-        self.part, self.folder, self.tell = part, folder, tell
-        self.known, self.counts = equivalents(), defaultdict(int)
 
-    def outcome(self, trial, mutant, by):
-        """(result, was, became); what is known to be equivalent is not tried."""
-        was, became, _ = changed(Path(self.folder, mutant[0]).read_text(), *mutant[1:3])
-        result = "equivalent"
-        if (mutant[0], was, became) not in self.known:
-            result, was, became = trial.outcome(mutant, by)
-        self.counts[result] += 1
+def ended_with_children(process, folder):
+    """End an interpreter, the fork it waits for, and what either started."""
+    if process.poll() is None:
+        ended(process.pid)
+        process.wait()
+        fork = Path(folder, "child")
+        if fork.exists():
+            ended(int(fork.read_text()))
+
+
+def baseline(part, sources, tests, folder, tell):
+    """{"seconds": what each test takes, "reached": {file: {line: tests}}} of the code as it is.
+
+    What an unchanged file of tests reached of unchanged sources is remembered. Raises when a test
+    fails, or a file of tests is not through in time.
+    """
+    paths = sorted(
+        path.relative_to(folder)
+        for one in sources
+        for path in ([Path(folder, one)] if one.endswith(".py") else Path(folder, one).glob("*.py"))
+    )
+    files = {path.relative_to(folder) for one in tests for path in _files_of(folder, one)}
+    groups = [[str(one)] for one in sorted(files) if one.name.startswith("test_")]
+    examples = [str(one) for one in sorted(files) if ">>>" in Path(folder, one).read_text()]
+    groups += [[one for one in examples if one.startswith("sktrain/")]] if examples else []
+    mark = b"".join(sha256(Path(folder, path).read_bytes()).digest() for path in paths)
+    modules = [".".join(path.with_suffix("").parts) for path in paths]
+    found = {"seconds": {}, "reached": {}}
+    for group in filter(None, groups):
+        texts = b"".join(Path(folder, one).read_bytes() for one in group)
+        key, kept = sha256(mark + texts).hexdigest(), _remembered()
+        if key not in kept:
+            order = {
+                "mode": "baseline", "tests": group, "modules": modules, "folder": folder,
+                "include": [str(Path(folder, path)) for path in paths],
+            }  # fmt: skip
+            kept[key] = _measured(order, folder)
+            REACHED.write_text(json.dumps({**_remembered(), key: kept[key]}))
+            tell(f"{part}: {group[0]} measured, {time.strftime('%H:%M:%S')}")
+        found["seconds"].update(kept[key]["seconds"])
+        for path, lines in kept[key]["reached"].items():
+            own = found["reached"].setdefault(path, {})
+            for line, names in lines.items():
+                own.setdefault(line, []).extend(names)
+    return found
+
+
+def _files_of(folder, test):
+    path = Path(folder, test.partition("::")[0])
+    return [path] if path.suffix == ".py" else path.glob("*.py")
+
+
+def _remembered():
+    return json.loads(REACHED.read_text()) if REACHED.exists() else {}
+
+
+def _measured(order, folder):
+    out = Path(folder, "reached.json")
+    out.unlink(missing_ok=True)
+    process, log = started({**order, "out": str(out)}, folder)
+    try:
+        status = process.wait(_FILE)
+    except subprocess.TimeoutExpired:
+        status = f"not through after {_FILE:g} s"
+    finally:
+        ended_with_children(process, folder)
+    if status != 0 or not out.exists():
+        text = log.read_text(errors="replace")[-3000:]
+        raise SystemExit(f"{order['tests']}, before anything is changed: {status}\n{text}")
+    return json.loads(out.read_text())
+
+
+def tried_all(part, chosen, order, tell):
+    """{place in ``chosen``: (outcome, was, became)}: first those that living functions can take,
+    then those that importing must take, and those that stood still, which may not be their
+    fault."""
+    counts, results = Counter(), {}
+
+    def told(place, result, was, became):
+        results[place] = result, was, became
+        counts[result] += 1
         if result == "survived":
-            self.tell(f"  survives: {mutant[0]}:{mutant[3]}\n    - {was}\n    + {became}")
-        if sum(self.counts.values()) % 25 == 0:
-            self.tell(f"  {self.part}: {dict(self.counts)}, {time.strftime('%H:%M:%S')}")
-        return result, was, became
+            file, line = chosen[place][0], chosen[place][3]
+            tell(f"  survives: {file}:{line}\n    - {was}\n    + {became}")
+        if sum(counts.values()) % 25 == 0:
+            tell(f"  {part}: {dict(counts)}, {time.strftime('%H:%M:%S')}")
 
-
-def tried_all(part, chosen, many, folder, sources, tests, most, tell, end):
-    """The outcome of each mutant: first those that living functions can take, in a process that
-    collected the tests once, then those that importing must take."""
-    tally, kept = Tally(part, folder, tell), Path(folder, "results.json")
-
-    def job():
-        import coverage
-
-        include = [str(Path(folder, one if one.endswith(".py") else f"{one}/*")) for one in sources]
-        measured = coverage.Coverage(data_file=None, include=include)
-        measured.start()
-        return tested(tests, folder, Collected(lambda session: collected(session, measured)))
-
-    def collected(session, measured):
-        whole = baseline(session, measured, folder)
-        measured.stop()
-        tell(f"{part}: {len(chosen)} of {many} mutants, {len(session.items)} tests")
-        trial, found = Trial(whole, folder, most), []
-        by = trial.swapped(session)
-        for mutant in chosen:
-            if time.monotonic() > end:
-                break
-            found.append(tally.outcome(trial, mutant, by))
-        kept.write_text(json.dumps({"whole": whole, "found": found}))
-
-    status, text = in_child(job, folder, 10**6, 10**6)
-    if not kept.exists():
-        raise SystemExit(f"{part} could not be tried (status {status}):\n{text[-3000:]}")
-    done = json.loads(kept.read_text())
-    trial, results = Trial(done["whole"], folder, most), done["found"]
-    for place, mutant in enumerate(chosen[: len(results)]):
-        if results[place][0] == "afresh":
-            source = Path(folder, mutant[0]).read_text()
-            results[place] = tally.outcome(trial, mutant, trial.afresh)
-            Path(folder, mutant[0]).write_text(source)
+    _served({**order, "mode": "swapped"}, list(enumerate(chosen)), told)
+    again = [place for place, one in results.items() if one[0] in ("afresh", "stalled")]
+    left = [(place, chosen[place]) for place in again]
+    if left:  # these were chosen before the time was over
+        _served({**order, "mode": "afresh", "until": 2.0**40}, left, told)
+    for place, (result, was, became) in results.items():
+        if result == "stalled":  # twice: a lock or a wait that the change made
+            results[place] = "late", was, became
     return results
+
+
+def _served(order, left, told):
+    """Hand each result of one interpreter to ``told`` as it comes. Raises when it fails, or says
+    nothing for longer than any mutant may take."""
+    folder = order["folder"]
+    out = Path(folder, f"results_{order['mode']}.jsonl")
+    out.write_text("")
+    process, log = started({**order, "mutants": left, "out": str(out)}, folder)
+    read, heard = 0, time.monotonic()
+    try:
+        while True:
+            over = process.poll() is not None  # asked first, so that the last lines are read
+            lines = out.read_text().split("\n")[:-1]
+            for line in lines[read:]:
+                told(*json.loads(line))
+            if len(lines) > read:
+                read, heard = len(lines), time.monotonic()
+            if over:
+                break
+            if time.monotonic() - heard > _SILENCE:
+                place = f"mutant {left[min(read, len(left) - 1)][1]}" if read else "the beginning"
+                raise SystemExit(f"nothing was heard for {_SILENCE:g} s, at {place}")
+            time.sleep(0.2)
+    finally:
+        ended_with_children(process, folder)
+    if process.returncode != 0:
+        text = log.read_text(errors="replace")[-3000:]
+        raise SystemExit(f"mutants could not be tried (status {process.returncode}):\n{text}")
 
 
 def interval(killed, tried):
@@ -171,11 +278,12 @@ def interval(killed, tried):
 
 
 def published(found):
-    """Every part's score as a claim of the figures."""
+    """Every part's score, of a sample that is large enough, as a claim of the figures."""
     import _harness
 
     kept = ROOT / "benchmarks" / "results" / "mutation.json"
     before = json.loads(kept.read_text())["claims"] if kept.exists() else []
+    found = {part: one for part, one in found.items() if one["tried"] >= min(LEAST, one["mutants"])}
     own = {f"{part}, mutants killed" for part in found}
     claims = [_harness.Claim(**_told(one)) for one in before if one["name"] not in own]
     for part, one in sorted((part, recounted(one)) for part, one in found.items()):
@@ -256,14 +364,11 @@ def parsed():
 
 def main():
     given = parsed()
-    out = os.fdopen(os.dup(1), "w")  # a child's own output goes to a file
-    for name in () if given.publish else LIBRARIES:
-        import_module(name)
     target = ROOT / "build" / "mutation.json"
     target.parent.mkdir(exist_ok=True)
     for part in () if given.publish else given.parts:
         before = json.loads(target.read_text())[part] if given.again else None
-        tell = partial(print, file=out, flush=True)
+        tell = partial(print, flush=True)
         found = run(
             part, given.sample, given.seed, before, given.tests, tell, given.most, given.minutes
         )

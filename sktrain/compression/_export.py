@@ -80,6 +80,11 @@ def _members(model, weight):
     elif isinstance(model, PooledClassifier):
         if not hasattr(model, "estimators_"):
             nets_in(model)  # names what is not fitted
+        if getattr(model, "calibration_share_", 0.0) > 0:
+            raise SktrainError(
+                "A PooledClassifier with calibration='isotonic' cannot be exported: its curves are "
+                "no part of the graph. Fit it with calibration=None."
+            )
         for one, share in zip(model.estimators_, model.weights_):
             yield from _members(one, weight * share)
         yield model.prior_, weight * model.weights_[-1]

@@ -5,7 +5,7 @@ purged of labels that reach into it, which the members did not see.
 """
 
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal
 import warnings
 
 from joblib import Parallel, delayed
@@ -15,18 +15,19 @@ import pandas as pd
 from sklearn.base import ClassifierMixin, clone
 from sklearn.ensemble._base import _BaseHeterogeneousEnsemble
 from sklearn.utils import Bunch, _safe_indexing
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils._repr_html.estimator import _VisualBlock
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from .._last_block import last_block
+from .._last_block import last_blocks
 from .._models import all_class_probabilities, class_labels, take_input_names
 from .._routing import metadata_rows, routed_params
 from .._typing import RandomState, Span
 from .._validation import BarsOrTime, Count, Number, row_weights
 from ..exceptions import SktrainError, SktrainWarning
 from ..reproducibility import draw_seed, seed_parts
+from ._calibration import HeldBack, apply_curves, learn_curves
 from ._weights import pool_weights
 
 __all__ = ["PooledClassifier"]
@@ -53,6 +54,14 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
     horizon : int, Timedelta or str, optional
         Bars, or the time such as ``"5D"``, a label looks ahead, for labels that do not say so
         themselves.
+    n_blocks : int, default=1
+        Blocks that the weights are learned on, each as long as the last one and before the next, as
+        in a walk forward; members are fitted before each of them. More rows tell more about the
+        weights and take more fits. Where the rows do not allow so many there are fewer.
+    calibration : "isotonic" or None, default=None
+        Whether the pool's probabilities are recalibrated by monotone curves, learned on the blocks
+        (at least two) and followed as far as they lessen the log loss of blocks that they were not
+        learned on. A mixture of calibrated forecasts is itself too timid (Ranjan & Gneiting 2010).
     refit : bool, default=True
         Whether members are fitted once more, on all rows. Without, those stay that the weights were
         learned for, which never saw the last block.
@@ -77,8 +86,15 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
         Shares of the classes among all rows, as weighted; each class is counted once more, so that
         none is impossible (Laplace).
     validation_ : ValidationBlock
-        The rows that weights were learned on; ``validation_.valid`` is None where that was not
+        The last rows that weights were learned on; ``validation_.valid`` is None where that was not
         possible: then members and prior count alike, and a warning says why.
+    n_blocks_ : int
+        Blocks that weights were learned on.
+    calibration_curves_ : list of (ndarray, ndarray) or None
+        Of each class the probabilities of the pool and what the curve makes of them; None without
+        calibration.
+    calibration_share_ : float
+        How far the curves are followed, from 0 (not at all) to 1.
     classes_ : ndarray of shape (n_classes,)
     n_features_in_, feature_names_in_
         As of the members.
@@ -116,6 +132,8 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
         "estimators": [list, tuple],
         "valid_fraction": [Number(0, 1, closed="neither")],
         "horizon": [BarsOrTime(0), None],
+        "n_blocks": [Count(1)],
+        "calibration": [StrOptions({"isotonic"}), None],
         "refit": ["boolean"],
         "n_jobs": [Count(1), Interval(Integral, None, -1, closed="right"), None],
         "random_state": ["random_state"],
@@ -127,6 +145,8 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
         *,
         valid_fraction: float = 0.2,
         horizon: Span | None = None,
+        n_blocks: int = 1,
+        calibration: Literal["isotonic"] | None = None,
         refit: bool = True,
         n_jobs: int | None = None,
         random_state: RandomState = None,
@@ -134,6 +154,8 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
         super().__init__(estimators=estimators)
         self.valid_fraction = valid_fraction
         self.horizon = horizon
+        self.n_blocks = n_blocks
+        self.calibration = calibration
         self.refit = refit
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -191,14 +213,16 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
         Raises
         ------
         SktrainError
-            A member without ``predict_proba``, or metadata that a member does not take.
+            A member without ``predict_proba``, metadata that a member does not take, blocks that
+            are longer together than the rows, or a calibration on one block.
 
         Warns
         -----
         SktrainWarning
-            There is no block to learn weights on.
+            There is no block to learn weights on, or only one where two were to calibrate.
         """
         self._validate_params()
+        self._check_blocks()
         y = class_labels(y, type(self).__name__)
         X = X if hasattr(X, "shape") else np.asarray(X)
         check_consistent_length(X, y)
@@ -215,21 +239,39 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
         classes, codes = np.unique(np.asarray(y), return_inverse=True)
         codes = codes.reshape(-1)
         weight = np.ones(len(codes)) if weight is None else weight
-        block = last_block(
+        blocks = last_blocks(
             X,
             y,
             codes,
+            self.n_blocks,
             fraction=self.valid_fraction,
             horizon=self.horizon,
             caller=type(self).__name__,
-            stacklevel=3,
+            stacklevel=4,
             **known,
         )
-        weights, fitted = self._learn(X, y, codes, weight, members, routed, block)
-        if self.refit or block.valid is None:
+        learned, fitted = self._learn(X, y, codes, weight, members, routed, blocks)
+        if self.refit or fitted is None:
             fitted = self._fitted(X, y, members, routed)
-        self._keep(members, fitted, weights, classes, _shares(codes, weight, len(classes)), block)
+        take_input_names(self, fitted)
+        self.names_, self.estimators_, self.classes_ = list(members), fitted, classes
+        self.prior_, self.validation_ = _shares(codes, weight, len(classes)), blocks[0]
+        self.weights_, self.calibration_curves_, self.calibration_share_ = learned
+        self.n_blocks_ = len(blocks) if blocks[0].valid is not None else 0
         return self
+
+    def _check_blocks(self):
+        """Whether the blocks leave rows to train on, and suffice to calibrate."""
+        if self.n_blocks * self.valid_fraction >= 1:
+            raise SktrainError(
+                f"{self.n_blocks} blocks of valid_fraction={self.valid_fraction} leave no rows to "
+                "train on. Lower n_blocks or valid_fraction."
+            )
+        if self.calibration is not None and self.n_blocks < 2:
+            raise SktrainError(
+                f"calibration={self.calibration!r} needs n_blocks >= 2, for curves are judged on "
+                f"blocks that they were not learned on; got n_blocks={self.n_blocks}."
+            )
 
     def _members(self):
         """Members that are not dropped, by name, seeded where the pool has a seed."""
@@ -259,38 +301,63 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
             for member, params in zip(members.values(), routed)
         )
 
-    def _learn(self, X, y, codes, weight, members, routed, block):
-        """Weights of members and prior, and the members that they were learned for."""
-        if block.valid is None:
+    def _learn(self, X, y, codes, weight, members, routed, blocks):
+        """Weights of members and prior, curves and their share; and the members of the last
+        block."""
+        if blocks[0].valid is None:
             warnings.warn(
-                f"PooledClassifier has no rows to learn weights on ({block.reason}): its "
+                f"PooledClassifier has no rows to learn weights on ({blocks[0].reason}): its "
                 f"{len(members)} members and the prior count alike.",
+                SktrainWarning,
+                stacklevel=3,
+            )
+            return (np.full(len(members) + 1, 1 / (len(members) + 1)), None, 0.0), None
+        said, fitted = [], None
+        for block in blocks:
+            before = self._before(X, y, members, routed, block, len(codes))
+            said.append(self._said(before, X, y, codes, weight, block))
+            fitted = before if fitted is None else fitted
+        came = [proba[np.arange(len(rows)), :, rows] for proba, rows, *_ in said]
+        w = np.concatenate([one.weight for one in said])
+        n_rows = sum(one.n_rows for one in said)
+        weights = pool_weights(np.concatenate(came), w if w.any() else w + 1, n_rows)
+        return (weights, *self._calibrated(said, weights)), fitted
+
+    def _before(self, X, y, members, routed, block, n):
+        """Members fitted on the rows before a block."""
+        rows = block.train
+        routed = [metadata_rows(params, rows, n) for params in routed]
+        return self._fitted(_safe_indexing(X, rows), _safe_indexing(y, rows), members, routed)
+
+    def _said(self, fitted, X, y, codes, weight, block):
+        """What members and prior say of a block: (n, members + 1, classes)."""
+        train, valid = block.train, block.valid
+        classes, held = np.unique(np.asarray(y)), _safe_indexing(X, valid)
+        prior = _shares(codes[train], weight[train], len(classes))
+        proba = [all_class_probabilities(one, held, classes) for one in fitted]
+        proba.append(np.tile(prior, (len(valid), 1)))
+        w = weight[valid]
+        n_rows = block.share * w.sum() ** 2 / np.square(w).sum() if w.any() else 0.0
+        return HeldBack(np.stack(proba, axis=1), codes[valid], w, n_rows)
+
+    def _calibrated(self, said, weights):
+        """Curves and their share, or None and 0."""
+        if self.calibration is None:
+            return None, 0.0
+        pooled = [
+            HeldBack((one.proba * weights[:, None]).sum(axis=1), *one[1:])
+            for one in said
+            if one.weight.any()
+        ]
+        if len(pooled) < 2:
+            warnings.warn(
+                "PooledClassifier is not calibrated: the rows make up one block, and curves are "
+                "judged on blocks that they were not learned on.",
                 SktrainWarning,
                 stacklevel=4,
             )
-            return np.full(len(members) + 1, 1 / (len(members) + 1)), None
-        train, valid = block.train, block.valid
-        n, n_classes = len(codes), codes.max() + 1
-        fitted = self._fitted(
-            _safe_indexing(X, train),
-            _safe_indexing(y, train),
-            members,
-            [metadata_rows(params, train, n) for params in routed],
-        )
-        held, came = _safe_indexing(X, valid), codes[valid]
-        classes = np.unique(np.asarray(y))
-        rows = np.arange(len(valid))
-        said = [all_class_probabilities(one, held, classes)[rows, came] for one in fitted]
-        said.append(_shares(codes[train], weight[train], n_classes)[came])
-        w = weight[valid]
-        n_rows = block.share * w.sum() ** 2 / np.square(w).sum() if w.any() else 0.0
-        return pool_weights(np.column_stack(said), w if w.any() else w + 1, n_rows), fitted
-
-    def _keep(self, members, fitted, weights, classes, prior, block):
-        take_input_names(self, fitted)
-        self.names_, self.estimators_ = list(members), fitted
-        self.weights_, self.prior_, self.classes_ = weights, prior, classes
-        self.validation_ = block
+            return None, 0.0
+        return learn_curves(pooled)
 
     @property
     def named_estimators_(self) -> Bunch:
@@ -320,7 +387,9 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
         total = self.weights_[-1] * self.prior_
         for weight, member in zip(self.weights_, self.estimators_):
             total = total + weight * all_class_probabilities(member, X, self.classes_)
-        return total
+        if getattr(self, "calibration_curves_", None) is None:  # also of older files
+            return total
+        return apply_curves(total, self.calibration_curves_, self.calibration_share_)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """The most probable label of each row.

@@ -202,13 +202,17 @@ class DriftDisplay:
             drifted = (
                 self.report["per_feature"]["drifted"].reindex(values.index).to_numpy(dtype=bool)
                 if self.report is not None
-                else values > self.threshold
+                else values.to_numpy(dtype=float) > self.threshold
             )
-            ax.barh(
-                values.index.astype(str),
-                values.to_numpy(dtype=float),
-                color=np.where(drifted, PALETTE["other"], PALETTE["line"]),
-            )
+            for kind, color, drawn in (
+                ("drifted", PALETTE["other"], drifted),
+                ("not shown to drift", PALETTE["line"], ~drifted),
+            ):
+                if drawn.any():
+                    at = np.flatnonzero(drawn)
+                    ax.barh(at, values.to_numpy(dtype=float)[at], color=color, label=kind)
+            ax.set_yticks(range(len(values)), values.index.astype(str))
+            ax.margins(y=0.01)
             ax.axvline(
                 self.threshold,
                 color=PALETTE["price"],
@@ -317,6 +321,18 @@ class SearchDisplay:
         return self
 
 
+def _unit_of(name):
+    """Title, unit and its size, of a figure whose name may end with its unit."""
+    for ending, unit, scale in (("_bytes", " KiB", 1024), ("_ms", " ms", 1)):
+        if name.endswith(ending):
+            return name.removesuffix(ending).replace("_", " "), unit, scale
+    return name.replace("_", " "), "", 1
+
+
+def _number(value):
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
+
+
 class CompressionDisplay:
     """Size, latency and score before and after compression.
 
@@ -400,15 +416,11 @@ class CompressionDisplay:
             figsize=(9, 1.2 * len(self.table) + 0.6),
         )
         for one, (name, row) in zip(grid, self.table.iterrows()):
-            one.barh(
-                ["after", "before"],
-                [row["after"], row["before"]],
-                color=[PALETTE["other"], PALETTE["line"]],
-            )
-            one.set_title(
-                f"{name.replace('_', ' ')}: {row['before']:.4g} → {row['after']:.4g}",
-                fontsize="small",
-                loc="left",
-            )
+            title, unit, scale = _unit_of(name)
+            before, after = row["before"] / scale, row["after"] / scale
+            colors = [PALETTE["other"], PALETTE["line"]]
+            one.barh(["after", "before"], [after, before], color=colors)
+            said = f"{title}: {_number(before)} → {_number(after)}{unit}"
+            one.set_title(said, fontsize="small", loc="left")
         self.ax_, self.figure_ = grid, grid[0].figure
         return self

@@ -6,6 +6,7 @@ test here.
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal
 import warnings
 
 import numpy as np
@@ -93,7 +94,7 @@ class OverfitReport:
     p_value: float
     pbo: float
     loss_probability: float
-    verdict: str
+    verdict: Literal["edge", "no edge", "cannot tell"]
     nested_scores: tuple | None = None
     reason: str = ""
 

@@ -129,47 +129,39 @@ def _first_up(text):
     return text[:1].upper() + text[1:]
 
 
+_FOLD_HEAD = (
+    "fold", "tested from", "to", "trained", "tested", "purged", "model", "majority", "logistic",
+)
+
+
+def _fold_cells(row):
+    shares = [row.get(f"{name}_balanced_accuracy") for name in ("model", "majority", "logistic")]
+    return (
+        row["fold"],
+        words.date(row.get("test_start", "")),
+        words.date(row.get("test_end", "")),
+        *(row.get(name, "") for name in ("train_size", "test_size", "purged")),
+        *map(words.percent, shares),
+    )
+
+
+def _folds_drawn(kept):
+    times = _times(kept["times"])
+    roles = np.array([_unpack(runs, len(times)) for runs in kept["roles"]])
+    close = pd.Series(kept["close"], index=_times(kept["close_times"]))
+    regimes = pd.Series(kept["regimes"], index=close.index) if kept["regimes"] else None
+    return picture(
+        WalkForwardDisplay(times, roles, close=close, regimes=regimes),
+        "The price with its market regimes, and what each fold trained on and was tested on.",
+    )
+
+
 def _folds(result, evidence):
     rows = result["walk_forward_results"]
     if not rows:
         return section(
             "Walk-forward validation", paragraph("Not run: it is off, or the run ended before.")
         )
-    kept = evidence["folds"]
-    times = _times(kept["times"])
-    roles = np.array([_unpack(runs, len(times)) for runs in kept["roles"]])
-    close = pd.Series(kept["close"], index=_times(kept["close_times"]))
-    regimes = pd.Series(kept["regimes"], index=close.index) if kept["regimes"] else None
-    drawn = picture(
-        WalkForwardDisplay(times, roles, close=close, regimes=regimes),
-        "The price with its market regimes, and what each fold trained on and was tested on.",
-    )
-    head = (
-        "fold",
-        "tested from",
-        "to",
-        "trained",
-        "tested",
-        "purged",
-        "model",
-        "majority",
-        "logistic",
-    )
-    cells = [
-        (
-            row["fold"],
-            words.date(row.get("test_start", "")),
-            words.date(row.get("test_end", "")),
-            row.get("train_size", ""),
-            row.get("test_size", ""),
-            row.get("purged", ""),
-            *(
-                words.percent(row.get(f"{name}_balanced_accuracy"))
-                for name in ("model", "majority", "logistic")
-            ),
-        )
-        for row in rows
-    ]
     names, regime_cells = words.regime_rows(rows)
     seen = table(("fold", *names, "regimes never trained on"), regime_cells) if names else ""
     note = paragraph(
@@ -180,8 +172,8 @@ def _folds(result, evidence):
         "Walk-forward validation",
         note,
         _scores(result),
-        drawn,
-        table(head, cells),
+        _folds_drawn(evidence["folds"]),
+        table(_FOLD_HEAD, [_fold_cells(row) for row in rows]),
         paragraph("Rows tested per market regime:") if seen else "",
         seen,
     )
@@ -295,7 +287,9 @@ def _learning(result, evidence):
         name: epoch for name, curve in curves.items() if (epoch := _best_epoch(curve)) is not None
     }
     drawn = picture(
-        LearningCurveDisplay(curves, best), "Loss per epoch on training and validation rows."
+        LearningCurveDisplay(curves, best),
+        "Loss per epoch on training and validation rows; an upright line marks the epoch whose "
+        "weights were kept.",
     )
     return section("Learning curves", drawn, bullets(reasons))
 
@@ -346,7 +340,12 @@ def _drift(result, evidence):
     return section(
         "Drift of the test block",
         paragraph(text + advice),
-        picture(display, "Population stability index of every feature; the line is the threshold."),
+        picture(
+            display,
+            "Population stability index of every feature. One drifted when it passes the threshold "
+            "and differs by more than chance explains: rows that resemble their neighbours, as "
+            "those of long windows do, often differ this much without drift.",
+        ),
     )
 
 
@@ -371,9 +370,7 @@ def _compression(result, evidence):
         .apply(pd.to_numeric, errors="coerce")
         .dropna()
     )
-    drawn = picture(
-        CompressionDisplay(frame), "The model after compression, as a multiple of the model before."
-    )
+    drawn = picture(CompressionDisplay(frame), "The model before and after compression.")
     agreement = found.get("agreement")
     same = (
         paragraph(f"{agreement:.1%} of the answers are the same.") if agreement is not None else ""

@@ -17,6 +17,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 
 GOLDEN = sorted((Path(__file__).parents[1] / "persistence" / "golden").glob("*.sktrain"))
@@ -24,12 +25,25 @@ SECONDS = 5  # for one file
 # bytes of memory that opening a file may take: 64 MiB and eight times the file
 FLOOR, MULTIPLE = 64 * 2**20, 8
 _DIGEST = 64
+REFUSED, ALIKE, OTHER_MODEL = "refused", "opened alike", "opened as another model"
+OTHER_COLUMNS = "opened as a model of other columns"
+HARMLESS = (REFUSED, ALIKE, OTHER_MODEL, OTHER_COLUMNS)
 ODD = [
-    None, True, -1, 0, 1, 2, 7,
+    None,
+    True,
+    -1,
+    0,
+    1,
+    2,
+    7,
     2**31,
     2**63,
     10**30,
-    0.5, -1e308, "", "x", "../x",
+    0.5,
+    -1e308,
+    "",
+    "x",
+    "../x",
     [],
     {},
     [[]],
@@ -37,12 +51,30 @@ ODD = [
     {"!": "again", "number": 0},
 ]
 NAMES = [
-    "os.system", "builtins.eval", "sklearn.tree._tree.Tree", "sklearn.neighbors._kd_tree.KDTree",
-    "sktrain.drift._training.Memory", "torch.optim.SGD",
+    "os.system",
+    "builtins.eval",
+    "sklearn.tree._tree.Tree",
+    "sklearn.neighbors._kd_tree.KDTree",
+    "sktrain.drift._training.Memory",
+    "torch.optim.SGD",
 ]
 KINDS = [
-    "list", "tuple", "dict", "array", "sparse", "objects", "object", "net", "sklearn", "record",
-    "value", "partial", "again", "tensor", "random", "scorer",
+    "list",
+    "tuple",
+    "dict",
+    "array",
+    "sparse",
+    "objects",
+    "object",
+    "net",
+    "sklearn",
+    "record",
+    "value",
+    "partial",
+    "again",
+    "tensor",
+    "random",
+    "scorer",
 ]
 
 
@@ -234,7 +266,14 @@ def sizes(data, rng):
 
 
 RULES = [
-    flips, truncation, flips_resigned, zip_headers, member_bytes, tree_edits, skops_schema, sizes,
+    flips,
+    truncation,
+    flips_resigned,
+    zip_headers,
+    member_bytes,
+    tree_edits,
+    skops_schema,
+    sizes,
 ]
 WEIGHTS = [1, 1, 1, 1, 2, 3, 4, 2]
 
@@ -261,9 +300,11 @@ def resident():
     return int(found["VmRSS"]) * 1024, int(found["VmHWM"]) * 1024
 
 
-def attempt(path, original, rows):
-    """What becomes of one file: "refused", "opened", or what went wrong."""
+def attempt(path, rows, expected):
+    """What becomes of one file: one of ``HARMLESS``, or what went wrong."""
     import warnings
+
+    import numpy as np
 
     from sktrain import load
     from sktrain.exceptions import CorruptFileError, PersistenceError
@@ -273,14 +314,38 @@ def attempt(path, original, rows):
         try:
             model = load(path)
         except (CorruptFileError, PersistenceError):
-            return "refused"
+            return REFUSED
         if not hasattr(model, "get_params"):
             return f"opened as {type(model).__name__}"
         try:
-            (model.predict_proba if hasattr(model, "predict_proba") else model.predict)(rows)
+            found = asked_for(model, rows)
         except Exception:  # a model of other columns may refuse rows; it may not crash or hang
-            return "opened, and refuses the rows"
-        return "opened"
+            return OTHER_COLUMNS
+        alike = np.shape(found) == np.shape(expected) and np.all(found == expected)
+        return ALIKE if alike else OTHER_MODEL
+
+
+def asked_for(model, rows):
+    """Probabilities of a model for rows, or labels where it has none."""
+    return (model.predict_proba if hasattr(model, "predict_proba") else model.predict)(rows)
+
+
+class _Late(BaseException):
+    """What no ``except Exception`` on the way takes for a damaged file."""
+
+
+def answers():
+    """{name: (rows, predictions)} of every golden file, opened before anything is measured."""
+    from persistence.make_golden import asked
+
+    from sktrain import load
+
+    found = {}
+    for path in GOLDEN:
+        model = load(path, replay=True)
+        rows = asked(model)[-8:]
+        found[path.name] = rows, asked_for(model, rows)
+    return found
 
 
 def worker(first, count):
@@ -292,16 +357,7 @@ def worker(first, count):
     import numpy as np
 
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    from persistence.make_golden import rows as golden_rows
-
-    from sktrain import load
-
-    rows = golden_rows()[0][:8]
-    for path in GOLDEN:  # imports happen before anything is measured
-        try:
-            load(path, replay=True)
-        except Exception as error:
-            print("golden", path.name, error, flush=True)
+    golden = answers()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**24, 2**24))
@@ -310,7 +366,7 @@ def worker(first, count):
     resource.setrlimit(resource.RLIMIT_AS, (space + 2**31, space + 2**31))
 
     def late(*_):
-        raise TimeoutError("too slow")
+        raise _Late
 
     signal.signal(signal.SIGALRM, late)
     folder = Path(os.getcwd())
@@ -328,15 +384,18 @@ def worker(first, count):
         except OSError:
             pass
         signal.alarm(SECONDS)
+        begun = time.perf_counter()
         try:
-            became = attempt(path, original, rows)
-        except TimeoutError:
+            became = attempt(path, *golden[original.name])
+        except _Late:
             became = "slow"
         except BaseException as error:
             became = f"raised {type(error).__name__}: {error}"
         finally:
             signal.alarm(0)
-        grew = resident()[1] - base
+        took, grew = time.perf_counter() - begun, resident()[1] - base
+        if took > SECONDS:
+            became = "slow"
         if grew > FLOOR + MULTIPLE * len(data):
             became = f"took {grew >> 20} MiB"
         path.unlink()
@@ -344,12 +403,15 @@ def worker(first, count):
             became = f"left files: {sorted(os.listdir(folder))}"
         if np.random.get_state()[1].tobytes() != state:  # noqa: NPY002
             became = "moved the caller's generator"
-        print(json.dumps({"seed": seed, "became": became}), flush=True)
+        told = {"seed": seed, "became": became, "seconds": took, "grew": grew, "size": len(data)}
+        print(json.dumps(told), flush=True)
 
 
 def attack(count, first=0, per_worker=250, tell=False):
-    """Counts of what became of ``count`` files, and a list of those that went wrong."""
+    """Counts of what became of ``count`` files, a list of those that went wrong, and the largest
+    of what opening one took: {"seconds", "grew", "share" of the memory allowed}."""
     became, wrong, seed = Counter(), [], first
+    most = {"seconds": 0.0, "grew": 0, "share": 0.0}
     code = [sys.executable, "-W", "ignore", __file__, "--worker"]
     while seed < first + count:
         n = min(per_worker, first + count - seed)
@@ -363,15 +425,13 @@ def attack(count, first=0, per_worker=250, tell=False):
             )
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         started = {line["seed"]: line for line in lines if "rule" in line}
-        ended = {line["seed"]: line["became"] for line in lines if "became" in line}
-        for one, result in ended.items():
-            became[
-                result
-                if result in ("refused", "opened", "opened, and refuses the rows")
-                else "wrong"
-            ] += 1
-            if result not in ("refused", "opened", "opened, and refuses the rows"):
-                wrong.append({**started[one], "became": result})
+        for line in (line for line in lines if "became" in line):
+            result = line["became"]
+            became[result if result in HARMLESS else "wrong"] += 1
+            if result not in HARMLESS:
+                wrong.append({**started[line["seed"]], **line})
+            line["share"] = line["grew"] / (FLOOR + MULTIPLE * line["size"])
+            most = {name: max(value, line[name]) for name, value in most.items()}
         if done.returncode:
             crashed = max(started, default=seed - 1)
             if crashed < seed:
@@ -384,25 +444,31 @@ def attack(count, first=0, per_worker=250, tell=False):
         else:
             seed += n
         if tell:
-            print(seed - first, dict(became), flush=True)
-    return became, wrong
+            print(seed - first, dict(became), most, flush=True)
+    return became, wrong, most
 
 
-def published(became, wrong):
+def published(became, wrong, most):
     """The counts as claims of the figures."""
     sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
     import _harness
 
     total = sum(became.values())
     note = f"over {len(GOLDEN)} golden files, by {len(RULES)} rules, each in a process with limits"
+    other = "whoever writes a file may write a whole model in it; a key= tells who did"
     harm = f"those that crashed, took over {SECONDS} s, grew, drew random numbers or left files"
-    opened = became["opened"], became["opened, and refuses the rows"]
     claims = [
         _harness.Claim("mutated files tried", total, 5000, ">=", note=note),
         _harness.Claim(harm, len(wrong), 0),
-        _harness.Claim("those refused, with an error of this library", became["refused"]),
-        _harness.Claim("those opened, and predicted with", opened[0]),
-        _harness.Claim("those opened as models of other columns", opened[1]),
+        _harness.Claim("those refused, with an error of this library", became[REFUSED]),
+        _harness.Claim("those opened, with equal predictions", became[ALIKE]),
+        _harness.Claim("those opened as other models", became[OTHER_MODEL], note=other),
+        _harness.Claim("those opened as models of other columns", became[OTHER_COLUMNS]),
+        _harness.Claim(
+            "longest of all", most["seconds"], SECONDS, unit="s", note="opened and asked"
+        ),
+        _harness.Claim("most memory of all", most["grew"] / 2**20, unit="MiB"),
+        _harness.Claim("largest share of 64 MiB + 8x file", 100 * most["share"], 100, unit="%"),
     ]
     _harness.report("attack", claims)
 
@@ -411,8 +477,8 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--worker"]:
         worker(int(sys.argv[2]), int(sys.argv[3]))
     else:
-        totals, failures = attack(int(sys.argv[1]), *map(int, sys.argv[2:3]), tell=True)
+        totals, failures, largest = attack(int(sys.argv[1]), *map(int, sys.argv[2:3]), tell=True)
         if sum(totals.values()) >= 5000:
-            published(totals, failures)
+            published(totals, failures, largest)
         print(dict(totals), *failures, sep="\n")
         sys.exit(bool(failures))

@@ -21,17 +21,18 @@ def test_every_rule_makes_another_file():
 
 @pytest.mark.timeout(290)
 def test_a_hundred_files_do_no_harm():
-    became, wrong = attack(100, first=0)
+    became, wrong, most = attack(100, first=0)
     assert not wrong, wrong
     assert became["refused"] > 50
-    assert became["opened"] > 5  # rehashed members that are whole models
+    assert became["opened alike"] > 5  # what predicts alike is left as it was
+    assert most["share"] < 1
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 def test_five_thousand_files_do_no_harm():
-    became, wrong = attack(5000, first=1000)
-    print(dict(became))
+    became, wrong, most = attack(5000, first=1000)
+    print(dict(became), most)
     assert not wrong, wrong
     assert sum(became.values()) == 5000
 
@@ -51,12 +52,9 @@ def test_the_attack_notices_harm(tmp_path):
         "    if planted['n'] == 5: raise KeyError('x')\n"
         "    if planted['n'] == 6: time.sleep(20)\n"
         "    raise sktrain.exceptions.CorruptFileError('no')\n"
-        "planted = {'n': 0}; mutate.GOLDEN[:] = mutate.GOLDEN; mutate.SECONDS = 1\n"
-        "sktrain.load = opener; golden, mutate.GOLDEN = mutate.GOLDEN, []\n"
-        "real = mutate.mutated\n"
-        "def some(seed):\n"
-        "    mutate.GOLDEN = golden; found = real(seed); mutate.GOLDEN = []; return found\n"
-        "mutate.mutated = some; mutate.worker(0, 6)\n"
+        "planted = {'n': 0}; mutate.SECONDS = 1; sktrain.load = opener\n"
+        "mutate.answers = lambda: {path.name: (None, None) for path in mutate.GOLDEN}\n"
+        "mutate.worker(0, 6)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", source, os.path.dirname(os.path.dirname(__file__))],

@@ -105,6 +105,20 @@ def test_compression_reads_both_shapes_of_report():
     assert len(one.plot().ax_) == 1
 
 
+def test_compression_is_told_in_units():
+    table = pd.DataFrame(
+        {"before": [61264.0, 3.1664, 0.4499], "after": [50962.0, 3.267, 0.4431]},
+        index=["size_bytes", "latency_256_ms", "accuracy"],
+    )
+    drawn = CompressionDisplay(table).plot().ax_
+    assert [one.get_title(loc="left") for one in drawn] == [
+        "size: 59.8 → 49.8 KiB",
+        "latency 256: 3.17 → 3.27 ms",
+        "accuracy: 0.45 → 0.443",
+    ]
+    np.testing.assert_allclose(drawn[0].patches[0].get_width(), 50962 / 1024)
+
+
 @pytest.mark.parametrize("top", [120.0, 130_000.0, 3e7])
 def test_prices_are_read_as_prices(top):
     import matplotlib.pyplot as plt
