@@ -40,7 +40,6 @@ __all__ = ["MemoryLedger", "StorageLedger"]
 _LOCK_FILE = ".sktrain-owner-"
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 _KEY = "sktrain"  # attribute under which everything of ours is stored
-_SQLITE = b"SQLite format 3\0"  # what such a file begins with (sqlite.org/fileformat.html)
 _BEAT = 10.0  # seconds between two signs of life, a judgment
 # seconds without one, twelve missed, after which an owner elsewhere is taken to be dead: a
 # judgment
@@ -172,9 +171,7 @@ def _open(storage):
     try:
         if path is not None and path.exists():
             check_regular(path)
-            with path.open("rb") as file:
-                begins = file.read(len(_SQLITE))
-            if begins and begins != _SQLITE:  # SQLite takes a file of one byte for an empty one
+            if path.stat().st_size == 1:  # somebody's, though SQLite takes it for an empty one
                 raise sqlite3.DatabaseError("file is not a database")
         with _folder_lock(path and path.parent):
             return optuna.storages.get_storage(
