@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..exceptions import DataQualityWarning, InvalidBarsError
+from ._synthetic import resampled_rows
 
 __all__ = [
     "WHERE_SAMPLED",
@@ -77,7 +78,7 @@ def time_axis(X, y=None, *, times=None):
         Where ``X`` carries no times, the index of ``y`` tells them.
     times : DatetimeIndex, or MultiIndex (symbol, time), of length n, optional
         When the rows are, for rows whose index was taken away. Where nothing tells, row order is
-        the order of time.
+        the order of time; of resampled rows, that of the rows they stand for.
 
     Returns
     -------
@@ -100,11 +101,12 @@ def time_axis(X, y=None, *, times=None):
                 "Pass one of them."
             )
         own = given
-    return (
-        TimeAxis(np.arange(_length(X), dtype=np.int64), None, None)
-        if own is None
-        else _axis_of(own)
-    )
+    if own is not None:
+        return _axis_of(own)
+    made = resampled_rows(X, y)
+    told = None if made is None else made.origin
+    rows = np.arange(_length(X)) if told is None else told
+    return TimeAxis(rows.astype(np.int64), None, None)
 
 
 def _length(X):
