@@ -160,10 +160,10 @@ def planted(name, results, rival, claim, note, details):
 
 def details_of(results):
     """Means of every model, seeds, and the recipe's weights on each."""
-    named = ("world", "seed", "model", "key", "weights")
-    keys = {
-        model: [key for key in row if key not in named]
-        for model, row in results[0]["models"].items()
+    named = {"world", "seed", "model", "key", "weights"}
+    keys = {  # where nothing can be gained, some seeds have no possible gain
+        model: sorted(set.intersection(*(set(one["models"][model]) for one in results)) - named)
+        for model in results[0]["models"]
     }
     return {
         "models": {
