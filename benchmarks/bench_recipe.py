@@ -117,8 +117,8 @@ def claims_of(name, results, lacking, seeds):
     rests_on += "" if judged else ": not judged"
     excess, theirs = column(results, OURS, "excess"), column(results, rival, "excess")
     mean, half = mean_interval(excess - theirs)
-    low, high = mean - half, mean + half
-    note = f"{rival} {theirs.mean():+.4f}; less it {mean:+.4f} [{low:+.4f}, {high:+.4f}]"
+    note = f"{rival} {theirs.mean():+.4f}; less it {mean:+.4f}"
+    note += f" [{mean - half:+.4f}, {mean + half:+.4f}]" if len(results) > 1 else ""
 
     def claim(what, value, bound, better="<=", note="", details=None):
         return Claim(
