@@ -8,7 +8,7 @@ splitters and pandas; a net needs torch and skorch.
 import subprocess
 import sys
 
-from _harness import Claim, arguments, paired, report
+from _harness import Claim, arguments, as_installed, paired, report
 
 FIT = """
 import numpy, sktrain
@@ -28,6 +28,7 @@ def run(code):
 
 
 def main(smoke):
+    as_installed()
     repeat = 2 if smoke else 9
     claims = []
     loaded = f"import sys; print([name for name in {HEAVY!r} if name in sys.modules])"

@@ -17,7 +17,7 @@ import warnings
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from _compression_jobs import LOOKBACK, NETS
-from _harness import Claim, arguments, report
+from _harness import Claim, arguments, as_installed, report
 import joblib
 from sklearn.pipeline import Pipeline
 
@@ -70,6 +70,7 @@ def serve(path, bars, mode):
 
 def main():
     smoke = arguments(__doc__).smoke
+    as_installed()
     import sktrain
     from sktrain import (
         AdaptiveLabeler,

@@ -324,7 +324,7 @@ def with_history(frame: pd.DataFrame, lookback: int = _REACH) -> pd.DataFrame:
             f"{type(frame).__name__}."
         )
     if isinstance(lookback, bool) or not isinstance(lookback, Integral) or lookback < 1:
-        raise InvalidBarsError(f"lookback must be a whole number >= 1, got {lookback!r}.")
+        raise InvalidBarsError(f"lookback must be an integer >= 1, got {lookback!r}.")
     if frame.index.has_duplicates:
         row = int(np.argmax(frame.index.duplicated()))
         raise InvalidBarsError(

@@ -1,8 +1,13 @@
-"""A missing optional library is named with the extra that brings it."""
+"""A missing optional library is named with the extra that brings it; large ones are imported with
+the garbage collector as it was, but for the time that takes."""
+
+import gc
+import subprocess
+import sys
 
 import pytest
 
-from sktrain._optional import require
+from sktrain._optional import collector_paused, require
 from sktrain.exceptions import MissingDependencyError
 
 
@@ -24,3 +29,31 @@ def test_what_a_library_of_ours_misses_is_not_blamed_on_it(tmp_path, monkeypatch
     with pytest.raises(ModuleNotFoundError, match="no_such_library") as caught:
         require("half_there", extra="news", caller="Caller")
     assert not isinstance(caught.value, MissingDependencyError)
+
+
+NETS = """
+import gc, sys
+{before}
+found = []
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("torch", "skorch"):
+            found.append((name, gc.isenabled()))
+sys.meta_path.insert(0, Finder())
+from sktrain.nets import GRUClassifier
+print(found, gc.isenabled())
+"""
+
+
+@pytest.mark.parametrize(("before", "after"), [("", True), ("gc.disable()", False)])
+def test_nets_leave_the_collector_as_it_was(before, after):
+    done = subprocess.run(
+        [sys.executable, "-c", NETS.format(before=before)], capture_output=True, text=True
+    )
+    assert done.stdout.split("\n")[0] == f"[('skorch', False), ('torch', False)] {after}", done
+
+
+def test_an_import_that_fails_leaves_the_collector_on():
+    with pytest.raises(ModuleNotFoundError), collector_paused():
+        import no_such_library  # noqa: F401
+    assert gc.isenabled()

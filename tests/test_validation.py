@@ -2,6 +2,7 @@
 passes unchanged."""
 
 from decimal import Decimal
+from fractions import Fraction
 import warnings
 
 from hypothesis import given, settings, strategies as st
@@ -16,6 +17,8 @@ from sktrain._validation import (
     Number,
     check_bars,
     check_count,
+    check_flag,
+    check_number,
     label_horizon,
     label_spans,
     labelled_mask,
@@ -287,16 +290,50 @@ def test_counts(value):
         validate_parameter_constraints({"n": [Count()]}, {"n": value}, "caller")
 
 
+@pytest.mark.parametrize(
+    "bounds, said, least",
+    [
+        ({}, "a finite number", -1e9),
+        ({"low": 0}, "a number >= 0", 0),
+        ({"low": 0, "closed": "neither"}, "a number > 0", 5e-324),
+        ({"low": 0, "closed": "neither", "optional": True}, "a number > 0 or None", 5e-324),
+        ({"low": 0, "high": 1, "closed": "left"}, r"a number in \[0, 1\)", np.float32(0)),
+        ({"low": -1, "high": 1, "closed": "right"}, r"a number in \(-1, 1\]", Fraction(-1, 2)),
+    ],
+)
+def test_bounds_of_numbers(bounds, said, least):
+    assert check_number("x", least, **bounds) == float(least)
+    with pytest.raises(SktrainError, match=f"^x must be {said}, got nan"):
+        check_number("x", np.nan, **bounds)
+    assert bounds.get("optional") is None or check_number("x", None, **bounds) is None
+
+
+@pytest.mark.parametrize("value", [0, 1, None, "True", np.nan, np.array([True])])
+def test_flags(value):
+    with pytest.raises(SktrainError, match="^x must be True or False, got "):
+        check_flag("x", value)
+    assert check_flag("x", np.False_) is False
+
+
 def test_counts_that_count():
     assert check_count("n", np.int64(3)) == 3
     assert check_count("n", 0, minimum=0) == 0
+    assert check_count("n", None, optional=True) is None
+    with pytest.raises(SktrainError, match="^n must be an integer >= 1 or None, got 0"):
+        check_count("n", 0, optional=True)
     validate_parameter_constraints({"n": [Count(0, 5)]}, {"n": 5}, "caller")
     with pytest.raises(InvalidParameterError):
         validate_parameter_constraints({"n": [Count(0, 5)]}, {"n": 6}, "caller")
 
 
-@pytest.mark.parametrize("value", [True, np.nan, np.inf, "1", None, 1.5, -0.1])
+@pytest.mark.parametrize(
+    "value",
+    [True, np.True_, np.nan, np.inf, -np.inf, "1", None, 1.5, -0.1, 1 + 0j, 10**400, np.array(0.5)],
+    ids=lambda value: f"{type(value).__name__}-{value!s:.5}",
+)
 def test_numbers(value):
+    with pytest.raises(SktrainError, match=r"^x must be a number in \[0, 1\], got "):
+        check_number("x", value, 0, 1)
     with pytest.raises(InvalidParameterError, match="'x'"):
         validate_parameter_constraints({"x": [Number(0, 1)]}, {"x": value}, "caller")
 

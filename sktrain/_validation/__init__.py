@@ -11,8 +11,6 @@ from ._label_times import (
     KEY as LABEL_TIMES,
     keep_label_times,
     label_times_of,
-    mark_synthetic,
-    synthetic_rows,
     with_label_times,
     write_label_times,
 )
@@ -21,11 +19,14 @@ from ._numbers import (
     Count,
     Number,
     check_count,
+    check_flag,
     check_generator,
+    check_number,
     real_numbers,
     refuse_no_numbers,
 )
 from ._renamed import renamed
+from ._synthetic import Resampled, mark_synthetic, resampled_rows, synthetic_rows
 from ._times import TimeAxis, check_order, time_axis, to_timestamps
 
 __all__ = [
@@ -34,12 +35,15 @@ __all__ = [
     "BarsOrTime",
     "Count",
     "Number",
+    "Resampled",
     "TimeAxis",
     "as_span",
     "check_bars",
     "check_beside",
     "check_count",
+    "check_flag",
     "check_generator",
+    "check_number",
     "check_order",
     "horizon_in_bars",
     "keep_label_times",
@@ -51,6 +55,7 @@ __all__ = [
     "real_numbers",
     "refuse_no_numbers",
     "renamed",
+    "resampled_rows",
     "row_weights",
     "said_horizon",
     "shown_span",

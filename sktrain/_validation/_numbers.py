@@ -10,7 +10,10 @@ from sklearn.utils._param_validation import Interval
 
 from ..exceptions import SktrainError
 
-__all__ = ["Count", "Number", "check_count", "check_generator", "real_numbers", "refuse_no_numbers"]
+__all__ = [
+    "Count", "Number", "check_count", "check_flag", "check_generator", "check_number",
+    "real_numbers", "refuse_no_numbers",
+]
 
 
 class Count(Interval):
@@ -31,22 +34,80 @@ class Number(Interval):
         super().__init__(Real, left, right, closed=closed)
 
     def is_satisfied_by(self, val):
-        if isinstance(val, (bool, np.bool_)) or not isinstance(val, Real) or not math.isfinite(val):
+        if isinstance(val, (bool, np.bool_)) or not isinstance(val, Real):
             return False
-        return super().is_satisfied_by(val)
+        try:
+            number = float(val)  # fractions break scikit-learn's comparison
+        except OverflowError:  # an integer beyond the floats
+            return False
+        return math.isfinite(number) and super().is_satisfied_by(number)
 
 
-def check_count(name, value, *, minimum=1):
-    """Return ``value`` as an int, or refuse what is not a whole number >= ``minimum``.
+def check_count(name, value, *, minimum=1, optional=False):
+    """Return ``value`` as an int, or refuse what is not a whole number >= ``minimum``; None is
+    taken where the parameter is ``optional``.
 
     Examples
     --------
     >>> check_count("horizon", 3)
     3
     """
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or value < minimum:
-        raise SktrainError(f"{name} must be an integer >= {minimum}, got {value!r}.")
+    if optional and value is None:
+        return None
+    if not Count(minimum).is_satisfied_by(value):
+        also = " or None" if optional else ""
+        raise SktrainError(f"{name} must be an integer >= {minimum}{also}, got {value!r}.")
     return int(value)
+
+
+def check_number(name, value, low=None, high=None, *, closed="both", optional=False):
+    """Return ``value`` as a float, or refuse what is not a finite number within the bounds.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter, for the message.
+    value : object
+    low, high : float, optional
+        Bounds.
+    closed : {"both", "left", "right", "neither"}, default="both"
+        Which of the bounds belong to the range.
+    optional : bool, default=False
+        Whether None is taken as well.
+
+    Examples
+    --------
+    >>> check_number("dropout", 0.5, 0, 1, closed="left")
+    0.5
+    >>> check_number("dropout", 1, 0, 1, closed="left")
+    Traceback (most recent call last):
+    sktrain.exceptions.SktrainError: dropout must be a number in [0, 1), got 1.
+    """
+    if optional and value is None:
+        return None
+    if Number(low, high, closed=closed).is_satisfied_by(value):
+        return float(value)
+    left, right = closed in ("both", "left"), closed in ("both", "right")
+    what = "a finite number"
+    if low is not None and high is not None:
+        what = f"a number in {'[' if left else '('}{low}, {high}{']' if right else ')'}"
+    elif low is not None:
+        what = f"a number {'>=' if left else '>'} {low}"
+    also = " or None" if optional else ""
+    raise SktrainError(f"{name} must be {what}{also}, got {value!r}.")
+
+
+def check_flag(name, value):
+    """Return ``value`` as a bool, or refuse what is neither True nor False.
+
+    Examples
+    --------
+    >>> check_flag("shuffle", False)
+    False
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise SktrainError(f"{name} must be True or False, got {value!r}.")
+    return bool(value)
 
 
 def check_generator(random_state):

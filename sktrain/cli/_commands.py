@@ -11,6 +11,7 @@ import pandas as pd
 from .._class_names import class_name
 from .._json import to_plain
 from .._progress import ProgressStream
+from .._validation import check_count
 from ..exceptions import SktrainError
 from ..trainer import DEFAULTS, EnhancedTrainer, EnhancedTrainingConfig, find_model, open_source
 from . import _show
@@ -53,7 +54,7 @@ def _given(args, names):
 
 def predict(args):
     """Predict the newest bars of every symbol."""
-    _count("--last", args.last)
+    check_count("--last", args.last)
     _check_target(args.out)
     model = EnhancedTrainer.load(find_model(args.model))
     bars = with_news_of(args, _open(args).bars)
@@ -109,7 +110,7 @@ def audit(args):
         task = label_bars(bars, config, _horizon(args))
         estimator = _any_estimator(args.estimator) if args.estimator else audit_pipeline(config)
         cv = EnhancedWalkForwardCV(
-            n_splits=_count("--folds", args.folds, 2),
+            n_splits=check_count("--folds", args.folds, minimum=2),
             embargo_bars=config.embargo_bars,
             ensure_regime_coverage=False,
         )
@@ -129,7 +130,7 @@ def drift(args):
     bars = _open(args).bars
     values = features.transform(bars)
     if args.last is not None:
-        last = _count("--last", args.last)
+        last = check_count("--last", args.last)
         values = (
             values.groupby(level=0, sort=False).tail(last)
             if isinstance(values.index, pd.MultiIndex)
@@ -161,7 +162,7 @@ def search(args):
     from ..trainer import build_search, given_parameters, label_bars, search_plan
 
     config = _config(args)
-    config.use_hpo, config.hpo_n_trials = True, _count("--trials", args.trials)
+    config.use_hpo, config.hpo_n_trials = True, check_count("--trials", args.trials)
     task = label_bars(_open(args).bars, config, _horizon(args))
     found = build_search(
         config,
@@ -169,7 +170,7 @@ def search(args):
         given=given_parameters(
             config, batch_size=args.batch_size, learning_rate=args.learning_rate
         ),
-        n_folds=_count("--folds", args.folds, 2),
+        n_folds=check_count("--folds", args.folds, minimum=2),
         storage=args.storage,
         timeout=args.timeout,
         progress=not (args.quiet or args.json),
@@ -264,7 +265,7 @@ def _apply_flags(fields, args):
     if getattr(args, "ablation", False):
         fields["ablation"] = True
     if getattr(args, "hpo", None) is not None:
-        fields["use_hpo"], fields["hpo_n_trials"] = True, _count("--hpo", args.hpo)
+        fields["use_hpo"], fields["hpo_n_trials"] = True, check_count("--hpo", args.hpo)
     if getattr(args, "news", None):
         fields["news"], fields["use_pretrained_embeddings"] = args.news, True
         fields.update({f"news_{name}": one for name, one in news_options(args).items()})
@@ -294,12 +295,6 @@ def _value(text):
         if _BARE_POINT.fullmatch(text):  # JSON wants digits on both sides of the point
             return float(text)
         return {"True": True, "False": False, "None": None, "none": None}.get(text, text)
-
-
-def _count(flag, value, minimum=1):
-    if value < minimum:
-        raise SktrainError(f"{flag} must be an integer >= {minimum}, got {value}.")
-    return value
 
 
 def _print_json(document):

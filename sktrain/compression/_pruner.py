@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import StrOptions
 
-from .._validation import Number
+from .._validation import Number, check_number
 from ..exceptions import SktrainError
 from ._places import is_net, nets_in, nets_with_rows
 
@@ -146,8 +146,7 @@ class ModelPruner(BaseEstimator):
             A net that was not fitted.
         """
         target = self.target_sparsity if target_sparsity is None else target_sparsity
-        if not Number(0, 1, closed="left").is_satisfied_by(target):
-            raise SktrainError(f"target_sparsity must lie in [0, 1), got {target!r}.")
+        check_number("target_sparsity", target, 0, 1, closed="left")
         self._validate_params()
         if self.structured:
             from ._structured import narrow

@@ -15,7 +15,7 @@ import joblib
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._validation import Number, check_count
+from .._validation import check_count, check_number
 from ..exceptions import SktrainError
 from ._places import copy_with, nets_in, rows_can_be_followed, through_steps
 
@@ -54,7 +54,7 @@ class CompressionReport(Mapping):
     sparsity: float
     bits: int | None
     n_rows: int
-    activations: str | None = None
+    activations: Literal["int8"] | None = None
 
     def __getitem__(self, name):
         if name not in self.__dataclass_fields__:
@@ -144,8 +144,7 @@ def compress_model(
     report : dict
         The fields of :class:`CompressionReport`.
     """
-    if not Number(0, 1, closed="left").is_satisfied_by(sparsity):
-        raise SktrainError(f"sparsity must lie in [0, 1), got {sparsity!r}.")
+    check_number("sparsity", sparsity, 0, 1, closed="left")
     if check_count("fine_tune_epochs", fine_tune_epochs, minimum=0) and calibration is None:
         raise SktrainError(
             f"fine_tune_epochs={fine_tune_epochs} needs rows to train on: give calibration=, the "

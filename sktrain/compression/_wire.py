@@ -145,7 +145,13 @@ def _node(data):
     return _Node(ops[-1], given, results)
 
 
-def activations(graph: Graph, shape: tuple[int, int], weights: dict[str, list[int]]) -> int:
+def activations(
+    graph: Graph,
+    shape: tuple[int, int],
+    weights: dict[str, list[int]],
+    *,
+    of_row: bool = False,
+) -> int:
     """Bytes of everything that a graph works out for one row, told without working it out.
 
     Parameters
@@ -156,6 +162,8 @@ def activations(graph: Graph, shape: tuple[int, int], weights: dict[str, list[in
         Of a row.
     weights : dict of str to list of int
         Shapes of the eight-bit weights that the graph lacks.
+    of_row : bool, default=False
+        Whether to leave out what is the same for every row, such as weights that become floats.
 
     Returns
     -------
@@ -175,7 +183,18 @@ def activations(graph: Graph, shape: tuple[int, int], weights: dict[str, list[in
             )
         known[one.name] = one.shape
         told[one.name] = math.prod(one.shape) * _BYTES.get(one.type[7:-1], 4)
-    return sum(_worked_out(node, known, told) for node in graph.nodes)
+    nodes = _of_row(graph.nodes) if of_row else graph.nodes
+    return sum(_worked_out(node, known, told) for node in nodes)
+
+
+def _of_row(nodes):
+    """The nodes whose results depend on the row; a node stands after those that it takes from."""
+    moved, found = {"X"}, []
+    for node in nodes:
+        if not moved.isdisjoint(node.given):
+            moved.update(node.results)
+            found.append(node)
+    return found
 
 
 def _is_told(output):

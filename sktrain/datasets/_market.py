@@ -13,7 +13,7 @@ from sklearn.utils import Bunch, check_random_state
 
 from .._history import with_history
 from .._typing import RandomState
-from .._validation import Number, check_bars, check_count
+from .._validation import check_bars, check_count, check_flag, check_number
 from ..exceptions import SktrainError
 from ._patterns import PATTERNS, lead_of
 
@@ -141,10 +141,8 @@ def make_market(
 
 
 def _check(signal, horizon, n_symbols, regimes, pattern):
-    if not Number(0, 1, closed="left").is_satisfied_by(signal):
-        raise SktrainError(f"signal must be a number in [0, 1), got {signal!r}.")
-    if not isinstance(regimes, (bool, np.bool_)):
-        raise SktrainError(f"regimes must be True or False, got {regimes!r}.")
+    check_number("signal", signal, 0, 1, closed="left")
+    check_flag("regimes", regimes)
     if not isinstance(pattern, str) or pattern not in PATTERNS:
         raise SktrainError(f"pattern must be one of {list(PATTERNS)}, got {pattern!r}.")
     if pattern != "linear" and horizon != 1:

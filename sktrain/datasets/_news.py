@@ -14,7 +14,7 @@ from sklearn.utils import Bunch, check_random_state
 
 from .._history import segment_starts
 from .._typing import RandomState
-from .._validation import Number
+from .._validation import check_number
 from ..exceptions import SktrainError
 from ._market import make_market
 
@@ -129,9 +129,8 @@ def make_news(
 
 
 def _check(signal, coverage, languages):
-    for name, value in (("signal", signal), ("coverage", coverage)):
-        if not Number(0, 1).is_satisfied_by(value):
-            raise SktrainError(f"{name} must be a number between 0 and 1, got {value!r}.")
+    check_number("signal", signal, 0, 1)
+    check_number("coverage", coverage, 0, 1)
     languages = (languages,) if isinstance(languages, str) else tuple(languages)
     unknown = [language for language in languages if language not in _NAMES]
     if unknown or not languages:

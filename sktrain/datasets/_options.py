@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from .._reading import check_options
 from ..exceptions import InvalidBarsError
@@ -25,10 +26,10 @@ class Options:
     dayfirst: bool | None = None
     encoding: str | None = None
     symbol: str | None = None
-    bad_rows: str = "refuse"
-    incomplete_last: str = "keep"
-    stamps: str = "close"
-    decimal: str | None = None
+    bad_rows: Literal["refuse", "drop"] = "refuse"
+    incomplete_last: Literal["keep", "drop"] = "keep"
+    stamps: Literal["close", "open"] = "close"
+    decimal: Literal[".", ","] | None = None
 
     def __post_init__(self) -> None:
         told = {name: getattr(self, name) for name in self.__dataclass_fields__}

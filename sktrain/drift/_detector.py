@@ -21,7 +21,7 @@ from ._compare import compare_columns, compare_correlations, gather
 from ._frames import as_before, read_sample
 from ._outliers import describe_outliers, far_outside, outlier_rows, outlier_table
 from ._reference import Reference
-from ._report import DriftReport, decide, recommend
+from ._report import DriftReport, Recommendation, Status, decide, recommend
 
 __all__ = ["DriftDetector"]
 
@@ -430,13 +430,13 @@ class DriftDetector(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """Decide, and gather everything."""
         table, detail = decide(table, correlation, self._thresholds())
         detected = bool(table["drifted"].any() or detail["drifted"])
-        status = "INCONCLUSIVE" if not judged else "DRIFT" if detected else "NO_DRIFT"
+        status: Status = "INCONCLUSIVE" if not judged else "DRIFT" if detected else "NO_DRIFT"
         outliers = outlier_table(X, sample, far)
         few = min(sample.n_times, self.reference_.n_times)
-        too_few = f"{few} rows in time are too few to say, {self.min_samples} are needed"
-        recommendation, reason = (
-            ("monitor", too_few) if not judged else recommend(table, detail, self._thresholds())
-        )
+        recommendation: Recommendation = "monitor"
+        reason = f"{few} rows in time are too few to say, {self.min_samples} are needed"
+        if judged:
+            recommendation, reason = recommend(table, detail, self._thresholds())
         if len(outliers):
             recommendation = "monitor" if recommendation == "continue" else recommendation
             reason = f"{describe_outliers(outliers)}; the others: {reason}"

@@ -20,7 +20,7 @@ from sklearn.utils.validation import _num_samples
 from .._validation import labelled_mask
 from ..exceptions import SktrainError
 from ._null import benjamini_hochberg, centred_moments, mean_p_values
-from ._report import DriftReport
+from ._report import DriftReport, Status
 from ._statistics import population_stability_index, smoothed_shares
 
 if TYPE_CHECKING:
@@ -262,7 +262,7 @@ def _performance_report(detector, table, n_reference, n_new, pending, histograms
     table["kind"], table["cause"], table["spread"] = "performance", table.index, np.nan
     judged = bool(table["p_value"].notna().any())
     drifted = table["drifted"]
-    status = "INCONCLUSIVE" if not judged else "DRIFT" if drifted.any() else "NO_DRIFT"
+    status: Status = "INCONCLUSIVE" if not judged else "DRIFT" if drifted.any() else "NO_DRIFT"
     recommendation, reason = _advice(
         table, drifted, judged, min(n_reference, n_new), detector.min_samples
     )

@@ -4,6 +4,7 @@ second.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,10 @@ import pandas as pd
 from .._json import to_plain
 from ._null import benjamini_hochberg
 
-__all__ = ["DriftReport", "decide", "recommend"]
+__all__ = ["DriftReport", "Recommendation", "Status", "decide", "recommend"]
+
+Status = Literal["DRIFT", "NO_DRIFT", "INCONCLUSIVE"]
+Recommendation = Literal["continue", "monitor", "retrain"]
 
 _ADVICE = {
     ("covariate", "retrain"): (
@@ -78,13 +82,13 @@ class DriftReport(Mapping):
     """
 
     drift_detected: bool
-    status: str
+    status: Status
     psi: float
     mean_shift: float
     correlation: float
-    recommendation: str
+    recommendation: Recommendation
     reason: str
-    kind: str
+    kind: Literal["covariate", "prediction", "performance"]
     per_feature: pd.DataFrame
     correlation_detail: dict
     n_reference: int
@@ -261,7 +265,7 @@ def decide(table, correlation, thresholds):
     ], detail
 
 
-def recommend(table, detail, thresholds):
+def recommend(table, detail, thresholds) -> tuple[Recommendation, str]:
     """What to do, and why, in one line each."""
     if table["drifted"].any() or detail["drifted"]:
         return "retrain", _drifted(table, detail)

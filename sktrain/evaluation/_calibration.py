@@ -22,7 +22,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from .._progress import progress_bar
 from .._typing import Estimator, LabelSource, Splitter
-from .._validation import Number, check_bars, check_count, horizon_in_bars
+from .._validation import check_bars, check_count, check_number, horizon_in_bars
 from ..exceptions import DataQualityWarning, SktrainError
 from ._folds import fit_fold
 from ._journal import Journal, fingerprint
@@ -31,7 +31,6 @@ from ._predictions import balanced_accuracy, splits_of, takes_end_times
 
 __all__ = ["NullCalibration", "null_calibration"]
 
-_LEVEL = Number(0, 1, closed="neither")  # open: a test at level 0 or 1 decides nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +61,7 @@ class NullCalibration:
     score: float
     fold_scores: np.ndarray
     null_scores: np.ndarray
-    method: str
+    method: Literal["block", "sign", "phase"]
     metric: str
     n_null: int | None = None
     alpha: float = 0.05
@@ -245,8 +244,7 @@ def null_calibration(
     count = check_count("n_null", n_null)
     checked = check_bars(bars, warn=False)
     _check_request(estimator, labeler, method)
-    if not _LEVEL.is_satisfied_by(alpha):
-        raise SktrainError(f"alpha must be {_LEVEL}, got {alpha!r}.")
+    check_number("alpha", alpha, 0, 1, closed="neither")
     stop_count = _stop_count(stop, alpha, count)
     task = _Task(estimator, labeler, _default_cv(cv), scoring, method, 0)
     task = replace(task, block_length=_block_length(block_length, task.label(checked)[1], method))

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from .._statistics import fold_mean_error
+from .._validation import check_flag, check_number
 from ..exceptions import NotEnoughDataError, SktrainError
-from ._sharpe import _finite
 
 __all__ = ["MeanInterval", "corrected_mean_interval", "false_discovery_rate"]
 
@@ -106,9 +106,7 @@ def corrected_mean_interval(
         raise SktrainError(
             f"scores: fold {fold} is {values[fold]}. A fold that failed has no place in a mean."
         )
-    level = _finite("confidence", confidence)
-    if not 0 < level < 1:
-        raise SktrainError(f"confidence must lie strictly between 0 and 1, got {confidence!r}.")
+    level = check_number("confidence", confidence, 0, 1, closed="neither")
     ratio = float(
         np.mean(_sizes("n_test", n_test, values.size) / _sizes("n_train", n_train, values.size))
     )
@@ -159,8 +157,7 @@ def false_discovery_rate(p_values: ArrayLike, *, dependent: bool = False) -> np.
     >>> false_discovery_rate([0.01, 0.04, 0.03, 0.5]).round(4)
     array([0.04  , 0.0533, 0.0533, 0.5   ])
     """
-    if not isinstance(dependent, (bool, np.bool_)):
-        raise SktrainError(f"dependent must be True or False, got {dependent!r}.")
+    check_flag("dependent", dependent)
     values = np.asarray(p_values, dtype=np.float64)
     if values.ndim != 1 or not values.size or not ((values >= 0) & (values <= 1)).all():
         raise SktrainError(

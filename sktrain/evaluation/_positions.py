@@ -14,10 +14,10 @@ from numpy.typing import ArrayLike
 import pandas as pd
 
 from .._history import segment_starts
-from .._validation import check_bars
+from .._validation import check_bars, check_number
 from ..exceptions import NotEnoughDataError, SktrainError
 from ._predictions import OutOfFoldPredictions
-from ._sharpe import SharpeRatio, _finite, sharpe_ratio
+from ._sharpe import SharpeRatio, sharpe_ratio
 
 __all__ = ["ProfitAndLoss", "profit_and_loss", "to_positions"]
 
@@ -90,12 +90,9 @@ def to_positions(
     >>> to_positions([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]], mode="expected").round(2)
     array([ 0.6, -0.3])
     """
-    level = _finite("threshold", threshold)
-    if mode not in ("sign", "expected") or not 0 <= level <= 1:
-        raise SktrainError(
-            f"mode must be 'sign' or 'expected' and threshold in [0, 1], got {mode!r} and "
-            f"{threshold!r}."
-        )
+    level = check_number("threshold", threshold, 0, 1)
+    if mode not in ("sign", "expected"):
+        raise SktrainError(f"mode must be 'sign' or 'expected', got {mode!r}.")
     values, classes, index = _open(predictions)
     if values.ndim == 1:
         if mode != "sign" or level:
@@ -146,7 +143,7 @@ def _resolve(sides, classes, count):
         found = [sides[name] for name in classes or range(count)]
     else:
         found = list(sides) if np.iterable(sides) else []
-    found = np.array([_finite("sides", side) for side in found])
+    found = np.array([check_number("sides", side) for side in found])
     if len(found) != count or (np.abs(found) > 1).any():
         raise SktrainError(
             f"sides must be one number in [-1, 1] for each of {count} classes, got {sides!r}."
@@ -296,9 +293,7 @@ def profit_and_loss(positions: ArrayLike, prices: ArrayLike, *, cost: float = 0.
     """
     close, index = _closes(prices)
     held = _held(positions, index, len(close))
-    rate = _finite("cost", cost)
-    if rate < 0:
-        raise SktrainError(f"cost must be zero or more, got {cost!r}.")
+    rate = check_number("cost", cost, 0)
     starts = segment_starts(index) if index is not None else np.zeros(1, dtype=np.intp)
     if len(close) < 2:
         raise NotEnoughDataError(f"A return needs at least 2 closes, got {len(close)}.")

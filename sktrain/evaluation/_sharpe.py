@@ -6,7 +6,6 @@ distribution has 3).
 
 from dataclasses import dataclass
 import math
-from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +14,7 @@ from scipy import stats
 
 from .._statistics import expected_maximum
 from .._typing import FloatLike
-from .._validation import check_count, real_numbers
+from .._validation import check_count, check_number, real_numbers
 from ..exceptions import NotEnoughDataError, SktrainError
 
 __all__ = [
@@ -84,7 +83,7 @@ class SharpeRatio(float):
         SharpeRatio
             The annual ratio.
         """
-        periods = _positive("periods_per_year", periods_per_year)
+        periods = check_number("periods_per_year", periods_per_year, 0, closed="neither")
         base = self.per_observation
         return SharpeRatio(
             base.value * math.sqrt(periods), periods, self.n_obs, self.skew, self.kurtosis
@@ -162,7 +161,7 @@ def sharpe_ratio(
     SharpeRatio(8.94901, annual, 252 a year)
     """
     values = _returns(returns)
-    rate = _finite("risk_free", risk_free)
+    rate = check_number("risk_free", risk_free)
     if check_count("ddof", ddof, minimum=0) >= len(values):
         raise SktrainError(f"ddof={ddof} must be less than the number of returns, {len(values)}.")
     deviation = float(values.std(ddof=ddof))
@@ -182,8 +181,9 @@ def sharpe_ratio(
     plain = SharpeRatio(ratio, None, values.size, skew, kurtosis)
     if periods_per_year is None:
         return plain
-    _check_periods(getattr(returns, "index", None), _positive("periods_per_year", periods_per_year))
-    return plain.annualised(periods_per_year)
+    annual = plain.annualised(periods_per_year)
+    _check_periods(getattr(returns, "index", None), annual.periods_per_year)
+    return annual
 
 
 def probabilistic_sharpe_ratio(
@@ -255,11 +255,8 @@ def expected_maximum_sharpe(n_trials: FloatLike, trials_variance: FloatLike) -> 
     >>> round(expected_maximum_sharpe(100, 0.5 / 250), 4)
     0.1132
     """
-    count, variance = _finite("n_trials", n_trials), _finite("trials_variance", trials_variance)
-    if count < 1:
-        raise SktrainError(f"n_trials must be at least 1, got {n_trials!r}.")
-    if variance < 0:
-        raise SktrainError(f"trials_variance must be zero or more, got {trials_variance!r}.")
+    count = check_number("n_trials", n_trials, 1)
+    variance = check_number("trials_variance", trials_variance, 0)
     return math.sqrt(variance) * max(0.0, expected_maximum(count))
 
 
@@ -359,9 +356,7 @@ def minimum_track_record_length(
     3.24
     """
     observed, target = _ratio("sharpe", sharpe), _ratio("benchmark", benchmark)
-    level = _finite("confidence", confidence)
-    if not 0 < level < 1:
-        raise SktrainError(f"confidence must lie strictly between 0 and 1, got {confidence!r}.")
+    level = check_number("confidence", confidence, 0, 1, closed="neither")
     spread = _spread(observed, skew, kurtosis)
     if observed <= target:
         return math.inf
@@ -406,23 +401,6 @@ def _check_periods(index, periods):
         )
 
 
-def _finite(name, value):
-    if (
-        isinstance(value, (bool, np.bool_))
-        or not isinstance(value, Real)
-        or not math.isfinite(value)
-    ):
-        raise SktrainError(f"{name} must be a finite number, got {value!r}.")
-    return float(value)
-
-
-def _positive(name, value):
-    number = _finite(name, value)
-    if number <= 0:
-        raise SktrainError(f"{name} must be positive, got {value!r}.")
-    return number
-
-
 def _n_obs(n_obs):
     count = check_count("n_obs", n_obs, minimum=0)
     if count < 2:
@@ -439,8 +417,8 @@ def _ratio(name, value, n_obs=None):
                 f"{name} is annual ({value.periods_per_year:g} observations a year), expected per "
                 f"observation. Pass {name}.per_observation."
             )
-        return _finite(name, value.value)
-    number = _finite(name, value)
+        return check_number(name, value.value)
+    number = check_number(name, value)
     if n_obs is not None and abs(number) >= 1 and abs(number) * math.sqrt(n_obs) > _ABSURD_T:
         raise SktrainError(
             f"{name}={number:g} per observation over {n_obs} observations would be "
@@ -452,7 +430,7 @@ def _ratio(name, value, n_obs=None):
 
 
 def _spread(ratio, skew, kurtosis):
-    third, fourth = _finite("skew", skew), _finite("kurtosis", kurtosis)
+    third, fourth = check_number("skew", skew), check_number("kurtosis", kurtosis)
     if fourth < 1:
         raise SktrainError(
             f"kurtosis must be at least 1 (a normal distribution has 3), got {kurtosis!r}. Add 3 "

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 
 from .._spans import concurrency
 from .._typing import RandomState
-from .._validation import check_count, label_spans, label_times_of, time_axis
+from .._validation import check_count, check_number, label_spans, label_times_of, time_axis
 from ..exceptions import SktrainError
 
 __all__ = ["average_uniqueness", "sequential_bootstrap", "time_decay_weights"]
@@ -308,12 +308,7 @@ def time_decay_weights(uniqueness: ArrayLike, *, oldest: float = 0.5) -> np.ndar
     array([0.25, 0.5 , 0.75, 1.  ])
     """
     values = np.asarray(uniqueness, dtype=np.float64)
-    if (
-        isinstance(oldest, (bool, np.bool_))
-        or not isinstance(oldest, (int, float, np.number))
-        or not -1 < oldest <= 1
-    ):
-        raise SktrainError(f"oldest must be a number in (-1, 1], got {oldest!r}.")
+    check_number("oldest", oldest, -1, 1, closed="right")
     if values.ndim != 1 or not values.size:
         raise SktrainError(
             f"uniqueness must be 1-D and hold at least one label, got shape {values.shape}."

@@ -6,7 +6,7 @@ here. Nothing that failed passes: the check stays in the report as INCONCLUSIVE.
 
 from collections.abc import Callable
 
-from ._report import INCONCLUSIVE, NOT_CHECKED, Finding, LeakageReport
+from ._report import INCONCLUSIVE, NOT_CHECKED, Finding, LeakageReport, Severity, Status
 
 __all__ = ["cannot", "guarded", "reason"]
 
@@ -17,10 +17,10 @@ _FIXES = {
 
 
 def cannot(
-    check: str, code: str, message: str, *, where=None, fix: str = "", severity: str = "error"
+    check: str, code: str, message: str, *, where=None, fix: str = "", severity: Severity = "error"
 ) -> LeakageReport:
     """A report of a check that could not be made."""
-    status = INCONCLUSIVE if code != "not_checked" else NOT_CHECKED
+    status: Status = INCONCLUSIVE if code != "not_checked" else NOT_CHECKED
     return LeakageReport(
         (Finding(code, severity, message, where or {}, {}, fix, status),), {check: status}
     )

@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import QuantileTransformer
 
 from .._validation import horizon_in_bars
+from ..exceptions import SktrainError
 from ._fitted_on_all import FEWEST_ROWS, all_rows_statistics
 from ._report import FAIL, INCONCLUSIVE, NOT_CHECKED, PASS, Finding, LeakageReport
 from ._rows import check_rows, numeric_table, synthetic_rows
@@ -28,7 +29,7 @@ def _as_frame(X, what):
     if values.ndim == 1:
         values = values[:, None]
     if values.ndim != 2:
-        raise ValueError(f"{what} must be 2-D, got {values.ndim} dimensions.")
+        raise SktrainError(f"{what} must be 2-D, got {values.ndim} dimensions.")
     return pd.DataFrame(values)
 
 
@@ -97,32 +98,33 @@ def _copies(train, val):
     return found, status
 
 
-def check_feature_leakage(train, val, y_train=None, y_val=None):
-    """See ``LeakageValidator.check_feature_leakage``."""
+def _checked_pair(train, val, y_train, y_val):
+    """The two sets as frames of the same columns."""
     train, val = _as_frame(train, "train"), _as_frame(val, "val")
     if list(train.columns) != list(val.columns):
         odd = sorted(map(str, set(train.columns) ^ set(val.columns)))
-        raise ValueError(
+        raise SktrainError(
             f"train and val have different columns: {', '.join(odd[:5]) or 'another order'}."
         )
     for what, rows, y in (("train", train, y_train), ("val", val, y_val)):
         if y is not None and len(y) != len(rows):
-            raise ValueError(f"{what} has {len(rows)} rows but y_{what} has {len(y)}.")
+            raise SktrainError(f"{what} has {len(rows)} rows but y_{what} has {len(y)}.")
+    return train, val
+
+
+def check_feature_leakage(train, val, y_train=None, y_val=None):
+    """See ``LeakageValidator.check_feature_leakage``."""
+    train, val = _checked_pair(train, val, y_train, y_val)
     if not len(train) or not len(val):
         return LeakageReport(
             [Finding("empty", "error", "train or val has no rows.", status=NOT_CHECKED)],
             {"features": NOT_CHECKED},
         )
-    findings = list(_ordering(train, val))
+    order = list(_ordering(train, val))
     copies, duplicate_status = _copies(train, val)
-    findings += copies
+    findings = [*order, *copies]
+    checks = {"order": FAIL if order else PASS, "duplicates": duplicate_status}
     whole, names = numeric_table(pd.concat([train, val]))
-    checks = {
-        "order": FAIL
-        if any(f.code in ("order", "shared_rows", "shared_time") for f in findings)
-        else PASS,
-        "duplicates": duplicate_status,
-    }
     if not names:
         findings.append(
             Finding(
@@ -131,38 +133,44 @@ def check_feature_leakage(train, val, y_train=None, y_val=None):
             )
         )
         return LeakageReport(findings, {**checks, "statistics": NOT_CHECKED})
-    fitted = all_rows_statistics(whole, np.arange(len(train)), names)
-    findings += fitted + synthetic_rows(pd.concat([train, val]))
     enough = len(train) >= FEWEST_ROWS and len(whole) > len(train)
-    checks["statistics"] = FAIL if fitted else PASS if enough else INCONCLUSIVE
-    if not enough:
-        findings.append(
-            Finding(
-                "too_few_rows", "warning",
-                f"{len(train)} training rows are too few for statistics: {FEWEST_ROWS} are needed.",
-                status=INCONCLUSIVE,
-            )
-        )
+    found, checks["statistics"] = _statistics(train, val, whole, names, enough)
+    findings += found
     if y_train is not None:
-        y = (
-            np.asarray(y_train)
-            if y_val is None
-            else np.concatenate([np.asarray(y_train), np.asarray(y_val)])
-        )
-        reach = max(horizon_in_bars(y_train) or 1, 1)
-        leaks = target_leaks(
-            whole[: len(y)],
-            names,
-            y,
-            reach=reach,
-            ordered=not isinstance(train.index, pd.MultiIndex),
-        )
+        leaks = _leaks_of_target(train, whole, names, y_train, y_val)
         findings += leaks
         checks["target"] = FAIL if any(f.severity == "error" for f in leaks) else PASS
     if enough and len(val) >= 20:
         findings += _adversarial(whole, len(train), names)
         checks["adversarial"] = PASS
     return LeakageReport(findings, checks)
+
+
+def _statistics(train, val, whole, names, enough):
+    """Columns that only statistics of both sets together explain. Returns (findings, status)."""
+    fitted = all_rows_statistics(whole, np.arange(len(train)), names)
+    findings = [*fitted, *synthetic_rows(pd.concat([train, val]))]
+    if enough:
+        return findings, FAIL if fitted else PASS
+    findings.append(
+        Finding(
+            "too_few_rows", "warning",
+            f"{len(train)} training rows are too few for statistics: {FEWEST_ROWS} are needed.",
+            status=INCONCLUSIVE,
+        )
+    )
+    return findings, FAIL if fitted else INCONCLUSIVE
+
+
+def _leaks_of_target(train, whole, names, y_train, y_val):
+    y = np.concatenate([np.asarray(part) for part in (y_train, y_val) if part is not None])
+    return target_leaks(
+        whole[: len(y)],
+        names,
+        y,
+        reach=max(horizon_in_bars(y_train) or 1, 1),
+        ordered=not isinstance(train.index, pd.MultiIndex),
+    )
 
 
 def _adversarial(whole, n_train, names):

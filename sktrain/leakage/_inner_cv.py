@@ -57,35 +57,30 @@ def inner_cv_errors(cv, owner="", horizon=None):
     return None, ""
 
 
-def inner_cv(path, owner, params, horizon=None, panel=False):
-    if "cv" not in params and type(owner).__name__ != "ValidSplit":
-        return
+def _repaired(path, owner):
+    """The parameter that holds the inner folds, its code, and the line that mends it."""
     kind = type(owner).__name__
-    value = owner.cv if kind == "ValidSplit" else params["cv"]
-    if kind.endswith("Chain") and value is None:
-        return  # a chain without cv uses the true labels
-    code = (
-        "shuffled_encoder"
-        if kind == "TargetEncoder"
-        else "skorch_valid_split"
-        if kind == "ValidSplit"
-        else "inner_cv"
-    )
-    parameter = "" if kind == "ValidSplit" else "cv"
+    if kind == "ValidSplit":
+        whole = "ValidSplit(TemporalSplitter(0.85, 0.15, 0, horizon=...))"
+        return "", "skorch_valid_split", set_to(path[:-1], owner, "train_split", whole)
     good = (
         "CombinatorialPurgedCV(n_blocks=5, n_test_blocks=1, horizon=...)"
         if kind in PARTITIONED
         else WALK_FORWARD
     )
-    fix = set_to(
-        path[:-1] if kind == "ValidSplit" else path,
-        owner,
-        "train_split" if kind == "ValidSplit" else "cv",
-        "..." if kind == "ValidSplit" else good,
-    )
-    if kind == "ValidSplit":
-        fix = fix.replace("...", "ValidSplit(TemporalSplitter(0.85, 0.15, 0, horizon=...))")
-    if value == "prefit" if isinstance(value, str) else False:
+    code = "shuffled_encoder" if kind == "TargetEncoder" else "inner_cv"
+    return "cv", code, set_to(path, owner, "cv", good)
+
+
+def inner_cv(path, owner, params, horizon=None, panel=False):
+    kind = type(owner).__name__
+    if "cv" not in params and kind != "ValidSplit":
+        return
+    value = owner.cv if kind == "ValidSplit" else params["cv"]
+    if kind.endswith("Chain") and value is None:
+        return  # a chain without cv uses the true labels
+    parameter, code, fix = _repaired(path, owner)
+    if isinstance(value, str) and value == "prefit":
         message = (
             f"{kind} uses estimators fitted before: they leak if they saw rows of these folds."
         )

@@ -89,12 +89,11 @@ def _unknown(series, rows, unknown, warmup, horizon):
     """Unknown labels in the middle, known ones at the end or in the warm-up."""
     n, tail = len(rows), horizon or 0
     if horizon is not None:
-        middle = unknown[warmup : n - tail]
-        hole = np.flatnonzero(middle) + warmup
+        end = n - tail
     else:  # the end of the labels is where the last unknown run begins
         known = np.flatnonzero(~unknown)
         end = known[-1] + 1 if len(known) else 0
-        hole = np.flatnonzero(unknown[warmup:end]) + warmup
+    hole = np.flatnonzero(unknown[warmup:end]) + warmup
     if len(hole):
         yield Finding(
             "unknown_label",
@@ -115,20 +114,8 @@ def _unknown(series, rows, unknown, warmup, horizon):
             "give more bars than warm-up and horizon together",
         )
         return
-    if tail and n > tail and not unknown[-tail:].any():
-        yield from _known_tail(series, rows, tail, had_unknown=unknown.any())
-    elif tail and n > tail and not unknown[-tail:].all():
-        row = rows[-tail:][~unknown[-tail:]][0]
-        early = int((~unknown[-tail:]).sum())
-        yield Finding(
-            "early_label",
-            "warning",
-            f"{early} of the last {tail} labels are known before their horizon ends: right for "
-            "barriers, wrong for end-point labels.",
-            row_where(series, row),
-            {"rows": early},
-            "labels.iloc[-horizon:] = np.nan",
-        )
+    if tail and n > tail:
+        yield from _early(series, rows, tail, unknown)
     if warmup and n > warmup and not unknown[:warmup].any():
         yield Finding(
             "known_warmup",
@@ -136,6 +123,24 @@ def _unknown(series, rows, unknown, warmup, horizon):
             f"All labels of the warm-up ({warmup} rows) are known.",
             row_where(series, rows[0]),
             {"rows": warmup},
+        )
+
+
+def _early(series, rows, tail, unknown):
+    """Labels at the end that are known before their horizon ends."""
+    late = unknown[-tail:]
+    if not late.any():
+        yield from _known_tail(series, rows, tail, had_unknown=unknown.any())
+    elif not late.all():
+        early = int((~late).sum())
+        yield Finding(
+            "early_label",
+            "warning",
+            f"{early} of the last {tail} labels are known before their horizon ends: right for "
+            "barriers, wrong for end-point labels.",
+            row_where(series, rows[-tail:][~late][0]),
+            {"rows": early},
+            "labels.iloc[-horizon:] = np.nan",
         )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from types import MappingProxyType
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,16 @@ import pandas as pd
 from .._json import to_plain
 from ..exceptions import LeakageError
 
-__all__ = ["FAIL", "INCONCLUSIVE", "NOT_CHECKED", "PASS", "Finding", "LeakageReport"]
+__all__ = [
+    "FAIL", "INCONCLUSIVE", "NOT_CHECKED", "PASS", "Finding", "LeakageReport", "Severity", "Status",
+]
 
-PASS, FAIL, INCONCLUSIVE, NOT_CHECKED = "PASS", "FAIL", "INCONCLUSIVE", "NOT_CHECKED"
+PASS: Final = "PASS"
+FAIL: Final = "FAIL"
+INCONCLUSIVE: Final = "INCONCLUSIVE"
+NOT_CHECKED: Final = "NOT_CHECKED"
+Severity = Literal["error", "warning", "info"]
+Status = Literal["PASS", "FAIL", "INCONCLUSIVE", "NOT_CHECKED"]
 _SEVERITIES = ("error", "warning", "info")
 _STATUSES = (PASS, FAIL, INCONCLUSIVE, NOT_CHECKED)
 
@@ -50,12 +57,12 @@ class Finding:
     """
 
     code: str
-    severity: str
+    severity: Severity
     message: str
     where: Mapping = field(default_factory=dict)
     evidence: Mapping = field(default_factory=dict)
     fix: str = ""
-    status: str | None = None
+    status: Status | None = None
 
     def __post_init__(self):
         if self.severity not in _SEVERITIES:
@@ -204,7 +211,7 @@ class LeakageReport(Mapping):
     def __hash__(self):
         return hash((len(self.findings), self.status))
 
-    def codes(self, severity: Literal["error", "warning", "info"] | None = None) -> list[str]:
+    def codes(self, severity: Severity | None = None) -> list[str]:
         """The codes of the findings, in order.
 
         Parameters

@@ -8,7 +8,7 @@ nature and prove nothing.
 import numpy as np
 import pandas as pd
 
-from ._report import FAIL, NOT_CHECKED, PASS, Finding
+from ._report import FAIL, NOT_CHECKED, PASS, Finding, Severity
 
 __all__ = [
     "check_rows", "known_to_pretrained", "numeric_table", "one_output", "row_where",
@@ -115,7 +115,7 @@ def check_rows(X, y, pairs):
     hits, tested, first, fold = _across(codes, pairs())
     if not hits:
         return [], PASS
-    severity = "error" if hits > _STALE * tested or _times_repeat(X) else "warning"
+    severity: Severity = "error" if hits > _STALE * tested or _times_repeat(X) else "warning"
     finding = Finding(
         "duplicate_rows",
         severity,

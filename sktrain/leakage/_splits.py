@@ -293,39 +293,40 @@ def _selection(cv, X, y, label_end_times, rng):
                     fix="cv.random_state = 0",
                 )
             ], INCONCLUSIVE
-        axis = time_axis(X)
-        codes = np.unique(axis.times, return_inverse=True)[1]
-        for k, (train, test) in enumerate(folds[:-1]):
-            used = np.concatenate([train, test])
-            if not len(used):
-                continue
-            cut = codes[test].max()
-            if cut >= codes.max():
-                continue
-            try:
-                other = _perturb_labels(y, codes, cut, rng)
-                again = _split_again(cv, X, other, label_end_times)
-            except ValueError:
-                return [], INCONCLUSIVE
-            changed = k >= len(again) or not _same_before([folds[k]], [again[k]], codes, cut)
-            if changed:
-                message = (
-                    f"The rows of fold {k} change when only labels after it change: the selection "
-                    "looks at the future."
-                )
-                return [
-                    Finding(
-                        "selection",
-                        "error",
-                        message,
-                        {"fold": k},
-                        {"fold_ends_at_row": int(test.max())},
-                        "choose rows without y, or from past labels only",
-                    )
-                ], FAIL
-            if k >= 3:
-                break
-    return [], PASS
+        try:
+            k = _fold_that_looks_ahead(cv, X, y, label_end_times, folds, rng)
+        except ValueError:
+            return [], INCONCLUSIVE
+    if k is None:
+        return [], PASS
+    return [
+        Finding(
+            "selection",
+            "error",
+            f"The rows of fold {k} change when only labels after it change: the selection looks at "
+            "the future.",
+            {"fold": k},
+            {"fold_ends_at_row": int(folds[k][1].max())},
+            "choose rows without y, or from past labels only",
+        )
+    ], FAIL
+
+
+def _fold_that_looks_ahead(cv, X, y, label_end_times, folds, rng):
+    """The first fold whose rows other labels after it would change, or None."""
+    codes = np.unique(time_axis(X).times, return_inverse=True)[1]
+    for k, (train, test) in enumerate(folds[:-1]):
+        if not len(train) and not len(test):
+            continue
+        cut = codes[test].max()
+        if cut >= codes.max():
+            continue
+        again = _split_again(cv, X, _perturb_labels(y, codes, cut, rng), label_end_times)
+        if k >= len(again) or not _same_before([folds[k]], [again[k]], codes, cut):
+            return k
+        if k >= 3:
+            return None
+    return None
 
 
 def _same(one, other):

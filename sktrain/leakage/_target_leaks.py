@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from ._fitted_on_all import CHANCE, FEWEST_ROWS
-from ._report import Finding
+from ._report import Finding, Severity
 
 __all__ = ["future_of_bars", "strength", "target_leaks"]
 
@@ -211,7 +211,7 @@ def _too_good(name, column, codes, reach, ordered):
     fades = earlier - 0.5 < _COLLAPSE * (now - 0.5)
     ahead = now - 0.5 > 2 * (past - 0.5)
     if now >= _SURE or (fades and ahead):
-        severity = "error" if now >= _FIRM else "warning"
+        severity: Severity = "error" if now >= _FIRM else "warning"
         message = (
             f"Column {name!r} alone ranks the labels with an area of {now:.3f}; one label earlier "
             f"it has {earlier:.3f}: too good for what was known."

@@ -1,5 +1,10 @@
 """Five neural classifiers, their loss, sampler and callbacks."""
 
+from .._optional import collector_paused
+
+with collector_paused():
+    import skorch as _skorch  # noqa: F401  # and torch with it, before the modules that use them
+
 from ._batches import ClassWeightedSampler
 from ._callbacks import (
     DropoutSchedule,

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from .._validation import Count, check_count
+from .._validation import check_count, check_flag
 from ..exceptions import SktrainError
 
 __all__ = [
@@ -320,10 +320,8 @@ class BatchLoader:
         self, dataset, batch_size=128, shuffle=False, sampler=None, drop_last=False, num_workers=0,
         pin_memory=False, generator=None,
     ):
-        if not Count(1).is_satisfied_by(batch_size):
-            raise SktrainError(f"batch_size must be an integer >= 1, got {batch_size!r}.")
-        if not Count(0).is_satisfied_by(num_workers):
-            raise SktrainError(f"num_workers must be an integer >= 0, got {num_workers!r}.")
+        check_count("batch_size", batch_size)
+        check_count("num_workers", num_workers, minimum=0)
         if sampler is not None and not (
             hasattr(sampler, "__iter__") and hasattr(sampler, "__len__")
         ):
@@ -457,8 +455,7 @@ class ClassWeightedSampler(Sampler):
                 f"labels: row {int(np.argmax(np.isnan(labels)))} is missing (NaN). Drop rows "
                 "without a label."
             )
-        if not isinstance(replacement, (bool, np.bool_)):
-            raise SktrainError(f"replacement must be True or False, got {replacement!r}.")
+        check_flag("replacement", replacement)
         self.num_samples = (
             len(labels) if num_samples is None else check_count("num_samples", num_samples)
         )

@@ -13,7 +13,7 @@ import torch
 
 from .._progress import progress_bar
 from .._typing import StopSignal
-from .._validation import Count, Number
+from .._validation import check_count, check_number
 from ..exceptions import SktrainError
 from ._modules import EnhancedDropout, schedule_fraction
 
@@ -37,8 +37,7 @@ def __getattr__(name):
 
 def check_limit(name, value):
     """Refuse a bound of gradients that is not a number > 0 or None."""
-    if value is not None and not Number(0, closed="neither").is_satisfied_by(value):
-        raise SktrainError(f"{name} must be a number > 0 or None, got {value!r}.")
+    check_number(name, value, 0, closed="neither", optional=True)
 
 
 def norm_of(gradients):
@@ -151,8 +150,7 @@ class DropoutSchedule(Callback):
 def check_weight_decay(schedule, **decays):
     """Refuse a schedule that is unknown, and decays that are no numbers >= 0."""
     for name, value in decays.items():
-        if not Number(0).is_satisfied_by(value):
-            raise SktrainError(f"{name} must be a number >= 0, got {value!r}.")
+        check_number(name, value, 0)
     schedule_fraction(schedule, 0, 1)
 
 
@@ -229,12 +227,9 @@ class ReduceOnPlateau(Callback):
         self.monitor = monitor
 
     def on_train_begin(self, net, **kwargs):
-        if not Number(0, 1, closed="neither").is_satisfied_by(self.factor):
-            raise SktrainError(f"factor must lie in (0, 1), got {self.factor!r}.")
-        if not Count(1).is_satisfied_by(self.patience):
-            raise SktrainError(f"patience must be an integer >= 1, got {self.patience!r}.")
-        if not Number(0).is_satisfied_by(self.min_lr):
-            raise SktrainError(f"min_lr must be a number >= 0, got {self.min_lr!r}.")
+        check_number("factor", self.factor, 0, 1, closed="neither")
+        check_count("patience", self.patience)
+        check_number("min_lr", self.min_lr, 0)
         self.scheduler_ = self.state_ = None
 
     def on_epoch_end(self, net, **kwargs):

@@ -16,7 +16,7 @@ from torch import nn
 
 from .._devices import check_device
 from .._optimizers import make_optimizer
-from .._validation import Count
+from .._validation import check_count
 from ..exceptions import SktrainError
 
 __all__ = [
@@ -63,8 +63,7 @@ def check_components(net):
                 f"{name} must be a class like torch's DataLoader, got {getattr(net, name)!r}."
             )
         workers = net._get_params_for(name).get("num_workers", 0)
-        if not Count(0).is_satisfied_by(workers):
-            raise SktrainError(f"{name}__num_workers must be an integer >= 0, got {workers!r}.")
+        check_count(f"{name}__num_workers", workers, minimum=0)
     check_order(net._get_params_for("iterator_valid"))
     _check_callbacks(net.callbacks)
     for name, value in net._get_params_for("callbacks").items():

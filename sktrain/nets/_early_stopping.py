@@ -2,11 +2,10 @@
 
 import math
 
-import numpy as np
 from skorch.callbacks import Callback
 import torch
 
-from .._validation import Count, Number
+from .._validation import check_count, check_flag, check_number
 from ..exceptions import SktrainError
 from ._callbacks import monitored
 
@@ -82,28 +81,12 @@ class EnhancedEarlyStopping(Callback):
             ("cooldown", 0),
             ("overfit_patience", 1),
         ):
-            if not Count(least).is_satisfied_by(getattr(self, name)):
-                raise SktrainError(
-                    f"callbacks__early_stopping__{name} must be an integer >= {least}, got "
-                    f"{getattr(self, name)!r}."
-                )
-        if not Number(0).is_satisfied_by(self.min_delta):
-            raise SktrainError(
-                f"callbacks__early_stopping__min_delta must be a number >= 0, got "
-                f"{self.min_delta!r}."
-            )
-        if not isinstance(self.restore_best, (bool, np.bool_)):
-            raise SktrainError(
-                f"callbacks__early_stopping__restore_best must be True or False, got "
-                f"{self.restore_best!r}."
-            )
+            check_count(f"callbacks__early_stopping__{name}", getattr(self, name), minimum=least)
+        check_number("callbacks__early_stopping__min_delta", self.min_delta, 0)
+        check_flag("callbacks__early_stopping__restore_best", self.restore_best)
         for name, least in (("divergence_factor", 1), ("overfit_gap", 0)):
-            value = getattr(self, name)
-            if value is not None and not Number(least).is_satisfied_by(value):
-                raise SktrainError(
-                    f"callbacks__early_stopping__{name} must be None or a number >= {least}, got "
-                    f"{value!r}."
-                )
+            called = f"callbacks__early_stopping__{name}"
+            check_number(called, getattr(self, name), least, optional=True)
         if self.min_epochs > self.max_epochs:
             raise SktrainError(
                 f"callbacks__early_stopping: min_epochs={self.min_epochs} exceeds "

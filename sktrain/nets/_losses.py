@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .._validation import Number
+from .._validation import check_number
 from ..exceptions import SktrainError
 
 __all__ = ["FocalLoss", "class_balanced_weights"]
@@ -38,7 +38,7 @@ def class_balanced_weights(counts: ArrayLike, beta: float = 0.999) -> np.ndarray
     counts = np.asarray(counts, dtype=np.float64)
     if not (np.isfinite(counts).all() and (counts > 0).all()):
         raise SktrainError(f"class counts must be positive, got {counts.tolist()}.")
-    _check_beta(beta)
+    check_number("beta", beta, 0, 1, closed="left")
     return (1 - beta) / (1 - beta**counts)
 
 
@@ -51,11 +51,6 @@ def _focal(logits, target, gamma):
     if gamma < 1:  # has no slope at 0
         miss = miss.clamp_min(torch.finfo(miss.dtype).tiny)
     return loss * miss.pow(gamma)
-
-
-def _check_beta(beta):
-    if not Number(0, 1, closed="left").is_satisfied_by(beta):
-        raise SktrainError(f"beta must lie in [0, 1), got {beta!r}.")
 
 
 class FocalLoss(nn.Module):
@@ -104,9 +99,8 @@ class FocalLoss(nn.Module):
         reduction: Literal["mean", "sum", "none"] = "mean",
     ) -> None:
         super().__init__()
-        if not Number(0).is_satisfied_by(gamma):
-            raise SktrainError(f"gamma must be a number >= 0, got {gamma!r}.")
-        _check_beta(beta)
+        check_number("gamma", gamma, 0)
+        check_number("beta", beta, 0, 1, closed="left")
         if not isinstance(reduction, str) or reduction not in ("mean", "sum", "none"):
             raise SktrainError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}.")
         self.alpha, self.gamma, self.beta, self.reduction = alpha, float(gamma), beta, reduction

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from .._validation import Count, Number
+from .._validation import Count, check_count, check_number
 from ..exceptions import SktrainError
 from ._gru import GRU
 
@@ -74,8 +74,7 @@ class EnhancedDropout(nn.Module):
     ) -> None:
         super().__init__()
         for name, value in (("p", p), ("min_p", min_p)):
-            if not Number(0, 1, closed="left").is_satisfied_by(value):
-                raise SktrainError(f"dropout {name} must lie in [0, 1), got {value!r}.")
+            check_number(f"dropout {name}", value, 0, 1, closed="left")
         schedule_fraction(schedule, 0, 1)
         self.p, self.schedule, self.min_p = float(p), schedule, float(min_p)
         self.current_p = self.p
@@ -186,10 +185,8 @@ class _Network(nn.Module):
     def __init__(self, n_features, n_steps, n_classes, hidden_size, n_layers, dropout):
         super().__init__()
         for name, value in (("hidden_size", hidden_size), ("n_layers", n_layers)):
-            if not Count(1).is_satisfied_by(value):
-                raise SktrainError(f"module__{name} must be an integer >= 1, got {value!r}.")
-        if not Number(0, 1, closed="left").is_satisfied_by(dropout):
-            raise SktrainError(f"module__dropout must lie in [0, 1), got {dropout!r}.")
+            check_count(f"module__{name}", value)
+        check_number("module__dropout", dropout, 0, 1, closed="left")
         self.n_features, self.n_steps, self.hidden_size = n_features, n_steps, hidden_size
         self.gradient_checkpointing = False
         self.standardize = Standardize(n_features)
@@ -360,8 +357,7 @@ class TCNModule(_Network):
     def __init__(
         self, n_features, n_steps, n_classes, hidden_size=32, n_layers=4, dropout=0.1, kernel_size=3
     ):
-        if not Count(2).is_satisfied_by(kernel_size):
-            raise SktrainError(f"module__kernel_size must be an integer >= 2, got {kernel_size!r}.")
+        check_count("module__kernel_size", kernel_size, minimum=2)
         self.kernel_size = kernel_size
         super().__init__(n_features, n_steps, n_classes, hidden_size, n_layers, dropout)
 

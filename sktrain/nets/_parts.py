@@ -3,7 +3,7 @@
 What skorch defines is Any, for skorch tells no types.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import torch
@@ -23,12 +23,12 @@ class NetParts:
     train_split: Any
     valid_fraction: float
     horizon: int | str | pd.Timedelta | None
-    class_sampling: str | None
+    class_sampling: Literal["weighted"] | None
     lookback: int | None
     standardize: bool | tuple
-    mixed_precision: bool | str
+    mixed_precision: bool | Literal["auto", "bfloat16", "float16"]
     gradient_checkpointing: bool
-    calibration: str | None
+    calibration: Literal["temperature"] | None
     random_state: RandomState
     warm_start: bool
     replay_rows: int

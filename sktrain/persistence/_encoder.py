@@ -163,43 +163,16 @@ class Encoder:
         if value is pd.NaT or value is pd.NA:
             return {TAG: "nat" if value is pd.NaT else "na"}
         if isinstance(value, pd.Timestamp):
-            return {
-                TAG: "time",
-                "value": value.as_unit("ns").value,
-                "unit": value.unit,
-                "zone": _zone(value.tz),
-            }
+            stamp = value.as_unit("ns").value
+            return {TAG: "time", "value": stamp, "unit": value.unit, "zone": _zone(value.tz)}
         if isinstance(value, pd.Timedelta):
             return {TAG: "duration", "value": value.as_unit("ns").value, "unit": value.unit}
-        if isinstance(value, pd.MultiIndex):
-            parts = [self.encode(value.get_level_values(k), where) for k in range(value.nlevels)]
-            return {
-                TAG: "multiindex",
-                "parts": parts,
-                "names": self.encode(list(value.names), where),
-            }
-        if isinstance(value, pd.DatetimeIndex):
-            stamps = self._array(value.as_unit("ns").asi8, where)
-            return {
-                TAG: "times",
-                "values": stamps,
-                "unit": value.unit,
-                "zone": _zone(value.tz),
-                "name": self.encode(value.name, where),
-            }
         if isinstance(value, pd.Index):
-            data = value.to_numpy()
-            return {
-                TAG: "index",
-                "values": self._array(data, where),
-                "name": self.encode(value.name, where),
-            }
+            return self._index(value, where)
         if isinstance(value, pd.Series):
-            head = {
-                "index": self.encode(value.index, where),
-                "name": self.encode(value.name, where),
-            }
-            return {TAG: "series", "values": self._column(value, where), **head}
+            index, name = self.encode(value.index, where), self.encode(value.name, where)
+            values = self._column(value, where)
+            return {TAG: "series", "values": values, "index": index, "name": name}
         if isinstance(value, pd.DataFrame):
             columns = [
                 self._column(value.iloc[:, k], f"{where} column {value.columns[k]!r}")
@@ -212,6 +185,28 @@ class Encoder:
                 "index": self.encode(value.index, where),
             }
         return None
+
+    def _index(self, index, where):
+        if isinstance(index, pd.MultiIndex):
+            parts = [self.encode(index.get_level_values(k), where) for k in range(index.nlevels)]
+            return {
+                TAG: "multiindex",
+                "parts": parts,
+                "names": self.encode(list(index.names), where),
+            }
+        if isinstance(index, pd.DatetimeIndex):
+            return {
+                TAG: "times",
+                "values": self._array(index.as_unit("ns").asi8, where),
+                "unit": index.unit,
+                "zone": _zone(index.tz),
+                "name": self.encode(index.name, where),
+            }
+        return {
+            TAG: "index",
+            "values": self._array(index.to_numpy(), where),
+            "name": self.encode(index.name, where),
+        }
 
     def _column(self, column, where):
         dtype = column.dtype

@@ -23,7 +23,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 from .._io import atomic_write, read_file, sha256
 from .._typing import Estimator
-from .._validation import Count
+from .._validation import check_count
 from ..exceptions import (
     CorruptFileError,
     MissingDependencyError,
@@ -127,8 +127,7 @@ def save(
     array([1])
     """
     _check_key(key)
-    if label_horizon is not None and not Count(0).is_satisfied_by(label_horizon):
-        raise SktrainError(f"label_horizon must be an integer >= 0 or None, got {label_horizon!r}.")
+    check_count("label_horizon", label_horizon, minimum=0, optional=True)
     if not _is_estimator(estimator):
         raise PersistenceError(
             f"save takes an estimator, got {type(estimator).__name__} {_short(estimator)}. Keep "
@@ -230,8 +229,7 @@ def load(
     The random generators of the caller are as they were afterwards.
     """
     _check_key(key)
-    if max_bytes is not None and not Count(1).is_satisfied_by(max_bytes):
-        raise SktrainError(f"max_bytes must be an integer >= 1 or None, got {max_bytes!r}.")
+    check_count("max_bytes", max_bytes, optional=True)
     manifest, members, budget = _unpack(path, key, max_bytes)
     with unmoved_generators(), _blamed(path, "cannot be rebuilt"):
         decoder = Decoder(members, budget)
@@ -380,7 +378,7 @@ def _replay(estimator, probe, changed, path):
         return False
     try:
         got = _probes.predict(estimator, probe["X"])
-    except Exception as error:
+    except Exception as error:  # the model came from the file: it may fail in any way
         raise CorruptFileError(
             f"{os.fspath(path)!r} opened, but cannot predict its probe rows ({_said(changed)}): "
             f"{error}"

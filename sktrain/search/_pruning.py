@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import t as student
 
 from .._models import last_step
-from .._validation import Number, check_count
+from .._validation import check_count, check_number
 from ..exceptions import SktrainError
 
 __all__ = ["FoldPruner", "choose_pruner", "has_net", "reported", "watch_epochs"]
@@ -47,9 +47,8 @@ class FoldPruner(WilcoxonPruner):
     def __init__(
         self, *, p_threshold: float = 0.1, catch_up: float = 0.05, n_warmup_trials: int = 4
     ) -> None:
-        for name, value in (("p_threshold", p_threshold), ("catch_up", catch_up)):
-            if not Number(0, 1).is_satisfied_by(value):
-                raise SktrainError(f"{name} must be a number in [0, 1], got {value!r}.")
+        check_number("p_threshold", p_threshold, 0, 1)
+        check_number("catch_up", catch_up, 0, 1)
         check_count("n_warmup_trials", n_warmup_trials, minimum=0)
         super().__init__(p_threshold=p_threshold)
         self._catch_up, self._n_warmup_trials = catch_up, n_warmup_trials

@@ -19,6 +19,7 @@ from optuna.distributions import (
 )
 from sklearn.base import clone
 
+from .._validation import Number
 from ..exceptions import SktrainError, StudyMismatchError
 from ._fingerprint import plain_name, readable
 
@@ -108,8 +109,7 @@ def _bounds(name, value):
             name, value, 'a tuple is (low, high) or (low, high, "log"); write choices as a list.'
         )
     low, high = value[:2]
-    real = [isinstance(end, Real) and not isinstance(end, (bool, np.bool_)) for end in (low, high)]
-    if not all(real) or not np.isfinite([low, high]).all():
+    if not all(Number().is_satisfied_by(end) for end in (low, high)):
         _refuse(name, value, "low and high must be finite numbers; write choices as a list.")
     if low >= high:
         _refuse(name, value, f"low must be below high, got low={low!r} and high={high!r}.")

@@ -10,6 +10,7 @@ study that only ever sees whole batches, whatever a shared storage holds at that
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 import warnings
 
 import numpy as np
@@ -153,7 +154,7 @@ class Record:
     distributions: dict
     system_attrs: dict = field(default_factory=dict)
     memory: dict = field(default_factory=dict)
-    state: str = "running"
+    state: Literal["running", "complete", "pruned", "failed"] = "running"
     folds: list = field(default_factory=list)
     reports: list = field(default_factory=list)
     value: float | None = None

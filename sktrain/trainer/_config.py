@@ -11,7 +11,7 @@ import json
 import os
 from pathlib import Path
 import tomllib
-from typing import Self
+from typing import Literal, Self
 
 import pandas as pd
 from sklearn.utils._param_validation import validate_parameter_constraints
@@ -163,14 +163,14 @@ class EnhancedTrainingConfig:
     test_ratio: float = 0.15
     embargo_bars: int = 10
     dropout_rate: float = 0.3
-    dropout_schedule: str = "linear"
+    dropout_schedule: Literal["linear", "cosine"] = "linear"
     weight_decay: float = 1e-4
-    weight_decay_schedule: str = "cosine"
+    weight_decay_schedule: Literal["linear", "cosine"] = "cosine"
     gradient_clip_value: float | None = 1.0
     max_gradient_norm: float | None = 5.0
     use_focal_loss: bool = True
     focal_loss_gamma: float = 2.0
-    focal_loss_alpha: float | str | list | None = 0.25
+    focal_loss_alpha: float | Literal["balanced", "effective"] | list | tuple | None = 0.25
     use_smote: bool = False
     smote_k_neighbors: int = 5
     adaptive_labels: bool = True
@@ -187,10 +187,10 @@ class EnhancedTrainingConfig:
     use_mixed_precision: bool = True
     prune_after_training: bool = True
     quantize_model: bool = False
-    quantization_bits: int = 8
+    quantization_bits: Literal[4, 8] = 8
     use_hpo: bool = False
     hpo_n_trials: int = 30
-    hpo_direction: str = "maximize"
+    hpo_direction: Literal["maximize", "minimize"] = "maximize"
     use_pretrained_embeddings: bool = False
     embedding_model: str = "bert-base-chinese"
     deterministic_training: bool = False
@@ -200,8 +200,8 @@ class EnhancedTrainingConfig:
     early_stopping_max_epochs: int = 500
     batch_size: int | None = None
     models: tuple = ("lstm", "gru", "tcn", "transformer")
-    pooling: str = "mean"
-    label_scaling: str | None = None
+    pooling: Literal["mean", "learned"] = "mean"
+    label_scaling: Literal["affine", "sigma"] | None = None
     lookback: int = 30
     hidden_size: int = 32
     n_layers: int | None = None
@@ -213,7 +213,7 @@ class EnhancedTrainingConfig:
     news_dayfirst: bool | None = None
     news_encoding: str | None = None
     news_symbol: str | None = None
-    news_bad_rows: str = "refuse"
+    news_bad_rows: Literal["refuse", "drop"] = "refuse"
     timezone: str | None = None
     session_close: str | None = None
     session: str | None = None

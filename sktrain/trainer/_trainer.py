@@ -17,7 +17,7 @@ import pandas as pd
 
 from .._devices import check_device
 from .._typing import StopSignal
-from .._validation import Number, check_count
+from .._validation import check_count, check_number
 from ..exceptions import SktrainError
 from ..reproducibility import DeterministicTrainingConfig
 from . import _incremental, _results, _stages, _started
@@ -181,14 +181,12 @@ class EnhancedTrainer:
             self.config, skip_scaler_fit=self.config.skip_scaler_fit or bool(self._skip_scaler_fit)
         )
         rate = DEFAULTS["learning_rate"] if learning_rate is None else learning_rate
-        if not Number(0, closed="neither").is_satisfied_by(rate):
-            raise SktrainError(f"learning_rate must be a positive number, got {rate!r}.")
         plan = FitPlan(
             epochs=check_count("epochs", epochs),
             batch_size=check_count(
                 "batch_size", DEFAULTS["batch_size"] if batch_size is None else batch_size
             ),
-            learning_rate=float(rate),
+            learning_rate=check_number("learning_rate", rate, 0, closed="neither"),
             horizon=check_count("horizon", horizon),
             valid_fraction=config.val_ratio / (config.train_ratio + config.val_ratio),
         )

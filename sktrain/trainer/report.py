@@ -129,47 +129,39 @@ def _first_up(text):
     return text[:1].upper() + text[1:]
 
 
+_FOLD_HEAD = (
+    "fold", "tested from", "to", "trained", "tested", "purged", "model", "majority", "logistic",
+)
+
+
+def _fold_cells(row):
+    shares = [row.get(f"{name}_balanced_accuracy") for name in ("model", "majority", "logistic")]
+    return (
+        row["fold"],
+        words.date(row.get("test_start", "")),
+        words.date(row.get("test_end", "")),
+        *(row.get(name, "") for name in ("train_size", "test_size", "purged")),
+        *map(words.percent, shares),
+    )
+
+
+def _folds_drawn(kept):
+    times = _times(kept["times"])
+    roles = np.array([_unpack(runs, len(times)) for runs in kept["roles"]])
+    close = pd.Series(kept["close"], index=_times(kept["close_times"]))
+    regimes = pd.Series(kept["regimes"], index=close.index) if kept["regimes"] else None
+    return picture(
+        WalkForwardDisplay(times, roles, close=close, regimes=regimes),
+        "The price with its market regimes, and what each fold trained on and was tested on.",
+    )
+
+
 def _folds(result, evidence):
     rows = result["walk_forward_results"]
     if not rows:
         return section(
             "Walk-forward validation", paragraph("Not run: it is off, or the run ended before.")
         )
-    kept = evidence["folds"]
-    times = _times(kept["times"])
-    roles = np.array([_unpack(runs, len(times)) for runs in kept["roles"]])
-    close = pd.Series(kept["close"], index=_times(kept["close_times"]))
-    regimes = pd.Series(kept["regimes"], index=close.index) if kept["regimes"] else None
-    drawn = picture(
-        WalkForwardDisplay(times, roles, close=close, regimes=regimes),
-        "The price with its market regimes, and what each fold trained on and was tested on.",
-    )
-    head = (
-        "fold",
-        "tested from",
-        "to",
-        "trained",
-        "tested",
-        "purged",
-        "model",
-        "majority",
-        "logistic",
-    )
-    cells = [
-        (
-            row["fold"],
-            words.date(row.get("test_start", "")),
-            words.date(row.get("test_end", "")),
-            row.get("train_size", ""),
-            row.get("test_size", ""),
-            row.get("purged", ""),
-            *(
-                words.percent(row.get(f"{name}_balanced_accuracy"))
-                for name in ("model", "majority", "logistic")
-            ),
-        )
-        for row in rows
-    ]
     names, regime_cells = words.regime_rows(rows)
     seen = table(("fold", *names, "regimes never trained on"), regime_cells) if names else ""
     note = paragraph(
@@ -180,8 +172,8 @@ def _folds(result, evidence):
         "Walk-forward validation",
         note,
         _scores(result),
-        drawn,
-        table(head, cells),
+        _folds_drawn(evidence["folds"]),
+        table(_FOLD_HEAD, [_fold_cells(row) for row in rows]),
         paragraph("Rows tested per market regime:") if seen else "",
         seen,
     )

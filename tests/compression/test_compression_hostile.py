@@ -91,6 +91,22 @@ def test_a_recurrent_layer_counts_its_gates(small):
     assert longer - once == 36 * 4 * (standardized + 8 * 8 + 8)  # gates and states, their output
 
 
+def test_what_is_the_same_for_every_row_is_left_out_of_a_row():
+    assert activations(read_graph(outer(1000)), (4, 3), {}, of_row=True) == 4 * 4 * 3  # the scores
+
+
+def test_what_follows_from_a_row_is_part_of_it():
+    chain = [
+        helper.make_node("Mul", ["column", "column"], ["square"]),
+        helper.make_node("MatMul", ["X", "square"], ["wide"]),  # four steps of six
+        helper.make_node("Relu", ["wide"], ["kept"]),
+    ]
+    graph = read_graph(graph_of(chain, [("column", np.ones((3, 6), "f4"))]))
+    of_row = activations(graph, (4, 3), {}, of_row=True)
+    assert of_row == 4 * (2 * 4 * 6) + 4 * 4 * 3
+    assert activations(graph, (4, 3), {}) == of_row + 4 * 3 * 6
+
+
 @pytest.mark.parametrize("make", [depends_on_values, recurrent], ids=lambda make: make.__name__)
 def test_what_cannot_be_counted_is_refused(make):
     with pytest.raises(CorruptFileError, match="quantized model"):

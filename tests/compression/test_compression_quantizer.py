@@ -151,6 +151,28 @@ def test_no_row_changes_another(kind, quantized, windows):
     np.testing.assert_allclose(model.predict_proba(loud)[others], whole[others], atol=1e-6, rtol=0)
 
 
+def test_rows_at_once_change_nothing(kind, quantized, windows):
+    X, model = windows[0][:300], copy.deepcopy(quantized[kind])
+    expected = model.predict_proba(X)
+    for rows in (1, 8, 33, 256):
+        model._rows = rows
+        np.testing.assert_allclose(model.predict_proba(X), expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "steps", "expected"),
+    # a recurrent layer works with eight arrays of its output besides it: 8 MiB hold
+    # 2**23 / (9 * 4 * steps * hidden) rows, and a few less for what stands around the layer
+    [(8, 4, range(256, 257)), (64, 50, range(62, 73)), (256, 128, range(8, 9))],
+)
+def test_as_many_rows_at_once_as_fit_into_memory(hidden, steps, expected):
+    X = np.random.default_rng(0).normal(size=(40, steps, 2))
+    net = GRUClassifier(
+        max_epochs=1, random_state=0, train_split=None, module__hidden_size=hidden
+    ).fit(X, np.arange(40) % 2)
+    assert ModelQuantizer().quantize_model(net)._rows in expected
+
+
 def test_repeated_predictions_are_identical(kind, quantized, windows):
     X = windows[0]
     first = quantized[kind].predict_proba(X)

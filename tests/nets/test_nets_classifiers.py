@@ -594,7 +594,7 @@ def spoil(value, row=3, column="b"):
         ),
         ({"mixed_precision": "half"}, table, "mixed_precision must be one of"),
         ({"train_split": "first"}, table, "train_split must be"),
-        ({"module__dropout": 1.0}, table, r"module__dropout must lie in \[0, 1\), got 1.0"),
+        ({"module__dropout": 1.0}, table, r"module__dropout must be a number in \[0, 1\), got 1.0"),
         (
             {"module__hidden_size": 2.0},
             table,

@@ -103,7 +103,7 @@ def test_class_weights():
             ),
             "call fit",
         ),
-        (lambda: EnhancedDropout(1.0), r"must lie in \[0, 1\), got 1.0"),
+        (lambda: EnhancedDropout(1.0), r"dropout p must be a number in \[0, 1\), got 1.0"),
         (lambda: EnhancedDropout(-0.1), r"\[0, 1\)"),
         (lambda: EnhancedDropout(True), r"\[0, 1\)"),
         (lambda: EnhancedDropout(0.3, "step"), "schedule must be 'linear' or 'cosine', got 'step'"),

@@ -27,6 +27,12 @@ _RETURNS = re.compile(
     r"(^|[^a-z])(log_?)?(ret|rets|returns?|pct|diff|pct_change|r)([^a-z]|$)", re.I
 )
 _LEARNERS = re.compile(r"scal|norm|pca|imput|select|encod|transf|reduc", re.I)
+_FITS = {"fit", "fit_predict", "fit_transform", "partial_fit"}
+_DRAWS = {
+    "choice", "integers", "permutation", "rand", "randint", "random", "shuffle", "uniform",
+}
+_OPTIMIZERS = {"optimize", "fmin", "minimize", "gp_minimize", "max", "min", "sorted"}
+_EXTREMES = {"max", "min", "argmax", "argmin", "idxmax", "idxmin", "nlargest"}
 
 
 @dataclass(frozen=True)
@@ -146,57 +152,38 @@ class Events(Calls):
         if kind == "unknown" and _LEARNERS.search(ast.unparse(node.func.value)):
             kind = "scaler"
         if name == "set_params" and keywords:
-            loops = owner.loops.union(*(one.loops for one in keywords.values()))
-            tuned = next(
-                (one.tuned for one in keywords.values() if one.tuned is not None), owner.tuned
-            )
-            owner = owner.but(loops=loops, tuned=tuned)
-            walk.rebind(node.func.value, owner)
-            return owner
+            return self._set_params(walk, node, owner, keywords)
         if name in ("split", "three_way") and kind in ("splitter", "unknown", "model"):
             return self._split(owner, X, y, node)
-        if name == "fit_resample" and y is not None and kind != "benign":
-            mark = Mark("resampled", line_of(node))
-            return Value("tuple", items=[_marked(X, mark), y])
         if name == "fit_resample":
-            return Value("tuple", items=[X, joined(X).but(basis=None, ident=None)])
-        if name in ("fit", "fit_transform", "partial_fit", "fit_predict") and kind in (
-            "scaler",
-            "benign",
-        ):
-            return self._learned(
-                walk, node, owner, X, name, benign=kind == "benign" or owner.name in BENIGN
-            )
+            return _resampled(kind, X, y, node)
+        if name in _FITS:
+            if kind in ("scaler", "benign"):
+                benign = kind == "benign" or owner.name in BENIGN
+                return self._learned(walk, node, owner, X, name, benign=benign)
+            return self._trained(walk, node, owner, X, y, name, keywords)
         if name == "transform":
             return self._transformed(owner, X, node) if kind == "scaler" else _plain(X)
-        if name in ("fit", "fit_predict", "fit_transform", "partial_fit"):
-            return self._trained(walk, node, owner, X, y, name, keywords)
         if name in PREDICTS:
+            told = {"by": owner, "of": X}
             return Value(
-                "data",
-                origins=X.origins,
-                part=X.part,
-                args={"by": owner, "of": X},
-                basis=None,
-                loops=owner.loops,
+                "data", origins=X.origins, part=X.part, args=told, basis=None, loops=owner.loops
             )
         if name in ("score", "evaluate"):
             self.scored(owner, X, line_of(node))
-        if kind in ("unknown", "model") and name in (
-            "permutation",
-            "random",
-            "rand",
-            "choice",
-            "uniform",
-            "integers",
-            "shuffle",
-            "randint",
-        ):
+        if kind in ("unknown", "model") and name in _DRAWS:
             return self.random(positional, node)
         for one in positional:
             if one.kind == "function":
                 walk.follow(one, [], {}, alone=True)
         return joined(owner, *positional) if name not in ("get_params", "summary") else Value()
+
+    def _set_params(self, walk, node, owner, keywords):
+        loops = owner.loops.union(*(one.loops for one in keywords.values()))
+        tuned = next((one.tuned for one in keywords.values() if one.tuned is not None), owner.tuned)
+        owner = owner.but(loops=loops, tuned=tuned)
+        walk.rebind(node.func.value, owner)
+        return owner
 
     def random(self, positional, node):
         """Random numbers; they shuffle rows where they index them."""
@@ -303,58 +290,30 @@ class Events(Calls):
                 yield Note("tuned_on_scored_rows", line)
 
     def _chooses(self, node):
+        """Whether the turns of a loop, or the calls of a function, are compared with each other."""
         if isinstance(node, (ast.FunctionDef, ast.Lambda)):
-            return _calls(
-                self.tree, {"optimize", "fmin", "minimize", "gp_minimize", "max", "min", "sorted"}
-            )
-        kept = {
-            name.id
-            for name in ast.walk(node)
-            if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
-        }
-        kept |= {
-            call.func.value.id
-            for call in ast.walk(node)
-            if isinstance(call, ast.Call)
-            and isinstance(call.func, ast.Attribute)
-            and isinstance(call.func.value, ast.Name)
-        }
-        kept |= {
-            one.value.id
-            for one in ast.walk(node)
-            if isinstance(one, ast.Subscript) and isinstance(one.value, ast.Name)
-        }
-        for statement in ast.walk(self.tree):
-            if isinstance(statement, ast.Assign) and any(
-                part is node for part in ast.walk(statement.value)
-            ):
-                kept |= {
-                    name.id
-                    for target in statement.targets
-                    for name in ast.walk(target)
-                    if isinstance(name, ast.Name)
-                }
-        for one in ast.walk(node):
-            if isinstance(one, ast.If) and any(
-                isinstance(part, ast.Compare)
-                and isinstance(part.ops[0], (ast.Gt, ast.Lt, ast.GtE, ast.LtE))
-                for part in ast.walk(one.test)
-            ):
-                return True
+            return _calls(self.tree, _OPTIMIZERS)
+        if any(isinstance(one, ast.If) and _orders(one.test) for one in ast.walk(node)):
+            return True
+        kept = {*_filled_in(node), *self._made_by(node)}
         for call in ast.walk(self.tree):
-            if isinstance(call, ast.Call) and _called(call) in (
-                "max",
-                "min",
-                "argmax",
-                "argmin",
-                "idxmax",
-                "idxmin",
-                "nlargest",
-            ):
+            if isinstance(call, ast.Call) and _called(call) in _EXTREMES:
                 inside = {name.id for name in ast.walk(call) if isinstance(name, ast.Name)}
                 if inside & kept or any(part is node for part in ast.walk(call)):
                     return True
         return False
+
+    def _made_by(self, node):
+        """Names of what is assigned from a comprehension."""
+        made = [
+            target
+            for one in ast.walk(self.tree)
+            if isinstance(one, ast.Assign) and any(part is node for part in ast.walk(one.value))
+            for target in one.targets
+        ]
+        return {
+            name.id for target in made for name in ast.walk(target) if isinstance(name, ast.Name)
+        }
 
     def _columns_without_fit(self):
         drawn = only_drawn(self.tree)
@@ -379,12 +338,37 @@ def _marked(value, mark):
     return value.but(marks=value.marks | {mark}, columns=columns)
 
 
+def _resampled(kind, X, y, node):
+    if y is None or kind == "benign":
+        return Value("tuple", items=[X, joined(X).but(basis=None, ident=None)])
+    return Value("tuple", items=[_marked(X, Mark("resampled", line_of(node))), y])
+
+
 def _plain(X):
     return X if X.kind in ("frame", "data") else X.but(kind="data")
 
 
 def _called(call):
     return getattr(call.func, "attr", getattr(call.func, "id", ""))
+
+
+def _filled_in(loop):
+    """Names that a loop assigns, calls a method of, or writes an item of."""
+    for one in ast.walk(loop):
+        if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store):
+            yield one.id
+        elif isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute):
+            if isinstance(one.func.value, ast.Name):
+                yield one.func.value.id
+        elif isinstance(one, ast.Subscript) and isinstance(one.value, ast.Name):
+            yield one.value.id
+
+
+def _orders(test):
+    """Whether a condition compares by size."""
+    sizes = (ast.Gt, ast.Lt, ast.GtE, ast.LtE)
+    compared = [part for part in ast.walk(test) if isinstance(part, ast.Compare)]
+    return any(isinstance(part.ops[0], sizes) for part in compared)
 
 
 def _calls(tree, names):

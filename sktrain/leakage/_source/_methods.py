@@ -118,9 +118,8 @@ def _text_method(owner, name, positional):
 
 
 def _data_method(walk, node, owner, name, positional, keywords):
-    events = walk.events
     if name in TIME_METHODS:
-        events.timed(owner)
+        walk.events.timed(owner)
     if name in ("set_index", "sort_values", "sort", "groupby"):
         for key in _keys(positional, keywords):
             walk.time_column(key, owner)
@@ -131,34 +130,49 @@ def _data_method(walk, node, owner, name, positional, keywords):
         return _window(node, owner, name, first, keywords)
     if owner.kind == "window":
         return owner.but(kind="data", basis=None, ident=None, columns={})
+    for read in (_filled_method, _whole_method, _column_method, _row_method):
+        found = read(walk, node, owner, name, positional, keywords)
+        if found is not None:
+            return found
+    return _other(walk, owner, name, positional, keywords)
+
+
+def _filled_method(walk, node, owner, name, positional, keywords):
+    """Gaps filled from later rows."""
+    method = keywords.get("method", Value())
     if name in _FILLS_BACK or (
         name in ("fillna", "reindex", "reindex_like", "asfreq")
-        and _says(keywords.get("method", Value()), (*_FILLS_BACK, "nearest"))
+        and _says(method, (*_FILLS_BACK, "nearest"))
     ):
-        events.timed(owner)
+        walk.events.timed(owner)
         return _marked(owner, Mark("backfill", line_of(node)))
-    if name == "interpolate" and not _says(keywords.get("method", Value()), ("pad", "ffill")):
+    if name == "interpolate" and not _says(method, ("pad", "ffill")):
         return _marked(owner, Mark("backfill", line_of(node))) if owner.kind in DATA else owner
+    return None
+
+
+def _whole_method(walk, node, owner, name, positional, keywords):
+    """What is made of all rows together: statistics, groups, functions, ranks, samples."""
     if name in STATISTICS and owner.kind in DATA:
         return _statistic(node, owner, name, keywords)
     if name == "groupby":
-        return owner.but(
-            kind="groupby",
-            args={"by": ast.unparse(node.args[0]) if node.args else ast.unparse(node)},
-        )
+        by = node.args[0] if node.args else node
+        return owner.but(kind="groupby", args={"by": ast.unparse(by)})
+    if name == "resample":
+        return owner.but(kind="groupby", args={"by": "date"})
     if name in ("transform", "apply", "pipe", "agg", "aggregate", "map", "applymap"):
         return _applied(walk, node, owner, name, positional, keywords)
-    if (
-        name == "rank"
-        and owner.kind in ("data", "frame")
-        and not _across(keywords)
-        and owner.part is None
-    ):
-        return events.whole(owner, line_of(node), "ranks")
+    alone = owner.part is None and not _across(keywords)
+    if name == "rank" and owner.kind in ("data", "frame") and alone:
+        return walk.events.whole(owner, line_of(node), "ranks")
     if name == "sample" and owner.kind in DATA:
-        return events.sampled(owner, node, positional, keywords)
-    if name == "sort_index" and _says(keywords.get("ascending", Value()), (False,)):
-        return owner.but(reverse=not owner.reverse)
+        return walk.events.sampled(owner, node, positional, keywords)
+    return None
+
+
+def _column_method(walk, node, owner, name, positional, keywords):
+    """Columns added, chosen, joined, dropped or named anew."""
+    first = positional[0] if positional else Value()
     if name in ("assign", "with_columns"):
         named = {one.name: one for one in positional if one.name and one.kind == "data"}
         return _assigned(walk, owner, named | keywords)
@@ -167,30 +181,28 @@ def _data_method(walk, node, owner, name, positional, keywords):
     if name == "select" and owner.kind == "frame" and _keys([*positional], {}):
         return owner.select([key for one in positional for key in _keys([one], {})])
     if name in ("join", "merge", "combine_first"):
-        other = positional[0] if positional else Value()
-        return merged(owner, other)
+        return merged(owner, first)
     if name == "drop":
         return _dropped(walk, node, owner, positional, keywords)
     if name == "filter" and owner.kind == "frame":
         names = keywords.get("items", first)
-        return (
-            owner.select(names.const[0])
-            if names.known and isinstance(names.const[0], list)
-            else _filtered(owner, keywords)
-        )
+        if names.known and isinstance(names.const[0], list):
+            return owner.select(names.const[0])
+        return _filtered(owner, keywords)
     if name == "rename" and owner.kind == "frame":
         return _renamed(owner, keywords.get("columns", first))
-    if name == "set_index":
-        return owner
+    return None
+
+
+def _row_method(walk, node, owner, name, positional, keywords):
+    """Rows put in another order, cut off, or indexed anew."""
+    if name == "sort_index" and _says(keywords.get("ascending", Value()), (False,)):
+        return owner.but(reverse=not owner.reverse)
     if name in ("head", "tail", "truncate", "query", "last", "first"):
-        return (
-            owner.but(part=owner.part or f"{name}({', '.join(map(ast.unparse, node.args))})")
-            if _is_split(node)
-            else owner
-        )
-    if name in ("reset_index", "resample"):
-        return owner.but(kind="groupby", args={"by": "date"}) if name == "resample" else owner
-    return _other(walk, owner, name, positional, keywords)
+        if not _is_split(node):
+            return owner
+        return owner.but(part=owner.part or f"{name}({', '.join(map(ast.unparse, node.args))})")
+    return owner if name in ("set_index", "reset_index") else None
 
 
 def _keys(positional, keywords):
