@@ -8,7 +8,7 @@ from sklearn.utils import _safe_indexing
 
 from ._routing import metadata_rows
 from ._spans import cut_blocks
-from ._validation import label_spans, said_horizon, synthetic_rows
+from ._validation import label_spans, resampled_rows, said_horizon
 from .exceptions import ResamplingWarning, UnknownHorizonWarning
 
 __all__ = ["FEWEST", "ValidationBlock", "last_block", "last_blocks"]
@@ -98,9 +98,11 @@ def last_block(
     if first < 1:
         return ValidationBlock(everything, None, reason="all rows share one time", horizon=told)
     cut = cut_blocks(spans, [(first, n_times - 1)], np.ones(n, dtype=bool))
-    valid = np.flatnonzero((spans.codes >= first) & ~synthetic_rows(X, y))
+    made = resampled_rows(X, y)
+    real = True if made is None else ~made.synthetic
+    valid = np.flatnonzero((spans.codes >= first) & real)
     train = np.flatnonzero(cut.train)
-    appended = axis.index is None and _stand_class_by_class(codes, valid)
+    appended = axis.index is None and made is None and _stand_class_by_class(codes, valid)
     reason = _unfit(codes, train, valid, appended)
     if appended:
         message = (

@@ -14,7 +14,7 @@ import re
 from ._cells import cell_kind, is_missing
 from ._protocol import UnreadableError, clipped, option
 
-__all__ = ["Layout", "checked_names", "find_layout", "lines_of"]
+__all__ = ["Layout", "checked_names", "find_layout", "lines_of", "split_rows"]
 
 _DELIMITERS = (",", ";", "\t", "|", None)  # None: blanks
 _BY_COLONS = 4  # names that a header needs for colons to divide: times have colons too
@@ -268,6 +268,8 @@ def _first_named(rows: list, known: Callable[[str], bool], kinds: Sequence[str])
         (kind == "text" and usual in ("time", "number")) or (kind == "empty" and usual == "time")
         for kind, usual in zip(first, kinds)
     )
+    unnamed = first[:1] == ["empty"] and kinds[:1] == ["number"]  # row numbers without a name
+    wordy |= unnamed and any(map(known, rows[0][0]))
     return int(wordy and len(first) == len(kinds) and len(rows) > 1)
 
 

@@ -20,8 +20,9 @@ __all__ = ["frame_from_json", "frame_from_records"]
 _DEEPEST = 8
 _WIDEST = 200  # fields of a record, a judgment: bars have a dozen
 _FLAT = 4  # levels of records inside a row, a judgment
+_FIRST = 200  # rows that tell what a column holds, a judgment
 _TAIL = 40  # characters of an end that a message shows
-_SYMBOL_KEYS = ("ticker", "symbol", "instrument", "code", "pair")
+_SYMBOL_KEYS = ("ticker", "symbol", "instrument", "code", "pair", "asset")
 # One value in a record of its own, as document stores and feeds write it
 _VALUES = ("$date", "$numberLong", "$numberInt", "$numberDouble", "$oid", "#text", "_text", "$t")
 _INNER = ("_source", "data", "node", "attributes", "content")  # the row inside a row
@@ -160,10 +161,12 @@ class _Finder:
             return None
         if all(isinstance(row, dict) for row in node):
             rows = self._plainly_named(pd.DataFrame([_flat(row) for row in node], dtype=object))
-            if self._worth(rows)[0] > 1:
+            nested = _with_records(rows)
+            own = self._worth(rows.drop(columns=nested))
+            if own[0] > 1 and not nested:
                 return rows
             below = self._below(node, depth)
-            if self._worth(below)[0] > self._worth(rows)[0]:
+            if self._worth(below)[0] > own[0] or (nested and self._worth(below) > own):
                 return below
             scalar = any(_is_scalar(value) for value in node[0].values())
             return rows if scalar or below is None else below
@@ -308,6 +311,15 @@ def _from_texts(node: list[str]) -> pd.DataFrame | None:
     if width < _CELLS or any(len(row) != width for row in rows):
         return None
     return _from_rows(rows)
+
+
+def _with_records(rows: pd.DataFrame) -> list:
+    """Columns whose first cells are lists of records: tables of their own inside the rows."""
+    return [name for name, column in rows.head(_FIRST).items() if any(map(_has_records, column))]
+
+
+def _has_records(value) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
 
 
 def _is_scalar(value) -> bool:

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from .._optional import require
-from ._block import Layout, checked_names, find_layout, lines_of
+from ._block import Layout, checked_names, find_layout, lines_of, split_rows
 from ._cells import MISSING, cell_kind
 from ._json import frame_from_json, frame_from_records
 from ._markup import page_as_csv, records_of_xml
 from ._names import RoleTable
-from ._protocol import UnreadableError
+from ._protocol import UnreadableError, clipped
 from ._source import Source, open_source_bytes, refused_page, settle_encoding
 
 __all__ = ["Table", "open_table"]
@@ -359,12 +359,24 @@ def _from_text(
     last = [line.decode("utf-8", "replace") for line in tail]
     layout = find_layout(lines, last, roles.knows, named=named, names=names)
     if not layout.sample:
-        raise UnreadableError("holds no rows below its header.")
+        raise UnreadableError(_no_rows(lines, layout.delimiter, roles))
     begin = start + sum(len(line.encode("utf-8")) for line in lines[: layout.skip])
     stop = source.size - sum(len(line) for line in tail[len(tail) - layout.footer :])
     known = found in ("utf-8", "ascii", "utf-8-sig")
     notes = [*source.notes, *([] if known else [f"encoding {found}"])]
     return _TextTable(source, layout, begin, max(stop, begin), notes)
+
+
+def _no_rows(lines: list[str], delimiter: str | None, roles: RoleTable) -> str:
+    """What to say of a text without rows of data: names only, or words only."""
+    below = [cells for cells, _ in split_rows(lines, delimiter)][1:]
+    words = [cells for cells in below if any(cells[1:]) and not any(map(roles.knows, cells))]
+    if not words:
+        return "holds no rows below its header."
+    return (
+        f"holds words only, in rows such as {clipped(', '.join(words[0]))}: bars need a column of "
+        "times and four of prices."
+    )
 
 
 def _container(source: Source, caller: str) -> pd.DataFrame:

@@ -350,7 +350,7 @@ def _from_pieces(text: pd.Series, asked: _Asked) -> Times:
             f"times such as {clipped(text.iloc[0])} have no day. Name the column of days with "
             f"{option('columns', {role: 'NAME'})}."
         )
-    index, notes = _in_one_format(parts.day, text, parts.clock, asked)
+    index, notes = _in_one_format(_one_spelling(parts.day), text, parts.clock, asked)
     times = Times(index, notes=notes, days=~parts.timed)
     named = (parts.zone != "").to_numpy() & parts.timed  # a day has no zone
     if not named.any():
@@ -367,6 +367,23 @@ def _from_pieces(text: pd.Series, asked: _Asked) -> Times:
     out = _zoned(index, zone, text, asked, notes)
     out.days, out.zoned = times.days, named
     return out
+
+
+def _one_spelling(day: pd.Series) -> pd.Series:
+    """Days of which some are written like 2024-03-04 and the rest with the month's name, as feeds
+    of several sources mix them, all in the former way: neither leaves anything open.
+    """
+    distinct = day.drop_duplicates()
+    worded = distinct.str.contains(r"[^\W\d_]", regex=True)
+    plain = distinct.str.fullmatch(r"(19|20)\d{2}-\d{2}-\d{2}")
+    if not worded.any() or not plain.any() or not (worded | plain).all():
+        return day
+    names = distinct[worded]
+    fits, _ = readings(names, formats_of(names.iloc[0], None))
+    if len(fits) != 1:
+        return day
+    (found,) = fits.values()
+    return day.replace(dict(zip(names, found.strftime("%Y-%m-%d"))))
 
 
 def _zoned(

@@ -11,8 +11,6 @@ from ._label_times import (
     KEY as LABEL_TIMES,
     keep_label_times,
     label_times_of,
-    mark_synthetic,
-    synthetic_rows,
     with_label_times,
     write_label_times,
 )
@@ -28,6 +26,7 @@ from ._numbers import (
     refuse_no_numbers,
 )
 from ._renamed import renamed
+from ._synthetic import Resampled, mark_synthetic, resampled_rows, synthetic_rows
 from ._times import TimeAxis, check_order, time_axis, to_timestamps
 
 __all__ = [
@@ -36,6 +35,7 @@ __all__ = [
     "BarsOrTime",
     "Count",
     "Number",
+    "Resampled",
     "TimeAxis",
     "as_span",
     "check_bars",
@@ -55,6 +55,7 @@ __all__ = [
     "real_numbers",
     "refuse_no_numbers",
     "renamed",
+    "resampled_rows",
     "row_weights",
     "said_horizon",
     "shown_span",

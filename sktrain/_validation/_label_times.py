@@ -30,9 +30,7 @@ __all__ = [
     "carried",
     "keep_label_times",
     "label_times_of",
-    "mark_synthetic",
     "refuse_stale",
-    "synthetic_rows",
     "with_label_times",
     "write_label_times",
 ]
@@ -230,35 +228,6 @@ def keep_label_times(new: pd.Series, old) -> pd.Series:
             handle.index, handle.end, none, handle.labels[:0], handle.horizon
         )
     return new
-
-
-class Synthetic(Handle):
-    """A handle that marks rows a resampler made; it belongs to tables of as many rows as its
-    mask."""
-
-    __slots__ = ("mask",)
-
-    def __init__(self, mask, uid=None):
-        super().__init__(uid)
-        self.mask = mask
-
-    def __reduce__(self):
-        return Synthetic, (self.mask, self._uid)
-
-
-def mark_synthetic(rows, mask: np.ndarray) -> None:
-    """Write on resampled rows or labels, in place, which of them are synthetic, so that nothing
-    validates on them."""
-    rows.attrs["synthetic"] = Synthetic(np.asarray(mask, dtype=bool))
-
-
-def synthetic_rows(X, y=None) -> np.ndarray:
-    """Which rows a resampler marked as synthetic, on ``X`` or on ``y``."""
-    for rows in (X, y):
-        handle = getattr(rows, "attrs", {}).get("synthetic")
-        if isinstance(handle, Synthetic) and len(handle.mask) == len(rows):
-            return handle.mask
-    return np.zeros(X.shape[0] if hasattr(X, "shape") else len(X), dtype=bool)
 
 
 @dataclass(frozen=True)

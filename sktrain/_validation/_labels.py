@@ -19,6 +19,7 @@ from ..exceptions import InvalidSplitError, NotEnoughDataError, UnknownHorizonWa
 from ._durations import as_span, shown_span
 from ._ends import check_same_index, ends_from_times
 from ._label_times import carried, label_times_of, refuse_stale
+from ._synthetic import resampled_rows
 from ._times import TimeAxis, refuse_untold_times, time_axis, warn_of_repeated_times
 
 __all__ = ["horizon_in_bars", "label_horizon", "label_spans", "labelled_mask", "said_horizon"]
@@ -234,7 +235,9 @@ def label_spans(
     if axis.index is None and strict:
         refuse_untold_times(X, caller)
     if strict and isinstance(axis.index, pd.DatetimeIndex) and axis.index.has_duplicates:
-        warn_of_repeated_times(axis, X, caller)
+        made = resampled_rows(X, y)
+        if made is None or axis.index[~made.synthetic].has_duplicates:
+            warn_of_repeated_times(axis, X, caller)
     end, source = _Sources(X, y, axis, horizon, caller).resolve(label_end_times, warn)
     spans = Spans.from_times(axis.times, end, source=source)
     return spans, axis

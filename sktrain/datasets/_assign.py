@@ -4,8 +4,10 @@ with the candidates shown.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 import re
 
+import numpy as np
 import pandas as pd
 
 from .._reading import (
@@ -269,7 +271,8 @@ def _found_time(names: list[str], table: Table, free: list[int]) -> tuple[int, .
         full = [place for place in full if distinct[place] == most]
         if len(full) > 1:  # a bar's time lies on a whole minute, that of its last trade does not
             full = [place for place in full if _whole_minutes(table, place) is not False] or full
-        return (full[0],)
+        clock = None if moments else _clock_beside(full[0], names, table, shape)
+        return (full[0],) if clock is None else (full[0], clock)
     timed = [
         place
         for place in free
@@ -303,6 +306,27 @@ def _found_time(names: list[str], table: Table, free: list[int]) -> tuple[int, .
         f"has no column of times: {why}. Add one, or name it with "
         f"{option('columns', {'time': 'NAME'})}."
     )
+
+
+def _clock_beside(
+    day: int, names: list[str], table: Table, shape: Mapping[int, str]
+) -> int | None:
+    """The one column of times of day, under a name not known here, that runs one way through the
+    rows of every day.
+    """
+    rows = [row for row in table.sample if len(row) == table.width]
+    runs = [(row, after) for row, after in pairwise(rows) if row[day] == after[day]]
+    found = []
+    for place, kind in shape.items():
+        if kind != "clock" or tells_of_rows(names[place]) or not runs:
+            continue
+        clocks = [one[place] for pair in runs for one in pair]
+        clocks = [f"{clock}:00" if clock.count(":") == 1 else clock for clock in clocks]
+        passed = pd.to_timedelta(clocks, errors="coerce")
+        steps = np.sign(passed.asi8[1::2] - passed.asi8[::2])
+        if not passed.isna().any() and steps[0] and (steps == steps[0]).all():
+            found.append(place)
+    return found[0] if len(found) == 1 else None
 
 
 def _whole_minutes(table: Table, place: int) -> bool | None:

@@ -52,13 +52,19 @@ def refuse_missing(roles, table: Table) -> None:
     if hint is None and len(missing) > 2:
         hint = _few_prices(roles, table, numeric)
     if hint is None:
-        fits = [p for p in numeric if _may_be(missing[0], p, roles.fields, table)]
-        name = roles.names[fits[0]] if len(fits) == 1 else "NAME"
-        hint = f"Name them with {option('columns', {missing[0]: name})}."
+        named = {role: _fitting(role, roles, table, numeric) for role in missing}
+        sure = {role: name for role, name in named.items() if name is not None}
+        hint = f"Name them with {option('columns', sure or {missing[0]: 'NAME'})}."
     raise MissingRolesError(
         f"no column for {', '.join(missing)}{f' (found {known})' if known else ''}{listed}. {hint}",
         len(missing),
     )
+
+
+def _fitting(role: str, roles, table: Table, numeric: list[int]) -> str | None:
+    """The name of the one column whose numbers can be the price that is wanting."""
+    fits = [place for place in numeric if _may_be(role, place, roles.fields, table)]
+    return roles.names[fits[0]] if len(fits) == 1 else None
 
 
 def _kind_of_file(names: list[str], missing: list[str]) -> str | None:
@@ -96,7 +102,8 @@ def _few_prices(roles, table: Table, numeric: list[int]) -> str | None:
     if transposed(roles.names):
         return ACROSS
     free = [p for p in range(table.width) if p not in roles.used() and roles.names[p]]
-    if not roles.fields and len(numeric) > 1 and len(numeric) == len(free):
+    filled = [place for place in free if table.kinds()[place] != "empty"]
+    if not roles.fields and len(numeric) > 1 and len(numeric) == len(filled):
         return (
             "It seems to hold one number a symbol, such as closes; bars need open, high, low and "
             "close of every symbol."

@@ -31,13 +31,15 @@ _TIME = (
     "start date", "start datetime", "started at", "begin time", "begin date", "period start",
     "bar start", "candle start", "open date", "start", "start at", "ctime", "candle begin time",
     "candle date time utc", "candle date time kst", "ts event", "timestamp ms", "k date",
-    "time key", "dia", "index", "level 0", "",
+    "time key", "dia", "czas", "from", "from time", "from timestamp", "index", "level 0", "",
 )  # fmt: skip
 _CLOCK = (
     "time", "clock", "minute", "hhmm", "bar time", "timestamp", "时间", "zeit", "uhrzeit", "hora",
     "heure", "время", "time of day", "hour", "godzina", "ora", "時刻", "tijd", "klokkeslett", "tid",
     "saat", "čas", "idő", "시간", "시각", "waktu", "kellonaika", "時間", "час", "giờ", "เวลา",
-    "timeofday", "per time", "hh mm", "stunde", "ώρα", "hodina", "bartime",
+    "timeofday", "per time", "hh mm", "stunde", "ώρα", "hodina", "bartime", "czas", "orario",
+    "horário", "horario", "klockslag", "klokke", "vrijeme", "vreme", "sat", "satnica", "ure", "ура",
+    "уақыт", "vaqt", "laikas", "laiks", "aeg", "समय", "الوقت", "وقت", "שעה", "masa",
 )  # fmt: skip
 _DAY = (
     "date", "day", "日期", "交易日期", "datum", "fecha", "data", "дата", "dtyyyymmdd", "trade date",
@@ -216,5 +218,5 @@ OPENING_STAMPS = (
     "open time", "opentime", "open timestamp", "window start", "kline open time", "start", "begin",
     "candle begin time", "start time", "start date", "start datetime", "started at", "start at",
     "begin time", "begin date", "begins at", "period start", "bar start", "candle start",
-    "open date", "open datetime",
+    "open date", "open datetime", "from", "from time", "from timestamp",
 )  # fmt: skip

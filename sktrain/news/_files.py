@@ -49,6 +49,7 @@ _MIDNIGHT = r"[T ]00:00(:00)?(\.0+)?$"
 _SAMPLE = 200  # cells that tell what a column holds, a judgment
 # of a day, when it is a date without a clock
 _LAST_NANOSECOND = pd.Timedelta(days=1) - pd.Timedelta(1, "ns")
+_LATE = pd.Timedelta(days=1)  # from publication to the reader of a feed that follows it, at most
 _MIDNIGHTS = 0.5  # share of stamps at 00:00:00 from which a source dates by the day, a judgment
 
 
@@ -175,7 +176,7 @@ def _times_read(
     )
     for name in ("title", "body", "language"):
         if name in frame:
-            frame[name] = _texts(frame[name])
+            frame[name] = _texts(frame[name], column_name(table, roles[name]))
     if "symbols" in frame:
         name = plain_name(column_name(table, roles["symbols"]))
         several = bool(_SEVERAL.search(name))
@@ -199,6 +200,7 @@ def _times_read(
         asked = _Asked(timezone, dayfirst, drop, said, late=False)
         frame["published_at"], _ = _moments(stamps, asked, reading)
         _refuse_half_zoned(frame, reading["columns"])
+        reading["notes"].append(_known_late(frame, reading["columns"]))
     reading["notes"] = list(dict.fromkeys(reading["notes"]))
     if drop:
         bad = frame["available_at"].isna() | (frame["title"].fillna("") == "")
@@ -222,6 +224,25 @@ def _refuse_half_zoned(frame: pd.DataFrame, named: Mapping[str, str]) -> None:
         f"the times of {clipped(named[bare])} have no zone, those of {clipped(named[other])} have "
         f"one. Say whose clock the former are with {option('timezone', 'UTC')}, or take the moment "
         f"of publication for that of availability with {mend}."
+    )
+
+
+def _known_late(frame: pd.DataFrame, named: Mapping[str, str]) -> str:
+    """Which column says from when articles were known, and what else there is where that is
+    late.
+    """
+    note = f"known from {named['available_at']} on"
+    when = {
+        role: pd.to_datetime(frame[role], utc=True, errors="coerce")
+        for role in ("available_at", "published_at")
+    }
+    lag = (when["available_at"] - when["published_at"]).median()
+    if not lag > _LATE:
+        return note
+    mend = option("columns", {"available_at": named["published_at"]})
+    return (
+        f"{note}, half of them over {lag.days} days after {named['published_at']}: for an archive "
+        f"collected later, {mend} takes the publication"
     )
 
 
@@ -265,7 +286,13 @@ def _is_day(column: pd.Series) -> bool:
     return bool(column.notna().all() and time_shape(text.head(_SAMPLE).tolist()) == "day")
 
 
-def _texts(column: pd.Series) -> list[str | None]:
+def _texts(column: pd.Series, name: str) -> list[str | None]:
+    for row, one in enumerate(column):
+        if column.name == "title" and isinstance(one, (list, dict)):
+            raise UnreadableError(
+                f"{{row {row}}} holds {clipped(one)} in the column {clipped(name)}, which is no "
+                f"title. Name the column of titles with {option('columns', {'title': 'NAME'})}."
+            )
     return [
         None
         if pd.api.types.is_scalar(one) and pd.isna(one)

@@ -264,9 +264,13 @@ def _followed(sampler, X, y, X_all, y_all, routed):
         return X_all, y_all, routed
     taken = np.sort(np.asarray(taken), kind="stable")
     X_all, y_all = _safe_indexing(X, taken), _safe_indexing(y, taken)
-    for part in (X_all, y_all):
-        if isinstance(part, (pd.Series, pd.DataFrame)):
-            mark_synthetic(part, np.append(False, taken[1:] == taken[:-1]))  # a copy of a row
+    first = np.searchsorted(taken, taken)  # where the row itself stands, before its copies
+    index = getattr(X, "index", None)
+    distinct = not isinstance(index, pd.Index) or index.is_unique
+    X_all, y_all = (
+        mark_synthetic(part, np.column_stack([first, first]), taken, distinct=distinct)
+        for part in (X_all, y_all)
+    )
     return X_all, y_all, metadata_rows(routed, taken, len(y))
 
 

@@ -78,15 +78,15 @@ def apply_smote(
     parents = parents_of(values, labels, k_neighbors, sampling_strategy, random_state)
     X_all = np.concatenate([values, mixed_rows(values, parents)])
     y_all = np.concatenate([labels, labels[parents.first]])
-    synthetic = np.arange(len(y_all)) >= len(labels)
+    both = np.column_stack([parents.first, parents.second])
+    origin = np.concatenate([np.arange(len(labels)), both.max(axis=1)])
+    lines = np.concatenate([np.column_stack([np.arange(len(labels))] * 2), both])
     if isinstance(X, pd.DataFrame):
         X_all = pd.DataFrame(X_all, columns=X.columns)
-        mark_synthetic(X_all, synthetic)
     if isinstance(y, pd.Series):
         y_all = pd.Series(y_all, name=y.name)
         y_all.attrs.update({key: value for key, value in y.attrs.items() if key == "label_horizon"})
-        mark_synthetic(y_all, synthetic)
-    return X_all, y_all
+    return mark_synthetic(X_all, lines, origin), mark_synthetic(y_all, lines, origin)
 
 
 class Parents:

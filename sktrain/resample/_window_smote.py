@@ -161,8 +161,9 @@ class WindowSMOTE(BaseSampler):
         -------
         X_resampled, y_resampled
             Of the kinds of X and y, in order of time. Rows that carry times keep them, and the
-            handles that say when labels are known; a mark says which rows are synthetic, so that
-            nothing validates on them.
+            handles that say when labels are known. A mark on both (lists and arrays of X cannot
+            carry it) says which rows are synthetic, so that nothing validates on them, and which
+            row of ``X`` each stands for, so that a horizon counts those.
         """
         values, labels = self._read(X, y)
         parents = parents_of(
@@ -193,10 +194,21 @@ class WindowSMOTE(BaseSampler):
         y_all = np.concatenate([labels, labels[parents.first]])[order]
         rows = self._rows(X, values, parents, order)
         targets = self._targets(X, y, y_all)
-        for part in (rows, targets):
-            if hasattr(part, "attrs"):
-                mark_synthetic(part, self.synthetic_)
+        distinct = axis.index is None or axis.index.is_unique
+        places = self._places_of_parents(order, len(values))
+        rows, targets = (
+            mark_synthetic(part, places, self.origin_, distinct=distinct)
+            for part in (rows, targets)
+        )
         return rows, targets
+
+    def _places_of_parents(self, order, n_real):
+        """Where the parents of every row stand in the result; a real row is its own parent."""
+        place = np.empty(len(order), dtype=np.intp)
+        place[order] = np.arange(len(order))
+        parents = np.column_stack([np.arange(len(order))] * 2)
+        parents[self.synthetic_] = place[self.parents_]
+        return parents
 
     def _fit_resample(self, X, y, **params):
         return self.fit_resample(X, y, **params)

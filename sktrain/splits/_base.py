@@ -7,7 +7,7 @@ never inside one; rows without a label are in no fold.
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 import warnings
 
@@ -18,7 +18,16 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import BaseCrossValidator
 
 from .._spans import Spans, cut_blocks, places_before
-from .._validation import BarsOrTime, TimeAxis, as_span, label_spans, labelled_mask, renamed
+from .._validation import (
+    BarsOrTime,
+    Resampled,
+    TimeAxis,
+    as_span,
+    label_spans,
+    labelled_mask,
+    renamed,
+    resampled_rows,
+)
 from ..exceptions import InvalidSplitError, NotEnoughDataError
 
 __all__ = [
@@ -64,11 +73,19 @@ class Rows:
         Time and symbol of every row.
     known : ndarray of bool, shape (n,)
         Rows with a label.
+    resampled : Resampled or None
+        Which rows a resampler made: they are never tested, and train where both their parents do.
     """
 
     spans: Spans
     axis: TimeAxis
     known: np.ndarray
+    resampled: Resampled | None = None
+
+    @cached_property
+    def tested(self):
+        """Rows that may be tested."""
+        return self.known if self.resampled is None else self.known & ~self.resampled.synthetic
 
     @cached_property
     def known_in_order(self):
@@ -76,9 +93,9 @@ class Rows:
         return self.spans.in_order(self.known)
 
     @cached_property
-    def all_known(self):
-        """Whether every row has a label."""
-        return bool(self.known.all())
+    def all_tested(self):
+        """Whether every row may be tested."""
+        return bool(self.tested.all())
 
     @cached_property
     def last(self):
@@ -162,15 +179,19 @@ class Plan:
             candidate = candidate & (codes < fold.high)
         if fold.low:
             candidate = candidate & (codes >= fold.low)
-        return cut_blocks(
-            self.rows.spans, fold.blocks, candidate, self.rows.known, embargo=self.embargo
+        cut = cut_blocks(
+            self.rows.spans, fold.blocks, candidate, self.rows.tested, embargo=self.embargo
         )
+        if self.rows.resampled is None or fold.trains_before:
+            return cut  # before a block, a made row is known no earlier than its parents
+        train = self.rows.resampled.without_orphans(cut.train)
+        return replace(cut, train=train, purged=cut.purged | (cut.train & ~train))
 
     def test(self, fold):
         """Row numbers that are tested, ascending."""
         parts = [self.rows.spans.within(*block) for block in fold.blocks]
         inside = parts[0] if len(parts) == 1 else np.sort(np.concatenate(parts))
-        return inside if self.rows.all_known else inside[self.rows.known[inside]]
+        return inside if self.rows.all_tested else inside[self.rows.tested[inside]]
 
     def train(self, fold):
         """Row numbers that train, ascending."""
@@ -230,7 +251,7 @@ def read_rows(X, y, horizon, given, caller):
     known = labelled_mask(y, len(spans.start))
     if not known.any():
         raise NotEnoughDataError(f"{caller}: none of the {len(known)} rows has a label.")
-    return Rows(spans, axis, known)
+    return Rows(spans, axis, known, resampled_rows(X, y))
 
 
 class SpanSplitter(BaseEstimator, BaseCrossValidator):
@@ -265,7 +286,8 @@ class SpanSplitter(BaseEstimator, BaseCrossValidator):
             time.
         y : array-like of length n, optional
             Labels; rows where it is NaN are in no fold. Labels of a sktrain labeler tell when each
-            of them is known.
+            of them is known. Rows that a sktrain resampler made are never tested, and train only
+            where both of their parents do.
         groups : array-like of length n, optional
             Ignored, with a warning, unless the splitter says otherwise.
         label_end_times : array-like of length n, optional

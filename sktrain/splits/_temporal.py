@@ -179,7 +179,7 @@ class TemporalSplitter(SpanSplitter):
             rows.spans,
             [(first_test, n - 1)],
             rows.known & inside,
-            rows.known,
+            rows.tested,
             embargo=self._embargo,
         )
         return replace(rows, known=rows.known & (cut.train | ~inside))

@@ -577,3 +577,62 @@ def test_prices_under_unknown_names_are_not_taken_for_closes_of_symbols(tmp_path
     refused(tmp_path, lines(rows, ["date", "one", "two", "three", "four", "note"]), "Name them with")
     rows = [[day, *row[:3]] for day, *row in dated()]
     refused(tmp_path, lines(rows, ["date", "AAA", "BBB", "CCC"]), "one number a symbol")
+
+
+def test_times_of_day_under_names_of_other_languages_and_under_none(tmp_path):
+    minutes = pd.date_range("2024-05-06 21:00", periods=60, freq="7min")
+    for name in ("Czas", "Horário", "klockslag", "moment of the bar"):
+        rows = [[f"{t:%Y-%m-%d}", f"{t:%H:%M:%S}", *row] for t, row in zip(minutes, ROWS)]
+        text = lines(rows, ["date", name, *NAMES[1:]])
+        read(tmp_path, text, times=minutes)
+        newest = lines(rows[::-1], ["date", name, *NAMES[1:]])
+        read(tmp_path, newest, times=minutes)
+    one = lines([["2024-05-06", "09:18", 4, 5, 3, 4.5, 10]], ["Data", "Czas", *NAMES[1:]])
+    (tmp_path / "one.csv").write_text(one)
+    assert read_bars(tmp_path / "one.csv").index[0] == pd.Timestamp("2024-05-06 09:18")
+
+
+def test_a_clock_that_does_not_run_through_the_day_is_no_time_of_the_bar(tmp_path):
+    seen = [f"15:0{i * 7 % 10}:{i:02}" for i in range(60)]
+    names = ["symbol", "date", *NAMES[1:], "ticktime"]
+    rows = [
+        [symbol, day, *row, clock]
+        for (day, *row), clock in zip(dated(), seen)
+        for symbol in ("AAA", "BBB")
+    ]
+    (tmp_path / "panel.csv").write_text(lines(rows, names))
+    bars = read_bars(tmp_path / "panel.csv")
+    assert bars.loc["BBB"].index.equals(pd.DatetimeIndex(DAYS, name="time").as_unit("ns"))
+
+
+def test_bars_that_say_from_and_to_in_seconds(tmp_path):
+    ticks = pd.date_range("2024-07-23 14:51:23", periods=60, freq="13s", tz="UTC")
+    rows = [[i, t, t + 13, *row] for i, (t, row) in enumerate(zip(seconds(ticks), ROWS))]
+    bars = read(tmp_path, lines(rows, ["id", "from", "to", *NAMES[1:]]), times=ticks)
+    assert "opening (from)" in str(bars.attrs["reading"])
+
+
+def test_every_price_that_one_column_can_be_is_named(tmp_path):
+    names = ["date", "open", "top", "bottom", "close", "volume"]
+    refused(tmp_path, lines(dated(), names), "'high': 'top', 'low': 'bottom'")
+    rows = [[f"{day}", "alpha", "beta"] for day in ("x", "y", "z")]
+    refused(tmp_path, lines(rows, ["code", "name", "sector"]), "holds words only.*'x, alpha, beta'")
+    refused(tmp_path, lines([], NAMES), "no rows below")
+
+
+def test_closes_of_symbols_of_which_some_begin_later(tmp_path):
+    rows = [[i, day, *row[:3], ""] for i, (day, *row) in enumerate(dated())]
+    names = ["", "date", "AAA", "BBB", "CCC", "LATE"]
+    refused(tmp_path, lines(rows, names), "one number a symbol")
+
+
+def test_pages_of_candles_inside_lines_with_a_symbol(tmp_path):
+    pages = [
+        {"asset": "XYZ", "fetched_at": "2024-08-01T00:00:00Z", "count": 30, "candles": page}
+        for page in (
+            [dict(zip(NAMES, row)) for row in dated()[:30]],
+            [dict(zip(NAMES, row)) for row in dated()[30:]],
+        )
+    ]
+    bars = read(tmp_path, "\n".join(map(json.dumps, pages)), name="pages.jsonl")
+    assert "symbol XYZ" in str(bars.attrs["reading"])

@@ -20,6 +20,7 @@ EST, INDIA = (
     T.tz_localize("Asia/Kolkata").tz_convert("UTC"),
 )
 DAYS = T.normalize() + pd.Timedelta("1D") - pd.Timedelta(1, "ns")
+LATER = "2024-08-01T08:00:00Z"
 TITLES = [f"Item {i}: profit up, says board; more | later" for i in range(len(T))]
 
 
@@ -42,9 +43,9 @@ def worded(names, form):
     return [form.format(d=t.day, m=months[t.month - 1], y=t.year, t=t) for t in T]
 
 
-def check(articles, times, symbols=None):
+def check(articles, times, symbols=None, titles=None):
     assert [one.available_at for one in articles] == list(times)
-    assert [one.title for one in articles] == TITLES
+    assert [one.title for one in articles] == (TITLES if titles is None else titles)
     assert symbols is None or {one.symbols for one in articles} == {symbols}
 
 
@@ -471,3 +472,55 @@ def test_headlines_that_are_all_empty(tmp_path):
     columns = {"headline": [""] * 14, "summary": [""] * 14, "created_at": T}
     with pytest.raises(SktrainError, match="no column for title"):
         read(tmp_path, table(columns))
+
+
+def test_articles_inside_the_lines_of_queries(tmp_path):
+    def query(asset, some):
+        stories = [
+            {"headline": title, "timestamp": f"{t:%F %T}+00:00", "content": "Text.", "score": 0.5}
+            for title, t in some
+        ]
+        return {"query": asset.lower(), "asset": asset, "fetched_at": LATER, "articles": stories}
+
+    pairs = list(zip(TITLES, T))
+    found = read(
+        tmp_path,
+        "\n".join(map(json.dumps, [query("AAA", pairs[:6]), query("BBB", pairs[6:])])),
+        name="queries.jsonl",
+    )
+    check(found[:6], UTC[:6], ("AAA",), titles=TITLES[:6])
+    check(found[6:], UTC[6:], ("BBB",), titles=TITLES[6:])
+
+
+def test_a_list_is_no_title(tmp_path):
+    rows = [{"title": ["a", "b"], "published": f"{t:%FT%TZ}"} for t in T]
+    with pytest.raises(SktrainError, match=r"row 1 holds .* in the column 'title', which is no"):
+        read(tmp_path, json.dumps(rows), name="news.json")
+
+
+def test_what_an_archive_collected_later_knows_is_said(tmp_path):
+    columns = {"title": TITLES, "published": T.strftime("%FT%TZ"), "fetched_at": LATER}
+    found = read(tmp_path, table(columns))
+    assert {one.available_at for one in found} == {pd.Timestamp(LATER)}
+    said = "known from fetched_at on, half of them over 148 days after published"
+    assert said in str(found.reading)
+    soon = columns | {"fetched_at": (T + pd.Timedelta("3min")).strftime("%FT%TZ")}
+    reading = str(read(tmp_path, table(soon)).reading)
+    assert "known from fetched_at on" in reading
+    assert "half of them" not in reading
+
+
+def test_feeds_of_two_spellings_in_one_column(tmp_path):
+    mixed = [f"{t:%FT%TZ}" if i % 3 else f"{t:%a, %d %b %Y %T} GMT" for i, t in enumerate(T)]
+    check(read(tmp_path, table({"title": TITLES, "pubDate": mixed})), UTC)
+    half = [f"{t:%F %T}" if i % 3 else f"{t:%a, %d %b %Y %T} GMT" for i, t in enumerate(T)]
+    with pytest.raises(SktrainError, match="some times carry a zone, others none"):
+        read(tmp_path, table({"title": TITLES, "pubDate": half}))
+    wild = [f"{t:%d/%m/%Y %T}" if i % 3 else f"{t:%d %b %Y %T}" for i, t in enumerate(T)]
+    with pytest.raises(SktrainError, match="is no time that can be read"):
+        read(tmp_path, table({"title": TITLES, "pubDate": wild}))
+
+
+def test_headlines_without_times_name_their_columns(tmp_path):
+    with pytest.raises(SktrainError, match="no column for available_at; the columns are '', 'lab"):
+        read(tmp_path, pd.DataFrame({"label": "good", "headline": TITLES}).to_csv())

@@ -1,0 +1,194 @@
+"""The mark that says which rows a resampler made, from which rows, and which they stand for.
+
+It lies on the labels and rows that a resampler returns. Whoever holds rows back asks it: a row that
+was made from training rows is no evidence, and a row that was made from tested rows is no training
+row. It also tells the time of rows without index: of the row that each of them stands for.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+import warnings
+
+import numpy as np
+import pandas as pd
+
+from .._history import Handle
+from ..exceptions import ResamplingWarning
+
+__all__ = ["MarkedLabels", "Resampled", "mark_synthetic", "resampled_rows", "synthetic_rows"]
+
+_KEY = "synthetic"
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """What a mark says about n rows.
+
+    Attributes
+    ----------
+    synthetic : ndarray of bool, shape (n,)
+        Rows that were made.
+    parents : ndarray of intp, shape (n, 2), or None
+        The two rows that each row was made from, itself where it is real; -1 where that row is not
+        here. None where it is not known.
+    origin : ndarray of intp, shape (n,), or None
+        The row before resampling that each row stands for; None where it is not known.
+    """
+
+    synthetic: np.ndarray
+    parents: np.ndarray | None = None
+    origin: np.ndarray | None = None
+
+    def without_orphans(self, train: np.ndarray) -> np.ndarray:
+        """Rows of a mask that are real, or whose parents are both in it."""
+        if self.parents is None:
+            return train & ~self.synthetic
+        return train & ((self.parents >= 0) & train[self.parents]).all(axis=1)
+
+
+class Synthetic(Handle):
+    """A handle that holds, for every row of a resampled table, its parents and the row it stands
+    for.
+
+    Attributes
+    ----------
+    parents : ndarray of intp, shape (n, 2)
+    origin : ndarray of intp, shape (n,)
+    distinct : bool
+        Whether every row before resampling had an index of its own.
+    """
+
+    __slots__ = ("distinct", "origin", "parents")
+
+    def __init__(self, parents, origin, distinct, uid=None):
+        super().__init__(uid)
+        self.parents, self.origin, self.distinct = parents, origin, distinct
+
+    def __reduce__(self):
+        return Synthetic, (self.parents, self.origin, self.distinct, self._uid)
+
+    @property
+    def mask(self):
+        """Which rows were made."""
+        return self.parents[:, 0] != np.arange(len(self.parents))
+
+    def of(self, rows: Any) -> Resampled | None:
+        """What is known of rows that carry this handle: the resampled rows or some of them, or None
+        where that cannot be told."""
+        n, index = rows.shape[0], getattr(rows, "index", None)
+        if isinstance(index, (pd.DatetimeIndex, pd.MultiIndex)):
+            again = index.duplicated()
+            if n == len(self.origin) and (not self.distinct or np.array_equal(again, self.mask)):
+                return self._at(np.arange(n))
+            # folds keep the order of rows, in which a real row stands before those made from it
+            return Resampled(again) if self.distinct and n < len(self.origin) else None
+        if index is None or isinstance(index, pd.PeriodIndex):
+            return self._at(np.arange(n)) if n == len(self.origin) else None
+        numbers = index.to_numpy()
+        known = numbers.dtype.kind in "iu" and index.is_unique
+        if not known or ((numbers < 0) | (numbers >= len(self.origin))).any():
+            return None
+        return self._at(numbers)
+
+    def _at(self, places):
+        here = np.full(len(self.origin), -1)
+        here[places] = np.arange(len(places))
+        return Resampled(self.mask[places], here[self.parents[places]], self.origin[places])
+
+
+class MarkedLabels(np.ndarray):
+    """Labels as an array that carries attrs, as a Series does; what is taken or computed from it is
+    a plain array.
+
+    Examples
+    --------
+    >>> labels = np.array([0, 1]).view(MarkedLabels)
+    >>> labels.attrs["synthetic"] = "a mark"
+    >>> type(labels[:1]).__name__, type(labels == 1).__name__
+    ('ndarray', 'ndarray')
+    """
+
+    attrs: dict
+
+    def __array_finalize__(self, obj):
+        self.attrs = {}
+
+    def __array_wrap__(self, array, context=None, return_scalar=False):
+        return array[()] if return_scalar else np.asarray(array)
+
+    def __getitem__(self, key):
+        return np.asarray(self)[key]
+
+    def __repr__(self):
+        return repr(np.asarray(self))
+
+    def __reduce__(self):
+        return _marked, (np.asarray(self), self.attrs)
+
+
+def _marked(labels, attrs):
+    out = np.asarray(labels).view(MarkedLabels)
+    out.attrs = attrs
+    return out
+
+
+def mark_synthetic(
+    rows: Any, parents: np.ndarray, origin: np.ndarray, *, distinct: bool = True
+) -> Any:
+    """Resampled rows or labels that say which of them were made.
+
+    Parameters
+    ----------
+    rows : Series, DataFrame, WindowedArray or ndarray of length n
+        Marked in place where it carries attrs.
+    parents : ndarray of int, shape (n, 2)
+        Places among the n rows of the two that each was made from; a real row is its own parent.
+    origin : ndarray of int, shape (n,)
+        The row before resampling that each stands for.
+    distinct : bool, default=True
+        Whether every row before resampling had an index of its own.
+
+    Returns
+    -------
+    object
+        ``rows``; vectors of labels as :class:`MarkedLabels`, and lists as they are.
+    """
+    if isinstance(rows, np.ndarray):
+        rows = _marked(rows, {}) if rows.ndim == 1 else rows
+    if hasattr(rows, "attrs"):
+        rows.attrs[_KEY] = Synthetic(np.asarray(parents), np.asarray(origin), distinct)
+    return rows
+
+
+def resampled_rows(X: Any, y: Any = None) -> Resampled | None:
+    """What the mark on ``X``, or on ``y``, says of their rows; None where neither carries one.
+
+    Warns
+    -----
+    ResamplingWarning
+        There is a mark, but rows were taken from the table in a way that hides which.
+    """
+    carries = False
+    for rows in (X, y):
+        handle = getattr(rows, "attrs", {}).get(_KEY)
+        if isinstance(handle, Synthetic):
+            found = handle.of(rows)
+            if found is not None:
+                return found
+            carries = True
+    if carries:
+        warnings.warn(
+            "Some of these rows were made by a resampler, and which of them can no longer be told: "
+            "they may be tested beside the rows they were made from. Resample inside the folds "
+            "(imblearn's Pipeline, ResampledClassifier).",
+            ResamplingWarning,
+            stacklevel=4,
+        )
+    return None
+
+
+def synthetic_rows(X: Any, y: Any = None) -> np.ndarray:
+    """Which rows a resampler marked as synthetic, on ``X`` or on ``y``."""
+    found = resampled_rows(X, y)
+    n = X.shape[0] if hasattr(X, "shape") else len(X)
+    return np.zeros(n, dtype=bool) if found is None else found.synthetic
