@@ -212,7 +212,7 @@ def assess(scores, baseline, test_share, *, n_trials=None):
     )
 
 
-def _undecided(counts, scores, baseline):
+def _undecided(counts: tuple[int, int, float, int, float], scores, baseline):
     """The report where folds are too few, or nothing was scored to compare with."""
     n_folds = len(scores)
     reason = "no model without features could be scored"
