@@ -6,8 +6,8 @@ MLP, 1.3 times in the others. A GRU is only reported, for its recurrence and its
 float32 whatever is asked, and "auto" leaves it so.
 
 An epoch here takes .03 to .5 s, and another process on the machine makes single ones up to twice as
-slow. So each side is told by its fastest epoch, and the ratio is the median over pairs of fits in
-turn.
+slow: each side is told by the median of its epochs after the first, and the ratio by the median
+over pairs of fits in turn.
 """
 
 import statistics
@@ -31,7 +31,7 @@ def epoch_seconds(Net, X, y, precision, epochs, **params):
         max_epochs=epochs, batch_size=512, random_state=0, train_split=None,
         mixed_precision=precision, **params,
     ).fit(X, y)
-    return min(net.history[1:, "dur"])
+    return statistics.median(net.history[1:, "dur"])
 
 
 def speed(name, Net, shape, bound, pairs, **params):

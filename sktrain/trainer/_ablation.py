@@ -9,6 +9,7 @@ import numpy as np
 from ..evaluation import corrected_mean_interval, fold_scores
 from ..exceptions import NotEnoughDataError
 from ._config import EnhancedTrainingConfig
+from ._config_fields import NEWS_OPTIONS
 from ._search import fold_model
 from ._tasks import walk_forward_cv
 
@@ -27,7 +28,12 @@ _OFF: dict[str, tuple[Callable, dict]] = {
     "learned weights": (lambda config: config.pooling == "learned", {"pooling": "mean"}),
     "news": (
         lambda config: config.use_pretrained_embeddings,
-        {"use_pretrained_embeddings": False, "timezone": None, "session_close": None},
+        {
+            **dict.fromkeys(("news", "timezone", "session_close")),
+            **dict.fromkeys(f"news_{name}" for name in NEWS_OPTIONS),
+            "news_bad_rows": "refuse",
+            "use_pretrained_embeddings": False,
+        },
     ),
     "search": (lambda config: config.use_hpo, {"use_hpo": False}),
 }

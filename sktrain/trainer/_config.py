@@ -19,7 +19,7 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 from .._devices import check_device_name
 from .._validation import Number
 from ..exceptions import SktrainError
-from ._config_fields import CONSTRAINTS, DEFAULTS, MODELS, THRESHOLDS
+from ._config_fields import CONSTRAINTS, DEFAULTS, MODELS, NEWS_OPTIONS, THRESHOLDS
 from ._config_text import (
     from_toml_value,
     parse,
@@ -263,6 +263,11 @@ class EnhancedTrainingConfig:
                 "use_pretrained_embeddings=True needs articles: set news to a CSV, JSONL or "
                 "Parquet file."
             )
+        if self.news is not None and not self.use_pretrained_embeddings:
+            raise SktrainError(
+                f"news={self.news!r} would not be read: set use_pretrained_embeddings=True, or "
+                "leave it out."
+            )
         if self.news is None and self.news_options:
             raise SktrainError(
                 f"news_{next(iter(self.news_options))} says how a file of news is read: set news, "
@@ -277,8 +282,7 @@ class EnhancedTrainingConfig:
     @property
     def news_options(self) -> dict:
         """What ``read_news`` is told beside the path, where it is not the default."""
-        names = ("columns", "timezone", "dayfirst", "encoding", "symbol", "bad_rows")
-        told = {name: getattr(self, f"news_{name}") for name in names}
+        told = {name: getattr(self, f"news_{name}") for name in NEWS_OPTIONS}
         return {name: one for name, one in told.items() if one not in (None, "refuse")}
 
     def _check_loss(self):

@@ -8,6 +8,8 @@ from sklearn.utils._param_validation import Options, StrOptions
 
 from .._validation import Count, Number
 
+#: What ``read_news`` may be told of a file; a config's field is ``news_`` and the name.
+NEWS_OPTIONS = ("columns", "timezone", "dayfirst", "encoding", "symbol", "bad_rows")
 MODELS = ("lstm", "gru", "tcn", "transformer", "mlp")
 
 #: Defaults of ``EnhancedTrainer.train`` and of ``sktrain train``.

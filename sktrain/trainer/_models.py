@@ -9,6 +9,7 @@ from sklearn.pipeline import Pipeline
 from .._models import voters
 from .._sessions import SESSION
 from ..features import BarFeatures, SlidingWindow
+from ._config_fields import NEWS_OPTIONS
 from ._pool import build_pool
 
 __all__ = [
@@ -235,8 +236,7 @@ def with_config_news(bars, config):
     from ..news import read_news, with_news
 
     if "news" not in bars.attrs:
-        names = ("columns", "timezone", "dayfirst", "encoding", "symbol", "bad_rows")
-        with spoken({name: f"news_{name}" for name in names}):
+        with spoken({name: f"news_{name}" for name in NEWS_OPTIONS}):
             articles = read_news(config.news, **config.news_options)
         bars = with_news(bars, articles)
     _aligner(config).fit(bars.attrs["news"].articles).n_known(bars)  # refuses what cannot be joined

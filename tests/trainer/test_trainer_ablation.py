@@ -57,6 +57,11 @@ def test_only_switches_that_are_on_and_asked_for(tmp_path):
         CONFIG, use_focal_loss=False, dropout_rate=0.0, gradient_clip_value=None, use_hpo=True
     )
     assert list(switches_on(config)) == ["weight decay", "gradient clipping", "search"]
+    told = replace(
+        CONFIG, news="n.csv", news_bad_rows="drop", news_dayfirst=True, timezone="Asia/Tokyo",
+        use_pretrained_embeddings=True,
+    )
+    assert switches_on(told)["news"] == replace(CONFIG, ablation=True)
     assert EnhancedTrainingConfig().ablation is False
     with pytest.raises(SktrainError, match="use_walk_forward=True"):
         EnhancedTrainingConfig(ablation=True, use_walk_forward=False)
