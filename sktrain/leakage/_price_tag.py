@@ -136,32 +136,30 @@ def _reach(spans: Spans):
     return int((known - spans.codes).max())
 
 
+def _labelled(estimator, X, y, label_end_times):
+    """The rows that have a label, classes as whole numbers, and when each label was known."""
+    keep = np.flatnonzero(labelled_mask(y, len(X)))
+    X = X.iloc[keep] if hasattr(X, "iloc") else X[keep]
+    y = y.iloc[keep] if hasattr(y, "iloc") else np.asarray(y)[keep]
+    if is_classifier(estimator) and getattr(getattr(y, "dtype", None), "kind", "") == "f":
+        attrs = dict(getattr(y, "attrs", {}))
+        y = y.astype(int)
+        if hasattr(y, "attrs"):
+            y.attrs = attrs
+    if label_end_times is None:
+        return X, y, None
+    if time_axis(X).index is None:
+        return X, y, pd.Series(label_end_times).iloc[keep].to_numpy()
+    return X, y, pd.DatetimeIndex(label_end_times)[keep]
+
+
 def price_tag(
     estimator, X, y, *, label_end_times=None, cv=None, scoring=None, n_splits=5, embargo_bars=None,
     random_state=0,
 ):
     """See ``LeakageValidator.price_tag``."""
     n_splits = check_count("n_splits", n_splits, minimum=2)
-    keep = np.flatnonzero(labelled_mask(y, len(X)))
-    X = X.iloc[keep] if hasattr(X, "iloc") else X[keep]
-    y = y.iloc[keep] if hasattr(y, "iloc") else np.asarray(y)[keep]
-    ends = (
-        None
-        if label_end_times is None
-        else pd.Series(label_end_times).iloc[keep].to_numpy()
-        if time_axis(X).index is None
-        else pd.DatetimeIndex(label_end_times)[keep]
-    )
-    if (
-        hasattr(y, "astype")
-        and getattr(y, "dtype", None) is not None
-        and y.dtype.kind == "f"
-        and is_classifier(estimator)
-    ):
-        attrs = dict(getattr(y, "attrs", {}))
-        y = y.astype(int)
-        if hasattr(y, "attrs"):
-            y.attrs = attrs
+    X, y, ends = _labelled(estimator, X, y, label_end_times)
     spans, source = known_spans(X, y, ends, cv)
     reach = _reach(spans) if source else 0
     if len(spans.axis) < 4 * (n_splits + 1) + reach:

@@ -378,7 +378,7 @@ def _replay(estimator, probe, changed, path):
         return False
     try:
         got = _probes.predict(estimator, probe["X"])
-    except Exception as error:
+    except Exception as error:  # the model came from the file: it may fail in any way
         raise CorruptFileError(
             f"{os.fspath(path)!r} opened, but cannot predict its probe rows ({_said(changed)}): "
             f"{error}"

@@ -190,20 +190,7 @@ def assess(scores, baseline, test_share, *, n_trials=None):
         float(best.mean()),
     )
     if baseline is None or not np.isfinite(baseline).all() or n_folds < 3:
-        known = float(np.mean(baseline)) if baseline is not None else np.nan
-        few = n_folds < 3
-        reason = (
-            f"{n_folds} fold{'s' * (n_folds > 1)}: three are needed to know how scores vary"
-            if few
-            else "no model without features could be scored"
-        )
-        return OverfitReport(
-            *counts, known, np.nan, np.nan, np.nan,
-            _halves(scores)[0],
-            np.nan,
-            "cannot tell",
-            reason=reason,
-        )
+        return _undecided(counts, scores, baseline)
     leads = scores - np.asarray(baseline)[:, None]
     lead = best - np.asarray(baseline)
     spread = max(lead.std(ddof=1), float(np.median(leads.std(axis=0, ddof=1))))
@@ -222,6 +209,25 @@ def assess(scores, baseline, test_share, *, n_trials=None):
         pbo,
         loss,
         "edge" if edge else "no edge",
+    )
+
+
+def _undecided(counts: tuple[int, int, float, int, float], scores, baseline):
+    """The report where folds are too few, or nothing was scored to compare with."""
+    n_folds = len(scores)
+    reason = "no model without features could be scored"
+    if n_folds < 3:
+        reason = f"{n_folds} fold{'s' * (n_folds > 1)}: three are needed to know how scores vary"
+    return OverfitReport(
+        *counts,
+        float(np.mean(baseline)) if baseline is not None else np.nan,
+        np.nan,
+        np.nan,
+        np.nan,
+        _halves(scores)[0],
+        np.nan,
+        "cannot tell",
+        reason=reason,
     )
 
 

@@ -54,7 +54,7 @@ FILES = (
 )  # the result last: it vouches for the others
 CHECKPOINTS, LOCK = ".sktrain-checkpoints", ".sktrain-lock"
 _NEXT, _WHOLE = ".sktrain-next", ".sktrain-whole"
-_OLD_FILES = ("drift.joblib", "trained.joblib")  # of runs before 0.2, pickles
+_OLD_FILES = ("drift.joblib", "trained.joblib")  # pickles of earlier versions
 
 
 # -- who may write ---------------------------------------------------------------------------------

@@ -37,6 +37,13 @@ _READERS = re.compile(
 
 
 
+# classes that hold rows and learn nothing
+_HOLDERS = {
+    "DataFrame", "Series", "Index", "Tensor", "TensorDataset", "DataLoader", "DMatrix",
+    "QuantileDMatrix", "Pool", "Dataset",
+}
+
+
 class Calls(EventParts):
     """Mixin of ``Events``: what a call of a library function means."""
 
@@ -76,18 +83,7 @@ class Calls(EventParts):
             )
         if name in SAME:
             return self._same(positional)
-        if name[:1].isupper() and name not in (
-            "DataFrame",
-            "Series",
-            "Index",
-            "Tensor",
-            "TensorDataset",
-            "DataLoader",
-            "DMatrix",
-            "QuantileDMatrix",
-            "Pool",
-            "Dataset",
-        ):
+        if name[:1].isupper() and name not in _HOLDERS:
             return walk.made(name, node, positional, keywords)
         return self._other(walk, name, positional, keywords)
 
@@ -207,14 +203,17 @@ class Calls(EventParts):
     def call_DataFrame(self, walk, node, positional, keywords):
         data = positional[0] if positional else keywords.get("data", Value())
         extra = joined(keywords["index"]) if "index" in keywords else Value()
+        root = ("made", node.lineno, node.col_offset)
         if data.kind in ("unknown", "list", "data") and not data.origins | extra.origins:
-            data = data.but(origins=frozenset([("made", node.lineno, node.col_offset)]))
-        names = keywords.get("columns")
-        if names is not None and names.known and isinstance(names.const[0], (list, tuple)):
-            for one in names.const[0]:
-                walk.time_column(one, data)
+            data = data.but(origins=frozenset([root]))
+        names = keywords.get("columns", Value())
+        known = names.known and isinstance(names.const[0], (list, tuple))
+        for one in names.const[0] if known else ():
+            walk.time_column(one, data)
+        if data.kind == "frame":
+            return data
+        origins = data.origins | extra.origins
         if data.kind == "dict":
-            root = ("made", node.lineno, node.col_offset)
             columns = {
                 name: value.but(
                     kind="data", ident=value.ident or (root, name), columns={}, bases={}
@@ -223,36 +222,19 @@ class Calls(EventParts):
             }
             for name, column in columns.items():
                 self.assigned(name, column)
-            return Value("frame", columns=columns, origins=data.origins | extra.origins)
-        if data.kind == "frame":
-            return data
-        root = ("made", node.lineno, node.col_offset)
-        if (
-            names is not None
-            and names.known
-            and isinstance(names.const[0], (list, tuple))
-            and data.origins
-        ):
+            return Value("frame", columns=columns, origins=origins)
+        if known and data.origins:
             columns = {
                 one: data.but(kind="data", ident=(root, one))
                 for one in names.const[0]
                 if isinstance(one, str)
             }
             return Value(
-                "frame",
-                columns=columns,
-                origins=data.origins | extra.origins,
-                part=data.part,
-                held=data.held,
+                "frame", columns=columns, origins=origins, part=data.part, held=data.held
             )
         bases: dict[Any, frozenset] = {root: frozenset()} if data.origins else {}
         return data.but(
-            kind="frame",
-            columns={},
-            bases=bases,
-            origins=data.origins | extra.origins,
-            ident=None,
-            items=None,
+            kind="frame", columns={}, bases=bases, origins=origins, ident=None, items=None
         )
 
     def call_concat(self, walk, node, positional, keywords):
