@@ -117,8 +117,8 @@ def claims_of(name, results, lacking, seeds):
     rests_on += "" if judged else ": not judged"
     excess, theirs = column(results, OURS, "excess"), column(results, rival, "excess")
     mean, half = mean_interval(excess - theirs)
-    low, high = mean - half, mean + half
-    note = f"{rival} {theirs.mean():+.4f}; less it {mean:+.4f} [{low:+.4f}, {high:+.4f}]"
+    note = f"{rival} {theirs.mean():+.4f}; less it {mean:+.4f}"
+    note += f" [{mean - half:+.4f}, {mean + half:+.4f}]" if len(results) > 1 else ""
 
     def claim(what, value, bound, better="<=", note="", details=None):
         return Claim(
@@ -160,10 +160,10 @@ def planted(name, results, rival, claim, note, details):
 
 def details_of(results):
     """Means of every model, seeds, and the recipe's weights on each."""
-    named = ("world", "seed", "model", "key", "weights")
-    keys = {
-        model: [key for key in row if key not in named]
-        for model, row in results[0]["models"].items()
+    named = {"world", "seed", "model", "key", "weights"}
+    keys = {  # where nothing can be gained, some seeds have no possible gain
+        model: sorted(set.intersection(*(set(one["models"][model]) for one in results)) - named)
+        for model in results[0]["models"]
     }
     return {
         "models": {

@@ -52,3 +52,40 @@ def test_a_merged_report_replaces_what_it_measured(harness, tmp_path, capsys):
         ("one", 1.0, True), ("two", 3.0, False),
     ]  # fmt: skip
     assert harness.claims_before("x")["two"].bound == 2.5
+
+
+@pytest.fixture
+def recipe(monkeypatch):
+    monkeypatch.syspath_prepend(str(HARNESS.parent))
+    return importlib.import_module("bench_recipe")
+
+
+def cell(world, seed, model, excess, **more):
+    return {"world": world, "seed": seed, "model": model, "excess": excess, "seconds": 1.0,
+            "calibration_error": 0.01, "balanced_accuracy": 0.4, "weights": {}, **more}  # fmt: skip
+
+
+def test_seeds_in_which_nothing_can_be_gained_are_reported_with_the_others(recipe):
+    models = ["recipe", "prior", "ridge logistic"]
+    rows = [cell("nothing", 100, model, 0.001, possible=1e-5) for model in models]
+    rows += [cell("nothing", 101, model, 0.003) for model in models]
+    results, lacking = recipe.by_seed(rows, "nothing")
+    assert lacking == ["LightGBM", "HistGradientBoosting", "plain LSTM"]
+    first = next(recipe.claims_of("nothing", results, lacking, range(100, 120)))
+    assert first.value == pytest.approx(0.002)
+    assert first.bound is None
+    assert "2 of 20 seeds without LightGBM" in first.note
+    assert "possible" not in first.details["models"]["recipe"]
+
+
+def test_a_bound_is_judged_where_every_model_was_measured(recipe):
+    name = "NASDAQ, sigma"
+    rows = [
+        cell(name, 100, model, -0.01 if model == "LightGBM" else 0.0, calibration_noise=0.02)
+        for model in recipe.COST
+    ]
+    results, lacking = recipe.by_seed(rows, name)
+    loss, error, _ = recipe.claims_of(name, results, lacking, range(100, 120))
+    assert (loss.value, loss.bound, loss.holds) == (pytest.approx(0.01), 0.001, False)
+    assert (error.value, error.bound, error.holds) == (pytest.approx(-0.01), 0.0, True)
+    assert loss.note == "LightGBM -0.0100; less it +0.0100; 1 of 1 seeds"
