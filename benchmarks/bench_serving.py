@@ -3,7 +3,10 @@ memory it takes.
 
 The plain alternative is the joblib file of the trained torch pipeline, opened by a process that
 does the same. Most of opening a quantized pipeline is importing scikit-learn, which imports
-``scipy.stats`` for what no prediction needs; what that costs is measured beside it.
+``scipy.stats`` for what no prediction needs; what that costs is measured beside it. Most of its
+memory is libraries, too: of 234 MiB pandas takes 102, scikit-learn with SciPy 78 and ONNX Runtime
+20 before a model is opened. Both sides run from bytecode, as installed packages do: compiling
+sktrain in every process takes the torch pipeline 15 MiB more, the quantized one 1.
 """
 
 import os

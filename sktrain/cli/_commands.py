@@ -5,14 +5,18 @@ import json
 from pathlib import Path
 import re
 import sys
+import warnings
 
+import numpy as np
 import pandas as pd
+from sklearn.pipeline import Pipeline
 
 from .._class_names import class_name
 from .._json import to_plain
 from .._progress import ProgressStream
 from .._validation import check_count
-from ..exceptions import SktrainError
+from ..exceptions import DataQualityWarning, SktrainError
+from ..features import BarFeatures
 from ..trainer import DEFAULTS, EnhancedTrainer, EnhancedTrainingConfig, find_model, open_source
 from . import _show
 from ._inputs import data_of, news_options, show, with_news_of
@@ -29,7 +33,8 @@ def train(args):
     config = _config(args)
     if not args.out:
         raise SktrainError("--out is empty. Name the folder of the run.")
-    data = with_news_of(args, _open(args).bars) if args.news else data_of(args)
+    told = args.news or news_options(args)  # options without news are refused
+    data = with_news_of(args, _open(args).bars) if told else data_of(args)
     trainer = EnhancedTrainer(config=config, model_dir=args.out, data=data)
     # stdout is for the result alone
     with redirect_stdout(ProgressStream("stderr")):  # type: ignore[type-var]  # write says None
@@ -78,6 +83,7 @@ def _newest_predictions(model, bars, last):
         if isinstance(bars.index, pd.MultiIndex)
         else bars.iloc[-last:]
     )
+    _tell_of_early_rows(model, newest)
     probabilities = pd.DataFrame(model.predict_proba(newest), index=newest.index)
     names = [class_name(value) for value in model.classes_]
     probabilities.columns = [f"p_{name}" for name in names]
@@ -88,6 +94,24 @@ def _newest_predictions(model, bars, last):
         [names[place] for place in probabilities.to_numpy().argmax(axis=1)],
     )
     return table
+
+
+def _tell_of_early_rows(model, newest):
+    """Warn where features miss bars of before: the model then answers with their averages."""
+    features = model[0] if isinstance(model, Pipeline) else None
+    if not isinstance(features, BarFeatures):
+        return
+    values = features.transform(newest)
+    early = _early(features, values)
+    if early.any():
+        unknown = int(values[early].isna().any(axis=0).sum())
+        warnings.warn(
+            f"{early.sum()} of the {len(newest)} rows come too early for {unknown} of "
+            f"{values.shape[1]} features, which look back on up to {features.lookback_} bars and "
+            "count as average there. Give a longer history.",
+            DataQualityWarning,
+            stacklevel=3,
+        )
 
 
 def audit(args):
@@ -127,8 +151,7 @@ def drift(args):
     from ..trainer import load_drift_reference
 
     detector, features = load_drift_reference(args.model)
-    bars = _open(args).bars
-    values = features.transform(bars)
+    values = _past_warm_up(features, features.transform(_open(args).bars))
     if args.last is not None:
         last = check_count("--last", args.last)
         values = (
@@ -142,6 +165,28 @@ def drift(args):
     else:
         print(found.summary())
     return 1 if found["drift_detected"] else 0
+
+
+def _early(features, values):
+    """Rows whose features are not all known because a symbol's bars begin too shortly before."""
+    place = (
+        values.groupby(level=0, sort=False).cumcount().to_numpy()
+        if isinstance(values.index, pd.MultiIndex)
+        else np.arange(len(values))
+    )
+    begins = place < getattr(features, "lookback_", 1) - 1
+    return begins & values.isna().any(axis=1).to_numpy()
+
+
+def _past_warm_up(features, values):
+    """The rows a reference of whole features can be compared with."""
+    early = _early(features, values)
+    if early.all():
+        raise SktrainError(
+            f"No bar can be compared: features look back on {features.lookback_} bars, and no "
+            "symbol has as many. Give a longer history."
+        )
+    return values[~early]
 
 
 def report(args):

@@ -111,6 +111,11 @@ def make_news(
     languages = _check(signal, coverage, languages)
     rng = check_random_state(random_state)
     market = make_market(random_state=rng) if market is None else market
+    if not (hasattr(market, "bars") and hasattr(market, "y")):
+        raise SktrainError(
+            f"market must be what make_market gives, with bars and their labels y; got a "
+            f"{type(market).__name__}. Headlines are planted from the labels."
+        )
     rows = _covered(market.bars.index, coverage, rng)
     tones = np.where(
         rng.uniform(size=len(rows)) < signal,

@@ -14,7 +14,7 @@ from skorch.callbacks import Callback, InputShapeSetter
 import torch
 from torch import nn
 
-from .._devices import check_device
+from .._devices import check_device, find_device
 from .._optimizers import make_optimizer
 from .._validation import check_count
 from ..exceptions import SktrainError
@@ -30,6 +30,8 @@ _NUMBERS = (
     nn.MultiLabelSoftMarginLoss, nn.SoftMarginLoss, nn.CTCLoss,
 )
 _HOOKS = ("initialize", *(name for name in vars(Callback) if name.startswith("on_")))
+_VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+_SIZES = ("n_features", "n_steps", "n_classes")  # what a module is told of the rows
 _REORDERING = ("shuffle", "sampler", "batch_sampler", "drop_last")
 UNCALLED = (
     "check_data", "evaluation_step", "get_dataset", "get_loss", "get_split_datasets",
@@ -52,11 +54,13 @@ def names_of(component):
 def check_components(net):
     """Refuse components that cannot work, by name."""
     check_device(net.device)
+    if find_device(net.device).type == "meta":
+        raise SktrainError(f"device={net.device!r} holds no numbers. Use device='cpu'.")
     _check_criterion(net.criterion)
     _check_optimizer(net.optimizer)
-    _check_parameters(net)
     if net.module is not None and not callable(net.module):
         raise SktrainError(f"module must be a torch Module, its class or None, got {net.module!r}.")
+    _check_parameters(net)
     for name in ("iterator_train", "iterator_valid"):
         if not callable(getattr(net, name)):
             raise SktrainError(
@@ -123,9 +127,10 @@ def _check_callbacks(callbacks):
         named = isinstance(item, (list, tuple)) and len(item) == 2 and isinstance(item[0], str)
         callback = item[1] if named else item
         if not _is_callback(callback) and not (named and callback is None):
-            raise SktrainError(
-                f"callbacks: {item!r} is neither a skorch callback nor a (name, callback) pair."
-            )
+            told = "is neither a skorch callback nor a (name, callback) pair"
+            if isinstance(callback, type) and issubclass(callback, Callback):
+                told = f"is a class that needs arguments; give {callback.__name__}(...)"
+            raise SktrainError(f"callbacks: {item!r} {told}.")
         if isinstance(callback, InputShapeSetter):
             raise SktrainError(
                 "callbacks: InputShapeSetter sets sizes that these nets take from the rows. Leave "
@@ -134,7 +139,11 @@ def _check_callbacks(callbacks):
 
 
 def _is_callback(value):
-    return all(hasattr(value, hook) for hook in _HOOKS)
+    """Whether it has the hooks; a class has them too, and must then need no arguments."""
+    needs = signature(value).parameters.values() if isinstance(value, type) else ()
+    return all(hasattr(value, hook) for hook in _HOOKS) and not any(
+        one.default is Parameter.empty and one.kind not in _VARIADIC for one in needs
+    )
 
 
 @contextmanager
@@ -154,17 +163,22 @@ def told_by_name(net, prefix):
 
 
 def _check_parameters(net):
-    """Make torch's own loss and optimizer once, on a parameter of no consequence."""
+    """Make torch's own loss and optimizer once, and let that step, on a parameter of no
+    consequence; of others ask whether they can be called."""
     params = dict(net._get_params_for("optimizer"))
     groups = params.pop("param_groups", ())
     if isinstance(net.optimizer, type) and issubclass(net.optimizer, torch.optim.Optimizer):
         if "lr" in (names_of(net.optimizer) or {}):
             params.setdefault("lr", net.lr)
         with told_by_name(net, "optimizer"):
-            make_optimizer(net.optimizer, [nn.Parameter(torch.zeros(1))], **params)
+            weight = nn.Parameter(torch.zeros(1))
+            weight.grad = torch.zeros(1)
+            make_optimizer(net.optimizer, [weight], **params).step()
     if isinstance(net.criterion, type) and net.criterion.__module__.startswith("torch."):
         with told_by_name(net, "criterion"):
             net.criterion(**net._get_params_for("criterion"))
+    for prefix in ("criterion", "module"):
+        _check_call(net, prefix)
     pairs = isinstance(groups, (list, tuple)) and all(
         isinstance(one, (list, tuple)) and len(one) == 2 and isinstance(one[1], dict)
         for one in groups
@@ -174,6 +188,19 @@ def _check_parameters(net):
             "optimizer__param_groups must be a list of (pattern, dict of settings), got "
             f"{groups!r}."
         )
+
+
+def _check_call(net, prefix):
+    """Whether a class, or a function that makes a component, takes the parameters it will get."""
+    component, params = getattr(net, prefix), net._get_params_for(prefix)
+    if component is None or (isinstance(component, nn.Module) and not params):
+        return
+    component = type(component) if isinstance(component, nn.Module) else component
+    takes = names_of(component)
+    sizes = _SIZES if prefix == "module" else ()
+    told = {name: None for name in sizes if takes is None or name in takes}
+    with told_by_name(net, prefix):
+        signature(component).bind(**{**told, **params})
 
 
 def check_patterns(groups, names):
@@ -212,13 +239,15 @@ def check_module(net):
 
 @torch.no_grad()
 def check_criterion(net):
-    """Ask a loss that is not this library's own for the loss of two rows."""
+    """Ask a loss that is not this library's own for the loss of a few rows: one more than there are
+    classes, so that codes do not pass for scores."""
     criterion, n_classes = net.criterion_, len(net.classes_)
     if type(criterion).__module__.startswith("sktrain."):
         return
-    scores = scores_for(criterion, torch.zeros(2, n_classes, device=net._device))
+    codes = torch.arange(n_classes + 1, device=net._device) % n_classes
+    scores = scores_for(criterion, torch.zeros(len(codes), n_classes, device=net._device))
     try:
-        size = torch.as_tensor(criterion(scores, torch.tensor([0, 1], device=net._device))).numel()
+        size = torch.as_tensor(criterion(scores, codes)).numel()
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         name = getattr(type(criterion), "__name__", criterion)
         raise SktrainError(
@@ -226,6 +255,6 @@ def check_criterion(net):
         ) from error
     if size != 1:
         raise SktrainError(
-            f"criterion gives {size} numbers for a batch; it must give one (reduction='mean' or "
-            "'sum')."
+            f"criterion gives {size} numbers for a batch of {len(codes)} rows; it must give one "
+            "(reduction='mean' or 'sum')."
         )

@@ -48,7 +48,7 @@ class NetParams:
             return components[name]
         text = f"{type(self).__name__!r} object has no attribute {name!r}"
         if vars(self).get("members_") and name.endswith("_"):
-            text += f": it has {len(self.members_)} members, ask one of them (members_[0].{name})"
+            text += f": ask one of its {len(self.members_)} members, as in members_[0].{name}"
         raise AttributeError(text)
 
     def __setattr__(self, name, value):
@@ -295,6 +295,10 @@ class NetParams:
             made = copy.deepcopy(self.module)
         else:
             made = self._component("module")(**self.get_params_for("module"))
+        if not isinstance(made, torch.nn.Module):
+            raise SktrainError(
+                f"module={self.module!r} must make a torch Module; it made {made!r}."
+            )
         complete = hasattr(made, "logits") and hasattr(getattr(made, "standardize", None), "mean")
         self.module_ = made if complete else Standardized(made, self.step_features_)
         if self.module is not None:

@@ -160,10 +160,8 @@ def _open(storage):
             f"storage={text!r} cannot be written: "
             f"{'it is a folder' if path.is_dir() else f'there is no folder {path.parent}'}."
         )
-    url = text
-    options: dict[str, Any] = {}
-    if text.startswith("sqlite"):
-        options = {"connect_args": {"timeout": 60}}
+    url, wait = text, {"connect_args": {"timeout": 60}}
+    options: dict[str, Any] = wait if text.startswith("sqlite") else {}
     # a path is a path, whatever a URL or a template would make of its ?, % and braces
     if path is not None:
         url = "sqlite:///of-the-creator"
@@ -171,6 +169,8 @@ def _open(storage):
     try:
         if path is not None and path.exists():
             check_regular(path)
+            if path.stat().st_size == 1:  # somebody's, though SQLite takes it for an empty one
+                raise sqlite3.DatabaseError("file is not a database")
         with _folder_lock(path and path.parent):
             return optuna.storages.get_storage(
                 optuna.storages.RDBStorage(url, engine_kwargs=options)

@@ -96,9 +96,14 @@ def check_groups(groups, axis):
 
 
 def _number(labels):
-    codes, names = pd.factorize(
-        np.asarray(labels, dtype=object) if not isinstance(labels, pd.Series) else labels, sort=True
-    )
+    if isinstance(labels, pd.DataFrame) and labels.shape[1] == 1:  # as RegimeDetector gives them
+        labels = labels.iloc[:, 0]
+    values = labels if isinstance(labels, pd.Series) else np.asarray(labels, dtype=object)
+    if values.ndim != 1:
+        raise InvalidSplitError(
+            f"groups must be one regime for each row, got shape {values.shape}."
+        )
+    codes, names = pd.factorize(values, sort=True)
     return Regimes(np.asarray(codes), list(names))
 
 

@@ -158,8 +158,6 @@ def may_continue(run, earlier):
             }
         reason = f"{count} new rows without drift"
     run.task, run.blocks = fresh, divide(fresh, run.config)
-    kept = "kept" if run.config.skip_scaler_fit else "learned from the new rows"
-    reason += f"; scaling {kept}"
     if run.config.pooling == "learned":
         reason += "; the pool's weights, linear model and class shares stay"
     return {"mode": "continued", "reason": reason, "from": str(earlier.last)}
@@ -195,6 +193,15 @@ def continue_training(run, earlier):
         if len(net.history_) == before[name]:  # refused, or stopped at once: the net is as it was
             set_scaling(net, *old)
     return model, before
+
+
+def scaling_in_words(config, epochs):
+    """What became of the scaling: nets whose update was refused keep theirs."""
+    moved = [name for name, count in epochs.items() if count]
+    if config.skip_scaler_fit or not moved:
+        return "scaling kept"
+    only = "" if len(moved) == len(epochs) else f" in {', '.join(moved)}"
+    return f"scaling learned from the new rows{only}"
 
 
 def what_was_accepted(nets):

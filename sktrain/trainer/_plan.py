@@ -31,8 +31,9 @@ def tell_plan(run):
     symbols = f" of {task.bars.index.unique(0).size} symbols" if task.bars.index.nlevels > 1 else ""
     say = run.reporter.note
     say(
-        f"bars: {source.name}, {len(source.bars):,} rows{symbols}, every {source.interval}, "
-        f"{when(times.min(), source.interval)} to {when(times.max(), source.interval)}"
+        f"bars: {source.name}, {len(source.bars):,} rows{symbols}, every {source.interval}; "
+        f"{len(times):,} labelled, {when(times.min(), source.interval)} to "
+        f"{when(times.max(), source.interval)}"
     )
     balance = ", ".join(f"{name} {share:.0%}" for name, share in class_balance(task.y).items())
     unit = "standard deviations" if config.labels_scaling == "sigma" else "of the price"

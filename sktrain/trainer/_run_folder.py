@@ -254,8 +254,10 @@ def find_model(path):
             f"No model: {what}. Train one with: sktrain train --out "
             f"{path.parent if path.suffix else path}"
         )
-    if found.name == MODEL and _result_of(found.parent) is not None:
-        checked_model(found.parent, _result_of(found.parent))
+    if found.name == MODEL and (found.parent / RESULT).exists():
+        _read_json(found.parent, RESULT)  # a damaged one vouches for nothing
+        if _result_of(found.parent) is not None:
+            checked_model(found.parent, _result_of(found.parent))
     return found
 
 

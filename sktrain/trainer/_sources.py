@@ -84,6 +84,11 @@ def open_source(data=None, stocks=None, interval=None):
     )
     if bundled:
         data, name = _bundled(data or ("sp500" if stocks is None else "us_stocks"))
+        if stocks is not None and not isinstance(data.index, pd.MultiIndex):
+            raise SktrainError(
+                f"stocks={stocks} were asked for, but {name} is one instrument without symbols. "
+                "Leave stocks out, or take the bundled 'us_stocks'."
+            )
     elif isinstance(data, (str, os.PathLike)):
         from ..datasets import read_bars
 

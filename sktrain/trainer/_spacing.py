@@ -125,6 +125,6 @@ def refuse_mixed_spacing(bars):
     if spacing and max(spacing.values()) >= 2 * min(spacing.values()):
         slow, fast = (end(spacing, key=spacing.__getitem__) for end in (max, min))
         raise InvalidBarsError(
-            f"The bars mix intervals: {slow} has one every {spacing[slow]}, {fast} one every "
-            f"{spacing[fast]}. Train on one interval."
+            f"The bars mix intervals: {slow} has one every {name_of(spacing[slow])}, {fast} "
+            f"one every {name_of(spacing[fast])}. Train on one interval."
         )

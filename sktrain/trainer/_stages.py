@@ -99,6 +99,7 @@ def fit(run, work, earlier):
     whole = any(epochs.values()) if before else all(epochs.values())
     if decision["mode"] == "continued":
         decision["updates"] = _incremental.what_was_accepted(nets)
+        decision["reason"] += f"; {_incremental.scaling_in_words(run.config, epochs)}"
     if whole:
         _save(run.model, work / TRAINED)
     until = X.index.get_level_values(-1).max()

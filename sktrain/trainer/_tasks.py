@@ -35,6 +35,9 @@ class Task:
     labeler: AdaptiveLabeler
 
 
+_SIGMA = ", or use label_scaling='sigma'"
+
+
 def label_bars(bars, config, horizon):
     """Label ``bars`` as the config says, and refuse a task with a single class."""
     follow = config.adaptive_labels and config.volatility_adjusted_labels
@@ -51,8 +54,8 @@ def label_bars(bars, config, horizon):
     if y.nunique() < 2:
         raise SktrainError(
             f"All {len(y)} labels are {class_name(int(y.iloc[0]))!r}: "
-            f"base_label_threshold={config.labels_threshold:g} is out of "
-            "scale for these bars. Lower it, or use label_scaling='sigma'."
+            f"base_label_threshold={config.labels_threshold:g} is out of scale for these bars. "
+            f"Lower it{'' if config.labels_scaling == 'sigma' else _SIGMA}."
         )
     return Task(rows, y, labeler)
 
@@ -102,8 +105,8 @@ def divide(task, config):
     missing = sorted(set(np.unique(task.y)) - set(np.unique(task.y.iloc[train])))
     if missing:
         raise SktrainError(
-            f"The training rows hold no label {missing[0]} though later rows do. Give more bars, "
-            "or lower base_label_threshold."
+            f"The training rows hold no label {class_name(int(missing[0]))!r} though later rows "
+            "do. Give more bars, or lower base_label_threshold."
         )
     return train, val, test
 

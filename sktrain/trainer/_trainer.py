@@ -292,7 +292,8 @@ class EnhancedTrainer:
             if status == "success":
                 shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)
             self.model_ = run.model
-        record.result["training_time_seconds"] = time.perf_counter() - start
+        else:
+            record.result["training_time_seconds"] = time.perf_counter() - start
         self.result_ = record.result
         return record.result
 

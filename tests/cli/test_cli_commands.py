@@ -3,8 +3,10 @@
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
+import warnings
 
 import pandas as pd
 import pytest
@@ -324,3 +326,53 @@ def test_whatever_goes_wrong_is_one_line(error, capsys, monkeypatch):
     err = capsys.readouterr().err
     assert type(error).__name__ in err
     assert len(err.strip().splitlines()) == 1
+
+
+def _newest(folder, csv, count):
+    """A file of the newest bars alone, as a person has who collects them daily."""
+    path = folder / f"newest{count}.csv"
+    pd.read_csv(csv).tail(count).to_csv(path, index=False)
+    return str(path)
+
+
+def test_too_short_a_history_is_no_drift(run, csv, folder, capsys):
+    """Features that look back on 61 bars are unknown in the first 60 rows of a file: they say
+    nothing of the market."""
+    assert main(["drift", run, "--data", _newest(folder, csv, 40), "--quiet"]) == 2
+    assert "look back on 61 bars" in capsys.readouterr().err
+    old = pd.read_csv(csv).iloc[100:500]  # rows of the reference itself
+    old.to_csv(folder / "old.csv", index=False)
+    assert main(["drift", run, "--data", str(folder / "old.csv"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["n_new"] == 400 - 60
+    assert not found["drift_detected"]
+
+
+def test_predictions_that_come_too_early_for_features_are_told(run, csv, folder, capsys):
+    with pytest.warns(UserWarning, match="1 of the 1 rows come too early for .* features"):
+        main(["predict", run, "--data", _newest(folder, csv, 20)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert main(["predict", run, "--data", _newest(folder, csv, 80)]) == 0
+    capsys.readouterr()
+
+
+def test_a_damaged_result_vouches_for_no_model(run, csv, folder, capsys):
+    shutil.copytree(run, folder / "torn")
+    (folder / "torn" / "result.json").write_text("{")
+    assert main(["predict", str(folder / "torn"), "--data", csv]) == 2
+    assert "result.json' is damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--news-columns", "title=a"], "--news-columns says how a file of news is read"),
+        (["--dataset", "sp500", "--stocks", "AAPL"], "is one instrument without symbols"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(arguments, words, folder, capsys):
+    out = folder / "ignored"
+    assert main(["train", *arguments, "--out", str(out), "--quiet", *FAST]) == 2
+    assert words in capsys.readouterr().err
+    assert not (out / "model.sktrain").exists()

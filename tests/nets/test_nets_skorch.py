@@ -407,8 +407,25 @@ class Sums(nn.Module):
         ({"criterion": nn.TripletMarginLoss}, "criterion=TripletMarginLoss does not take scores"),
         (
             {"criterion": nn.CrossEntropyLoss, "criterion__reduction": "none"},
-            "criterion gives 2 numbers for a batch",
+            "criterion gives 3 numbers for a batch of 3 rows",
         ),
+        ({"criterion": nn.HingeEmbeddingLoss}, "criterion=HingeEmbeddingLoss does not take scores"),
+        (
+            {"criterion": nn.functional.cross_entropy},
+            "criterion=cross_entropy does not take its defaults: missing a required argument",
+        ),
+        (
+            {"optimizer": torch.optim.SparseAdam},
+            "optimizer=SparseAdam does not take its defaults: SparseAdam does not support dense",
+        ),
+        (
+            {"callbacks": [EpochScoring]},
+            r"callbacks: .*EpochScoring'> is a class that needs arguments; give EpochScoring\(",
+        ),
+        ({"callbacks__clip": EpochScoring}, "callbacks__clip must be a callback or None"),
+        ({"module": nn.Linear}, "module=Linear does not take its defaults: missing a required"),
+        ({"module": lambda: 5}, "must make a torch Module; it made 5"),
+        ({"device": "meta"}, "device='meta' holds no numbers. Use device='cpu'"),
         ({"optimizer": None}, "optimizer must be a class of torch.optim, got None"),
         (
             {"optimizer": torch.optim.LBFGS},

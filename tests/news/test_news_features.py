@@ -205,3 +205,8 @@ def test_refusals(market, bars):
         NewsFeatures("bert").fit(bars)
     with pytest.raises(SktrainError, match="DataFrame indexed by time"):
         with_news([1, 2], [])
+
+
+def test_headlines_need_a_market_with_labels():
+    with pytest.raises(SktrainError, match="market must be what make_market gives"):
+        make_news(make_market(60, random_state=0).bars)

@@ -255,9 +255,11 @@ def test_a_study_of_somebody_else_is_refused(tmp_path):
         search(url, study_name="theirs").fit(X, Y)
 
 
-def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
+@pytest.mark.parametrize("text", ["x", "not a database, but long enough to be looked at" * 10])
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path, text):
+    """SQLite takes a file of one byte for an empty one."""
     path = tmp_path / "notes.txt"
-    path.write_text("not a database, but long enough to be looked at" * 10)
+    path.write_text(text)
     before = path.read_bytes()
     with pytest.raises(SktrainError, match="no SQLite file, or a damaged one"):
         search(path).fit(X, Y)

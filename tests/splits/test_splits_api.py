@@ -540,6 +540,20 @@ def test_groups_of_another_length_are_refused_with_and_without_coverage(coverage
             cv.split(np.zeros((200, 1)), groups=[1, 2, 3])
 
 
+def test_regimes_are_groups_as_the_detector_gives_them(labelled):
+    X, y = labelled
+    cv = EnhancedWalkForwardCV(3, min_samples_per_fold=20)
+    regimes = RegimeDetector(lookback=20).fit_transform(X)
+    found, expected = (
+        cv.summary(X, y, groups=groups) for groups in (regimes, regimes.iloc[:, 0])
+    )
+    pd.testing.assert_frame_equal(found, expected)
+    with pytest.raises(InvalidSplitError, match="one regime for each row, got shape"):
+        cv.split(X, y, groups=np.zeros((len(X), 2)))
+    with pytest.raises(InvalidSplitError, match="X and groups have different indexes"):
+        cv.split(X, y, groups=regimes.iloc[::-1, 0])
+
+
 def test_groups_that_name_symbols_are_told_from_regimes():
     index = pd.MultiIndex.from_product(
         [["A", "B", "C"], pd.bdate_range("2020", periods=120)], names=["symbol", "time"]

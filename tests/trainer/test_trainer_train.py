@@ -72,8 +72,39 @@ def test_every_promised_key_holds_a_measured_value(trained):
     assert all(0 < row["score"] < 1 for row in result["walk_forward_results"])
     assert sum(result["class_balance"].values()) == pytest.approx(1)
     kept = json.loads((Path(trainer.model_dir) / "result.json").read_text())
-    assert kept["verdict"] == result["verdict"]
-    assert kept["test_scores"] == result["test_scores"]
+    assert kept == json.loads(json.dumps(result))  # the file tells what the call returned
+
+
+def test_the_model_that_answers_holds_no_training_rows(trained):
+    """Those that updates replay stand in the model an incremental run goes on from."""
+    trainer, _ = trained
+    folder = Path(trainer.model_dir)
+    answers, goes_on = load(folder / "model.sktrain")[-1], load(folder / "trained.sktrain")[-1]
+    assert not hasattr(answers, "replay_")
+    assert hasattr(goes_on, "replay_")
+    size = {name: (folder / f"{name}.sktrain").stat().st_size for name in ("model", "trained")}
+    assert size["model"] < size["trained"] / 3
+
+
+def test_the_plan_counts_the_bars_whose_dates_it_gives(bars, tmp_path, capsys):
+    config = EnhancedTrainingConfig(**{**SMALL, "use_walk_forward": False})
+    result = EnhancedTrainer(config, tmp_path, bars).train(epochs=1, verbose=1)
+    said, told = " ".join(capsys.readouterr().err.split()), result["data"]
+    assert f"900 rows, every 1d; {told['rows']:,} labelled, {told['first']} to" in said
+    assert told["rows"] < 900
+
+
+def test_a_refused_update_keeps_the_scaling_and_says_so(earlier, monkeypatch):
+    from sktrain import MLPNetClassifier
+
+    folder, market, config = earlier
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    monkeypatch.setattr(MLPNetClassifier, "partial_fit", lambda self, X, y, **known: self)
+    trainer = EnhancedTrainer(config, folder, market)
+    result = trainer.train(epochs=1, incremental=True)
+    assert result["incremental"]["mode"] == "continued"
+    assert result["incremental"]["reason"].endswith("scaling kept")
+    assert {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()} == before
 
 
 def test_the_saved_model_predicts_raw_bars_and_scores_as_reported(trained, bars):
