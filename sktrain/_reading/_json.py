@@ -22,7 +22,7 @@ _WIDEST = 200  # fields of a record, a judgment: bars have a dozen
 _FLAT = 4  # levels of records inside a row, a judgment
 _FIRST = 200  # rows that tell what a column holds, a judgment
 _TAIL = 40  # characters of an end that a message shows
-_SYMBOL_KEYS = ("ticker", "symbol", "instrument", "code", "pair", "asset")
+_SYMBOL_KEYS = ("ticker", "symbol", "instrument", "code", "pair", "asset", "address", "mint")
 # One value in a record of its own, as document stores and feeds write it
 _VALUES = ("$date", "$numberLong", "$numberInt", "$numberDouble", "$oid", "#text", "_text", "$t")
 _INNER = ("_source", "data", "node", "attributes", "content")  # the row inside a row
@@ -205,8 +205,7 @@ class _Finder:
             return None
         best = max(tables, key=self._worth)
         pages = [table for table in tables if set(table.columns) & set(best.columns)]
-        named = not all(isinstance(name, int) for name in best.columns)
-        if named and len(pages) == len(tables) > 1:
+        if len(pages) == len(tables) > 1 and (_has_names(best) or _alike(tables)):
             return pd.concat(tables, ignore_index=True)
         return best
 
@@ -228,11 +227,9 @@ class _Finder:
             return self._of_symbols(tables)
         (table,) = tables.values()
         named = next((node[key] for key in _SYMBOL_KEYS if isinstance(node.get(key), str)), None)
-        if (
-            named
-            and not {"symbol", "ticker"} & set(table.columns)
-            and not all(isinstance(name, int) for name in table.columns)
-        ):
+        if named and not _has_names(table):
+            return _labelled(table, named) if table.shape[1] >= _CELLS else table
+        if named and not {"symbol", "ticker"} & set(table.columns):
             table = table.assign(symbol=named)
         return table
 
@@ -284,16 +281,28 @@ class _Finder:
         return None
 
 
+def _has_names(table: pd.DataFrame) -> bool:
+    return not all(isinstance(name, int) for name in table.columns)
+
+
+def _alike(tables: list[pd.DataFrame]) -> bool:
+    """Whether rows without names are pages of one table: as wide as each other."""
+    return not any(map(_has_names, tables)) and len({table.shape[1] for table in tables}) == 1
+
+
 def _labelled_behind(tables: dict[str, pd.DataFrame], best: pd.DataFrame) -> pd.DataFrame:
     """Rows without names under several symbols, each with its symbol as the last cell."""
     width = best.shape[1]
     if width < _CELLS or any(cell_kind(key) != "text" for key in tables):
         return best
-    behind = [
-        pd.concat([table, pd.Series(key, index=table.index, name=width, dtype=object)], axis=1)
-        for key, table in tables.items()
-    ]
+    behind = [_labelled(table, key) for key, table in tables.items()]
     return pd.concat(behind, ignore_index=True)
+
+
+def _labelled(table: pd.DataFrame, symbol: str) -> pd.DataFrame:
+    """Rows without names with their symbol as the last cell."""
+    label = pd.Series(symbol, index=table.index, name=table.shape[1], dtype=object)
+    return pd.concat([table, label], axis=1)
 
 
 def _from_rows(node: list) -> pd.DataFrame:
@@ -309,6 +318,9 @@ def _from_texts(node: list[str]) -> pd.DataFrame | None:
     rows = [row.split(",") for row in node]
     width = len(rows[0])
     if width < _CELLS or any(len(row) != width for row in rows):
+        return None
+    bars = rows[1:] if len(rows) > 1 else rows  # below names, perhaps
+    if any(cell_kind(cell) != "number" for row in bars for cell in row[1:_CELLS]):
         return None
     return _from_rows(rows)
 

@@ -23,7 +23,7 @@ from .._reading import (
     zone_of_name,
 )
 from ._headerless import roles_by_content
-from ._missing import ACROSS, refuse_missing, transposed
+from ._missing import ACROSS, refuse_missing, set_misspelt, transposed
 from ._roles import BARS, OPENING_STAMPS, PRICES
 from ._sides import SIDES, one_side
 
@@ -126,6 +126,7 @@ def assign_roles(table: Table, columns: Mapping[str, object] | None) -> Roles:
         _set_wide(roles, names, symbols)
     if not roles.wide:
         _set_fields(roles, table, given, barred, free)
+        set_misspelt(roles, table, barred)
     refuse_missing(roles, table)
     return roles
 

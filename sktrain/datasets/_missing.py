@@ -2,6 +2,8 @@
 it.
 """
 
+from difflib import SequenceMatcher
+
 import numpy as np
 import pandas as pd
 
@@ -17,10 +19,11 @@ from .._reading import (
 )
 from ._roles import PRICES
 
-__all__ = ["ACROSS", "refuse_missing", "transposed"]
+__all__ = ["ACROSS", "refuse_missing", "set_misspelt", "transposed"]
 
 ACROSS = "Its dates stand across, as names of columns: transpose it, so that each row is a bar."
 _DATES = 2  # names that are dates: one is met by chance
+_NEAR = 0.85  # likeness of "hight" and "high" is 0.89, of "pivot" and "open" 0.22
 _SHOWN = 12  # names of columns that a message repeats: two lines
 _TRADE = ("price", "last", "p", "trade price", "deal price", "fill price", "value", "close", "ltp")
 _SIZES = frozenset(
@@ -59,6 +62,26 @@ def refuse_missing(roles, table: Table) -> None:
         f"no column for {', '.join(missing)}{f' (found {known})' if known else ''}{listed}. {hint}",
         len(missing),
     )
+
+
+def set_misspelt(roles, table: Table, barred: set[str]) -> None:
+    """Give the one price that is wanting the column whose name differs by a letter from its own and
+    whose numbers can be it.
+    """
+    missing = [role for role in PRICES if role not in roles.fields]
+    if roles.wide or len(missing) != 1 or missing[0] in barred:
+        return
+    ((role,), kinds) = missing, table.kinds()
+    near = [
+        place
+        for place, name in enumerate(roles.names)
+        if place not in roles.used()
+        and kinds[place] == "number"
+        and SequenceMatcher(None, plain_name(name), role).ratio() > _NEAR
+    ]
+    if len(near) == 1 and _may_be(role, near[0], roles.fields, table):
+        roles.fields[role] = near[0]
+        roles.notes.append(f"{role} = {roles.names[near[0]]}")
 
 
 def _fitting(role: str, roles, table: Table, numeric: list[int]) -> str | None:

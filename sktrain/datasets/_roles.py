@@ -31,7 +31,7 @@ _TIME = (
     "start date", "start datetime", "started at", "begin time", "begin date", "period start",
     "bar start", "candle start", "open date", "start", "start at", "ctime", "candle begin time",
     "candle date time utc", "candle date time kst", "ts event", "timestamp ms", "k date",
-    "time key", "dia", "czas", "from", "from time", "from timestamp", "index", "level 0", "",
+    "time key", "dia", "czas", "time period start", "time period end", "from", "from time", "from timestamp", "index", "level 0", "",
 )  # fmt: skip
 _CLOCK = (
     "time", "clock", "minute", "hhmm", "bar time", "timestamp", "时间", "zeit", "uhrzeit", "hora",
@@ -218,5 +218,5 @@ OPENING_STAMPS = (
     "open time", "opentime", "open timestamp", "window start", "kline open time", "start", "begin",
     "candle begin time", "start time", "start date", "start datetime", "started at", "start at",
     "begin time", "begin date", "begins at", "period start", "bar start", "candle start",
-    "open date", "open datetime", "from", "from time", "from timestamp",
+    "open date", "open datetime", "from", "from time", "from timestamp", "time period start",
 )  # fmt: skip

@@ -636,3 +636,33 @@ def test_pages_of_candles_inside_lines_with_a_symbol(tmp_path):
     ]
     bars = read(tmp_path, "\n".join(map(json.dumps, pages)), name="pages.jsonl")
     assert "symbol XYZ" in str(bars.attrs["reading"])
+
+
+def test_pages_of_rows_without_names_are_all_read(tmp_path):
+    rows = [[int(t.timestamp()), *row] for t, row in zip(HOURS, ROWS)]
+    pools = [{"address": name, "http": 200, "ohlcv": rows} for name in ("AbC1", "DeF2", "12e4")]
+    (tmp_path / "pools.jsonl").write_text("\n".join(map(json.dumps, pools)))
+    bars = read_bars(tmp_path / "pools.jsonl")
+    assert list(bars.index.unique("symbol")) == ["12e4", "AbC1", "DeF2"]
+    np.testing.assert_allclose(bars.loc["DeF2", "close"], PRICE[:, 3])
+    pages = [{"cursor": str(i), "ohlcv": rows[i : i + 20]} for i in (0, 20, 40)]
+    lined = "\n".join(map(json.dumps, pages))
+    read(tmp_path, lined, name="pages.jsonl", times=HOURS.tz_localize("UTC"))
+
+
+def test_a_price_whose_name_is_off_by_a_letter(tmp_path):
+    bars = read(tmp_path, lines(dated(), ["date", "open", "hight", "low", "close", "volume"]))
+    assert "high = hight" in str(bars.attrs["reading"])
+    prior = [[day, o, h, lo, 1.5 * c, v] for day, o, h, lo, c, v in dated()]
+    refused(tmp_path, lines(prior, ["date", "open", "high", "low", "pclose", "volume"]), "for close")
+
+
+def test_periods_that_begin_and_end(tmp_path):
+    begin = [f"{t:%FT%T}.0000000Z" for t in HOURS]
+    end = [f"{t:%FT%T}.0000000Z" for t in HOURS + pd.Timedelta("1h")]
+    first = [f"{t:%FT%T}.1830660Z" for t in HOURS]
+    rows = [[b, e, f, *row] for b, e, f, row in zip(begin, end, first, ROWS)]
+    names = ["time_period_start", "time_period_end", "time_open"]
+    prices = ["price_open", "price_high", "price_low", "price_close", "volume_traded"]
+    bars = read(tmp_path, lines(rows, names + prices), times=HOURS.tz_localize("UTC"))
+    assert "opening (time_period_start)" in str(bars.attrs["reading"])

@@ -524,3 +524,10 @@ def test_feeds_of_two_spellings_in_one_column(tmp_path):
 def test_headlines_without_times_name_their_columns(tmp_path):
     with pytest.raises(SktrainError, match="no column for available_at; the columns are '', 'lab"):
         read(tmp_path, pd.DataFrame({"label": "good", "headline": TITLES}).to_csv())
+
+
+def test_texts_with_commas_beside_the_stories_are_no_table(tmp_path):
+    stories = [{"title": a, "published_at": f"{t:%FT%TZ}"} for a, t in zip(TITLES, T)]
+    log = ["schedule: not found, tried 1, 2, 3, 4, 5, 6 and 7"]
+    document = {"_log": log, "topics": [{"name": "market", "items": stories}]}
+    check(read(tmp_path, json.dumps(document), name="page.json"), UTC)
