@@ -163,7 +163,7 @@ def told_by_name(net, prefix):
 
 
 def _check_parameters(net):
-    """Make torch's own loss and optimizer once, and let that step, on a parameter of no
+    """Make torch's own loss and an optimizer once, and let torch's own step, on a parameter of no
     consequence; of others ask whether they can be called."""
     params = dict(net._get_params_for("optimizer"))
     groups = params.pop("param_groups", ())
@@ -173,7 +173,9 @@ def _check_parameters(net):
         with told_by_name(net, "optimizer"):
             weight = nn.Parameter(torch.zeros(1))
             weight.grad = torch.zeros(1)
-            make_optimizer(net.optimizer, [weight], **params).step()
+            optimizer = make_optimizer(net.optimizer, [weight], **params)
+            if net.optimizer.__module__.startswith("torch."):  # a step of the user's may do more
+                optimizer.step()
     if isinstance(net.criterion, type) and net.criterion.__module__.startswith("torch."):
         with told_by_name(net, "criterion"):
             net.criterion(**net._get_params_for("criterion"))
