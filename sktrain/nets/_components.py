@@ -69,7 +69,7 @@ def check_components(net):
         workers = net._get_params_for(name).get("num_workers", 0)
         check_count(f"{name}__num_workers", workers, minimum=0)
     check_order(net._get_params_for("iterator_valid"))
-    _check_callbacks(net.callbacks)
+    _check_callbacks(net.callbacks, [name for name, _ in net.get_default_callbacks()])
     for name, value in net._get_params_for("callbacks").items():
         if "__" not in name and value is not None and not _is_callback(value):
             raise SktrainError(f"callbacks__{name} must be a callback or None, got {value!r}.")
@@ -116,13 +116,14 @@ def check_order(params):
             )
 
 
-def _check_callbacks(callbacks):
+def _check_callbacks(callbacks, taken):
     if callbacks is None or callbacks == "disable":
         return
     if not isinstance(callbacks, (list, tuple)):
         raise SktrainError(
             f"callbacks must be a list of callbacks or (name, callback) pairs, got {callbacks!r}."
         )
+    taken = set(taken)
     for item in callbacks:
         named = isinstance(item, (list, tuple)) and len(item) == 2 and isinstance(item[0], str)
         callback = item[1] if named else item
@@ -131,6 +132,12 @@ def _check_callbacks(callbacks):
             if isinstance(callback, type) and issubclass(callback, Callback):
                 told = f"is a class that needs arguments; give {callback.__name__}(...)"
             raise SktrainError(f"callbacks: {item!r} {told}.")
+        if named and item[0] in taken:
+            raise SktrainError(
+                f"callbacks: the name {item[0]!r} is taken; a callback of the net by that name is "
+                f"replaced by callbacks__{item[0]}=... Give this one another name."
+            )
+        taken |= {item[0]} if named else set()
         if isinstance(callback, InputShapeSetter):
             raise SktrainError(
                 "callbacks: InputShapeSetter sets sizes that these nets take from the rows. Leave "

@@ -432,6 +432,8 @@ class Sums(nn.Module):
             "optimizer=LBFGS evaluates the loss several times a step.*Use AdamW",
         ),
         ({"callbacks": [5]}, "callbacks: 5 is neither a skorch callback nor a"),
+        ({"callbacks": [("clip", Freezer("x"))]}, "callbacks: the name 'clip' is taken; .*another"),
+        ({"callbacks": [("a", None), ("a", None)]}, "callbacks: the name 'a' is taken"),
         ({"callbacks": 5}, "callbacks must be a list of callbacks.*got 5"),
         ({"callbacks": [("a", "b")]}, r"callbacks: \('a', 'b'\) is neither"),
         (
