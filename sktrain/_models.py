@@ -1,6 +1,7 @@
 """What models that hold other models share: their parts, what they take over from these, and the
 labels they are given."""
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,17 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from ._typing import Classifier
+from ._typing import Classifier, Span
 from .exceptions import SktrainError
 
-__all__ = ["all_class_probabilities", "class_labels", "last_step", "take_input_names", "voters"]
+__all__ = [
+    "all_class_probabilities",
+    "class_labels",
+    "horizon_inside",
+    "last_step",
+    "take_input_names",
+    "voters",
+]
 
 
 def last_step(model: Any) -> Any:
@@ -42,6 +50,29 @@ def voters(model: Any, name: str = "net") -> dict[str, Any]:
         for key, one in members.items()
     }
     return {key: last_step(one) for key, one in inside.items()}
+
+
+def horizon_inside(*models: Any) -> Span | None:
+    """What the parts of models were told of how far labels look ahead; the farthest of several
+    numbers of bars; None where nothing was said, or bars here and lengths of time there.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sktrain import MLPNetClassifier
+    >>> horizon_inside(make_pipeline(MLPNetClassifier(horizon=3)), LogisticRegression())
+    3
+    """
+    said = [
+        value
+        for model in models
+        for name, value in model.get_params(deep=True).items()
+        if name.rpartition("__")[2] == "horizon" and value is not None
+    ]
+    if said and all(isinstance(one, Integral) for one in said):
+        return max(said)
+    return said[0] if said and all(one == said[0] for one in said) else None
 
 
 def all_class_probabilities(

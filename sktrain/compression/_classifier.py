@@ -19,6 +19,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from .._last_block import last_block
+from .._models import horizon_inside
 from .._routing import metadata_rows, routed_params
 from .._typing import Estimator, RandomState
 from .._validation import BarsOrTime, Count, Number
@@ -66,7 +67,8 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     scope, sensitivity, structured
         As of :class:`ModelPruner`.
     horizon : int, optional
-        Bars a label looks ahead, for the purge; default what a sktrain labeler wrote on ``y``.
+        Bars a label looks ahead, for the purge; default what a sktrain labeler wrote on ``y``, else
+        the horizon of the nets inside.
     random_state : int, RandomState or None, default=None
         Seeds every ``random_state`` left None inside the estimator, the default net's included;
         what has a seed keeps it.
@@ -263,7 +265,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         _, codes = np.unique(np.asarray(y), return_inverse=True)
         settings = {
             "fraction": self.validation,
-            "horizon": self.horizon,
+            "horizon": horizon_inside(self._estimator()) if self.horizon is None else self.horizon,
             "caller": type(self).__name__,
         }
         block = last_block(X, y, codes.reshape(-1), **settings, **known)

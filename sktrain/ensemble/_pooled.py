@@ -21,7 +21,12 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from .._last_block import last_blocks
-from .._models import all_class_probabilities, class_labels, take_input_names
+from .._models import (
+    all_class_probabilities,
+    class_labels,
+    horizon_inside,
+    take_input_names,
+)
 from .._routing import metadata_rows, routed_params
 from .._typing import RandomState, Span
 from .._validation import BarsOrTime, Count, Number, row_weights
@@ -53,7 +58,7 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
         Share of the unique times, the last ones, that the weights are learned on.
     horizon : int, Timedelta or str, optional
         Bars, or the time such as ``"5D"``, a label looks ahead, for labels that do not say so
-        themselves.
+        themselves; default the horizon of the members.
     n_blocks : int, default=1
         Blocks that the weights are learned on, each as long as the last one and before the next, as
         in a walk forward; members are fitted before each of them. More rows tell more about the
@@ -245,7 +250,7 @@ class PooledClassifier(ClassifierMixin, _BaseHeterogeneousEnsemble):
             codes,
             self.n_blocks,
             fraction=self.valid_fraction,
-            horizon=self.horizon,
+            horizon=horizon_inside(*members.values()) if self.horizon is None else self.horizon,
             caller=type(self).__name__,
             stacklevel=4,
             **known,

@@ -410,3 +410,13 @@ def test_compress_model_leaves_its_argument_alone(nets, windows):
     )
     assert close["mean_change"] < rough["mean_change"]
     clone(net)
+
+
+@pytest.mark.filterwarnings("error::sktrain.exceptions.UnknownHorizonWarning")
+def test_the_horizon_of_the_net_purges_the_block_that_measures():
+    """Rows 170 to 199 measure; labels of the 4 rows before them end inside."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(200, 3)), rng.integers(0, 2, 200)
+    small = CompressedClassifier(MLPNetClassifier(max_epochs=1, random_state=0, horizon=4))
+    train, valid = small.fit(X, y)._block(X, y, {})
+    assert (train.max(), valid.min()) == (165, 170)

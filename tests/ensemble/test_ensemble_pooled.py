@@ -309,6 +309,18 @@ def test_a_fit_that_fails_leaves_the_pool_as_it_was(market):
         st.PooledClassifier([("a", GaussianNB())]).predict(X)
 
 
+@pytest.mark.filterwarnings("error::sktrain.exceptions.UnknownHorizonWarning")
+def test_the_farthest_horizon_of_the_members_purges():
+    """The 4 rows before the block have labels that end in it."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(200, 3)), rng.integers(0, 2, 200)
+    nets = [
+        (str(h), st.MLPNetClassifier(max_epochs=1, random_state=0, horizon=h)) for h in (4, 2)
+    ]
+    block = st.PooledClassifier(nets).fit(X, y).validation_
+    assert block.valid.min() - block.train.max() == 5
+
+
 def test_a_horizon_shorter_than_what_labels_say_is_refused(market):
     X, y, _ = market
     with pytest.raises(SktrainError, match="horizon=1 bars is shorter"):
