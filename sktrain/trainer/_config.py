@@ -263,11 +263,6 @@ class EnhancedTrainingConfig:
                 "use_pretrained_embeddings=True needs articles: set news to a CSV, JSONL or "
                 "Parquet file."
             )
-        if self.news is not None and not self.use_pretrained_embeddings:
-            raise SktrainError(
-                f"news={self.news!r} would not be read: set use_pretrained_embeddings=True, or "
-                "leave it out."
-            )
         if self.news is None and self.news_options:
             raise SktrainError(
                 f"news_{next(iter(self.news_options))} says how a file of news is read: set news, "

@@ -2,12 +2,14 @@
 _tasks, by name."""
 
 from dataclasses import dataclass
+import warnings
 
 from sklearn.ensemble import VotingClassifier
 from sklearn.pipeline import Pipeline
 
 from .._models import voters
 from .._sessions import SESSION
+from ..exceptions import SktrainWarning
 from ..features import BarFeatures, SlidingWindow
 from ._config_fields import NEWS_OPTIONS
 from ._pool import build_pool
@@ -231,6 +233,12 @@ def with_config_news(bars, config):
         When bars and articles tell time on different clocks, before anything is trained.
     """
     if not config.use_pretrained_embeddings:
+        if config.news is not None:
+            warnings.warn(
+                f"news={config.news!r} is not read: use_pretrained_embeddings is False.",
+                SktrainWarning,
+                stacklevel=2,
+            )
         return bars
     from .._reading import spoken
     from ..news import read_news, with_news

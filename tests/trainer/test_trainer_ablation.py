@@ -8,10 +8,10 @@ import pytest
 from sktrain import EnhancedTrainer, EnhancedTrainingConfig
 from sktrain.datasets import make_market
 from sktrain.evaluation import corrected_mean_interval, fold_scores
-from sktrain.exceptions import SktrainError
+from sktrain.exceptions import SktrainError, SktrainWarning
 from sktrain.trainer import words
 from sktrain.trainer._ablation import switches_on
-from sktrain.trainer._models import FitPlan, build_model
+from sktrain.trainer._models import FitPlan, build_model, with_config_news
 from sktrain.trainer._tasks import divide, label_bars, walk_forward_cv
 
 CONFIG = EnhancedTrainingConfig(
@@ -50,6 +50,12 @@ def test_the_table_is_the_folds_fitted_by_hand(tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert "What each switch adds" in page
     assert words.percent(told["dropout"]["score"]) in page
+
+
+def test_news_that_are_not_read_are_told():
+    bars = make_market(50, random_state=0).bars
+    with pytest.warns(SktrainWarning, match="news='n.csv' is not read: use_pretrained_embeddings"):
+        assert with_config_news(bars, replace(CONFIG, news="n.csv")) is bars
 
 
 def test_only_switches_that_are_on_and_asked_for(tmp_path):

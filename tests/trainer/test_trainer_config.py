@@ -106,7 +106,6 @@ def test_every_field_is_checked_and_documented():
         ({"models": ["gru", "gru"]}, ["twice"]),
         ({"dropot_rate": 0.1}, ["dropot_rate", "dropout_rate"]),
         ({"use_pretrained_embeddings": True}, ["news"]),
-        ({"news": "n.csv"}, ["news='n.csv'", "use_pretrained_embeddings"]),
         (
             {"early_stopping_min_epochs": 30, "early_stopping_max_epochs": 10},
             ["early_stopping_min_epochs", "30", "10"],
