@@ -1,7 +1,7 @@
 """One cell of bench_recipe: a world, a seed and a model enter; what the model said of the last
 third leaves, with a key that changes when anything does that decides it."""
 
-from functools import lru_cache
+from functools import cache, lru_cache
 import importlib
 import inspect
 import pkgutil
@@ -9,7 +9,7 @@ import time
 import types
 import warnings
 
-from _recipe_worlds import PLANTED, REAL, RIVALS, STEPS, make_world
+from _recipe_worlds import PLANTED, RIVALS, STEPS, make_world
 import numpy as np
 from sklearn.base import clone
 from sklearn.metrics import balanced_accuracy_score, log_loss
@@ -96,17 +96,26 @@ def measure(name, seed, model, trials, **size):
 
 
 def key_of(name, seed, model, trials, **size):
-    """Digest of all that decides a cell, up to the versions of the libraries. Of sktrain itself the
-    version counts, and the code of the recipe and its pool."""
-    world = (REAL | PLANTED)[name], STEPS, size if name in PLANTED else {}
-    return digest_of(world, seed, trials if model != OURS else None, _code(model))[:20]
+    """Digest of all that decides a cell, up to the versions of the libraries: the world's rows, the
+    code of the figures and of the model. Of sktrain itself the version counts, and the code of the
+    recipe and its pool."""
+    data = _data(name, *((seed, *size.values()) if name in PLANTED else ()))
+    return digest_of(data, STEPS, seed, trials if model != OURS else None, _code(model))[:20]
+
+
+@cache
+def _data(name, seed=0, n_bars=0, n_symbols=0):
+    """Digest of the rows of a world, however they are made."""
+    world = make_world(name, seed, n_bars=n_bars, n_symbols=n_symbols)
+    truth = None if world.truth is None else world.truth.to_numpy()
+    return digest_of([*world.X.columns], world.X.to_numpy(), world.y.to_numpy(), truth)
 
 
 @lru_cache
 def _code(model):
-    """Of the world, the figures and the model."""
+    """Of the figures and the model."""
     how = _recipe_code() if model == OURS else (RIVALS[model], tuned)
-    return digest_of(make_world, figures, model, how)
+    return digest_of(figures, model, how)
 
 
 def _recipe_code():
