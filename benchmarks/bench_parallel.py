@@ -3,7 +3,7 @@ process, and the next; by ``cross_val_score`` and by ``fold_scores``.
 
 Every measurement is a process of its own, in turn with the other kind. The first call with workers
 contains their start: each imports torch, scikit-learn and pandas and opens the rows, and nothing
-else (``sktrain._optimizers`` says what the first optimizer of torch would import besides). Both
+else (``sktrain.nets._optimizers`` says what the first optimizer of torch would import besides). Both
 sides import sktrain before the clock starts, as a notebook does.
 
 Folds of an expanding walk-forward grow, and ``cross_val_score`` begins them in order, so one worker

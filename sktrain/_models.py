@@ -1,5 +1,5 @@
-"""What models that hold other models share: their parts, what they take over from these, and the
-labels they are given."""
+"""What models that hold other models share: their parts, what they take over from these, the
+labels they are given, and what these are called."""
 
 from numbers import Integral
 from typing import Any
@@ -16,13 +16,17 @@ from ._typing import Classifier, Span
 from .exceptions import SktrainError
 
 __all__ = [
+    "CLASS_NAMES",
     "all_class_probabilities",
     "class_labels",
+    "class_name",
     "horizon_inside",
     "last_step",
     "take_input_names",
     "voters",
 ]
+
+CLASS_NAMES = {0: "sell", 1: "hold", 2: "buy"}
 
 
 def last_step(model: Any) -> Any:
@@ -119,3 +123,23 @@ def class_labels(y: Any, name: str) -> pd.Series | np.ndarray:
     vector = y if isinstance(y, pd.Series) else column_or_1d(vector, warn=True)
     check_classification_targets(vector)
     return vector
+
+
+def class_name(value: object) -> str:
+    """What a label is called; the label itself where it is none of ours.
+
+    Parameters
+    ----------
+    value : object
+        A label.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> class_name(2), class_name("up")
+    ('buy', 'up')
+    """
+    return CLASS_NAMES.get(value, str(value))  # type: ignore[call-overload]  # of any label

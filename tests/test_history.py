@@ -29,8 +29,16 @@ from sktrain import (
     _results,
     with_history,
 )
-from sktrain._history import History, get_history, locate_rows, recall, segment_starts
-from sktrain._tail import prepend_tail, remember_tail, usual_pauses
+from sktrain._history import (
+    History,
+    get_history,
+    locate_rows,
+    prepend_tail,
+    recall,
+    remember_tail,
+    segment_starts,
+    usual_pauses,
+)
 from sktrain._validation import label_spans
 from sktrain.datasets import load_sp500, load_us_stocks, make_market
 from sktrain.exceptions import (

@@ -26,12 +26,14 @@ from ._numbers import (
     refuse_no_numbers,
 )
 from ._renamed import renamed
+from ._sessions import SESSION, check_pause, session_starts
 from ._synthetic import Resampled, mark_synthetic, resampled_rows, synthetic_rows
 from ._times import TimeAxis, check_order, time_axis, to_timestamps
 
 __all__ = [
     "LABEL_TIMES",
     "OHLCV",
+    "SESSION",
     "BarsOrTime",
     "Count",
     "Number",
@@ -45,6 +47,7 @@ __all__ = [
     "check_generator",
     "check_number",
     "check_order",
+    "check_pause",
     "horizon_in_bars",
     "keep_label_times",
     "label_horizon",
@@ -58,6 +61,7 @@ __all__ = [
     "resampled_rows",
     "row_weights",
     "said_horizon",
+    "session_starts",
     "shown_span",
     "synthetic_rows",
     "time_axis",

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from .._class_names import class_name
-from .._json import to_plain
+from .._io import to_plain
+from .._models import class_name
 from .._progress import ProgressStream
 from .._validation import check_count
 from ..exceptions import DataQualityWarning, SktrainError

@@ -6,7 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from .._json import to_plain
+from .._io import to_plain
 from ..trainer import next_steps, words
 from ._text import shown
 

@@ -11,9 +11,9 @@ import copy
 import numpy as np
 import torch
 
-from .._optimizers import make_optimizer
 from .._progress import follow
 from ..exceptions import TrainingDivergedError
+from ..nets import make_optimizer
 from ..reproducibility import draw_seed, rng_scope
 from ._calibration import windows_of
 from ._places import nets_with_rows

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from .._json import to_plain
+from .._io import to_plain
 from ._null import benjamini_hochberg
 
 __all__ = ["DriftReport", "Recommendation", "Status", "decide", "recommend"]

@@ -8,11 +8,11 @@ import pandas as pd
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._causal import CausalTransformer
 from .._history import segment_starts
 from .._validation import OHLCV, check_count
 from ..exceptions import SktrainError
 from ._bar_columns import BAR, WINDOWED, bar_columns
+from ._causal import CausalTransformer
 
 __all__ = ["BarFeatures"]
 

@@ -9,11 +9,11 @@ from sklearn.base import clone
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._causal import CausalTransformer
 from .._history import segment_starts
 from .._rolling import lag, rolling_slope, rolling_std
 from .._validation import Count, Number
 from ..exceptions import NotEnoughDataError
+from ._causal import CausalTransformer
 
 __all__ = ["MarketRegime", "RegimeDetector"]
 

@@ -9,10 +9,23 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._history import get_history, recall, segment_starts
-from .._sessions import SESSION, check_pause, session_starts
-from .._tail import prepend_tail, remember_tail, usual_pauses
-from .._validation import LABEL_TIMES, Count, check_order, time_axis
+from .._history import (
+    get_history,
+    prepend_tail,
+    recall,
+    remember_tail,
+    segment_starts,
+    usual_pauses,
+)
+from .._validation import (
+    LABEL_TIMES,
+    SESSION,
+    Count,
+    check_order,
+    check_pause,
+    session_starts,
+    time_axis,
+)
 from ..exceptions import ColdStartWarning, SktrainError
 from ._windowed_array import WindowedArray
 

@@ -14,11 +14,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import TransformerTags
 
 from .._history import get_history, segment_starts, with_history
-from .._sessions import session_starts
 from .._validation import (
     LABEL_TIMES,
     OHLCV,
     check_bars,
+    session_starts,
     shown_span,
     time_axis,
     to_timestamps,

@@ -13,7 +13,7 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 
-from .._json import to_plain
+from .._io import to_plain
 from ..exceptions import LeakageError
 
 __all__ = [

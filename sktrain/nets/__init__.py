@@ -36,6 +36,7 @@ from ._modules import (
     TCNModule as TCNModule,
     TransformerModule as TransformerModule,
 )
+from ._optimizers import make_optimizer as make_optimizer
 
 __all__ = [
     "ClassWeightedSampler",

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from .._optimizers import make_optimizer
 from ..exceptions import TrainingDivergedError
 from ..reproducibility import alone, draw_seed, rng_scope
 from ._batches import BatchLoader, WindowRows, apart, on_device
@@ -23,6 +22,7 @@ from ._callbacks import DropoutSchedule, GradientClip, WeightDecaySchedule
 from ._early_stopping import EnhancedEarlyStopping
 from ._losses import FocalLoss
 from ._modules import MLPModule
+from ._optimizers import make_optimizer
 
 __all__ = ["fit_together"]
 

@@ -15,9 +15,9 @@ import torch
 from torch import nn
 
 from .._devices import check_device, find_device
-from .._optimizers import make_optimizer
 from .._validation import check_count
 from ..exceptions import SktrainError
+from ._optimizers import make_optimizer
 
 __all__ = [
     "check_components", "check_criterion", "check_module", "check_order", "check_patterns",

@@ -14,10 +14,10 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 from skorch.utils import params_for
 import torch
 
-from .._optimizers import make_optimizer
 from ..exceptions import SktrainError
 from ._components import check_components, check_module, check_patterns, names_of
 from ._modules import Standardized
+from ._optimizers import make_optimizer
 
 __all__ = ["NetParams"]
 

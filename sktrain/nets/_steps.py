@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from .._optimizers import class_of
 from ._batches import apart
 from ._callbacks import clip_unread, norm_of
+from ._optimizers import class_of
 
 __all__ = ["Rates", "Steps"]
 

@@ -18,8 +18,16 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted
 
-from .._history import Handle, History, get_history, lazy_copy, recall
-from .._tail import prepend_tail, remember_tail, usual_pauses
+from .._history import (
+    Handle,
+    History,
+    get_history,
+    lazy_copy,
+    prepend_tail,
+    recall,
+    remember_tail,
+    usual_pauses,
+)
 from .._typing import Transformer
 from ..exceptions import InvalidBarsError, SktrainError
 from ._aligner import NewsAligner

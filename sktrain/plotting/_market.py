@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 import pandas as pd
 
-from .._class_names import CLASS_NAMES, class_name
+from .._models import CLASS_NAMES, class_name
 from .._routing import folds_of
 from .._typing import Labeler, Splitter
 from .._validation import check_bars, time_axis

@@ -5,8 +5,8 @@ import platform
 import numpy as np
 import pandas as pd
 
-from .._class_names import class_name
 from .._io import sha256
+from .._models import class_name
 from .._validation import OHLCV, check_bars
 from ..plotting import LearningCurveDisplay, WalkForwardDisplay, spans_of
 from ._spacing import name_of, spacing_of

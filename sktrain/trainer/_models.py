@@ -8,7 +8,7 @@ from sklearn.ensemble import VotingClassifier
 from sklearn.pipeline import Pipeline
 
 from .._models import voters
-from .._sessions import SESSION
+from .._validation import SESSION
 from ..exceptions import SktrainWarning
 from ..features import BarFeatures, SlidingWindow
 from ._config_fields import NEWS_OPTIONS

@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from .._devices import describe_device
-from .._sessions import SESSION, session_starts
+from .._validation import SESSION, session_starts
 from ._ablation import switches_on
 from ._evidence import when
 from ._models import build_net, feature_steps

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from .._devices import describe_device
-from .._json import to_plain
+from .._io import to_plain
 from ..evaluation import METRICS
 from . import _evidence
 from ._models import checkpoints_activations

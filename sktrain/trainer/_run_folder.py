@@ -20,8 +20,7 @@ from pathlib import Path
 import shutil
 import tempfile
 
-from .._io import atomic_write
-from .._json import to_plain
+from .._io import atomic_write, to_plain
 from ..exceptions import PersistenceError
 
 try:

@@ -7,8 +7,7 @@ accepted, and while the folder is held.
 import json
 import shutil
 
-from .._io import atomic_write
-from .._json import to_plain
+from .._io import atomic_write, to_plain
 from ..exceptions import SktrainError
 from ._evidence import fingerprint
 from ._run_folder import CHECKPOINTS

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from .._class_names import CLASS_NAMES, class_name
-from .._sessions import SESSION, check_pause
+from .._models import CLASS_NAMES, class_name
+from .._validation import SESSION, check_pause
 from ..exceptions import NotEnoughDataError, SktrainError
 from ..features import RegimeDetector
 from ..labels import AdaptiveLabeler

@@ -3,7 +3,7 @@ the scores are worth."""
 
 import numpy as np
 
-from .._class_names import CLASS_NAMES, class_name
+from .._models import CLASS_NAMES, class_name
 from ..evaluation import to_positions
 from ._tasks import class_balance
 

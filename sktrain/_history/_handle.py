@@ -18,9 +18,9 @@ from weakref import WeakValueDictionary
 import numpy as np
 import pandas as pd
 
-from ._io import sha256
+from .._io import sha256
+from ..exceptions import InvalidBarsError, StaleHistoryWarning
 from ._results import compute_once, hold
-from .exceptions import InvalidBarsError, StaleHistoryWarning
 
 __all__ = [
     "Context", "Handle", "History", "get_history", "lazy_copy", "locate_rows", "recall",

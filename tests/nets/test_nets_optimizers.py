@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from sktrain._optimizers import class_of, make_optimizer
+from sktrain.nets._optimizers import class_of, make_optimizer
 
 KINDS = {
     "AdamW": {"weight_decay": 0.1},

@@ -4,9 +4,9 @@ volatilities and windows ask here."""
 import numpy as np
 import pandas as pd
 
-from ._history import segment_starts
-from ._validation import time_axis
-from .exceptions import SktrainError
+from .._history import segment_starts
+from ..exceptions import SktrainError
+from ._times import time_axis
 
 __all__ = ["SESSION", "check_pause", "session_starts"]
 

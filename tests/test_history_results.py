@@ -13,9 +13,9 @@ from sktrain import (
     EnhancedWalkForwardCV,
     RegimeDetector,
     SlidingWindow,
-    _results,
     with_history,
 )
+from sktrain._history import _results
 from sktrain.datasets import make_market
 
 

@@ -12,10 +12,16 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ._history import lazy_copy, recall, segment_starts
-from ._tail import prepend_tail, remember_tail, usual_pauses
-from ._validation import LABEL_TIMES, OHLCV, check_bars
-from .exceptions import InvalidBarsError
+from .._history import (
+    lazy_copy,
+    prepend_tail,
+    recall,
+    remember_tail,
+    segment_starts,
+    usual_pauses,
+)
+from .._validation import LABEL_TIMES, OHLCV, check_bars
+from ..exceptions import InvalidBarsError
 
 __all__ = ["CausalTransformer"]
 

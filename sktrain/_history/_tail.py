@@ -9,8 +9,8 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from ._history import Context, lazy_copy, segment_starts
-from .exceptions import ColdStartWarning
+from ..exceptions import ColdStartWarning
+from ._handle import Context, lazy_copy, segment_starts
 
 __all__ = ["prepend_tail", "remember_tail", "usual_pauses"]
 
