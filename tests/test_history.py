@@ -26,11 +26,11 @@ from sktrain import (
     RegimeDetector,
     SlidingWindow,
     TemporalSplitter,
-    _results,
     with_history,
 )
 from sktrain._history import (
     History,
+    _results,
     get_history,
     locate_rows,
     prepend_tail,

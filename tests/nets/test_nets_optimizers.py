@@ -152,7 +152,7 @@ def test_other_optimizers_are_called_as_they_are():
 
 
 def test_wrappers_of_others_stay(monkeypatch):
-    from sktrain import _optimizers
+    from sktrain.nets import _optimizers
 
     counted = []
 
