@@ -14,11 +14,11 @@ from ._spacing import name_of, spacing_of
 __all__ = [
     "blocks_of",
     "describe_data",
+    "evidence_of_test",
     "fingerprint",
     "fold_evidence",
     "learning_curves",
     "origin",
-    "test_evidence",
     "when",
 ]
 
@@ -109,7 +109,7 @@ def learning_curves(nets, before=None):
     return curves, reasons
 
 
-def test_evidence(y_true, probabilities, classes):
+def evidence_of_test(y_true, probabilities, classes):
     """Confusion matrix of the first model and reliability of each.
 
     ``probabilities`` maps a model's name to its probabilities over ``classes``; the first is the

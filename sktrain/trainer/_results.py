@@ -231,7 +231,7 @@ def evidence(run, found, curves, reasons):
         "folds": folded,
         "curves": curves,
         "stop_reasons": reasons,
-        "test": _evidence.test_evidence(test["y"], test["probabilities"], test["classes"]),
+        "test": _evidence.evidence_of_test(test["y"], test["probabilities"], test["classes"]),
         "profit": test["profit"],
         "drift_threshold": run.config.drift_psi_threshold,
         "origin": _evidence.origin(run.source.bars, run.reporter.seconds),
