@@ -23,6 +23,7 @@ from ._sweep import sweep
 __all__ = ["Change", "Experiment", "apply", "fitted", "quiet"]
 
 _WIDE = 400  # rows compared when a row is wide, a judgment of speed
+_TRIED = 40  # columns perturbed one by one, a judgment of speed
 
 
 @dataclass(frozen=True)
@@ -432,18 +433,18 @@ class Experiment:
         """Single times perturbed, many in one run: see ``_sweep``."""
         return sweep(self)
 
-    def culprit_columns(self, change, most=40):
+    def culprit_columns(self, change):
         """Input columns whose future alone moves the changed output."""
         if isinstance(self.X, pd.DataFrame):
-            names = list(self.X.columns)
+            names = list(self.X.columns[:_TRIED])
         elif isinstance(self.X, np.ndarray) and self.X.ndim == 2:
-            names = list(range(self.X.shape[1]))
+            names = list(range(min(self.X.shape[1], _TRIED)))
         else:
             return []
         kind = change.kind if change.kind in ("noise", "noise_down", "shuffle") else "noise"
-        found = [name for name in names[:most] if self._moves(change, kind, name, fit=False)]
+        found = [name for name in names if self._moves(change, kind, name, fit=False)]
         if not found and change.cut in self.cuts():  # the future came in through fit
-            found = [name for name in names[:most] if self._moves(change, kind, name, fit=True)]
+            found = [name for name in names if self._moves(change, kind, name, fit=True)]
         return found
 
     def _moves(self, change, kind, name, *, fit):

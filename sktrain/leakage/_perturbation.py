@@ -252,16 +252,16 @@ def _array(X, rows, kind, rng, only):
     return new.reshape(X.shape)
 
 
-def put_gaps(X, cut, every=7, last=5):
-    """Take values away before the cut (the last ``last`` rows, and one row in ``every``), so that
-    filling from later rows shows."""
+def put_gaps(X, cut):
+    """Take values away before the cut (the last five rows, and one row in seven), so that filling
+    from later rows shows."""
     times = row_times(X)
     if not isinstance(X, pd.DataFrame):
         return None
     past = np.flatnonzero(times <= cut)
-    rows = np.union1d(past[-last:], past[3::every])
+    rows = np.union1d(past[-5:], past[3::7])
     numeric = [name for name in X.columns if pd.api.types.is_float_dtype(X[name].dtype)]
-    if not numeric or len(past) < 3 * last:
+    if not numeric or len(past) < 15:
         return None
     out = X.copy()
     # the handle has no gaps

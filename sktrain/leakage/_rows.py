@@ -133,14 +133,14 @@ def _times_repeat(X):
     return isinstance(index, (pd.DatetimeIndex, pd.MultiIndex)) and index.has_duplicates
 
 
-def synthetic_rows(X, y=None, rng=None):
+def synthetic_rows(X, y=None):
     """Rows that lie exactly on the line between two others: made by SMOTE or by interpolation.
     Returns a list of findings."""
     table, names = numeric_table(X)
     columns = _continuous(table) if table.shape[1] else []
     if len(columns) < 3 or len(table) < 50:
         return []
-    rng = np.random.default_rng(0) if rng is None else rng
+    rng = np.random.default_rng(0)
     values = np.nan_to_num(table[:, columns])
     scale = values.std(axis=0)
     values = (values - values.mean(axis=0)) / np.where(scale > 0, scale, 1.0)

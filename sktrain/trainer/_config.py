@@ -13,11 +13,10 @@ from pathlib import Path
 import tomllib
 from typing import Literal, Self
 
-import pandas as pd
 from sklearn.utils._param_validation import validate_parameter_constraints
 
 from .._devices import check_device_name
-from .._validation import Number
+from .._validation import Number, check_pause
 from ..exceptions import SktrainError
 from ._config_fields import CONSTRAINTS, DEFAULTS, MODELS, NEWS_OPTIONS, THRESHOLDS
 from ._config_text import (
@@ -346,15 +345,7 @@ class EnhancedTrainingConfig:
                 [NewsArticle("", "2000-01-01")]
             )
         if self.session is not None:
-            try:
-                pause = pd.Timedelta(self.session)
-            except ValueError:
-                pause = pd.NaT
-            if not pause > pd.Timedelta(0):
-                raise SktrainError(
-                    f"session={self.session!r} is no time span; write the shortest pause that ends "
-                    "a session, like '4h'."
-                )
+            check_pause(self.session)
 
     def to_dict(self) -> dict:
         """The fields as a plain dict, ready for JSON.
