@@ -11,7 +11,9 @@ import pandas as pd
 from .._history import get_history
 from .._validation import OHLCV, time_axis
 
-__all__ = ["KINDS", "block", "perturb", "perturbable", "put_gaps", "row_times", "take", "without_past"]
+__all__ = [
+    "KINDS", "block", "perturb", "perturbable", "put_gaps", "row_times", "take", "without_past",
+]
 
 KINDS = ("noise", "noise_down", "shuffle", "truncation")
 
