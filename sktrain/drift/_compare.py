@@ -36,8 +36,8 @@ _SHARE = np.array([0.1, 0.6, 0.15, 0.15])
 
 
 def gather(reference, sample, columns):
-    """The :class:`Series` of a sample; ``columns`` are the reference's, as the new storage would have
-    held them."""
+    """The :class:`Series` of a sample; ``columns`` are the reference's, as the new storage would
+    have held them."""
     stretches = keep(sample, columns)
     n = reference.components.n + sum(part.n_times for part in stretches)
     return Series(stretches, sample.n_times, horizons(n))

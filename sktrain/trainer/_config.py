@@ -6,7 +6,6 @@ trainer's, docs/migration.md says why.
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-import difflib
 import json
 import os
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Literal, Self
 from sklearn.utils._param_validation import validate_parameter_constraints
 
 from .._devices import check_device_name
+from .._nearest import did_you_mean
 from .._validation import Number, check_pause
 from ..exceptions import SktrainError
 from ._config_fields import CONSTRAINTS, DEFAULTS, MODELS, NEWS_OPTIONS, THRESHOLDS
@@ -293,9 +293,10 @@ class EnhancedTrainingConfig:
             raise SktrainError(f"models is empty; choose from {', '.join(MODELS)}.")
         for name in self.models:
             if name not in MODELS:
-                near = difflib.get_close_matches(str(name), MODELS, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
-                raise SktrainError(f"models holds {name!r}; choose from {', '.join(MODELS)}.{hint}")
+                raise SktrainError(
+                    f"models holds {name!r}; choose from {', '.join(MODELS)}."
+                    f"{did_you_mean(name, MODELS)}"
+                )
         if len(set(self.models)) < len(self.models):
             raise SktrainError(f"models names a net twice: {list(self.models)}.")
 

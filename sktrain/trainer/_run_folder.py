@@ -38,6 +38,7 @@ __all__ = [
     "prepare_next",
     "read_evidence",
     "read_result",
+    "record_in",
     "write_json",
 ]
 
