@@ -16,13 +16,17 @@ import re
 import stat
 import time
 from typing import Any, BinaryIO
+import zlib
 
 import numpy as np
 import pandas as pd
 
+from .exceptions import CorruptFileError
+
 __all__ = [
     "atomic_write",
     "check_regular",
+    "inflate",
     "read_file",
     "sha256",
     "to_plain",
@@ -183,6 +187,29 @@ def _flush_folder(folder):
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def inflate(data: bytes, expected: int) -> bytes:
+    """``expected`` bytes out of compressed ``data``; no more are ever made.
+
+    Raises
+    ------
+    CorruptFileError
+        There are fewer or more.
+
+    Examples
+    --------
+    >>> import zlib
+    >>> inflate(zlib.compress(b"weights"), 7)
+    b'weights'
+    """
+    engine = zlib.decompressobj()
+    out = engine.decompress(data, expected + 1)
+    if len(out) != expected or not engine.eof:
+        raise CorruptFileError(
+            f"a compressed array does not have the length of {expected} bytes that was told."
+        )
+    return out
 
 
 def to_plain(value: Any, not_finite: Callable[[float], Any] = lambda number: None) -> Any:

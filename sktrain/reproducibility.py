@@ -190,16 +190,11 @@ def unmoved_generators() -> Iterator[None]:
     >>> random.getstate() == before
     True
     """
-    torch = sys.modules.get("torch")
-    states = random.getstate(), np.random.get_state()  # noqa: NPY002
-    ours = None if torch is None else torch.get_rng_state()
+    states = rng_states()
     try:
         yield
     finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
-        if torch is not None:
-            torch.set_rng_state(ours)
+        set_rng_states(states)
 
 
 @contextmanager
@@ -221,12 +216,9 @@ def rng_scope(seed: int | Sequence[int]) -> Iterator[None]:
     >>> random.getstate() == before
     True
     """
-    states = rng_states()
-    try:
+    with unmoved_generators():
         _seed_everything(seed)
         yield
-    finally:
-        set_rng_states(states)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ SHARED = {
     "_io",
     "_last_block",
     "_models",
+    "_nearest",
     "_optional",
     "_posterior",
     "_progress",

@@ -27,7 +27,7 @@ from ._numbers import (
 )
 from ._renamed import renamed
 from ._sessions import SESSION, check_pause, session_starts
-from ._synthetic import Resampled, mark_synthetic, resampled_rows, synthetic_rows
+from ._synthetic import MarkedLabels, Resampled, mark_synthetic, resampled_rows, synthetic_rows
 from ._times import TimeAxis, check_order, time_axis, to_timestamps
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "SESSION",
     "BarsOrTime",
     "Count",
+    "MarkedLabels",
     "Number",
     "Resampled",
     "TimeAxis",

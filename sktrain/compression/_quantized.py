@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
 
+from .._io import inflate
 from .._optional import require
 from .._posterior import Posterior
 from .._validation import Count
@@ -332,12 +333,12 @@ def unpack(packed):
     shape = tuple(packed["shape"])
     size = _size(shape)
     if not packed["mask"]:
-        return np.frombuffer(_inflate(packed["values"], size), dtype=np.int8).reshape(shape)
+        return np.frombuffer(inflate(packed["values"], size), dtype=np.int8).reshape(shape)
     held = np.unpackbits(
-        np.frombuffer(_inflate(packed["mask"], (size + 7) // 8), dtype=np.uint8), count=size
+        np.frombuffer(inflate(packed["mask"], (size + 7) // 8), dtype=np.uint8), count=size
     ).astype(bool)
     flat = np.zeros(size, dtype=np.int8)
-    flat[held] = np.frombuffer(_inflate(packed["values"], int(held.sum())), dtype=np.int8)
+    flat[held] = np.frombuffer(inflate(packed["values"], int(held.sum())), dtype=np.int8)
     return flat.reshape(shape)
 
 
@@ -352,12 +353,3 @@ def _squeeze(data):
     engine = zlib.compressobj(9, strategy=zlib.Z_HUFFMAN_ONLY)
     return engine.compress(data) + engine.flush()
 
-
-def _inflate(data, expected):
-    engine = zlib.decompressobj()
-    out = engine.decompress(data, expected + 1)
-    if len(out) != expected or not engine.eof:
-        raise CorruptFileError(
-            f"a packed weight does not hold the {expected} bytes its shape asks for."
-        )
-    return out

@@ -270,10 +270,10 @@ def _scores(y, probabilities, classes):
     return {**found, "calibration_error": _calibration_error(np.asarray(y), probabilities, classes)}
 
 
-def _calibration_error(y, probabilities, classes, bins=10):
+def _calibration_error(y, probabilities, classes):
     """Expected calibration error of the predicted label (Naeini, Cooper & Hauskrecht 2015)."""
     confidence = probabilities.max(axis=1)
     right = np.asarray(classes)[probabilities.argmax(axis=1)] == y
-    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-    gap = np.bincount(bin_of, right - confidence, bins)
+    bin_of = np.minimum((confidence * 10).astype(int), 9)  # ten bins
+    gap = np.bincount(bin_of, right - confidence)
     return float(np.abs(gap).sum() / len(y))

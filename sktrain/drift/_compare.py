@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from ._correlations import Correlation, compare_correlations
-from ._null import horizons, mean_p_values, moments, share_p_values
-from ._reference import components_of, indicators_of, keep
+from ._null import horizons, mean_p_values, share_p_values
+from ._reference import Series, components_of, indicators_of, keep
 from ._sketch import NumericReference
 from ._statistics import (
     distances,
@@ -35,25 +35,12 @@ _CAUSES = ("location", "location", "spread", "asymmetry", "tails")
 _SHARE = np.array([0.1, 0.6, 0.15, 0.15])
 
 
-@dataclass(frozen=True)
-class New:
-    """The new rows of one check: what they hold, and the stretches that show their dependence."""
-
-    stretches: list
-    n_times: int
-    spans: list
-
-    def moments(self, make):
-        """Of the series that ``make`` computes from every stretch."""
-        return moments([make(part) for part in self.stretches], self.n_times, self.spans)
-
-
 def gather(reference, sample, columns):
-    """The :class:`New` of a sample; ``columns`` are the reference's, as the new storage would have
-    held them."""
+    """The :class:`Series` of a sample; ``columns`` are the reference's, as the new storage would
+    have held them."""
     stretches = keep(sample, columns)
     n = reference.components.n + sum(part.n_times for part in stretches)
-    return New(stretches, sample.n_times, horizons(n))
+    return Series(stretches, sample.n_times, horizons(n))
 
 
 @dataclass(frozen=True)

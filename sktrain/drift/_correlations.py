@@ -124,7 +124,7 @@ def compare_correlations(reference, new, effective, *, judged):
     Parameters
     ----------
     reference : Reference
-    new : New
+    new : Series
     effective : ndarray
         How many independent rows each column of the new sample is worth.
     judged : bool

@@ -17,7 +17,7 @@ from ._outliers import Tail
 from ._sketch import CategoricalReference, NumericReference
 from ._statistics import middle_ranks, smooth_components, sorted_values, thinned
 
-__all__ = ["Reference", "Stretch", "components_of", "indicators_of", "keep"]
+__all__ = ["Reference", "Series", "Stretch", "components_of", "indicators_of", "keep"]
 
 # Series per numeric column: its values, and the location, spread, asymmetry and tails of its ranks.
 _COMPONENTS = 5
@@ -123,7 +123,7 @@ class Reference:
             columns.append(column)
         stretches = keep(sample, columns, codes)
         spans = remembered_horizons(sum(part.n_times for part in stretches))
-        series = _Series(stretches, sample.n_times, spans)
+        series = _ReferenceSeries(stretches, sample.n_times, spans)
         components, indicators = series.components(columns, ordered), series.indicators(columns)
         worth = effective_rows(components)[::_COMPONENTS] if ordered else []
         numeric = (
@@ -158,7 +158,7 @@ class Reference:
         }
         plain = {name: [column.get(name) for column in columns] for name in _PLAIN}
         plain["categories"] = [list(names or ()) for names in plain["categories"]]
-        moments = {name: _moments_state(part) for name, part in self._moments().items()}
+        moments = {name: _moments_state(part) for name, part in self.moments().items()}
         pairs = {"columns": self.pairs.columns, "correlations": self.pairs.correlations}
         whole = {name: getattr(self, name) for name in _WHOLE}
         return {**whole, "plain": plain, "arrays": packed, "moments": moments, "pairs": pairs}
@@ -289,25 +289,30 @@ def _n_indicators(column):
 
 
 @dataclass(frozen=True)
-class _Series:
-    """The series of a reference, made from its rows once."""
+class Series:
+    """What rows are read as: the stretches that show their dependence."""
 
     stretches: list
     n_times: int
     spans: list
 
-    def _moments(self, make):
+    def moments(self, make):
+        """Of the series that ``make`` computes from every stretch."""
         return moments([make(part) for part in self.stretches], self.n_times, self.spans)
 
+
+class _ReferenceSeries(Series):
+    """Those of a reference, made from its rows once."""
+
     def components(self, columns, ordered):
-        parts = [self._moments(lambda part: np.zeros((part.n_times, 0)))]
+        parts = [self.moments(lambda part: np.zeros((part.n_times, 0)))]
         for position, values in ordered.items():
             parts.append(self._of_numbers(position, columns[position], values))
         return Moments.join(parts)
 
     def _of_numbers(self, position, column, values):
         if not len(values):
-            return self._moments(lambda part: np.zeros((part.n_times, _COMPONENTS)))
+            return self.moments(lambda part: np.zeros((part.n_times, _COMPONENTS)))
         values = column.snap_ordered(values)
 
         def ranks(rows):
@@ -317,12 +322,12 @@ class _Series:
 
         means = np.append(column.mean, smooth_components(ranks(values)).mean(axis=0))
         per_time = column.n_present / self.n_times
-        return self._moments(
+        return self.moments(
             lambda part: components_of(part, part.values[position], ranks, means, per_time)
         )
 
     def indicators(self, columns):
-        parts = [self._moments(lambda part: np.zeros((part.n_times, 0))).compact()]
+        parts = [self.moments(lambda part: np.zeros((part.n_times, 0))).compact()]
         for position, column in enumerate(columns):
             if not _n_indicators(column):
                 continue
@@ -345,5 +350,5 @@ class _Series:
                     per_time,
                 )
 
-            parts.append(self._moments(deviations).compact())
+            parts.append(self.moments(deviations).compact())
         return Moments.join(parts)

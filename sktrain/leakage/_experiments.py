@@ -17,12 +17,13 @@ from sklearn.base import BaseEstimator, clone
 from .._validation import label_spans
 from ._budget import BUDGETS, note
 from ._outputs import Output, UnusableOutputError, index_of, moved_cells
-from ._perturbation import KINDS, block, perturb, put_gaps, row_times, take
+from ._perturbation import KINDS, block, perturb, put_gaps, row_times, take, without_past
 from ._sweep import sweep
 
 __all__ = ["Change", "Experiment", "apply", "fitted", "quiet"]
 
 _WIDE = 400  # rows compared when a row is wide, a judgment of speed
+_TRIED = 40  # columns perturbed one by one, a judgment of speed
 
 
 @dataclass(frozen=True)
@@ -411,39 +412,40 @@ class Experiment:
         )
 
     def _in_warmup(self):
-        return self.after(self.early_cuts())
+        return self.after(self.early_cuts(), source=without_past(self.X))
 
-    def after(self, cuts):
+    def after(self, cuts, *, source=None):
         """Transform-only experiments at some cuts."""
-        clean = self.attempt(lambda: self.apply_only(self.X))
+        X = self.X if source is None else source
+        clean = self.attempt(lambda: self.apply_only(X))
         for cut in cuts if clean is not None else ():
-            change = self.attempt(lambda: self.late_change(clean, cut, "noise"))  # noqa: B023
+            run = partial(self.late_change, clean, cut, "noise", source=X)
+            change = self.attempt(run)
             if change is not None:
                 return change
         return None
 
-    def late_change(self, clean, cut, kind, at=None):
+    def late_change(self, clean, cut, kind, at=None, *, source=None):
+        X = self.X if source is None else source
         rng = np.random.default_rng([self.seed, int(cut) % (2**32)])
-        return self.changes(
-            clean, self.apply_only(perturb(self.X, cut, kind, rng, at=at)), cut, kind
-        )
+        return self.changes(clean, self.apply_only(perturb(X, cut, kind, rng, at=at)), cut, kind)
 
     def _sweep(self):
         """Single times perturbed, many in one run: see ``_sweep``."""
         return sweep(self)
 
-    def culprit_columns(self, change, most=40):
+    def culprit_columns(self, change):
         """Input columns whose future alone moves the changed output."""
         if isinstance(self.X, pd.DataFrame):
-            names = list(self.X.columns)
+            names = list(self.X.columns[:_TRIED])
         elif isinstance(self.X, np.ndarray) and self.X.ndim == 2:
-            names = list(range(self.X.shape[1]))
+            names = list(range(min(self.X.shape[1], _TRIED)))
         else:
             return []
         kind = change.kind if change.kind in ("noise", "noise_down", "shuffle") else "noise"
-        found = [name for name in names[:most] if self._moves(change, kind, name, fit=False)]
+        found = [name for name in names if self._moves(change, kind, name, fit=False)]
         if not found and change.cut in self.cuts():  # the future came in through fit
-            found = [name for name in names[:most] if self._moves(change, kind, name, fit=True)]
+            found = [name for name in names if self._moves(change, kind, name, fit=True)]
         return found
 
     def _moves(self, change, kind, name, *, fit):

@@ -17,6 +17,7 @@ __all__ = ["check_label_leakage", "label_reach"]
 # of a correlation without dependence, 1 / √n each: 2e-9 a lag, so that thousands of lags give no
 # false alarm
 _SIGMAS = 6.0
+_FARTHEST = 30  # bars ahead that are looked at, a judgment
 _SHARE = 0.4  # of the dependence inside the declared horizon, a judgment
 
 
@@ -169,7 +170,7 @@ def _known_tail(series, rows, tail, *, had_unknown):
         )
 
 
-def label_reach(bars, labels, horizon=None, ends=None, *, most=30):
+def label_reach(bars, labels, horizon=None, ends=None):
     """How many bars ahead labels move with returns, against what they declare. Returns (findings,
     status)."""
     close = (
@@ -201,7 +202,7 @@ def label_reach(bars, labels, horizon=None, ends=None, *, most=30):
     centred = values - values[known].mean()
     inside = _relation(centred, step, known, np.arange(n), range(1, max(horizon or 1, 1) + 1))
     own = _without_inside(centred, step, known, end) if horizon else centred
-    beyond = _relation(own, step, known, end, range(1, most + 1))
+    beyond = _relation(own, step, known, end, range(1, _FARTHEST + 1))
     return _conclude_reach(inside, beyond, horizon, len(known))
 
 

@@ -33,6 +33,7 @@ _DIRECTION, _MOVES = 0.3, 0.6
 # chance are empty: a probability of e^-25 = 1e-11 without a relation, and refilled to a quarter
 # one label later, as no slow honest column does.
 _EXPECTED, _REFILLED, _EMPTY, _COMMON = 25.0, 0.25, 0.002, 0.05
+_AHEAD, _PAST = 10, 20  # bars whose returns may explain a column, a judgment
 _MOST_ROWS = 20_000  # a judgment of speed: an area of 20,000 rows is known to .004
 
 
@@ -263,17 +264,17 @@ def _encoded(name, column, codes):
     return None
 
 
-def future_of_bars(table, names, close, *, ahead=10, past=20):
+def future_of_bars(table, names, close):
     """Columns explained by returns that come later: the partial R² of future returns beyond past
     ones."""
     returns = np.diff(np.log(close), prepend=np.log(close[0]))
     n = len(returns)
-    # up to 2 * (ahead + past) slopes are fitted: three rows for each, a judgment
-    if n < 6 * (ahead + past) or not np.isfinite(returns).all():
+    # up to 2 * (_AHEAD + _PAST) slopes are fitted: three rows for each, a judgment
+    if n < 6 * (_AHEAD + _PAST) or not np.isfinite(returns).all():
         return []
-    rows = np.arange(past, n - ahead)[-_MOST_ROWS // 4 :]
-    lag = np.column_stack([returns[rows - k] for k in range(past)])
-    lead = np.column_stack([returns[rows + k] for k in range(1, ahead + 1)])
+    rows = np.arange(_PAST, n - _AHEAD)[-_MOST_ROWS // 4 :]
+    lag = np.column_stack([returns[rows - k] for k in range(_PAST)])
+    lead = np.column_stack([returns[rows + k] for k in range(1, _AHEAD + 1)])
     known = np.column_stack([np.ones(len(rows)), lag, np.abs(lag)])
     direction, everything = (
         np.column_stack([known, lead]),
@@ -283,7 +284,7 @@ def future_of_bars(table, names, close, *, ahead=10, past=20):
     for name, column in zip(names, table.T):
         target = column[rows]
         keep = np.isfinite(target)
-        if keep.sum() < 6 * (ahead + past) or target[keep].std() == 0:
+        if keep.sum() < 6 * (_AHEAD + _PAST) or target[keep].std() == 0:
             continue
         if (
             target[keep].min() > 0
@@ -306,7 +307,7 @@ def future_of_bars(table, names, close, *, ahead=10, past=20):
                     "error",
                     message,
                     {"column": name},
-                    {"partial_r2": gain, "bars_tried": ahead},
+                    {"partial_r2": gain, "bars_tried": _AHEAD},
                     "compute it inside the pipeline from past bars only",
                 )
             )

@@ -31,6 +31,7 @@ _PASSING = (
     "_steps", "_n_epochs",
 )  # fmt: skip
 _CPU = torch.device("cpu")
+_STEPS_AT_ONCE = 65_536  # in float64 they stay small beside the steps themselves, a judgment
 _FULL_BATCH = 128  # rows, one default batch: so few are trained in full batches of float64
 
 
@@ -456,11 +457,10 @@ class TrainingLoop(Hooks, MixedPrecision):
             criterion.reduction = reduction
 
 
-def _blocks(base, weight, size=65_536):
+def _blocks(base, weight):
     """Blocks of steps that some training row sees, in float64."""
-    for low in range(0, len(base), size):
-        w = weight[low : low + size]
-        if w.any():
-            values = base[low : low + size]
-            seen = w > 0
-            yield values[seen].astype(np.float64), w[seen]
+    for low in range(0, len(base), _STEPS_AT_ONCE):
+        part = slice(low, low + _STEPS_AT_ONCE)
+        seen = weight[part] > 0
+        if seen.any():
+            yield base[part][seen].astype(np.float64), weight[part][seen]

@@ -18,7 +18,6 @@ __all__ = [
     "bitmap",
     "dtype_of",
     "from_npy",
-    "inflate",
     "restored",
     "shape_of",
     "to_npy",
@@ -134,11 +133,3 @@ def restored(flat, tree):
     array = flat.reshape(shape)
     return array[()] if tree["scalar"] else array
 
-
-def inflate(data, expected):
-    """``expected`` bytes out of compressed ``data``; no more are ever made."""
-    engine = zlib.decompressobj()
-    out = engine.decompress(data, expected + 1)
-    if len(out) != expected or not engine.eof:
-        raise CorruptFileError("a compressed array does not have the length its header says.")
-    return out

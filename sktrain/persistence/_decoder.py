@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
+from .._io import inflate
 from ..exceptions import CorruptFileError, PersistenceError
 from . import _checks, _nets, _registry, _skops
-from ._arrays import Budget, dtype_of, from_npy, inflate, restored, shape_of
+from ._arrays import Budget, dtype_of, from_npy, restored, shape_of
 from ._encoder import SCORERS, TAG, defaults
 
 __all__ = ["Decoder", "ValueDecoder"]

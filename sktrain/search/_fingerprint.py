@@ -138,5 +138,5 @@ def changes(stored, current):
     return lines
 
 
-def _short(text, width=160):
-    return text if len(text) <= width else text[: width - 1] + "…"
+def _short(text):
+    return text if len(text) <= 160 else text[:159] + "…"

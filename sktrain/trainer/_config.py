@@ -6,18 +6,17 @@ trainer's, docs/migration.md says why.
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-import difflib
 import json
 import os
 from pathlib import Path
 import tomllib
 from typing import Literal, Self
 
-import pandas as pd
 from sklearn.utils._param_validation import validate_parameter_constraints
 
 from .._devices import check_device_name
-from .._validation import Number
+from .._nearest import did_you_mean
+from .._validation import Number, check_pause
 from ..exceptions import SktrainError
 from ._config_fields import CONSTRAINTS, DEFAULTS, MODELS, NEWS_OPTIONS, THRESHOLDS
 from ._config_text import (
@@ -294,9 +293,10 @@ class EnhancedTrainingConfig:
             raise SktrainError(f"models is empty; choose from {', '.join(MODELS)}.")
         for name in self.models:
             if name not in MODELS:
-                near = difflib.get_close_matches(str(name), MODELS, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
-                raise SktrainError(f"models holds {name!r}; choose from {', '.join(MODELS)}.{hint}")
+                raise SktrainError(
+                    f"models holds {name!r}; choose from {', '.join(MODELS)}."
+                    f"{did_you_mean(name, MODELS)}"
+                )
         if len(set(self.models)) < len(self.models):
             raise SktrainError(f"models names a net twice: {list(self.models)}.")
 
@@ -346,15 +346,7 @@ class EnhancedTrainingConfig:
                 [NewsArticle("", "2000-01-01")]
             )
         if self.session is not None:
-            try:
-                pause = pd.Timedelta(self.session)
-            except ValueError:
-                pause = pd.NaT
-            if not pause > pd.Timedelta(0):
-                raise SktrainError(
-                    f"session={self.session!r} is no time span; write the shortest pause that ends "
-                    "a session, like '4h'."
-                )
+            check_pause(self.session)
 
     def to_dict(self) -> dict:
         """The fields as a plain dict, ready for JSON.

@@ -285,14 +285,14 @@ def nets_of(model, names):
     return {name: one for name, one in voters(model, names[0]).items() if name in NETS}
 
 
-def audit_pipeline(config, plan=None):
+def audit_pipeline(config):
     """What the leakage audit looks at: the transformers of the run before a quick linear model."""
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
     steps = [
-        feature_steps(config, plan)[0],
+        feature_steps(config, None)[0],
         ("impute", SimpleImputer(keep_empty_features=True)),
         ("scale", StandardScaler()),
     ]

@@ -38,6 +38,7 @@ __all__ = [
     "prepare_next",
     "read_evidence",
     "read_result",
+    "record_in",
     "write_json",
 ]
 
@@ -187,13 +188,17 @@ def _refuse_foreign(folder):
 
 def _result_of(folder):
     """The result of the run in ``folder``, or None where there is none or it is not ours."""
+    found = record_in(folder / RESULT)
+    return found if found and "config" in found and "model_path" in found else None
+
+
+def record_in(path):
+    """What a file of JSON holds, or None where it holds no record."""
     try:
-        found = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    return (
-        found if isinstance(found, dict) and "config" in found and "model_path" in found else None
-    )
+    return found if isinstance(found, dict) else None
 
 
 # -- one run takes the place of another ------------------------------------------------------------
@@ -255,8 +260,8 @@ def find_model(path):
         )
     if found.name == MODEL and (found.parent / RESULT).exists():
         _read_json(found.parent, RESULT)  # a damaged one vouches for nothing
-        if _result_of(found.parent) is not None:
-            checked_model(found.parent, _result_of(found.parent))
+        if result := _result_of(found.parent):
+            checked_model(found.parent, result)
     return found
 
 

@@ -10,7 +10,7 @@ import shutil
 from .._io import atomic_write, to_plain
 from ..exceptions import SktrainError
 from ._evidence import fingerprint
-from ._run_folder import CHECKPOINTS
+from ._run_folder import CHECKPOINTS, record_in
 
 __all__ = ["begin"]
 
@@ -29,7 +29,7 @@ def begin(run, *, resume):
     """
     folder = run.folder / CHECKPOINTS
     now = _arguments(run)
-    before = _read(folder / _FILE)
+    before = record_in(folder / _FILE)
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
     elif before is None:
@@ -61,11 +61,3 @@ def _arguments(run):
             "bars": fingerprint(run.source.bars),
         }
     )
-
-
-def _read(path):
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None

@@ -329,29 +329,18 @@ class Calls(EventParts):
 
     def call_shuffle(self, walk, node, positional, keywords):
         mark = Mark("shuffled", line_of(node))
-        parts = [
-            one.but(marks=one.marks | {mark}) if one.part is None and one.origins else one
-            for one in positional
-        ]
-        return Value("tuple", items=parts) if len(parts) > 1 else (parts or [Value()])[0]
+        return _together(
+            [
+                one.but(marks=one.marks | {mark}) if one.part is None and one.origins else one
+                for one in positional
+            ]
+        )
 
     def call_resample(self, walk, node, positional, keywords):
         mark = Mark("resampled", line_of(node))
         replace = keywords.get("replace")
-        if replace is not None and replace.known and replace.const[0] is False:
-            return (
-                Value("tuple", items=positional)
-                if len(positional) > 1
-                else (positional or [Value()])[0]
-            )
-        parts = [
-            one.but(
-                marks=one.marks | {mark},
-                columns={k: v.but(marks=v.marks | {mark}) for k, v in one.columns.items()},
-            )
-            for one in positional
-        ]
-        return Value("tuple", items=parts) if len(parts) > 1 else (parts or [Value()])[0]
+        whole = replace is not None and replace.known and replace.const[0] is False
+        return _together(positional if whole else [one.marked(mark) for one in positional])
 
     def call_roll(self, walk, node, positional, keywords):
         by = positional[1] if len(positional) > 1 else keywords.get("shift", Value())
@@ -474,3 +463,8 @@ class Calls(EventParts):
 
     def call_print(self, walk, node, positional, keywords):
         return Value()
+
+
+def _together(parts):
+    """What a function answers that takes one thing or several."""
+    return Value("tuple", items=parts) if len(parts) > 1 else (parts or [Value()])[0]

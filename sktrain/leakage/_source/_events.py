@@ -77,11 +77,7 @@ class Events(Calls):
         """A value computed with statistics of all its rows."""
         if value.part is not None:
             return value
-        mark = Mark("whole", line)
-        columns = {
-            name: column.but(marks=column.marks | {mark}) for name, column in value.columns.items()
-        }
-        return value.but(marks=value.marks | {mark}, columns=columns, basis=None)
+        return value.marked(Mark("whole", line)).but(basis=None)
 
     def sampled(self, owner, node, positional, keywords):
         """``df.sample``: rows drawn at random, with copies when drawn with replacement."""
@@ -212,11 +208,7 @@ class Events(Calls):
         seen = owner.fitted
         if seen is None or seen.part is not None or not (seen.origins & X.origins):
             return _plain(X)
-        mark = Mark("whole", owner.line or line_of(node))
-        columns = {
-            name: column.but(marks=column.marks | {mark}) for name, column in X.columns.items()
-        }
-        return _plain(X).but(marks=X.marks | {mark}, columns=columns)
+        return _plain(X).marked(Mark("whole", owner.line or line_of(node)))
 
     def _trained(self, walk, node, owner, X, y, name, keywords):
         search = owner.kind == "search"
@@ -331,17 +323,10 @@ def _overlap(seen, X):
     return bool(seen.origins & X.origins)
 
 
-def _marked(value, mark):
-    columns = {
-        name: column.but(marks=column.marks | {mark}) for name, column in value.columns.items()
-    }
-    return value.but(marks=value.marks | {mark}, columns=columns)
-
-
 def _resampled(kind, X, y, node):
     if y is None or kind == "benign":
         return Value("tuple", items=[X, joined(X).but(basis=None, ident=None)])
-    return Value("tuple", items=[_marked(X, Mark("resampled", line_of(node))), y])
+    return Value("tuple", items=[X.marked(Mark("resampled", line_of(node))), y])
 
 
 def _plain(X):

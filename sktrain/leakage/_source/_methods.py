@@ -145,9 +145,9 @@ def _filled_method(walk, node, owner, name, positional, keywords):
         and _says(method, (*_FILLS_BACK, "nearest"))
     ):
         walk.events.timed(owner)
-        return _marked(owner, Mark("backfill", line_of(node)))
+        return owner.marked(Mark("backfill", line_of(node)))
     if name == "interpolate" and not _says(method, ("pad", "ffill")):
-        return _marked(owner, Mark("backfill", line_of(node))) if owner.kind in DATA else owner
+        return owner.marked(Mark("backfill", line_of(node))) if owner.kind in DATA else owner
     return None
 
 
@@ -271,14 +271,6 @@ def _says(value, options):
 def _across(keywords):
     """Whether something is taken within rows, not along time."""
     return _says(keywords.get("axis", Value()), (1, "columns"))
-
-
-def _marked(owner, mark):
-    columns = {
-        name: column.but(marks=column.marks | {mark}, ident=column.ident)
-        for name, column in owner.columns.items()
-    }
-    return owner.but(marks=owner.marks | {mark}, columns=columns)
 
 
 def _shifted(walk, node, owner, name, by):

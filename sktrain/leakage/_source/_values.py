@@ -86,6 +86,13 @@ class Value:
         """A copy with changes."""
         return replace(self, **changes)
 
+    def marked(self, mark) -> "Value":
+        """The value and its columns with one more mark."""
+        columns = {
+            name: column.but(marks=column.marks | {mark}) for name, column in self.columns.items()
+        }
+        return self.but(marks=self.marks | {mark}, columns=columns)
+
     @property
     def known(self) -> bool:
         return bool(self.const)
