@@ -1,13 +1,15 @@
-"""Validation of a reader's options, before a file is opened."""
+"""Validation of a reader's options, and the columns that they name."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 
 import pandas as pd
 
 from ..exceptions import SktrainError
-from ._protocol import option
+from ._names import plain_name
+from ._protocol import UnreadableError, clipped, option
+from ._table import Table
 
-__all__ = ["all_names", "check_options"]
+__all__ = ["all_names", "check_options", "given_columns"]
 
 _TEXTS = ("timezone", "encoding", "symbol")
 
@@ -68,3 +70,54 @@ def _check_columns(columns: object, error: type[SktrainError]) -> None:
 def all_names(columns: object) -> list[str] | None:
     """The names of all columns, where the caller lists them in place of the file's header."""
     return list(columns) if isinstance(columns, list | tuple) else None
+
+
+def given_columns(
+    columns: object, roles: Collection[str], names: list[str], table: Table
+) -> tuple[dict[str, int], set[str]]:
+    """Positions of the columns that the user names, and the roles that none shall play.
+
+    Parameters
+    ----------
+    columns : mapping of str to str, or None
+        Role to the name of a column, or its number from 1; no name where none shall play the role.
+    roles : collection of str
+        The roles there are.
+    names : list of str
+        Of the columns of ``table``.
+    table : Table
+        What was read.
+    """
+    if not isinstance(columns, Mapping | None):
+        raise UnreadableError(
+            f"columns must map roles to names of columns, got {type(columns).__name__}."
+        )
+    found: dict[str, int] = {}
+    barred = set()
+    for role, name in (columns or {}).items():
+        if role not in roles:
+            raise UnreadableError(
+                f"columns names the role {clipped(role)}; the roles are {', '.join(roles)}."
+            )
+        if name is None or name == "":
+            barred.add(role)
+        else:
+            found[role] = _position(name, names, table)
+    return found, barred
+
+
+def _position(name: object, names: list[str], table: Table) -> int:
+    wanted = plain_name(name, units=True)
+    exact = [i for i, one in enumerate(names) if one.strip() == str(name).strip()]
+    alike = exact or [i for i, one in enumerate(names) if plain_name(one, units=True) == wanted]
+    if len(alike) == 1:
+        return alike[0]
+    if not alike and str(name).isdigit() and 1 <= int(str(name)) <= table.width:
+        return int(str(name)) - 1
+    what = "stands more than once" if alike else "is not there"
+    shown = (
+        ", ".join(map(clipped, names))
+        if table.headers
+        else f"numbers 1 to {table.width} (there is no header)"
+    )
+    raise UnreadableError(f"the column {clipped(name)} {what}; the columns are {shown}.")

@@ -14,6 +14,7 @@ from .._reading import (
     Table,
     UnreadableError,
     clipped,
+    given_columns,
     option,
     parse_times,
     parts_of_days,
@@ -111,7 +112,8 @@ def assign_roles(table: Table, columns: Mapping[str, object] | None) -> Roles:
     UnreadableError
         When a role stays without a column, or with too many.
     """
-    given, barred = _given(table, columns)
+    own = table.headers[0] if len(table.headers) == 1 else _named_columns(table)[0]
+    given, barred = given_columns(columns, _GIVEN, own, table)
     if not table.headers and not {"open", "high", "low", "close"} <= set(given):
         roles = roles_by_content(
             table, given, Roles([f"column {i + 1}" for i in range(table.width)])
@@ -129,49 +131,6 @@ def assign_roles(table: Table, columns: Mapping[str, object] | None) -> Roles:
         set_misspelt(roles, table, barred)
     refuse_missing(roles, table)
     return roles
-
-
-def _given(table: Table, columns: Mapping[str, object] | None) -> tuple[dict[str, int], set[str]]:
-    """Positions of the columns that the user names, and the roles that none shall play."""
-    if columns is None:
-        return {}, set()
-    if not isinstance(columns, Mapping):
-        raise UnreadableError(
-            f"columns must map roles to names of columns, got {type(columns).__name__}."
-        )
-    names = table.headers[0] if len(table.headers) == 1 else _named_columns(table)[0]
-    found: dict[str, int] = {}
-    barred = set()
-    for role, name in columns.items():
-        if role not in _GIVEN:
-            raise UnreadableError(
-                f"columns names the role {clipped(role)}; the roles are {', '.join(_GIVEN)}."
-            )
-        if name is None or name == "":
-            barred.add(role)
-        else:
-            found[role] = _position(name, names, table)
-    return found, barred
-
-
-def _position(name: object, names: list[str], table: Table) -> int:
-    exact = [i for i, one in enumerate(names) if one.strip() == str(name).strip()]
-    alike = exact or [
-        i
-        for i, one in enumerate(names)
-        if plain_name(one, units=True) == plain_name(name, units=True)
-    ]
-    if len(alike) == 1:
-        return alike[0]
-    if not alike and str(name).isdigit() and 1 <= int(str(name)) <= table.width:
-        return int(str(name)) - 1
-    what = "stands more than once" if alike else "is not there"
-    shown = (
-        ", ".join(map(clipped, names))
-        if table.headers
-        else f"numbers 1 to {table.width} (there is no header)"
-    )
-    raise UnreadableError(f"the column {clipped(name)} {what}; the columns are {shown}.")
 
 
 def _named_columns(table: Table) -> tuple[list[str], list[str] | None]:

@@ -9,6 +9,7 @@ from .._reading import (
     Table,
     UnreadableError,
     clipped,
+    given_columns,
     option,
     parts_of_days,
     plain_name,
@@ -147,7 +148,7 @@ def assigned(table: Table, columns: Mapping[str, object] | None) -> dict[str, in
         When there is no title or no time, or two columns claim to be the title.
     """
     names = table.headers[-1] if table.headers else []
-    roles, barred = _given(names, table, columns)
+    roles, barred = given_columns(columns, NEWS.roles, names, table)
     if not table.headers:
         _by_content(roles, barred, table)
     for role in NEWS.roles:
@@ -212,33 +213,6 @@ def column_name(table: Table, place: int) -> str:
 
 def _cells(table: Table, place: int) -> list[str]:
     return [row[place] for row in table.sample if place < len(row)]
-
-
-def _given(
-    names: list[str], table: Table, columns: Mapping[str, object] | None
-) -> tuple[dict[str, int], set[str]]:
-    """Positions of the columns that the user names, and the roles that none shall play."""
-    roles: dict[str, int] = {}
-    barred = set()
-    for role, name in (columns or {}).items():
-        if role not in NEWS.roles:
-            raise UnreadableError(
-                f"columns names the role {clipped(role)}; the roles are {', '.join(NEWS.roles)}."
-            )
-        if name is None or name == "":
-            barred.add(role)
-            continue
-        exact = [i for i, one in enumerate(names) if one.strip() == str(name).strip()]
-        wanted = plain_name(name, units=True)
-        alike = exact or [i for i, one in enumerate(names) if plain_name(one, units=True) == wanted]
-        if not alike and str(name).isdigit() and 1 <= int(str(name)) <= table.width:
-            alike = [int(str(name)) - 1]
-        if len(alike) != 1:
-            why = "stands more than once" if alike else "is not there"
-            shown = ", ".join(map(clipped, names)) or f"numbers 1 to {table.width}"
-            raise UnreadableError(f"the column {clipped(name)} {why}; the columns are {shown}.")
-        roles[role] = alike[0]
-    return roles, barred
 
 
 def _refuse_twins(found: list[int], names: list[str], table: Table) -> None:
