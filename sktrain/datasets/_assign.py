@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 import re
+from typing import NoReturn
 
 import numpy as np
 import pandas as pd
@@ -219,9 +220,8 @@ def _found_time(names: list[str], table: Table, free: list[int]) -> tuple[int, .
     clocks = [
         p
         for p in BARS.candidates("clock", names)
-        if p in left and shape[p] in ("clock", "digits", "serial")
+        if p in left and p not in days and shape[p] in ("clock", "digits", "serial")
     ]
-    clocks = [p for p in clocks if p not in days]
     moments = [place for place in full if shape[place] == "moment"]
     if days and clocks and not moments:
         return days[0], clocks[0]
@@ -252,6 +252,12 @@ def _found_time(names: list[str], table: Table, free: list[int]) -> tuple[int, .
     counted = [p for p in free if shape[p] == "moment" and _whole_minutes(table, p)]
     if len(counted) == 1 and not timed:  # epoch numbers under another name
         return (counted[0],)
+    numbered = any(shape[place] == "digits" for place in ranked)
+    return _refuse_time(names, timed, numbered)
+
+
+def _refuse_time(names: list[str], timed: list[int], numbered: bool) -> NoReturn:
+    """Several columns hold times, or none."""
     shown = ", ".join(clipped(names[p]) for p in (timed or range(min(len(names), _SHOWN))))
     if timed:
         raise UnreadableError(
@@ -260,7 +266,6 @@ def _found_time(names: list[str], table: Table, free: list[int]) -> tuple[int, .
         )
     if transposed(names):
         raise UnreadableError(f"has no column of times: {ACROSS}")
-    numbered = any(shape[place] == "digits" for place in ranked)
     why = "what stands in their place are row numbers" if numbered else f"its columns are {shown}"
     raise UnreadableError(
         f"has no column of times: {why}. Add one, or name it with "

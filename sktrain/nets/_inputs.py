@@ -31,9 +31,6 @@ from ._parts import NetParts
 
 __all__ = ["InputReader", "TrainingJob"]
 
-_FLOATS = (np.float64, np.float32)
-_LARGEST = float(np.finfo(np.float32).max)
-
 
 @dataclass
 class TrainingJob:

@@ -392,24 +392,11 @@ class OptunaSearchCV(BaseSearchCV):
             else int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         )
         opening = space.opening(self.enqueue, self.estimator)
-        ledger: MemoryLedger | StorageLedger = MemoryLedger()
-        name = self.study_name or "sktrain"
-        if self.storage is not None:
-            data = fingerprint_data(X, y, params)
-            name = study_name(self.study_name, data)
-
-            def describe(seed):
-                return fingerprint(
-                    data=data, splits=splits, cv=cv, estimator=self.estimator, space=space,
-                    opening=opening, scoring=self.scoring, seed=seed, sampler=sampler,
-                    pruner=pruner,
-                )
-
-            fixed = self.random_state is not None
-            ledger = StorageLedger(
-                self.storage, name, space=space, seed=seed, describe=describe, fixed_seed=fixed
-            )
-            seed = ledger.seed
+        bound = {
+            "splits": splits, "cv": cv, "estimator": self.estimator, "space": space,
+            "opening": opening, "scoring": self.scoring, "sampler": sampler, "pruner": pruner,
+        }
+        ledger, name, seed = self._ledger(seed, X, y, params, bound)
         try:
             suggester = Suggester(
                 space, sampler=sampler, pruner=pruner, seed=seed, name=name, opening=opening
@@ -433,6 +420,19 @@ class OptunaSearchCV(BaseSearchCV):
                 return loop.run(), seed, runner
         finally:
             ledger.close()
+
+    def _ledger(self, seed, X, y, params, bound):
+        """Where trials are kept, the study's name and its seed; a file keeps the seed it began with
+        and is bound to what is ``bound``."""
+        if self.storage is None:
+            return MemoryLedger(), self.study_name or "sktrain", seed
+        data = fingerprint_data(X, y, params)
+        name = study_name(self.study_name, data)
+        ledger = StorageLedger(
+            self.storage, name, space=bound["space"], fixed_seed=self.random_state is not None,
+            seed=seed, describe=lambda seed: fingerprint(data=data, seed=seed, **bound),
+        )
+        return ledger, name, ledger.seed
 
     def _collect(self, records):
         """Make ``cv_results_`` and choose the best trial."""

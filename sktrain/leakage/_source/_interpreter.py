@@ -20,10 +20,6 @@ _MOST_CALLS = 12  # depth of followed calls, a judgment
 _MOST_STEPS = 60_000  # expressions looked at, a judgment of speed; beyond, loops run once
 
 
-class _Return(Exception):
-    pass
-
-
 class Interpreter(Expressions):
     """One file. ``events`` holds what was found."""
 
@@ -354,29 +350,8 @@ class Interpreter(Expressions):
         self.called.add(node)
         if self.depth >= _MOST_CALLS or (self.steps > _MOST_STEPS and self.depth > 2):
             return joined(*positional, *keywords.values())
-        names = [
-            arg.arg for arg in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-        ]
-        bound = dict(zip(names, positional)) | {
-            name: value for name, value in keywords.items() if name in names
-        }
-        defaults = dict(
-            zip(reversed([arg.arg for arg in node.args.args]), reversed(node.args.defaults))
-        )
-        defaults |= {
-            arg.arg: one
-            for arg, one in zip(node.args.kwonlyargs, node.args.kw_defaults)
-            if one is not None
-        }
         outer, self.env = self.env, dict(function.scope or {})
-        for name in names:
-            if name not in bound:
-                bound[name] = (
-                    self.value(defaults[name])
-                    if name in defaults
-                    else self.parameter(node, name, alone)
-                )
-        self.env.update(bound)
+        self.env |= self._bound(node, positional, keywords, alone)
         self.depth += 1
         self.returned.append([])
         if isinstance(node, ast.Lambda):
@@ -395,6 +370,23 @@ class Interpreter(Expressions):
             if results
             else Value()
         )
+
+    def _bound(self, node, positional, keywords, alone):
+        """By name what the parameters of a function are in one call of it."""
+        takes = node.args
+        names = [arg.arg for arg in [*takes.posonlyargs, *takes.args, *takes.kwonlyargs]]
+        bound = dict(zip(names, positional))
+        bound |= {name: value for name, value in keywords.items() if name in names}
+        defaults = dict(zip(reversed([arg.arg for arg in takes.args]), reversed(takes.defaults)))
+        defaults |= {arg.arg: one for arg, one in zip(takes.kwonlyargs, takes.kw_defaults) if one}
+        for name in names:
+            if name not in bound:
+                bound[name] = (
+                    self.value(defaults[name])
+                    if name in defaults
+                    else self.parameter(node, name, alone)
+                )
+        return bound
 
     def parameter(self, node, name, alone):
         if name == "trial":
