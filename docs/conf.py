@@ -9,6 +9,7 @@ import re
 
 from docutils import nodes
 from sphinx import addnodes
+
 import sktrain
 
 project = "sktrain"
