@@ -1,3 +1,5 @@
+"""Incremental training that waits for drift: what is learned, refused, refitted and remembered."""
+
 from contextlib import nullcontext
 
 import joblib
