@@ -158,7 +158,7 @@ class Reference:
         }
         plain = {name: [column.get(name) for column in columns] for name in _PLAIN}
         plain["categories"] = [list(names or ()) for names in plain["categories"]]
-        moments = {name: _moments_state(part) for name, part in self.moments().items()}
+        moments = {name: _moments_state(part) for name, part in self._moments().items()}
         pairs = {"columns": self.pairs.columns, "correlations": self.pairs.correlations}
         whole = {name: getattr(self, name) for name in _WHOLE}
         return {**whole, "plain": plain, "arrays": packed, "moments": moments, "pairs": pairs}
