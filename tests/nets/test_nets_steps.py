@@ -38,7 +38,7 @@ def captured(monkeypatch):
         made.append(step)
         return SimpleNamespace(replay=step)
 
-    monkeypatch.setattr(_captured, "_is_card", lambda device: True)
+    monkeypatch.setattr(_captured, "is_card", lambda device: True)
     monkeypatch.setattr(_captured, "_aside", lambda device: nullcontext())
     monkeypatch.setattr(_captured, "_recorded", recorded)
     return made
