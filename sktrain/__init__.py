@@ -5,6 +5,7 @@ no torch, optuna, transformers or matplotlib.
 """
 
 from importlib import import_module
+import sys
 
 __version__ = "0.1.0"
 
@@ -68,8 +69,12 @@ def __getattr__(name):
         value = getattr(import_module(f"sktrain.{_DEFINED_IN[name]}"), name)
     elif name in _MODULES:
         value = import_module(f"sktrain.{name}")
-    elif name in _RENAMED:  # not an AttributeError, of whose text an import says nothing
-        raise ImportError(f"sktrain has no {name}; it is called {_RENAMED[name]}.", name=name)
+    elif name in _RENAMED:
+        message = f"sktrain has no {name}; it is called {_RENAMED[name]}."
+        asked_by = sys._getframe(1).f_globals.get("__name__")
+        if asked_by == "importlib._bootstrap":  # of an AttributeError's text an import says nothing
+            raise ImportError(message, name=name)
+        raise AttributeError(message)
     else:
         raise AttributeError(f"module 'sktrain' has no attribute {name!r}")
     globals()[name] = value

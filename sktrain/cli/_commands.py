@@ -19,7 +19,7 @@ from ..exceptions import DataQualityWarning, SktrainError
 from ..features import BarFeatures
 from ..trainer import DEFAULTS, EnhancedTrainer, EnhancedTrainingConfig, find_model, open_source
 from . import _show
-from ._inputs import data_of, news_options, show, with_news_of
+from ._inputs import data_of, news_options, refuse_bundled, show, with_news_of
 from ._text import for_spreadsheet, shown
 
 __all__ = ["audit", "drift", "predict", "report", "search", "show", "train"]
@@ -127,6 +127,7 @@ def audit(args):
                 f"audit {args.file} reads code and takes no --data, --dataset or --estimator. Give "
                 "one or the other."
             )
+        refuse_bundled(args.file, "audit")
         found = audit_source(args.file)
     else:
         config = _config(args)
