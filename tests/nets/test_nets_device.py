@@ -12,6 +12,7 @@ import time
 
 from joblib import Parallel, delayed
 import numpy as np
+import on_device
 import pytest
 from sklearn.base import clone
 import torch
@@ -276,6 +277,13 @@ def _meet(folder, k):
     while len(os.listdir(folder)) < 2 and time.monotonic() < until:
         time.sleep(0.01)
     return worker_index()
+
+
+def test_every_exception_of_a_run_on_another_device_names_a_test():
+    sources = [path.read_text() for path in Path(__file__).parents[1].rglob("test_*.py")]
+    for name in on_device.EXCEPTIONS:
+        wanted = f"def {name.split('::')[-1]}"
+        assert any(wanted in source for source in sources), name
 
 
 @pytest.mark.slow

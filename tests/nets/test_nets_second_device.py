@@ -113,7 +113,8 @@ def test_a_net_there_inside_what_may_hold_it():
         net = MLPNetClassifier(**{**THERE, "horizon": 1})
         flat = X[:, -1]
         piped = make_pipeline(SlidingWindow(lookback=2), net)
-        cv = EnhancedWalkForwardCV(n_splits=2, horizon=1, ensure_regime_coverage=False)
+        few = {"min_samples_per_fold": 90, "ensure_regime_coverage": False}
+        cv = EnhancedWalkForwardCV(n_splits=2, horizon=1, **few)
         assert np.isfinite(cross_val_score(piped, flat, Y, cv=cv, error_score="raise")).all()
         space = {"lr": FloatDistribution(1e-3, 1e-2)}
         search = OptunaSearchCV(net, space, n_trials=2, cv=cv, random_state=0).fit(X, Y)
