@@ -205,7 +205,14 @@ def report(args):
 
 def search(args):
     """Search hyperparameters of the first model and print what the best score is worth."""
-    from ..trainer import build_search, given_parameters, label_bars, search_plan
+    from ..trainer import (
+        HALVED,
+        build_search,
+        given_parameters,
+        in_words_of,
+        label_bars,
+        search_plan,
+    )
 
     config = _config(args)
     config.use_hpo, config.hpo_n_trials = True, check_count("--trials", args.trials)
@@ -221,7 +228,8 @@ def search(args):
         timeout=args.timeout,
         progress=not (args.quiet or args.json),
     )
-    with redirect_stdout(ProgressStream("stderr")):  # type: ignore[type-var]  # write says None
+    said = in_words_of({r"\bn_splits\b": "--folds", **HALVED})
+    with said, redirect_stdout(ProgressStream("stderr")):  # type: ignore[type-var]  # write: None
         found.fit(task.bars, task.y)
     if args.json:
         _print_json(
