@@ -7,6 +7,8 @@ no torch, optuna, transformers or matplotlib.
 from importlib import import_module
 import sys
 
+from ._optional import collector_paused as _collector_paused
+
 __version__ = "0.1.0"
 
 _PACKAGES = {
@@ -66,9 +68,9 @@ __all__ = sorted([*_DEFINED_IN, "__version__"])
 
 def __getattr__(name):
     if name in _DEFINED_IN:
-        value = getattr(import_module(f"sktrain.{_DEFINED_IN[name]}"), name)
+        value = getattr(_imported(_DEFINED_IN[name]), name)
     elif name in _MODULES:
-        value = import_module(f"sktrain.{name}")
+        value = _imported(name)
     elif name in _RENAMED:
         message = f"sktrain has no {name}; it is called {_RENAMED[name]}."
         asked_by = sys._getframe(1).f_globals.get("__name__")
@@ -79,6 +81,12 @@ def __getattr__(name):
         raise AttributeError(f"module 'sktrain' has no attribute {name!r}")
     globals()[name] = value
     return value
+
+
+def _imported(name):
+    """A module of sktrain, and the libraries it stands on."""
+    with _collector_paused():
+        return import_module(f"sktrain.{name}")
 
 
 def __dir__():

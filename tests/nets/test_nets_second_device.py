@@ -3,6 +3,7 @@ the CPU where the device has none, and nothing is read step by step."""
 
 import copy
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 from optuna.distributions import FloatDistribution
@@ -28,7 +29,7 @@ from sktrain import (
     SlidingWindow,
     TransformerClassifier,
 )
-from sktrain.nets import _components
+from sktrain.nets import _batches, _components
 
 NETS = (
     "MLPNetClassifier", "GRUClassifier", "LSTMClassifier", "TCNClassifier", "TransformerClassifier",
@@ -182,6 +183,21 @@ def test_rows_live_there_and_nothing_is_read_step_by_step(name, monkeypatch):
     plain = Net(**{**OPTIONS, **options}).fit(X[:85], Y[:85])
     learned = [[row["train_loss"] for row in one.history_] for one in (net, plain)]
     np.testing.assert_allclose(*learned, rtol=1e-4)
+
+
+def test_rows_that_do_not_fit_stay_here(monkeypatch):
+    made = as_a_card(monkeypatch)
+    little = SimpleNamespace(total_memory=1000)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: little)
+    monkeypatch.setattr(_batches, "_pinned", lambda batch: batch)  # which asks for a card
+    with second_device():
+        net = MLPNetClassifier(**THERE).fit(X, Y)
+        assert net.training_path_ == "plain: the rows do not fit on the card"
+        assert is_there(net)
+    here = MLPNetClassifier(**OPTIONS).fit(X, Y)
+    found = net.set_params(device="cpu").predict_proba(X)
+    np.testing.assert_allclose(found, here.predict_proba(X), atol=1e-3)
+    assert not made
 
 
 def test_a_card_is_exact_while_a_net_is_at_work(monkeypatch):
