@@ -1,4 +1,4 @@
-"""Work whose state lives on disk, for ``bench_faults``: what it does, what it leaves, what it must
+"""Work whose state lives on disk, for ``bench_faults``: what it does, what it writes, what it must
 not lose.
 
 Each job runs in a forked child: ``run(folder, tell)`` works, or goes on where it was, and returns

@@ -1,5 +1,5 @@
-"""One cell of bench_recipe: a world, a seed and a model enter; what the model said of the last
-third leaves, with a key that changes when anything does that decides it."""
+"""One cell of bench_recipe: what a model predicts for the last third of a world drawn with a seed,
+under a key that changes when anything does that decides it."""
 
 from functools import cache, lru_cache
 import importlib

@@ -1,5 +1,5 @@
-"""Worlds and rivals of bench_recipe: a seed enters, features, labels and, where they are known,
-true probabilities leave."""
+"""Worlds and rivals of bench_recipe. A world is drawn from a seed: features, labels and, where they
+are known, true probabilities."""
 
 from dataclasses import dataclass
 

@@ -1,5 +1,4 @@
-"""Write the README's figures and docs/figures.md from ``benchmarks/results/*.json``: results enter,
-two tables leave.
+"""Write the README's figures and docs/figures.md from ``benchmarks/results/*.json``.
 
 The README says how many budgets are met and names every one that is not; the guide shows every
 figure. Run ``python benchmarks/render_readme.py`` after benchmarks; ``--check`` only says whether

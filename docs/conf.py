@@ -7,6 +7,9 @@ import os
 from pathlib import Path
 import re
 
+from docutils import nodes
+from sphinx import addnodes
+
 import sktrain
 
 project = "sktrain"
@@ -32,10 +35,13 @@ autodoc_inherit_docstrings = True
 html_theme = "pydata_sphinx_theme"
 html_title = f"sktrain {release}"
 html_show_sourcelink = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "navigation_with_keys": False,
-    "secondary_sidebar_items": ["page-toc"],
+    # an example shows code and figures, which want the width
+    "secondary_sidebar_items": {"*": ["page-toc"], "api/*": ["page-toc"], "gallery/*": []},
 }
 
 sphinx_gallery_conf = {
@@ -157,6 +163,26 @@ def _unlink_what_is_elsewhere(app, what, name, value, options, lines):
         )
 
 
+def _link_names(app, doctree):
+    """Names of public objects in the prose of guides and examples lead to their reference."""
+    if app.env.docname.startswith("api/"):
+        return
+    public = {qualified.rpartition(".")[2]: qualified for _, qualified in public_names()}
+    for literal in list(doctree.findall(nodes.literal)):
+        path = literal.astext().partition("(")[0].split(".")
+        while path[0] in ("sktrain", *sktrain._MODULES) and len(path) > 1:
+            path = path[1:]
+        if path[0] not in public or isinstance(literal.parent, nodes.reference):
+            continue
+        target = ".".join([public[path[0]], *path[1:]])
+        link = addnodes.pending_xref(
+            "", refdomain="py", reftype="obj", reftarget=target, refexplicit=True, refwarn=False
+        )
+        literal.replace_self(link)
+        link += literal
+
+
 def setup(app):
     """Run before numpydoc, which listens at the usual priority of 500."""
     app.connect("autodoc-process-docstring", _unlink_what_is_elsewhere, priority=400)
+    app.connect("doctree-read", _link_names)

@@ -5,6 +5,9 @@ no torch, optuna, transformers or matplotlib.
 """
 
 from importlib import import_module
+import sys
+
+from ._optional import collector_paused as _collector_paused
 
 __version__ = "0.1.0"
 
@@ -65,15 +68,25 @@ __all__ = sorted([*_DEFINED_IN, "__version__"])
 
 def __getattr__(name):
     if name in _DEFINED_IN:
-        value = getattr(import_module(f"sktrain.{_DEFINED_IN[name]}"), name)
+        value = getattr(_imported(_DEFINED_IN[name]), name)
     elif name in _MODULES:
-        value = import_module(f"sktrain.{name}")
-    elif name in _RENAMED:  # not an AttributeError, of whose text an import says nothing
-        raise ImportError(f"sktrain has no {name}; it is called {_RENAMED[name]}.", name=name)
+        value = _imported(name)
+    elif name in _RENAMED:
+        message = f"sktrain has no {name}; it is called {_RENAMED[name]}."
+        asked_by = sys._getframe(1).f_globals.get("__name__")
+        if asked_by == "importlib._bootstrap":  # of an AttributeError's text an import says nothing
+            raise ImportError(message, name=name)
+        raise AttributeError(message)
     else:
         raise AttributeError(f"module 'sktrain' has no attribute {name!r}")
     globals()[name] = value
     return value
+
+
+def _imported(name):
+    """A module of sktrain, and the libraries it stands on."""
+    with _collector_paused():
+        return import_module(f"sktrain.{name}")
 
 
 def __dir__():

@@ -85,6 +85,8 @@ class History(Handle):
         All rows known to the handle, sorted by (symbol, time), without attrs.
     lookback : int or None
         Rows that stand before and after those it was cut out for; None when it was not cut.
+    reach : int
+        Rows that a slice takes along on either side, at least.
     """
 
     __slots__ = ("__weakref__", "_frame", "_lookback", "_reach")
@@ -106,6 +108,10 @@ class History(Handle):
     @property
     def lookback(self):
         return self._lookback
+
+    @property
+    def reach(self):
+        return self._reach
 
     def __reduce__(self):
         return _arrived, (self._frame, self._uid, self._reach, self._lookback)

@@ -114,8 +114,8 @@ def last_block(
     elif reason is None and spans.source is None:
         message = (
             f"{caller} does not know how far the labels look ahead, so the {len(valid)} rows it "
-            "validates on are not purged. Pass labels of a sktrain labeler, label_end_times=..., "
-            "or horizon=... (0 for labels known at once)."
+            "validates on are not purged. Pass labels of a sktrain labeler or label_end_times=..., "
+            f"or set the horizon of {caller} (0 for labels known at once)."
         )
         warnings.warn(message, UnknownHorizonWarning, stacklevel=stacklevel)
     if reason is not None:

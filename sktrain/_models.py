@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from ._typing import Classifier, Span
+from ._validation import MarkedLabels
 from .exceptions import SktrainError
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "horizon_inside",
     "last_step",
     "take_input_names",
+    "tell_horizon",
     "voters",
 ]
 
@@ -75,6 +77,25 @@ def horizon_inside(*models: Any) -> Span | None:
     return said[0] if said and all(one == said[0] for one in said) else None
 
 
+def tell_horizon(model: Any, horizon: Span | None) -> Any:
+    """``model`` with ``horizon`` in every part that asks for one and was told none; changed in
+    place.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sktrain import MLPNetClassifier
+    >>> tell_horizon(make_pipeline(MLPNetClassifier()), 3)[-1].horizon
+    3
+    """
+    if horizon is not None:
+        told = model.get_params(deep=True).items()
+        untold = (name for name, value in told if value is None)
+        asked = [name for name in untold if name.rpartition("__")[2] == "horizon"]
+        model.set_params(**dict.fromkeys(asked, horizon))
+    return model
+
+
 def all_class_probabilities(
     estimator: Classifier, X: ArrayLike, classes: np.ndarray
 ) -> np.ndarray:
@@ -110,12 +131,13 @@ def take_input_names(model: Any, fitted: list) -> None:
 
 
 def class_labels(y: Any, name: str) -> pd.Series | np.ndarray:
-    """Labels as a vector, a Series where they were one."""
+    """Labels as a vector, which keeps what they carry where they are a Series or resampled."""
     if y is None:
         raise ValueError(f"{name} requires y to be passed, but the target y is None.")
-    vector = y if isinstance(y, pd.Series) else np.asarray(y)
+    as_they_are = isinstance(y, (pd.Series, MarkedLabels))
+    vector = y if as_they_are else np.asarray(y)
     if vector.ndim == 2 and vector.shape[1] > 1:
         raise SktrainError("Multilabel and multioutput targets are not supported.")
-    vector = y if isinstance(y, pd.Series) else column_or_1d(vector, warn=True)
+    vector = y if as_they_are else column_or_1d(vector, warn=True)
     check_classification_targets(vector)
     return vector

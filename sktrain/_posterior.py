@@ -61,7 +61,10 @@ def focal_log_posterior(scores, gamma):
     >>> (focal / focal.sum()).round(3).tolist()
     [[0.957, 0.043]]
     """
-    xp, scores = _operations(scores)
+    return _log_posterior(*_operations(scores), gamma)
+
+
+def _log_posterior(xp, scores, gamma):
     z = scores - xp.highest(scores, axis=1, keepdims=True)
     if gamma == 0:
         return z
@@ -137,8 +140,8 @@ class Posterior:
 
     def probabilities(self, scores):
         """Class probabilities of ``scores``: float64, both of shape (n, n_classes)."""
-        log_q = focal_log_posterior(scores, self.gamma)
-        xp, _ = _operations(log_q)
+        xp, scores = _operations(scores)
+        log_q = _log_posterior(xp, scores, self.gamma)
         if self.prior is not None:
             log_q = log_q / self.temperature + xp.array(self.prior_weight * np.log(self.prior))
         q = xp.exp(log_q - xp.highest(log_q, axis=1, keepdims=True))

@@ -20,6 +20,7 @@ SHARED = {
     "_json",
     "_last_block",
     "_models",
+    "_nearest",
     "_optimizers",
     "_optional",
     "_posterior",

@@ -29,6 +29,9 @@ def test_the_adapting_names_come_from_the_top():
 def test_a_renamed_class_is_told():
     with pytest.raises(ImportError, match="it is called EnhancedWalkForwardCV"):
         from sktrain import EnhancedWalkForwardValidator  # noqa: F401
+    with pytest.raises(AttributeError, match="it is called EnhancedWalkForwardCV"):
+        sktrain.EnhancedWalkForwardValidator  # noqa: B018
+    assert not hasattr(sktrain, "EnhancedWalkForwardValidator")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 figures are current."""
 
 import ast
+from html.parser import HTMLParser
 from importlib import import_module
 import inspect
 import os
@@ -9,6 +10,7 @@ from pathlib import Path
 import re
 import subprocess
 import sys
+from urllib.parse import unquote, urlsplit
 import zlib
 
 import pytest
@@ -99,8 +101,8 @@ def test_an_example_is_a_page_of_the_gallery(path):
 
 
 @pytest.fixture(scope="module")
-def inventory(tmp_path_factory):
-    """Every anchor of the built reference; warnings are errors."""
+def site(tmp_path_factory):
+    """The folder of the built pages, examples not executed; warnings are errors."""
     pytest.importorskip("sphinx")
     out = tmp_path_factory.mktemp("site")
     build = [
@@ -110,12 +112,51 @@ def inventory(tmp_path_factory):
     quick = {**os.environ, "DOCS_WITHOUT_EXAMPLES": "1"}
     done = subprocess.run(build, cwd=ROOT, env=quick, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
-    lines = (out / "objects.inv").read_bytes().split(b"\n", 4)
+    return out
+
+
+@pytest.fixture(scope="module")
+def inventory(site):
+    """Every anchor of the built reference."""
+    lines = (site / "objects.inv").read_bytes().split(b"\n", 4)
     return {
         line.split(" ")[0]
         for line in zlib.decompress(lines[4]).decode().splitlines()
         if " py:" in line
     }
+
+
+class Page(HTMLParser):
+    """Anchors of a page, and what it links to or shows."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.anchors, self.targets = set(), []
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.anchors.add(attrs.get("id"))
+        self.targets += [attrs[name] for name in ("href", "src") if attrs.get(name)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_links_of_the_built_pages_lead_somewhere(site):
+    pages = {path: Page(path) for path in site.rglob("*.html") if path.parent.name != "_static"}
+    lost = []
+    for path, page in pages.items():
+        for link in map(urlsplit, page.targets):
+            if link.scheme or link.netloc:
+                continue
+            target = (path.parent / unquote(link.path)).resolve() if link.path else path
+            known = pages[target].anchors if target in pages else {link.fragment}
+            if not target.exists() or (link.fragment and unquote(link.fragment) not in known):
+                lost.append(f"{path.relative_to(site)} -> {link.geturl()}")
+    assert not lost
+    assert len(pages) > 40
+    nets = pages[site / "nets.html"].targets  # names in the prose lead to the reference
+    assert "api/nets.html#sktrain.GRUClassifier" in nets
 
 
 def test_no_guide_is_overwritten_by_a_page_that_sphinx_writes():

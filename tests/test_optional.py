@@ -4,6 +4,7 @@ the garbage collector as it was, but for the time that takes."""
 import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
 
@@ -43,6 +44,17 @@ sys.meta_path.insert(0, Finder())
 from sktrain.nets import GRUClassifier
 print(found, gc.isenabled())
 """
+OPENING = """
+import gc, sys
+found = []
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("scipy.stats", "sklearn.linear_model", "torch"):
+            found.append((name, gc.isenabled()))
+sys.meta_path.insert(0, Finder())
+from sktrain import fold_scores, load
+print(found, gc.isenabled())
+"""
 
 
 @pytest.mark.parametrize(("before", "after"), [("", True), ("gc.disable()", False)])
@@ -57,3 +69,43 @@ def test_an_import_that_fails_leaves_the_collector_on():
     with pytest.raises(ModuleNotFoundError), collector_paused():
         import no_such_library  # noqa: F401
     assert gc.isenabled()
+
+
+def test_what_a_file_or_a_worker_needs_is_imported_alone_and_without_collections():
+    done = subprocess.run([sys.executable, "-c", OPENING], capture_output=True, text=True)
+    assert done.stdout.split("\n")[0] == "[('scipy.stats', False)] True", done
+
+
+def test_what_was_imported_is_old_and_still_collected():
+    with collector_paused():
+        loop = []
+        loop.append(loop)
+    young = [id(one) for age in (0, 1) for one in gc.get_objects(generation=age)]
+    assert id(loop) not in young
+    kept = weakref.WeakSet([_Loop(), _Loop()])
+    with collector_paused():
+        kept.add(_Loop())
+    assert gc.get_freeze_count() == 0
+    gc.collect()
+    assert not kept
+
+
+def test_what_somebody_froze_stays_frozen():
+    code = """
+import gc
+from sktrain._optional import collector_paused
+gc.freeze()
+before = gc.get_freeze_count()
+with collector_paused():
+    pass
+print(before > 0, gc.get_freeze_count() == before, gc.isenabled())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "True True True\n", done
+
+
+class _Loop:
+    """Garbage that only a collection finds."""
+
+    def __init__(self):
+        self.itself = self

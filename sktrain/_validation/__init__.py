@@ -26,7 +26,7 @@ from ._numbers import (
     refuse_no_numbers,
 )
 from ._renamed import renamed
-from ._synthetic import Resampled, mark_synthetic, resampled_rows, synthetic_rows
+from ._synthetic import MarkedLabels, Resampled, mark_synthetic, resampled_rows, synthetic_rows
 from ._times import TimeAxis, check_order, time_axis, to_timestamps
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "OHLCV",
     "BarsOrTime",
     "Count",
+    "MarkedLabels",
     "Number",
     "Resampled",
     "TimeAxis",

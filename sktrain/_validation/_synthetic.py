@@ -72,6 +72,11 @@ class Synthetic(Handle):
         """Which rows were made."""
         return self.parents[:, 0] != np.arange(len(self.parents))
 
+    def take(self, places: np.ndarray) -> "Synthetic":
+        """The handle of some of the rows; parents that are not among them are -1."""
+        at = self._at(places)
+        return Synthetic(at.parents, at.origin, self.distinct)
+
     def of(self, rows: Any) -> Resampled | None:
         """What is known of rows that carry this handle: the resampled rows or some of them, or None
         where that cannot be told."""
@@ -93,19 +98,21 @@ class Synthetic(Handle):
     def _at(self, places):
         here = np.full(len(self.origin), -1)
         here[places] = np.arange(len(places))
-        return Resampled(self.mask[places], here[self.parents[places]], self.origin[places])
+        parents = self.parents[places]
+        here = np.where(parents < 0, -1, here[parents])
+        return Resampled(self.mask[places], here, self.origin[places])
 
 
 class MarkedLabels(np.ndarray):
-    """Labels as an array that carries attrs, as a Series does; what is taken or computed from it is
-    a plain array.
+    """Labels as an array that carries attrs, as a Series does: rows that are taken from it (folds)
+    keep the mark, what is computed from it is a plain array.
 
     Examples
     --------
-    >>> labels = np.array([0, 1]).view(MarkedLabels)
-    >>> labels.attrs["synthetic"] = "a mark"
-    >>> type(labels[:1]).__name__, type(labels == 1).__name__
-    ('ndarray', 'ndarray')
+    >>> parents = np.array([[0, 0], [1, 1], [0, 1]])
+    >>> labels = mark_synthetic(np.array([1, 1, 1]), parents, origin=np.array([0, 1, 0]))
+    >>> resampled_rows(labels[1:]).synthetic, type(labels == 1).__name__
+    (array([False,  True]), 'ndarray')
     """
 
     attrs: dict
@@ -117,10 +124,17 @@ class MarkedLabels(np.ndarray):
         return array[()] if return_scalar else np.asarray(array)
 
     def __getitem__(self, key):
-        return np.asarray(self)[key]
+        taken, mark = np.asarray(self)[key], self.attrs.get(_KEY)
+        if np.ndim(taken) != 1 or not isinstance(mark, Synthetic) or len(mark.origin) != len(self):
+            return taken
+        return _marked(taken, {**self.attrs, _KEY: mark.take(np.arange(len(self))[key])})
 
     def __repr__(self):
         return repr(np.asarray(self))
+
+    def with_values(self, values: np.ndarray) -> "MarkedLabels":
+        """Other labels of the same rows."""
+        return _marked(values, self.attrs)
 
     def __reduce__(self):
         return _marked, (np.asarray(self), self.attrs)

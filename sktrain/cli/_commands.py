@@ -19,7 +19,7 @@ from ..exceptions import DataQualityWarning, SktrainError
 from ..features import BarFeatures
 from ..trainer import DEFAULTS, EnhancedTrainer, EnhancedTrainingConfig, find_model, open_source
 from . import _show
-from ._inputs import data_of, news_options, show, with_news_of
+from ._inputs import data_of, news_options, refuse_bundled, show, with_news_of
 from ._text import for_spreadsheet, shown
 
 __all__ = ["audit", "drift", "predict", "report", "search", "show", "train"]
@@ -127,6 +127,7 @@ def audit(args):
                 f"audit {args.file} reads code and takes no --data, --dataset or --estimator. Give "
                 "one or the other."
             )
+        refuse_bundled(args.file, "audit")
         found = audit_source(args.file)
     else:
         config = _config(args)
@@ -204,7 +205,14 @@ def report(args):
 
 def search(args):
     """Search hyperparameters of the first model and print what the best score is worth."""
-    from ..trainer import build_search, given_parameters, label_bars, search_plan
+    from ..trainer import (
+        HALVED,
+        build_search,
+        given_parameters,
+        in_words_of,
+        label_bars,
+        search_plan,
+    )
 
     config = _config(args)
     config.use_hpo, config.hpo_n_trials = True, check_count("--trials", args.trials)
@@ -220,7 +228,8 @@ def search(args):
         timeout=args.timeout,
         progress=not (args.quiet or args.json),
     )
-    with redirect_stdout(ProgressStream("stderr")):  # type: ignore[type-var]  # write says None
+    said = in_words_of({r"\bn_splits\b": "--folds", **HALVED})
+    with said, redirect_stdout(ProgressStream("stderr")):  # type: ignore[type-var]  # write: None
         found.fit(task.bars, task.y)
     if args.json:
         _print_json(

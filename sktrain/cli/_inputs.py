@@ -2,17 +2,19 @@
 
 from contextlib import contextmanager
 import json
+import os
 import sys
 import warnings
 
 import pandas as pd
 
+from .._nearest import bundled_named
 from .._progress import ProgressStream
 from .._reading import MissingRolesError, spoken
 from ..exceptions import DataQualityWarning, SktrainError
 from ._text import shown
 
-__all__ = ["data_of", "news_options", "show", "with_news_of"]
+__all__ = ["data_of", "news_options", "refuse_bundled", "show", "with_news_of"]
 
 _BARS = (
     "columns",
@@ -42,10 +44,20 @@ def data_of(args):
         return args.dataset
     from ..datasets import read_bars
 
+    refuse_bundled(args.data, "--data")
     with spoken({name: f"--{name.replace('_', '-')}" for name in _BARS}):
         bars = read_bars(args.data, **options)
     _tell(args, f"{args.data}: {bars.attrs['reading']}")
     return bars
+
+
+def refuse_bundled(path: str, what: str) -> None:
+    """Say how bundled bars are asked for, of their name given as a path where there is no file."""
+    near = bundled_named(path)
+    if near and not os.path.exists(path):
+        raise SktrainError(
+            f"{what} {path} is no file. The bundled bars of that name are --dataset {near}."
+        )
 
 
 def with_news_of(args, bars: pd.DataFrame) -> pd.DataFrame:

@@ -3,11 +3,11 @@
 import argparse
 
 from .. import __version__
+from .._nearest import BUNDLED, did_you_mean
 from ._flags import add_bars_flags, add_news_flags
 
 __all__ = ["build_parser"]
 
-DATASETS = ("sp500", "nasdaq", "us_stocks")
 MODELS = ("lstm", "gru", "tcn", "transformer", "mlp")
 
 _EPILOG = """examples:
@@ -21,7 +21,27 @@ exit status: 0 fine, 1 a check failed, 2 bad input, 130 interrupted"""
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that refuses in one line, as the commands do."""
+    """A parser that refuses in one line, as the commands do, and names what may have been meant."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        """As argparse does; what a command does not take is refused by the command itself."""
+        found, others = super().parse_known_args(args, namespace)
+        if others:
+            known = [flag for flag in self._option_string_actions if flag.startswith("--")]
+            self.error(
+                f"unrecognized arguments: {' '.join(others)}."
+                f"{did_you_mean(others[0].partition('=')[0], known)}"
+            )
+        return found, others
+
+    def _check_value(self, action, value):
+        """As argparse does, with the nearest choice."""
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            near = did_you_mean(value, map(str, action.choices or ()))
+            said = f"{error.message}.{near}" if near else error.message
+            raise argparse.ArgumentError(action, said) from None
 
     def error(self, message):
         from ._text import shown
@@ -64,7 +84,7 @@ def _bars(parser, *, required=False):
     )
     source.add_argument(
         "--dataset",
-        choices=DATASETS,
+        choices=BUNDLED,
         help="bundled bars (default: sp500, or us_stocks with --stocks)",
     )
     parser.add_argument("--stocks", nargs="+", metavar="SYMBOL", help="use only these symbols")

@@ -16,12 +16,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import HasMethods, Options, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 from .._last_block import last_block
-from .._models import horizon_inside
+from .._models import class_labels, horizon_inside, tell_horizon
 from .._routing import metadata_rows, routed_params
-from .._typing import Estimator, RandomState
+from .._typing import Estimator, RandomState, Span
 from .._validation import BarsOrTime, Count, Number
 from ..exceptions import MissingDependencyError, SktrainError, SktrainWarning
 from ..reproducibility import draw_seed, seed_parts
@@ -66,9 +66,9 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         As of :class:`ModelQuantizer`; "int8" needs ``bits=8``.
     scope, sensitivity, structured
         As of :class:`ModelPruner`.
-    horizon : int, optional
-        Bars a label looks ahead, for the purge; default what a sktrain labeler wrote on ``y``, else
-        the horizon of the nets inside.
+    horizon : int, Timedelta or str, optional
+        What a label looks ahead, for the purge, in bars or time; nets inside that were told none
+        are told this. Default what a sktrain labeler wrote on ``y``, else that of the nets inside.
     random_state : int, RandomState or None, default=None
         Seeds every ``random_state`` left None inside the estimator, the default net's included;
         what has a seed keeps it.
@@ -129,7 +129,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         scope: Literal["layer", "global"] = "global",
         sensitivity: float = 0.1,
         structured: bool = False,
-        horizon: int | None = None,
+        horizon: Span | None = None,
         random_state: RandomState = None,
     ) -> None:
         self.estimator = estimator
@@ -221,7 +221,8 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         """
         self._validate_params()
         quantizer(self.bits, self.activations)  # refuses what does not go together
-        X, y = _indexable(X, y)
+        X = X if hasattr(X, "shape") else np.asarray(X)
+        y = class_labels(y, type(self).__name__)
         known = {
             name: value
             for name, value in (("label_end_times", label_end_times), ("times", times))
@@ -254,7 +255,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.classes_ = model.classes_
 
     def _trained(self, X, y, routed, seed):
-        model = clone(self._estimator())
+        model = tell_horizon(clone(self._estimator()), self.horizon)
         if seed is not None:
             seed_parts(model, seed)
         return model.fit(X, y, **routed)
@@ -279,7 +280,7 @@ class CompressedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         weight = _weights_of(sample_weight, train)
         X_train, y_train, scorer = (
             _safe_indexing(X, train),
-            _rows_of(y, train),
+            _safe_indexing(y, train),
             get_scorer(self.scoring),
         )
         X_valid, y_valid = _safe_indexing(X, valid), np.asarray(y)[valid]
@@ -408,20 +409,6 @@ def _ladder(sparsity, bits):
     them."""
     levels = dict.fromkeys((sparsity * share, bits) for share in _MILDER)
     return [level for level in levels if level != (0.0, None)]
-
-
-def _indexable(X, y):
-    if y is None:
-        raise ValueError(
-            "This CompressedClassifier estimator requires y to be passed, but the target y is None"
-        )
-    return X if hasattr(X, "shape") else np.asarray(X), y if isinstance(
-        y, pd.Series
-    ) else column_or_1d(y, warn=True)
-
-
-def _rows_of(y, rows):
-    return y.iloc[rows] if hasattr(y, "iloc") else np.asarray(y)[rows]
 
 
 def _weights_of(sample_weight, rows):

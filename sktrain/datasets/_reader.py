@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .._history import with_history
+from .._nearest import bundled_named
 from .._reading import (
     Reading,
     Table,
@@ -152,7 +153,9 @@ def read_bars(
     )
     path = Path(path)
     if not path.exists():
-        raise _MissingFileError(f"read_bars found nothing at {str(path)!r}.")
+        near = bundled_named(path)
+        hint = f" The bundled bars of that name are load_{near}()." if near else ""
+        raise _MissingFileError(f"read_bars found nothing at {str(path)!r}.{hint}")
     if path.is_dir():
         from ._folder import read_folder
 

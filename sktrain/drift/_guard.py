@@ -5,6 +5,7 @@ Blocks come in order of time, each later than the ones before it.
 """
 
 from copy import deepcopy
+from types import MethodType
 from typing import Any, Literal, Self
 import warnings
 
@@ -48,13 +49,24 @@ def _delegates(method):
     return check
 
 
-def _updates(self):
-    if not can_update(self.estimator):
-        raise AttributeError(
-            f"{type(self.estimator).__name__} has no partial_fit (of a Pipeline, the last step "
-            "needs one)."
-        )
-    return True
+class _Update:
+    """A method that a guard has where the model it holds can update; else what lacks it is said,
+    which scikit-learn's ``available_if`` keeps to the cause of an error without it."""
+
+    def __init__(self, method):
+        self._method = method
+
+    def __get__(self, guard, owner=None):
+        if guard is None:
+            return self._method
+        if not can_update(guard.estimator):
+            lacking = type(last_step(guard.estimator)).__name__
+            raise AttributeError(
+                f"DriftGuard has no partial_fit, because {lacking} inside of it has none: it "
+                "learns from all rows at once. Guard a model that updates (a net, SGDClassifier), "
+                "such as the best_estimator_ of a search, or fit the guard again."
+            )
+        return MethodType(self._method, guard)
 
 
 class DriftGuard(BlockChecks, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
@@ -249,7 +261,7 @@ class DriftGuard(BlockChecks, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
         self.__dict__.update(state, entries_=[*before, entry])
         return self
 
-    @available_if(_updates)
+    @_Update
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None, **params: Any,

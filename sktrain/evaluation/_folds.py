@@ -16,12 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 import pandas as pd
 from sklearn.base import clone
-from sklearn.dummy import DummyClassifier
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss, recall_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -272,6 +268,12 @@ def baselines(features: Transformer | None = None) -> dict:
     dict of str to classifier
         ``"majority"`` (class frequencies) and ``"logistic"``, both unfitted.
     """
+    # here, not above: workers that score the folds of other models import none of it
+    from sklearn.dummy import DummyClassifier
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
     steps = [
         SimpleImputer(keep_empty_features=True),
         StandardScaler(),

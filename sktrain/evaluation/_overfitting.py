@@ -35,8 +35,8 @@ class BacktestOverfitting(float):
     ----------
     pbo : float
         Share of combinations in which the best configuration of one half ranks below the median in
-        the other. 0 means that selection carries over, about .5 that it is blind, 1 that it picks
-        the losers.
+        the other; one that is the median itself counts half. 0 means that selection carries over,
+        about .5 that it is blind, 1 that it picks the losers.
     logits : ndarray of shape (n_combinations,)
         log(ω / (1 − ω)) of the relative rank ω of the chosen configuration out of sample.
     performance : ndarray of shape (n_combinations, 2)
@@ -96,6 +96,12 @@ def probability_of_backtest_overfitting(
     López de Prado & Zhu (2017), "The Probability of Backtest Overfitting", Journal of Computational
     Finance. Cost: C(n_blocks, n_blocks/2) · n_configurations.
 
+    The paper integrates the logits of ranks up to 0 as if these were continuous. Of an odd number
+    of configurations, or of tied ones, the chosen one may be the median itself (logit 0); it counts
+    half, so that a blind choice gives one half whatever the number of configurations. Without it
+    noise gives (N − 1) / 2N, with all of it (N + 1) / 2N: .43 and .57 of 7 configurations.
+    ``logits`` has what is needed for either.
+
     Parameters
     ----------
     returns : array-like of shape (n_periods, n_configurations)
@@ -152,8 +158,18 @@ def probability_of_backtest_overfitting(
         else float("nan")
     )
     return BacktestOverfitting(
-        float(np.mean(logits < 0)), logits, performance, slope, float(np.mean(outside < 0))
+        _share_below_median(logits),
+        logits,
+        performance,
+        slope,
+        float(np.mean(outside < 0)),
     )
+
+
+def _share_below_median(logits):
+    """The share of negative logits; the median, whose rank (N + 1) / 2 has logit 0 to the bit,
+    counts half."""
+    return float((np.mean(logits < 0) + np.mean(logits <= 0)) / 2)
 
 
 def effective_number_of_trials(

@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator, clone
 from .._validation import label_spans
 from ._budget import BUDGETS, note
 from ._outputs import Output, UnusableOutputError, index_of, moved_cells
-from ._perturbation import KINDS, block, perturb, put_gaps, row_times, take
+from ._perturbation import KINDS, block, perturb, put_gaps, row_times, take, without_past
 from ._sweep import sweep
 
 __all__ = ["Change", "Experiment", "apply", "fitted", "quiet"]
@@ -411,22 +411,23 @@ class Experiment:
         )
 
     def _in_warmup(self):
-        return self.after(self.early_cuts())
+        return self.after(self.early_cuts(), source=without_past(self.X))
 
-    def after(self, cuts):
+    def after(self, cuts, *, source=None):
         """Transform-only experiments at some cuts."""
-        clean = self.attempt(lambda: self.apply_only(self.X))
+        X = self.X if source is None else source
+        clean = self.attempt(lambda: self.apply_only(X))
         for cut in cuts if clean is not None else ():
-            change = self.attempt(lambda: self.late_change(clean, cut, "noise"))  # noqa: B023
+            run = partial(self.late_change, clean, cut, "noise", source=X)
+            change = self.attempt(run)
             if change is not None:
                 return change
         return None
 
-    def late_change(self, clean, cut, kind, at=None):
+    def late_change(self, clean, cut, kind, at=None, *, source=None):
+        X = self.X if source is None else source
         rng = np.random.default_rng([self.seed, int(cut) % (2**32)])
-        return self.changes(
-            clean, self.apply_only(perturb(self.X, cut, kind, rng, at=at)), cut, kind
-        )
+        return self.changes(clean, self.apply_only(perturb(X, cut, kind, rng, at=at)), cut, kind)
 
     def _sweep(self):
         """Single times perturbed, many in one run: see ``_sweep``."""

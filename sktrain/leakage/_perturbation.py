@@ -11,7 +11,9 @@ import pandas as pd
 from .._history import get_history
 from .._validation import OHLCV, time_axis
 
-__all__ = ["KINDS", "block", "perturb", "perturbable", "put_gaps", "row_times", "take"]
+__all__ = [
+    "KINDS", "block", "perturb", "perturbable", "put_gaps", "row_times", "take", "without_past",
+]
 
 KINDS = ("noise", "noise_down", "shuffle", "truncation")
 
@@ -40,21 +42,39 @@ def take(X, rows):
 
 
 def block(X, most):
-    """The last ``most`` unique times of X; a handle is renewed on these rows only, so that
-    experiments stay cheap."""
+    """The last ``most`` unique times of X, and where these rows stand in X.
+
+    A handle is cut to these rows and as many times before them, so that experiments stay cheap and
+    features are known from the first row on, as they are in a fold.
+    """
     times = row_times(X)
     unique = np.unique(times)
     if len(unique) <= most:
         return X, np.arange(len(times))
     rows = np.flatnonzero(times >= unique[-most])
-    out = take(X, rows)
     history = get_history(X)
-    if history is not None:
-        frame = history.frame
-        out = out.copy(deep=False)
-        kept = frame[time_axis(frame).times >= unique[-most]]
-        out.attrs = {**X.attrs, "history": history.over(kept)}
-    return out, rows
+    before = 0 if history is None else max(most, history.reach)
+    return _remembering(take(X, rows), unique[-most], before), rows
+
+
+def without_past(X):
+    """X whose handle, if it has one, begins at X's own first time: rows that start cold."""
+    return _remembering(X, row_times(X).min(), 0)
+
+
+def _remembering(X, first, before):
+    """X with its handle, if it has one, cut ``before`` unique times ahead of the time ``first``."""
+    history = get_history(X)
+    if history is None:
+        return X
+    times = time_axis(history.frame).times
+    past = np.unique(times[times < first])
+    kept = times >= (first if not before or not len(past) else past[-before:][0])
+    if kept.all():
+        return X
+    out = X.copy(deep=False)
+    out.attrs = {**X.attrs, "history": history.over(history.frame[kept])}
+    return out
 
 
 def perturb(X, cut, kind, rng, *, only=None, at=None):

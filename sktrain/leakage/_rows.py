@@ -5,9 +5,13 @@ two others, as oversampling and interpolation make them. Rows of few distinct va
 nature and prove nothing.
 """
 
+import warnings
+
 import numpy as np
 import pandas as pd
 
+from .._validation import resampled_rows
+from ..exceptions import ResamplingWarning
 from ._report import FAIL, NOT_CHECKED, PASS, Finding, Severity
 
 __all__ = [
@@ -103,7 +107,46 @@ def _across(codes, pairs):
 
 
 def check_rows(X, y, pairs):
-    """Copies across the cut; ``pairs()`` gives the folds again. Returns (findings, status)."""
+    """Copies across the cut, and resampled rows tested or beside tested ones; ``pairs()`` gives the
+    folds again. Returns (findings, status)."""
+    made = list(_made_rows(X, y, pairs))
+    copied, status = _copies(X, pairs)
+    return [*made, *copied], FAIL if made else status
+
+
+def _made_rows(X, y, pairs):
+    """Rows that a resampler marked as its own: they are no evidence, and train only beside both of
+    the rows that they were made from."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResamplingWarning)
+        marked = resampled_rows(X, y)
+    if marked is None or not marked.synthetic.any():
+        return
+    tested, orphans, first, fold_of, seen = 0, 0, -1, -1, 0
+    for fold, (train, test) in enumerate(pairs()):
+        inside = np.zeros(len(marked.synthetic), dtype=bool)
+        inside[train] = True
+        made = np.sort(np.asarray(test)[marked.synthetic[test]])
+        lone = np.flatnonzero(inside & ~marked.without_orphans(inside))
+        lone = lone if marked.parents is not None else lone[:0]  # whose parents cannot be told
+        tested, orphans, seen = tested + len(made), orphans + len(lone), seen + len(test)
+        if first < 0 and len(made) + len(lone):
+            first, fold_of = int([*made, *lone][0]), fold
+    if tested or orphans:
+        yield Finding(
+            "resampled_rows",
+            "error",
+            f"{tested} of {seen} tested rows, and {orphans} trained on without both of the rows "
+            "they were made from, were made by a resampler: they are no rows of the market.",
+            {"fold": fold_of, **row_where(X, first)},
+            {"tested": tested, "trained_without_parents": orphans},
+            "resample inside the pipeline: imblearn.pipeline.make_pipeline(WindowSMOTE(), model), "
+            "or use a splitter of sktrain",
+        )
+
+
+def _copies(X, pairs):
+    """Exact copies across the cut."""
     table, _ = numeric_table(X)
     if not table.shape[1]:
         return [], NOT_CHECKED if not _times_repeat(X) else FAIL

@@ -13,7 +13,13 @@ import pandas as pd
 from sklearn.model_selection import check_cv
 
 from .._routing import folds_of
-from .._validation import keep_label_times, label_spans, labelled_mask, time_axis
+from .._validation import (
+    MarkedLabels,
+    keep_label_times,
+    label_spans,
+    labelled_mask,
+    time_axis,
+)
 from ..exceptions import InvalidSplitError
 from ._folds import FoldChecker, as_positions
 from ._report import FAIL, INCONCLUSIVE, NOT_CHECKED, PASS, Finding, LeakageReport
@@ -261,7 +267,8 @@ def _perturb_labels(y, codes, cut, rng):
     swapped[later] = levels[rng.integers(0, max(len(levels) // 2, 1), len(later))]
     if isinstance(y, pd.Series):
         return keep_label_times(pd.Series(swapped, index=y.index, name=y.name, dtype=y.dtype), y)
-    return swapped.astype(np.asarray(y).dtype)
+    swapped = swapped.astype(np.asarray(y).dtype)
+    return y.with_values(swapped) if isinstance(y, MarkedLabels) else swapped
 
 
 def _split_again(cv, X, y, ends):

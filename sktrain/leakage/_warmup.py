@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from .._history import get_history
+from .._history import get_history, with_history
 from ._causality import column_name, name_of, refuse, transforming_part
 from ._experiments import apply, fitted, quiet
 from ._failures import guarded
+from ._flaws import nodes
 from ._outputs import Output, differ
 from ._perturbation import block, row_times, take
 from ._report import FAIL, PASS, Finding, LeakageReport
@@ -25,6 +26,7 @@ __all__ = ["check_warmup"]
 
 # powers of two and half of the steps between them: a lookback is found within a factor of 1.5
 _LENGTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536)
+_TIMED = (pd.DatetimeIndex, pd.MultiIndex)
 _MOST_TIMES = 4000  # a judgment of speed: more than twice the longest length
 
 
@@ -64,9 +66,6 @@ def check_warmup(model, X, y=None, *, seed=0):
         return refused
     model = transforming_part(model)
     X, _ = block(X, _MOST_TIMES)
-    if get_history(X) is not None:  # the whole point is to see what happens without it
-        X = X.copy(deep=False)
-        X.attrs = {key: value for key, value in X.attrs.items() if key != "history"}
     where = {"step": name_of(model)}
     return guarded(
         "warmup",
@@ -93,8 +92,10 @@ def _memory(model, X, y, seed):
         warnings.simplefilter("ignore")
         past = np.flatnonzero(times <= unique[n // 2])
         learned = fitted(model, take(X, past), None if y is None else take(y, past))
-        if hasattr(learned, "tail_"):
-            learned.tail_ = None  # the tail remembered in fit is history too
+        for _, part in nodes(learned):  # the tail remembered in fit is history too
+            if hasattr(part, "tail_"):
+                part.tail_ = None
+        X = _forgetting(X)
         declared = getattr(learned, "lookback_", getattr(model, "lookback_", None))
         own = {declared} if isinstance(declared, int) and declared < 0.8 * n else set()
         memory = _Memory(
@@ -108,15 +109,40 @@ def _memory(model, X, y, seed):
                 memory.compare(
                     length,
                     whole,
-                    _last(learned, part),
+                    _last_or_missing(learned, part),
                     partial(column_name, learned, width=len(whole)),
                 )
     return memory
 
 
+def _forgetting(X):
+    """X without a handle."""
+    if get_history(X) is None:
+        return X
+    out = X.copy(deep=False)
+    out.attrs = {key: value for key, value in X.attrs.items() if key != "history"}
+    return out
+
+
 def _last(model, X):
-    output = Output.of(apply(model, X), X)
+    """The output of the last row. A model that refuses rows of a warm-up is given this row alone,
+    with the others as its history."""
+    try:
+        output = Output.of(apply(model, X), X)
+    except ValueError:
+        if not (isinstance(X, pd.DataFrame) and isinstance(X.index, _TIMED)):
+            raise
+        alone = with_history(X, lookback=len(X)).iloc[-1:]
+        output = Output.of(apply(model, alone), alone)
     return output.rows(np.array([len(output.times) - 1]))
+
+
+def _last_or_missing(model, X):
+    """The output of the last row; no column where the model refuses so little history."""
+    try:
+        return _last(model, X)
+    except ValueError:
+        return {}
 
 
 def _filled(model, memory, X, y, seed):

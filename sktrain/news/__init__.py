@@ -1,7 +1,6 @@
 """News: articles become vectors, and vectors join the bars that could know them.
 
-Articles and bars enter; features leave that use, for every bar, only what was available strictly
-before its decision time.
+The features of a bar use only articles that were available strictly before its decision time.
 """
 
 from ._aligner import NewsAligner

@@ -149,7 +149,8 @@ class WalkForwardDisplay:
             folds.barh([0], [0], left=self.times[0], color=PALETTE[colour], label=kind)
         folds.set(ylabel="fold", yticks=range(len(self.roles)))
         folds.invert_yaxis()
-        folds.legend(loc="upper right", fontsize="small")
+        # below the times: no place inside is free of folds
+        folds.legend(loc="upper right", bbox_to_anchor=(1, -0.1), ncols=3, fontsize="small")
         self.ax_, self.figure_ = grid, folds.figure
         return self
 

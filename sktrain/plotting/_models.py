@@ -97,7 +97,9 @@ class LearningCurveDisplay:
             if "valid_loss" in curve:
                 ax.plot(curve.index, curve["valid_loss"], color=colour, label=f"{name}, validation")
             if name in self.best_epochs:
-                ax.axvline(self.best_epochs[name], color=colour, linewidth=0.6)
+                ax.axvline(
+                    self.best_epochs[name], color=colour, linewidth=0.6, label=f"{name}, kept"
+                )
         ax.set(xlabel="epoch", ylabel="loss")
         locator: Any = ax.xaxis.get_major_locator()  # matplotlib's own, which takes integers
         locator.set_params(integer=True)
@@ -191,7 +193,7 @@ class DriftDisplay:
                 vmax=5 * self.threshold,
                 interpolation="nearest",
             )
-            ax.figure.colorbar(image, ax=ax, label="PSI")
+            ax.figure.colorbar(image, ax=ax, label="PSI", extend="max")
             ax.set(
                 yticks=range(self.psi.shape[1]),
                 yticklabels=self.psi.columns,

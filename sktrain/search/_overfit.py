@@ -59,8 +59,9 @@ class OverfitReport:
         Chance that trials without an edge give a best one this far above the baseline.
     pbo : float
         Probability of backtest overfitting over the folds: how often the trial that is best on half
-        of them is below the median on the other half (0 good, 0.5 blind). Near-equal good trials
-        are blind choices too. NaN below 4 folds or 2 complete trials.
+        of them is below the median on the other half, at the median counting half (0 good, 0.5
+        blind). Near-equal good trials are blind choices too. NaN below 4 folds or 2 complete
+        trials.
     loss_probability : float
         How often the trial that is best on half of the folds is no better than the baseline on the
         other half; NaN as above.

@@ -13,7 +13,7 @@ from ._search import (
     search_plan as search_plan,
 )
 from ._sources import open_source as open_source
-from ._tasks import label_bars as label_bars
+from ._tasks import HALVED as HALVED, in_words_of as in_words_of, label_bars as label_bars
 from ._trainer import EnhancedTrainer
 from ._verdicts import next_steps as next_steps
 

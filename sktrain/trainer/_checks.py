@@ -7,7 +7,7 @@ import pandas as pd
 from ..exceptions import NotEnoughDataError
 from ..features import BarFeatures
 from ._search import inner_cv
-from ._tasks import walk_forward_cv
+from ._tasks import CONFIGURED, HALVED, in_words_of, walk_forward_cv
 
 __all__ = ["check_features", "check_folds"]
 
@@ -47,7 +47,9 @@ def check_folds(run):
     _check_block(observed, np.arange(len(X)), "The training block", "Give more bars.")
     blocks = {"the search": np.arange(len(X))} if config.use_hpo else {}
     if config.use_walk_forward:
-        for number, (train, _) in enumerate(walk_forward_cv(config).split(X, y)):
+        with in_words_of(CONFIGURED):
+            folds = list(walk_forward_cv(config).split(X, y))
+        for number, (train, _) in enumerate(folds):
             _check_block(
                 observed, train, f"Fold {number}", "Give more bars, or fewer folds (wf_folds)."
             )
@@ -55,7 +57,8 @@ def check_folds(run):
                 blocks[f"the search inside fold {number}"] = train
     for name, rows in blocks.items():
         try:
-            inner = list(inner_cv(config).split(X.iloc[rows], y.iloc[rows]))
+            with in_words_of(HALVED):
+                inner = list(inner_cv(config).split(X.iloc[rows], y.iloc[rows]))
         except NotEnoughDataError as error:
             raise NotEnoughDataError(
                 f"Too few rows for {name}: {error} Or set use_walk_forward=False, or use_hpo=False."

@@ -6,7 +6,6 @@ trainer's, docs/migration.md says why.
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-import difflib
 import json
 import os
 from pathlib import Path
@@ -17,6 +16,7 @@ import pandas as pd
 from sklearn.utils._param_validation import validate_parameter_constraints
 
 from .._devices import check_device_name
+from .._nearest import did_you_mean
 from .._validation import Number
 from ..exceptions import SktrainError
 from ._config_fields import CONSTRAINTS, DEFAULTS, MODELS, NEWS_OPTIONS, THRESHOLDS
@@ -294,9 +294,10 @@ class EnhancedTrainingConfig:
             raise SktrainError(f"models is empty; choose from {', '.join(MODELS)}.")
         for name in self.models:
             if name not in MODELS:
-                near = difflib.get_close_matches(str(name), MODELS, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
-                raise SktrainError(f"models holds {name!r}; choose from {', '.join(MODELS)}.{hint}")
+                raise SktrainError(
+                    f"models holds {name!r}; choose from {', '.join(MODELS)}."
+                    f"{did_you_mean(name, MODELS)}"
+                )
         if len(set(self.models)) < len(self.models):
             raise SktrainError(f"models names a net twice: {list(self.models)}.")
 

@@ -1,9 +1,9 @@
 """Texts and files of configs, JSON or TOML, and names of their fields."""
 
-import difflib
 import json
 from pathlib import Path
 
+from .._nearest import did_you_mean
 from ..exceptions import SktrainError
 
 __all__ = ["from_toml_value", "parse", "to_toml_value", "unknown_field", "write_text"]
@@ -59,6 +59,4 @@ def parse(source, loads, kind):
 
 def unknown_field(name, known) -> str:
     """What to say of a field that does not exist, with the nearest that does."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"EnhancedTrainingConfig has no field {name!r}.{hint}"
+    return f"EnhancedTrainingConfig has no field {name!r}.{did_you_mean(name, known)}"

@@ -1,13 +1,15 @@
 """Labelled rows of bars, and the blocks they are divided into, in order of time."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass
+import re
 
 import numpy as np
 import pandas as pd
 
 from .._class_names import CLASS_NAMES, class_name
 from .._sessions import SESSION, check_pause
-from ..exceptions import NotEnoughDataError, SktrainError
+from ..exceptions import InvalidSplitError, NotEnoughDataError, SktrainError
 from ..features import RegimeDetector
 from ..labels import AdaptiveLabeler
 from ..splits import EnhancedWalkForwardCV, TemporalSplitter
@@ -121,6 +123,34 @@ def walk_forward_cv(config, *, n_splits=None, coverage=None, min_samples=None):
         ensure_regime_coverage=config.ensure_regime_coverage if coverage is None else coverage,
         regime_detector=regime_detector(),
     )
+
+
+@contextmanager
+def in_words_of(names):
+    """Inside the block a splitter that refuses its rows writes its parameters as the caller has
+    them.
+
+    Parameters
+    ----------
+    names : dict of str to str
+        For each pattern of what the splitter writes, what is written instead.
+    """
+    try:
+        yield
+    except InvalidSplitError as error:
+        text = str(error)
+        for pattern, name in names.items():
+            text = re.sub(pattern, name, text)
+        raise type(error)(text) from error
+
+
+#: How the splitters of ``walk_forward_cv``, and of a search on folds half as long, are configured.
+CONFIGURED = {r"\bn_splits\b": "wf_folds", r"\bmin_samples_per_fold\b": "wf_min_samples_per_fold"}
+HALVED = {
+    r"\bmin_samples_per_fold=(\d+)": r"half of wf_min_samples_per_fold (\1)",
+    r"\bmin_samples_per_fold\b": "wf_min_samples_per_fold",
+    r"fewer n_splits, ": "",
+}
 
 
 def regime_detector():

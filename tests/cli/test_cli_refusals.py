@@ -276,3 +276,25 @@ def test_a_full_disk_leaves_the_run_as_it_was(here, capsys, monkeypatch):
 def test_a_locked_folder(here, capsys):
     (here / "run").chmod(0o500)
     refused(capsys, here, ["train", "--data", "ok.csv", "--out", "run", *FAST], "cannot be written")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("train --models gruu", "--models gruu. Did you mean '--model'?"),
+        ("train --model gruu", "Did you mean 'gru'?"),
+        ("train --dataset sp50", "Did you mean 'sp500'?"),
+        ("train --label-scaling sigmaa", "Did you mean 'sigma'?"),
+        ("predict m --bad-rows dropp", "Did you mean 'drop'?"),
+        ("trian", "Did you mean 'train'?"),
+        ("train --set models=gruu", "Did you mean 'gru'?"),
+        ("train --data sp500", "--data sp500 is no file. The bundled bars"),
+        ("search --data nasdak", "are --dataset nasdaq"),
+        ("audit us_stocks", "are --dataset us_stocks"),
+        ("show sp500", "load_sp500()"),
+    ],
+)
+def test_what_may_have_been_meant(arguments, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments.split()) == 2
+    assert said in capsys.readouterr().err

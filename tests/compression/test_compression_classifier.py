@@ -14,7 +14,8 @@ from sklearn.base import clone
 from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 import torch
 
 from sktrain import (
@@ -420,3 +421,19 @@ def test_the_horizon_of_the_net_purges_the_block_that_measures():
     small = CompressedClassifier(MLPNetClassifier(max_epochs=1, random_state=0, horizon=4))
     train, valid = small.fit(X, y)._block(X, y, {})
     assert (train.max(), valid.min()) == (165, 170)
+
+
+@pytest.mark.filterwarnings("error::sktrain.exceptions.UnknownHorizonWarning")
+def test_nets_inside_are_told_the_horizon():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(200, 3)), rng.integers(0, 2, 200)
+    net = make_pipeline(StandardScaler(), MLPNetClassifier(max_epochs=1, random_state=0))
+    told = make_pipeline(
+        StandardScaler(), MLPNetClassifier(max_epochs=1, random_state=0, horizon=4)
+    )
+    one = CompressedClassifier(net, horizon=4).fit(X, y)
+    two = CompressedClassifier(told).fit(X, y)
+    np.testing.assert_array_equal(one.predict_proba(X), two.predict_proba(X))
+    assert net[-1].horizon is None
+    short = CompressedClassifier(told, horizon=5).fit(X, y)  # what a net was told stays its own
+    assert short.estimator[-1].horizon == 4

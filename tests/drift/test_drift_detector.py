@@ -1,3 +1,5 @@
+"""Drift of features: effect and p-value together, against brute force and by simulation."""
+
 import json
 import pickle
 

@@ -1,3 +1,5 @@
+"""Incremental training that waits for drift: what is learned, refused, refitted and remembered."""
+
 from contextlib import nullcontext
 
 import joblib
@@ -464,3 +466,14 @@ def test_nets_start_warm(rng):
         for a, b in zip(weights, model.estimator_.module_.parameters())
     ]
     assert 0 < max(moved) < 1
+
+
+@pytest.mark.parametrize(
+    "model", [LogisticRegression(), make_pipeline(StandardScaler(), LogisticRegression())]
+)
+def test_a_model_that_cannot_update_is_named(rng, model):
+    guard = DriftGuard(model)
+    assert not hasattr(guard, "partial_fit")
+    with pytest.raises(AttributeError, match="because LogisticRegression inside of it has none"):
+        guard.partial_fit(rng.normal(size=(10, 2)), np.arange(10) % 2)
+    assert hasattr(DriftGuard(SGDClassifier()), "partial_fit")

@@ -1,3 +1,5 @@
+"""Checks over time, window by window."""
+
 import numpy as np
 import pandas as pd
 import pytest

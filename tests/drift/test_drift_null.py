@@ -1,3 +1,5 @@
+"""The null of each statistic holds its level on rows that depend on each other."""
+
 from helpers import autoregressive
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""Bad ticks are named and left out; they are not drift."""
+
 import json
 
 import numpy as np

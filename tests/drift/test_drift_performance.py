@@ -1,3 +1,5 @@
+"""Drift of answers and outcomes: labels, loss and concept are told apart."""
+
 import numpy as np
 import pandas as pd
 import pytest

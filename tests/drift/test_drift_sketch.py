@@ -1,3 +1,5 @@
+"""The sketch answers as the rows it stands for, within its size."""
+
 import pickle
 import warnings
 

@@ -1,3 +1,5 @@
+"""Each statistic against a definition written out."""
+
 from hypothesis import given, settings, strategies as st
 import numpy as np
 import pytest

@@ -11,6 +11,8 @@ from imblearn.under_sampling import RandomUnderSampler, TomekLinks
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestRegressor, VotingClassifier
 from sklearn.feature_selection import RFECV, SequentialFeatureSelector
 from sklearn.impute import SimpleImputer
@@ -44,6 +46,7 @@ from sktrain import (
 )
 from sktrain.datasets import load_sp500, load_us_stocks, make_market
 from sktrain.leakage import _inner_cv
+from sktrain.testing import make_bars
 
 WALK = EnhancedWalkForwardCV(3, ensure_regime_coverage=False, min_samples_per_fold=50)
 INNER = EnhancedWalkForwardCV(2, horizon=3, ensure_regime_coverage=False, min_samples_per_fold=20)
@@ -398,3 +401,36 @@ def test_samplers_are_judged_by_what_the_net_validates_on(sampler, before, spoil
     fixed = QUICK.repair(model, EnhancedWalkForwardCV(horizon=3))
     assert QUICK.inspect(fixed).status == "PASS"
     assert (fixed[-1].train_split is None) == spoilt
+
+
+def test_rows_of_an_audit_remember_the_bars_before_them():
+    """Features that are known from the first row on in a fold are so in every experiment: a step
+    that refuses missing values is audited whole, however long the history before its rows."""
+    bars = make_bars(1500, random_state=3)
+    X, y = AdaptiveLabeler(horizon=2, scaling="sigma", base_threshold=0.5).fit_resample(bars)
+    X, y = X.iloc[200:], y.iloc[200:]  # more rows than one experiment takes, 200 bars before them
+    model = make_pipeline(BarFeatures(), PCA(3), LogisticRegression())
+    cv = EnhancedWalkForwardCV(n_splits=2, ensure_regime_coverage=False)
+    assert np.isfinite(cross_val_score(model, X, y, cv=cv)).all()
+    report = LeakageValidator(budget="quick", max_times=800).audit(model, X, y, cv)
+    assert report.status == "PASS", report
+    assert {"causality", "warmup", "predictions"} <= set(report.checks)
+
+
+class FilledBackwards(TransformerMixin, BaseEstimator):
+    """A mean of 20 bars that reads its rows' history, missing values filled from later rows."""
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        bars = X.attrs["history"].frame["close"]
+        return bars.pct_change().rolling(20).mean().bfill().reindex(X.index).to_frame()
+
+
+@pytest.mark.parametrize("most", [400, 5000])
+def test_a_warmup_filled_from_later_rows_is_found_behind_a_history(most):
+    """The first rows start cold in one experiment, also where bars before them are known."""
+    bars = make_bars(900, random_state=4).iloc[100:]
+    report = LeakageValidator(max_times=most).check_causality(FilledBackwards(), bars)
+    assert [finding.code for finding in report.findings] == ["look_ahead"], report

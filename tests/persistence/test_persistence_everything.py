@@ -1,5 +1,5 @@
-"""What is saved is all of it: every public estimator, in a fresh process, and what a file leaves
-out it names."""
+"""What is saved is all of it: every public estimator, in a fresh process, and what a file does
+not hold it names."""
 
 import copy
 from functools import partial

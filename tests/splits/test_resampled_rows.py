@@ -9,11 +9,13 @@ from imblearn.pipeline import make_pipeline
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.utils import _safe_indexing
 
 import sktrain as st
-from sktrain.exceptions import ResamplingWarning
+from sktrain._validation import resampled_rows
+from sktrain.exceptions import ResamplingWarning, UnknownHorizonWarning
 from sktrain.resample import ResampledClassifier
 
 HORIZON = 6
@@ -169,3 +171,55 @@ def test_marked_labels_travel():
     opened = pickle.loads(pickle.dumps(y))
     assert opened.attrs["synthetic"] == y.attrs["synthetic"]
     np.testing.assert_array_equal(opened.attrs["synthetic"].parents, y.attrs["synthetic"].parents)
+
+
+@pytest.mark.parametrize("kind", [numbered, arrays])
+def test_folds_of_labels_keep_the_mark(kind):
+    """Rows of a fold know which of them were made, and from which of its rows."""
+    smote = st.WindowSMOTE(random_state=0)
+    _, y = smote.fit_resample(*kind())
+    whole, rows, part = resampled_rows(y), np.arange(len(y)), y
+    for seed in range(2):  # a fold, and a fold of its rows
+        kept = np.sort(np.random.default_rng(seed).choice(len(rows), len(rows) // 2, replace=False))
+        rows, part = rows[kept], pickle.loads(pickle.dumps(_safe_indexing(part, kept)))
+        found, place = resampled_rows(part), {row: at for at, row in enumerate(rows)}
+        parents = [[place.get(parent, -1) for parent in whole.parents[row]] for row in rows]
+        assert found.synthetic.tolist() == smote.synthetic_[rows].tolist()
+        assert found.parents.tolist() == parents
+        assert found.origin.tolist() == whole.origin[rows].tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_validator_refuses_folds_that_test_made_rows(kind):
+    X, y = KINDS[kind]()
+    smote = st.WindowSMOTE(random_state=0)
+    Xr, yr = smote.fit_resample(X, y)
+    report = st.LeakageValidator().check_split(KFold(3), Xr, yr)
+    found = {finding.code: finding for finding in report.findings}["resampled_rows"]
+    folds = list(KFold(3).split(Xr))
+    here = [set(smote.origin_[train[~smote.synthetic_[train]]]) for train, _ in folds]
+    parents = dict(zip(np.flatnonzero(smote.synthetic_), smote.parents_))
+    lone = sum(
+        not known.issuperset(parents[row])
+        for known, (train, _) in zip(here, folds)
+        for row in train[smote.synthetic_[train]]
+    )
+    assert found.evidence["tested"] == smote.synthetic_.sum()
+    assert found.evidence["trained_without_parents"] == lone
+    assert report.checks["duplicates"] == "FAIL"
+    own = CVS["walk-forward"](**({} if kind in ("frame", "panel") else {"horizon": HORIZON}))
+    assert st.LeakageValidator().check_split(own, Xr, yr).status != "FAIL"
+
+
+def test_a_compressed_net_behind_a_resampler_of_arrays_knows_the_rows():
+    """Label ends are positions of rows before resampling, at any depth."""
+    X, y = arrays()
+    ends = np.arange(len(y)) + HORIZON
+    net = st.MLPNetClassifier(max_epochs=1, random_state=0)
+    small = st.CompressedClassifier(net, max_score_drop=1.0)
+    model = ResampledClassifier(small, st.WindowSMOTE(random_state=0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UnknownHorizonWarning)
+        fitted = model.fit(X, y, label_end_times=ends)
+        again = model.set_params(estimator__horizon=HORIZON).fit(X, y)
+    np.testing.assert_array_equal(fitted.predict_proba(X), again.predict_proba(X))

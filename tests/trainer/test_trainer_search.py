@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from sktrain import EnhancedTrainer, EnhancedTrainingConfig
-from sktrain.datasets import make_market
+from sktrain.datasets import load_sp500, make_market
 from sktrain.exceptions import NotEnoughDataError, SktrainError
 from sktrain.trainer._search import inner_cv
+from sktrain.trainer._tasks import HALVED, in_words_of
 
 CONFIG = EnhancedTrainingConfig(
     models=["mlp"],
@@ -60,3 +61,17 @@ def test_the_search_divides_what_the_shortest_fold_has():
     assert min(len(train) for train, _ in inner) >= 50
     with pytest.raises(NotEnoughDataError, match="min_samples_per_fold=50"):
         list(inner_cv(config).split(X.iloc[:200], y.iloc[:200]))
+    with pytest.raises(NotEnoughDataError) as refused, in_words_of(HALVED):
+        list(inner_cv(config).split(X.iloc[:200], y.iloc[:200]))
+    said = str(refused.value)
+    assert "half of wf_min_samples_per_fold (50)" in said
+    assert "Use more rows, or lower wf_min_samples_per_fold or embargo_bars." in said
+
+
+def test_too_few_rows_are_told_in_the_words_of_the_config(tmp_path):
+    trainer = EnhancedTrainer(model_dir=tmp_path, data=load_sp500().iloc[:380])
+    with pytest.raises(NotEnoughDataError) as refused:
+        trainer.train(epochs=1)
+    said = str(refused.value)
+    assert "wf_min_samples_per_fold=100" in said
+    assert "fewer wf_folds, or lower wf_min_samples_per_fold or embargo_bars" in said
