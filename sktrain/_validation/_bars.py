@@ -8,7 +8,8 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from ..exceptions import DataQualityWarning, InvalidBarsError
+from ..exceptions import DataQualityWarning, InvalidBarsError, ResamplingWarning
+from ._synthetic import synthetic_rows
 from ._times import check_order, refuse_timeless, row_name, time_axis, to_timestamps
 
 __all__ = ["OHLCV", "check_bars"]
@@ -165,6 +166,21 @@ def _warn_uneven_spacing(steps, warn):
         )
 
 
+def _refuse_made(bars, index):
+    """Refuse rows that a resampler made: they stand at the times of others, with nothing of their
+    own before them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResamplingWarning)  # then the times that repeat are told
+        made = synthetic_rows(bars)
+    if made.any():
+        row = int(np.argmax(made))
+        raise InvalidBarsError(
+            f"Row {row} ({index[row]}) was made by a resampler from other rows and is no bar: no "
+            "bars came before it. Resample after the features: make_pipeline(BarFeatures(), ..., "
+            "ResampledClassifier(model))."
+        )
+
+
 def check_bars(bars, *, required=OHLCV, warn=True):
     """Check market bars and return them with lower-case column names.
 
@@ -220,6 +236,7 @@ def check_bars(bars, *, required=OHLCV, warn=True):
     if isinstance(bars.index, pd.PeriodIndex):
         bars = bars.set_axis(to_timestamps(bars.index, stacklevel=4))
     axis = time_axis(bars)
+    _refuse_made(bars, axis.index)
     check_order(axis)
     values = {
         name: _check_numbers(bars, name, axis.index) for name in OHLCV if name in bars.columns

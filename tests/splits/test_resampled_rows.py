@@ -17,6 +17,7 @@ import sktrain as st
 from sktrain._validation import resampled_rows
 from sktrain.exceptions import ResamplingWarning, UnknownHorizonWarning
 from sktrain.resample import ResampledClassifier
+from sktrain.testing import make_bars
 
 HORIZON = 6
 CVS = {
@@ -223,3 +224,15 @@ def test_a_compressed_net_behind_a_resampler_of_arrays_knows_the_rows():
         fitted = model.fit(X, y, label_end_times=ends)
         again = model.set_params(estimator__horizon=HORIZON).fit(X, y)
     np.testing.assert_array_equal(fitted.predict_proba(X), again.predict_proba(X))
+
+
+@pytest.mark.parametrize("search", [False, True])
+def test_features_of_made_bars_are_refused_by_name(search):
+    bars, y = st.AdaptiveLabeler(horizon=3).fit_resample(make_bars(400, random_state=0))
+    y = st.with_label_times(y.where(y != 2, 0), like=y)
+    model = make_pipeline(st.BarFeatures(windows=(5,)), KNeighborsClassifier())
+    if search:
+        folds = CVS["walk-forward"]()
+        model = GridSearchCV(model, {"kneighborsclassifier__n_neighbors": [1]}, cv=folds)
+    with pytest.raises(ValueError, match="was made by a resampler .* Resample after the features"):
+        ResampledClassifier(model, st.WindowSMOTE(random_state=0)).fit(bars, y)
