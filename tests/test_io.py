@@ -118,6 +118,8 @@ def test_a_file_larger_than_the_limit_is_not_read(tmp_path):
     assert read_file(path, limit=5) == b"12345"
     with pytest.raises(OSError, match="5 bytes, more than 4"):
         read_file(path, limit=4)
+    with pytest.raises(TypeError, match="positional"):
+        read_file(path, 5)
     long = atomic_write(tmp_path / "long", b"x" * 10_000)
     assert len(read_file(long)) == 10_000
     with open(tmp_path / "sparse", "wb") as file:

@@ -7,6 +7,7 @@ estimator, market, labeler, splitter or seed is refused.
 import json
 from pathlib import Path
 import pickle
+import re
 import sys
 import time
 
@@ -151,12 +152,15 @@ def _read(path):
 def _is_whole(state):
     """Whether every part has its type, every number is finite."""
     folds, nulls, entropy = state["fold_scores"], state["nulls"], state["entropy"]
-    scores = [*(folds or []), *(nulls.values() if isinstance(nulls, dict) else [None])]
+    if not (folds is None or isinstance(folds, list) and folds) or not isinstance(nulls, dict):
+        return False
     return (
         isinstance(state["belongs"], dict)
-        and (folds is None or isinstance(folds, list))
         and type(entropy) is int
         and entropy >= 0
-        and all(type(score) in (int, float) and abs(score) <= _MOST for score in scores)
-        and all(number.isascii() and number.isdigit() for number in nulls)
+        and all(
+            type(score) in (int, float) and abs(score) <= _MOST
+            for score in (*(folds or ()), *nulls.values())
+        )
+        and all(re.fullmatch(r"0|[1-9][0-9]{0,17}", number) for number in nulls)
     )

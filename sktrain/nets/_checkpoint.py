@@ -17,7 +17,7 @@ from skorch.callbacks import Callback
 import torch
 
 from .._digest import digest_of, library_version
-from .._io import atomic_write, sha256
+from .._io import atomic_write, read_file, sha256
 from .._validation import check_count
 from ..exceptions import CorruptFileError
 from ..reproducibility import rng_states, set_rng_states
@@ -120,7 +120,10 @@ class TrainingCheckpoint(Callback):
 
 
 def _read(path):
-    data = path.read_bytes()
+    try:
+        data = read_file(path)
+    except OSError as error:  # a pipe, a device or a folder
+        raise _damaged(path) from error
     digest, _, body = data.removeprefix(_MAGIC).partition(b"\n")
     if not data.startswith(_MAGIC) or sha256(body).encode() != digest:
         raise _damaged(path)

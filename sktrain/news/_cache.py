@@ -27,6 +27,12 @@ _MEMORY_BYTES = 128 * 2**20  # all spaces together, in this process: a judgment
 _ASKED_AT_ONCE = 500  # SQLite's oldest limit on variables of a query is 999
 _PATIENCE = 60.0  # seconds a writer waits for another, a judgment: a write takes milliseconds
 
+_TABLES = {
+    "space": "CREATE TABLE space (name TEXT PRIMARY KEY, width INTEGER)",
+    "vectors": "CREATE TABLE vectors (key BLOB PRIMARY KEY, vector BLOB, checksum INTEGER) "
+    "WITHOUT ROWID",
+}
+
 _memory: OrderedDict[tuple, Any] = OrderedDict()  # (space, digest) -> vector
 _memory_lock = threading.Lock()
 
@@ -166,15 +172,16 @@ class DiskCache:
         return _Connection(self._path)
 
     def _prepare(self, connection):
+        known = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE sql NOT NULL"))
+        if not known.items() <= _TABLES.items():  # a view may never end, a trigger may act
+            raise CorruptFileError(
+                f"{str(self._path)!r} is damaged or no cache: it holds other tables. Delete it: it "
+                "will be filled again."
+            )
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS space (name TEXT PRIMARY KEY, width INTEGER)"
-        )
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB, checksum "
-            "INTEGER) WITHOUT ROWID"
-        )
+        for statement in _TABLES.values():
+            connection.execute(statement.replace("TABLE", "TABLE IF NOT EXISTS"))
         connection.execute(
             "INSERT INTO space SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM space)",
             (self._space, self._width),
@@ -203,8 +210,10 @@ class _Connection:
 
     def __enter__(self):
         try:
-            if self._path.exists():
-                check_regular(self._path)
+            for suffix in ("", "-journal", "-wal", "-shm"):  # what SQLite opens beside it
+                one = self._path.with_name(f"{self._path.name}{suffix}")
+                if one.exists():
+                    check_regular(one)
         except OSError as error:
             raise CorruptFileError(
                 f"The cache {str(self._path)!r} is no file: {error.strerror}. Delete it or give "

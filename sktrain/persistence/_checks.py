@@ -11,11 +11,14 @@ from .._validation import Count
 from ..exceptions import CorruptFileError
 from ._walk import reached
 
-__all__ = ["check_parallel", "check_tree_state", "checked"]
+__all__ = ["check_parallel", "check_random_state", "check_tree_state", "checked"]
 
 _DEEPEST = 5000  # levels of a tree, a judgment; grown ones have a few dozen
 _MOST_JOBS = 1024  # a judgment: more than a machine's cores are an attack
 _PARALLEL = ("n_jobs", "n_threads", "num_workers")  # scikit-learn's, ours and torch's names
+# where a generator stands in the words it has drawn: how many there are at most (NumPy's sources,
+# mt19937.h and philox.h), which its compiled code does not ask
+_POSITIONS = {"MT19937": ("pos", 624), "Philox": ("buffer_pos", 4)}
 _ONE_VALUED = ("NuSVR", "OneClassSVM", "SVR")  # support vector machines that do not classify
 _CATEGORIES = 256  # scikit-learn's histograms know the categories 0 to 255
 
@@ -74,10 +77,26 @@ def _check_links(left, right, inner, depth):
         found += 1
 
 
+def check_random_state(state):
+    """Refuse the state of a random generator that stands outside the words it has drawn.
+
+    Parameters
+    ----------
+    state : dict
+        As ``bit_generator.state`` gives it.
+    """
+    _require(isinstance(state, dict), "a random generator without a state")
+    name, most = _POSITIONS.get(state["bit_generator"], (None, 0))
+    place = {**state, **state["state"]}.get(name, 0)
+    _require(type(place) is int and 0 <= place <= most, "a random generator that stands nowhere")
+
+
 def checked(root):
     """``root``, after everything in it that compiled code would trust was looked at."""
     for part in reached(root, lambda one: vars(one).values()):
         value, kind = vars(part), type(part).__name__
+        if kind in _BOOSTING and "estimators_" in value:
+            _check_boosting(value)
         for name, check in _CHECKS.items():
             if name in value:
                 check(value)
@@ -96,7 +115,7 @@ def check_parallel(parameters):
         By name; those of parts too, such as ``iterator_valid__num_workers``.
     """
     for name, value in parameters.items():
-        if str(name).rpartition("__")[2] in _PARALLEL:
+        if str(name).rpartition("__")[2].lstrip("_") in _PARALLEL:
             few = value is None or Count(-_MOST_JOBS, _MOST_JOBS).is_satisfied_by(value)
             _require(few, f"an estimator with {name}={value!r}")
 
@@ -131,7 +150,7 @@ def _check_ensemble(own):
 
 def _check_boosting(own):
     """Stages write into one column per tree of an iteration."""
-    stages, width = own["estimators_"], own["n_trees_per_iteration_"]
+    stages, width = own["estimators_"], own.get("n_trees_per_iteration_")
     fits = isinstance(stages, np.ndarray) and stages.ndim == 2 and stages.shape[1] == width
     _require(fits, "a boosting model with another number of trees than it says")
     for tree in (one.tree_ for one in stages.ravel()):
@@ -144,14 +163,19 @@ def _check_boosting(own):
     _require(type(start).__name__.startswith("Dummy"), "a boosting model with a start of its own")
     several = width > 1
     fits = bool(getattr(loss, "is_multiclass", False)) == several
-    prior = vars(start).get("class_prior_")
-    fits = fits and (not several or np.shape(prior) == (width,))
+    told = vars(start)
+    fits = fits and told.get("n_outputs_") == 1
+    if several:  # only this start has a column for each class
+        prior = told.get("class_prior_")
+        fits = fits and told.get("_strategy") == "prior" and isinstance(prior, np.ndarray)
+        fits = fits and prior.shape == (width,)
     _require(fits, "a boosting model whose start has another width than its stages")
 
 
 def _check_histograms(own):
     from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
 
+    _require(not own.get("_in_fit"), "histograms that take rows for bins")
     mapper = vars(own["_bin_mapper"])
     categorical = np.asarray(mapper["is_categorical_"])
     known = mapper["bin_thresholds_"]
@@ -184,13 +208,20 @@ def _check_neighbours(own):
     right."""
     from sklearn.neighbors import KDTree
 
-    rows = own["_fit_X"]
+    rows, labels, classes = own["_fit_X"], own.get("_y"), own.get("classes_")
     fits = (
         isinstance(rows, np.ndarray)
         and rows.ndim == 2
         and rows.shape[1] == own.get("n_features_in_")
     )
     _require(fits, "a nearest-neighbours model with rows of another width")
+    if classes is not None:  # labels are read by the numbers of rows, and counted by their own
+        several = isinstance(classes, list)
+        fits = isinstance(labels, np.ndarray) and labels.dtype.kind in "iu"
+        fits = fits and labels.shape == ((len(rows), len(classes)) if several else (len(rows),))
+        sizes = [len(one) for one in classes] if several else len(classes)
+        fits = fits and bool(((labels >= 0) & (labels < sizes)).all())
+        _require(fits, "a nearest-neighbours model with labels that do not fit its rows")
     if own.get("_tree") is not None:
         leaf = own.get("leaf_size")
         _require(type(leaf) is int and leaf > 0, f"a search tree with leaf_size={leaf!r}")
@@ -229,11 +260,12 @@ def _check_columns(name):
     return check
 
 
+_BOOSTING = ("GradientBoostingClassifier", "GradientBoostingRegressor")
 _CHECKS = {  # attribute that tells the kind -> what to look at
     "tree_": _check_single_tree,
     "estimators_": _check_ensemble,
-    "n_trees_per_iteration_": lambda own: _check_boosting(own) if "estimators_" in own else None,
     "_predictors": _check_histograms,
     "_fit_X": _check_neighbours,
+    "_tree": lambda own: _require("_fit_X" in own, "a nearest-neighbours model without rows"),
     "cluster_centers_": _check_columns("cluster_centers_"),
 }

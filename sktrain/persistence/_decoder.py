@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 
 from ..exceptions import CorruptFileError, PersistenceError
 from . import _checks, _nets, _registry, _skops
-from ._arrays import Budget, dtype_of, from_npy, inflate, restored, shape_of
+from ._arrays import SPARSE, Budget, dtype_of, from_npy, inflate, restored, shape_of
 from ._encoder import SCORERS, TAG, defaults
 
 __all__ = ["Decoder", "ValueDecoder"]
@@ -21,6 +21,10 @@ __all__ = ["Decoder", "ValueDecoder"]
 _BITS = {
     name: getattr(np.random, name) for name in ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 }
+# bytes that a value takes beside its own, half of what it may take at most, as the limit is half of
+# the memory that opening may take: an object of text (CPython 3.11: 50 and its place in an array);
+# a code and a place in the hash table of a level (pandas 3.0: 34 measured); a number in two lists
+_PER_OBJECT, _PER_LEVEL, _PER_PLAIN = 32, 20, 24
 
 
 class Decoder:
@@ -91,8 +95,19 @@ class Decoder:
         out[:] = [self.decode(item) for item in tree["items"]]
         return out.reshape(shape_of(tree))
 
+    def _flat(self, tree, n=None):
+        """An array of one axis, of ``n`` values where that is known."""
+        values = self.decode(tree)
+        fits = isinstance(values, np.ndarray) and values.ndim == 1
+        if not fits or len(values) != (len(values) if n is None else n):
+            raise CorruptFileError("the file holds a column that does not fit its rows.")
+        self.budget.spend(_PER_OBJECT * len(values) if values.dtype.kind in "SU" else 0)
+        return values
+
     def _read_masked(self, tree):
         values, mask, fill = (self.decode(tree[name]) for name in ("values", "mask", "fill"))
+        if not isinstance(values, np.ndarray) or np.shape(mask) != values.shape:
+            raise CorruptFileError("the file holds a masked array without its mask.")
         return np.ma.MaskedArray(values, mask=mask, fill_value=fill)
 
     def _read_array(self, tree):
@@ -102,9 +117,11 @@ class Decoder:
 
     def _read_sparse(self, tree):
         dtype, size = dtype_of(tree), math.prod(shape_of(tree))
+        if dtype.kind not in SPARSE:
+            raise CorruptFileError(f"the file holds a sparse array of {tree['dtype']!r}.")
         self.budget.spend(size * (dtype.itemsize + 1))
         packed = inflate(self._data(tree["mask"]), (size + 7) // 8)
-        held = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=size).astype(bool)
+        held = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=size).view(bool)
         kept = inflate(self._data(tree["values"]), int(held.sum()) * dtype.itemsize)
         flat = np.zeros(size, dtype=dtype)
         flat[held] = np.frombuffer(kept, dtype=dtype)
@@ -117,7 +134,7 @@ class Decoder:
         return pd.Series(self.decode(tree["values"]))
 
     def _read_category(self, tree):
-        codes, categories = self.decode(tree["codes"]), self.decode(tree["categories"])
+        codes, categories = self._flat(tree["codes"]), self.decode(tree["categories"])
         return pd.Series(pd.Categorical.from_codes(codes, categories, ordered=tree["ordered"]))
 
     def _read_nullable(self, tree):
@@ -130,36 +147,56 @@ class Decoder:
 
     def _read_time(self, tree):
         stamp = pd.Timestamp(tree["value"], unit="ns", tz="UTC").as_unit(tree["unit"])
-        return stamp.tz_localize(None) if tree["zone"] is None else stamp.tz_convert(tree["zone"])
+        zone = _zone_of(tree)
+        return stamp.tz_localize(None) if zone is None else stamp.tz_convert(zone)
 
     def _read_duration(self, tree):
         return pd.Timedelta(tree["value"], unit="ns").as_unit(tree["unit"])
 
     def _read_times(self, tree):
-        index = pd.DatetimeIndex(pd.to_datetime(self.decode(tree["values"]), unit="ns")).as_unit(
-            tree["unit"]
-        )
-        index = index if tree["zone"] is None else index.tz_localize("UTC").tz_convert(tree["zone"])
+        values, zone = self._flat(tree["values"]), _zone_of(tree)
+        if values.dtype != np.int64:
+            raise CorruptFileError(f"the file holds times of {values.dtype}, not of whole numbers.")
+        index = pd.DatetimeIndex(values.view("datetime64[ns]")).as_unit(tree["unit"])
+        index = index if zone is None else index.tz_localize("UTC").tz_convert(zone)
         return index.rename(self.decode(tree["name"]))
 
     def _read_index(self, tree):
-        return pd.Index(self.decode(tree["values"]), name=self.decode(tree["name"]))
+        return pd.Index(self._flat(tree["values"]), name=self.decode(tree["name"]))
 
     def _read_multiindex(self, tree):
-        return pd.MultiIndex.from_arrays(
-            [self.decode(part) for part in tree["parts"]], names=self.decode(tree["names"])
-        )
+        parts = [self.decode(part) for part in tree["parts"]]
+        if not all(isinstance(part, pd.Index) for part in parts):
+            raise CorruptFileError("the file holds an index of several levels without its levels.")
+        self.budget.spend(_PER_LEVEL * sum(map(len, parts)))
+        return pd.MultiIndex.from_arrays(parts, names=self.decode(tree["names"]))
 
     def _read_series(self, tree):
-        values, index = self.decode(tree["values"]), self.decode(tree["index"])
-        values = values.array if isinstance(values, pd.Series) else values
+        index = self._index(tree)
+        values = self._column(tree["values"], len(index))
         return pd.Series(values, index=index, name=self.decode(tree["name"]))
 
     def _read_frame(self, tree):
-        names, index = self.decode(tree["names"]), self.decode(tree["index"])
-        columns = [self.decode(column) for column in tree["columns"]]
-        columns = [one.array if isinstance(one, pd.Series) else one for one in columns]
+        names, index = self.decode(tree["names"]), self._index(tree)
+        columns = [self._column(column, len(index)) for column in tree["columns"]]
         return pd.DataFrame(dict(enumerate(columns)), index=index).set_axis(names, axis=1)
+
+    def _index(self, tree):
+        index = self.decode(tree["index"])
+        if not isinstance(index, pd.Index):
+            raise CorruptFileError("the file holds a table without an index.")
+        return index
+
+    def _column(self, tree, n):
+        """A column of ``n`` rows; one value for all of them would take what no file holds."""
+        if isinstance(tree, dict) and tree.get(TAG) in ("array", "objects", "sparse"):
+            values = self._flat(tree, n)
+            self.budget.spend(values.nbytes)  # pandas copies columns into blocks
+            return values
+        column = self.decode(tree)
+        if not isinstance(column, pd.Series) or len(column) != n:
+            raise CorruptFileError("the file holds a column that does not fit its rows.")
+        return column.array
 
     def _read_value(self, tree):
         return _registry.imported(_registry.VALUES, tree["name"])
@@ -171,10 +208,12 @@ class Decoder:
         if not isinstance(tree["func"], dict) or tree["func"].get(TAG) != "value":
             raise CorruptFileError("the file holds a partial of what is not in the registry.")
         func, args, keywords = (self.decode(tree[name]) for name in ("func", "args", "keywords"))
+        _checks.check_parallel(keywords)
         return partial(func, *args, **keywords)
 
     def _read_random(self, tree):
         state = self.decode(tree["state"])
+        _checks.check_random_state(state)
         bits = _BITS[state["bit_generator"]](0)
         bits.state = state
         kinds = {"RandomState": np.random.RandomState, "Generator": np.random.Generator}
@@ -186,7 +225,11 @@ class Decoder:
     def _read_tensor(self, tree):
         import torch
 
-        return torch.from_numpy(np.array(self.decode(tree["values"])))
+        values = self.decode(tree["values"])
+        if not isinstance(values, np.ndarray):
+            raise CorruptFileError("the file holds a tensor without values.")
+        self.budget.spend(values.nbytes)
+        return torch.from_numpy(values.copy())
 
     def _read_scorer(self, tree):
         from sklearn.metrics import _scorer
@@ -268,6 +311,14 @@ class Decoder:
 class ValueDecoder(Decoder):
     """Rebuild values, and no estimator."""
 
+    def _read_array(self, tree):
+        self.budget.spend(_PER_PLAIN * math.prod(shape_of(tree)))
+        return super()._read_array(tree)
+
+    def _read_sparse(self, tree):
+        self.budget.spend(_PER_PLAIN * math.prod(shape_of(tree)))
+        return super()._read_sparse(tree)
+
     def _read_object(self, tree):
         raise CorruptFileError("the manifest holds an object where a value should stand.")
 
@@ -284,6 +335,14 @@ def _later_parameters(cls, state):
     names = cls._get_param_names()
     known = defaults(cls).items()
     return {name: value for name, value in known if name in names and name not in state}
+
+
+def _zone_of(tree):
+    """The time zone that a tree names; of those that pandas knows, dateutil's may be any file."""
+    zone = tree["zone"]
+    if zone is not None and (not isinstance(zone, str) or zone.startswith("dateutil/")):
+        raise CorruptFileError(f"the file names the time zone {zone!r}.")
+    return zone
 
 
 def _named(key):

@@ -49,7 +49,6 @@ _LARGEST = 2**31
 # what may be inflated: 32 MiB and four times the file, judgments; tests/attack/mutate.py holds
 # memory to twice that
 _FLOOR, _MULTIPLE = 2**25, 4
-_PER_BYTE = 12  # bytes of memory that a byte of the manifest may become: an empty list a character
 _MOST = 20_000  # members, a judgment, below the 65,535 of a ZIP's field
 _DIGEST = 64  # hexadecimal digits of a SHA-256
 _HEADER = struct.Struct("<4s22xHH")  # of a member (APPNOTE.TXT 4.3.7): its mark, two lengths
@@ -279,16 +278,18 @@ def _compare(manifest, estimator, decoder):
     for told, attribute in (("classes", "classes_"), ("features", "feature_names_in_")):
         if told in manifest:
             values, own = decoder.decode(manifest[told]), getattr(estimator, attribute, None)
-            if (values is None) != (own is None) or not _equal(values, own):
+            if not _equal(values, own):
                 raise CorruptFileError(f"the manifest tells of other {told} than the model has.")
 
 
 def _equal(told, own):
-    if isinstance(told, list) and isinstance(own, list):  # classes of several outputs
+    if type(told) is not type(own):
+        return False
+    if isinstance(told, (list, tuple)):  # classes of several outputs
         return len(told) == len(own) and all(map(_equal, told, own))
-    return told is None or np.array_equal(
-        np.asarray(told, dtype=object), np.asarray(own, dtype=object)
-    )
+    if isinstance(told, np.ndarray):  # as they are: objects of numbers would take many times more
+        return told.dtype == own.dtype and np.array_equal(told, own)
+    return told.equals(own) if hasattr(told, "equals") else bool(told == own)
 
 
 def read_manifest(path: str | os.PathLike, *, key: bytes | None = None) -> dict:
@@ -480,8 +481,9 @@ def _read(data, shown, budget):
                     f"{shown}: member {one.filename!r} is compressed or has a path; this library "
                     "writes neither."
                 )
-        budget.spend(_PER_BYTE * file.getinfo("manifest.json").file_size)
-        manifest = json.loads(_stored(data, file.getinfo("manifest.json")))
+        text = _stored(data, file.getinfo("manifest.json"))
+        budget.spend_text(text)
+        manifest = json.loads(text)
         if manifest["format"] not in _READS or type(manifest["format"]) is not int:
             raise PersistenceError(
                 f"{shown} has format {manifest['format']!r}, this sktrain reads {FORMAT}. Install "

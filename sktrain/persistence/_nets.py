@@ -176,6 +176,8 @@ def _arrays(tensors):
 def rebuild(cls, state):
     """A net that predicts, and trains on, as the saved one did."""
     params, fitted = state["params"], state["fitted"]
+    if params.get("module") is not None or "device" in params:  # no file that was saved has them
+        raise CorruptFileError("a net tells a network or a device of its own.")
     check_parallel(params)
     net = cls(**params)
     if not fitted:
@@ -261,7 +263,7 @@ def _check_sizes(net, weights):
         if isinstance(value, float) and not math.isfinite(value):
             raise CorruptFileError(f"a net has {name}={value!r}.")
         limit = len(weights) if name == "n_layers" else total
-        if isinstance(value, int) and not 0 <= value <= limit:
+        if isinstance(value, (int, np.integer)) and not 0 <= value <= limit:
             raise CorruptFileError(f"a net has {name}={value!r}, which its weights do not have.")
 
 

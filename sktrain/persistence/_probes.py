@@ -69,12 +69,13 @@ def replayable(estimator, rows):
                 return f"{kind} has {name}={value!r}"
         parameters = part.get_params(deep=False) if "iterator_valid" in vars(part) else {}
         for name, value in parameters.items():
-            if name.startswith(_ITERATOR):
+            own = name == _ITERATOR and not isinstance(value, type)  # a partial, with parameters
+            if own or name.startswith(f"{_ITERATOR}__"):
                 return f"{kind} has {name}={value!r}"
     return None
 
 
-_ITERATOR = "iterator_valid__"  # hands out the rows to predict: processes, and how they wait
+_ITERATOR = "iterator_valid"  # hands out the rows to predict: processes, and how they wait
 _ANY_SIZE = ("random_state", "n_trials", "max_epochs", "window")
 _ACTING = {  # what predicts of those that also hold recipes
     "CompressedClassifier": ("model_",),
@@ -92,7 +93,7 @@ def _items(value):
 
 
 def _is_long(value):
-    return isinstance(value, (int, float)) and abs(value) > _LONGEST
+    return isinstance(value, (int, float, np.number)) and abs(value) > _LONGEST
 
 
 def _estimators(root):

@@ -114,6 +114,10 @@ def test_a_damaged_file_is_refused(rows, tmp_path):
     path.write_bytes(data)
     with pytest.raises(CorruptFileError, match=r"damaged.*Delete it"):
         net.fit(X, y)
+    path.unlink()
+    (path.mkdir if os.name != "posix" else lambda: os.mkfifo(path))()  # one would wait for ever
+    with pytest.raises(CorruptFileError, match=r"damaged.*Delete it"):
+        net.fit(X, y)
 
 
 def folder_resumes(rows, folder, first, second):

@@ -100,6 +100,45 @@ def test_a_file_that_is_no_cache_is_refused(tmp_path):
         DiskCache(tmp_path, SPACE, WIDTH)
 
 
+ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c"
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ("DROP TABLE vectors", f"CREATE VIEW vectors AS {ENDLESS}"),
+        (f"CREATE TRIGGER t AFTER INSERT ON vectors BEGIN INSERT INTO space {ENDLESS}; END",),
+        (
+            "DROP TABLE vectors",
+            "CREATE TABLE vectors (key BLOB, checksum INTEGER, vector AS (zeroblob(900000000)))",
+        ),
+        ("CREATE TABLE more (a)",),
+    ],
+    ids=["view", "trigger", "generated", "another table"],
+)
+def test_a_file_with_other_tables_is_refused(tmp_path, statements):
+    DiskCache(tmp_path, SPACE, WIDTH).put(keys_of(3), vectors_of(3))
+    (file,) = tmp_path.glob("*.sqlite")
+    connection = sqlite3.connect(file, isolation_level=None)
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+    with pytest.raises(CorruptFileError, match="other tables.*Delete it"):
+        DiskCache(tmp_path, SPACE, WIDTH)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+@pytest.mark.parametrize("suffix", ["", "-journal", "-wal", "-shm"])
+def test_pipes_are_no_caches(tmp_path, suffix):
+    DiskCache(tmp_path, SPACE, WIDTH).put(keys_of(3), vectors_of(3))
+    (file,) = tmp_path.glob("*.sqlite")
+    pipe = file.with_name(f"{file.name}{suffix}")
+    pipe.unlink(missing_ok=True)
+    os.mkfifo(pipe)
+    with pytest.raises(CorruptFileError, match="is no file"):
+        DiskCache(tmp_path, SPACE, WIDTH)
+
+
 def test_a_folder_that_cannot_be_written_to_is_refused_in_fit(bert, tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(SktrainError, match="cache_dir=.*cannot be made"):

@@ -190,7 +190,7 @@ def test_an_archive_inside_holds_a_schema_and_arrays():
     good = archive({**schema, "0.npy": b"12", "1.bin": b""})
     budget = _arrays.Budget(math.inf)
     check_archive(good, budget)
-    assert budget.spent == len(good) + 8 * 2  # itself, and eight bytes for one of the schema
+    assert budget.spent == len(good) + 3 * 2 + 44  # itself, and the text of an empty schema
     check_archive(good, size=4)  # all that its members hold
     for wrong, said in (
         (archive({"0.npy": b"12"}), "no archive"),
@@ -324,11 +324,16 @@ def test_what_may_be_inflated_is_32_mib_and_four_times_the_file(tmp_path, monkey
         load(path, max_bytes=1)
 
 
-def test_a_manifest_costs_twelve_bytes_a_byte(tmp_path):
+def test_a_manifest_costs_what_its_text_becomes(tmp_path):
     path = save(line(), tmp_path / "m.sktrain", probe=None)
     with zipfile.ZipFile(path) as file:
-        size = file.getinfo("manifest.json").file_size
-    assert _file._unpack(path, None, None)[2].spent == 12 * size
+        text = file.read("manifest.json")
+    budget = _arrays.Budget(math.inf)
+    budget.spend_text(text)
+    assert _file._unpack(path, None, None)[2].spent == budget.spent
+    budget = _arrays.Budget(math.inf)
+    budget.spend_text(b'{"a":[1,[]]}')
+    assert budget.spent == 3 * 12 + 44 + 24 + 2 * 44 + 24
 
 
 def test_long_values_are_cut_in_messages(tmp_path):
