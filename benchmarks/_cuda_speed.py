@@ -15,7 +15,7 @@ import torch
 import sktrain
 from sktrain import SlidingWindow
 from sktrain.nets._amp import choose_precision, work_of
-from sktrain.nets._device import exact_on
+from sktrain.nets._exact import exact_on
 
 SIZES = {64: (16_384, 8_192), 512: (65_536, 16_384), 4096: (131_072, 32_768)}
 """Batch: rows for the MLP (30 features), and for the others (60 steps of 16 features)."""

@@ -1,9 +1,10 @@
-"""Every path of the nets that a GPU takes, once, in about 150 seconds: precision, checkpointing,
-compile, resuming, files, compression, speed.
+"""Every path of the nets that a GPU takes, once, in less than ten minutes: the tests marked
+``cuda``, speed, precision, checkpointing, compile, resuming, files, compression, members, encoder.
 
 Needs a CUDA device; without one it says so and leaves with status 0. ``--device cpu --small`` runs
-the same checks on the CPU with few rows, to prove the script. A check that fails is named in the
-table, and the status is 1. ``--only`` runs some groups; ``--out`` writes the results elsewhere.
+the same checks on the CPU with few rows, to prove the script. A check that fails, or that time ran
+out for, is named in the table, and the status is 1. ``--only`` runs some groups; ``--out`` writes the
+results elsewhere.
 """
 
 import argparse
@@ -49,7 +50,7 @@ from sktrain.news._cache import clear_memory
 NETS = (
     "MLPNetClassifier", "GRUClassifier", "LSTMClassifier", "TCNClassifier", "TransformerClassifier",
 )
-SECONDS = 280
+SECONDS = 540  # of a run of ten minutes, its start and what is under way then left out
 ANSWERS = 1e-4
 """Of a probability between devices, same weights: float32 sums in another order, and TF32 is off.
 Calibrated slopes multiply by up to 4."""
@@ -87,7 +88,7 @@ class Checks:
     def check(self, name):
         figures, start = {}, time.perf_counter()
         if start - self.began > SECONDS:
-            self._note(name, "skipped", {"reason": f"{SECONDS} seconds are over"}, 0.0)
+            self._note(name, "NOT RUN", {"reason": f"{SECONDS} seconds are over"}, 0.0)
             yield None
             return
         try:
@@ -409,6 +410,8 @@ def encoder_speed(checks, source):
         ours = sktrain.PretrainedNewsEncoder(folder, **options).fit([])
         encode()
         figures["texts_per_second_bfloat16"] = n / seconds_of(encode)
+        fast = figures["texts_per_second_bfloat16"]
+        figures["of_the_tokenizer_bfloat16"] = fast / figures["tokenizer_alone"]
         if not checks.small and torch.device(checks.device).type == "cuda":
             require(figures["of_sentence_transformers"] >= 1.5, "less than 1.5 of the peer")
             require(figures["of_the_tokenizer"] >= 0.7, "less than 0.7 of the tokenizer alone")
@@ -481,7 +484,9 @@ def life(checks, n, steps):
                 sktrain.export_onnx(net, f"{folder}/net.onnx")
             whole = CompressedClassifier(Net(device=checks.device, **options)).fit(X, y)
             figures["compressed"] = float(whole.score(T, t))
-            require(min(figures["int8"], figures["compressed"]) >= 0.9, "answers differ")
+            least = 0.8 if checks.small else 0.9  # few rows are learned less well
+            require(figures["int8"] >= 0.9, "answers differ")
+            require(figures["compressed"] >= least, "the compressed net has not learned")
         if name == "GRUClassifier":
             with checks.check(f"{name}: files opened where there is no card") as figures:
                 if figures is None:
@@ -516,8 +521,9 @@ def tests(checks):
             return
         command = [sys.executable, "-m", "pytest", "-q", "-m", "cuda", "-p", "no:cacheprovider"]
         found = subprocess.run(
-            [*command, "tests/nets"], cwd=Path(__file__).parents[1], capture_output=True, text=True
-        )
+            [*command, "tests/nets", "tests/news"],
+            cwd=Path(__file__).parents[1], capture_output=True, text=True,
+        )  # fmt: skip
         figures["pytest"] = found.stdout.strip().splitlines()[-1]
         if found.returncode:
             print(found.stdout[-6000:])
@@ -587,13 +593,14 @@ def main():
     checks = Checks(given.device, given.small)
     n, steps = (600, 6) if given.small else (4096, 30)
     groups = {
+        "tests": lambda: tests(checks),
         "speed": lambda: speed(checks), "few_rows": lambda: few_rows(checks),
         "trainings": lambda: trainings(checks, n, steps), "life": lambda: life(checks, n, steps),
         "repeats": lambda: repeats(checks, n, steps), "resumes": lambda: resumes(checks, n, steps),
         "updates": lambda: updates(checks, n, steps), "encoder": lambda: encoder(checks),
         "encoder_speed": lambda: encoder_speed(checks, given.encoder),
         "members": lambda: members_speed(checks),
-        "tests": lambda: tests(checks), "precision": lambda: precision_speed(checks),
+        "precision": lambda: precision_speed(checks),
     }  # fmt: skip
     kind = torch.device(given.device).type
     for name in given.only.split(",") if given.only else groups:
@@ -602,7 +609,7 @@ def main():
             write(
                 checks, given.out / ("check_cuda.json" if kind == "cuda" else f"check_{kind}.json")
             )
-    failed = [row["check"] for row in checks.rows if row["status"] == "FAILED"]
+    failed = [row["check"] for row in checks.rows if row["status"] in ("FAILED", "NOT RUN")]
     if failed:
         sys.exit(f"failed: {'; '.join(failed)}")
 

@@ -12,9 +12,14 @@ from typing import Any
 
 from .exceptions import SktrainError
 
-__all__ = ["check_device", "check_device_name", "describe_device", "find_device", "worker_index"]
+__all__ = [
+    "check_device", "check_device_name", "describe_device", "find_device", "has_float64", "is_card",
+    "worker_index",
+]  # fmt: skip
 
 _KNOWN = re.compile(r"auto|cpu|cuda(:\d+)?")  # torch need not be asked for these
+_CARDS = {"cuda"}
+_FLOAT64 = {"cpu", "cuda"}
 
 
 def find_device(device: Any) -> Any:
@@ -79,6 +84,16 @@ def check_device_name(device: Any) -> None:
     """Refuse what no machine has; whether this one has it shows when it is used."""
     if not (isinstance(device, str) and _KNOWN.fullmatch(device)):
         find_device(device)
+
+
+def is_card(device: Any) -> bool:
+    """Whether a device of torch keeps rows in its own memory and replays recorded steps."""
+    return device.type in _CARDS
+
+
+def has_float64(device: Any) -> bool:
+    """Whether a device of torch is known to compute in float64; Apple's ``mps`` does not."""
+    return device.type in _FLOAT64
 
 
 def describe_device(device: Any) -> str:

@@ -152,7 +152,7 @@ def answers(network, windows):
                         f"{type(network).__name__} returns {type(found).__name__}, in which no "
                         "scores are known. Let it return a tensor, or leave out the rows."
                     )
-                found = found.flatten(1).double().cpu()
+                found = found.flatten(1).cpu().double()
                 scores.append(found - found.mean(1, keepdim=True) if found.shape[1] > 1 else found)
                 weights.append(
                     torch.ones(len(batch), dtype=torch.float64) if weight is None else weight
@@ -205,7 +205,7 @@ def _moments(X, weight, n_rows, generator):
     """Σ w x xᵀ over a share of the inputs."""
     places = X.shape[1]
     share = min(1.0, _INPUTS / (n_rows * places))
-    X = X.flatten(0, 1).double().cpu()
+    X = X.flatten(0, 1).cpu().double()
     weight = torch.ones(1, 1) if weight is None else weight.repeat_interleave(places)[:, None]
     if share < 1:
         some = torch.randperm(len(X), generator=generator)[: math.ceil(share * len(X))]
@@ -222,7 +222,7 @@ def _factor(moments):
 
 
 def _rows(weight):
-    return weight.detach().double().cpu().flatten(1)
+    return weight.detach().cpu().double().flatten(1)
 
 
 def saliency(weight, moments=None):
@@ -262,7 +262,7 @@ def refit(weight, keep, moments=None):
                 want[kept, None], torch.linalg.cholesky(total[kept][:, kept])
             ).squeeze(1)
         row[gone] = 0.0
-    weight.data.copy_(rows.reshape(weight.shape))
+    weight.data.copy_(rows.reshape(weight.shape).to(weight.dtype))
 
 
 def round_rows(rows, largest, group, moments):

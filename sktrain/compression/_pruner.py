@@ -255,7 +255,7 @@ def prune_weights(named, target, scope="global", sensitivity=0.1, inputs=None, a
     counts = _even_counts(named, target)
     if scope == "global":
         sizes = [
-            np.sort(weight.detach().abs().flatten().double().cpu().numpy())
+            np.sort(weight.detach().abs().flatten().cpu().double().numpy())
             for weight in named.values()
         ]
         caps = [_cap(size, count, sensitivity) for size, count in zip(sizes, counts)]

@@ -301,7 +301,7 @@ def check_graph(model, module, shape):
     X = np.random.default_rng(0).normal(size=(3, *shape)).astype(np.float32)
     rows = torch.from_numpy(X).to(next(module.parameters()))  # where the network is
     with torch.no_grad():
-        expected = module.eval()(rows).double().cpu().numpy()
+        expected = module.eval()(rows).cpu().double().numpy()
     got = runtime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     ).run(None, {INPUT: X})[0]

@@ -240,7 +240,8 @@ def _narrowed(module, plan, state, width):
     for name, axis, sets in list(_axes(plan, state)):
         sizes = [units.times * module.hidden_size for units in sets]
         places = [kept[units] + start for units, start in zip(sets, accumulate(sizes, initial=0))]
-        state[name] = state[name].index_select(axis, torch.cat(places))
+        kept_places = torch.cat(places).to(state[name].device)
+        state[name] = state[name].index_select(axis, kept_places)
     return state
 
 
@@ -283,7 +284,7 @@ def _compensate(state, kept, share):
 
 
 def _energy(name, value):
-    value = value.double()
+    value = value.cpu().double()
     if name == "positions":  # what is the same at every step is a bias, and a step sees one row
         value = (value - value.mean(0)) / math.sqrt(len(value))
     return value.pow(2)

@@ -23,7 +23,14 @@ _TREND = 0.5  # "auto", a judgment: the share of fit rows whose trend is too wea
 
 class MarketRegime(StrEnum):
     """What the market was doing; each member equals its value, so ``"bull" ==
-    MarketRegime.BULL``."""
+    MarketRegime.BULL``.
+
+    Examples
+    --------
+    >>> from sktrain import MarketRegime
+    >>> [str(regime) for regime in MarketRegime]
+    ['bull', 'bear', 'sideways', 'high_volatility', 'low_volatility']
+    """
 
     BULL = "bull"
     BEAR = "bear"

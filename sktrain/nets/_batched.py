@@ -241,7 +241,7 @@ class _Program:
             for _, callback in net.callbacks_:
                 if type(callback) is GradientClip:
                     callback.largest_ = largest
-        return torch.stack(losses, dim=1).double().tolist(), sizes
+        return torch.stack(losses, dim=1).cpu().double().tolist(), sizes
 
     def _decays(self):
         """What decoupled weight decay leaves of each weight in a step (Loshchilov & Hutter

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from .._devices import is_card
 from .._validation import check_count, check_flag
 from ..exceptions import SktrainError
 
@@ -31,7 +32,7 @@ _SHARE = 0.5
 
 def rows_at_once(rows):
     """Rows that a network is asked about together, without gradients."""
-    if not isinstance(rows, WindowRows) or rows.device.type != "cuda":
+    if not isinstance(rows, WindowRows) or not is_card(rows.device):
         return PREDICT_ROWS
     numbers = rows.lookback * max(rows.n_features, 64)
     return max(PREDICT_ROWS, min(_CARD_ROWS, _CARD_NUMBERS // numbers))
@@ -44,7 +45,7 @@ def on_device(device, *parts):
     The memory of the device decides, not what of it is free: a seed gives the same net every time.
     """
     rows = [part for part in parts if part is not None]
-    if device.type != "cuda" or not rows:
+    if not is_card(device) or not rows:
         return parts
     bases = {id(part.base): part.base for part in rows}
     n_bytes = sum(part.n_bytes for part in rows) - sum(_bytes(part.base) for part in rows)

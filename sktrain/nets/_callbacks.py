@@ -88,6 +88,17 @@ class GradientClip(Callback):
     max_norm : float or None, default=5.0
         Largest Euclidean norm of all gradients together, scaled down to before entries are clipped.
         The largest norm of an epoch stands in the history under ``grad_norm``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrain import MLPNetClassifier
+    >>> X = np.random.default_rng(0).normal(size=(200, 3))
+    >>> net = MLPNetClassifier(
+    ...     max_epochs=3, horizon=0, random_state=0, callbacks__clip__max_norm=0.01
+    ... ).fit(X, X[:, 0] > 0)
+    >>> [norm > 0.01 for norm in net.history[:, "grad_norm"]]  # as they were, all were clipped
+    [True, True, True]
     """
 
     def __init__(self, clip_value: float | None = 1.0, max_norm: float | None = 5.0) -> None:
@@ -291,6 +302,16 @@ class StopFlag(Callback):
     ----------
     flag : object with ``is_set()`` (such as ``threading.Event``), or callable without arguments
         Clones and copies of the callback share it; a pickle leaves it behind.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrain import MLPNetClassifier, StopFlag
+    >>> X = np.random.default_rng(0).normal(size=(200, 3))
+    >>> stop = StopFlag(lambda: True)  # or a threading.Event, set from elsewhere
+    >>> net = MLPNetClassifier(horizon=0, random_state=0, callbacks=[("stop", stop)])
+    >>> net.fit(X, X[:, 0] > 0).stop_reason_
+    'stop_flag'
     """
 
     passing_ = ("flag",)

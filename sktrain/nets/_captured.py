@@ -15,6 +15,7 @@ from typing import Any
 from skorch.callbacks import EpochScoring, LRScheduler
 import torch
 
+from .._devices import is_card
 from ..reproducibility import rng_states, set_rng_states
 from ._amp import MixedPrecision
 from ._batches import BatchLoader, WindowRows
@@ -43,11 +44,11 @@ def steps_for(net, loader):
 
 
 def _why_batch_by_batch(net, loader):
-    if not _is_card(net._device):
+    if not is_card(net._device):
         return f"the step is captured on CUDA devices, this is {net._device.type}"
     if not isinstance(loader, BatchLoader) or loader.num_workers:
         return "iterator_train brings batches of its own"
-    if not isinstance(loader.dataset, WindowRows) or not _is_card(loader.dataset.device):
+    if not isinstance(loader.dataset, WindowRows) or not is_card(loader.dataset.device):
         return "the rows do not fit on the card"
     if net.full_batch_:
         return "few rows are trained in full batches of float64"
@@ -84,10 +85,6 @@ def _why_not_captured(net, loader):
     if steps < _PAYS:
         return f"{steps} full batches are fewer than the {_PAYS} for which a capture pays"
     return None
-
-
-def _is_card(device):
-    return device.type == "cuda"
 
 
 class CapturedSteps(Steps):

@@ -1,7 +1,6 @@
 """The device that a net trains and predicts on.
 
-A fitted net follows its ``device``. On a card, convolutions and recurrent layers of cuDNN are kept
-deterministic and in full float32 while the net is at work.
+A fitted net follows its ``device``.
 """
 
 import contextlib
@@ -10,34 +9,10 @@ from typing import Any
 import torch
 
 from .._devices import check_device, find_device
+from ._exact import exact_on
 from ._parts import NetParts
 
-__all__ = ["Placed", "exact_on"]
-
-
-def exact_on(device: torch.device):
-    """Context: cuDNN deterministic, nothing in TF32, as the caller had it afterwards.
-
-    On one H100 the TCN trained in float32 differed between runs without the first, and LSTM, GRU
-    and TCN from the CPU by 1e-4 without the second (1e-6 with it), for 1.1 to 1.5 times the time.
-    """
-    if device.type != "cuda":
-        return contextlib.nullcontext()
-    return _exact()
-
-
-@contextlib.contextmanager
-def _exact():
-    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
-    allowed = products.allow_tf32
-    if allowed:
-        products.allow_tf32 = False
-    try:
-        with cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False):
-            yield
-    finally:
-        if allowed:
-            products.allow_tf32 = True
+__all__ = ["Placed"]
 
 
 class Placed(NetParts):

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 import torch
 
-from .._devices import find_device
+from .._devices import find_device, has_float64, is_card
 from .._posterior import Posterior
 from ._batches import PREDICT_ROWS, BatchLoader, on_device, rows_at_once
-from ._device import exact_on
+from ._exact import exact_on
 from ._losses import FocalLoss
 from ._modules import GRUModule, LSTMModule, MLPModule, TCNModule, TransformerModule
 from ._parts import NetParts
@@ -49,16 +49,26 @@ def double_of(network):
 
 def _double_of(network):
     if type(network) not in _OURS:
-        return copy.deepcopy(network).double().eval()
+        return _in_float64(network)
     weights = [*network.parameters(), *network.buffers()]
     marks = [(weight.shape, weight.device) for weight in weights]
     found = _doubles.get(network)
     if found is None or found[0] != marks:
-        made = copy.deepcopy(network).double().eval()
+        made = _in_float64(network)
         _doubles[network] = found = (marks, made, [*made.parameters(), *made.buffers()])
     for mine, theirs in zip(found[2], weights):
-        mine.copy_(theirs)
+        mine.copy_(theirs.to(mine.device))
     return found[1]
+
+
+def _in_float64(network):
+    place = next(network.parameters()).device
+    return copy.deepcopy(network).to(_home(place)).double().eval()
+
+
+def _home(place):
+    """Where float64 is computed for what is at ``place``."""
+    return place if has_float64(place) else torch.device("cpu")
 
 
 class Inference(NetParts):
@@ -97,14 +107,14 @@ class Inference(NetParts):
     def _by_batches(self, X, training, device):
         """Class scores, batch by batch, on ``device``."""
         place = self._place()
-        exact = self.full_batch_ and not training and place.type != "mps"  # which has no float64
+        exact = self.full_batch_ and not training
         batches, scaled, close = self._batches_of(X, place, exact or training)
         module = double_of(self.module_) if exact else self.module_
         if module.training != training:
             module.train(training)
         whole = _of_scaled(module) if scaled else module
         for values in batches:
-            values = values.to(place)
+            values = values.to(_home(place) if exact else place)
             with exact_on(place), torch.enable_grad() if training else _no_gradients(module):
                 if exact or training or close:
                     scores = whole(values.double() if exact else values)
@@ -124,7 +134,7 @@ class Inference(NetParts):
         n_gathered = len(rows) * rows.lookback
         if len(rows.base) <= n_gathered:
             (rows,) = on_device(place, rows)
-        shared = len(rows.base) < n_gathered or rows.device.type == "cuda"
+        shared = len(rows.base) < n_gathered or is_card(rows.device)
         if rows.missing is None and not as_they_are and shared:
             once = self._standardized(rows)
             if once.base.abs().max() <= _FAR:
@@ -220,7 +230,7 @@ class Inference(NetParts):
         if near is not None:  # no batches to wait for
             return self._near_scores(near).cpu().numpy().astype(np.float64)
         place = find_device(self.device)
-        many = place.type == "cuda" and hasattr(X, "__len__") and len(X) > _MANY
+        many = is_card(place) and hasattr(X, "__len__") and len(X) > _MANY
         scores = list(self._by_batches(X, False, place if many else "cpu"))
         if many:
             return torch.cat(scores).double()
@@ -319,9 +329,10 @@ def _scores(module, values, scaled):
     scores = _of_scaled(module)(Z)
     if not Z.abs().max() <= _FAR:
         far = ~(Z.abs().flatten(1).amax(1) <= _FAR)
-        exact, some = double_of(module), values[far].double()
-        scores = scores.double()
-        scores[far] = (_of_scaled(exact) if scaled else exact)(some)
+        home = _home(values.device)
+        exact, some = double_of(module), values[far].to(home).double()
+        scores = scores.to(home).double()
+        scores[far.to(home)] = (_of_scaled(exact) if scaled else exact)(some)
     return scores
 
 

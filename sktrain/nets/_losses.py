@@ -194,7 +194,7 @@ class FocalLoss(nn.Module):
             else:
                 weights[seen] = class_balanced_weights(counts[seen], self.beta)
                 weights[seen] *= seen.sum() / weights[seen].sum()
-            self.class_weight = torch.tensor(weights, dtype=torch.float32, device=self._device())
+            self.class_weight = torch.tensor(weights, dtype=torch.float32).to(self._device())
         return self
 
     def _device(self):

@@ -140,10 +140,10 @@ class Steps:
     def _read(self, sizes):
         """The one look at the card in an epoch."""
         sizes = sizes[: len(self.loader)]
-        told = torch.cat([self.seen, self.losses[: len(sizes)]]).double().tolist()
-        self.net.n_skipped_steps_ += int(told[0])
-        losses = told[1 + len(self.clips) :]
-        for clip, largest in zip(self.clips, told[1:]):
+        found = torch.cat([self.seen, self.losses[: len(sizes)]]).cpu().double().tolist()
+        self.net.n_skipped_steps_ += int(found[0])
+        losses = found[1 + len(self.clips) :]
+        for clip, largest in zip(self.clips, found[1:]):
             clip.largest_ = largest
         self.net.batch_ = len(sizes) - 1
         return losses, sizes

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from .._devices import find_device
+from .._devices import find_device, has_float64, is_card
 from ..exceptions import SktrainError
 from ._amp import MixedPrecision
 from ._batches import BatchLoader, ClassWeightedSampler, WindowRows, apart, on_device, rows_at_once
@@ -50,7 +50,7 @@ class TrainingLoop(Hooks, MixedPrecision):
         size = len(job.train) if self.batch_size == -1 else self.batch_size
         small = (
             len(job.train) <= min(size, _FULL_BATCH)
-            and self._device.type in ("cpu", "cuda")
+            and has_float64(self._device)
             and self.mixed_precision in ("auto", False)
         )
         self.full_batch_ = bool(small and not again and self.class_sampling is None)
@@ -68,7 +68,7 @@ class TrainingLoop(Hooks, MixedPrecision):
         if self.full_batch_:
             self.module_.double()
             self.criterion_.double() if isinstance(self.criterion_, torch.nn.Module) else None
-        if self._device.type == "cuda":
+        if is_card(self._device):
             # a copy's weights lie apart, which cuDNN mends at every call
             for layer in self.module_.modules():
                 if isinstance(layer, torch.nn.RNNBase):
@@ -145,8 +145,8 @@ class TrainingLoop(Hooks, MixedPrecision):
         if self.standardize and layer is not None:
             if isinstance(self.standardize, tuple):
                 statistics = self._given_statistics(layer)
-            layer.mean.copy_(torch.from_numpy(statistics[0]))
-            layer.scale.copy_(torch.from_numpy(statistics[1]))
+            layer.mean.copy_(torch.as_tensor(statistics[0], dtype=layer.mean.dtype))
+            layer.scale.copy_(torch.as_tensor(statistics[1], dtype=layer.scale.dtype))
 
     def _given_statistics(self, layer):
         """Mean and 1 / standard deviation that the caller gave, one number per feature."""
@@ -197,7 +197,7 @@ class TrainingLoop(Hooks, MixedPrecision):
 
     def _tidy(self):
         """Give back everything that only training needed."""
-        if self._device.type == "cuda":
+        if is_card(self._device):
             self.optimizer_.zero_grad()  # gradients of a captured step hold on to its memory
         for layer in self.module_.modules():
             if isinstance(layer, EnhancedDropout):
@@ -257,7 +257,7 @@ class TrainingLoop(Hooks, MixedPrecision):
             check_order(params)
         if params.get("batch_size") == -1:
             params["batch_size"] = len(dataset)
-        on_card = getattr(dataset, "device", _CPU).type == "cuda"
+        on_card = is_card(getattr(dataset, "device", _CPU))
         params.setdefault("pin_memory", find_device(self.device).type == "cuda" and not on_card)
         name = "iterator_train" if training else "iterator_valid"
         with told_by_name(self, name):
@@ -371,7 +371,7 @@ class TrainingLoop(Hooks, MixedPrecision):
                 self.notify("on_batch_end", batch=batch, training=True, **step)
                 if self.stop_reason_ and i + 1 < len(batches):
                     return False
-        self._record("train", torch.stack(losses).double().tolist(), sizes)
+        self._record("train", torch.stack(losses).cpu().double().tolist(), sizes)
         return True
 
     def _watch(self, batches):
@@ -389,7 +389,7 @@ class TrainingLoop(Hooks, MixedPrecision):
             if hooks:
                 self._record_batch("valid", losses[-1], sizes[-1])
                 self.notify("on_batch_end", batch=batch, training=False, **step)
-        self._record("valid", torch.stack(losses).double().tolist(), sizes)
+        self._record("valid", torch.stack(losses).cpu().double().tolist(), sizes)
         self.history_.record("valid_acc", float(torch.stack(right).sum()) / sum(sizes))
 
     def validation_step(self, batch: tuple, **fit_params: Any) -> dict:

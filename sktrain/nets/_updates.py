@@ -230,7 +230,8 @@ class Updating(NetParts):
         parts = []
         for some in torch.arange(len(rows)).split(1024):
             logits = score(self._to_device(rows.gather(some))).float()
-            parts.append(self._row_loss(logits, self._to_device(rows.y[some])).double().cpu())
+            losses = self._row_loss(logits, self._to_device(rows.y[some]))
+            parts.append(losses.cpu().double())
         return torch.cat(parts)
 
 

@@ -5,11 +5,14 @@ import multiprocessing
 import os
 from pathlib import Path
 import pickle
+import subprocess
+import sys
 import tempfile
 import time
 
 from joblib import Parallel, delayed
 import numpy as np
+import on_device
 import pytest
 from sklearn.base import clone
 import torch
@@ -20,7 +23,7 @@ from sktrain._devices import check_device, find_device, worker_index
 from sktrain.exceptions import SktrainError
 from sktrain.nets import _amp, _modules
 from sktrain.nets._amp import choose_precision, work_of
-from sktrain.nets._device import exact_on
+from sktrain.nets._exact import exact_on
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 3, 2)).astype(np.float32)
@@ -142,6 +145,77 @@ def test_a_net_says_why_its_precision(monkeypatch):
     )  # fmt: skip
 
 
+WAYS = """
+import os, sys
+import torch
+from sktrain.nets._exact import exact_on
+
+backends = torch.backends
+
+
+def told(what):
+    try:
+        return what()
+    except RuntimeError:  # both ways to say it were used
+        return "mixed"
+
+
+def state():
+    parts = (
+        backends, backends.cudnn, backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul,
+        backends.mkldnn.matmul,
+    )
+    flags = backends.cudnn.deterministic, backends.cudnn.benchmark
+    legacy = [told(lambda part=part: part.allow_tf32) for part in (backends.cudnn, parts[4])]
+    named = [part.fp32_precision for part in parts]
+    return *named, told(torch.get_float32_matmul_precision), *flags, *legacy
+
+
+for way in sys.argv[1:]:
+    if os.fork():
+        assert os.wait()[1] == 0, way
+        continue
+    exec(way)
+    before = state()
+    with exact_on(torch.device("cuda")):
+        with exact_on(torch.device("cuda")):
+            pass
+        inside = state()
+    assert "tf32" not in inside[1:5] and inside[7:9] == (True, False), inside
+    assert state() == before, (before, state())
+    os._exit(0)
+"""
+
+
+def test_tf32_is_off_and_given_back_however_it_was_said():
+    """By ``allow_tf32``, by name for one operation or all, or both: each way in a process of its
+    own, for torch remembers which was used."""
+    ways = (
+        "", "backends.fp32_precision = 'tf32'", "backends.cudnn.fp32_precision = 'tf32'",
+        "backends.cuda.matmul.fp32_precision = 'tf32'",
+        "backends.cudnn.conv.fp32_precision = 'ieee'",
+        "backends.cuda.matmul.allow_tf32 = True", "backends.cudnn.allow_tf32 = False",
+        "torch.set_float32_matmul_precision('high')",
+        "torch.set_float32_matmul_precision('medium')",
+        "backends.fp32_precision = 'tf32'; backends.cudnn.rnn.fp32_precision = 'ieee'",
+        "backends.cudnn.benchmark = True",
+    )  # fmt: skip
+    command = [sys.executable, "-W", "ignore", "-c", WAYS, *ways]
+    found = subprocess.run(command, capture_output=True, text=True)
+    assert not found.returncode, found.stderr[-2000:]
+
+
+def test_the_last_of_several_threads_gives_the_flags_back():
+    before = torch.backends.cudnn.deterministic
+    first, second = exact_on(torch.device("cuda")), exact_on(torch.device("cuda"))
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert torch.backends.cudnn.deterministic
+    second.__exit__(None, None, None)
+    assert torch.backends.cudnn.deterministic == before
+
+
 def test_flags_of_cudnn_are_given_back():
     def flags():
         return torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32
@@ -203,6 +277,13 @@ def _meet(folder, k):
     while len(os.listdir(folder)) < 2 and time.monotonic() < until:
         time.sleep(0.01)
     return worker_index()
+
+
+def test_every_exception_of_a_run_on_another_device_names_a_test():
+    sources = [path.read_text() for path in Path(__file__).parents[1].rglob("test_*.py")]
+    for name in on_device.EXCEPTIONS:
+        wanted = f"def {name.split('::')[-1]}"
+        assert any(wanted in source for source in sources), name
 
 
 @pytest.mark.slow

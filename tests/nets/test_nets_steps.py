@@ -2,15 +2,16 @@
 a CUDA graph; the rest is the code a card runs, warming up included. Marked ``cuda``: the graph."""
 
 from contextlib import nullcontext
+import threading
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import BatchScoring, Callback, LRScheduler
 import torch
 
 import sktrain
-from sktrain import FocalLoss, GRUClassifier, MLPNetClassifier, TrainingCheckpoint
+from sktrain import FocalLoss, GRUClassifier, MLPNetClassifier, StopFlag, TrainingCheckpoint
 from sktrain.exceptions import TrainingDivergedError
 from sktrain.nets import _captured
 from sktrain.nets._callbacks import GradientClip, clip_gradients, clip_unread, norm_of
@@ -38,7 +39,7 @@ def captured(monkeypatch):
         made.append(step)
         return SimpleNamespace(replay=step)
 
-    monkeypatch.setattr(_captured, "_is_card", lambda device: True)
+    monkeypatch.setattr(_captured, "is_card", lambda device: True)
     monkeypatch.setattr(_captured, "_aside", lambda device: nullcontext())
     monkeypatch.setattr(_captured, "_recorded", recorded)
     return made
@@ -217,6 +218,38 @@ def test_what_cannot_be_captured_runs_plain_and_says_why(options, reason, captur
     net.fit(X, Y)
     assert net.training_path_.startswith("plain: ")
     assert reason in net.training_path_
+    assert not captured
+
+
+FLAG = StopFlag(threading.Event())
+
+
+class OwnLoss(torch.nn.CrossEntropyLoss):
+    pass
+
+
+class OwnStep(MLPNetClassifier):
+    def train_step(self, batch, **fit_params):
+        return super().train_step(batch, **fit_params)
+
+
+@pytest.mark.parametrize(
+    ("net", "options", "rows", "reason"),
+    [
+        (MLPNetClassifier, {"callbacks": [("flag", FLAG)]}, 330, "StopFlag follows"),
+        (MLPNetClassifier, {"callbacks": [("acc", BatchScoring("accuracy"))]}, 330, "BatchScoring"),
+        (MLPNetClassifier, {"criterion": OwnLoss}, 330, "OwnLoss is code that may decide anew"),
+        (OwnStep, {}, 330, "OwnStep has a train_step of its own"),
+        (MLPNetClassifier, {"compile": True}, 330, "compile=True"),
+        (MLPNetClassifier, {"batch_size": 128}, 100, "few rows are trained in full batches"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_every_reason_of_the_guide(net, options, rows, reason, captured, monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda function, **options: function)
+    trained = net(**{**SMALL, **options}).fit(X[:rows], Y[:rows])
+    assert trained.training_path_.startswith("plain: ")
+    assert reason in trained.training_path_
     assert not captured
 
 
