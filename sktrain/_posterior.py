@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -86,7 +87,7 @@ _NUMPY = SimpleNamespace(
 )  # fmt: skip
 
 
-def _operations(scores):
+def _operations(scores: Any) -> tuple[Any, Any]:
     """NumPy's operations and float64 scores; torch's for a tensor, on its device."""
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(scores, torch.Tensor):

@@ -103,6 +103,13 @@ def find_layout(
     later = full[len(full) // 2 :] if len(full) > 1 else full
     kinds = [_usual_kind([cells[j] for cells, _ in later]) for j in range(width)]
     first = _first_named(rows, known, kinds) if named else _first_data(rows, kinds, known)
+    wider = _wider_later(rows, first, kinds, delimiter, tail) if not names else width
+    if wider > width:  # the first rows have no cells for the last names, later ones have
+        width, kinds = wider, [*kinds, *["empty"] * (wider - width)]
+        rows = [
+            (cells + [""] * (width - len(cells)) if i >= first else cells, line)
+            for i, (cells, line) in enumerate(rows)
+        ]
     headers = [] if names else _headers(rows, first, width, known, kinds)
     sample = [cells for cells, _ in rows[first:] if len(cells) == width]
     layout = Layout(delimiter, width, headers, sample, _skipped(rows, first), kinds)
@@ -119,6 +126,18 @@ def find_layout(
         if said:
             layout.notes.append(f"{said} footer line{'s' * (said > 1)} left out")
     return layout
+
+
+def _wider_later(
+    rows: list, first: int, kinds: list[str], delimiter: str | None, tail: Sequence[str]
+) -> int:
+    """The width of the header, where the last lines or rows below are as wide as it and others
+    shorter.
+    """
+    wanted = len(rows[first - 1][0]) if first else 0
+    later = [cells for cells, _ in [*rows[first:], *split_rows(tail, delimiter)]]
+    full = any(len(c) == wanted and all(c) and cell_kind(c[0]) == kinds[0] for c in later)
+    return wanted if wanted > len(kinds) and full else len(kinds)
 
 
 def checked_names(names: list[str], width: int) -> list[str]:

@@ -104,6 +104,7 @@ def day_order(
         When nothing decides.
     """
     forms = list(fits)
+    _refuse_taiwan(fits, text, groups)
     if any("%b" in form and "%d" not in form for form in forms):
         forms = [form for form in forms if _regular(fits[form], groups)]
         if not forms:  # "Feb 26" may be a day without its year
@@ -135,6 +136,22 @@ def day_order(
         f"dates such as {clipped(text.iloc[0])} may be day first or month first, and nothing in "
         f"the file decides. Say {option('dayfirst', True)} or {option('dayfirst', False)}."
     )
+
+
+def _refuse_taiwan(
+    fits: dict[str, pd.DatetimeIndex], text: pd.Series, groups: np.ndarray | None
+) -> None:
+    """Refuse years of two digits under which bars lie on weekends, and as years of the Republic of
+    China (from 1911) do not: 90/01/02 is 2001 there.
+    """
+    index = next(iter(fits.values()))
+    if not all(form.startswith("%y") for form in fits) or _no_weekends(index, groups):
+        return
+    if _no_weekends(index + pd.DateOffset(years=11), groups):  # 1911 + 90 - 1990
+        raise UnreadableError(
+            f"dates such as {clipped(text.iloc[0])} lie on weekends, unless their years are those "
+            "of the Republic of China: write the years in four digits."
+        )
 
 
 def _plausible_years(forms: list[str], fits: dict[str, pd.DatetimeIndex]) -> list[str]:

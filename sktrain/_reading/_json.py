@@ -12,6 +12,7 @@ import re
 import pandas as pd
 
 from ._cells import cell_kind
+from ._names import tell_no_symbols
 from ._protocol import UnreadableError, clipped
 
 __all__ = ["frame_from_json", "frame_from_records"]
@@ -166,6 +167,8 @@ class _Finder:
             if own[0] > 1 and not nested:
                 return rows
             below = self._below(node, depth)
+            if own[0] > 1 and _dated(rows.drop(columns=nested)) and not _dated(below):
+                return rows  # what stands below are parts of the rows, such as tags
             if self._worth(below)[0] > own[0] or (nested and self._worth(below) > own):
                 return below
             scalar = any(_is_scalar(value) for value in node[0].values())
@@ -244,10 +247,19 @@ class _Finder:
         common = set.intersection(*(set(table.columns) for table in tables.values()))
         nameless = all(isinstance(name, int) for name in best.columns)
         alike = all(common == set(table.columns) for table in tables.values())
-        if not nameless:
+        if nameless:
+            alike &= _alike(tables.values())
+        else:
             alike |= self._known(map(str, common)) == self._known(map(str, best.columns)) > 1
         if not alike or len(tables) == 1:
             return best
+        if _pages_by_time(tables):
+            return pd.concat(tables.values(), ignore_index=True)
+        if not self._tickers and tell_no_symbols(tables):
+            raise UnreadableError(
+                f"holds {len(tables)} tables under {', '.join(map(clipped, tables))}, which are no "
+                "symbols: save the one you want in a file of its own."
+            )
         if nameless:
             return _labelled_behind(tables, best)
         worded = self._tickers and not all(map(_TICKER.fullmatch, tables))
@@ -285,9 +297,33 @@ def _has_names(table: pd.DataFrame) -> bool:
     return not all(isinstance(name, int) for name in table.columns)
 
 
-def _alike(tables: list[pd.DataFrame]) -> bool:
-    """Whether rows without names are pages of one table: as wide as each other."""
-    return not any(map(_has_names, tables)) and len({table.shape[1] for table in tables}) == 1
+def _alike(tables: Iterable[pd.DataFrame]) -> bool:
+    """Whether rows without names are pages of one table: as wide as each other.
+
+    Raises
+    ------
+    UnreadableError
+        When they are not, and more than one of them may be bars: none is read in place of all.
+    """
+    tables = list(tables)
+    widths = {table.shape[1] for table in tables if not _has_names(table)}
+    if len({width for width in widths if width >= _CELLS}) > 1:
+        raise UnreadableError(
+            f"holds rows without names of {' and of '.join(map(str, sorted(widths)))} cells: save "
+            "those of one kind in a file of their own."
+        )
+    return len(widths) == 1 and not any(map(_has_names, tables))
+
+
+def _pages_by_time(tables: dict[str, pd.DataFrame]) -> bool:
+    """Whether keys such as ``2024`` or ``2024-03`` are the years or months of their rows."""
+    return all(
+        cell_kind(key) in ("number", "time")
+        and any(
+            all(str(cell).startswith(key) for cell in table[name].head(_FIRST)) for name in table
+        )
+        for key, table in tables.items()
+    )
 
 
 def _labelled_behind(tables: dict[str, pd.DataFrame], best: pd.DataFrame) -> pd.DataFrame:
@@ -332,6 +368,14 @@ def _with_records(rows: pd.DataFrame) -> list:
 
 def _has_records(value) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
+
+
+def _dated(table: pd.DataFrame | None) -> bool:
+    """Whether a column of texts holds times."""
+    if table is None:
+        return False
+    first = table.head(_FIRST)
+    return any(all(isinstance(x, str) and cell_kind(x) == "time" for x in first[n]) for n in first)
 
 
 def _is_scalar(value) -> bool:

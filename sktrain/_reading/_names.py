@@ -5,7 +5,7 @@ from functools import lru_cache
 import re
 import unicodedata
 
-__all__ = ["RoleTable", "parts_of_days", "plain_name", "tells_of_rows"]
+__all__ = ["RoleTable", "parts_of_days", "plain_name", "tell_no_symbols", "tells_of_rows"]
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NUMBERED = re.compile(r"^\d{1,2}[a-z]?[.)]\s+")
@@ -200,3 +200,38 @@ def tells_of_rows(name: str) -> bool:
     dated.
     """
     return bool(_OF_ROWS & set(plain_name(name).split()))
+
+
+# How the spans of bars are written, and what the parts of one data set are called
+_SPANS = re.compile(
+    r"(?i)(?:\d+(?:s|sec|second|m|mi|min|minute|h|hr|hour|d|day|w|wk|week|mo|mon|month|y|year)s?"
+    r"|[smhdw]\d+|mn1|(?:second|minute|hour|week|month|quarter|year)(?:ly|s)?|days?|daily|intraday"
+    r"|eod|日线|周线|月线|日足|週足|月足|일봉|주봉|월봉)"
+)
+_SHARES = frozenset(
+    [
+        "train", "training", "test", "testing", "valid", "validation", "val", "holdout", "oos",
+        "backtest", "history", "historical", "forecast", "predicted", "prediction", "predictions",
+        "actual", "past", "future", "raw", "unadjusted", "adjusted", "adj", "qfq", "hfq", "bid",
+        "ask", "mid", "part",
+    ]
+)  # fmt: skip
+
+
+def tell_no_symbols(names: Iterable[str]) -> bool:
+    """Whether tables are told apart by the span of their bars or as parts of a data set.
+
+    Examples
+    --------
+    >>> from sktrain._reading import tell_no_symbols
+    >>> tell_no_symbols(["daily", "weekly"]), tell_no_symbols(["AAPL_train", "AAPL_test"])
+    (True, True)
+    >>> tell_no_symbols(["BTC_1h", "ETH_1h"])
+    False
+    """
+    words = [re.findall(r"[^\W_]+", name.lower()) for name in names]
+    common = set.intersection(*map(set, words)) if words else set()
+    own = [[word for word in each if word not in common] for each in words]
+    return len(own) > 1 and any(own) and all(
+        _SPANS.fullmatch(word) or word in _SHARES for each in own for word in each
+    )

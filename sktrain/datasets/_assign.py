@@ -142,6 +142,7 @@ def _named_columns(table: Table) -> tuple[list[str], list[str] | None]:
         names = table.headers[0]
         if _fields_in(names) < 4:
             apart = [_apart(name) for name in names]
+            apart = _closes_beside(apart, names)
             if len({field for _, field in apart if field}) >= 4:
                 return [field or name for (_, field), name in zip(apart, names)], [
                     symbol for symbol, _ in apart
@@ -195,6 +196,22 @@ def _apart(name: str) -> tuple[str, str | None]:
             if role and symbol and symbol.lower() not in SIDES:
                 return symbol, role
     return "", None
+
+
+def _closes_beside(
+    apart: list[tuple[str, str | None]], names: list[str]
+) -> list[tuple[str, str | None]]:
+    """A column named as a symbol whose open, high and low have columns of their own is its
+    close.
+    """
+    fields: dict[str, set] = {}
+    for symbol, role in apart:
+        fields.setdefault(symbol, set()).add(role)
+    bare = {s for s, own in fields.items() if {"open", "high", "low"} <= own and "close" not in own}
+    return [
+        (name, "close") if name in bare and role is None else (symbol, role)
+        for (symbol, role), name in zip(apart, names)
+    ]
 
 
 def _set_time(roles: Roles, table: Table, given: dict[str, int], free: list[int]) -> None:

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from .._reading import Reading, UnreadableError
+from .._reading import Reading, UnreadableError, tell_no_symbols
 from ..exceptions import DataQualityWarning, InvalidBarsError
 from ._rows import Rows, in_order
 
@@ -156,6 +156,11 @@ def _symbols(parts: dict[Path, tuple[Rows, Reading]]) -> dict[Path, str]:
         joined = len(files) > 1 and _disjoint([parts[file][0] for file in files])
         for file in files:
             names[file] = (stem or file.parent.name) if joined else stems[file]
+    if tell_no_symbols(set(names.values())):
+        raise UnreadableError(
+            f"the files are told apart by {', '.join(sorted(set(names.values())))}, which are no "
+            "symbols: pass the one you want."
+        )
     twice = [name for name in set(names.values()) if _claimed_twice(name, names, parts)]
     if twice:
         both = ", ".join(file.name for file in names if names[file] == twice[0])

@@ -39,6 +39,8 @@ _BINANCE = 12
 # judgments: steps so alike in size and direction are those of one price; volumes move tens of
 # times as far
 _ALIKE, _TOGETHER = (3.0, 0.9)
+# share of the variance of its steps that two counts of the same trades have in common, a judgment
+_SHARED = 0.5
 
 
 def roles_by_content(table: Table, given: dict[str, int], roles):
@@ -55,6 +57,8 @@ def roles_by_content(table: Table, given: dict[str, int], roles):
     texts = [p for p in range(table.width) if kinds[p] == "text"]
     roles.symbol = given.get("symbol", texts[0] if texts else None)
     roles.volumes = [given["volume"]] if "volume" in given else _volume(values, roles.fields, table)
+    if roles.volumes and len(values) > len(PRICES) + 1 and "volume" not in given:
+        roles.notes.append(f"volume = {roles.names[roles.volumes[0]]}")
     return roles
 
 
@@ -215,11 +219,33 @@ def _volume(values: dict[int, np.ndarray], fields: dict[str, int], table: Table)
         varied = (
             broken if len(broken) == 1 else varied
         )  # quantities have fractions, numbers of trades have none
+    if len(varied) == 2:
+        varied = [p for p in varied if not _trades_of(values, p, varied, close)] or varied
     if len(varied) > 1:
         raise _seems(
             table, [], f"columns {', '.join(str(p + 1) for p in varied)} may be the volume"
         )
     return varied
+
+
+def _trades_of(
+    values: dict[int, np.ndarray], place: int, both: list[int], close: np.ndarray
+) -> bool:
+    """Whether a column is the number of the trades (or ticks) that the other counts by quantity.
+
+    Both rise and fall together, and as every trade is of one unit at least the quantity is never
+    the smaller one. What is the other times a price is money, which the price would explain.
+    """
+    trades, quantity = values[place], values[sum(both) - place]
+    if not ((quantity >= trades) & (trades >= 0)).all() or (trades != np.round(trades)).any():
+        return False
+    good = (trades > 0) & (close > 0)
+    if good.sum() < _SURE_ROWS:
+        return False
+    fewer, more = np.log(trades[good]), np.log(quantity[good])
+    shared = np.corrcoef(np.diff(fewer), np.diff(more))[0, 1]
+    size = more - fewer
+    return bool(shared > _SHARED**0.5 and size.std() < (size - np.log(close[good])).std())
 
 
 def _may_count(column: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:

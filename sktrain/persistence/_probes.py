@@ -93,7 +93,7 @@ def _items(value):
 
 
 def _is_long(value):
-    return isinstance(value, (int, float, np.number)) and abs(value) > _LONGEST
+    return isinstance(value, (int, float, np.number)) and bool(np.abs(value) > _LONGEST)
 
 
 def _estimators(root):

@@ -666,3 +666,89 @@ def test_periods_that_begin_and_end(tmp_path):
     prices = ["price_open", "price_high", "price_low", "price_close", "volume_traded"]
     bars = read(tmp_path, lines(rows, names + prices), times=HOURS.tz_localize("UTC"))
     assert "opening (time_period_start)" in str(bars.attrs["reading"])
+
+
+# Several tables, and rows with fewer cells than names ---------------------------------------------
+
+
+RECORDS = [dict(zip(NAMES, row)) for row in dated()]
+MILLIS = [[int(t.timestamp()) * 1000, *row] for t, row in zip(DAYS, ROWS)]
+
+
+@pytest.mark.parametrize(
+    "keys", [("daily", "weekly"), ("1h", "1d"), ("D1", "W1"), ("train", "test"), ("bid", "ask")]
+)
+def test_spans_and_parts_of_a_data_set_are_no_symbols(tmp_path, keys):
+    tables = dict(zip(keys, (RECORDS, RECORDS[::5])))
+    refused(tmp_path, json.dumps(tables), f"'{keys[0]}'.* which are no symbols", "bars.json")
+    refused(tmp_path, json.dumps({"data": {"ACME": tables}}), "no symbols", "bars.json")
+    (tmp_path / "bars.json").unlink()
+    for key in keys:
+        (tmp_path / f"acme_{key}.csv").write_text(lines(dated()))
+    with pytest.raises(ValueError, match="which are no symbols: pass the one"):
+        read_bars(tmp_path)
+
+
+def test_symbols_that_look_like_spans_beside_others(tmp_path):
+    (tmp_path / "bars.json").write_text(json.dumps({"DAY": RECORDS, "ACME": RECORDS}))
+    bars = read_bars(tmp_path / "bars.json")
+    assert sorted(set(bars.index.get_level_values(0))) == ["ACME", "DAY"]
+    for name in ("btc_1h.csv", "eth_1h.csv"):
+        (tmp_path / name).write_text(lines(dated()))
+    (tmp_path / "bars.json").unlink()
+    assert set(read_bars(tmp_path).index.get_level_values(0)) == {"btc_1h", "eth_1h"}
+
+
+def test_years_and_months_as_keys_are_pages_of_one_instrument(tmp_path):
+    months: dict = {}
+    for record in RECORDS:
+        months.setdefault(record["date"][:7], []).append(record)
+    assert len(months) == 3
+    read(tmp_path, json.dumps(months), "bars.json")
+
+
+def test_pages_without_names_of_unlike_width_are_not_read_in_part(tmp_path):
+    wide = [[*row, row[0] + 86_399_999, 7.5] for row in MILLIS]
+    for pages in ([MILLIS[:30], wide[30:]], {"a": {"data": MILLIS[:30]}, "b": {"data": wide[30:]}}):
+        refused(tmp_path, json.dumps(pages), "of 6 and of 8 cells", "bars.json")
+    read(tmp_path, json.dumps([MILLIS[:30], [], MILLIS[30:]]), "bars.json")
+
+
+@pytest.mark.parametrize("short", [40, 59])
+def test_first_rows_without_a_cell_for_the_volume(tmp_path, short):
+    rows = [row[: 5 + (i >= short)] for i, row in enumerate(dated())]
+    read(tmp_path, lines(rows), volume=np.where(np.arange(60) >= short, VOLUME, 0))
+
+
+def test_a_column_named_as_the_symbol_is_its_close(tmp_path):
+    columns = {"Date": DAYS.strftime("%Y-%m-%d")}
+    for symbol, scale in (("ACME", 1), ("BOLT", 2)):
+        for name, place in ((symbol, 3), (f"{symbol}_Open", 0), (f"{symbol}_High", 1)):
+            columns[name] = PRICE[:, place] * scale
+        columns[f"{symbol}_Low"] = PRICE[:, 2] * scale
+    (tmp_path / "bars.csv").write_text(pd.DataFrame(columns).to_csv(index=False))
+    bars = read_bars(tmp_path / "bars.csv")
+    for symbol, scale in (("ACME", 1), ("BOLT", 2)):
+        np.testing.assert_allclose(bars.loc[symbol, ["open", "high", "low", "close"]], PRICE * scale)
+
+
+def test_of_two_nameless_counts_the_larger_is_the_quantity(tmp_path):
+    rng = np.random.default_rng(5)
+    ticks = rng.integers(500, 90_000, 60)
+    lots = np.rint(ticks * rng.uniform(2.4, 2.9, 60)).astype(int)
+    rows = [[t.strftime("%Y.%m.%d"), *p, a, b] for t, p, a, b in zip(DAYS, PRICE, ticks, lots)]
+    bars = read(tmp_path, lines(rows, names=None), volume=lots)
+    assert "volume = column 7" in str(bars.attrs["reading"])
+    interest = rng.integers(200_000, 210_000, 60)  # a level of its own: nothing tells the two apart
+    other = [[*row[:6], n] for row, n in zip(rows, interest)]
+    refused(tmp_path, lines(other, names=None), "columns 6, 7 may be the volume")
+    money = [[*row[:6], round(row[5] * row[4] * 50)] for row in rows]  # contracts of 50
+    refused(tmp_path, lines(money, names=None), "columns 6, 7 may be the volume")
+
+
+def test_years_of_two_digits_that_may_be_those_of_taiwan(tmp_path):
+    days = pd.bdate_range("2003-03-03", periods=60)  # 1992 has other weekdays
+    taiwan = [[f"{t.year - 1911}/{t:%m/%d}", *row] for t, row in zip(days, ROWS)]
+    refused(tmp_path, lines(taiwan), "'92/03/03' lie on weekends.*four digits")
+    days = pd.bdate_range("1990-03-01", periods=60)
+    read(tmp_path, lines(dated(days, "%y/%m/%d")), times=days)

@@ -531,3 +531,14 @@ def test_texts_with_commas_beside_the_stories_are_no_table(tmp_path):
     log = ["schedule: not found, tried 1, 2, 3, 4, 5, 6 and 7"]
     document = {"_log": log, "topics": [{"name": "market", "items": stories}]}
     check(read(tmp_path, json.dumps(document), name="page.json"), UTC)
+
+
+def test_records_inside_posts_are_parts_of_them(tmp_path):
+    tags = [{"title": "T", "symbol": "ACME", "url": "u", "text": "$ACME", "name": "n"}] * 5
+    posts = [
+        {"id": i, "body": title, "created_at": t.strftime("%Y-%m-%dT%H:%M:%SZ"), "entities": tags}
+        for i, (title, t) in enumerate(zip(TITLES, T))
+    ]
+    articles = read(tmp_path, "\n".join(map(json.dumps, posts)), "posts.jsonl")
+    assert [a.title for a in articles] == TITLES
+    assert [a.available_at for a in articles] == list(UTC)
