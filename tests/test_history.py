@@ -374,6 +374,7 @@ def test_results_are_gone_with_their_frame():
     """Twelve frames made, used and deleted leave nothing; a frame that lives keeps what it has."""
     kept = make_market(300, random_state=1).bars
     BarFeatures((3,)).fit_transform(kept)
+    gc.collect()  # what other tests left
     before = list(_results._results), dict(_results._handles)
     for seed in range(12):
         bars = make_market(300, random_state=seed).bars
