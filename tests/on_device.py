@@ -28,6 +28,10 @@ EXCEPTIONS: dict[str, str] = {
     "test_a_row_gets_the_same_answer_in_any_company_and_form": _SUMS,
     "test_compression_calibration.py::test_weights_of_rows_count_as_repetitions": _SUMS,
     "test_torch_data_loader_trains_alike": _OTHERS,
+    "test_worker_processes_change_nothing": "processes that load batches leave the captured step",
+    "test_nets_members.py::test_ctrl_c_keeps_what_was_trained": "on a card 3 members train in turn",
+    "test_a_net_says_why_its_precision": "the reasons are those of a CPU",
+    "test_where_a_net_lives_is_noticed": "the test takes the default device for the CPU",
     "test_a_net_on_another_device_is_tried_as_it_will_open": "the test says what a CPU opens",
 }
 """Part of a test's name: why it is left out."""

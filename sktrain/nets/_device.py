@@ -4,6 +4,8 @@ A fitted net follows its ``device``.
 """
 
 import contextlib
+import io
+import pickle
 from typing import Any
 
 import torch
@@ -55,6 +57,17 @@ class Placed(NetParts):
         with self._on_device():
             return super().load_params(*args, **kwargs)  # type: ignore[misc]  # of skorch
 
+    def __getstate__(self):
+        state = vars(self).copy()
+        placed = {
+            name: state.pop(name)
+            for name in vars(self)
+            if name.startswith(tuple(self.cuda_dependent_attributes_))
+        }
+        file = io.BytesIO()
+        _Pickler(file).dump(placed)
+        return {**state, "__cuda_dependent_attributes__": file.getvalue()}  # as skorch reads it
+
     def __setstate__(self, state):
         asked = state.get("device")
         auto = isinstance(asked, str) and asked == "auto"
@@ -62,6 +75,25 @@ class Placed(NetParts):
         super().__setstate__(placed)  # type: ignore[misc]  # of skorch
         if auto:
             self.device = asked
+
+
+class _Pickler(pickle.Pickler):
+    """Writes of every tensor its own numbers alone.
+
+    A tensor is written with the whole of the memory it is a view of: the four weights of a
+    recurrent layer, which lie in one piece on a card, would be written four times.
+    """
+
+    def reducer_override(self, value: Any) -> Any:
+        """A view of more numbers than its own is written as a copy of it."""
+        if type(value) not in (torch.Tensor, torch.nn.Parameter) or value.layout != torch.strided:
+            return NotImplemented
+        if value.untyped_storage().nbytes() <= value.numel() * value.element_size():
+            return NotImplemented
+        own = value.detach().clone()
+        if isinstance(value, torch.nn.Parameter):
+            own = torch.nn.Parameter(own, value.requires_grad)
+        return own.__reduce_ex__(pickle.DEFAULT_PROTOCOL)
 
 
 def _same(one: torch.device, other: torch.device) -> bool:

@@ -37,6 +37,7 @@ class NetParts:
     device: Any
     compile: bool
     n_members: int
+    cuda_dependent_attributes_: Any  # names, of skorch
 
     # what was learned
     module_: Any

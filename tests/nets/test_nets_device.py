@@ -86,6 +86,26 @@ def test_a_fitted_net_follows_its_device():
     assert {weight.device.type for weight in net.module_.parameters()} == {"meta"}
 
 
+def test_weights_in_one_piece_of_memory_are_written_once():
+    """So lie the weights of recurrent layers on a card."""
+    X = np.random.default_rng(0).normal(size=(80, 5, 3)).astype(np.float32)
+    net = GRUClassifier(horizon=0, max_epochs=1, random_state=0).fit(X, X[:, -1, 0] > 0)
+    expected, plain = net.predict_proba(X), len(pickle.dumps(net))
+    weights = list(net.module_.parameters())
+    for weight, part in zip(weights, torch.cat([w.data.ravel() for w in weights]).split(
+        [weight.numel() for weight in weights]
+    )):  # fmt: skip
+        weight.data = part.view(weight.shape)
+    assert len(pickle.dumps(weights)) > 6 * sum(weight.nbytes for weight in weights)
+    assert len(pickle.dumps(net)) == plain
+    again = pickle.loads(pickle.dumps(net))
+    np.testing.assert_array_equal(again.predict_proba(X), expected)
+    trained = {id(one) for group in again.optimizer_.param_groups for one in group["params"]}
+    assert trained == {id(one) for one in again.module_.parameters()}
+    one, other = (model.partial_fit(X, X[:, -1, 0] > 0).predict_proba(X) for model in (net, again))
+    np.testing.assert_array_equal(one, other)
+
+
 def test_auto_precision_on_a_card_goes_by_the_size_of_the_work(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
     assert choose_precision("auto", "cuda", 4096)[0] is None

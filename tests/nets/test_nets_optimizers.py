@@ -177,6 +177,7 @@ def test_wrappers_of_others_stay(monkeypatch):
 TRAINING = """
 import sys, warnings
 import numpy as np
+sys.modules["torch_geometric"] = None  # skorch imports it where it is, and it imports the compiler
 import sktrain
 warnings.simplefilter("ignore")
 X = np.random.default_rng(0).normal(size=(200, 5, 3))
