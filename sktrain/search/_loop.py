@@ -148,10 +148,8 @@ def nothing_finite(records, runner):
             f"{message}, so there is no best one. Fold scores of the first: {scores}. Does the "
             "scorer fit the data?"
         )
-    raise SktrainError(
-        f"{message}: {'all' if len(failed) == n_fits else f'{len(failed)} of'} {n_fits} fits failed. "
-        f"{_causes(failed)}"
-    ) from _raised_by(runner, *failed[0])
+    share = "all" if len(failed) == n_fits else f"{len(failed)} of"
+    raise SktrainError(f"{message}: {share} {n_fits} fits failed. {_causes(failed)}") from _raised_by(runner, *failed[0])
 
 
 def _causes(failed):

@@ -292,7 +292,8 @@ def test_when_every_trial_fails_the_first_cause_is_shown():
         search(estimator=Fragile(), space={"C": (2.0, 3.0)}, n_trials=2, cv=3).fit(X, Y)
     text = str(told.value)
     assert re.search(r"trial 0, \{'C': \d\.\d+\}: ValueError: .*too large for me", text)
-    assert "Traceback" not in text and len(text.splitlines()) == 1
+    assert "Traceback" not in text
+    assert len(text.splitlines()) == 1
     assert isinstance(told.value.__cause__, ValueError)
     assert "too large for me" in str(told.value.__cause__)
 
