@@ -149,7 +149,8 @@ def nothing_finite(records, runner):
             "scorer fit the data?"
         )
     share = "all" if len(failed) == n_fits else f"{len(failed)} of"
-    raise SktrainError(f"{message}: {share} {n_fits} fits failed. {_causes(failed)}") from _raised_by(runner, *failed[0])
+    told = f"{message}: {share} {n_fits} fits failed. {_causes(failed)}"
+    raise SktrainError(told) from _raised_by(runner, *failed[0])
 
 
 def _causes(failed):
