@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 import pandas as pd
 
+from .._validation import attrs_of_taken
+
 __all__ = ["WindowedArray"]
 
 
@@ -134,7 +136,8 @@ class WindowedArray:
             self.base,
             ends,
             self.firsts[key],
-            self.lookback, index=index, columns=self.columns, attrs=self.attrs,
+            self.lookback, index=index, columns=self.columns,
+            attrs=attrs_of_taken(self.attrs, key, len(self)),
         )
 
     def gather(
