@@ -226,6 +226,15 @@ def load(
     Notes
     -----
     The random generators of the caller are as they were afterwards.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sktrain import load, save
+    >>> model = LogisticRegression().fit([[0], [1]], [0, 1])
+    >>> path = save(model, getfixture("tmp_path") / "model.sktrain", key=b"our secret")
+    >>> load(path, key=b"our secret").predict([[2]])
+    array([1])
     """
     _check_key(key)
     check_count("max_bytes", max_bytes, optional=True)
@@ -315,6 +324,17 @@ def read_manifest(path: str | os.PathLike, *, key: bytes | None = None) -> dict:
     ------
     CorruptFileError, PersistenceError
         As :func:`load`.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sktrain import save
+    >>> from sktrain.persistence import read_manifest
+    >>> model = LogisticRegression(C=0.5).fit([[0], [1]], [0, 1])
+    >>> path = save(model, getfixture("tmp_path") / "model.sktrain", scores={"accuracy": 0.51})
+    >>> manifest = read_manifest(path)
+    >>> manifest["classes"], manifest["scores"], manifest["parameters"]["C"]
+    ([0, 1], {'accuracy': 0.51}, '0.5')
     """
     _check_key(key)
     manifest, members, budget = _unpack(path, key, None)
