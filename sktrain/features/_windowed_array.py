@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 import pandas as pd
 
+from .._history import attrs_around
+
 __all__ = ["WindowedArray"]
 
 
@@ -210,7 +212,7 @@ class WindowedArray:
             base,
             self.ends - low,
             np.maximum(self.firsts - low, 0),
-            self.lookback, self.index, self.columns, self.attrs,
+            self.lookback, self.index, self.columns, attrs_around(self.attrs, self.index),
         )
         return _rebuild, state
 
