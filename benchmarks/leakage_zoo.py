@@ -23,13 +23,16 @@ from sktrain.leakage._splits import index_pairs, known_spans
 ROOT = Path(__file__).parents[1]
 HEAD = """# The leakage zoo
 
-{leaks} planted leaks and {clean} clean twins, each given to `LeakageValidator` and to what two peers offer. Written by
-`benchmarks/leakage_zoo.py` from `tests/leakage/zoo.py`; a test holds the auditor to every row.
+{leaks} planted leaks and {clean} clean twins, each given to `LeakageValidator` and to what two
+peers offer. Written by `benchmarks/leakage_zoo.py` from `tests/leakage/zoo.py`; a test holds the
+auditor to every row.
 
-- **purgedcv** {version}: `diagnostics.assert_no_temporal_leakage` on every fold. It audits folds only (and `audit_splitter` only its own
-  splitters), with half-open label spans.
-- **scikit-learn**: `cross_val_score` refuses or warns; for transformers `check_methods_subset_invariance`.
-- "–": the peer has nothing to ask; "silent": it was asked and said nothing; "alarm" on a clean twin is a false one.
+- **purgedcv** {version}: `diagnostics.assert_no_temporal_leakage` on every fold. It audits folds
+  only (and `audit_splitter` only its own splitters), with half-open label spans.
+- **scikit-learn**: `cross_val_score` refuses or warns; for transformers
+  `check_methods_subset_invariance`.
+- "–": the peer has nothing to ask; "silent": it was asked and said nothing; "alarm" on a clean twin
+  is a false one.
 
 | case | check | finding | purgedcv | scikit-learn |
 | --- | --- | --- | --- | --- |

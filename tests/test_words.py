@@ -33,6 +33,22 @@ def test_standard_terms():
     assert not found, "say it in a standard term: " + "; ".join(found)
 
 
+def test_pages_have_lines_of_100_columns():
+    """Tables apart, whose rows cannot be broken."""
+    long = [
+        f"{path.relative_to(ROOT)}:{number}: {len(line)}"
+        for path in PROSE
+        if path.suffix in (".md", ".rst")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if len(line) > 100 and not line.startswith("|")
+    ]
+    assert not long, "break these lines: " + "; ".join(long)
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 150
+
+
 def test_constants_say_where_they_come_from():
     bare = [f"{path.relative_to(ROOT)}:{at}" for path in SOURCES for at in _without_a_word(path)]
     assert not bare, "say where the number comes from, or that it is a judgment: " + ", ".join(bare)

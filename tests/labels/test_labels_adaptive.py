@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from sktrain import AdaptiveLabeler, EnhancedWalkForwardCV
+from sktrain import AdaptiveLabeler, EnhancedWalkForwardCV, TripleBarrierLabeler
 from sktrain.exceptions import InvalidBarsError, NotEnoughDataError, SktrainError
 
 
@@ -209,6 +209,23 @@ def test_no_class_is_forgotten_by_daily_index_bars(sp500):
     _, sigma = AdaptiveLabeler(base_threshold=0.5, scaling="sigma").fit_resample(sp500)
     assert (affine == 1).mean() > 0.85
     assert sigma.value_counts(normalize=True).min() > 0.25
+
+
+@pytest.mark.parametrize(
+    "labeler",
+    [
+        AdaptiveLabeler(),
+        AdaptiveLabeler(scaling="sigma"),
+        TripleBarrierLabeler(),
+        TripleBarrierLabeler(volatility="close"),
+    ],
+)
+def test_volatility_looks_back_on_twenty_returns_by_default(labeler):
+    """Twenty simple returns need 21 closes; widths that are fixed need none."""
+    known = np.flatnonzero(labeler.transform(random_bars(60, 0)).notna())
+    fixed = isinstance(labeler, TripleBarrierLabeler) and labeler.volatility is None
+    ahead = {AdaptiveLabeler: 3, TripleBarrierLabeler: 10}[type(labeler)]
+    assert (known[0], known[-1]) == (0 if fixed else 20, 59 - ahead)
 
 
 @pytest.mark.parametrize("name", ["horizon", "volatility_lookback"])
