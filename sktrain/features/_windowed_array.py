@@ -7,6 +7,7 @@ from numpy.typing import DTypeLike
 import pandas as pd
 
 from .._history import attrs_around
+from .._validation import attrs_of_taken
 
 __all__ = ["WindowedArray"]
 
@@ -136,7 +137,8 @@ class WindowedArray:
             self.base,
             ends,
             self.firsts[key],
-            self.lookback, index=index, columns=self.columns, attrs=self.attrs,
+            self.lookback, index=index, columns=self.columns,
+            attrs=attrs_of_taken(self.attrs, key, len(self)),
         )
 
     def gather(
