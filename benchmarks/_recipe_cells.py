@@ -9,8 +9,9 @@ import time
 import types
 import warnings
 
-from _recipe_worlds import PLANTED, RIVALS, STEPS, make_world
+from _recipe_worlds import HORIZON, PLANTED, RIVALS, STEPS, make_world
 import numpy as np
+from scipy.special import ndtr
 from sklearn.base import clone
 from sklearn.metrics import balanced_accuracy_score, log_loss
 from threadpoolctl import threadpool_limits
@@ -31,10 +32,18 @@ def calibration_error(proba, target):
     return float(np.abs(gaps).sum() / proba.size)
 
 
-def calibration_noise(proba, seed, n_draws=200):
-    """The error that a perfectly calibrated forecast stays below in 95 of 100 draws of labels."""
+def calibration_noise(proba, seed, horizon=HORIZON, n_draws=200):
+    """The error that a perfectly calibrated forecast stays below in 95 of 100 draws of labels.
+
+    Labels that look ``horizon`` bars ahead share all but k of them with those k rows later, so
+    neighbours are drawn alike: by normal moving sums of ``horizon`` values. With labels drawn one
+    by one, true probabilities exceed the band in 12 to 20 of 100 planted markets of three bars.
+    """
     rng = np.random.default_rng(seed)
-    draws = (rng.random((n_draws, len(proba), 1)) > proba.cumsum(axis=1)[None, :, :-1]).sum(axis=2)
+    values = rng.normal(size=(n_draws, len(proba) + horizon - 1))
+    total = np.pad(values.cumsum(axis=1), ((0, 0), (1, 0)))
+    drawn = ndtr((total[:, horizon:] - total[:, :-horizon]) / np.sqrt(horizon))
+    draws = (drawn[:, :, None] > proba.cumsum(axis=1)[None, :, :-1]).sum(axis=2)
     return float(
         np.quantile(
             [calibration_error(proba, np.eye(proba.shape[1])[codes]) for codes in draws], 0.95
@@ -42,7 +51,7 @@ def calibration_noise(proba, seed, n_draws=200):
     )
 
 
-def figures(proba, y, classes, prior, truth, seed):
+def figures(proba, y, classes, prior, truth):
     """What one model said of the last third."""
     codes = np.searchsorted(classes, y)
     hit = np.eye(len(classes))[codes]
@@ -53,7 +62,7 @@ def figures(proba, y, classes, prior, truth, seed):
         "calibration_error": calibration_error(proba, hit if truth is None else truth),
     }
     if truth is None:
-        return {**found, "calibration_noise": calibration_noise(proba, seed)}
+        return found
     possible = alone - log_loss(y, truth, labels=classes)
     return {**found, "possible": possible} if possible > 1e-6 else found
 
@@ -88,10 +97,12 @@ def measure(name, seed, model, trials, **size):
         chosen = recipe if model == OURS else RIVALS[model](X.shape[1])
         fitted = tuned(*chosen, X, y, trials, seed)
         proba = fitted.predict_proba(world.X.iloc[test])
-        found = figures(proba, later, classes, counts / counts.sum(), truth, seed)
+        found = figures(proba, later, classes, counts / counts.sum(), truth)
         found["seconds"] = time.perf_counter() - start
     if model == OURS:
         found["weights"] = fitted.named_weights_
+        if truth is None:
+            found["calibration_noise"] = calibration_noise(proba, seed)
     return {"world": name, "seed": seed, "model": model, **found}
 
 
@@ -115,7 +126,7 @@ def _data(name, seed=0, n_bars=0, n_symbols=0):
 def _code(model):
     """Of the figures and the model."""
     how = _recipe_code() if model == OURS else (RIVALS[model], tuned)
-    return digest_of(figures, model, how)
+    return digest_of(figures, calibration_noise if model == OURS else None, model, how)
 
 
 def _recipe_code():

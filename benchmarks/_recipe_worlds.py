@@ -18,6 +18,7 @@ from sktrain import AdaptiveLabeler, BarFeatures, SlidingWindow, with_history
 from sktrain.datasets import load_nasdaq, load_sp500, load_us_stocks, make_market
 
 STEPS = 10  # of the features that rivals see
+HORIZON = 3  # bars that labels of real markets look ahead
 #: name: pattern, signal, horizon. Signals of the last four leave the best rival below .8 of the
 # possible gain.
 PLANTED = {
@@ -59,7 +60,7 @@ def make_world(name, seed, *, n_bars=4000, n_symbols=1):
     """
     if name in REAL:
         bars, labels = REAL[name]
-        bars, y = AdaptiveLabeler(horizon=3, **_LABELS[labels]).fit_resample(_BARS[bars]())
+        bars, y = AdaptiveLabeler(horizon=HORIZON, **_LABELS[labels]).fit_resample(_BARS[bars]())
         return World(BarFeatures().fit_transform(bars), y, None)
     pattern, signal, horizon = PLANTED[name]
     n_symbols = max(n_symbols, 2) if pattern == "cross" else n_symbols

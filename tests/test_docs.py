@@ -56,10 +56,12 @@ def test_code_of_a_page_runs(page, tmp_path):
 
 def test_readme_figures_are_generated():
     sys.path.insert(0, str(ROOT / "benchmarks"))
-    from render_readme import everything, rendered, results
+    from render_readme import everything, recipe_tables, rendered, results, summary
 
     text = (ROOT / "README.md").read_text()
-    assert rendered(text) == text, "run python benchmarks/render_readme.py"
+    assert rendered(text, summary()) == text, "run python benchmarks/render_readme.py"
+    guide = (ROOT / "docs" / "ensemble.md").read_text()
+    assert rendered(guide, "\n".join(recipe_tables())) == guide
     page = (ROOT / "docs" / "figures.md").read_text()
     assert everything() == page, "run python benchmarks/render_readme.py"
     # no miss is left out
