@@ -118,6 +118,14 @@ def all_class_probabilities(
     -------
     ndarray of shape (n, n_classes)
         Zero for a class the estimator never saw.
+
+    Examples
+    --------
+    >>> from sklearn.dummy import DummyClassifier
+    >>> from sktrain.evaluation import all_class_probabilities
+    >>> model = DummyClassifier().fit([[0], [0]], [0, 2])  # has never seen class 1
+    >>> all_class_probabilities(model, [[0]], [0, 1, 2])
+    array([[0.5, 0. , 0.5]])
     """
     proba = np.asarray(estimator.predict_proba(X), dtype=np.float64)
     out = np.zeros((len(proba), len(classes)))

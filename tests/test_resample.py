@@ -9,7 +9,8 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from sktrain import MLPNetClassifier, SlidingWindow, WindowSMOTE, apply_smote
+from sktrain import MLPNetClassifier, SlidingWindow, WindowSMOTE, apply_smote, with_history
+from sktrain._validation import resampled_rows
 from sktrain.exceptions import NotEnoughDataError, ResamplingWarning, SktrainError
 from sktrain.resample import ResampledClassifier, correct_prior
 
@@ -334,3 +335,74 @@ def test_what_is_left_open_is_seeded(rows):
         LogisticRegression(), WindowSMOTE(random_state=5), random_state=1
     ).fit(*rows)
     assert fixed.sampler_.random_state == 5
+
+
+def marked_rows(kind):
+    """Resampled rows of each kind of index, a mark on each, and the places of all of them."""
+    rng = np.random.default_rng(0)
+    y = np.r_[np.zeros(30, int), np.ones(10, int)][rng.permutation(40)]
+    X = rng.normal(size=(40, 3))
+    days = pd.date_range("2024-01-01", periods=40)
+    index = {
+        "days": days,
+        "periods": days.to_period("D"),
+        "panel": pd.MultiIndex.from_product([["A", "B"], days[:20]], names=["symbol", "time"]),
+    }.get(kind)
+    if kind == "windows":
+        X = SlidingWindow(3).fit_transform(X)
+    elif kind == "windows of days":
+        X = SlidingWindow(3).fit_transform(with_history(pd.DataFrame(X, days)))
+        y = pd.Series(y, days)
+    elif index is not None:
+        X, y = pd.DataFrame(X, index), pd.Series(y, index)
+    return WindowSMOTE(random_state=0).fit_resample(X, y)
+
+
+def told(rows):
+    found = resampled_rows(rows)
+    return [found.synthetic.tolist(), found.parents.tolist(), found.origin.tolist()]
+
+
+def expected(rows, places):
+    """By hand: which of the rows at ``places`` were made, from which of them, standing for what."""
+    whole = resampled_rows(rows)
+    at = {place: row for row, place in enumerate(places)}
+    parents = [[at.get(parent, -1) for parent in whole.parents[place]] for place in places]
+    return [whole.synthetic[places].tolist(), parents, whole.origin[places].tolist()]
+
+
+@pytest.mark.parametrize("kind", ["days", "periods", "panel", "windows", "windows of days", "none"])
+@pytest.mark.filterwarnings("ignore::sktrain.exceptions.UnknownHorizonWarning")
+@pytest.mark.filterwarnings("ignore::sktrain.exceptions.ColdStartWarning")
+def test_slices_of_resampled_rows_know_which_of_them_were_made(kind):
+    """A slice that begins behind a real row and holds one made from it took that one for real."""
+    rows, labels = marked_rows(kind)
+    n = len(labels)
+    assert n > 50
+    slices = [slice(a, b) for a in range(0, n - 15, 3) for b in range(a + 15, n + 1, 5)]
+    for cut in [*slices, slice(None, None, 2), slice(1, None, 3), slice(None, None, -1)]:
+        places = np.arange(n)[cut]
+        for part in (rows, labels):
+            if isinstance(part, np.ndarray) and part.ndim == 2:
+                continue  # a table of numbers carries no mark; its labels do
+            taken = getattr(part, "iloc", part)[cut]
+            assert told(taken) == expected(part, places), (cut, type(part))
+
+
+def test_masks_and_folds_of_resampled_rows_know_which_of_them_were_made():
+    rows, labels = marked_rows("days")
+    late, early = rows.index > "2024-02-01", rows.index < "2024-01-10"
+    for mask in (late, late | early):
+        assert told(rows[mask]) == expected(rows, np.flatnonzero(mask))
+    whole = resampled_rows(rows)
+    rng = np.random.default_rng(1)
+    for _ in range(20):  # some rows of a time are not here: made ones are known, their parents not
+        train = whole.without_orphans(rng.random(len(rows)) < 0.8)
+        found = resampled_rows(rows[train])
+        np.testing.assert_array_equal(found.synthetic, whole.synthetic[train])
+        parents = np.array(expected(rows, np.flatnonzero(train))[1])
+        known = found.parents[:, 0] >= 0
+        np.testing.assert_array_equal(found.parents[known], parents[known])
+    shuffled = rng.permutation(len(rows))
+    with pytest.warns(ResamplingWarning, match="can no longer be told"):
+        assert resampled_rows(rows.iloc[shuffled]) is None

@@ -2,9 +2,9 @@
 and results computed once on a whole history.
 """
 
+from ._carried import Handle, attrs_around
 from ._handle import (
     Context,
-    Handle,
     History,
     get_history,
     lazy_copy,
@@ -19,6 +19,7 @@ __all__ = [
     "Context",
     "Handle",
     "History",
+    "attrs_around",
     "get_history",
     "lazy_copy",
     "locate_rows",

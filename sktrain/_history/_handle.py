@@ -8,10 +8,8 @@ rows up to the one being computed, never a later one. Rows without a handle: see
 To another process, or into a file, a slice takes along the rows around it, not the whole history.
 """
 
-import copyreg
 from dataclasses import dataclass
 from numbers import Integral
-from uuid import uuid4
 import warnings
 from weakref import WeakValueDictionary
 
@@ -20,11 +18,12 @@ import pandas as pd
 
 from .._io import sha256
 from ..exceptions import InvalidBarsError, StaleHistoryWarning
+from ._carried import Handle
 from ._results import compute_once, hold
 
 __all__ = [
-    "Context", "Handle", "History", "get_history", "lazy_copy", "locate_rows", "recall",
-    "segment_starts", "with_history",
+    "Context", "History", "get_history", "lazy_copy", "locate_rows", "recall", "segment_starts",
+    "with_history",
 ]
 
 # rows that travel on either side of a slice: four times the longest default window, and less than
@@ -40,40 +39,6 @@ def lazy_copy(frame):
     """A copy whose changes stay its own: lazily where pandas copies on write (3.0), else at
     once."""
     return frame.copy(deep=pd.__version__ < "3")
-
-
-class Handle(dict):
-    """An empty dict with a name: pandas may copy it, compare it and write it as JSON at no cost.
-
-    Copies of a handle are the handle itself, and one that travelled to another process equals the
-    one that stayed.
-    """
-
-    __slots__ = ("_uid",)
-
-    def __init__(self, uid=None):
-        super().__init__()
-        self._uid = uid or uuid4().hex
-
-    @property
-    def uid(self):
-        """The name: equal for all copies of one handle."""
-        return self._uid
-
-    def __eq__(self, other):
-        return type(other) is type(self) and self._uid == other._uid
-
-    def __ne__(self, other):
-        return not self == other
-
-    def __hash__(self):  # type: ignore[override]  # dict says None: the name never changes
-        return hash(self._uid)
-
-    def __copy__(self):
-        return self
-
-    def __deepcopy__(self, memo):
-        return self
 
 
 class History(Handle):
@@ -212,22 +177,6 @@ def _arrived(frame, uid, reach, lookback):
         return here
     _last[:] = [History(frame, uid, reach=reach, lookback=lookback)]
     return _last[0]
-
-
-def _reduce_frame(frame):
-    """How a DataFrame is pickled: with the part of its history that it needs."""
-    history = get_history(frame)
-    part = history if history is None else history.around(frame.index)
-    if part is not history:
-        attrs = frame.attrs
-        frame = frame.copy(deep=False)
-        frame.attrs = {**attrs, "history": part}
-        if isinstance(frame.index, pd.MultiIndex):
-            frame.index = frame.index.remove_unused_levels()
-    return frame.__reduce_ex__(2)
-
-
-copyreg.pickle(pd.DataFrame, _reduce_frame)
 
 
 def locate_rows(own, index):

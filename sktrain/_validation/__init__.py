@@ -27,7 +27,14 @@ from ._numbers import (
 )
 from ._renamed import renamed
 from ._sessions import SESSION, check_pause, session_starts
-from ._synthetic import MarkedLabels, Resampled, mark_synthetic, resampled_rows, synthetic_rows
+from ._synthetic import (
+    MarkedLabels,
+    Resampled,
+    attrs_of_taken,
+    mark_synthetic,
+    resampled_rows,
+    synthetic_rows,
+)
 from ._times import TimeAxis, check_order, time_axis, to_timestamps
 
 __all__ = [
@@ -41,6 +48,7 @@ __all__ = [
     "Resampled",
     "TimeAxis",
     "as_span",
+    "attrs_of_taken",
     "check_bars",
     "check_beside",
     "check_count",

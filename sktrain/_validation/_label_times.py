@@ -55,15 +55,23 @@ class LabelTimes(Handle):
         The distinct labels.
     horizon : int or str
         What labels look ahead at most: bars of the row's own symbol, or a length of time.
+    is_continuous : bool
+        Whether most labels stand once, as targets of a regression do: then any values are a
+        function of them.
     """
 
-    __slots__ = ("_codes", "_end", "_index", "_labels", "_packed", "_range", "horizon")
+    __slots__ = (
+        "_codes", "_end", "_index", "_labels", "_packed", "_range", "horizon", "is_continuous",
+    )
 
-    def __init__(self, index, end, codes, labels, horizon, uid=None):
+    def __init__(self, index, end, codes, labels, horizon, uid=None, is_continuous=None):
         super().__init__(uid)
         self._index, self._end, self._codes, self._labels = index, end, codes, labels
         self._packed = self._range = None
         self.horizon = horizon
+        if is_continuous is None:
+            is_continuous = len(labels) > max(FEW, len(index) // 2)
+        self.is_continuous = is_continuous
 
     @property
     def index(self):
@@ -99,18 +107,33 @@ class LabelTimes(Handle):
                 _pack(self._end - _own_times(self._index)),
                 _pack(self._codes),
             )
-        return _unpack, (*self._packed, self._labels, self.horizon, self._uid)
+        told = self._labels, self.horizon, self._uid, self.is_continuous
+        return _unpack, (*self._packed, *told)
+
+    def around(self, index: pd.Index) -> "LabelTimes":
+        """The handle of the rows of ``index`` alone; itself where they are most rows or none."""
+        if 2 * len(index) > len(self._index):
+            return self
+        if isinstance(self._index, pd.MultiIndex) and isinstance(index, pd.DatetimeIndex):
+            kept = np.flatnonzero(np.isin(_own_times(self._index), _own_times(index)))
+        else:
+            places = self.find(index)
+            kept = np.unique(places[places >= 0])
+        if not 0 < len(kept) <= len(self._index) // 2:
+            return self
+        rows, codes, labels = self._index[kept], self._codes[kept], self._labels
+        if isinstance(rows, pd.MultiIndex):
+            rows = rows.remove_unused_levels()
+        if len(labels) > FEW:
+            codes, labels = _met(codes, labels)
+        return LabelTimes(
+            rows, self._end[kept], codes, labels, self.horizon, self._uid, self.is_continuous
+        )
 
     def find(self, index: pd.Index) -> np.ndarray:
         """Places of the rows of ``index`` among the rows known here, -1 where a row is not
         known."""
         return locate_rows(self._index, index)
-
-    @property
-    def is_continuous(self) -> bool:
-        """Whether most labels stand once, as targets of a regression do: then any values are a
-        function of them."""
-        return len(self._labels) > max(FEW, len(self._index) // 2)
 
     def find_in_symbols(self, times: np.ndarray) -> np.ndarray:
         """For distinct times without symbols: where they stand among the rows of every symbol that
@@ -194,11 +217,18 @@ def _unpack_index(packed):
     )
 
 
-def _unpack(index, ahead, codes, labels, horizon, uid):
+def _unpack(index, ahead, codes, labels, horizon, uid, is_continuous=None):
     rows = _unpack_index(index)
-    return LabelTimes(
-        rows, _own_times(rows) + _unpacked(ahead), _unpacked(codes), labels, horizon, uid
-    )
+    end = _own_times(rows) + _unpacked(ahead)
+    return LabelTimes(rows, end, _unpacked(codes), labels, horizon, uid, is_continuous)
+
+
+def _met(codes, labels):
+    """Codes among the labels that they name alone, in the same order."""
+    named, codes_of_named = np.unique(codes, return_inverse=True)
+    without = named < 0
+    small = np.min_scalar_type(-max(len(named), 1))
+    return (codes_of_named - without.sum()).astype(small), labels[named[~without]]
 
 
 def label_times_of(rows: object) -> LabelTimes | None:

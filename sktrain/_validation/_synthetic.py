@@ -12,12 +12,16 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from .._history import Handle
+from .._history import Handle, locate_rows
 from ..exceptions import ResamplingWarning
 
-__all__ = ["MarkedLabels", "Resampled", "mark_synthetic", "resampled_rows", "synthetic_rows"]
+__all__ = [
+    "MarkedLabels", "Resampled", "attrs_of_taken", "mark_synthetic", "resampled_rows",
+    "synthetic_rows",
+]  # fmt: skip
 
 _KEY = "synthetic"
+_TIMED = (pd.DatetimeIndex, pd.MultiIndex, pd.PeriodIndex)
 
 
 @dataclass(frozen=True)
@@ -56,16 +60,18 @@ class Synthetic(Handle):
     origin : ndarray of intp, shape (n,)
     distinct : bool
         Whether every row before resampling had an index of its own.
+    index : pandas.Index or None
+        Of the resampled rows, where they are indexed by time and ``distinct``.
     """
 
-    __slots__ = ("distinct", "origin", "parents")
+    __slots__ = ("distinct", "index", "origin", "parents")
 
-    def __init__(self, parents, origin, distinct, uid=None):
+    def __init__(self, parents, origin, distinct, uid=None, index=None):
         super().__init__(uid)
-        self.parents, self.origin, self.distinct = parents, origin, distinct
+        self.parents, self.origin, self.distinct, self.index = parents, origin, distinct, index
 
     def __reduce__(self):
-        return Synthetic, (self.parents, self.origin, self.distinct, self._uid)
+        return Synthetic, (self.parents, self.origin, self.distinct, self._uid, self.index)
 
     @property
     def mask(self):
@@ -75,25 +81,75 @@ class Synthetic(Handle):
     def take(self, places: np.ndarray) -> "Synthetic":
         """The handle of some of the rows; parents that are not among them are -1."""
         at = self._at(places)
-        return Synthetic(at.parents, at.origin, self.distinct)
+        index = None if self.index is None else self.index[places]
+        return Synthetic(at.parents, at.origin, self.distinct, index=index)
 
     def of(self, rows: Any) -> Resampled | None:
         """What is known of rows that carry this handle: the resampled rows or some of them, or None
         where that cannot be told."""
         n, index = rows.shape[0], getattr(rows, "index", None)
-        if isinstance(index, (pd.DatetimeIndex, pd.MultiIndex)):
-            again = index.duplicated()
-            if n == len(self.origin) and (not self.distinct or np.array_equal(again, self.mask)):
+        if isinstance(index, _TIMED):
+            if n == len(self.origin) and (
+                not self.distinct or np.array_equal(index.duplicated(), self.mask)
+            ):
                 return self._at(np.arange(n))
-            # folds keep the order of rows, in which a real row stands before those made from it
-            return Resampled(again) if self.distinct and n < len(self.origin) else None
-        if index is None or isinstance(index, pd.PeriodIndex):
+            return None if self.index is None else self._of_times(index)
+        if index is None:
             return self._at(np.arange(n)) if n == len(self.origin) else None
         numbers = index.to_numpy()
         known = numbers.dtype.kind in "iu" and index.is_unique
         if not known or ((numbers < 0) | (numbers >= len(self.origin))).any():
             return None
         return self._at(numbers)
+
+    def _of_times(self, index):
+        """As :meth:`of`, for rows that share their times with those made from them."""
+        known, first = np.unique(self.origin, return_index=True)
+        found = locate_rows(self.index[first], index)
+        if not len(index) or (found < 0).any():
+            return None
+        origin = known[found]
+        places = self._slice(origin)
+        return self._in_order(origin) if places is None else self._at(places)
+
+    def _slice(self, origin):
+        """Places of rows that are a slice with any step; None where they are no slice."""
+        n, last = len(origin), len(self.origin)
+        if n < 2:
+            return None
+        begin, then = (np.flatnonzero(self.origin == one) for one in origin[:2])
+        step = (then[None, :] - begin[:, None]).ravel()
+        begin = np.repeat(begin, len(then))
+        end = begin + step * (n - 1)
+        fits = (step != 0) & (end >= 0) & (end < last)
+        fits[fits] = self.origin[end[fits]] == origin[-1]
+        begin, step = begin[fits], step[fits]
+        nearest = np.argsort(np.abs(step), kind="stable")
+        for a, by in zip(begin[nearest], step[nearest]):
+            places = a + by * np.arange(n)
+            if np.array_equal(self.origin[places], origin):
+                return places
+        return None
+
+    def _in_order(self, origin):
+        """What is known of rows in the order in which they were (folds, masks): of the rows of one
+        time, the first is the real one, as in the folds of sktrain's splitters. Where some of them
+        are not here, those that were made have no known parents."""
+        order, own = (np.argsort(one, kind="stable") for one in (origin, self.origin))
+        wanted, has = origin[order], self.origin[own]
+        nth = np.arange(len(order)) - np.searchsorted(wanted, wanted)
+        begin, end = (np.searchsorted(has, wanted, side) for side in ("left", "right"))
+        if (begin + nth >= end).any():
+            return None
+        places = np.empty_like(order)
+        places[order] = own[begin + nth]
+        if (np.diff(places) <= 0).any():
+            return None
+        here = np.searchsorted(wanted, origin, "right") - np.searchsorted(wanted, origin)
+        there = np.searchsorted(has, origin, "right") - np.searchsorted(has, origin)
+        found = self._at(places)
+        found.parents[found.synthetic & (here < there)] = -1
+        return found
 
     def _at(self, places):
         here = np.full(len(self.origin), -1)
@@ -124,10 +180,10 @@ class MarkedLabels(np.ndarray):
         return array[()] if return_scalar else np.asarray(array)
 
     def __getitem__(self, key):
-        taken, mark = np.asarray(self)[key], self.attrs.get(_KEY)
-        if np.ndim(taken) != 1 or not isinstance(mark, Synthetic) or len(mark.origin) != len(self):
+        taken = np.asarray(self)[key]
+        if np.ndim(taken) != 1 or _KEY not in self.attrs:
             return taken
-        return _marked(taken, {**self.attrs, _KEY: mark.take(np.arange(len(self))[key])})
+        return _marked(taken, attrs_of_taken(self.attrs, key, len(self)))
 
     def __repr__(self):
         return repr(np.asarray(self))
@@ -170,8 +226,31 @@ def mark_synthetic(
     if isinstance(rows, np.ndarray):
         rows = _marked(rows, {}) if rows.ndim == 1 else rows
     if hasattr(rows, "attrs"):
-        rows.attrs[_KEY] = Synthetic(np.asarray(parents), np.asarray(origin), distinct)
+        index = getattr(rows, "index", None)
+        timed = index if distinct and isinstance(index, _TIMED) else None
+        rows.attrs[_KEY] = Synthetic(
+            np.asarray(parents), np.asarray(origin), distinct, index=timed
+        )
     return rows
+
+
+def attrs_of_taken(attrs: dict, places: Any, n: int) -> dict:
+    """The attrs of the rows at ``places`` of n rows that have ``attrs``: a mark follows them.
+
+    Parameters
+    ----------
+    attrs : dict
+    places : slice, mask or array of int
+    n : int
+
+    Returns
+    -------
+    dict
+    """
+    mark = attrs.get(_KEY)
+    if not isinstance(mark, Synthetic) or len(mark.origin) != n:
+        return attrs
+    return {**attrs, _KEY: mark.take(np.arange(n)[places])}
 
 
 def resampled_rows(X: Any, y: Any = None) -> Resampled | None:

@@ -56,6 +56,17 @@ class NullCalibration:
     stop_count : int or None
         Null scores at or above the score after which no further copy was scored; None when all
         were.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrain.evaluation import NullCalibration
+    >>> found = NullCalibration(
+    ...     score=0.41, fold_scores=np.array([0.40, 0.42]), null_scores=np.linspace(0.30, 0.42, 99),
+    ...     method="block", metric="balanced_accuracy",
+    ... )
+    >>> found.p_value  # nine of 99 copies without signal score as much
+    0.1
     """
 
     score: float

@@ -56,6 +56,22 @@ class FoldScores:
         Time to fit and score all estimators of a fold.
     inspected : tuple of length n_folds
         What ``inspect`` found in each fold, if it was given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.model_selection import TimeSeriesSplit
+    >>> from sktrain.evaluation import baselines, fold_scores
+    >>> X = np.random.default_rng(0).normal(size=(300, 2))
+    >>> models = baselines()
+    >>> scores = fold_scores(
+    ...     {"logistic": models["logistic"], "majority": models["majority"]},
+    ...     X, (X[:, 0] > 0).astype(int), TimeSeriesSplit(3),
+    ... )
+    >>> scores.n_train.tolist(), scores.n_test.tolist()
+    ([75, 150, 225], [75, 75, 75])
+    >>> scores.table["majority_balanced_accuracy"].tolist()
+    [0.5, 0.5, 0.5]
     """
 
     table: pd.DataFrame
@@ -267,6 +283,13 @@ def baselines(features: Transformer | None = None) -> dict:
     -------
     dict of str to classifier
         ``"majority"`` (class frequencies) and ``"logistic"``, both unfitted.
+
+    Examples
+    --------
+    >>> from sktrain import BarFeatures
+    >>> from sktrain.evaluation import baselines
+    >>> list(baselines(BarFeatures()))
+    ['majority', 'logistic']
     """
     # here, not above: workers that score the folds of other models import none of it
     from sklearn.dummy import DummyClassifier

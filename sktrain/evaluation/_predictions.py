@@ -40,6 +40,18 @@ class OutOfFoldPredictions:
         Folds that tested each row.
     index : Index or None
         Index of X, where it has one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import TimeSeriesSplit
+    >>> from sktrain.evaluation import walk_forward_predict
+    >>> X = np.random.default_rng(0).normal(size=(60, 2))
+    >>> found = walk_forward_predict(LogisticRegression(), X, X[:, 0] > 0, TimeSeriesSplit(3))
+    >>> probabilities, mask = found
+    >>> probabilities.shape, int(mask.sum()), found.classes.tolist()
+    ((60, 2), 45, [False, True])
     """
 
     probabilities: np.ndarray
@@ -232,6 +244,13 @@ class RegimeScores:
         The same metric over all scored rows.
     metric : str
         Name of the metric.
+
+    Examples
+    --------
+    >>> from sktrain.evaluation import per_regime_scores
+    >>> found = per_regime_scores([0, 1, 0, 1], [0, 1, 1, 1], ["bull", "bull", "bear", "bear"])
+    >>> found.overall, float(found.table.loc["bear", "score"])
+    (0.75, 0.5)
     """
 
     table: pd.DataFrame

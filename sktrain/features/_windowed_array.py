@@ -6,6 +6,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 import pandas as pd
 
+from .._history import attrs_around
+from .._validation import attrs_of_taken
+
 __all__ = ["WindowedArray"]
 
 
@@ -134,7 +137,8 @@ class WindowedArray:
             self.base,
             ends,
             self.firsts[key],
-            self.lookback, index=index, columns=self.columns, attrs=self.attrs,
+            self.lookback, index=index, columns=self.columns,
+            attrs=attrs_of_taken(self.attrs, key, len(self)),
         )
 
     def gather(
@@ -210,7 +214,7 @@ class WindowedArray:
             base,
             self.ends - low,
             np.maximum(self.firsts - low, 0),
-            self.lookback, self.index, self.columns, self.attrs,
+            self.lookback, self.index, self.columns, attrs_around(self.attrs, self.index),
         )
         return _rebuild, state
 

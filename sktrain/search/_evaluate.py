@@ -20,9 +20,9 @@ from ..reproducibility import rng_scope, seed_parts, single_thread
 from ._pruning import reported, watch_epochs
 from ._study import quiet_optuna
 
-__all__ = ["FoldRunner", "TrialRunner", "cause_of"]
+__all__ = ["DEAD", "FoldRunner", "TrialRunner", "cause_of"]
 
-_DEAD = "The worker process died while it fitted this fold: killed by a signal or out of memory."
+DEAD = "The worker process died while it fitted this fold: killed by a signal or out of memory."
 
 
 def _run_fold(estimator, X, y, params, key, home, options, epochs=None):
@@ -140,17 +140,15 @@ class FoldRunner:
                 if self.options["error_score"] == "raise":
                     raise
                 dead.add(record.slot)  # it would kill a worker in every fold
-            results.append(failed_fold(self.options, _DEAD, len(self.splits[fold][1])))
+            results.append(failed_fold(self.options, DEAD, len(self.splits[fold][1])))
         return results
 
 
 def cause_of(fit_error):
     """The sentence that ends a traceback: kind of error, without its module, and message."""
-    lines = fit_error.strip().splitlines()
-    frames = [place for place, line in enumerate(lines) if line.startswith("  ")]
-    kind, colon, message = lines[min(frames[-1] + 1, len(lines) - 1) if frames else 0].partition(
-        ": "
-    )
+    last = fit_error.rpartition("Traceback (most recent call last):")[2].strip("\n")
+    told = [line for line in last.splitlines() if line and not line.startswith("  ")] or [last]
+    kind, colon, message = told[0].strip().partition(": ")
     return f"{kind.rpartition('.')[2]}{colon}{message}" if colon else kind
 
 

@@ -7,11 +7,13 @@ import warnings
 from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures
 
 from ..exceptions import SktrainError, SktrainWarning
-from ._evaluate import cause_of
+from ._evaluate import DEAD, cause_of
 from ._spaces import check_params
 from ._study import BATCH, Record
 
 __all__ = ["SearchLoop", "nothing_finite", "tell_failures"]
+
+_CAUSES = 3  # distinct causes of failed fits that an error tells: a judgment
 
 
 class SearchLoop:
@@ -123,33 +125,57 @@ class SearchLoop:
 
 
 def tell_failures(records, error_score):
-    """Warn of fits that failed as scikit-learn does; when all did, raise, the first cause first."""
-    folds = [fold for record in records for fold in record.folds]
-    try:
-        _warn_or_raise_about_fit_failures(folds, error_score)
-    except ValueError as error:
-        cause = cause_of(folds[0]["fit_error"])
-        raise SktrainError(f"No fit of the search succeeded; the first: {cause}\n{error}") from None
+    """Warn of fits that failed as scikit-learn does."""
+    _warn_or_raise_about_fit_failures(
+        [fold for record in records for fold in record.folds], error_score
+    )
 
 
 def nothing_finite(records, runner):
-    """Say why no trial has a mean score: the first failed fit is repeated so that its error is seen
-    whole."""
-    message = (
-        f"None of {len(records)} trials gave a finite score on every fold, so there is no best one."
-    )
-    for record in records:
-        for fold, result in enumerate(record.folds):
-            if result["fit_error"] is not None:
-                try:
-                    runner.repeat(record, fold)
-                except Exception as error:
-                    error.add_note(
-                        f"{message} This is the first failure: trial {record.slot}, fold {fold}, "
-                        f"{record.params}."
-                    )
-                    raise
-    scores = [fold["test_scores"] for fold in records[0].folds]
-    raise SktrainError(
-        f"{message} Fold scores of the first: {scores}. Does the scorer fit the data?"
-    )
+    """Raise the error that says why no trial has a mean score, on top of what the first failed fit
+    raises, which is repeated for it."""
+    n_fits = sum(len(record.folds) for record in records)
+    failed = [
+        (record, fold, result["fit_error"])
+        for record in records
+        for fold, result in enumerate(record.folds)
+        if result["fit_error"] is not None
+    ]
+    message = f"None of {len(records)} trials gave a finite score on every fold"
+    if not failed:
+        scores = [fold["test_scores"] for fold in records[0].folds]
+        raise SktrainError(
+            f"{message}, so there is no best one. Fold scores of the first: {scores}. Does the "
+            "scorer fit the data?"
+        )
+    share = "all" if len(failed) == n_fits else f"{len(failed)} of"
+    told = f"{message}: {share} {n_fits} fits failed. {_causes(failed)}"
+    raise SktrainError(told) from _raised_by(runner, *failed[0])
+
+
+def _causes(failed):
+    """The distinct causes of failed fits, each with the number of fits and the first of them."""
+    told: dict = {}
+    for record, fold, error in failed:
+        told.setdefault(cause_of(error), []).append((record, fold))
+    lines = []
+    for cause, fits in list(told.items())[:_CAUSES]:
+        record, fold = fits[0]
+        lines.append(
+            f"{'It' if len(fits) == 1 else f'The first of {len(fits)}'} was fold {fold} of trial "
+            f"{record.slot}, {record.params}: {cause}"
+        )
+    more = len(told) - len(lines)
+    return "\n".join([*lines, *([f"And {more} other causes."] if more else [])])
+
+
+def _raised_by(runner, record, fold, error):
+    """The error of a failed fit, from fitting it again; None where that would end this process, or
+    where it does not fail again."""
+    if error == DEAD:
+        return None
+    try:
+        runner.repeat(record, fold)
+    except Exception as again:
+        return again
+    return None

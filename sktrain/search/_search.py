@@ -285,9 +285,9 @@ class OptunaSearchCV(BaseSearchCV):
         check_folds(self, X, y, splits, baseline, options)
         with quiet_optuna():
             records, seed, runner = self._search(space, X, y, params, cv, splits, options, tasks)
-        tell_failures(records, self.error_score)
         if all(record.value is None for record in records):
             nothing_finite(records, runner)
+        tell_failures(records, self.error_score)
         self._collect(records)
         self.scorer_ = getattr(scorers, "_scorers", scorers) if self.multimetric_ else scorers
         if self.refit:

@@ -2,6 +2,8 @@
 any number of workers."""
 
 import pickle
+import re
+from types import SimpleNamespace
 import warnings
 
 import numpy as np
@@ -27,6 +29,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sktrain.exceptions import SktrainError
 from sktrain.search import OptunaSearchCV
+from sktrain.search._evaluate import DEAD
+from sktrain.search._loop import nothing_finite
 
 X, Y = make_classification(240, n_features=8, flip_y=0.2, random_state=0)
 SPACE = {"C": (1e-5, 1e3, "log"), "solver": ["lbfgs", "newton-cg"]}
@@ -284,8 +288,37 @@ def test_failed_trials_have_a_state_and_never_win():
 
 
 def test_when_every_trial_fails_the_first_cause_is_shown():
-    with pytest.raises(ValueError, match=r"(?s)All the .* fits failed.*too large for me"):
-        search(estimator=Fragile(), space={"C": (2.0, 3.0)}).fit(X, Y)
+    with pytest.raises(SktrainError, match=r"all 6 fits failed\. The first of 6 was fold 0") as told:
+        search(estimator=Fragile(), space={"C": (2.0, 3.0)}, n_trials=2, cv=3).fit(X, Y)
+    text = str(told.value)
+    assert re.search(r"trial 0, \{'C': \d\.\d+\}: ValueError: .*too large for me", text)
+    assert "Traceback" not in text
+    assert len(text.splitlines()) == 1
+    assert isinstance(told.value.__cause__, ValueError)
+    assert "too large for me" in str(told.value.__cause__)
+
+
+class FailsOnLongFolds(LogisticRegression):
+    def fit(self, X, y):
+        if len(X) > 70:
+            raise RuntimeError(f"C={self.C} is\n  not for long folds")
+        return super().fit(X, y)
+
+
+def test_causes_of_failed_fits_are_told_once_each():
+    """Folds that cannot be fitted leave no trial with a score, though others could be."""
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        pytest.raises(SktrainError, match="None of 2 trials.+ on every fold: 2 of 4 fits") as told,
+    ):
+        search(
+            estimator=FailsOnLongFolds(), space={"C": [0.5, 2.0]}, n_trials=2,
+            cv=TimeSeriesSplit(2, test_size=30), pruner=False,
+        ).fit(X[:120], Y[:120])  # fmt: skip
+    assert [str(told.value).count(f"RuntimeError: C={c} is") for c in (0.5, 2.0)] == [1, 1]
+    assert "It was fold 1 of trial 1" in str(told.value)
+    assert isinstance(told.value.__cause__, RuntimeError)
+    assert not [one for one in caught if issubclass(one.category, FitFailedWarning)]
 
 
 def test_when_the_scorer_never_gives_a_number():
@@ -441,3 +474,10 @@ def test_bad_input_is_refused_before_any_fit(case):
     with pytest.raises(ValueError, match=f"(?s){message}"):
         search(estimator=Interrupting(), **changes).fit(X, Y)
     assert Interrupting.fits == 100
+
+
+def test_a_fit_that_killed_its_worker_is_not_repeated_for_the_error():
+    folds = [{"fit_error": DEAD, "test_scores": np.nan}]
+    with pytest.raises(SktrainError, match="all 1 fits failed.+worker process died") as told:
+        nothing_finite([SimpleNamespace(slot=0, params={"C": 2.0}, folds=folds)], runner=None)
+    assert told.value.__cause__ is None
