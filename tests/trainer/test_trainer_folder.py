@@ -131,7 +131,11 @@ def test_the_model_only_predicts_and_what_training_on_needs_stands_beside_it(run
 def test_no_file_of_a_run_is_a_pickle(run):
     names = {path.name for path in run.iterdir()}
     assert names == {
-        "model.sktrain", "trained.sktrain", "drift.sktrain", "result.json", "evidence.json",
+        "model.sktrain",
+        "trained.sktrain",
+        "drift.sktrain",
+        "result.json",
+        "evidence.json",
         "report.html",
     }
     detector, features = load_drift_reference(run)
@@ -227,9 +231,22 @@ def test_a_vote_with_an_untrained_member_is_no_model(run, bars):
 
 
 COMMAND = [
-    "-m", "sktrain", "train", "--dataset", "sp500", "--model", "mlp", "--epochs", "30", "--quiet",
-    "--set", "lookback=5", "use_walk_forward=false", "leakage_audit=false",
-    "prune_after_training=false", "early_stopping_patience=40",
+    "-m",
+    "sktrain",
+    "train",
+    "--dataset",
+    "sp500",
+    "--model",
+    "mlp",
+    "--epochs",
+    "30",
+    "--quiet",
+    "--set",
+    "lookback=5",
+    "use_walk_forward=false",
+    "leakage_audit=false",
+    "prune_after_training=false",
+    "early_stopping_patience=40",
 ]
 
 
@@ -310,8 +327,8 @@ def test_the_folder_of_a_stranger_reaches_no_file_outside(kind, name, two_runs, 
     reads = "whole" in name or name == "result.json"
     for incremental in (False, True):
         if name != "trained.sktrain" or incremental:
+            trainer = EnhancedTrainer(EnhancedTrainingConfig(**FAST), run, bars)
             with pytest.raises(PersistenceError):
-                trainer = EnhancedTrainer(EnhancedTrainingConfig(**FAST), run, bars)
                 trainer.train(epochs=1, incremental=incremental)
     for read in (find_model, read_result, load_drift_reference):
         if reads:
@@ -348,4 +365,5 @@ def test_a_checkpoint_replaces_a_link_in_its_folder(tmp_path):
     path.symlink_to(tmp_path / "elsewhere")
     net.fit(X, X[:, 0] > 0)
     assert not (tmp_path / "elsewhere").exists()
-    assert path.is_file() and not path.is_symlink()
+    assert path.is_file()
+    assert not path.is_symlink()
