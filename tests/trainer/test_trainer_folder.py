@@ -131,11 +131,7 @@ def test_the_model_only_predicts_and_what_training_on_needs_stands_beside_it(run
 def test_no_file_of_a_run_is_a_pickle(run):
     names = {path.name for path in run.iterdir()}
     assert names == {
-        "model.sktrain",
-        "trained.sktrain",
-        "drift.sktrain",
-        "result.json",
-        "evidence.json",
+        "model.sktrain", "trained.sktrain", "drift.sktrain", "result.json", "evidence.json",
         "report.html",
     }
     detector, features = load_drift_reference(run)
@@ -231,22 +227,9 @@ def test_a_vote_with_an_untrained_member_is_no_model(run, bars):
 
 
 COMMAND = [
-    "-m",
-    "sktrain",
-    "train",
-    "--dataset",
-    "sp500",
-    "--model",
-    "mlp",
-    "--epochs",
-    "30",
-    "--quiet",
-    "--set",
-    "lookback=5",
-    "use_walk_forward=false",
-    "leakage_audit=false",
-    "prune_after_training=false",
-    "early_stopping_patience=40",
+    "-m", "sktrain", "train", "--dataset", "sp500", "--model", "mlp", "--epochs", "30", "--quiet",
+    "--set", "lookback=5", "use_walk_forward=false", "leakage_audit=false",
+    "prune_after_training=false", "early_stopping_patience=40",
 ]
 
 
