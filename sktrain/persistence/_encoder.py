@@ -44,7 +44,6 @@ _SPARED = {  # left out, and said to be, only when a file cannot hold it: no pre
         "scorer_",
         "scoring",
     ),
-    "sklearn.model_selection.TunedThresholdClassifierCV": ("_curve_scorer", "cv", "scoring"),
 }
 _ABSENT = object()
 _NULLABLE: Any = (

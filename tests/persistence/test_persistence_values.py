@@ -10,7 +10,7 @@ import pytest
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import f1_score, make_scorer
-from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch
@@ -325,16 +325,6 @@ def test_what_is_left_out_is_told_by_identity(tmp_path):
     kept = save(GridSearchCV(LogisticRegression(), {"C": [1.0]}, cv=3), tmp_path / "n.sktrain")
     assert read_manifest(kept)["left_out"] == []
     assert load(kept).cv == 3
-
-
-def test_a_tuned_threshold_is_kept_without_the_scorer_that_chose_it(tmp_path):
-    X, y = np.arange(40.0).reshape(-1, 1) % 7, np.arange(40) % 7 > 3
-    tuned = TunedThresholdClassifierCV(LogisticRegression(), cv=3).fit(X, y)
-    path = save(tuned, tmp_path / "m.sktrain")
-    assert read_manifest(path)["left_out"] == ["model._curve_scorer"]
-    opened = load(path)
-    assert opened.best_threshold_ == tuned.best_threshold_
-    np.testing.assert_array_equal(opened.predict(X), tuned.predict(X))
 
 
 def test_a_recipe_waits_until_it_is_asked_for(tmp_path):
