@@ -25,7 +25,7 @@ def panel(*lengths):
 def test_the_longest_run_of_bars_decides_whether_labels_can_look_ahead(lengths):
     bars, longest = panel(*lengths), 50
     for labeler in (AdaptiveLabeler, lambda reach: TripleBarrierLabeler(max_holding=reach)):
-        with pytest.raises(NotEnoughDataError, match="longest run of bars has 50 rows: at least 51"):
+        with pytest.raises(NotEnoughDataError, match="run of bars has 50 rows: at least 51"):
             labeler(longest).fit(bars)
         labeler(longest - 1).fit(bars)
         with pytest.raises(NotEnoughDataError, match="looks 50 days.* covers 49 days"):
@@ -49,7 +49,7 @@ def test_a_threshold_of_a_length_of_time_grows_with_the_bars_within_it():
 
 def test_many_quiet_bars_then_a_touch_says_nothing_to_the_user():
     close = pd.Series(100.0, pd.date_range("2001-01-01", periods=200))
-    bars = pd.DataFrame({name: close for name in ("open", "high", "low", "close")})
+    bars = pd.DataFrame(dict.fromkeys(("open", "high", "low", "close"), close))
     bars.iloc[150:, 1] = 110.0  # the first bar that touches, for every row before it
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -5,10 +5,9 @@ from io import BytesIO
 import json
 import math
 import struct
+import warnings
 import zipfile
 import zlib
-
-import warnings
 
 import numpy as np
 from persistence.test_persistence_checks import LEAF, tree_of
