@@ -63,7 +63,7 @@ def atomic_write(
         Bytes, or a function that writes to the open binary file it is given.
     follow : bool, default=True
         Whether of a symbolic link the file that it points to is replaced; with False the link
-        itself is, as it should be where the name is ours and a stranger may have made the link.
+        itself is, as it should be where the name is ours and somebody else may have made the link.
 
     Returns
     -------

@@ -12,7 +12,7 @@ from ..exceptions import SktrainError
 
 __all__ = [
     "Count", "Number", "check_count", "check_flag", "check_generator", "check_number",
-    "real_numbers", "refuse_no_numbers",
+    "real_numbers", "refuse_infinite_column", "refuse_no_numbers",
 ]
 
 
@@ -143,6 +143,25 @@ def real_numbers(name, values):
         return array.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
         raise SktrainError(f"{name} must be real numbers: {error}.") from error
+
+
+def refuse_infinite_column(values, name, index=None):
+    """Refuse a column that holds infinities; NaN is missing.
+
+    Raises
+    ------
+    SktrainError
+        Naming the first such row, by its label too where there is an ``index``.
+    """
+    infinite = np.isinf(values)
+    if not infinite.any():
+        return
+    row = int(np.argmax(infinite))
+    label = "" if index is None else f" ({index[row]})"
+    raise SktrainError(
+        f"X contains infinity: column {name!r} is {values[row]} in row {row}{label} "
+        f"({int(infinite.sum())} such rows). Repair it, or mark it missing with NaN."
+    )
 
 
 def refuse_no_numbers(X):

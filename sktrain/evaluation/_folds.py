@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 import pandas as pd
 from sklearn.base import clone
-from sklearn.metrics import accuracy_score, log_loss, recall_score
+from sklearn.metrics import accuracy_score, log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
@@ -262,13 +262,17 @@ def classification_scores(y_true: ArrayLike, probabilities: ArrayLike, classes: 
     safe = np.clip(probabilities, 1e-15, None)
     return {
         "accuracy": float(accuracy_score(y_true, predicted)),
-        "balanced_accuracy": float(
-            recall_score(
-                y_true, predicted, average="macro", labels=np.unique(y_true), zero_division=0
-            )
-        ),
+        "balanced_accuracy": balanced_accuracy(y_true, predicted),
         "log_loss": float(log_loss(y_true, safe / safe.sum(axis=1, keepdims=True), labels=classes)),
     }
+
+
+def balanced_accuracy(y_true, y_pred):
+    """Mean recall of the classes present in ``y_true``: scikit-learn's warns of others that were
+    predicted."""
+    _, codes = np.unique(y_true, return_inverse=True)
+    hits = np.asarray(y_true) == np.asarray(y_pred)
+    return float(np.mean(np.bincount(codes, weights=hits) / np.bincount(codes)))
 
 
 def baselines(features: Transformer | None = None) -> dict:

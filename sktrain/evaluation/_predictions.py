@@ -19,7 +19,7 @@ from .._routing import folds_of
 from .._typing import CrossValidator, Estimator
 from .._validation import check_beside, check_count, labelled_mask
 from ..exceptions import InvalidSplitError, NotEnoughDataError, SktrainError
-from ._folds import all_class_probabilities, fit_fold
+from ._folds import all_class_probabilities, balanced_accuracy, fit_fold
 
 __all__ = ["OutOfFoldPredictions", "RegimeScores", "per_regime_scores", "walk_forward_predict"]
 
@@ -270,17 +270,6 @@ class RegimeScores:
             for name, row in self.table.iterrows()
         ]
         return "\n".join([f"{self.metric} {self.overall:.3f} overall", *rows])
-
-
-def balanced_accuracy(y_true, y_pred):
-    """Mean recall of the classes present in ``y_true``."""
-    _, codes = np.unique(y_true, return_inverse=True)
-    return float(
-        np.mean(
-            np.bincount(codes, weights=np.asarray(y_true) == np.asarray(y_pred))
-            / np.bincount(codes)
-        )
-    )
 
 
 _METRICS = {"balanced_accuracy": balanced_accuracy, "accuracy": accuracy_score}

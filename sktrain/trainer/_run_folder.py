@@ -10,7 +10,7 @@ A run prepares all of its files in ``.sktrain-next`` and ends with one rename of
 rename leaves the old run, one killed after it a whole new one, which whoever opens the folder next
 puts in place.
 
-A folder may come from a stranger: what a run keeps for itself is never a symbolic link, which would
+A folder may come from anybody: what a run keeps for itself is never a symbolic link, which would
 have files elsewhere moved, emptied or written over.
 """
 

@@ -272,7 +272,7 @@ def test_the_process_that_was_killed_holds_no_lock(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def stranger(run, precious, kind, name):
+def plant(run, precious, kind, name):
     """Put something in a run folder that would reach out of it, or never end."""
     path = run / name
     path.parent.mkdir(exist_ok=True)
@@ -283,13 +283,13 @@ def stranger(run, precious, kind, name):
         os.mkfifo(path)
     elif kind == "huge":
         with open(path, "wb") as file:
-            file.truncate(2**31 + 1)  # a hole: it takes no room on the disk
+            file.truncate(2**31 + 1)  # a hole: it takes no space on the disk
     else:
         path.symlink_to(precious / kind)
 
 
 INSIDE = [".sktrain-checkpoints/run.json", ".sktrain-checkpoints/search.db"]
-OF_STRANGERS = [
+OF_OTHERS = [
     *(("file", name) for name in (".sktrain-lock", *INSIDE, ".sktrain-whole/result.json")),
     *(("nowhere", name) for name in (".sktrain-lock", ".sktrain-next", *INSIDE)),
     *(("mine", f".sktrain-{name}") for name in ("whole", "next", "checkpoints", "lock")),
@@ -299,14 +299,14 @@ OF_STRANGERS = [
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs symbolic links and pipes")
-@pytest.mark.parametrize("kind, name", OF_STRANGERS)
-def test_the_folder_of_a_stranger_reaches_no_file_outside(kind, name, two_runs, tmp_path, bars):
+@pytest.mark.parametrize("kind, name", OF_OTHERS)
+def test_the_folder_of_others_reaches_no_file_outside(kind, name, two_runs, tmp_path, bars):
     run, precious = tmp_path / "run", tmp_path / "precious"
     shutil.copytree(two_runs[0], run)
     shutil.copytree(two_runs[1], precious / "mine")
     (precious / "file").write_text("precious")
     before = contents(precious)
-    stranger(run, precious, kind, name)
+    plant(run, precious, kind, name)
     reads = "whole" in name or name == "result.json"
     for incremental in (False, True):
         if name != "trained.sktrain" or incremental:
