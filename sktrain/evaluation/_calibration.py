@@ -24,10 +24,10 @@ from .._progress import progress_bar
 from .._typing import Estimator, LabelSource, Splitter
 from .._validation import check_bars, check_count, check_number, horizon_in_bars
 from ..exceptions import DataQualityWarning, SktrainError
-from ._folds import fit_fold
+from ._folds import balanced_accuracy, fit_fold
 from ._journal import Journal, fingerprint
 from ._null_markets import METHODS, null_market
-from ._predictions import balanced_accuracy, splits_of, takes_end_times
+from ._predictions import splits_of, takes_end_times
 
 __all__ = ["NullCalibration", "null_calibration"]
 

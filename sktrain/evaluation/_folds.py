@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 import pandas as pd
 from sklearn.base import clone
-from sklearn.metrics import accuracy_score, log_loss, recall_score
+from sklearn.metrics import accuracy_score, log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 
 from .._models import all_class_probabilities
 from .._routing import folds_of
-from .._typing import Estimator, Splitter, Transformer
+from .._typing import CrossValidator, Estimator, Transformer
 from .._validation import check_beside, labelled_mask
 from ..exceptions import NotEnoughDataError
 from ._intervals import MeanInterval, corrected_mean_interval
@@ -262,13 +262,17 @@ def classification_scores(y_true: ArrayLike, probabilities: ArrayLike, classes: 
     safe = np.clip(probabilities, 1e-15, None)
     return {
         "accuracy": float(accuracy_score(y_true, predicted)),
-        "balanced_accuracy": float(
-            recall_score(
-                y_true, predicted, average="macro", labels=np.unique(y_true), zero_division=0
-            )
-        ),
+        "balanced_accuracy": balanced_accuracy(y_true, predicted),
         "log_loss": float(log_loss(y_true, safe / safe.sum(axis=1, keepdims=True), labels=classes)),
     }
+
+
+def balanced_accuracy(y_true, y_pred):
+    """Mean recall of the classes present in ``y_true``: scikit-learn's warns of others that were
+    predicted."""
+    _, codes = np.unique(y_true, return_inverse=True)
+    hits = np.asarray(y_true) == np.asarray(y_pred)
+    return float(np.mean(np.bincount(codes, weights=hits) / np.bincount(codes)))
 
 
 def baselines(features: Transformer | None = None) -> dict:
@@ -312,7 +316,7 @@ def fold_scores(
     estimators: dict[str, Estimator] | Estimator,
     X: ArrayLike,
     y: ArrayLike,
-    cv: Splitter,
+    cv: CrossValidator,
     *,
     groups: ArrayLike | None = None,
     label_end_times: ArrayLike | None = None,
@@ -332,8 +336,8 @@ def fold_scores(
         In any order; the splitter says what is trained and tested.
     y : array-like of shape (n,)
         Integer or string classes; rows with a missing label are in no fold.
-    cv : splitter
-        Gives (train, test) positions; a ``summary`` method adds its columns to the table.
+    cv : splitter, or iterable of (train, test) positions
+        The folds; a ``summary`` method adds its columns to the table.
     groups, label_end_times : array-like of shape (n,), optional
         Handed to ``cv.split``.
     n_jobs : int, optional

@@ -23,6 +23,7 @@ from .._validation import (
     Count,
     check_order,
     check_pause,
+    refuse_infinite_column,
     session_starts,
     time_axis,
 )
@@ -257,8 +258,9 @@ class SlidingWindow(  # type: ignore[call-arg]  # scikit-learn reads the keyword
                 or not np.array_equal(same, base[0], equal_nan=True)
             ):
                 warnings.warn(
-                    "SlidingWindow knows no rows before an array: the first windows are partly "
-                    "missing. Pass more past rows, or a frame from with_history.",
+                    "SlidingWindow knows no rows before an array, or a table without times such "
+                    "as a polars one: the first windows are partly missing. Let the step before "
+                    "give pandas frames, pass more past rows, or a frame from with_history.",
                     ColdStartWarning,
                     stacklevel=3,
                 )
@@ -319,10 +321,4 @@ def _refuse_infinities(X):
             if isinstance(column.dtype, np.dtype)
             else column.to_numpy(np.float64, na_value=np.nan)
         )
-        infinite = np.isinf(values)
-        if infinite.any():
-            row = int(np.argmax(infinite))
-            raise SktrainError(
-                f"Column {name!r} is infinite in row {row} ({X.index[row]}). NaN is accepted as "
-                "missing; repair or replace it."
-            )
+        refuse_infinite_column(values, name, X.index)
