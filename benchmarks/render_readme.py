@@ -41,9 +41,14 @@ def summary():
         "",
     ]
     lines += ["| benchmark | figure | measured | budget |", "|---|---|---:|---:|"]
-    lines += [
-        row(f"`{name}`", claim["name"], measured(claim), budget(claim)) for name, claim in missed
-    ]
+    alike = {}
+    for name, claim in missed:
+        where, _, what = claim["name"].rpartition(": ")
+        alike.setdefault((name, what, budget(claim)), []).append((where, measured(claim)))
+    for (name, what, allowed), found in alike.items():
+        where = ", ".join(filter(None, (place for place, _ in found)))
+        values = ", ".join(value for _, value in found)
+        lines.append(row(f"`{name}`", f"{what}: {where}" if where else what, values, allowed))
     return "\n".join(lines)
 
 
