@@ -175,11 +175,32 @@ def _link_names(app, doctree):
         if path[0] not in public or isinstance(literal.parent, nodes.reference):
             continue
         target = ".".join([public[path[0]], *path[1:]])
-        link = addnodes.pending_xref(
-            "", refdomain="py", reftype="obj", reftarget=target, refexplicit=True, refwarn=False
-        )
+        link = _link(target)
         literal.replace_self(link)
         link += literal
+    for drawn in list(doctree.findall(nodes.literal_block)):
+        if drawn.get("language") == "text":
+            drawn.replace_self(_with_links(drawn, public))
+
+
+def _link(target):
+    return addnodes.pending_xref(
+        "", refdomain="py", reftype="obj", reftarget=target, refexplicit=True, refwarn=False
+    )
+
+
+def _with_links(drawn, public):
+    """A picture drawn with characters in which the names of public objects are links."""
+    block = nodes.literal_block("", "")  # without its source, so nothing is highlighted
+    for part in re.split(r"([\w.]+)", drawn.astext()):
+        name, _, method = part.partition(".")
+        text = nodes.inline("", part) if name in public else nodes.Text(part)
+        if name in public:
+            link = _link(".".join(filter(None, (public[name], method))))
+            link += text
+            text = link
+        block += text
+    return block
 
 
 def setup(app):

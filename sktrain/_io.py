@@ -48,11 +48,12 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def atomic_write(path: str | os.PathLike, content: bytes | Callable[[BinaryIO], object]) -> Path:
+def atomic_write(
+    path: str | os.PathLike, content: bytes | Callable[[BinaryIO], object], *, follow: bool = True
+) -> Path:
     """Write ``content`` to ``path``; on any failure the old file stays as it was.
 
-    The new file has the old one's mode and, where the system lets it, owner. Of a symbolic link the
-    file that it points to is replaced.
+    The new file has the old one's mode and, where the system lets it, owner.
 
     Parameters
     ----------
@@ -60,6 +61,9 @@ def atomic_write(path: str | os.PathLike, content: bytes | Callable[[BinaryIO], 
         Its folder must exist.
     content : bytes or callable
         Bytes, or a function that writes to the open binary file it is given.
+    follow : bool, default=True
+        Whether of a symbolic link the file that it points to is replaced; with False the link
+        itself is, as it should be where the name is ours and somebody else may have made the link.
 
     Returns
     -------
@@ -79,8 +83,9 @@ def atomic_write(path: str | os.PathLike, content: bytes | Callable[[BinaryIO], 
     b'whole'
     """
     given = Path(path)
-    target = Path(os.path.realpath(given)) if given.is_symlink() else given
-    old = check_regular(target) if target.exists() else None
+    is_link = given.is_symlink()
+    target = Path(os.path.realpath(given)) if is_link and follow else given
+    old = check_regular(target) if target.exists() and (follow or not is_link) else None
     _sweep(target)
     temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
     try:

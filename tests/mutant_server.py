@@ -176,7 +176,7 @@ def baseline(order):
         print(f"{failed[0] if failed else 'collecting'} fails before anything is changed")
         return 1
     Path(order["out"]).write_text(json.dumps(kept))
-    return int(status)
+    return 0 if status == pytest.ExitCode.NO_TESTS_COLLECTED else int(status)  # all may be slow
 
 
 def _reached_by(items, measured, failed):

@@ -15,6 +15,8 @@ import zlib
 
 import pytest
 
+import sktrain
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python(?P<flags>[^\n]*)\n(?P<code>.*?)^```", re.M | re.S)
@@ -157,6 +159,11 @@ def test_links_of_the_built_pages_lead_somewhere(site):
     assert len(pages) > 40
     nets = pages[site / "nets.html"].targets  # names in the prose lead to the reference
     assert "api/nets.html#sktrain.GRUClassifier" in nets
+    drawn = re.search(r"```text\n(.*?)```", (ROOT / "docs" / "which.md").read_text(), re.S)[1]
+    named = [name for name in re.findall(r"\w+", drawn) if name in sktrain.__all__]
+    which = "".join(target + "\n" for target in pages[site / "which.html"].targets)
+    assert len(named) > 20
+    assert not [name for name in named if not re.search(rf"#sktrain\.{name}$", which, re.M)]
 
 
 def test_no_guide_is_overwritten_by_a_page_that_sphinx_writes():
@@ -167,8 +174,6 @@ def test_no_guide_is_overwritten_by_a_page_that_sphinx_writes():
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_every_public_name_and_method_has_an_anchor(inventory):
-    import sktrain
-
     called = (
         "fit partial_fit predict predict_proba transform fit_transform fit_resample split score "
         "get_params set_params"

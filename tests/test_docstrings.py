@@ -102,6 +102,20 @@ def test_every_public_name_is_documented_whole():
     assert not wrong, "\n".join(wrong)
 
 
+def test_every_public_name_has_an_example():
+    """Methods are shown by their class's example, errors and warnings by what raises them."""
+    public = {name: _get(name) for name in _names()}
+    bare = [
+        name
+        for name, thing in public.items()
+        if callable(thing)
+        and not (inspect.isclass(thing) and issubclass(thing, BaseException))
+        and not NumpyDocString(inspect.getdoc(thing) or "")["Examples"]
+    ]
+    assert not bare
+    assert len(public) > 100
+
+
 def test_every_field_is_documented():
     wrong = []
     for name, thing in documented().items():

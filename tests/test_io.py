@@ -101,6 +101,33 @@ def test_mode_links_and_special_files(tmp_path):
     assert (tmp_path / "target").read_bytes() == b"made"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs symbolic links")
+def test_a_link_under_a_name_of_ours_is_replaced_and_what_it_points_to_stays(tmp_path):
+    kept = atomic_write(tmp_path / "kept", b"precious")
+    kept.chmod(0o604)
+    os.mkfifo(tmp_path / "pipe")
+    for place, target in enumerate(("kept", "nowhere", "pipe", ".", "itself")):
+        link = tmp_path / (target if target == "itself" else f"link{place}")
+        link.symlink_to(target)
+        assert atomic_write(link, b"ours", follow=False) == link
+        assert not link.is_symlink()
+        assert link.read_bytes() == b"ours"
+        assert link.stat().st_mode & 0o777 == 0o666 & ~current_umask()
+    assert kept.read_bytes() == b"precious"
+    assert not (tmp_path / "nowhere").exists()
+    kept.chmod(0o640)
+    atomic_write(kept, b"new", follow=False)
+    assert kept.stat().st_mode & 0o777 == 0o640
+    with pytest.raises(OSError, match="pipe or a device"):
+        atomic_write(tmp_path / "pipe", b"x", follow=False)
+
+
+def current_umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
 @pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away"
 )

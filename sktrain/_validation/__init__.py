@@ -23,6 +23,7 @@ from ._numbers import (
     check_generator,
     check_number,
     real_numbers,
+    refuse_infinite_column,
     refuse_no_numbers,
 )
 from ._renamed import renamed
@@ -65,6 +66,7 @@ __all__ = [
     "labelled_mask",
     "mark_synthetic",
     "real_numbers",
+    "refuse_infinite_column",
     "refuse_no_numbers",
     "renamed",
     "resampled_rows",

@@ -12,7 +12,7 @@ from ..exceptions import SktrainError
 
 __all__ = [
     "Count", "Number", "check_count", "check_flag", "check_generator", "check_number",
-    "real_numbers", "refuse_no_numbers",
+    "real_numbers", "refuse_infinite_column", "refuse_no_numbers",
 ]
 
 
@@ -145,8 +145,41 @@ def real_numbers(name, values):
         raise SktrainError(f"{name} must be real numbers: {error}.") from error
 
 
+def _refuse_words(name, column):
+    values = column.astype(object).to_numpy()
+    words = (row for row, value in enumerate(values) if isinstance(value, str))
+    for row in words:
+        try:
+            float(values[row])
+        except ValueError:
+            raise SktrainError(
+                f"X has no number in column {name!r}, row {row}: {values[row]!r}. Turn the column "
+                "into numbers first, as OneHotEncoder does, or leave it out."
+            ) from None
+
+
+def refuse_infinite_column(values, name, index=None):
+    """Refuse a column that holds infinities; NaN is missing.
+
+    Raises
+    ------
+    SktrainError
+        Naming the first such row, by its label too where there is an ``index``.
+    """
+    infinite = np.isinf(values)
+    if not infinite.any():
+        return
+    row = int(np.argmax(infinite))
+    label = "" if index is None else f" ({index[row]})"
+    raise SktrainError(
+        f"X contains infinity: column {name!r} is {values[row]} in row {row}{label} "
+        f"({int(infinite.sum())} such rows). Repair it, or mark it missing with NaN."
+    )
+
+
 def refuse_no_numbers(X):
-    """Refuse features that would become numbers without a word, or not at all: times, decimals.
+    """Refuse features that would become numbers without a word, or not at all: times, decimals,
+    words.
 
     Raises
     ------
@@ -161,6 +194,8 @@ def refuse_no_numbers(X):
                 raise SktrainError(
                     f"X has no numbers in column {name!r} ({dtype}). Turn it into floats first."
                 )
+            if not pd.api.types.is_numeric_dtype(dtype):
+                _refuse_words(name, X.iloc[:, place])
         return
     values = np.asarray(X) if isinstance(X, (list, tuple, pd.Series)) else X
     kind = getattr(getattr(values, "dtype", None), "kind", None)

@@ -422,6 +422,13 @@ class UnavailableEstimator(BaseEstimator):
     ----------
     content : bytes or None
         The estimator as it was written, kept so that the model can be saved again.
+
+    Examples
+    --------
+    >>> from sktrain.compression import UnavailableEstimator
+    >>> UnavailableEstimator().fit([[0.0]], [0])
+    Traceback (most recent call last):
+    sktrain.exceptions.MissingDependencyError: This estimator needs torch and skorch, ...
     """
 
     def __init__(self, content: bytes | None = None) -> None:

@@ -44,6 +44,17 @@ class CompressionReport(Mapping):
         Rows measured on.
     activations : str or None
         "int8" where activations are rounded; None means floats.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrain import MLPNetClassifier
+    >>> from sktrain.compression import CompressionReport, compress_model
+    >>> X = np.random.default_rng(0).normal(size=(300, 3))
+    >>> net = MLPNetClassifier(max_epochs=3, horizon=0, random_state=0).fit(X[:200], X[:200, 0] > 0)
+    >>> report = CompressionReport(**compress_model(net, X=X[200:], y=X[200:, 0] > 0)[1])
+    >>> report.n_rows, report.after["size_bytes"] < report.before["size_bytes"]
+    (100, True)
     """
 
     before: dict
@@ -143,6 +154,19 @@ def compress_model(
         Pruned and quantized.
     report : dict
         The fields of :class:`CompressionReport`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrain import MLPNetClassifier
+    >>> from sktrain.compression import compress_model
+    >>> X = np.random.default_rng(0).normal(size=(300, 3))
+    >>> net = MLPNetClassifier(max_epochs=3, horizon=0, random_state=0).fit(X[:200], X[:200, 0] > 0)
+    >>> small, report = compress_model(
+    ...     net, sparsity=0.5, X=X[200:], y=X[200:, 0] > 0, calibration=X[:200]
+    ... )
+    >>> round(report["sparsity"], 2), report["agreement"] > 0.9
+    (0.5, True)
     """
     check_number("sparsity", sparsity, 0, 1, closed="left")
     if check_count("fine_tune_epochs", fine_tune_epochs, minimum=0) and calibration is None:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from .._validation import time_axis
+from .._validation import refuse_infinite_column, time_axis
 from ..exceptions import InvalidBarsError, SktrainError
 
 __all__ = ["Sample", "as_before", "read_sample"]
@@ -186,18 +186,6 @@ def _extremes(values):
         ).astype(np.float64)
 
 
-def _refuse_infinite(values, name, index, extremes):
-    if not np.isinf(extremes).any():
-        return
-    infinite = np.isinf(values)
-    row = int(np.argmax(infinite))
-    where = f"row {row}" if index is None else f"row {row} ({index[row]})"
-    raise SktrainError(
-        f"Input X contains infinity: column {name!r} is {values[row]} in {where} "
-        f"({int(infinite.sum())} such rows). Repair it, or mark it missing with NaN."
-    )
-
-
 def _time_order(X):
     """Rows in order of time, where each time starts, and the first and last time."""
     index: Any = getattr(X, "index", None)
@@ -267,7 +255,8 @@ def read_sample(X):
         values, absent, eps = _read_column(X.iloc[:, i] if frame else X[:, i], name)
         if absent is None:
             extremes[i] = _extremes(values[:, None])[0] if known is None else known[i]
-            _refuse_infinite(values, name, X.index if frame else None, extremes[i])
+            if np.isinf(extremes[i]).any():
+                refuse_infinite_column(values, name, X.index if frame else None)
         columns.append(values)
         missing.append(absent)
         resolutions.append(eps)

@@ -45,6 +45,17 @@ def check_predictions(
     -------
     DriftReport
         Of kind "prediction".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrain import DriftDetector
+    >>> from sktrain.drift import check_predictions
+    >>> rng = np.random.default_rng(0)
+    >>> before, now = rng.choice(3, size=500), rng.choice(3, size=500, p=[0.7, 0.2, 0.1])
+    >>> report = check_predictions(DriftDetector(), before, now)
+    >>> report.kind, report.status
+    ('prediction', 'DRIFT')
     """
     old, recent = _answers(reference, "reference"), _answers(new, "new")
     if list(old.columns) != list(recent.columns):

@@ -79,6 +79,18 @@ class DriftReport(Mapping):
         most rows are far outside, that is drift and none is.
     outlier_rows : int ndarray
         Their places among the new rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrain import DriftDetector
+    >>> rng = np.random.default_rng(0)
+    >>> detector = DriftDetector().fit(rng.normal(size=(1000, 2)))
+    >>> report = detector.check(rng.normal([0, 1], size=(250, 2)))  # the second mean has moved
+    >>> report.status, report["recommendation"], report.drifted
+    ('DRIFT', 'retrain', ['x1'])
+    >>> report.per_feature["mean_shift"].round(1).tolist()
+    [0.0, 1.0]
     """
 
     drift_detected: bool

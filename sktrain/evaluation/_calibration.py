@@ -24,10 +24,10 @@ from .._progress import progress_bar
 from .._typing import Estimator, LabelSource, Splitter
 from .._validation import check_bars, check_count, check_number, horizon_in_bars
 from ..exceptions import DataQualityWarning, SktrainError
-from ._folds import fit_fold
+from ._folds import balanced_accuracy, fit_fold
 from ._journal import Journal, fingerprint
 from ._null_markets import METHODS, null_market
-from ._predictions import balanced_accuracy, splits_of, takes_end_times
+from ._predictions import splits_of, takes_end_times
 
 __all__ = ["NullCalibration", "null_calibration"]
 
@@ -56,6 +56,17 @@ class NullCalibration:
     stop_count : int or None
         Null scores at or above the score after which no further copy was scored; None when all
         were.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrain.evaluation import NullCalibration
+    >>> found = NullCalibration(
+    ...     score=0.41, fold_scores=np.array([0.40, 0.42]), null_scores=np.linspace(0.30, 0.42, 99),
+    ...     method="block", metric="balanced_accuracy",
+    ... )
+    >>> found.p_value  # nine of 99 copies without signal score as much
+    0.1
     """
 
     score: float

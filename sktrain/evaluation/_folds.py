@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 import pandas as pd
 from sklearn.base import clone
-from sklearn.metrics import accuracy_score, log_loss, recall_score
+from sklearn.metrics import accuracy_score, log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 
 from .._models import all_class_probabilities
 from .._routing import folds_of
-from .._typing import Estimator, Splitter, Transformer
+from .._typing import CrossValidator, Estimator, Transformer
 from .._validation import check_beside, labelled_mask
 from ..exceptions import NotEnoughDataError
 from ._intervals import MeanInterval, corrected_mean_interval
@@ -56,6 +56,22 @@ class FoldScores:
         Time to fit and score all estimators of a fold.
     inspected : tuple of length n_folds
         What ``inspect`` found in each fold, if it was given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.model_selection import TimeSeriesSplit
+    >>> from sktrain.evaluation import baselines, fold_scores
+    >>> X = np.random.default_rng(0).normal(size=(300, 2))
+    >>> models = baselines()
+    >>> scores = fold_scores(
+    ...     {"logistic": models["logistic"], "majority": models["majority"]},
+    ...     X, (X[:, 0] > 0).astype(int), TimeSeriesSplit(3),
+    ... )
+    >>> scores.n_train.tolist(), scores.n_test.tolist()
+    ([75, 150, 225], [75, 75, 75])
+    >>> scores.table["majority_balanced_accuracy"].tolist()
+    [0.5, 0.5, 0.5]
     """
 
     table: pd.DataFrame
@@ -246,13 +262,17 @@ def classification_scores(y_true: ArrayLike, probabilities: ArrayLike, classes: 
     safe = np.clip(probabilities, 1e-15, None)
     return {
         "accuracy": float(accuracy_score(y_true, predicted)),
-        "balanced_accuracy": float(
-            recall_score(
-                y_true, predicted, average="macro", labels=np.unique(y_true), zero_division=0
-            )
-        ),
+        "balanced_accuracy": balanced_accuracy(y_true, predicted),
         "log_loss": float(log_loss(y_true, safe / safe.sum(axis=1, keepdims=True), labels=classes)),
     }
+
+
+def balanced_accuracy(y_true, y_pred):
+    """Mean recall of the classes present in ``y_true``: scikit-learn's warns of others that were
+    predicted."""
+    _, codes = np.unique(y_true, return_inverse=True)
+    hits = np.asarray(y_true) == np.asarray(y_pred)
+    return float(np.mean(np.bincount(codes, weights=hits) / np.bincount(codes)))
 
 
 def baselines(features: Transformer | None = None) -> dict:
@@ -267,6 +287,13 @@ def baselines(features: Transformer | None = None) -> dict:
     -------
     dict of str to classifier
         ``"majority"`` (class frequencies) and ``"logistic"``, both unfitted.
+
+    Examples
+    --------
+    >>> from sktrain import BarFeatures
+    >>> from sktrain.evaluation import baselines
+    >>> list(baselines(BarFeatures()))
+    ['majority', 'logistic']
     """
     # here, not above: workers that score the folds of other models import none of it
     from sklearn.dummy import DummyClassifier
@@ -289,7 +316,7 @@ def fold_scores(
     estimators: dict[str, Estimator] | Estimator,
     X: ArrayLike,
     y: ArrayLike,
-    cv: Splitter,
+    cv: CrossValidator,
     *,
     groups: ArrayLike | None = None,
     label_end_times: ArrayLike | None = None,
@@ -309,8 +336,8 @@ def fold_scores(
         In any order; the splitter says what is trained and tested.
     y : array-like of shape (n,)
         Integer or string classes; rows with a missing label are in no fold.
-    cv : splitter
-        Gives (train, test) positions; a ``summary`` method adds its columns to the table.
+    cv : splitter, or iterable of (train, test) positions
+        The folds; a ``summary`` method adds its columns to the table.
     groups, label_end_times : array-like of shape (n,), optional
         Handed to ``cv.split``.
     n_jobs : int, optional

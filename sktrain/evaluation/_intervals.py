@@ -31,6 +31,14 @@ class MeanInterval:
         Two-sided.
     n_folds : int
         Scores it was computed from.
+
+    Examples
+    --------
+    >>> from sktrain.evaluation import corrected_mean_interval
+    >>> found = corrected_mean_interval([0.40, 0.44, 0.36, 0.40], n_train=800, n_test=200)
+    >>> low, high = found
+    >>> print(f"{found.mean:.2f} in [{low:.2f}, {high:.2f}]")
+    0.40 in [0.33, 0.47]
     """
 
     mean: float

@@ -45,6 +45,16 @@ class BacktestOverfitting(float):
         Least-squares slope of the second on the first; NaN when the first never varies.
     probability_of_loss : float
         Share of combinations in which the chosen configuration's metric is negative out of sample.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrain.evaluation import probability_of_backtest_overfitting
+    >>> returns = np.random.default_rng(0).normal(size=(240, 5))
+    >>> returns[:, 0] += 0.5  # one configuration is better than the others
+    >>> found = probability_of_backtest_overfitting(returns, n_blocks=8)
+    >>> float(found), found.probability_of_loss, found.performance.shape
+    (0.0, 0.0, (70, 2))
     """
 
     pbo: float

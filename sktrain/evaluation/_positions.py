@@ -208,6 +208,13 @@ class ProfitAndLoss:
         Mean absolute position.
     turnover : float
         Mean absolute change of position per bar, the first entry included.
+
+    Examples
+    --------
+    >>> from sktrain.evaluation import profit_and_loss
+    >>> found = profit_and_loss([1, 1, -1, 0], [100, 110, 99, 99], cost=0.001)
+    >>> found.gross.round(3), found.exposure, found.turnover
+    (array([ 0.1, -0.1, -0. ]), 1.0, 1.0)
     """
 
     returns: pd.Series | np.ndarray

@@ -19,7 +19,7 @@ from .._routing import folds_of
 from .._typing import CrossValidator, Estimator
 from .._validation import check_beside, check_count, labelled_mask
 from ..exceptions import InvalidSplitError, NotEnoughDataError, SktrainError
-from ._folds import all_class_probabilities, fit_fold
+from ._folds import all_class_probabilities, balanced_accuracy, fit_fold
 
 __all__ = ["OutOfFoldPredictions", "RegimeScores", "per_regime_scores", "walk_forward_predict"]
 
@@ -40,6 +40,18 @@ class OutOfFoldPredictions:
         Folds that tested each row.
     index : Index or None
         Index of X, where it has one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import TimeSeriesSplit
+    >>> from sktrain.evaluation import walk_forward_predict
+    >>> X = np.random.default_rng(0).normal(size=(60, 2))
+    >>> found = walk_forward_predict(LogisticRegression(), X, X[:, 0] > 0, TimeSeriesSplit(3))
+    >>> probabilities, mask = found
+    >>> probabilities.shape, int(mask.sum()), found.classes.tolist()
+    ((60, 2), 45, [False, True])
     """
 
     probabilities: np.ndarray
@@ -177,30 +189,17 @@ def walk_forward_predict(
 def splits_of(cv, X, y, *, groups=None, label_end_times=None):
     """The folds of ``cv`` as a list of position pairs; label end times reach it or are refused,
     never dropped."""
-    if not hasattr(cv, "split"):
-        if isinstance(cv, (int, np.integer)):
-            raise InvalidSplitError(
-                f"cv={cv!r} would shuffle or ignore time; pass a splitter such as "
-                f"EnhancedWalkForwardCV(n_splits={cv})."
-            )
-        if label_end_times is not None:
-            raise InvalidSplitError(
-                "label_end_times cannot reach folds that were cut already; pass the splitter "
-                "itself as cv."
-            )
-        folds = list(cv)
-    else:
-        if getattr(cv, "shuffle", False) or "Shuffle" in type(cv).__name__:
-            raise InvalidSplitError(
-                f"cv={cv!r} shuffles rows: it would train on the future of what it predicts. Pass "
-                "a splitter that keeps time, such as EnhancedWalkForwardCV()."
-            )
-        if label_end_times is not None and not takes_end_times(cv):
-            raise InvalidSplitError(
-                f"{type(cv).__name__}.split takes no label_end_times: labels that end in a "
-                "test fold would leak. Use a sktrain splitter."
-            )
-        folds = list(folds_of(cv, X, y, groups=groups, label_end_times=label_end_times))
+    if getattr(cv, "shuffle", False) or "Shuffle" in type(cv).__name__:
+        raise InvalidSplitError(
+            f"cv={cv!r} shuffles rows: it would train on the future of what it predicts. Pass "
+            "a splitter that keeps time, such as EnhancedWalkForwardCV()."
+        )
+    if label_end_times is not None and hasattr(cv, "split") and not takes_end_times(cv):
+        raise InvalidSplitError(
+            f"{type(cv).__name__}.split takes no label_end_times: labels that end in a "
+            "test fold would leak. Use a sktrain splitter."
+        )
+    folds = list(folds_of(cv, X, y, groups=groups, label_end_times=label_end_times))
     if not folds:
         raise NotEnoughDataError("cv yields no fold.")
     return [(np.asarray(train), np.asarray(test)) for train, test in folds]
@@ -232,6 +231,13 @@ class RegimeScores:
         The same metric over all scored rows.
     metric : str
         Name of the metric.
+
+    Examples
+    --------
+    >>> from sktrain.evaluation import per_regime_scores
+    >>> found = per_regime_scores([0, 1, 0, 1], [0, 1, 1, 1], ["bull", "bull", "bear", "bear"])
+    >>> found.overall, float(found.table.loc["bear", "score"])
+    (0.75, 0.5)
     """
 
     table: pd.DataFrame
@@ -251,17 +257,6 @@ class RegimeScores:
             for name, row in self.table.iterrows()
         ]
         return "\n".join([f"{self.metric} {self.overall:.3f} overall", *rows])
-
-
-def balanced_accuracy(y_true, y_pred):
-    """Mean recall of the classes present in ``y_true``."""
-    _, codes = np.unique(y_true, return_inverse=True)
-    return float(
-        np.mean(
-            np.bincount(codes, weights=np.asarray(y_true) == np.asarray(y_pred))
-            / np.bincount(codes)
-        )
-    )
 
 
 _METRICS = {"balanced_accuracy": balanced_accuracy, "accuracy": accuracy_score}

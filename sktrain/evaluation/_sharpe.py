@@ -49,6 +49,13 @@ class SharpeRatio(float):
     skew, kurtosis : float
         Bias-corrected sample moments of the returns; the kurtosis of a normal distribution is 3.
         NaN below 4 observations.
+
+    Examples
+    --------
+    >>> from sktrain.evaluation import sharpe_ratio
+    >>> ratio = sharpe_ratio([0.01, -0.005, 0.02, 0.0], periods_per_year=252)
+    >>> ratio > 1, ratio.n_obs, ratio.periods_per_year
+    (True, 4, 252.0)
     """
 
     value: float

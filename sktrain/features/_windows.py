@@ -23,6 +23,7 @@ from .._validation import (
     Count,
     check_order,
     check_pause,
+    refuse_infinite_column,
     session_starts,
     time_axis,
 )
@@ -319,10 +320,4 @@ def _refuse_infinities(X):
             if isinstance(column.dtype, np.dtype)
             else column.to_numpy(np.float64, na_value=np.nan)
         )
-        infinite = np.isinf(values)
-        if infinite.any():
-            row = int(np.argmax(infinite))
-            raise SktrainError(
-                f"Column {name!r} is infinite in row {row} ({X.index[row]}). NaN is accepted as "
-                "missing; repair or replace it."
-            )
+        refuse_infinite_column(values, name, X.index)

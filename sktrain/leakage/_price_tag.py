@@ -54,6 +54,19 @@ class PriceTag:
         The point of it: "your 0.83 is 0.52".
     scoring : str
         Name of the score.
+
+    Examples
+    --------
+    >>> from sklearn.impute import SimpleImputer
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sktrain import AdaptiveLabeler, BarFeatures, LeakageValidator
+    >>> from sktrain.datasets import make_market
+    >>> bars = make_market(300, random_state=0).bars
+    >>> X, y = AdaptiveLabeler(horizon=3, base_threshold=0.5, scaling="sigma").fit_resample(bars)
+    >>> model = make_pipeline(BarFeatures(windows=(5,)), SimpleImputer(), KNeighborsClassifier(1))
+    >>> LeakageValidator().price_tag(model, X, y).sentence  # neighbours in time share their labels
+    'Your 0.43 (shuffled KFold) is 0.33 (purged walk-forward).'
     """
 
     table: pd.DataFrame

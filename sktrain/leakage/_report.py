@@ -54,6 +54,19 @@ class Finding:
         A line the user can paste.
     status : {"PASS", "FAIL", "INCONCLUSIVE", "NOT_CHECKED"}, optional
         FAIL for an error, PASS for anything else, unless the check could not be made.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import KFold
+    >>> from sktrain import AdaptiveLabeler, LeakageValidator
+    >>> from sktrain.datasets import make_market
+    >>> bars = make_market(300, random_state=0).bars
+    >>> X, y = AdaptiveLabeler(horizon=3, base_threshold=0.5, scaling="sigma").fit_resample(bars)
+    >>> finding = LeakageValidator().check_split(KFold(5, shuffle=True), X, y).errors[0]
+    >>> finding.code, finding.severity
+    ('overlap', 'error')
+    >>> finding.fix
+    'cv = EnhancedWalkForwardCV(n_splits=5, horizon=3, embargo_bars=10)'
     """
 
     code: str

@@ -204,6 +204,18 @@ def check_splitter(
     ------
     AssertionError
         Naming the fold, the data and the first row.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import TimeSeriesSplit
+    >>> from sktrain import EnhancedWalkForwardCV
+    >>> from sktrain.testing import check_splitter
+    >>> check_splitter(EnhancedWalkForwardCV(n_splits=3))
+    >>> try:
+    ...     check_splitter(TimeSeriesSplit(n_splits=3))
+    ... except AssertionError as error:
+    ...     print("refused")
+    refused
     """
     cases = _cases(horizon) if X is None else [("the given rows", X, y)]
     for where, rows, labels in cases:

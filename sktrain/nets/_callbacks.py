@@ -132,6 +132,19 @@ class DropoutSchedule(Callback):
     schedule : {"linear", "cosine"}, default="linear"
     min_p : float, default=0.1
         A layer that starts below it stays where it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrain import EnhancedDropout, MLPNetClassifier
+    >>> X = np.random.default_rng(0).normal(size=(200, 3))
+    >>> net = MLPNetClassifier(
+    ...     max_epochs=3, horizon=0, random_state=0, module__dropout=0.3,
+    ...     callbacks__dropout__min_p=0.05,
+    ... ).fit(X, X[:, 0] > 0)
+    >>> layers = [one for one in net.module_.modules() if isinstance(one, EnhancedDropout)]
+    >>> [(one.p, one.current_p) for one in layers]  # at the first epoch, and now
+    [(0.3, 0.05), (0.3, 0.05)]
     """
 
     passing_ = ("layers_",)  # no part of the state of training
@@ -181,6 +194,17 @@ class WeightDecaySchedule(Callback):
     base, max : float, default=1e-4, 1e-3
         Decay at the first epoch and at ``max_epochs``.
     schedule : {"cosine", "linear"}, default="cosine"
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrain import MLPNetClassifier
+    >>> X = np.random.default_rng(0).normal(size=(200, 3))
+    >>> net = MLPNetClassifier(
+    ...     max_epochs=3, horizon=0, random_state=0, callbacks__weight_decay__max=0.01
+    ... ).fit(X, X[:, 0] > 0)
+    >>> [group["weight_decay"] for group in net.optimizer_.param_groups]  # weights, then biases
+    [0.01, 0.0]
     """
 
     passing_ = ("scheduler_",)  # pickles of earlier versions hold one
@@ -225,6 +249,19 @@ class ReduceOnPlateau(Callback):
         Lower bound of the rate.
     monitor : str, default="auto"
         As in :class:`EnhancedEarlyStopping`, which also says in which direction a column improves.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrain import MLPNetClassifier, ReduceOnPlateau
+    >>> rng = np.random.default_rng(0)
+    >>> X, noise = rng.normal(size=(300, 3)), rng.integers(0, 2, size=300)
+    >>> net = MLPNetClassifier(
+    ...     max_epochs=12, horizon=0, lr=1e-3, random_state=0,
+    ...     callbacks=[("plateau", ReduceOnPlateau(factor=0.1, patience=5))],
+    ... ).fit(X, noise)  # nothing to find: the validation loss rises from the first epoch on
+    >>> print(f"{net.optimizer_.param_groups[0]['lr']:.0e}")
+    1e-05
     """
 
     passing_ = ("scheduler_",)  # a resumed training makes it anew and goes on from its state
@@ -342,7 +379,19 @@ class StopFlag(Callback):
 
 
 class ProgressBar(Callback):
-    """A rich progress bar over the epochs, with the losses; shown when the net is verbose."""
+    """A rich progress bar over the epochs, with the losses; shown when the net is verbose.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrain import MLPNetClassifier
+    >>> X = np.random.default_rng(0).normal(size=(200, 3))
+    >>> net = MLPNetClassifier(max_epochs=3, horizon=0, random_state=0, verbose=1)
+    >>> net = net.fit(X, X[:, 0] > 0)
+    MLPNetClassifier ...
+    >>> "progress" in dict(net.callbacks_)
+    True
+    """
 
     passing_ = ("bar_", "task_")
 

@@ -91,7 +91,7 @@ class TrainingCheckpoint(Callback):
         buffer = io.BytesIO()
         torch.save(_state(net), buffer)
         body = buffer.getvalue()
-        atomic_write(self.path_, _MAGIC + sha256(body).encode() + b"\n" + body)
+        atomic_write(self.path_, _MAGIC + sha256(body).encode() + b"\n" + body, follow=False)
 
     def restore(self, net: Any, train: Any, valid: Any) -> int:
         """Put a saved state of this training into ``net``.

@@ -47,6 +47,19 @@ class EnhancedEarlyStopping(Callback):
         Counted from 1.
     best_loss_ : float
         What was monitored, at the best epoch; None before there was one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktrain import EnhancedEarlyStopping, MLPNetClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> X, noise = rng.normal(size=(300, 3)), rng.integers(0, 2, size=300)
+    >>> net = MLPNetClassifier(
+    ...     max_epochs=100, horizon=0, random_state=0,
+    ...     callbacks__early_stopping=EnhancedEarlyStopping(patience=3, min_epochs=5),
+    ... ).fit(X, noise)  # nothing to find
+    >>> net.stop_reason_, len(net.history)
+    ('patience', 5)
     """
 
     def __init__(

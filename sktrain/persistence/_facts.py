@@ -4,9 +4,11 @@ Nothing here is needed to open a file; versions are compared when it is opened.
 """
 
 from importlib import import_module
+import os
 import platform
 import re
 import sys
+import warnings
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +16,7 @@ import pandas as pd
 
 from .._io import sha256
 from .._validation import as_span, shown_span
+from ..exceptions import VersionDriftWarning
 
 __all__ = [
     "drift",
@@ -22,7 +25,8 @@ __all__ = [
     "horizon_of",
     "parameters_of",
     "plain",
-    "telling",
+    "said",
+    "tell",
     "versions",
 ]
 
@@ -54,18 +58,37 @@ def drift(written_with):
     }
 
 
-def telling(changed):
-    """What of ``changed`` its user should hear of: another minor version of scikit-learn, a newer
-    sktrain."""
+def said(changed):
+    """Versions that changed, in words."""
+    return (
+        ", ".join(f"{name} {old} -> {here}" for name, (old, here) in changed.items())
+        or "the same versions"
+    )
+
+
+def tell(changed, path, *, probed):
+    """Warn of what ``changed`` between writing and opening a file, as far as its user should hear
+    of it: another minor version of scikit-learn, a newer sktrain."""
     rules = {
         "scikit-learn": lambda old, here: old[:2] != here[:2],
         "sktrain": lambda old, here: old > here,
     }
-    return {
+    told = {
         name: pair
         for name, pair in changed.items()
         if name in rules and rules[name](*map(_numbers, pair))
     }
+    if told:
+        says = (
+            "Its probe rows are predicted as they were."
+            if probed
+            else "It has no probe rows to compare: check its predictions."
+        )
+        warnings.warn(
+            f"{os.fspath(path)!r} was written with other versions ({said(told)}). {says}",
+            VersionDriftWarning,
+            stacklevel=3,
+        )
 
 
 def _numbers(version):

@@ -30,7 +30,6 @@ from ..exceptions import (
     NotReplayedWarning,
     PersistenceError,
     SktrainError,
-    VersionDriftWarning,
 )
 from ..reproducibility import unmoved_generators
 from . import _facts, _probes
@@ -226,6 +225,15 @@ def load(
     Notes
     -----
     The random generators of the caller are as they were afterwards.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sktrain import load, save
+    >>> model = LogisticRegression().fit([[0], [1]], [0, 1])
+    >>> path = save(model, getfixture("tmp_path") / "model.sktrain", key=b"our secret")
+    >>> load(path, key=b"our secret").predict([[2]])
+    array([1])
     """
     _check_key(key)
     check_count("max_bytes", max_bytes, optional=True)
@@ -244,7 +252,7 @@ def load(
         probed = replay and _replay(estimator, probe, changed, path)
         if replay:
             probed |= _replay(_probes.last_step(estimator), last, changed, path)
-    _tell(changed, path, probed=probed)
+    _facts.tell(changed, path, probed=probed)
     return estimator
 
 
@@ -315,6 +323,17 @@ def read_manifest(path: str | os.PathLike, *, key: bytes | None = None) -> dict:
     ------
     CorruptFileError, PersistenceError
         As :func:`load`.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sktrain import save
+    >>> from sktrain.persistence import read_manifest
+    >>> model = LogisticRegression(C=0.5).fit([[0], [1]], [0, 1])
+    >>> path = save(model, getfixture("tmp_path") / "model.sktrain", scores={"accuracy": 0.51})
+    >>> manifest = read_manifest(path)
+    >>> manifest["classes"], manifest["scores"], manifest["parameters"]["C"]
+    ([0, 1], {'accuracy': 0.51}, '0.5')
     """
     _check_key(key)
     manifest, members, budget = _unpack(path, key, None)
@@ -381,37 +400,15 @@ def _replay(estimator, probe, changed, path):
         got = _probes.predict(estimator, probe["X"])
     except Exception as error:  # the model came from the file: it may fail in any way
         raise CorruptFileError(
-            f"{os.fspath(path)!r} opened, but cannot predict its probe rows ({_said(changed)}): "
-            f"{error}"
+            f"{os.fspath(path)!r} opened, but cannot predict its probe rows "
+            f"({_facts.said(changed)}): {error}"
         ) from error
     if not _probes.same(got, np.asarray(probe["expected"])):
         raise CorruptFileError(
-            f"{os.fspath(path)!r} predicts its probe rows differently here ({_said(changed)}). "
-            "Save it again."
+            f"{os.fspath(path)!r} predicts its probe rows differently here "
+            f"({_facts.said(changed)}). Save it again."
         )
     return True
-
-
-def _said(changed):
-    return (
-        ", ".join(f"{name} {old} -> {here}" for name, (old, here) in changed.items())
-        or "the same versions"
-    )
-
-
-def _tell(changed, path, *, probed):
-    told = _facts.telling(changed)
-    if told:
-        says = (
-            "Its probe rows are predicted as they were."
-            if probed
-            else "It has no probe rows to compare: check its predictions."
-        )
-        warnings.warn(
-            f"{os.fspath(path)!r} was written with other versions ({_said(told)}). {says}",
-            VersionDriftWarning,
-            stacklevel=3,
-        )
 
 
 def _pack(manifest, members, key):

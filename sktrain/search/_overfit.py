@@ -82,6 +82,21 @@ class OverfitReport:
     is Student's with K - 1 degrees of freedom; that of the best of N independent ones is 1 - (1 -
     p)^N. The expected maximum follows Bailey & López de Prado (2014), with Student's quantiles. Few
     folds give few degrees of freedom: the test would rather miss an edge than see one in noise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import TimeSeriesSplit
+    >>> from sktrain import OptunaSearchCV
+    >>> rng = np.random.default_rng(0)
+    >>> X, noise = rng.normal(size=(300, 2)), rng.integers(0, 2, size=300)
+    >>> search = OptunaSearchCV(
+    ...     LogisticRegression(), {"C": (1e-3, 10.0, "log")}, n_trials=4, cv=TimeSeriesSplit(5),
+    ...     random_state=0,
+    ... ).fit(X, noise)
+    >>> search.overfit_report_.verdict, search.overfit_report_.n_folds
+    ('no edge', 5)
     """
 
     n_trials: int

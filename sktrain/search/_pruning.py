@@ -42,6 +42,22 @@ class FoldPruner(WilcoxonPruner):
     With k of K folds run, lag S (the sum of the best trial's lead) and fold spread s with v degrees
     of freedom, the r = K - k remaining differences sum to -rS/k ± s sqrt(r + r²/k), and must exceed
     S: t = S sqrt(1 + r/k) / (s sqrt(r)).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import TimeSeriesSplit
+    >>> from sktrain import OptunaSearchCV
+    >>> from sktrain.search import FoldPruner
+    >>> X = np.random.default_rng(0).normal(size=(300, 2))
+    >>> search = OptunaSearchCV(
+    ...     LogisticRegression(), {"C": (1e-6, 10.0, "log")}, n_trials=12, cv=TimeSeriesSplit(5),
+    ...     pruner=FoldPruner(catch_up=0.1), random_state=0,
+    ... ).fit(X, X[:, 0] > 0)
+    >>> pruned = np.isnan(search.cv_results_["split4_test_score"])  # given up before the last fold
+    >>> bool(pruned.any())
+    True
     """
 
     def __init__(

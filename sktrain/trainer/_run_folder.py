@@ -9,6 +9,9 @@ A run prepares all of its files in ``.sktrain-next`` and ends with one rename of
 ``.sktrain-whole``; its files then take the places of the old ones. A process killed before the
 rename leaves the old run, one killed after it a whole new one, which whoever opens the folder next
 puts in place.
+
+A folder may come from anybody: what a run keeps for itself is never a symbolic link, which would
+have files elsewhere moved, emptied or written over.
 """
 
 from contextlib import contextmanager
@@ -20,7 +23,7 @@ from pathlib import Path
 import shutil
 import tempfile
 
-from .._io import atomic_write, to_plain
+from .._io import atomic_write, read_file, to_plain
 from ..exceptions import PersistenceError
 
 try:
@@ -55,6 +58,9 @@ FILES = (
 CHECKPOINTS, LOCK = ".sktrain-checkpoints", ".sktrain-lock"
 _NEXT, _WHOLE = ".sktrain-next", ".sktrain-whole"
 _OLD_FILES = ("drift.joblib", "trained.joblib")  # pickles of earlier versions
+# bytes of a record: a judgment, of a million bars a report holds some 60 MB
+_RECORD = 2**27
+_FILE = 2**31  # bytes of a file that is hashed: what ``sktrain.load`` opens
 
 
 # -- who may write ---------------------------------------------------------------------------------
@@ -74,6 +80,7 @@ def locked(folder):
     made = _make(folder)
     handle = None
     try:
+        _refuse_links(folder, LOCK, CHECKPOINTS, _NEXT, _WHOLE)
         _refuse_other_kinds(folder)
         handle = _acquire(folder)
         finish(folder)
@@ -109,7 +116,7 @@ def _acquire(folder):
     """The open lock file of ``folder``; the kernel lets go of it when this process dies."""
     path = folder / LOCK
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
         if not _lock(handle):
             owner = os.read(handle, 4096)
             os.close(handle)
@@ -175,6 +182,20 @@ def _refuse_other_kinds(folder):
             )
 
 
+def _refuse_links(folder, *names):
+    """What a run keeps for itself lies in its folder, and holds files and folders only."""
+    for name in names:
+        path = folder / name
+        inside = ((one, [*dirs, *files]) for one, dirs, files in os.walk(path))
+        every = [path, *(Path(one, each) for one, found in inside for each in found)]
+        for one in every:
+            if one.is_symlink() or not (one.is_dir() or one.is_file() or not one.exists()):
+                raise PersistenceError(
+                    f"{str(one)!r} is a link, a pipe or a device, which no run leaves behind. "
+                    f"Delete {str(path)!r}, or choose another folder."
+                )
+
+
 def _refuse_foreign(folder):
     """Nothing that no run wrote is overwritten."""
     ours = _result_of(folder) is not None
@@ -195,7 +216,7 @@ def _result_of(folder):
 def record_in(path):
     """What a file of JSON holds, or None where it holds no record."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_file(path, limit=_RECORD))
     except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
@@ -223,6 +244,7 @@ def finish(folder):
     """Put the files of a run that was whole when its process died in place."""
     folder = Path(folder)
     whole = folder / _WHOLE
+    _refuse_links(folder, _WHOLE)
     if (whole / RESULT).is_file():  # moved last: without it all others are in place
         own = _read_json(whole, RESULT).get("files")
         if not isinstance(own, list):
@@ -266,7 +288,18 @@ def find_model(path):
 
 
 def hash_of(path):
-    """Hexadecimal SHA-256 of a file."""
+    """Hexadecimal SHA-256 of a file.
+
+    Raises
+    ------
+    PersistenceError
+        It is larger than any that is opened.
+    """
+    size = os.path.getsize(path)
+    if size > _FILE:
+        raise PersistenceError(
+            f"{str(path)!r} has {size:,} bytes, more than {_FILE:,}: no run wrote it."
+        )
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -316,7 +349,7 @@ def _read_json(folder, name):
             f"{str(folder)!r} is not the folder of a finished run: it holds no {name}."
         )
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_file(path, limit=_RECORD))
     except (OSError, ValueError, RecursionError) as error:
         raise PersistenceError(f"{str(path)!r} is damaged: {error}.") from error
     if not isinstance(found, dict):

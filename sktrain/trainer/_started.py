@@ -45,7 +45,7 @@ def begin(run, *, resume):
                 "or train without resume."
             )
     folder.mkdir(exist_ok=True)
-    atomic_write(folder / _FILE, json.dumps(now).encode())
+    atomic_write(folder / _FILE, json.dumps(now).encode(), follow=False)
 
 
 def _arguments(run):

@@ -77,7 +77,7 @@ def write_report(run, out=None):
             f"that was changed: {type(error).__name__} {error}. Train again."
         ) from error
     target = Path(out) if out is not None else run / "report.html"
-    atomic_write(target, html.encode())
+    atomic_write(target, html.encode(), follow=out is not None)  # the folder may be anybody's
     return target
 
 

@@ -213,7 +213,7 @@ def test_dtype_and_integers():
     ("X", "says"),
     [
         (pd.DataFrame({"a": ["bull", "bear"]}), "column 'a'"),
-        (pd.DataFrame({"a": [1.0, np.inf]}), "Column 'a' is infinite in row 1"),
+        (pd.DataFrame({"a": [1.0, np.inf]}), "infinity: column 'a' is inf in row 1"),
         (np.array([[1.0], [np.inf]]), "infinity"),
         (np.ones(4), "2D"),
         (np.ones((2, 2, 2)), "dim 3"),

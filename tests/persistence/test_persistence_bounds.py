@@ -5,6 +5,7 @@ from io import BytesIO
 import json
 import math
 import struct
+import warnings
 import zipfile
 import zlib
 
@@ -419,7 +420,11 @@ def test_a_file_that_holds_no_estimator_is_refused(tmp_path):
 
 def test_versions_are_compared_by_number_and_telling_ones_told():
     def told(name, old, here):
-        return bool(_facts.telling({name: (old, here)}))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            _facts.tell({name: (old, here)}, "m.sktrain", probed=False)
+        assert all(f"({name} {old} -> {here})" in str(one.message) for one in caught)
+        return bool(caught)
 
     for old, here in (("1.8.2", "1.9.1"), ("1.10.0", "1.9.0"), ("2.9.0", "1.9.0"), ("1", "1.0")):
         assert told("scikit-learn", old, here)

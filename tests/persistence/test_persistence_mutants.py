@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sktrain import load, save
 from sktrain._io import _TEMPORARY, atomic_write
 from sktrain.exceptions import CorruptFileError, PersistenceError
-from sktrain.persistence import _checks, _facts, _file, _registry
+from sktrain.persistence import _checks, _facts, _registry
 
 
 def test_a_module_that_a_file_names_is_not_imported(tmp_path, monkeypatch):
@@ -45,8 +45,8 @@ def test_parameters_are_those_of_the_whole():
 
 
 def test_versions_are_told_as_pairs():
-    assert _file._said({}) == "the same versions"
-    assert _file._said({"a": ("1", "2"), "b": ("3", "4")}) == "a 1 -> 2, b 3 -> 4"
+    assert _facts.said({}) == "the same versions"
+    assert _facts.said({"a": ("1", "2"), "b": ("3", "4")}) == "a 1 -> 2, b 3 -> 4"
 
 
 @pytest.mark.parametrize("shape", [(2, 5), (2, 2), (3,), (1, 3, 3)])

@@ -522,6 +522,22 @@ def test_a_fold_that_purging_empties_is_said_in_the_call():
         TemporalSplitter(horizon=10).split(np.zeros((25, 1)))
 
 
+def test_advice_names_the_test_size_only_where_one_was_given():
+    few, size = np.zeros((60, 1)), "a shorter test_size than 10"
+    for test_size, told in ((None, False), (10, True)):
+        cv = EnhancedWalkForwardCV(3, test_size=test_size, **{**PLAIN, "embargo_bars": 50})
+        with pytest.raises(NotEnoughDataError, match="Use more rows, fewer n_splits") as caught:
+            cv.set_params(horizon=1).split(few)
+        assert (size in str(caught.value)) is told
+        assert ("embargo_bars" in str(caught.value)) is not told
+
+
+@pytest.mark.parametrize("horizon", [-1, 2.5, True, "-1D"])
+def test_folds_of_bars_refuse_a_horizon_that_looks_back(horizon, sp500):
+    with pytest.raises(ValueError, match=r"^horizon must be"):
+        EnhancedWalkForwardCV(3, **PLAIN).generate_folds(sp500.iloc[:90], horizon)
+
+
 def test_too_many_groups_are_no_regimes():
     with pytest.raises(InvalidSplitError, match="2,000 different values"):
         EnhancedWalkForwardCV(2, horizon=0).split(np.zeros((2000, 1)), groups=np.arange(2000))

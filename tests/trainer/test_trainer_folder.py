@@ -17,7 +17,15 @@ from sktrain import EnhancedTrainer, EnhancedTrainingConfig, load
 from sktrain.datasets import make_market
 from sktrain.exceptions import PersistenceError
 from sktrain.trainer import _run_folder
-from sktrain.trainer._run_folder import commit, finish, load_drift_reference, locked, prepare_next
+from sktrain.trainer._run_folder import (
+    commit,
+    find_model,
+    finish,
+    load_drift_reference,
+    locked,
+    prepare_next,
+    read_result,
+)
 from sktrain.trainer.report import write_report
 
 FAST = {
@@ -262,3 +270,83 @@ def test_the_process_that_was_killed_holds_no_lock(tmp_path):
     with locked(tmp_path):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def plant(run, precious, kind, name):
+    """Put something in a run folder that would reach out of it, or never end."""
+    path = run / name
+    path.parent.mkdir(exist_ok=True)
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "huge":
+        with open(path, "wb") as file:
+            file.truncate(2**31 + 1)  # a hole: it takes no space on the disk
+    else:
+        path.symlink_to(precious / kind)
+
+
+INSIDE = [".sktrain-checkpoints/run.json", ".sktrain-checkpoints/search.db"]
+OF_OTHERS = [
+    *(("file", name) for name in (".sktrain-lock", *INSIDE, ".sktrain-whole/result.json")),
+    *(("nowhere", name) for name in (".sktrain-lock", ".sktrain-next", *INSIDE)),
+    *(("mine", f".sktrain-{name}") for name in ("whole", "next", "checkpoints", "lock")),
+    *(("pipe", name) for name in (".sktrain-lock", *INSIDE, ".sktrain-whole/result.json")),
+    *(("huge", name) for name in ("result.json", "trained.sktrain")),
+]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs symbolic links and pipes")
+@pytest.mark.parametrize("kind, name", OF_OTHERS)
+def test_the_folder_of_others_reaches_no_file_outside(kind, name, two_runs, tmp_path, bars):
+    run, precious = tmp_path / "run", tmp_path / "precious"
+    shutil.copytree(two_runs[0], run)
+    shutil.copytree(two_runs[1], precious / "mine")
+    (precious / "file").write_text("precious")
+    before = contents(precious)
+    plant(run, precious, kind, name)
+    reads = "whole" in name or name == "result.json"
+    for incremental in (False, True):
+        if name != "trained.sktrain" or incremental:
+            trainer = EnhancedTrainer(EnhancedTrainingConfig(**FAST), run, bars)
+            with pytest.raises(PersistenceError):
+                trainer.train(epochs=1, incremental=incremental)
+    for read in (find_model, read_result, load_drift_reference):
+        if reads:
+            with pytest.raises(PersistenceError):
+                read(run)
+        elif name != "trained.sktrain":
+            assert read(run) is not None
+    assert contents(precious) == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs symbolic links")
+def test_a_report_replaces_a_link_in_its_folder_and_follows_one_that_was_named(run, tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    (run / "report.html").unlink()
+    (run / "report.html").symlink_to(precious)
+    write_report(run)
+    assert precious.read_text() == "precious"
+    assert "<html" in (run / "report.html").read_text()
+    (tmp_path / "asked").symlink_to(precious)
+    write_report(run, tmp_path / "asked")
+    assert "<html" in precious.read_text()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs symbolic links")
+def test_a_checkpoint_replaces_a_link_in_its_folder(tmp_path):
+    from sktrain import MLPNetClassifier, TrainingCheckpoint
+
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    keep = TrainingCheckpoint(tmp_path / "a")
+    net = MLPNetClassifier(max_epochs=1, callbacks=[("keep", keep)], random_state=0, horizon=0)
+    path = dict(net.fit(X, X[:, 0] > 0).callbacks_)["keep"].path_
+    path.unlink()
+    path.symlink_to(tmp_path / "elsewhere")
+    net.fit(X, X[:, 0] > 0)
+    assert not (tmp_path / "elsewhere").exists()
+    assert path.is_file()
+    assert not path.is_symlink()
