@@ -28,6 +28,7 @@ __all__ = [
     "voters",
 ]
 
+_FITTED = ("best_estimator_", "estimator_")
 CLASS_NAMES = {0: "sell", 1: "hold", 2: "buy"}
 
 
@@ -47,15 +48,23 @@ def last_step(model: Any) -> Any:
 
 
 def voters(model: Any, name: str = "net") -> dict[str, Any]:
-    """By name the last step of every member of a fitted vote; of another model its own under
-    ``name``."""
-    last = last_step(model)
+    """By name what every member of a fitted vote ends in; of another model what it ends in itself
+    under ``name``. Searches, guards and the like end in what they fitted."""
+    last = _fitted_inside(model)
     members = getattr(last, "named_estimators_", None) or {name: last}
-    inside = {  # a frozen estimator lets rows through to the fitted one
-        key: one.estimator if isinstance(one, FrozenEstimator) else one
-        for key, one in members.items()
-    }
-    return {key: last_step(one) for key, one in inside.items()}
+    return {key: _fitted_inside(one) for key, one in members.items()}
+
+
+def _fitted_inside(model):
+    """What a fitted model ends in, through pipelines and what holds one fitted model."""
+    while True:
+        # a frozen estimator lets rows through to the fitted one
+        own = ("estimator",) if isinstance(model, FrozenEstimator) else _FITTED
+        held = next((name for name in own if hasattr(model, name)), None)
+        inner = last_step(model if held is None else getattr(model, held))
+        if inner is model:
+            return model
+        model = inner
 
 
 def horizon_inside(*models: Any) -> Span | None:

@@ -5,8 +5,9 @@ With scikit-learn's metadata routing on, the wrapped estimator gets what it requ
 what its signature names, of a Pipeline the last step, and metadata that nobody takes is refused.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from inspect import Parameter, signature
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.validation import _check_method_params
 
-from .exceptions import SktrainError
+from .exceptions import InvalidSplitError, SktrainError
 
 __all__ = ["folds_of", "metadata_rows", "routed_params", "told_to_folds"]
 
@@ -102,9 +103,32 @@ def told_to_folds(estimator: object, cv: object, given: dict) -> tuple[dict, dic
 
 def folds_of(cv: Any, X: Any, y: Any = None, **told: Any) -> Iterator:
     """What ``cv.split`` yields, called with those of ``groups``, ``label_end_times`` and so on
-    that are told."""
+    that are told; pairs of positions that are folds already as they are.
+
+    Raises
+    ------
+    InvalidSplitError
+        For what is neither; for metadata beside folds that were cut already.
+    """
     told = {name: value for name, value in told.items() if value is not None}
-    return iter(cv.split(X, y, **told))
+    if hasattr(cv, "split") and not isinstance(cv, str):
+        return iter(cv.split(X, y, **told))
+    if isinstance(cv, Integral):
+        raise InvalidSplitError(
+            f"cv={cv!r} would shuffle or ignore time; pass a splitter such as "
+            f"EnhancedWalkForwardCV(n_splits={cv})."
+        )
+    if isinstance(cv, str) or not isinstance(cv, Iterable):
+        raise InvalidSplitError(
+            "cv must be a splitter with a split method or an iterable of (train, test) positions, "
+            f"got {cv!r}."
+        )
+    if told:
+        raise InvalidSplitError(
+            f"{', '.join(told)} cannot reach folds that were cut already; pass the splitter itself "
+            "as cv."
+        )
+    return iter(cv)
 
 
 _LABEL_TIMES = ("label_end_times", "times")

@@ -742,3 +742,11 @@ def test_usual_pauses_are_those_of_the_month_before_the_last_row_of_fit():
     assert usual_pauses(frame, np.arange(5)) == {None: 3 * day}
     panel = pd.concat({"A": frame.iloc[:2], "B": frame.iloc[2:4], "C": frame.iloc[:1]})
     assert usual_pauses(panel) == {"A": 14 * day, "B": day, "C": 0}
+
+
+def test_rows_that_lost_their_symbol_are_told_how_to_keep_it(us_stocks):
+    panel = with_history(us_stocks.iloc[:50])
+    symbol = panel.index[0][0]
+    with pytest.warns(StaleHistoryWarning, match=r"lost their symbol.+X\.loc\[\['A'\]\]"):
+        assert recall(panel.loc[symbol]) is None
+    assert recall(panel.loc[[symbol]]) is not None

@@ -9,13 +9,21 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.linear_model import SGDClassifier
-from sklearn.model_selection import cross_validate
+from sklearn.model_selection import TimeSeriesSplit, cross_validate
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from sktrain import CompressedClassifier, DriftGuard, MLPNetClassifier, TemporalSplitter
+from sktrain import (
+    CompressedClassifier,
+    DriftGuard,
+    MLPNetClassifier,
+    TemporalSplitter,
+    WalkForwardDisplay,
+    fold_scores,
+    walk_forward_predict,
+)
 from sktrain._routing import metadata_rows
-from sktrain.exceptions import SktrainError
+from sktrain.exceptions import InvalidSplitError, SktrainError
 from sktrain.resample import ResampledClassifier
 
 N = 300
@@ -128,7 +136,7 @@ def test_a_cross_validation_routes_through_a_compressed_net():
         cv = TemporalSplitter(embargo_bars=0)
         params = {"label_end_times": TOLD["label_end_times"], "times": TIMES}
         cross_validate(CompressedClassifier(inner), X, Y, cv=cv, params=params, error_score="raise")
-    (train, _), = TemporalSplitter(embargo_bars=0).split(X, Y, **params)
+    ((train, _),) = TemporalSplitter(embargo_bars=0).split(X, Y, **params)
     (heard,) = Noting.heard
     assert heard["times"].equals(TIMES[train])
 
@@ -213,3 +221,29 @@ def test_a_compressed_classifier_can_be_seeded():
         CompressedClassifier(random_state=3).fit(X, Y).predict_proba(X),
         CompressedClassifier(random_state=3).fit(X, Y).predict_proba(X),
     )
+
+
+@pytest.mark.parametrize("use", [fold_scores, walk_forward_predict, WalkForwardDisplay.from_cv])
+def test_folds_are_a_splitter_or_pairs_and_nothing_else(use):
+    """A list of folds or a number ended in "has no attribute 'split'"."""
+    rows = pd.DataFrame(X, TIMES)
+    arguments = (rows, Y)
+    model = SGDClassifier("log_loss", random_state=0)
+    first = () if use == WalkForwardDisplay.from_cv else (model,)
+
+    def used(cv, **told):
+        return use(*first, *arguments, cv=cv, **told) if first else use(cv, *arguments, **told)
+
+    splitter = TimeSeriesSplit(2, test_size=50)
+    one, other = used(splitter), used(iter(list(splitter.split(X))))
+    for name in ("roles", "table", "proba"):
+        if hasattr(one, name):
+            assert str(getattr(one, name)) == str(getattr(other, name))
+    for cv, said in (
+        (3, r"EnhancedWalkForwardCV\(n_splits=3\)"),
+        ("walk", "got 'walk'"),
+    ):
+        with pytest.raises(InvalidSplitError, match=said):
+            used(cv)
+    with pytest.raises(InvalidSplitError, match="label_end_times cannot reach folds that were cut"):
+        used(list(splitter.split(X)), label_end_times=TOLD["label_end_times"])

@@ -320,3 +320,15 @@ def test_rows_that_smote_appended_are_not_validated_on(market):
         with pytest.warns(ResamplingWarning, match="MLPNetClassifier validates on nothing"):
             fitted = net().fit(rows, labels)
         assert fitted.validation_.valid is None
+
+
+def test_words_among_features_are_refused_by_column_and_row(table):
+    """They were "could not convert string to float", without a column."""
+    X, y = table
+    words = np.array(["1.5"] * len(X), dtype=object)
+    words[7] = "tech"
+    for column in (words, pd.Categorical(words), pd.array(words, dtype="string")):
+        frame = pd.DataFrame(np.asarray(X)).assign(sector=column)
+        for fits in (net().fit, st.WindowSMOTE().fit_resample, st.apply_smote):
+            with pytest.raises(SktrainError, match="column 'sector', row 7: 'tech'.+OneHotEncoder"):
+                fits(frame, y)

@@ -433,9 +433,15 @@ def recall(X, *, columns=None, caller="transform", lookback=1):
     if clash is None:
         history.require(lookback, caller)
         return Context(history.frame, positions, history)
+    panel, own = (isinstance(one, pd.MultiIndex) for one in (history.frame.index, X.index))
+    why = (
+        "the rows have lost their symbol. Keep it in the index, as X.loc[['A']] does where "
+        "X.loc['A'] does not"
+        if panel and not own
+        else f"the rows have {clash}. Renew it with with_history(df) after changing rows or columns"
+    )
     warnings.warn(
-        f"{caller} ignored the remembered history: the rows have {clash}. Renew it with "
-        "with_history(df) after changing rows or columns.",
+        f"{caller} ignored the remembered history: {why}.",
         StaleHistoryWarning,
         stacklevel=4,
     )

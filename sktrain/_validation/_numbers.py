@@ -145,6 +145,19 @@ def real_numbers(name, values):
         raise SktrainError(f"{name} must be real numbers: {error}.") from error
 
 
+def _refuse_words(name, column):
+    values = column.astype(object).to_numpy()
+    words = (row for row, value in enumerate(values) if isinstance(value, str))
+    for row in words:
+        try:
+            float(values[row])
+        except ValueError:
+            raise SktrainError(
+                f"X has no number in column {name!r}, row {row}: {values[row]!r}. Turn the column "
+                "into numbers first, as OneHotEncoder does, or leave it out."
+            ) from None
+
+
 def refuse_infinite_column(values, name, index=None):
     """Refuse a column that holds infinities; NaN is missing.
 
@@ -165,7 +178,8 @@ def refuse_infinite_column(values, name, index=None):
 
 
 def refuse_no_numbers(X):
-    """Refuse features that would become numbers without a word, or not at all: times, decimals.
+    """Refuse features that would become numbers without a word, or not at all: times, decimals,
+    words.
 
     Raises
     ------
@@ -180,6 +194,8 @@ def refuse_no_numbers(X):
                 raise SktrainError(
                     f"X has no numbers in column {name!r} ({dtype}). Turn it into floats first."
                 )
+            if not pd.api.types.is_numeric_dtype(dtype):
+                _refuse_words(name, X.iloc[:, place])
         return
     values = np.asarray(X) if isinstance(X, (list, tuple, pd.Series)) else X
     kind = getattr(getattr(values, "dtype", None), "kind", None)

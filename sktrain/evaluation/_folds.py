@@ -23,7 +23,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from .._models import all_class_probabilities
 from .._routing import folds_of
-from .._typing import Estimator, Splitter, Transformer
+from .._typing import CrossValidator, Estimator, Transformer
 from .._validation import check_beside, labelled_mask
 from ..exceptions import NotEnoughDataError
 from ._intervals import MeanInterval, corrected_mean_interval
@@ -316,7 +316,7 @@ def fold_scores(
     estimators: dict[str, Estimator] | Estimator,
     X: ArrayLike,
     y: ArrayLike,
-    cv: Splitter,
+    cv: CrossValidator,
     *,
     groups: ArrayLike | None = None,
     label_end_times: ArrayLike | None = None,
@@ -336,8 +336,8 @@ def fold_scores(
         In any order; the splitter says what is trained and tested.
     y : array-like of shape (n,)
         Integer or string classes; rows with a missing label are in no fold.
-    cv : splitter
-        Gives (train, test) positions; a ``summary`` method adds its columns to the table.
+    cv : splitter, or iterable of (train, test) positions
+        The folds; a ``summary`` method adds its columns to the table.
     groups, label_end_times : array-like of shape (n,), optional
         Handed to ``cv.split``.
     n_jobs : int, optional

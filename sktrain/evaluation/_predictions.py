@@ -189,30 +189,17 @@ def walk_forward_predict(
 def splits_of(cv, X, y, *, groups=None, label_end_times=None):
     """The folds of ``cv`` as a list of position pairs; label end times reach it or are refused,
     never dropped."""
-    if not hasattr(cv, "split"):
-        if isinstance(cv, (int, np.integer)):
-            raise InvalidSplitError(
-                f"cv={cv!r} would shuffle or ignore time; pass a splitter such as "
-                f"EnhancedWalkForwardCV(n_splits={cv})."
-            )
-        if label_end_times is not None:
-            raise InvalidSplitError(
-                "label_end_times cannot reach folds that were cut already; pass the splitter "
-                "itself as cv."
-            )
-        folds = list(cv)
-    else:
-        if getattr(cv, "shuffle", False) or "Shuffle" in type(cv).__name__:
-            raise InvalidSplitError(
-                f"cv={cv!r} shuffles rows: it would train on the future of what it predicts. Pass "
-                "a splitter that keeps time, such as EnhancedWalkForwardCV()."
-            )
-        if label_end_times is not None and not takes_end_times(cv):
-            raise InvalidSplitError(
-                f"{type(cv).__name__}.split takes no label_end_times: labels that end in a "
-                "test fold would leak. Use a sktrain splitter."
-            )
-        folds = list(folds_of(cv, X, y, groups=groups, label_end_times=label_end_times))
+    if getattr(cv, "shuffle", False) or "Shuffle" in type(cv).__name__:
+        raise InvalidSplitError(
+            f"cv={cv!r} shuffles rows: it would train on the future of what it predicts. Pass "
+            "a splitter that keeps time, such as EnhancedWalkForwardCV()."
+        )
+    if label_end_times is not None and hasattr(cv, "split") and not takes_end_times(cv):
+        raise InvalidSplitError(
+            f"{type(cv).__name__}.split takes no label_end_times: labels that end in a "
+            "test fold would leak. Use a sktrain splitter."
+        )
+    folds = list(folds_of(cv, X, y, groups=groups, label_end_times=label_end_times))
     if not folds:
         raise NotEnoughDataError("cv yields no fold.")
     return [(np.asarray(train), np.asarray(test)) for train, test in folds]

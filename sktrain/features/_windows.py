@@ -258,8 +258,9 @@ class SlidingWindow(  # type: ignore[call-arg]  # scikit-learn reads the keyword
                 or not np.array_equal(same, base[0], equal_nan=True)
             ):
                 warnings.warn(
-                    "SlidingWindow knows no rows before an array: the first windows are partly "
-                    "missing. Pass more past rows, or a frame from with_history.",
+                    "SlidingWindow knows no rows before an array, or a table without times such "
+                    "as a polars one: the first windows are partly missing. Let the step before "
+                    "give pandas frames, pass more past rows, or a frame from with_history.",
                     ColdStartWarning,
                     stacklevel=3,
                 )

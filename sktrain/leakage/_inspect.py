@@ -8,12 +8,13 @@ from a library is read for calls that split at random (``_own_code``).
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import has_fit_parameter
 
 from ._flaws import flaw, nodes, set_to
 from ._inner_cv import inner_cv
 from ._own_code import reads_random
 from ._report import FAIL, INCONCLUSIVE, PASS, Finding, LeakageReport
-from ._samplers import samplers_before_nets
+from ._samplers import samplers_before_nets, validates_last
 
 __all__ = ["find_flaws", "inspect_estimator"]
 
@@ -170,6 +171,33 @@ def _resampled(path, owner, params, n_rows):
                 break
 
 
+def _drawn(path, owner, params, n_rows):
+    """A bag around what validates inside: drawn rows stand in no order and several times. Where
+    the estimator takes weights, scikit-learn's bags draw weights instead and the order stays."""
+    bagged = params.get("estimator")
+    if "max_samples" not in params or not hasattr(bagged, "get_params"):
+        return
+    sampled = not type(owner).__module__.startswith("sklearn.")  # imbalanced-learn's, by class
+    if not sampled and has_fit_parameter(bagged, "sample_weight"):
+        return
+    bag, fix = type(owner).__name__, ""
+    for inner, item in nodes(bagged):
+        if validates_last(item) and not sampled:  # a net sees rows that stand class by class
+            why = "validates on the last of them, which it trains on as well"
+            fix = f"make_pipeline(..., {bag}({type(item).__name__}(...)))  # draws weights then"
+        elif _validates_inside(item):
+            why = "divides them anew, so copies stand on both sides"
+        else:
+            continue
+        yield flaw(
+            [*path, "estimator", *inner], item, "train_split" if fix else "cv",
+            "bagged_validation",
+            f"{bag} draws rows in any order and several times, and {type(item).__name__} inside "
+            f"{why}.",
+            fix,
+        )  # fmt: skip
+
+
 def _validates_inside(item):
     params = item.get_params(deep=False) if hasattr(item, "get_params") else {}
     if type(item).__name__.endswith("Chain") and params.get("cv") is None:
@@ -223,7 +251,7 @@ def sampled_validation(path, owner, params, n_rows):
 
 _RULES = (
     _early_stopping, _out_of_bag, _train_split, _frozen, _bound, _named_holdout, _resampled,
-    sampled_validation, _grid, reads_random,
+    _drawn, sampled_validation, _grid, reads_random,
 )
 
 

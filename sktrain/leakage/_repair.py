@@ -94,8 +94,9 @@ def _mend(root, flaw, splitter, horizon):
         return _thaw(root, owner)
     elif kind == "grid":
         _drop_from_grid(owner, flaw)
-    elif kind == "resampled_validation":
-        owner.set_params(train_split=None)
+    elif kind in ("resampled_validation", "bagged_validation"):
+        if "train_split" in owner.get_params(deep=False):
+            owner.set_params(train_split=None)
     elif kind == "resampling_before_cv":
         return _sampler_inside(root, owner)
     return root

@@ -13,7 +13,7 @@ from sklearn.base import clone
 
 from ._experiments import quiet
 
-__all__ = ["samplers_before_nets"]
+__all__ = ["samplers_before_nets", "validates_last"]
 
 _ROWS = 1000  # made up for the experiment: 200 of the rare class, a judgment
 _RARE = 5  # every fifth row is of the rare class, a judgment
@@ -59,14 +59,12 @@ def _net(item):
     if not hasattr(item, "get_params") or isinstance(item, type):
         return None
     own = [item, *item.get_params(deep=True).values()]
-    return next(
-        (
-            one
-            for one in own
-            if getattr(one, "train_split", None) == "last" and hasattr(one, "valid_fraction")
-        ),
-        None,
-    )
+    return next((one for one in own if validates_last(one)), None)
+
+
+def validates_last(item: Any) -> bool:
+    """Whether an estimator is a net that holds back the last of its rows."""
+    return getattr(item, "train_split", None) == "last" and hasattr(item, "valid_fraction")
 
 
 def _timed(steps):

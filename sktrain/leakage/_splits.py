@@ -61,12 +61,7 @@ def index_pairs(cv, X, y=None, groups=None, label_end_times=None):
     if cv is None or isinstance(cv, (int, np.integer)):
         cv = check_cv(cv, None if y is None else np.asarray(y), classifier=y is not None)
     if isinstance(cv, str) or not hasattr(cv, "split"):
-        if isinstance(cv, str) or not hasattr(cv, "__iter__"):
-            raise InvalidSplitError(
-                "cv must be a splitter with a split method or an iterable of (train, test) index "
-                f"pairs, got {cv!r}."
-            )
-        return iter(cv)
+        return folds_of(cv, X, y)
     try:
         return folds_of(cv, X, y, groups=groups, label_end_times=label_end_times)
     except TypeError as error:

@@ -9,7 +9,6 @@ import hashlib
 import io
 import os
 from pathlib import Path
-import pickle
 from typing import Any
 
 import numpy as np
@@ -113,8 +112,9 @@ class TrainingCheckpoint(Callback):
         if self.path_.exists():
             state = _read(self.path_)
             try:
+                _check(net, state)
                 self.resumed_epochs_ = _put(net, state)
-            except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            except Exception as error:  # whatever a damaged file provokes is the file's fault
                 raise _damaged(self.path_) from error
         return self.resumed_epochs_
 
@@ -129,14 +129,7 @@ def _read(path):
         raise _damaged(path)
     try:
         return torch.load(io.BytesIO(body), weights_only=True, map_location="cpu")
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        KeyError,
-        TypeError,
-        ValueError,
-        RuntimeError,
-    ) as error:
+    except Exception as error:  # torch names no errors of its own for damage
         raise _damaged(path) from error
 
 
@@ -177,6 +170,45 @@ def _callback_state(callback):
         for name, value in vars(callback).items()
         if name.endswith("_") and name not in passing
     }
+
+
+def _check(net, state):
+    """Raise where a state could not be of this training, before anything of the net is changed."""
+    epochs, history, skipped = state["epochs"], state["history"], state["skipped"]
+    sound = (
+        type(epochs) is int
+        and type(skipped) is int
+        and 0 <= epochs <= len(history)  # of an update, what was learned before too
+        and skipped >= 0
+        and isinstance(state["stop_reason"], (str, type(None)))
+        and all(type(row) is dict and type(row["batches"]) is list for row in history)
+        and [row["epoch"] for row in history] == list(range(1, len(history) + 1))
+    )
+    own = net.optimizer_.param_groups
+    groups = state["optimizer"]["param_groups"]
+    sound = sound and len(own) == len(groups) and all(map(_alike, own, groups))
+    shapes = {name: value.shape for name, value in net.module_.state_dict().items()}
+    for values in state["callbacks"].values():
+        for kept in values.values():  # weights that a callback puts back at the end
+            if isinstance(kept, dict) and kept.keys() & shapes.keys():
+                sound = sound and {name: one.shape for name, one in kept.items()} == shapes
+    parameters = [one for group in own for one in group["params"]]
+    for place, values in state["optimizer"]["state"].items():
+        tensors = [one for one in values.values() if isinstance(one, torch.Tensor)]
+        shape = parameters[place].shape
+        sound = sound and all(one.shape in (shape, torch.Size([])) for one in tensors)
+        sound = sound and len(tensors) == len(values)
+    if not sound:
+        raise ValueError("what it holds is of no such training")
+
+
+def _alike(own, group):
+    """Whether settings of an optimizer are of the kinds this one has."""
+    return own.keys() == group.keys() and all(
+        type(own[name]) is type(group[name])
+        or (isinstance(own[name], (int, float)) and isinstance(group[name], (int, float)))
+        for name in own
+    )
 
 
 def _put(net, state):

@@ -10,7 +10,7 @@ import pandas as pd
 
 from .._models import CLASS_NAMES, class_name
 from .._routing import folds_of
-from .._typing import Labeler, Splitter
+from .._typing import CrossValidator, Labeler
 from .._validation import check_bars, time_axis
 from ..features import RegimeDetector
 from ._canvas import PALETTE, REGIME_COLOURS, axes, grid_of_axes, spans_of
@@ -67,7 +67,7 @@ class WalkForwardDisplay:
     @classmethod
     def from_cv(
         cls,
-        cv: Splitter,
+        cv: CrossValidator,
         X: ArrayLike,
         y: ArrayLike | None = None,
         *,
@@ -79,7 +79,7 @@ class WalkForwardDisplay:
 
         Parameters
         ----------
-        cv : splitter
+        cv : splitter, or iterable of (train, test) positions
             Folds to show.
         X : DataFrame or array of n rows
             Rows, indexed by time or (symbol, time).

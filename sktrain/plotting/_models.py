@@ -48,7 +48,8 @@ class LearningCurveDisplay:
         Parameters
         ----------
         estimator : estimator
-            A fitted net, a pipeline that ends in one, or a voting ensemble of nets.
+            A fitted net, a pipeline that ends in one, a voting ensemble of nets, or a search or
+            guard (anything with ``best_estimator_`` or ``estimator_``) around one of these.
         name : str, default="net"
             Label of a single net.
 

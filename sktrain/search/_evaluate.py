@@ -6,6 +6,7 @@ that dies takes only its own fold with it.
 """
 
 from contextlib import nullcontext
+import copy
 import os
 
 from joblib import Parallel, delayed, effective_n_jobs
@@ -91,7 +92,11 @@ class FoldRunner:
 
     def repeat(self, record, fold):
         """Run one fold here and let its error through."""
-        function, arguments, named = self._job(record, fold, error_score="raise")
+        scorer = self.options["scorer"]
+        if hasattr(scorer, "_raise_exc"):  # several scorers decide for themselves
+            scorer = copy.copy(scorer)
+            scorer._raise_exc = True
+        function, arguments, named = self._job(record, fold, error_score="raise", scorer=scorer)
         return function(*arguments, **named)
 
     def _job(self, record, fold, **changed):

@@ -4,6 +4,7 @@ their order."""
 import time
 import warnings
 
+import numpy as np
 from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures
 
 from ..exceptions import SktrainError, SktrainWarning
@@ -132,8 +133,8 @@ def tell_failures(records, error_score):
 
 
 def nothing_finite(records, runner):
-    """Raise the error that says why no trial has a mean score, on top of what the first failed fit
-    raises, which is repeated for it."""
+    """Raise the error that says why no trial has a mean score, on top of what the first fold that
+    failed raises, which is repeated for it."""
     n_fits = sum(len(record.folds) for record in records)
     failed = [
         (record, fold, result["fit_error"])
@@ -143,11 +144,17 @@ def nothing_finite(records, runner):
     ]
     message = f"None of {len(records)} trials gave a finite score on every fold"
     if not failed:
-        scores = [fold["test_scores"] for fold in records[0].folds]
-        raise SktrainError(
-            f"{message}, so there is no best one. Fold scores of the first: {scores}. Does the "
-            "scorer fit the data?"
+        first, scores = records[0], [fold["test_scores"] for fold in records[0].folds]
+        cause = _raised_by(runner, first, _undefined(scores))
+        why = (
+            "Does the scorer fit the data?"
+            if cause is None
+            else f"Scoring raised {type(cause).__name__}: {cause}"
         )
+        raise SktrainError(
+            f"{message}, so there is no best one. Fold scores of trial {first.slot}, "
+            f"{first.params}: {scores}. {why}"
+        ) from cause
     share = "all" if len(failed) == n_fits else f"{len(failed)} of"
     told = f"{message}: {share} {n_fits} fits failed. {_causes(failed)}"
     raise SktrainError(told) from _raised_by(runner, *failed[0])
@@ -169,8 +176,15 @@ def _causes(failed):
     return "\n".join([*lines, *([f"And {more} other causes."] if more else [])])
 
 
-def _raised_by(runner, record, fold, error):
-    """The error of a failed fit, from fitting it again; None where that would end this process, or
+def _undefined(scores):
+    """The first fold without a finite score; the last where every one has one."""
+    values = [list(one.values()) if isinstance(one, dict) else one for one in scores]
+    finite = [bool(np.isfinite(value).all()) for value in values]
+    return finite.index(False) if False in finite else len(finite) - 1
+
+
+def _raised_by(runner, record, fold, error=None):
+    """The error of a failed fold, from fitting it again; None where that would end this process, or
     where it does not fail again."""
     if error == DEAD:
         return None

@@ -5,15 +5,16 @@ import ast
 from pathlib import Path
 import time
 
+from imblearn.ensemble import BalancedBaggingClassifier
 from imblearn.over_sampling import SMOTE, RandomOverSampler
 from imblearn.pipeline import Pipeline as ImbPipeline
 from imblearn.under_sampling import RandomUnderSampler, TomekLinks
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import PCA
-from sklearn.ensemble import RandomForestRegressor, VotingClassifier
+from sklearn.ensemble import BaggingClassifier, RandomForestRegressor, VotingClassifier
 from sklearn.feature_selection import RFECV, SequentialFeatureSelector
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import (
@@ -401,6 +402,48 @@ def test_samplers_are_judged_by_what_the_net_validates_on(sampler, before, spoil
     fixed = QUICK.repair(model, EnhancedWalkForwardCV(horizon=3))
     assert QUICK.inspect(fixed).status == "PASS"
     assert (fixed[-1].train_split is None) == spoilt
+
+
+class SaysRows(MLPNetClassifier):
+    """A net that keeps the rows it trains and validates on, by their first column."""
+
+    def fit(self, X, y=None, sample_weight=None, **params):
+        super().fit(X, y, sample_weight=sample_weight, **params)
+        block, first = self.validation_, np.asarray(X)[:, 0]
+        valid = [] if block.valid is None else first[block.valid]
+        self.shared_ = np.isin(valid, first[block.train]).sum()
+        return self
+
+
+@pytest.mark.parametrize(
+    ("bag", "inside", "leaks"),
+    [
+        (BaggingClassifier, lambda net: net, False),
+        (BaggingClassifier, lambda net: make_pipeline(StandardScaler(), net), True),
+        (BalancedBaggingClassifier, lambda net: net, False),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::sktrain.exceptions.ResamplingWarning")
+@pytest.mark.filterwarnings("ignore::sktrain.exceptions.UnknownHorizonWarning")
+def test_bags_are_judged_by_what_the_net_inside_validates_on(bag, inside, leaks):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(300, 3)), rng.integers(0, 2, 300)
+    net = SaysRows(max_epochs=1, module__hidden_size=2, random_state=0, horizon=0)
+    model = bag(inside(net), n_estimators=1, random_state=0)
+    fitted = clone(model).fit(X, y).estimators_[0]
+    fitted = fitted[-1] if hasattr(fitted, "steps") else fitted
+    assert (fitted.shared_ > 0) == leaks
+    report = QUICK.inspect(make_pipeline(SimpleImputer(), model))
+    assert ("bagged_validation" in report.codes("error")) == leaks
+    assert QUICK.inspect(QUICK.repair(model, EnhancedWalkForwardCV(horizon=3))).status == "PASS"
+
+
+def test_a_search_inside_a_bag_is_refused():
+    search = GridSearchCV(LogisticRegression(), {"C": [1.0]}, cv=EnhancedWalkForwardCV(horizon=3))
+    for bag in (BaggingClassifier, BalancedBaggingClassifier):
+        report = QUICK.inspect(bag(search))
+        assert report.codes("error") == ["bagged_validation"]
+        assert "copies stand on both sides" in report.summary()
 
 
 def test_rows_of_an_audit_remember_the_bars_before_them():

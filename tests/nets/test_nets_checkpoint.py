@@ -256,3 +256,52 @@ def test_kills_at_random_moments(tmp_path):
         folder.mkdir()
         kills += kill_and_resume(folder, rng.uniform(0, 0.3, 2))
     assert kills >= 3
+
+
+def replaced(state, where, value):
+    """A copy of nested records with one of them replaced."""
+    if not where:
+        return value
+    name, *rest = where
+    copied = list(state) if isinstance(state, list) else dict(state)
+    copied[name] = replaced(state[name], rest, value)
+    return copied
+
+
+FORGED = [
+    *((("epochs",), value) for value in ({}, -1, 1.0, True, 10**9)),
+    *((("skipped",), value) for value in ([], -1)),
+    *((("stop_reason",), value) for value in (torch.zeros(2), 3)),
+    *((("history",), value) for value in ([], [{}], [{"epoch": 1, "batches": []}] * 9)),
+    *((("history", 0), value) for value in (torch.zeros(0), {"epoch": 2, "batches": []})),
+    *((("optimizer", "param_groups", 0), value) for value in (torch.zeros(0), {})),
+    *((("optimizer", "param_groups", 0, "betas"), value) for value in (3, "x")),
+    *((("optimizer", "param_groups", 0, "amsgrad"), value) for value in ([], None)),
+    *((("optimizer", "state", 0, "exp_avg"), value) for value in (torch.zeros(1), "x")),
+    *((("rng",), value) for value in ({}, torch.zeros(1))),
+    *((("order",), value) for value in (None, torch.zeros(1))),
+    *((("module",), value) for value in ({}, torch.zeros(1))),
+    (("callbacks", "early_stopping", "best_weights_"), {"head.weight": torch.zeros(1)}),
+    ((), torch.zeros(1)),
+    ((), [1]),
+]
+
+
+@pytest.mark.parametrize("where, value", FORGED)
+def test_a_state_that_is_of_no_such_training_is_refused_by_name(where, value, tmp_path):
+    """Written with a right checksum, as whoever made the file could."""
+    X = np.random.default_rng(0).normal(size=(60, 3))
+
+    def net():
+        keep = ("keep", TrainingCheckpoint(tmp_path))
+        return MLPNetClassifier(max_epochs=2, callbacks=[keep], random_state=0, horizon=0)
+
+    path = dict(net().fit(X, X[:, 0] > 0).callbacks_)["keep"].path_
+    magic, _, body = path.read_bytes().split(b"\n", 2)
+    state = torch.load(io.BytesIO(body), weights_only=True)
+    buffer = io.BytesIO()
+    torch.save(replaced(state, where, value), buffer)
+    forged = hashlib.sha256(buffer.getvalue()).hexdigest().encode()
+    path.write_bytes(b"\n".join((magic, forged, buffer.getvalue())))
+    with pytest.raises(CorruptFileError, match="Delete it to train from the start"):
+        net().fit(X, X[:, 0] > 0)

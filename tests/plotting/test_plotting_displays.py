@@ -3,16 +3,23 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.model_selection import TunedThresholdClassifierCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sktrain import (
     AdaptiveLabeler,
     CompressionDisplay,
     DriftDisplay,
+    DriftGuard,
     EnhancedWalkForwardCV,
     LabelDisplay,
     LearningCurveDisplay,
+    MLPNetClassifier,
+    OptunaSearchCV,
     RegimeDisplay,
     SearchDisplay,
+    TemporalSplitter,
     WalkForwardDisplay,
 )
 from sktrain.plotting._canvas import spans_of
@@ -67,6 +74,26 @@ def test_learning_curves_mark_the_best_epoch():
     assert len(display.ax_.lines) == 3
     with pytest.raises(ValueError, match="no training history"):
         LearningCurveDisplay.from_estimator(object())
+
+
+def test_learning_curves_of_a_net_are_those_of_what_holds_it():
+    """Searches, guards and tuned thresholds said that they keep no training history."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(120, 2)), rng.integers(0, 2, 120)
+    net = MLPNetClassifier(max_epochs=2, module__hidden_size=2, random_state=0, horizon=0)
+    cv = TemporalSplitter(embargo_bars=0, horizon=0)
+    model = make_pipeline(StandardScaler(), net)
+    for held in (
+        OptunaSearchCV(model, {"mlpnetclassifier__lr": [1e-3]}, n_trials=1, cv=cv),
+        DriftGuard(model, watch_performance=False),
+        TunedThresholdClassifierCV(model, cv=cv),
+    ):
+        held.fit(X, y)
+        inside = getattr(held, "best_estimator_", None) or held.estimator_
+        pd.testing.assert_frame_equal(
+            LearningCurveDisplay.from_estimator(held).curves["net"],
+            LearningCurveDisplay.from_estimator(inside).curves["net"],
+        )
 
 
 def test_drift_heat_map_and_bars():

@@ -321,6 +321,23 @@ def test_causes_of_failed_fits_are_told_once_each():
     assert not [one for one in caught if issubclass(one.category, FitFailedWarning)]
 
 
+@pytest.mark.filterwarnings("ignore:Scoring failed")
+@pytest.mark.parametrize("scoring", ["one", {"a": "accuracy"}])
+def test_when_the_scorer_raises_its_error_is_told(scoring):
+    def bad(estimator, X, y):
+        raise KeyError("no such column")
+
+    several = isinstance(scoring, dict)
+    failing = search(
+        scoring={**scoring, "b": bad} if several else bad, refit="b" if several else True,
+        n_trials=1,
+    )  # fmt: skip
+    told = "gave a finite score.+Scoring raised KeyError: 'no such column'"
+    with pytest.raises(SktrainError, match=told) as refused:
+        failing.fit(X, Y)
+    assert isinstance(refused.value.__cause__, KeyError)
+
+
 def test_when_the_scorer_never_gives_a_number():
     with pytest.raises(SktrainError, match="None of 12 trials gave a finite score"):
         search(scoring=lambda estimator, X, y: float("nan")).fit(X, Y)
