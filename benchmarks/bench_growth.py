@@ -4,8 +4,8 @@ fitted over the sizes.
 ``seconds ~ size ** exponent`` by least squares on logarithms; 1 is linear. Times are processor
 times of this process on one thread, the least of several, so a busy machine does not bend them;
 memory is the peak that Python and NumPy allocate during the work. The plain alternative is a line:
-no exponent in rows above 1.1. Work that is cheap goes to ten million rows. Small sizes contain what
-every call costs whatever its size, so exponents are below 1 rather than above.
+no exponent in rows above 1.1, from ten thousand to ten million. Small sizes contain what every call
+costs whatever its size, so exponents are below 1 rather than above.
 
 ``--only splits`` measures a part and puts its figures beside the others in the results, so that the
 table can be made in pieces; ``--list`` names the parts, ``--missing`` measures what is not there
@@ -99,8 +99,8 @@ def check(n):
     return lambda: LeakageValidator().check_split(cv, bars, y)
 
 
-def audit(n):
-    X = table(n)
+def audit(n, n_columns=10):
+    X = table(n, n_columns)
     y = pd.Series(np.arange(n) % 2, X.index)
     cv = EnhancedWalkForwardCV(n_splits=5, horizon=1, ensure_regime_coverage=False)
     return lambda: LeakageValidator(verbose=0).audit(LogisticRegression(max_iter=20), X, y, cv)
@@ -133,30 +133,52 @@ def epoch(n, n_classes=2, n_columns=10):
 
 
 def panel(n_symbols, n=500_000):
-    bars = market(n - n % n_symbols, n_symbols)
+    return market(n - n % n_symbols, n_symbols)
+
+
+def panel_features(n_symbols):
+    bars = panel(n_symbols)
     return lambda: BarFeatures(windows=(5, 20)).fit_transform(bars)
 
 
-TENS, CHEAP = (10_000, 100_000, 1_000_000), (10_000, 100_000, 1_000_000, 10_000_000)
+def panel_labels(n_symbols):
+    bars = panel(n_symbols)
+    labeler = AdaptiveLabeler(horizon=5, base_threshold=0.43, scaling="sigma")
+    return lambda: labeler.fit_resample(bars)
+
+
+def panel_splits(n_symbols):
+    bars = panel(n_symbols)
+    y = pd.Series(np.arange(len(bars)) % 3, bars.index, name="label")
+    cv = EnhancedWalkForwardCV(
+        n_splits=5, horizon=1, embargo_bars=1, min_samples_per_fold=2, ensure_regime_coverage=False
+    )
+    return lambda: sum(len(train) + len(test) for train, test in cv.split(bars, y))
+
+
+SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 ROWS = {
-    "features": (features, CHEAP),
-    "regimes": (regimes, TENS),
-    "labels, sigma": (sigma_labels, CHEAP),
-    "labels, triple barrier": (barrier_labels, TENS),
-    "splits, 5 folds": (lambda n: splits(n, 5), CHEAP),
-    "splits, 1,000 folds": (lambda n: splits(n, 1000, window="rolling"), CHEAP),
-    "check of the split": (check, CHEAP),
-    "audit": (audit, TENS),
-    "drift": (drift, CHEAP),
-    "windows, all gathered": (windows, CHEAP),
-    "training, one epoch": (epoch, TENS),
+    "features": features,
+    "regimes": regimes,
+    "labels, sigma": sigma_labels,
+    "labels, triple barrier": barrier_labels,
+    "splits, 5 folds": lambda n: splits(n, 5),
+    "splits, 1,000 folds": lambda n: splits(n, 1000, window="rolling"),
+    "check of the split": check,
+    "audit": audit,
+    "drift": drift,
+    "windows, all gathered": windows,
+    "training, one epoch": epoch,
 }
 OTHERS = {
+    "columns: audit": (lambda k: audit(10_000, k), (10, 50, 500)),
     "columns: drift": (lambda k: drift(10_000, k), (10, 50, 500)),
     "columns: windows": (lambda k: windows(20_000, k), (10, 50, 500)),
     "columns: one epoch": (lambda k: epoch(5_000, n_columns=k), (10, 50, 500)),
     "classes: one epoch": (lambda k: epoch(10_000, n_classes=k), (2, 20, 200)),
-    "symbols: features of as many rows": (panel, (1, 50, 5_000)),
+    "symbols: features of as many rows": (panel_features, (1, 50, 5_000)),
+    "symbols: labels of as many rows": (panel_labels, (1, 50, 5_000)),
+    "symbols: splits of as many rows": (panel_splits, (1, 50, 5_000)),
 }
 
 
@@ -189,7 +211,7 @@ def exponent(sizes, values):
 
 
 def every_part():
-    return {**{f"rows: {key}": value for key, value in ROWS.items()}, **OTHERS}
+    return {**{f"rows: {key}": (make, SIZES) for key, make in ROWS.items()}, **OTHERS}
 
 
 def claims_of(name, make, sizes, smoke):

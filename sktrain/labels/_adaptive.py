@@ -1,7 +1,7 @@
 """Labels by the future return, against a threshold that follows volatility.
 
-The label of a row looks ``horizon`` bars ahead; its threshold looks ``volatility_lookback`` bars
-back. Nothing else is read.
+The label of a row looks ``horizon`` bars ahead, among the rows given; its threshold looks
+``volatility_lookback`` returns back, in the history that the rows carry. Nothing else is read.
 """
 
 from datetime import timedelta
@@ -39,7 +39,8 @@ class AdaptiveLabeler(BarLabeler):
     base_threshold : float, default=0.03
         A return for ``"affine"``, a number of standard deviations for ``"sigma"``.
     volatility_lookback : int, default=20
-        Returns behind σ; rows with fewer have no label when σ is used.
+        Returns behind σ, those of the history that rows carry (``with_history``) included; rows
+        with fewer have no label when σ is used.
     use_volatility_adjustment : bool, default=True
         Raise the threshold with volatility: the factor 1 + 10 σ.
     use_risk_adjustment : bool, default=True
@@ -142,6 +143,11 @@ class AdaptiveLabeler(BarLabeler):
     def _reach(self):
         return as_span("horizon", self.horizon)
 
+    @property
+    def _looks_back(self):
+        adjusted = self.use_volatility_adjustment or self.use_risk_adjustment
+        return self.scaling == "sigma" or adjusted
+
     def _widths(self, bars, end):
         base = float(self.base_threshold)
         if self.scaling == "sigma":
@@ -149,7 +155,7 @@ class AdaptiveLabeler(BarLabeler):
                 end - np.arange(len(bars)) if isinstance(self._reach, pd.Timedelta) else self._reach
             )
             return base * np.sqrt(ahead) * self._volatility("close", bars)
-        if not (self.use_volatility_adjustment or self.use_risk_adjustment):
+        if not self._looks_back:
             return np.full(len(bars), base)
         sigma = self._volatility("close", bars)
         width = (

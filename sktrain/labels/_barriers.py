@@ -48,7 +48,8 @@ class TripleBarrierLabeler(BarLabeler):
         "close", "ewma", "garman_klass", "parkinson", "rogers_satchell" or "yang_zhang": causal
         volatility per bar that widths are multiples of; default: widths are fixed.
     volatility_lookback : int, default=20
-        Bars behind the volatility; rows with fewer have no label when it is used.
+        Bars behind the volatility, those of the history that rows carry (``with_history``)
+        included; rows with fewer have no label when it is used.
     tie : {"stop", "drop", "nearest_open"}, default="stop"
         What a bar that touches both barriers means: the stop came first (the cautious reading), the
         row has no label, or the barrier nearer to the bar's open came first.
@@ -261,6 +262,10 @@ class TripleBarrierLabeler(BarLabeler):
     @property
     def _reach(self):
         return as_span("max_holding", self.max_holding)
+
+    @property
+    def _looks_back(self):
+        return self.volatility is not None
 
     def _prices(self, bars, side):
         close = bars["close"].to_numpy(dtype=np.float64)

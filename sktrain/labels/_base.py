@@ -1,8 +1,9 @@
 """What every labeler shares: checks, labels, and the time each was known.
 
 A subclass says, for the bars of one or more instruments standing in order of symbol and time, what
-each row's outcome is and which bar decided it. Only the rows given are read, past and future: a
-label is the one thing that may look ahead.
+each row's outcome is and which bar decided it. A label is the one thing that may look ahead, and it
+looks at no later row than those given; the volatility behind it, known at the decision, is that of
+the history that rows carry.
 """
 
 from abc import abstractmethod
@@ -13,7 +14,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils import TransformerTags
 
-from .._history import get_history, segment_starts, with_history
+from .._history import get_history, recall, segment_starts, with_history
 from .._validation import (
     LABEL_TIMES,
     OHLCV,
@@ -24,7 +25,7 @@ from .._validation import (
     to_timestamps,
     write_label_times,
 )
-from ..exceptions import NotEnoughDataError
+from ..exceptions import InvalidBarsError, NotEnoughDataError
 from ._sampler import LabelSampler
 from ._volatility import ESTIMATORS
 from ._within_sessions import within_sessions
@@ -96,8 +97,8 @@ def look_ahead(index, span, last=None):
 
 
 class BarLabeler(BaseEstimator):
-    """Template of a labeler; a subclass gives ``_label(bars, ...)`` and ``_reach``, the bars a
-    label may look ahead."""
+    """Template of a labeler; a subclass gives ``_label(bars, ...)``, ``_reach``, the bars a
+    label may look ahead, and ``_looks_back``."""
 
     _required: tuple[str, ...] = OHLCV
 
@@ -261,7 +262,12 @@ class BarLabeler(BaseEstimator):
         )
 
     def _check(self, X, reach):
+        """The checked bars, with a handle on the checked bars of their history."""
         bars = check_bars(X, required=self._required, warn=False)
+        past = self._past(X)
+        if get_history(bars) is not past:
+            bars = bars.copy(deep=False)
+            bars.attrs = {} if past is None else {"history": past}
         starts = segment_starts(bars.index)
         ends = np.append(starts[1:], len(bars))
         if isinstance(reach, pd.Timedelta):
@@ -288,7 +294,42 @@ class BarLabeler(BaseEstimator):
         )
         return look_ahead(index, self._reach, last)
 
+    def _past(self, X):
+        """A handle on what volatility reads of the history of ``X``, checked; None without one."""
+        history = get_history(X)
+        if not self._looks_back or history is None or len(history.frame) <= len(X):
+            return None
+        reads = [name for name in X.columns if name.lower() in self._required]
+        # one close more than returns; inside of sessions, whose first returns are left out, as many
+        # again: more than two sessions of one bar in a row leave volatility unknown
+        lookback = self.volatility_lookback * (1 if self.crosses_session else 2) + 1
+        caller = type(self).__name__
+        context = recall(X, columns=reads, caller=caller, lookback=lookback)
+        if context is None:
+            return None
+        try:
+            return context.history.cached(
+                ("bars of labels", self._required),
+                lambda frame: context.history.over(self._read(frame)),
+            )
+        except InvalidBarsError:  # bars outside of those given are no reason to refuse these
+            return None
+
+    def _read(self, frame):
+        return check_bars(frame, required=self._required, warn=False)[list(self._required)]
+
     def _volatility(self, name, bars):
+        """A volatility by name, of the history where bars carry one."""
+        history = get_history(bars)
+        if history is None:
+            return self._volatility_of(name, bars)
+        session = None if self.crosses_session else self.session
+        return history.cached(
+            ("volatility", name, self.volatility_lookback, session),
+            lambda frame: self._volatility_of(name, frame),
+        )[history.locate(bars.index)]
+
+    def _volatility_of(self, name, bars):
         """A volatility by name, inside of sessions where this labeler crosses none."""
         estimator = ESTIMATORS[name]
         if self.crosses_session:
@@ -300,6 +341,11 @@ class BarLabeler(BaseEstimator):
     @abstractmethod
     def _reach(self):
         """Bars, or the time, a label may look ahead."""
+
+    @property
+    @abstractmethod
+    def _looks_back(self):
+        """Whether labels depend on volatility."""
 
     @abstractmethod
     def _label(self, bars, *args, **given):

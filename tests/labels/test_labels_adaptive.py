@@ -126,12 +126,14 @@ def test_a_perturbed_future_reaches_back_exactly_the_horizon(sp500):
         )
 
 
-def test_a_slice_is_labelled_from_its_own_rows(sp500):
-    """The handle knows what came later; a labeler must not."""
+def test_a_slice_is_labelled_from_its_own_outcomes_and_its_whole_past(sp500):
+    """The handle knows what came later, and a labeler must not; what came before was known."""
     part = sp500.iloc[100:200]
     label = AdaptiveLabeler(3).transform(part)
     assert label.iloc[-3:].isna().all()
-    assert label.iloc[:20].isna().all()
+    expected = AdaptiveLabeler(3).transform(sp500).iloc[100:197]
+    assert expected.notna().all()
+    pd.testing.assert_series_equal(label.iloc[:-3], expected, check_exact=True)
 
 
 def test_fit_resample_gives_labelled_rows_that_remember(sp500):
