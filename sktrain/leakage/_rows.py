@@ -77,7 +77,7 @@ def _continuous(table):
     return np.flatnonzero(kept)
 
 
-def _twin_groups(X, table):
+def _twin_groups(table):
     """Code of each row's content, -1 for rows that stand alone."""
     keys = pd.util.hash_array(np.ascontiguousarray(table[:, 0]))
     for column in table.T[1:]:
@@ -152,7 +152,7 @@ def _copies(X, pairs):
         return [], NOT_CHECKED if not _times_repeat(X) else FAIL
     if not len(_continuous(table)):
         return [], PASS  # rows of few distinct values: copies are no evidence
-    codes = _twin_groups(X, table)
+    codes = _twin_groups(table)
     if codes is None:
         return [], PASS
     hits, tested, first, fold = _across(codes, pairs())
@@ -179,7 +179,7 @@ def _times_repeat(X):
 def synthetic_rows(X, y=None):
     """Rows that lie exactly on the line between two others: made by SMOTE or by interpolation.
     Returns a list of findings."""
-    table, names = numeric_table(X)
+    table, _ = numeric_table(X)
     columns = _continuous(table) if table.shape[1] else []
     if len(columns) < 3 or len(table) < 50:
         return []
