@@ -37,6 +37,7 @@ html_title = f"sktrain {release}"
 html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_sidebars = {"install": [], "which": []}  # pages without others beside them
 html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "navigation_with_keys": False,
@@ -67,6 +68,10 @@ VERBS = {
     *("score", "transform", "fit_transform", "fit_resample", "fit_predict", "inverse_transform"),
     *("split", "get_n_splits", "get_feature_names_out", "get_params", "set_params", "set_output"),
     *("get_metadata_routing", "set_callbacks"),
+}
+PARAMETERS = {
+    "get_params": "Parameters by name, as of scikit-learn's estimators.",
+    "set_params": "Set parameters by name and return the object, as of scikit-learn's estimators.",
 }
 
 
@@ -156,6 +161,9 @@ def _unlink_what_is_elsewhere(app, what, name, value, options, lines):
     alone."""
     if str(getattr(value, "__module__", "")).startswith("sktrain"):
         return
+    own = name.rpartition(".")[2]
+    if not any(lines) and own in PARAMETERS:  # skorch's callbacks have them without a word
+        lines[:] = [PARAMETERS[own]]
     for number, line in enumerate(lines):
         line = re.sub(r":(?:ref|term|doc|class|func|meth|mod):`([^`<]*?)\s*<[^`>]*>`", r"\1", line)
         lines[number] = re.sub(

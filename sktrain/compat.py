@@ -84,6 +84,7 @@ class WeightDecayScheduler:
     base_weight_decay, max_weight_decay : float, default=1e-4, 1e-3
         Decay at epoch 0 and at the end.
     schedule : {"cosine", "linear"}, default="cosine"
+        By half a cosine, slowly at both ends, or evenly.
 
     Examples
     --------
@@ -207,6 +208,7 @@ class BayesianHyperparameterOptimizer:
             ``objective(params) -> float``. ``params`` is a dict; it also answers as the Optuna
             trial (``params.report``).
         direction : {"maximize", "minimize"}, default="maximize"
+            Whether larger or smaller values are better.
 
         Returns
         -------

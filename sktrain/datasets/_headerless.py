@@ -52,7 +52,7 @@ def roles_by_content(table: Table, given: dict[str, int], roles):
     values = _numbers(
         table, [p for p in range(table.width) if kinds[p] == "number" and p not in roles.time]
     )
-    start, order = _prices(values, table, shapes, _in_time(table, roles.time))
+    start, order = _prices(values, table, _in_time(table, roles.time))
     roles.fields = {role: start + order.index(role) for role in PRICES}
     texts = [p for p in range(table.width) if kinds[p] == "text"]
     roles.symbol = given.get("symbol", texts[0] if texts else None)
@@ -95,7 +95,7 @@ def _numbers(table: Table, places: list[int]) -> dict[int, np.ndarray]:
 
 
 def _prices(
-    values: dict[int, np.ndarray], table: Table, shapes: list[str], order: np.ndarray | None
+    values: dict[int, np.ndarray], table: Table, order: np.ndarray | None
 ) -> tuple[int, list[str]]:
     """Where four prices stand side by side, and their order."""
     for start in sorted(values):
@@ -117,12 +117,12 @@ def _prices(
             turned = order is not None and _first_is_open(block, 0, 3) is False
             if turned is False and order is not None and _doubtful(block):
                 raise _seems(
-                    table, shapes, "columns 1 and 4 of the four prices may be close and open"
+                    table, "columns 1 and 4 of the four prices may be close and open"
                 )
             return start, ["close", "high", "low", "open"] if turned else list(PRICES)
         if len(top) == len(bottom) == 1:
             return start, _by_continuity(block, top[0], bottom[0], order is not None, table)
-    raise _seems(table, shapes, "no four columns side by side are open, high, low and close")
+    raise _seems(table, "no four columns side by side are open, high, low and close")
 
 
 def _in_time(table: Table, time: tuple[int, ...]) -> np.ndarray | None:
@@ -168,7 +168,6 @@ def _by_continuity(block: np.ndarray, top: int, bottom: int, sure: bool, table: 
     if first is None:
         raise _seems(
             table,
-            [],
             f"columns {one + 1} and {other + 1} of the four prices may be open and close, or close "
             f"and open",
         )
@@ -198,7 +197,6 @@ def _volume(values: dict[int, np.ndarray], fields: dict[str, int], table: Table)
     if len(free) < len(usable):
         raise _seems(
             table,
-            [],
             "a column follows the price: an adjusted close, perhaps, which would change the prices",
         )
     varied = [p for p in free if np.nanmax(values[p]) > np.nanmin(values[p])] or free[:1]
@@ -223,7 +221,7 @@ def _volume(values: dict[int, np.ndarray], fields: dict[str, int], table: Table)
         varied = [p for p in varied if not _trades_of(values, p, varied, close)] or varied
     if len(varied) > 1:
         raise _seems(
-            table, [], f"columns {', '.join(str(p + 1) for p in varied)} may be the volume"
+            table, f"columns {', '.join(str(p + 1) for p in varied)} may be the volume"
         )
     return varied
 
@@ -307,7 +305,7 @@ def _follows(column: np.ndarray, close: np.ndarray) -> bool:
     return bool(near and np.corrcoef(own, price)[0, 1] > _TOGETHER)
 
 
-def _seems(table: Table, shapes: list[str], why: str) -> UnreadableError:
+def _seems(table: Table, why: str) -> UnreadableError:
     first = ", ".join(f"{i} = {clipped(cell)}" for i, cell in enumerate(table.sample[0], 1))
     return UnreadableError(
         f"has no header (its first line is data: {first}), and {why}. Add a header, or name the "

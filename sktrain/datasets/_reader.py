@@ -210,7 +210,7 @@ def read_rows(path: Path, options: Options) -> tuple[Rows, Reading]:
 def _rows(table: Table, roles: Roles, options: Options) -> Rows:
     drop = options.bad_rows == "drop"
     frame, texts = _cells(table, roles, drop, options.dayfirst)
-    symbols, instrument = _symbols(frame, roles, table, drop)
+    symbols, instrument = _symbols(frame, roles, table)
     groups = None if symbols is None else pd.factorize(symbols)[0]
     column = _stamps(frame, roles.time)
     times = parse_times(
@@ -223,7 +223,7 @@ def _rows(table: Table, roles: Roles, options: Options) -> Rows:
     )
     frame = frame.drop(columns=[place for place in roles.time if place in frame])
     if roles.wide:
-        rows = _long(frame, roles, times.index, table)
+        rows = _long(frame, roles, times.index)
         texts = {}
     else:
         rows = Rows(_named(frame, roles), times.index, symbols, table.place)
@@ -335,7 +335,7 @@ def _grouped_by_dots(table: Table, place: int) -> bool:
 
 
 def _symbols(
-    frame: pd.DataFrame, roles: Roles, table: Table, drop: bool
+    frame: pd.DataFrame, roles: Roles, table: Table
 ) -> tuple[np.ndarray | None, str | None]:
     """Symbols as the file writes them, or the one symbol of the file."""
     if roles.symbol is None:
@@ -375,7 +375,7 @@ def _named(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
     return pd.DataFrame(fields, copy=False)
 
 
-def _long(frame: pd.DataFrame, roles: Roles, times: pd.DatetimeIndex, table: Table) -> Rows:
+def _long(frame: pd.DataFrame, roles: Roles, times: pd.DatetimeIndex) -> Rows:
     """Columns of several symbols, side by side, one below the other."""
     symbols = sorted(roles.wide)
     fields = [

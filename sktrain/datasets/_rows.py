@@ -260,7 +260,7 @@ def in_order(rows: Rows, *, drop: bool) -> None:
         return
     codes = np.zeros(len(rows.times), dtype=np.int64)
     if rows.symbols is not None:
-        codes, names = pd.factorize(rows.symbols, sort=True)
+        codes, _ = pd.factorize(rows.symbols, sort=True)
     stamps = rows.times.asi8
     step, same = np.diff(stamps), codes[1:] == codes[:-1]
     if not bool(((codes[1:] > codes[:-1]) | (same & (step > 0))).all()):

@@ -56,7 +56,7 @@ def with_volume(rows, roles) -> pd.DataFrame:
             best = name
     best, columns = _not_in_money(best, columns, frame)
     if not best and not roles.no_volume:
-        best = _unnamed_volume(frame, roles, rows)
+        best = _unnamed_volume(frame, rows)
         columns = {best: frame.pop(best)} if best else columns
     if not best:
         left = [p for p in frame.columns if isinstance(p, str) and p not in (*PRICES, "adjusted")]
@@ -91,7 +91,7 @@ def _not_in_money(
     return best, columns
 
 
-def _unnamed_volume(frame: pd.DataFrame, roles, rows) -> str:
+def _unnamed_volume(frame: pd.DataFrame, rows) -> str:
     """The one column that counts something which varies from bar to bar, where none is named
     volume.
     """

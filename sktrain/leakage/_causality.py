@@ -128,7 +128,7 @@ def check_causality(
     return LeakageReport([*findings, *report.findings], report.checks)
 
 
-def _culprit_step(model, experiment, change):
+def _culprit_step(model, experiment):
     """The first step of a pipeline whose output already moves."""
     if not isinstance(model, Pipeline):
         return None
@@ -145,7 +145,7 @@ def _culprit_step(model, experiment, change):
 
 
 def _look_ahead(model, experiment, change, where):
-    step = _culprit_step(model, experiment, change)
+    step = _culprit_step(model, experiment)
     place = {"step": step or name_of(model), **(where or {})}
     column = experiment.name_of_column(change.column, column_name)
     place.update({"column": column, "row": change.row})

@@ -77,7 +77,7 @@ def _continuous(table):
     return np.flatnonzero(kept)
 
 
-def _twin_groups(X, table):
+def _twin_groups(table):
     """Code of each row's content, -1 for rows that stand alone."""
     keys = pd.util.hash_array(np.ascontiguousarray(table[:, 0]))
     for column in table.T[1:]:
@@ -127,8 +127,10 @@ def _made_rows(X, y, pairs):
         inside = np.zeros(len(marked.synthetic), dtype=bool)
         inside[train] = True
         made = np.sort(np.asarray(test)[marked.synthetic[test]])
-        lone = np.flatnonzero(inside & ~marked.without_orphans(inside))
-        lone = lone if marked.parents is not None else lone[:0]  # whose parents cannot be told
+        lone = made[:0]  # parents that cannot be told, or are not among the rows, are not tested
+        if marked.parents is not None:
+            apart = ((marked.parents >= 0) & ~inside[marked.parents]).any(axis=1)
+            lone = np.flatnonzero(inside & apart)
         tested, orphans, seen = tested + len(made), orphans + len(lone), seen + len(test)
         if first < 0 and len(made) + len(lone):
             first, fold_of = int([*made, *lone][0]), fold
@@ -152,7 +154,7 @@ def _copies(X, pairs):
         return [], NOT_CHECKED if not _times_repeat(X) else FAIL
     if not len(_continuous(table)):
         return [], PASS  # rows of few distinct values: copies are no evidence
-    codes = _twin_groups(X, table)
+    codes = _twin_groups(table)
     if codes is None:
         return [], PASS
     hits, tested, first, fold = _across(codes, pairs())
@@ -179,7 +181,7 @@ def _times_repeat(X):
 def synthetic_rows(X, y=None):
     """Rows that lie exactly on the line between two others: made by SMOTE or by interpolation.
     Returns a list of findings."""
-    table, names = numeric_table(X)
+    table, _ = numeric_table(X)
     columns = _continuous(table) if table.shape[1] else []
     if len(columns) < 3 or len(table) < 50:
         return []

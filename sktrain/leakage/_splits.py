@@ -158,7 +158,7 @@ def _crossing(X, tally, spans, source):
         )
 
 
-def _ordering(X, tally, facts, spans, source):
+def _ordering(X, tally, facts, spans):
     """Training rows later than test rows: a leak when nothing separates them, a design when purged
     and embargoed."""
     if "after" not in tally.rows:
@@ -347,7 +347,7 @@ def _same_before(one, other, codes, cut):
     return True
 
 
-def _shared_groups(cv, X, y, groups, pairs):
+def _shared_groups(groups, pairs):
     values = np.asarray(groups)
     for fold, (train, test) in enumerate(pairs):
         both = np.intersect1d(values[train], values[test])
@@ -388,7 +388,7 @@ def check_split(
         )
     findings = [
         *_crossing(X, tally, spans, source),
-        *_ordering(X, tally, facts, spans, source),
+        *_ordering(X, tally, facts, spans),
         *_embargo(facts, cv, embargo_bars),
     ]
     findings += _odd(X, tally, len(facts))
@@ -400,7 +400,7 @@ def check_split(
     findings += [*selected, *twins]
     checks = _statuses(findings, source)
     if groups is not None:
-        findings += _shared_groups(cv, X, y, groups, index_pairs(cv, X, y, groups, label_end_times))
+        findings += _shared_groups(groups, index_pairs(cv, X, y, groups, label_end_times))
         checks["groups"] = FAIL if findings[-1:] and findings[-1].code == "shared_group" else PASS
     return LeakageReport(findings, {**checks, "duplicates": twin_status, "selection": selection})
 

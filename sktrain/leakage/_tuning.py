@@ -38,7 +38,7 @@ def _report(estimator, search, X, y, folds, where, seed, budget):
     with quiet(seed):
         rows = estimator[:-1].transform(X) if isinstance(estimator, Pipeline) else X
         seen = _has_seen(search, rows, y)
-        nested, n_folds = _nested(estimator, search, X, y, folds, budget)
+        nested, n_folds = _nested(estimator, X, y, folds, budget)
     reported = float(search.best_score_)
     evidence = {
         "reported": reported,
@@ -112,7 +112,7 @@ def _has_seen(search, X, y):
     return True
 
 
-def _nested(estimator, search, X, y, folds, budget):
+def _nested(estimator, X, y, folds, budget):
     """Mean score of the whole search fitted in outer folds, evenly chosen."""
     chosen = np.unique(
         np.linspace(0, len(folds) - 1, min(budget.folds, len(folds))).round().astype(int)

@@ -130,6 +130,7 @@ class DropoutSchedule(Callback):
     Parameters
     ----------
     schedule : {"linear", "cosine"}, default="linear"
+        Evenly, or by half a cosine: slowly at both ends.
     min_p : float, default=0.1
         A layer that starts below it stays where it is.
 
@@ -194,6 +195,7 @@ class WeightDecaySchedule(Callback):
     base, max : float, default=1e-4, 1e-3
         Decay at the first epoch and at ``max_epochs``.
     schedule : {"cosine", "linear"}, default="cosine"
+        By half a cosine, slowly at both ends, or evenly.
 
     Examples
     --------

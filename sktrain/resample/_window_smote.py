@@ -193,16 +193,16 @@ class WindowSMOTE(BaseSampler):
         )
         y_all = np.concatenate([labels, labels[parents.first]])[order]
         rows = self._rows(X, values, parents, order)
-        targets = self._targets(X, y, y_all)
+        targets = self._targets(y, y_all)
         distinct = axis.index is None or axis.index.is_unique
-        places = self._places_of_parents(order, len(values))
+        places = self._places_of_parents(order)
         rows, targets = (
             mark_synthetic(part, places, self.origin_, distinct=distinct)
             for part in (rows, targets)
         )
         return rows, targets
 
-    def _places_of_parents(self, order, n_real):
+    def _places_of_parents(self, order):
         """Where the parents of every row stand in the result; a real row is its own parent."""
         place = np.empty(len(order), dtype=np.intp)
         place[order] = np.arange(len(order))
@@ -248,7 +248,7 @@ class WindowSMOTE(BaseSampler):
         timed = isinstance(rows.index, (pd.DatetimeIndex, pd.PeriodIndex, pd.MultiIndex))
         return rows.index[self.origin_] if timed else pd.RangeIndex(len(self.origin_))
 
-    def _targets(self, X, y, y_all):
+    def _targets(self, y, y_all):
         if getattr(y, "ndim", 1) == 2 and y.shape[1] > 1:
             y_all = label_binarize(y_all, classes=np.unique(y_all))
         if isinstance(y, (pd.Series, pd.DataFrame)):

@@ -178,7 +178,7 @@ def build_search(config, plan, *, given=(), n_folds=3, storage=None, timeout=Non
         )
     space = HyperparameterSearchSpace(hidden_dim=None, num_layers=None, **dict.fromkeys(given))
     alone = replace(config, pooling="mean")
-    estimator = build_model(alone, _trial_plan(config, plan, given), config.models[:1])
+    estimator = build_model(alone, _trial_plan(plan, given), config.models[:1])
     last_step(estimator).set_params(callbacks=[("stop", _LeaveTrial(plan.stop))])
     return OptunaSearchCV(
         estimator,
@@ -208,7 +208,7 @@ def inner_cv(config, n_folds=3):
     return walk_forward_cv(config, n_splits=n_folds, coverage=False, min_samples=least)
 
 
-def _trial_plan(config, plan, given):
+def _trial_plan(plan, given):
     """Trials are watched by nobody; their weight decay ends where no base of the range lies above
     it."""
     params = () if "weight_decay" in given else (("callbacks__weight_decay__max", 10 * _DECAY[1]),)
