@@ -191,6 +191,8 @@ def set_rng_states(states):
 def unmoved_generators() -> Iterator[None]:
     """Put the global generators of python, numpy and, where it is loaded, torch back at the end.
 
+    They are read and put back while no training of another thread draws from them.
+
     Examples
     --------
     >>> import random
@@ -200,11 +202,13 @@ def unmoved_generators() -> Iterator[None]:
     >>> random.getstate() == before
     True
     """
-    states = rng_states()
+    with alone():
+        states = rng_states()
     try:
         yield
     finally:
-        set_rng_states(states)
+        with alone():
+            set_rng_states(states)
 
 
 @contextmanager
@@ -227,7 +231,8 @@ def rng_scope(seed: int | Sequence[int]) -> Iterator[None]:
     True
     """
     with unmoved_generators():
-        _seed_everything(seed)
+        with alone():
+            _seed_everything(seed)
         yield
 
 

@@ -2,13 +2,14 @@
 
 import os
 import random
+import threading
 
 import numpy as np
 import pytest
 import torch
 
 from sktrain import DeterministicTrainingConfig
-from sktrain.reproducibility import draw_seed, rng_scope
+from sktrain.reproducibility import alone, draw_seed, rng_scope
 
 
 def global_state():
@@ -101,3 +102,24 @@ def test_scope_and_seeds():
     assert draw_seed(None) != draw_seed(None)
     assert draw_seed(np.random.RandomState(0)) == draw_seed(np.random.RandomState(0))
     assert draw_seed(np.random.default_rng(0)) == draw_seed(np.random.default_rng(0))
+
+
+def test_a_scope_in_another_thread_waits_for_a_training():
+    """Folds of a search in threads seeded the global generators in the middle of a net's training:
+    its scores changed from run to run."""
+
+    def folds():
+        with rng_scope(1):
+            entered.set()
+
+    entered = threading.Event()
+    with alone(), rng_scope(0):
+        expected = np.random.RandomState(0).random_sample(4)
+        other = threading.Thread(target=folds)
+        drawn = [np.random.random() for _ in range(2)]  # noqa: NPY002
+        other.start()
+        assert not entered.wait(0.2)
+        drawn += [np.random.random() for _ in range(2)]  # noqa: NPY002
+    other.join()
+    assert entered.is_set()
+    np.testing.assert_array_equal(drawn, expected)

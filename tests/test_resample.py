@@ -9,7 +9,15 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from sktrain import MLPNetClassifier, SlidingWindow, WindowSMOTE, apply_smote, with_history
+from sktrain import (
+    EnhancedWalkForwardCV,
+    LeakageValidator,
+    MLPNetClassifier,
+    SlidingWindow,
+    WindowSMOTE,
+    apply_smote,
+    with_history,
+)
 from sktrain._validation import resampled_rows
 from sktrain.exceptions import NotEnoughDataError, ResamplingWarning, SktrainError
 from sktrain.resample import ResampledClassifier, correct_prior
@@ -406,3 +414,14 @@ def test_masks_and_folds_of_resampled_rows_know_which_of_them_were_made():
     shuffled = rng.permutation(len(rows))
     with pytest.warns(ResamplingWarning, match="can no longer be told"):
         assert resampled_rows(rows.iloc[shuffled]) is None
+
+
+def test_slices_of_resampled_rows_have_folds_that_the_auditor_passes():
+    """Made rows whose parents were cut off are tested nowhere, and these cannot be either."""
+    rows, labels = marked_rows("days")
+    cv = EnhancedWalkForwardCV(
+        2, horizon=0, embargo_bars=0, min_samples_per_fold=5, ensure_regime_coverage=False
+    )
+    made = resampled_rows(rows.iloc[15:])
+    assert ((made.parents < 0).any(axis=1) & made.synthetic).any()
+    assert LeakageValidator().check_split(cv, rows.iloc[15:], labels.iloc[15:]).status == "PASS"

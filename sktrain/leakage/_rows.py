@@ -127,8 +127,10 @@ def _made_rows(X, y, pairs):
         inside = np.zeros(len(marked.synthetic), dtype=bool)
         inside[train] = True
         made = np.sort(np.asarray(test)[marked.synthetic[test]])
-        lone = np.flatnonzero(inside & ~marked.without_orphans(inside))
-        lone = lone if marked.parents is not None else lone[:0]  # whose parents cannot be told
+        lone = made[:0]  # parents that cannot be told, or are not among the rows, are not tested
+        if marked.parents is not None:
+            apart = ((marked.parents >= 0) & ~inside[marked.parents]).any(axis=1)
+            lone = np.flatnonzero(inside & apart)
         tested, orphans, seen = tested + len(made), orphans + len(lone), seen + len(test)
         if first < 0 and len(made) + len(lone):
             first, fold_of = int([*made, *lone][0]), fold
