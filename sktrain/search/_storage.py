@@ -9,6 +9,7 @@ Only then is the trial marked FAIL and its slot free again.
 
 from contextlib import contextmanager, suppress
 from functools import partial
+from json import JSONDecodeError
 import os
 from pathlib import Path
 import platform
@@ -168,7 +169,9 @@ def _open(storage):
         options = {"creator": partial(sqlite3.connect, path, timeout=60, check_same_thread=False)}
     try:
         if path is not None and path.exists():
-            check_regular(path)
+            for suffix in ("", "-journal", "-wal", "-shm"):  # what SQLite opens beside it
+                beside = path.with_name(f"{path.name}{suffix}")
+                check_regular(beside if beside.exists() else path)
             if path.stat().st_size == 1:  # somebody's, though SQLite takes it for an empty one
                 raise sqlite3.DatabaseError("file is not a database")
         with _folder_lock(path and path.parent):
@@ -191,7 +194,7 @@ def _is_failure(error):
 
     Databases raise errors of their drivers, here SQLAlchemy's, which is imported only where used.
     """
-    own = (StorageInternalError, OSError, sqlite3.Error)
+    own = (StorageInternalError, OSError, sqlite3.Error, JSONDecodeError, RecursionError)
     return isinstance(error, own) or type(error).__module__.partition(".")[0] == "sqlalchemy"
 
 
@@ -306,8 +309,9 @@ class StorageLedger:
         """What an existing study is bound to; its maker may be a moment behind."""
         for _ in range(20):
             attrs = self._storage.get_study_user_attrs(study_id)
-            if _KEY in attrs:
-                return attrs[_KEY]
+            own = attrs.get(_KEY)
+            if isinstance(own, dict) and isinstance(own.get("fingerprint"), dict):
+                return own
             if self._storage.get_n_trials(study_id) or self._storage.get_study_directions(
                 study_id
             ) != [optuna.study.StudyDirection.MAXIMIZE]:
@@ -367,7 +371,7 @@ class StorageLedger:
             return self._storage.get_all_trials(self._study_id, deepcopy=False)
         except SktrainError:
             raise
-        except (KeyError, TypeError, ValueError) as error:  # a damaged file
+        except (LookupError, TypeError, ValueError) as error:  # a damaged file
             raise SktrainError(
                 f"The trials of the study {self.name!r} cannot be read: {type(error).__name__}: "
                 f"{error}. Use another study_name or storage."
@@ -411,6 +415,10 @@ class StorageLedger:
     def _read(self, slot, trial):
         kept = _outcome(trial)
         value = trial.value if kept["state"] == "complete" else None
+        if value is not None and not isinstance(value, float):
+            raise TypeError(f"the score {value!r}")
+        for name, given in trial.params.items():  # raises for another kind of value
+            trial.distributions[name].to_internal_repr(given)
         return Record(
             slot,
             self._space.restored(trial, kept.get("params")),

@@ -226,3 +226,33 @@ def test_a_storage_that_fails_in_any_call_is_told_and_loses_nothing(
     for column in ("mean_test_score", "split0_test_score"):
         np.testing.assert_array_equal(again.cv_results_[column], whole.cv_results_[column])
     assert not list(tmp_path.glob(".sktrain-owner-*"))
+
+
+EDITS = [
+    "UPDATE study_user_attributes SET value_json = '3'",
+    "UPDATE study_user_attributes SET value_json = '['",
+    """UPDATE study_user_attributes SET value_json = '{"seed": null, "fingerprint": null}'""",
+    "UPDATE trials SET state = 'ODD'",
+    "UPDATE trial_values SET value = 'x'",
+    "UPDATE trial_params SET param_value = 'x'",
+    "UPDATE trial_user_attributes SET value_json = replace(hex(zeroblob(3000)), '00', '[')",
+]
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_row_edited_in_the_file_is_refused_with_our_own_error(tmp_path, edit):
+    path = tmp_path / "q.db"
+    search(str(path), 2)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute(edit).rowcount > 0
+    connection.close()
+    with pytest.raises(SktrainError):
+        search(str(path), 3)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs pipes")
+def test_a_pipe_beside_a_storage_is_refused(tmp_path):
+    search(str(tmp_path / "q.db"), 2)
+    os.mkfifo(tmp_path / "q.db-journal")
+    with pytest.raises(SktrainError, match="pipe"):
+        search(str(tmp_path / "q.db"), 3)
