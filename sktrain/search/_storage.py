@@ -7,14 +7,11 @@ process holds (``flock``; the kernel lets go when it dies), elsewhere by a count
 Only then is the trial marked FAIL and its slot free again.
 """
 
-from contextlib import contextmanager, suppress
-from functools import partial
-from json import JSONDecodeError
+from contextlib import suppress
 import os
 from pathlib import Path
 import platform
 import re
-import sqlite3
 import stat
 import tempfile
 import threading
@@ -23,11 +20,11 @@ from typing import Any
 from uuid import uuid4
 
 import optuna
-from optuna.exceptions import DuplicatedStudyError, StorageInternalError, UpdateFinishedTrialError
+from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from .._io import check_regular
 from ..exceptions import SktrainError, StudyMismatchError
+from ._database import Reported, folder_lock, open_storage
 from ._fingerprint import changes, digest
 from ._study import BATCH, STATES, Record
 
@@ -67,20 +64,6 @@ class MemoryLedger:
 
     def close(self):
         pass
-
-
-@contextmanager
-def _folder_lock(folder):
-    """One process at a time in ``folder``; tables are made once."""
-    if fcntl is None or folder is None:
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _lock_path(folder, token):
@@ -125,7 +108,7 @@ class _Owner:
     def __init__(self, folder):
         self.token = uuid4().hex
         self.path = _lock_path(folder, self.token)
-        with _folder_lock(folder):
+        with folder_lock(folder):
             for left in folder.glob(f"{_LOCK_FILE}*") if folder else ():
                 if _TOKEN.fullmatch(left.name.removeprefix(_LOCK_FILE)):
                     _lock_file_held(left)
@@ -144,96 +127,6 @@ def _same_machine_alive(owner, folder):
     if owner.get("host") != platform.node():
         return None
     return _lock_file_held(_lock_path(folder, owner["token"]), missing=False if folder else None)
-
-
-def _open(storage):
-    """The Optuna storage behind ``storage`` and, for a local file, its folder."""
-    if not isinstance(storage, (str, os.PathLike)):
-        if not hasattr(storage, "create_new_trial"):
-            raise SktrainError(
-                f"storage must be None, a path, a URL or an Optuna storage, got {storage!r}."
-            )
-        return optuna.storages.get_storage(storage), None
-    text = os.fspath(storage)
-    path = None if "://" in text else Path(text).expanduser().resolve()
-    if path is not None and (path.is_dir() or not path.parent.is_dir()):
-        raise SktrainError(
-            f"storage={text!r} cannot be written: "
-            f"{'it is a folder' if path.is_dir() else f'there is no folder {path.parent}'}."
-        )
-    url, wait = text, {"connect_args": {"timeout": 60}}
-    options: dict[str, Any] = wait if text.startswith("sqlite") else {}
-    # a path is a path, whatever a URL or a template would make of its ?, % and braces
-    if path is not None:
-        url = "sqlite:///of-the-creator"
-        options = {"creator": partial(sqlite3.connect, path, timeout=60, check_same_thread=False)}
-    try:
-        if path is not None and path.exists():
-            for suffix in ("", "-journal", "-wal", "-shm"):  # what SQLite opens beside it
-                beside = path.with_name(f"{path.name}{suffix}")
-                check_regular(beside if beside.exists() else path)
-            if path.stat().st_size == 1:  # somebody's, though SQLite takes it for an empty one
-                raise sqlite3.DatabaseError("file is not a database")
-        with _folder_lock(path and path.parent):
-            return optuna.storages.get_storage(
-                optuna.storages.RDBStorage(url, engine_kwargs=options)
-            ), path and path.parent
-    except Exception as error:  # drivers raise errors of their own
-        if "file is not a database" in str(error):
-            raise SktrainError(
-                f"storage={text!r} is no SQLite file, or a damaged one. Name another file, or "
-                "move this one away to begin anew."
-            ) from error
-        raise SktrainError(
-            f"storage={text!r} cannot be written: {type(error).__name__}: {error}"
-        ) from error
-
-
-def _is_failure(error):
-    """Whether a storage failed to read or write, and did not merely answer.
-
-    Databases raise errors of their drivers, here SQLAlchemy's, which is imported only where used.
-    """
-    own = (StorageInternalError, OSError, sqlite3.Error, JSONDecodeError, RecursionError)
-    return isinstance(error, own) or type(error).__module__.partition(".")[0] == "sqlalchemy"
-
-
-class _Reported:
-    """An Optuna storage whose failures to read or write are errors of ours.
-
-    A disk may be full, or a database locked or gone, in any call and not only while it is opened.
-    What a storage says about trials and studies (taken, finished, unknown) passes as it is.
-    """
-
-    def __init__(self, storage, label):
-        self._storage, self._label = storage, label
-
-    def __getattr__(self, name):
-        method = getattr(self._storage, name)
-
-        def call(*args, **kwargs):
-            try:
-                return method(*args, **kwargs)
-            except Exception as error:
-                if not _is_failure(error):
-                    raise
-                cause = error.__cause__ or error
-                raise SktrainError(
-                    f"storage={self._label} cannot be read or written: "
-                    f"{getattr(cause, 'orig', None) or cause}. Trials that finished before are "
-                    "kept. Free space on the disk, or do what else the message asks for, and run "
-                    "the same search again."
-                ) from error
-
-        return call
-
-    def disconnect(self):
-        """Close the connections of a storage that was opened here."""
-        backend = getattr(self._storage, "_backend", self._storage)
-        if hasattr(backend, "engine"):
-            with suppress(Exception):  # a transaction of a disk that failed cannot be rolled back
-                backend.remove_session()
-            backend.engine.dispose()
 
 
 class StorageLedger:
@@ -263,8 +156,8 @@ class StorageLedger:
     shared = True
 
     def __init__(self, storage, name, *, space, seed, describe, fixed_seed):
-        opened, self._folder = _open(storage)
-        self._storage = _Reported(opened, repr(storage))
+        opened, self._folder = open_storage(storage)
+        self._storage = Reported(opened, repr(storage))
         self._is_ours = isinstance(storage, (str, os.PathLike))  # opened here, so closed here
         self.name, self._space = name, space
         try:
@@ -282,7 +175,7 @@ class StorageLedger:
         self._heart.start()
 
     def _bind(self, seed, describe, fixed_seed):
-        with _folder_lock(self._folder):
+        with folder_lock(self._folder):
             try:
                 study_id = self._storage.create_new_study(
                     [optuna.study.StudyDirection.MAXIMIZE], self.name
@@ -440,7 +333,7 @@ class StorageLedger:
             if len(mine) == limit:
                 break
             # only spares void claims: the lower number decides without it
-            with _folder_lock(self._folder):
+            with folder_lock(self._folder):
                 if record.slot in self._trials():
                     continue
                 claim = record.frozen(

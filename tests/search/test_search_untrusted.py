@@ -16,6 +16,7 @@ import sqlalchemy.exc
 
 from sktrain import OptunaSearchCV
 from sktrain.exceptions import SktrainError, StudyMismatchError
+from sktrain.search._database import open_storage
 from sktrain.search._storage import _lock_file_held
 
 X = np.random.default_rng(0).normal(size=(60, 3))
@@ -256,3 +257,101 @@ def test_a_pipe_beside_a_storage_is_refused(tmp_path):
     os.mkfifo(tmp_path / "q.db-journal")
     with pytest.raises(SktrainError, match="pipe"):
         search(str(tmp_path / "q.db"), 3)
+
+
+ENDLESS = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT n FROM r"
+SLOW = "'" + "a" * 60 + "' GLOB '" + "*a" * 30 + "b'"  # tries every way to spread the stars
+COMPUTED = {
+    "view": f"DROP TABLE trials; CREATE VIEW Trials AS {ENDLESS}",
+    "view of the version": f"DROP TABLE version_info; CREATE VIEW version_info AS {ENDLESS}",
+    "trigger": f"CREATE TABLE h(n); CREATE TRIGGER t AFTER INSERT ON trials BEGIN INSERT INTO h "
+    f"{ENDLESS}; END",
+    "virtual table": "DROP TABLE trial_values; CREATE VIRTUAL TABLE trial_values USING fts5(value)",
+    "index": "CREATE INDEX i ON trials(hex(zeroblob(900)))",
+    "part of an index": f"CREATE INDEX i ON trials(number) WHERE {SLOW}",
+    "generated": f"ALTER TABLE trials ADD COLUMN z INT GENERATED ALWAYS AS ({SLOW})",
+    "check": f"DROP TABLE trials; CREATE TABLE trials(trial_id INT, CHECK ({SLOW}))",
+    "default": "DROP TABLE trials; CREATE TABLE trials(z DEFAULT (hex(zeroblob(900))))",
+}
+
+
+@pytest.fixture(scope="module")
+def whole_study(tmp_path_factory):
+    path = tmp_path_factory.mktemp("study") / "q.db"
+    search(str(path), 2)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("prefix", ["", "sqlite:///"])
+@pytest.mark.parametrize("script", COMPUTED.values(), ids=COMPUTED)
+def test_what_a_file_would_compute_is_refused_before_it_is_read(
+    tmp_path, whole_study, script, prefix
+):
+    path = tmp_path / "q.db"
+    path.write_bytes(whole_study)
+    connection = sqlite3.connect(path)
+    connection.executescript(script)
+    connection.close()
+    with pytest.raises(SktrainError, match="was altered: its (view|trigger|table|index)"):
+        open_storage(f"{prefix}{path}")
+
+
+def test_views_of_somebody_else_are_left_alone(tmp_path, whole_study):
+    path = tmp_path / "q.db"
+    path.write_bytes(whole_study)
+    connection = sqlite3.connect(path)
+    connection.executescript(f"CREATE VIEW mine AS {ENDLESS}; CREATE TABLE t(x CHECK ({SLOW}))")
+    connection.close()
+    assert len(search(str(path), 3).cv_results_["params"]) == 3
+
+
+def page_of(child, size, head=b""):
+    """An inner page of a table of which every entry is one and the same page."""
+    start = len(head)
+    count = (size - start - 12) // 7 - 2  # entries of five bytes, places of two
+    entries = b"".join(child.to_bytes(4) + b"\1" for _ in range(count))
+    top = size - len(entries)
+    places = b"".join((top + 5 * each).to_bytes(2) for each in range(count))
+    page = b"\5\0\0" + count.to_bytes(2) + top.to_bytes(2) + b"\0" + child.to_bytes(4) + places
+    return head + page + bytes(top - start - len(page)) + entries
+
+
+@pytest.mark.parametrize("table", ["trials", "trial_params", "sqlite_master"])
+def test_a_small_file_of_endless_rows_is_refused(tmp_path, whole_study, table):
+    path = tmp_path / "q.db"
+    path.write_bytes(whole_study)
+    connection = sqlite3.connect(path)
+    found = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,))
+    root = (found.fetchone() or [1])[0]
+    size = connection.execute("PRAGMA page_size").fetchone()[0]
+    connection.close()
+    data = bytearray(whole_study)
+    assert data[100] == 5  # the list of the tables takes more than a page
+    if root == 1:
+        child = int.from_bytes(data[108:112])
+    else:
+        data += data[(root - 1) * size : root * size]
+        child = len(data) // size
+    for _ in range(5):
+        data += page_of(child, size)
+        child = len(data) // size
+    data[(root - 1) * size : root * size] = page_of(child, size, data[:100] if root == 1 else b"")
+    data[28:32] = (len(data) // size).to_bytes(4)
+    path.write_bytes(data)
+    with pytest.raises(SktrainError, match=r"damaged|malformed"):
+        open_storage(path)
+
+
+def test_a_journal_that_has_another_file_deleted_is_refused(tmp_path):
+    path, other = tmp_path / "q.db", tmp_path / "precious"
+    search(str(path), 2)
+    other.write_text("precious")
+    mark, name = bytes.fromhex("d9d505f920a163d7"), os.fsencode(other)
+    numbers = (0, 1, path.stat().st_size // 4096, 512, 4096)
+    head = mark + b"".join(number.to_bytes(4) for number in numbers)
+    last = (2**30 // 4096 + 1).to_bytes(4) + name + len(name).to_bytes(4) + sum(name).to_bytes(4)
+    (tmp_path / "q.db-journal").write_bytes(head.ljust(512, b"\0") + last + mark)
+    for storage in (str(path), f"sqlite:///{path}"):
+        with pytest.raises(SktrainError, match="names another file"):
+            search(storage, 3)
+    assert other.read_text() == "precious"
