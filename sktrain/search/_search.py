@@ -74,9 +74,8 @@ class OptunaSearchCV(BaseSearchCV):
         mean.
     storage : str, path or optuna storage, optional
         Where trials outlive the process: a path means SQLite, ``"dialect://..."`` a database. A
-        killed search goes on where it was; processes or machines that fit the same one share its
-        trials. Finished trials are never run again, those in flight are: at once on the machine
-        that ran them, elsewhere after 120 s without a sign of life. Altered files are refused.
+        killed search goes on where it was; those who fit the same one share its trials. Finished
+        ones never run again, those in flight do: elsewhere after 120 s without a sign of life.
     study_name : str, optional
         Default: derived from the data, so outer folds of a nested search never meet. Inside
         ``cross_validate`` leave it None.
