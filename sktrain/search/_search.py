@@ -74,8 +74,8 @@ class OptunaSearchCV(BaseSearchCV):
         mean.
     storage : str, path or optuna storage, optional
         Where trials outlive the process: a path means SQLite, ``"dialect://..."`` a database. A
-        search that was killed goes on where it was; several processes or machines that fit the same
-        search share its trials. Trials in flight are lost and run again, finished ones never are.
+        killed search goes on where it was; those who fit the same one share its trials. Finished
+        ones never run again, those in flight do: elsewhere after 120 s without a sign of life.
     study_name : str, optional
         Default: derived from the data, so outer folds of a nested search never meet. Inside
         ``cross_validate`` leave it None.

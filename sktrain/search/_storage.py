@@ -8,6 +8,7 @@ Only then is the trial marked FAIL and its slot free again.
 """
 
 from contextlib import suppress
+import errno
 import os
 from pathlib import Path
 import platform
@@ -37,6 +38,7 @@ __all__ = ["MemoryLedger", "StorageLedger"]
 
 _LOCK_FILE = ".sktrain-owner-"
 _TOKEN = re.compile(r"[0-9a-f]{32}")
+_NO_FILE = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # a link, a folder, a socket
 _KEY = "sktrain"  # attribute under which everything of ours is stored
 _BEAT = 10.0  # seconds between two signs of life, a judgment
 # seconds without one, twelve missed, after which an owner elsewhere is taken to be dead: a
@@ -74,7 +76,8 @@ def _lock_path(folder, token):
 def _lock_file_held(path, missing=False):
     """Whether a living process holds a lock file; one that nobody holds is removed.
 
-    None when that cannot be told, ``missing`` when there is none.
+    None when that cannot be told, ``missing`` when there is none. A link, a pipe or a folder in its
+    place is no owner's, which makes a file: nobody holds it, and it stays.
     """
     if fcntl is None:
         return None
@@ -82,11 +85,11 @@ def _lock_file_held(path, missing=False):
         handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return missing
-    except OSError:  # not ours to read, a link, a pipe
-        return None
+    except OSError as error:
+        return False if error.errno in _NO_FILE else None  # None: not ours to read
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            return None
+            return False
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -227,7 +230,11 @@ class StorageLedger:
                 )
 
     def _alive(self, owner):
-        if not isinstance(owner, dict) or not _TOKEN.fullmatch(str(owner.get("token"))):
+        if (
+            not isinstance(owner, dict)
+            or not isinstance(owner.get("host"), str)
+            or not _TOKEN.fullmatch(str(owner.get("token")))
+        ):
             return False  # no process of ours made this claim
         local = _same_machine_alive(owner, self._folder)
         if local is not None:

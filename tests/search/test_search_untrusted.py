@@ -57,6 +57,7 @@ OWNERS = {
         "host": platform.node(),
         "lock": str(folder / "precious"),
     },
+    "a host that is no text": lambda folder: {"token": "0" * 32, "host": 3},
     "nobody": lambda folder: None,
     "a word": lambda folder: "me",
 }
@@ -167,10 +168,26 @@ def test_special_files_are_no_storage_and_no_lock(tmp_path):
     precious = tmp_path / "precious"
     precious.write_text("x")
     (tmp_path / "away").symlink_to(precious)
-    for name in ("pipe", "link", "away"):
-        assert _lock_file_held(tmp_path / name) is None
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "link", "away", "folder"):
+        assert _lock_file_held(tmp_path / name) is False
         assert os.path.lexists(tmp_path / name)
     assert precious.read_text() == "x"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs pipes and links")
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder"])
+@pytest.mark.timeout(60)
+def test_a_claim_whose_lock_is_no_file_is_void_at_once(tmp_path, kind):
+    search(tmp_path / "q.db", 2)
+    lock = tmp_path / f".sktrain-owner-{'0' * 32}"
+    {"pipe": os.mkfifo, "link": lambda path: path.symlink_to("x"), "folder": os.mkdir}[kind](lock)
+    owner = {"token": "0" * 32, "host": platform.node(), "pid": 1}
+    add(
+        tmp_path / "q.db", state=TrialState.RUNNING, user_attrs={"slot": 2, "owner": owner}
+    )
+    assert len(search(tmp_path / "q.db", 3).cv_results_["params"]) == 3
+    assert os.path.lexists(lock)
 
 
 @pytest.mark.parametrize("cut", ["{", '"', "[1,", "\x00"])
