@@ -6,14 +6,26 @@ drifted from its bars; else the model is trained anew on all of them, and that i
 """
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
+from sklearn.pipeline import Pipeline
 
 from ..exceptions import NotEnoughDataError, PersistenceError, SktrainError
 from ._config import EnhancedTrainingConfig
-from ._models import build_net, nets_of, oversampler
-from ._run_folder import DRIFT, TRAINED, hash_of, read_result
+from ._models import NETS, build_net, nets_of, oversampler
+from ._run_folder import (
+    DRIFT,
+    RESULT,
+    TRAINED,
+    hash_of,
+    instance,
+    load_detector,
+    read_result,
+    refusing_others,
+    said,
+)
 from ._tasks import divide
 
 __all__ = ["Earlier", "continue_training", "kept_scaling", "may_continue", "open_earlier"]
@@ -63,7 +75,7 @@ def open_earlier(folder, config, horizon):
     Raises
     ------
     PersistenceError
-        No earlier run there, or a mixture of two.
+        No earlier run there, a mixture of two, or one that was changed.
     SktrainError
         Arguments that a continued model cannot take, by name.
     """
@@ -81,29 +93,49 @@ def open_earlier(folder, config, horizon):
             f"{str(folder)!r} is a mixture of two runs: {TRAINED} is not of the run result.json "
             "tells of. Train again."
         )
-    _refuse_others(result, config, horizon)
-    return Earlier(load(file), pd.Timestamp(result["trained_until"]), result)
+    with refusing_others(folder / RESULT):
+        _refuse_others(folder, result, config, horizon)
+        last = _moment(result["trained_until"])
+    model = load(file)
+    with refusing_others(file):
+        _checked_nets(model, config.models)
+    return Earlier(model, last, result)
 
 
-def _refuse_others(result, config, horizon):
+def _moment(text):
+    """The time that a run wrote down; of what is written otherwise, a ValueError or TypeError."""
+    datetime.fromisoformat(instance(text, str))  # pandas also knows "now", and that "NaT" is a time
+    return pd.Timestamp(text)
+
+
+def _checked_nets(model, names):
+    """The fitted nets of a pipeline; another set of nets than ``names`` is a TypeError."""
+    nets = nets_of(instance(model, Pipeline), names)
+    kinds = {name: type(net).__name__ for name, net in nets.items()}
+    if kinds != {name: NETS[name] for name in names}:
+        raise TypeError(f"{kinds} in place of the nets {list(names)}")
+    return nets
+
+
+def _refuse_others(folder, result, config, horizon):
     before = {**EnhancedTrainingConfig().to_dict(), **result["config"]}  # of an older version
     now = config.to_dict()
     changed = [
         (name, before.get(name), now[name]) for name in _FIXED if before.get(name) != now[name]
     ]
-    told = result["hyperparameters"]
+    trained = result["hyperparameters"]
     for name, value in (
         ("horizon", horizon),
         ("label_scaling", config.labels_scaling),
         ("base_label_threshold", config.labels_threshold),
     ):
-        if told.get(name) != value:
-            changed.append((name, told.get(name), value))
+        if trained.get(name) != value:
+            changed.append((name, trained.get(name), value))
     if changed:
-        said = "; ".join(f"{name} was {old!r}, now {new!r}" for name, old, new in changed)
+        told = "; ".join(f"{name} was {said(old)}, now {said(new)}" for name, old, new in changed)
         raise SktrainError(
-            f"incremental=True goes on with the model as it is, but {said}. Ask for the same, or "
-            "train without incremental."
+            f"incremental=True goes on with the model in {str(folder)!r} as it is, but {told}. Ask "
+            "for the same, or train without incremental."
         )
 
 
@@ -139,13 +171,11 @@ def may_continue(run, earlier):
     dict
         ``mode`` "continued" or "retrained", and the ``reason``.
     """
-    from ..persistence import load
-
     fresh = new_rows(run, earlier)
     count = len(fresh.bars)
     reason = f"{count} new rows; drift was not checked"
     if run.config.use_drift_detection and (run.folder / DRIFT).is_file():
-        detector = load(run.folder / DRIFT)
+        detector = load_detector(run.folder, earlier.result)
         detector.set_params(
             psi_threshold=run.config.drift_psi_threshold,
             mean_shift_threshold=run.config.drift_mean_shift_threshold,
@@ -269,14 +299,16 @@ def kept_scaling(folder, config):
             f"skip_scaler_fit=True keeps the scaling of an earlier run, but {str(folder)!r} holds "
             "none. Train once without it first."
         )
-    result = read_result(folder)
     fields = ("models", "use_pretrained_embeddings", "embedding_dim")
-    before, now = result["config"], config.to_dict()
-    for name in fields:
-        if before.get(name) != now[name]:
-            raise SktrainError(
-                f"skip_scaler_fit=True keeps the scaling of the earlier run, but {name} was "
-                f"{before.get(name)!r}, now {now[name]!r}."
-            )
-    found = nets_of(load(file), config.models)
-    return tuple((name, scaling_of(net)) for name, net in found.items())
+    with refusing_others(folder / RESULT):
+        before, now = instance(read_result(folder)["config"], dict), config.to_dict()
+        for name in fields:
+            if before.get(name) != now[name]:
+                raise SktrainError(
+                    f"skip_scaler_fit=True keeps the scaling of the run in {str(folder)!r}, but "
+                    f"{name} was {said(before.get(name))}, now {now[name]!r}."
+                )
+    model = load(file)
+    with refusing_others(file):
+        found = _checked_nets(model, config.models)
+        return tuple((name, scaling_of(net)) for name, net in found.items())

@@ -20,11 +20,14 @@ import hashlib
 import json
 import os
 from pathlib import Path
+import reprlib
 import shutil
 import tempfile
 
+from sklearn.pipeline import Pipeline
+
 from .._io import atomic_write, read_file, to_plain
-from ..exceptions import PersistenceError
+from ..exceptions import PersistenceError, SktrainError
 
 try:
     import fcntl
@@ -36,12 +39,16 @@ __all__ = [
     "commit",
     "find_model",
     "hash_of",
+    "instance",
+    "load_detector",
     "load_drift_reference",
     "locked",
     "prepare_next",
     "read_evidence",
     "read_result",
     "record_in",
+    "refusing_others",
+    "said",
     "write_json",
 ]
 
@@ -57,6 +64,13 @@ FILES = (
 )  # the result last: it vouches for the others
 CHECKPOINTS, LOCK = ".sktrain-checkpoints", ".sktrain-lock"
 _NEXT, _WHOLE = ".sktrain-next", ".sktrain-whole"
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 200  # characters of a value in a message, a judgment
+_SHORT.maxlist = _SHORT.maxdict = 20  # parts of it, a judgment
+# what reading values of other kinds than a run writes ends in
+_OF_OTHERS = (
+    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
 _OLD_FILES = ("drift.joblib", "trained.joblib")  # pickles of earlier versions
 # bytes of a record: a judgment, of a million bars a report holds some 60 MB
 _RECORD = 2**27
@@ -359,6 +373,47 @@ def _read_json(folder, name):
     return found
 
 
+@contextmanager
+def refusing_others(path):
+    """What is said of a record or a model in ``path`` that no run wrote so is an error of ours."""
+    try:
+        yield
+    except SktrainError:
+        raise
+    except _OF_OTHERS as error:
+        raise PersistenceError(
+            f"{str(path)!r} holds what no run of this version wrote, or was changed: "
+            f"{type(error).__name__} {said(str(error))}. Train again."
+        ) from error
+
+
+def said(value):
+    """A value of a record as a message shows it, at most some hundred characters of it."""
+    return _SHORT.repr(value)
+
+
+def load_detector(folder, result):
+    """The drift detector of the run in ``folder`` that ``result`` tells of."""
+    from ..drift import DriftDetector
+    from ..persistence import load
+
+    file = folder / DRIFT
+    if result.get("drift_sha256") != hash_of(file):
+        raise PersistenceError(
+            f"{str(folder)!r} is a mixture of two runs: {DRIFT} is not of the run {RESULT} tells "
+            "of. Train again."
+        )
+    with refusing_others(file):
+        return instance(load(file), DriftDetector)
+
+
+def instance(found, kind):
+    """``found``, of that kind; else a TypeError."""
+    if not isinstance(found, kind):
+        raise TypeError(f"a {type(found).__name__} in place of a {kind.__name__}")
+    return found
+
+
 def load_drift_reference(path):
     """The drift detector of a run, and the transformer whose output it knows; no code in the files
     is run."""
@@ -379,12 +434,9 @@ def load_drift_reference(path):
         raise PersistenceError(
             f"{str(folder)!r} holds no {DRIFT}: train with use_drift_detection=True."
         )
-    if result.get("drift_sha256") != hash_of(file):
-        raise PersistenceError(
-            f"{str(folder)!r} is a mixture of two runs: {DRIFT} is not of the run {RESULT} tells "
-            "of. Train again."
-        )
-    return load(file), load(folder / MODEL)[0]
+    detector = load_detector(folder, result)
+    with refusing_others(folder / MODEL):
+        return detector, instance(load(folder / MODEL), Pipeline)[0]
 
 
 # -- writing ---------------------------------------------------------------------------------------

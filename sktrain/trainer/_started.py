@@ -10,7 +10,7 @@ import shutil
 from .._io import atomic_write, to_plain
 from ..exceptions import SktrainError
 from ._evidence import fingerprint
-from ._run_folder import CHECKPOINTS, record_in
+from ._run_folder import CHECKPOINTS, record_in, said
 
 __all__ = ["begin"]
 
@@ -37,11 +37,12 @@ def begin(run, *, resume):
     else:
         changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         if changed:
-            said = "; ".join(
-                f"{name} was {before.get(name)!r}, now {now.get(name)!r}" for name in changed
+            told = "; ".join(
+                f"{said(name)[1:-1]} was {said(before.get(name))}, now {said(now.get(name))}"
+                for name in changed
             )
             raise SktrainError(
-                f"resume=True takes up the run that was begun here, but {said}. Ask for the same, "
+                f"resume=True takes up the run that was begun here, but {told}. Ask for the same, "
                 "or train without resume."
             )
     folder.mkdir(exist_ok=True)

@@ -12,7 +12,6 @@ import pandas as pd
 
 from .._io import atomic_write
 from .._optional import require
-from ..exceptions import PersistenceError
 from ..plotting import (
     CompressionDisplay,
     DriftDisplay,
@@ -22,7 +21,7 @@ from ..plotting import (
 )
 from . import words
 from ._page import EquityPicture, VerdictPicture, bullets, page, paragraph, picture, section, table
-from ._run_folder import EVIDENCE, RESULT, read_evidence, read_result
+from ._run_folder import EVIDENCE, RESULT, read_evidence, read_result, refusing_others
 from ._verdicts import next_steps
 
 __all__ = ["write_report"]
@@ -68,14 +67,9 @@ def write_report(run, out=None):
         _compression,
         _origin,
     )
-    try:
+    with refusing_others(f"{run / RESULT} or {EVIDENCE}"):
         body = "".join(part(result, evidence) for part in parts)
         html = page(f"sktrain run: {result['data']['name']}", result["verdict"], body)
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
-        raise PersistenceError(
-            f"{str(run)!r} holds a {RESULT} or {EVIDENCE} that no run of this version wrote, or "
-            f"that was changed: {type(error).__name__} {error}. Train again."
-        ) from error
     target = Path(out) if out is not None else run / "report.html"
     atomic_write(target, html.encode(), follow=out is not None)  # the folder may be anybody's
     return target

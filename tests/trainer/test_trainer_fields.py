@@ -391,9 +391,9 @@ def test_what_shapes_the_model_cannot_be_continued(field):
         "base_label_threshold": config.labels_threshold,
     }
     before = {"config": config.to_dict(), "hyperparameters": told}
-    _incremental._refuse_others(before, config, 3)
+    _incremental._refuse_others("run", before, config, 3)
     with pytest.raises(SktrainError, match=f"{field} was"):
-        _incremental._refuse_others(before, _changed(field), 3)
+        _incremental._refuse_others("run", before, _changed(field), 3)
 
 
 def test_a_plain_run_keeps_the_scaling_when_asked(tmp_path):

@@ -4,6 +4,7 @@ time, whole or not at all."""
 import json
 import os
 from pathlib import Path
+import re
 import shutil
 import signal
 import subprocess
@@ -12,11 +13,13 @@ import time
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
 
-from sktrain import EnhancedTrainer, EnhancedTrainingConfig, load
+from sktrain import EnhancedTrainer, EnhancedTrainingConfig, load, save
 from sktrain.datasets import make_market
-from sktrain.exceptions import PersistenceError
-from sktrain.trainer import _run_folder
+from sktrain.exceptions import PersistenceError, SktrainError
+from sktrain.trainer import _incremental, _run_folder
 from sktrain.trainer._run_folder import (
     commit,
     find_model,
@@ -350,3 +353,115 @@ def test_a_checkpoint_replaces_a_link_in_its_folder(tmp_path):
     assert not (tmp_path / "elsewhere").exists()
     assert path.is_file()
     assert not path.is_symlink()
+
+
+NESTED: list = []
+for _ in range(400):
+    NESTED = [NESTED]
+MISSING = object()
+FORGED = [
+    -1, 10**400, float("nan"), 1e308, None, "", "x" * 10_000, "now", "NaT", "0001-01-01", [], {},
+    [1, {}], {"a": None}, NESTED, MISSING,
+]  # fmt: skip
+_TOLD = ("horizon", "label_scaling", "base_label_threshold")
+READ_TO_GO_ON = [
+    ("config",),
+    ("hyperparameters",),
+    ("trained_until",),
+    ("trained_sha256",),
+    ("model_sha256",),
+    *(("config", name) for name in _incremental._FIXED),
+    *(("hyperparameters", name) for name in _TOLD),
+]
+
+
+def forge(path, where, value):
+    """Write one value of a record anew, or leave it out."""
+    record = json.loads(path.read_text())
+    inner = record
+    for name in where[:-1]:
+        inner = inner[name]
+    before = inner.pop(where[-1])
+    if value is not MISSING:
+        inner[where[-1]] = value
+    path.write_text(json.dumps(record))
+    return before
+
+
+@pytest.mark.parametrize("where", READ_TO_GO_ON, ids="-".join)
+def test_a_forged_record_is_not_gone_on_from(where, run):
+    config, whole = EnhancedTrainingConfig(**FAST), (run / "result.json").read_text()
+    horizon = json.loads(whole)["hyperparameters"]["horizon"]
+    assert _incremental.open_earlier(run, config, horizon).last.year > 1990
+    for value in FORGED:
+        (run / "result.json").write_text(whole)
+        before = forge(run / "result.json", where, value)
+        same = value == before or (where == ("model_sha256",) and value in (None, MISSING))
+        # a field of an earlier version's config may be missing: it has its default
+        if same or (value is MISSING and where[0] == "config" and len(where) == 2):
+            continue
+        if where == ("trained_until",) and value == "0001-01-01":
+            continue  # a time, though none of these bars': every bar comes after it
+        with pytest.raises(SktrainError, match=re.escape(str(run))) as told:
+            _incremental.open_earlier(run, config, horizon)
+        assert len(str(told.value)) < 1000, value
+
+
+@pytest.mark.parametrize("value", FORGED)
+def test_a_forged_config_keeps_no_scaling(value, run):
+    forge(run / "result.json", ("config",), value)
+    with pytest.raises(SktrainError, match="result.json|models was"):
+        _incremental.kept_scaling(run, EnhancedTrainingConfig(**FAST))
+
+
+def put_model(run, name, model):
+    """Another model in a run, which its record vouches for."""
+    save(model, run / name)
+    forge(
+        run / "result.json",
+        (f"{name.partition('.')[0]}_sha256",),
+        _run_folder.hash_of(run / name),
+    )
+
+
+def others(run):
+    """Models that no run wrote in these places."""
+    trained = load(run / "trained.sktrain")
+    linear = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    return [linear, Pipeline([("linear", linear)]), trained[-1], load(run / "drift.sktrain")]
+
+
+def test_a_model_that_no_run_wrote_is_not_gone_on_from(run, bars):
+    config = EnhancedTrainingConfig(**FAST)
+    horizon = json.loads((run / "result.json").read_text())["hyperparameters"]["horizon"]
+    models = others(run)
+    for model in models:
+        put_model(run, "trained.sktrain", model)
+        for ask in (
+            lambda: _incremental.open_earlier(run, config, horizon),
+            lambda: _incremental.kept_scaling(run, config),
+        ):
+            with pytest.raises(PersistenceError, match=r"trained\.sktrain.*in place of"):
+                ask()
+    for model in models[:3]:
+        put_model(run, "drift.sktrain", model)
+        with pytest.raises(PersistenceError, match=r"drift\.sktrain.*in place of"):
+            load_drift_reference(run)
+
+
+@pytest.mark.parametrize(
+    "name, where, value",
+    [
+        ("result.json", ("metrics_summary", "test", "model", "log_loss"), 10**400),
+        ("result.json", ("hyperparameters", "base_label_threshold"), NESTED),
+        ("result.json", ("status",), "x" * 10_000),
+        ("evidence.json", ("test",), NESTED),
+        ("evidence.json", ("curves",), 10**400),
+    ],
+    ids=["overflow", "deep", "long", "deep evidence", "number"],
+)
+def test_a_report_of_a_forged_record_is_refused_by_name(name, where, value, run):
+    forge(run / name, where, value)
+    with pytest.raises(PersistenceError, match=re.escape(str(run))) as told:
+        write_report(run)
+    assert len(str(told.value)) < 1000
