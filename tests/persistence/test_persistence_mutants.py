@@ -155,7 +155,7 @@ def test_an_ensemble_may_have_many_columns(tmp_path):
 
 
 def test_nodes_of_a_histogram_tree_are_of_one_type():
-    X = np.random.default_rng(0).normal(size=(60, 2))
+    X = np.random.default_rng(0).normal(size=(60, 300))  # more columns than Python's small numbers
     own = vars(HistGradientBoostingClassifier(max_iter=1).fit(X, X[:, 0] > 0))
     _checks._check_histograms(own)
     tree = own["_predictors"][0][0]
