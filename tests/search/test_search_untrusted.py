@@ -1,6 +1,7 @@
 """A study that others can write to deletes nothing, hangs nothing and answers what was altered with
 its own error."""
 
+import json
 import os
 import platform
 import sqlite3
@@ -247,12 +248,14 @@ def test_a_storage_that_fails_in_any_call_is_told_and_loses_nothing(
 
 
 EDITS = [
+    "UPDATE study_user_attributes SET value_json = NULL",
     "UPDATE study_user_attributes SET value_json = '3'",
     "UPDATE study_user_attributes SET value_json = '['",
     """UPDATE study_user_attributes SET value_json = '{"seed": null, "fingerprint": null}'""",
     "UPDATE trials SET state = 'ODD'",
     "UPDATE trial_values SET value = 'x'",
     "UPDATE trial_params SET param_value = 'x'",
+    "UPDATE trial_params SET param_value = 1e308",
     "UPDATE trial_user_attributes SET value_json = replace(hex(zeroblob(3000)), '00', '[')",
 ]
 
@@ -266,6 +269,48 @@ def test_a_row_edited_in_the_file_is_refused_with_our_own_error(tmp_path, edit):
     connection.close()
     with pytest.raises(SktrainError):
         search(str(path), 3)
+
+
+FORGED = {
+    "the score of a fold": ("folds", 0, "test_scores", [1]),
+    "scores of a fold": ("folds", 0, "test_scores", {"a": 1.0}),
+    "a score too large": ("folds", 0, "test_scores", 10**400),
+    "a time": ("folds", 0, "fit_time", {}),
+    "an error": ("folds", 0, "fit_error", 3),
+    "a report": ("reports", 0, "x"),
+    "a duration": ("duration", True),
+    "a state": ("state", []),
+    "more folds": ("folds", [{"fit_error": None, "test_scores": 0.5}] * 3),
+    "a bond": ("fingerprint", "cv", 3),
+    "a bond of numbers": ("fingerprint", "cv", "folds", 3),
+    "no seed": ("seed", None),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_value_forged_inside_a_record_is_refused(tmp_path, whole_study, name):
+    path, (*where, last, value) = tmp_path / "q.db", FORGED[name]
+    path.write_bytes(whole_study)
+    connection = sqlite3.connect(path)
+    table, key = ("study", "sktrain") if "bond" in name or "seed" in name else ("trial", "outcome")
+    text = connection.execute(
+        f"SELECT value_json FROM {table}_user_attributes WHERE key = ?", (key,)
+    ).fetchone()[0]
+    record = inner = json.loads(text)
+    for each in where:
+        inner = inner[each]
+    inner[last] = value
+    connection.execute(
+        f"UPDATE {table}_user_attributes SET value_json = ? WHERE value_json = ?",
+        (json.dumps(record), text),
+    )
+    connection.commit()
+    connection.close()
+    if name == "a state":  # no outcome, so the trial is run again
+        assert len(search(str(path), 2).cv_results_["params"]) == 2
+    else:
+        with pytest.raises(StudyMismatchError, match="not written by|not made by"):
+            search(str(path), 3)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs pipes")
