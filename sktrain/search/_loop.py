@@ -157,7 +157,12 @@ def nothing_finite(records, runner):
         ) from cause
     share = "all" if len(failed) == n_fits else f"{len(failed)} of"
     told = f"{message}: {share} {n_fits} fits failed. {_causes(failed)}"
-    raise SktrainError(told) from _raised_by(runner, *failed[0])
+    cause = _raised_by(runner, *failed[0])
+    raise (_OfWrongType if isinstance(cause, TypeError) else SktrainError)(told) from cause
+
+
+class _OfWrongType(SktrainError, TypeError):
+    """What the fits refuse by its type is a TypeError, as of scikit-learn's estimators."""
 
 
 def _causes(failed):

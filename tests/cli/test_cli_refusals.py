@@ -257,7 +257,7 @@ def test_a_full_disk_leaves_the_run_as_it_was(here, capsys, monkeypatch):
 
     before = {path: path.read_bytes() for path in (here / "run").iterdir()}
 
-    def full(path, content):
+    def full(path, content, **options):
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr(report, "atomic_write", full)
