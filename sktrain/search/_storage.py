@@ -28,6 +28,7 @@ from optuna.trial import TrialState, create_trial
 from ..exceptions import SktrainError, StudyMismatchError
 from ._database import Reported, folder_lock, open_storage
 from ._fingerprint import changes, digest
+from ._pickled import check_pickles
 from ._study import BATCH, STATES, Record
 
 try:
@@ -303,6 +304,7 @@ class StorageLedger:
         value = trial.value if kept["state"] == "complete" else None
         if value is not None and not isinstance(value, float):
             raise TypeError(f"the score {value!r}")
+        check_pickles(trial.system_attrs)
         # raises for values that are not of their distributions
         create_trial(params=trial.params, distributions=trial.distributions, value=0.0)
         return Record(

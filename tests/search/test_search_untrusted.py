@@ -3,6 +3,8 @@ its own error."""
 
 import json
 import os
+from pathlib import Path
+import pickle
 import platform
 import sqlite3
 
@@ -18,6 +20,7 @@ import sqlalchemy.exc
 from sktrain import OptunaSearchCV
 from sktrain.exceptions import SktrainError, StudyMismatchError
 from sktrain.search._database import open_storage
+from sktrain.search._pickled import check_pickles
 from sktrain.search._storage import _lock_file_held
 
 X = np.random.default_rng(0).normal(size=(60, 3))
@@ -311,6 +314,40 @@ def test_a_value_forged_inside_a_record_is_refused(tmp_path, whole_study, name):
     else:
         with pytest.raises(StudyMismatchError, match="not written by|not made by"):
             search(str(path), 3)
+
+
+class Owned:
+    """Writes a file while it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_a_pickle_of_a_sampler_runs_no_code(tmp_path):
+    """Optuna's sampler by CMA-ES opens what a trial holds."""
+    path = tmp_path / "q.db"
+    search(path, 2)
+    made = pickle.dumps({"mean": np.zeros(3), "sigma": np.float64(1.0)}).hex()
+    hostile = pickle.dumps(Owned(tmp_path / "owned")).hex()
+    for text, cut in ((made, 2), (hostile, 1), (hostile, 2), ("not hexadecimal", 1)):
+        size = -(-len(text) // cut)
+        attributes = {f"cma:optimizer:{n}": text[n * size : (n + 1) * size] for n in range(cut)}
+        with sqlite3.connect(path) as connection:
+            connection.execute("DELETE FROM trial_system_attributes")
+            connection.executemany(
+                "INSERT INTO trial_system_attributes (trial_id, key, value_json) VALUES (1, ?, ?)",
+                [(key, json.dumps(value)) for key, value in attributes.items()],
+            )
+        connection.close()
+        if text == made:
+            check_pickles(attributes)
+        else:
+            with pytest.raises(StudyMismatchError, match="a pickle that no sampler wrote"):
+                search(path, 3)
+    assert not (tmp_path / "owned").exists()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs pipes")
