@@ -7,7 +7,7 @@ everything that a graph works out, before it works anything out.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .._optional import require
 from ..exceptions import CorruptFileError
@@ -24,6 +24,7 @@ _DECLARES = (_INPUT, _OUTPUT, 13)  # of a graph: inputs, outputs, and what is to
 _DIMS, _NAME = 1, 8  # of a tensor
 _FLOAT, _INT8 = 1, 3  # types of a tensor
 _INNER = (6, 11)  # of an attribute: a graph, graphs
+_VALUES, _SPARSE_VALUES = (5, 10), (22, 23)  # of an attribute: an array, arrays
 _LOCATION, _EXTERNAL = 14, 13  # of a tensor: where its data are
 _DOMAINS = (b"", b"ai.onnx")
 _REFUSED = {
@@ -106,7 +107,7 @@ def _add_graph(data, found):
 
 def _tensor(data):
     """(name, shape) of weights that stand in the graph."""
-    names, dims = list[Any](), list[int]()
+    names, dims = [""], list[int]()
     for number, value, _, _ in _fields(data):
         if number == _DIMS:
             dims += [value] if isinstance(value, int) else _packed(value)
@@ -116,7 +117,7 @@ def _tensor(data):
             raise CorruptFileError(
                 "the graph of a quantized model has its weights in another file."
             )
-    return names[0], dims
+    return names[-1], dims
 
 
 def _node(data):
@@ -127,8 +128,7 @@ def _node(data):
         elif number == _RESULT:
             results.append(value.decode())
         elif number == _ATTRIBUTE:
-            if any(one[0] in _INNER for one in _fields(value)):
-                raise CorruptFileError("the graph of a quantized model has graphs inside.")
+            _check_attribute(value)
         elif number == _OP:
             ops.append(value)
             if value in _REFUSED:
@@ -143,6 +143,18 @@ def _node(data):
     if len(ops) > 2:  # readers may differ in which of them they believe
         raise CorruptFileError("the graph of a quantized model has a node of two operators.")
     return _Node(ops[-1], given, results)
+
+
+def _check_attribute(data):
+    """Refuse what a constant may hold besides numbers: graphs, sparse arrays, which the runtime
+    fills up while it opens the model, and arrays that lie in another file."""
+    for number, value, _, _ in _fields(data):
+        if number in _INNER:
+            raise CorruptFileError("the graph of a quantized model has graphs inside.")
+        if number in _SPARSE_VALUES:
+            raise CorruptFileError("the graph of a quantized model has sparse weights.")
+        if number in _VALUES:
+            _tensor(value)
 
 
 def activations(

@@ -242,11 +242,7 @@ def _check_vectors(own, classifies):
     fits = n_classes >= 2 and (counts >= 0).all()
     fits = fits and (not classifies or counts.sum() == n_vectors)  # others leave the counts unread
     fits = fits and vectors.shape == (n_vectors, _width(own))
-    fits = (
-        fits
-        and coefficients.shape == (max(n_classes - 1, 1), n_vectors)
-        and len(intercept) >= max(pairs, 1)
-    )
+    fits = fits and coefficients.shape == (n_classes - 1, n_vectors) and len(intercept) >= pairs
     fits = fits and all(len(own[name]) in (0, pairs) for name in ("_probA", "_probB"))
     _require(fits, "a support vector machine with arrays of different sizes")
 

@@ -8,7 +8,6 @@ opens the file, in time linear in its size.
 
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from json import JSONDecodeError
 import os
 from pathlib import Path
 import re
@@ -38,6 +37,8 @@ _SCHEMA = "SELECT type, name, tbl_name, rootpage, sql FROM sqlite_master"
 _OURS = re.compile(  # Optuna's tables; SQLite's names are the same in any case
     r"studies|study_\w+|trials|trial_\w+|version_info|alembic_version", re.IGNORECASE
 )
+# what rows that no search wrote end in; SQLAlchemy's and Optuna's own errors are none of these
+_ODD = (ArithmeticError, AssertionError, LookupError, RecursionError, TypeError, ValueError)
 _CALL = re.compile(r"(\w+)[^\w\s]?\s*\(")  # a name, quoted or not, before a bracket
 _SIZED = {"key", "unique", "check", "in", "varchar", "float", "numeric"}  # of Optuna's tables
 _EXPRESSION = re.compile(
@@ -170,7 +171,7 @@ def _is_failure(error):
 
     Databases raise errors of their drivers, here SQLAlchemy's, which is imported only where used.
     """
-    own = (StorageInternalError, OSError, sqlite3.Error, JSONDecodeError, RecursionError)
+    own = (StorageInternalError, OSError, sqlite3.Error)
     return isinstance(error, own) or type(error).__module__.partition(".")[0] == "sqlalchemy"
 
 
@@ -190,6 +191,11 @@ class Reported:
         def call(*args, **kwargs):
             try:
                 return method(*args, **kwargs)
+            except _ODD as error:
+                raise SktrainError(
+                    f"storage={self._label} cannot be read: it holds what no search wrote "
+                    f"({type(error).__name__}: {error}). Use another study_name or storage."
+                ) from error
             except Exception as error:
                 if not _is_failure(error):
                     raise

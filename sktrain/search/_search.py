@@ -422,14 +422,14 @@ class OptunaSearchCV(BaseSearchCV):
             ledger.close()
 
     def _ledger(self, seed, X, y, params, bound):
-        """Where trials are kept, the study's name and its seed; a file keeps the seed it began with
-        and is bound to what is ``bound``."""
+        """Where trials are kept, bound to ``bound``; the study's name and seed: a file's own."""
         if self.storage is None:
             return MemoryLedger(), self.study_name or "sktrain", seed
         data = fingerprint_data(X, y, params)
         name = study_name(self.study_name, data)
         ledger = StorageLedger(
-            self.storage, name, space=bound["space"], fixed_seed=self.random_state is not None,
+            self.storage, name, space=bound["space"], n_folds=len(bound["splits"]),
+            fixed_seed=self.random_state is not None,
             seed=seed, describe=lambda seed: fingerprint(data=data, seed=seed, **bound),
         )
         return ledger, name, ledger.seed

@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 import platform
 import re
+import reprlib
 import stat
 import tempfile
 import threading
@@ -22,11 +23,12 @@ from uuid import uuid4
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 
 from ..exceptions import SktrainError, StudyMismatchError
 from ._database import Reported, folder_lock, open_storage
 from ._fingerprint import changes, digest
+from ._pickled import check_pickles
 from ._study import BATCH, STATES, Record
 
 try:
@@ -141,6 +143,8 @@ class StorageLedger:
     name : str
     space : Space
         Turns stored samples into parameters again.
+    n_folds : int
+        Of a trial that completes.
     seed : int
         Used when the study is new; else the stored seed holds.
     describe : callable
@@ -158,11 +162,11 @@ class StorageLedger:
 
     shared = True
 
-    def __init__(self, storage, name, *, space, seed, describe, fixed_seed):
+    def __init__(self, storage, name, *, space, n_folds, seed, describe, fixed_seed):
         opened, self._folder = open_storage(storage)
         self._storage = Reported(opened, repr(storage))
         self._is_ours = isinstance(storage, (str, os.PathLike))  # opened here, so closed here
-        self.name, self._space = name, space
+        self.name, self._space, self._n_folds = name, space, n_folds
         try:
             self._study_id, self.seed = self._bind(seed, describe, fixed_seed)
             self._owner = _Owner(self._folder)
@@ -206,7 +210,7 @@ class StorageLedger:
         for _ in range(20):
             attrs = self._storage.get_study_user_attrs(study_id)
             own = attrs.get(_KEY)
-            if isinstance(own, dict) and isinstance(own.get("fingerprint"), dict):
+            if _is_bond(own):
                 return own
             if self._storage.get_n_trials(study_id) or self._storage.get_study_directions(
                 study_id
@@ -251,7 +255,7 @@ class StorageLedger:
     def _trials(self):
         """Trials of ours per slot, without void claims, in the order of their numbers."""
         slots: dict[int, list] = {}
-        for trial in self._stored():
+        for trial in self._storage.get_all_trials(self._study_id, deepcopy=False):
             slot = trial.user_attrs.get("slot")
             if (
                 type(slot) is not int
@@ -264,18 +268,6 @@ class StorageLedger:
                 continue
             slots.setdefault(slot, []).append(trial)
         return slots
-
-    def _stored(self):
-        """Every trial of the study, as the storage tells them."""
-        try:
-            return self._storage.get_all_trials(self._study_id, deepcopy=False)
-        except SktrainError:
-            raise
-        except (LookupError, TypeError, ValueError) as error:  # a damaged file
-            raise SktrainError(
-                f"The trials of the study {self.name!r} cannot be read: {type(error).__name__}: "
-                f"{error}. Use another study_name or storage."
-            ) from error
 
     def _fail(self, trial_id):
         with suppress(UpdateFinishedTrialError):
@@ -299,14 +291,9 @@ class StorageLedger:
     def _checked(self, slot, trial):
         try:
             kept = _outcome(trial)
-            kinds: dict[str, Any] = {
-                "folds": list, "reports": list, "memory": dict, "duration": (int, float),
-            }
-            odd = [name for name, kind in kinds.items() if not isinstance(kept[name], kind)]
-            if odd or not all(isinstance(fold, dict) for fold in kept["folds"]):
-                raise TypeError(f"{', '.join(odd or ['folds'])} of another type")
+            _check_outcome(kept, self._n_folds)
             return self._read(slot, trial)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise StudyMismatchError(
                 f"Trial {slot} of the study {self.name!r} was not written by OptunaSearchCV "
                 f"({type(error).__name__}: {error}). Use another study_name or storage."
@@ -317,8 +304,9 @@ class StorageLedger:
         value = trial.value if kept["state"] == "complete" else None
         if value is not None and not isinstance(value, float):
             raise TypeError(f"the score {value!r}")
-        for name, given in trial.params.items():  # raises for another kind of value
-            trial.distributions[name].to_internal_repr(given)
+        check_pickles(trial.system_attrs)
+        # raises for values that are not of their distributions
+        create_trial(params=trial.params, distributions=trial.distributions, value=0.0)
         return Record(
             slot,
             self._space.restored(trial, kept.get("params")),
@@ -394,11 +382,64 @@ class StorageLedger:
             self._storage.disconnect()
 
 
+def _is_bond(found):
+    """Whether it is what every study of ours is bound to: a seed, and a fingerprint of text."""
+    if not isinstance(found, dict):
+        return False
+    parts, seed = found.get("fingerprint"), found.get("seed")
+    if type(seed) is not int or not 0 <= seed < 2**32:  # what NumPy's RandomState takes
+        return False
+    return isinstance(parts, dict) and all(
+        isinstance(part, dict) and all(isinstance(text, str) for text in part.values())
+        for part in parts.values()
+    )
+
+
 def _outcome(trial):
     """What a finished trial stored, or None for a claim that came to nothing."""
     kept: Any = trial.user_attrs.get("outcome")
-    known = isinstance(kept, dict) and STATES.get(kept.get("state", "")) == trial.state
+    known = isinstance(kept, dict) and STATES.get(str(kept.get("state"))) == trial.state
     return kept if known else None
+
+
+def _check_outcome(kept, n_folds):
+    """Raise a TypeError or ValueError for an outcome of other kinds than :meth:`write` makes."""
+    kinds = {"folds": list, "reports": list, "memory": dict}
+    odd = [name for name, kind in kinds.items() if not isinstance(kept[name], kind)]
+    folds = kept["folds"]
+    if odd or not all(isinstance(fold, dict) for fold in folds):
+        raise TypeError(f"{', '.join(odd or ['folds'])} of another type")
+    if len(folds) > n_folds or (kept["state"] == "complete" and len(folds) < n_folds):
+        raise ValueError(f"{len(folds)} folds of {n_folds}")
+    for number in (kept["duration"], *(one for one in kept["reports"] if one is not None)):
+        _number(number)
+    for fold in folds:
+        if not isinstance(fold["fit_error"], (str, type(None))):
+            raise TypeError("an error of a fold that is no text")
+        for name in ("fit_time", "score_time", "n_test_samples"):
+            _number(fold[name])
+    whole = [fold for fold in folds if fold["fit_error"] is None]
+    if len({tuple(map(_shape, _scores_of(fold))) for fold in whole}) > 1:
+        raise TypeError("folds with different scores")
+    for fold in folds:
+        for scores in _scores_of(fold):
+            for number in scores.values() if isinstance(scores, dict) else [scores]:
+                _number(number)
+
+
+def _scores_of(fold):
+    return [fold["test_scores"], *([fold["train_scores"]] if "train_scores" in fold else [])]
+
+
+def _shape(scores):
+    """The names of several scores, None of one."""
+    return tuple(sorted(scores)) if isinstance(scores, dict) else None
+
+
+def _number(value):
+    if type(value) not in (int, float):
+        raise TypeError(f"{reprlib.repr(value)} in place of a number")
+    float(value)  # an OverflowError when there is none so large
 
 
 def study_name(name, data):

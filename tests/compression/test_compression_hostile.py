@@ -11,7 +11,7 @@ import pytest
 from sktrain import GRUClassifier, ModelQuantizer, TransformerClassifier, load, save
 from sktrain.compression._quantized import QuantizedClassifier, pack
 from sktrain.compression._wire import activations, read_graph
-from sktrain.exceptions import CorruptFileError
+from sktrain.exceptions import CorruptFileError, PersistenceError
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper  # noqa: E402
@@ -117,6 +117,55 @@ def test_what_cannot_be_counted_is_refused(make):
 def test_operators_that_grow_inside_are_refused(op):
     with pytest.raises(CorruptFileError, match=op):
         read_graph(graph_of([helper.make_node(op, ["X"], ["y"])]))
+
+
+def elsewhere(place):
+    """Weights that lie in another file."""
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[3])
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=place)
+    return tensor
+
+
+def inner():
+    nodes = [helper.make_node("Identity", ["X"], ["y"])]
+    return helper.make_graph(nodes, "inner", [], [])
+
+
+def sparse(size):
+    """One number in an array of ``size``."""
+    value = helper.make_tensor("v", TensorProto.FLOAT, [1], [1.0])
+    place = helper.make_tensor("i", TensorProto.INT64, [1], [0])
+    return helper.make_sparse_tensor(value, place, [size])
+
+
+CONTROL = {
+    "Loop": ("Loop", {"body": inner()}),
+    "If": ("If", {"then_branch": inner(), "else_branch": inner()}),
+    "Scan": ("Scan", {"body": inner(), "num_scan_inputs": 1}),
+    "graphs inside": ("Relu", {"body": inner()}),
+    "another file": ("Constant", {"value": elsewhere("secret.bin")}),
+    "sparse": ("Constant", {"sparse_value": sparse(10**12)}),
+}
+
+
+@pytest.mark.parametrize("name", CONTROL)
+def test_constants_and_control_flow_are_refused_by_name_and_unread(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret.bin").write_bytes(bytes(12))
+    op, given = CONTROL[name]
+    nodes = [helper.make_node(op, ["X"], ["y"], **given)]
+    with pytest.raises(CorruptFileError, match=name):
+        read_graph(graph_of(nodes))
+    (tmp_path / "m.onnx").write_bytes(graph_of(nodes))
+    with pytest.raises(PersistenceError, match=r"'m\.onnx' is not a file that sktrain\.save wrote"):
+        load("m.onnx")
+
+
+def test_weights_without_a_name_are_no_error_of_python():
+    model = onnx.load_from_string(graph_of([]))
+    model.graph.initializer.add(data_type=TensorProto.FLOAT, dims=[1], float_data=[1.0])
+    assert activations(read_graph(model.SerializeToString()), (4, 3), {}) == 4 * 4 * 3  # the scores
 
 
 def test_operators_of_another_domain_are_refused():

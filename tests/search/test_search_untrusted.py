@@ -1,7 +1,10 @@
 """A study that others can write to deletes nothing, hangs nothing and answers what was altered with
 its own error."""
 
+import json
 import os
+from pathlib import Path
+import pickle
 import platform
 import sqlite3
 
@@ -17,6 +20,7 @@ import sqlalchemy.exc
 from sktrain import OptunaSearchCV
 from sktrain.exceptions import SktrainError, StudyMismatchError
 from sktrain.search._database import open_storage
+from sktrain.search._pickled import check_pickles
 from sktrain.search._storage import _lock_file_held
 
 X = np.random.default_rng(0).normal(size=(60, 3))
@@ -247,12 +251,14 @@ def test_a_storage_that_fails_in_any_call_is_told_and_loses_nothing(
 
 
 EDITS = [
+    "UPDATE study_user_attributes SET value_json = NULL",
     "UPDATE study_user_attributes SET value_json = '3'",
     "UPDATE study_user_attributes SET value_json = '['",
     """UPDATE study_user_attributes SET value_json = '{"seed": null, "fingerprint": null}'""",
     "UPDATE trials SET state = 'ODD'",
     "UPDATE trial_values SET value = 'x'",
     "UPDATE trial_params SET param_value = 'x'",
+    "UPDATE trial_params SET param_value = 1e308",
     "UPDATE trial_user_attributes SET value_json = replace(hex(zeroblob(3000)), '00', '[')",
 ]
 
@@ -266,6 +272,82 @@ def test_a_row_edited_in_the_file_is_refused_with_our_own_error(tmp_path, edit):
     connection.close()
     with pytest.raises(SktrainError):
         search(str(path), 3)
+
+
+FORGED = {
+    "the score of a fold": ("folds", 0, "test_scores", [1]),
+    "scores of a fold": ("folds", 0, "test_scores", {"a": 1.0}),
+    "a score too large": ("folds", 0, "test_scores", 10**400),
+    "a time": ("folds", 0, "fit_time", {}),
+    "an error": ("folds", 0, "fit_error", 3),
+    "a report": ("reports", 0, "x"),
+    "a duration": ("duration", True),
+    "a state": ("state", []),
+    "more folds": ("folds", [{"fit_error": None, "test_scores": 0.5}] * 3),
+    "a bond": ("fingerprint", "cv", 3),
+    "a bond of numbers": ("fingerprint", "cv", "folds", 3),
+    "no seed": ("seed", None),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_value_forged_inside_a_record_is_refused(tmp_path, whole_study, name):
+    path, (*where, last, value) = tmp_path / "q.db", FORGED[name]
+    path.write_bytes(whole_study)
+    connection = sqlite3.connect(path)
+    table, key = ("study", "sktrain") if "bond" in name or "seed" in name else ("trial", "outcome")
+    text = connection.execute(
+        f"SELECT value_json FROM {table}_user_attributes WHERE key = ?", (key,)
+    ).fetchone()[0]
+    record = inner = json.loads(text)
+    for each in where:
+        inner = inner[each]
+    inner[last] = value
+    connection.execute(
+        f"UPDATE {table}_user_attributes SET value_json = ? WHERE value_json = ?",
+        (json.dumps(record), text),
+    )
+    connection.commit()
+    connection.close()
+    if name == "a state":  # no outcome, so the trial is run again
+        assert len(search(str(path), 2).cv_results_["params"]) == 2
+    else:
+        with pytest.raises(StudyMismatchError, match="not written by|not made by"):
+            search(str(path), 3)
+
+
+class Owned:
+    """Writes a file while it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_a_pickle_of_a_sampler_runs_no_code(tmp_path):
+    """Optuna's sampler by CMA-ES opens what a trial holds."""
+    path = tmp_path / "q.db"
+    search(path, 2)
+    made = pickle.dumps({"mean": np.zeros(3), "sigma": np.float64(1.0)}).hex()
+    hostile = pickle.dumps(Owned(tmp_path / "owned")).hex()
+    for text, cut in ((made, 2), (hostile, 1), (hostile, 2), ("not hexadecimal", 1)):
+        size = -(-len(text) // cut)
+        attributes = {f"cma:optimizer:{n}": text[n * size : (n + 1) * size] for n in range(cut)}
+        with sqlite3.connect(path) as connection:
+            connection.execute("DELETE FROM trial_system_attributes")
+            connection.executemany(
+                "INSERT INTO trial_system_attributes (trial_id, key, value_json) VALUES (1, ?, ?)",
+                [(key, json.dumps(value)) for key, value in attributes.items()],
+            )
+        connection.close()
+        if text == made:
+            check_pickles(attributes)
+        else:
+            with pytest.raises(StudyMismatchError, match="a pickle that no sampler wrote"):
+                search(path, 3)
+    assert not (tmp_path / "owned").exists()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs pipes")
