@@ -1,6 +1,7 @@
 """Parts inside one another: saved here, opened by another process, they answer to the last bit and
 learn on as if they had never left; by joblib alike."""
 
+import os
 import subprocess
 import sys
 import warnings
@@ -158,8 +159,10 @@ def test_opened_by_another_process_it_is_the_same(tmp_path):
         here[name] = model
     code = "import sys; from persistence import test_persistence_composed as m; m.main(sys.argv[1])"
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, str(tmp_path)], capture_output=True, text=True
-    )
+        [sys.executable, "-W", "ignore", "-c", code, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True, text=True,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     wrong, learned = [], set()
     for name, model in here.items():
