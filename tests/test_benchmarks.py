@@ -5,7 +5,9 @@ import json
 from pathlib import Path
 import sys
 
+import numpy as np
 import pytest
+from scipy.stats import norm
 
 HARNESS = Path(__file__).parent.parent / "benchmarks" / "_harness.py"
 
@@ -89,3 +91,22 @@ def test_a_bound_is_judged_where_every_model_was_measured(recipe):
     assert (loss.value, loss.bound, loss.holds) == (pytest.approx(0.01), 0.001, False)
     assert (error.value, error.bound, error.holds) == (pytest.approx(-0.01), 0.0, True)
     assert loss.note == "LightGBM -0.0100; less it +0.0100; 1 of 1 seeds"
+
+
+def test_a_calibrated_forecast_of_overlapping_labels_stays_in_its_band():
+    """Labels are signs and sizes of sums of three returns, so their true shares are known."""
+    cells = importlib.import_module("_recipe_cells")
+    rng, edge, rows, horizon = np.random.default_rng(0), 0.43, 900, 3
+    lower = norm.cdf(-edge)
+    proba = np.tile([lower, 1 - 2 * lower, lower], (rows, 1))
+    outside = []
+    band = cells.calibration_noise(proba, 0, horizon)
+    narrow = cells.calibration_noise(proba, 0, 1)  # as if no two labels shared a return
+    for _ in range(400):
+        returns = rng.normal(size=rows + horizon - 1)
+        sums = np.convolve(returns, np.ones(horizon), "valid") / np.sqrt(horizon)
+        codes = np.searchsorted([-edge, edge], sums)
+        error = cells.calibration_error(proba, np.eye(3)[codes])
+        outside.append((error > band, error > narrow))
+    alike, alone = np.mean(outside, axis=0)
+    assert 0.01 < alike < 0.1 < alone  # 5 of 100 by construction

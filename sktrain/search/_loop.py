@@ -155,8 +155,9 @@ def nothing_finite(records, runner):
             f"{message}, so there is no best one. Fold scores of trial {first.slot}, "
             f"{first.params}: {scores}. {why}"
         ) from cause
-    share = "all" if len(failed) == n_fits else f"{len(failed)} of"
-    told = f"{message}: {share} {n_fits} fits failed. {_causes(failed)}"
+    all_of_them = f". All the {n_fits} fits failed: your model is misconfigured."
+    share = all_of_them if len(failed) == n_fits else f": {len(failed)} of {n_fits} fits failed."
+    told = f"{message}{share} {_causes(failed)}"
     cause = _raised_by(runner, *failed[0])
     raise (_OfWrongType if isinstance(cause, TypeError) else SktrainError)(told) from cause
 
@@ -174,8 +175,8 @@ def _causes(failed):
     for cause, fits in list(told.items())[:_CAUSES]:
         record, fold = fits[0]
         lines.append(
-            f"{'It' if len(fits) == 1 else f'The first of {len(fits)}'} was fold {fold} of trial "
-            f"{record.slot}, {record.params}: {cause}"
+            f"{len(fits)} fit{'s' if len(fits) > 1 else ''} failed with the following error, the "
+            f"first in fold {fold} of trial {record.slot}, {record.params}: {cause}"
         )
     more = len(told) - len(lines)
     return "\n".join([*lines, *([f"And {more} other causes."] if more else [])])

@@ -10,15 +10,12 @@ import pytest
 _NOTHING_FINITE = (
     "a search in which no trial has a finite score has no best one: SktrainError, after the trials"
 )
-_ALL_FAILED = "a search whose fits all fail says so in one sentence of its own, without tracebacks"
 _TIMES = "every splitter of ours requests label_end_times and times"
 _WORDS = "lines of progress are worded otherwise"
 REASONS = {
     "test_random_search_cv_results_multimetric": "refit='accuracy' beside scoring='recall' names no scorer and is refused; scikit-learn takes it for True",
     "test_unsupported_sample_weight_scorer": _NOTHING_FINITE,
     "test_search_cv_results_none_param": _NOTHING_FINITE,
-    "test_grid_search_classifier_all_fits_fail": _ALL_FAILED,
-    "test_callable_multimetric_clf_all_fits_fail": _ALL_FAILED,
     "test_predict_proba_disabled": "an empty space is refused: there is nothing to search",
     "test_custom_run_search": "trials are suggested one batch after another; there is no _run_search to replace",
     "test_empty_cv_iterator_error": "the message names cv instead of the fits",

@@ -288,7 +288,7 @@ def test_failed_trials_have_a_state_and_never_win():
 
 
 def test_when_every_trial_fails_the_first_cause_is_shown():
-    with pytest.raises(SktrainError, match=r"all 6 fits failed\. The first of 6 was fold 0") as told:
+    with pytest.raises(SktrainError, match="All the 6 fits failed.+first in fold 0") as told:
         search(estimator=Fragile(), space={"C": (2.0, 3.0)}, n_trials=2, cv=3).fit(X, Y)
     text = str(told.value)
     assert re.search(r"trial 0, \{'C': \d\.\d+\}: ValueError: .*too large for me", text)
@@ -316,7 +316,7 @@ def test_causes_of_failed_fits_are_told_once_each():
             cv=TimeSeriesSplit(2, test_size=30), pruner=False,
         ).fit(X[:120], Y[:120])  # fmt: skip
     assert [str(told.value).count(f"RuntimeError: C={c} is") for c in (0.5, 2.0)] == [1, 1]
-    assert "It was fold 1 of trial 1" in str(told.value)
+    assert "1 fit failed with the following error, the first in fold 1 of trial 1" in str(told.value)
     assert isinstance(told.value.__cause__, RuntimeError)
     assert not [one for one in caught if issubclass(one.category, FitFailedWarning)]
 
@@ -495,6 +495,6 @@ def test_bad_input_is_refused_before_any_fit(case):
 
 def test_a_fit_that_killed_its_worker_is_not_repeated_for_the_error():
     folds = [{"fit_error": DEAD, "test_scores": np.nan}]
-    with pytest.raises(SktrainError, match="all 1 fits failed.+worker process died") as told:
+    with pytest.raises(SktrainError, match="All the 1 fits failed.+worker process died") as told:
         nothing_finite([SimpleNamespace(slot=0, params={"C": 2.0}, folds=folds)], runner=None)
     assert told.value.__cause__ is None
